@@ -1,0 +1,268 @@
+# Builds everything that is not a PostgreSQL module, and hands the module to fdw.mk.
+#
+# Each mode has a build folder of its own, build/MODE, so that a sanitizer build never mixes with a
+# release build.  `make help` lists the targets.  On a fresh machine run test/install-packages first
+# (`make demo` and `make check` do it by themselves).
+
+MODE ?= release
+ROOT := $(CURDIR)
+BUILD := build/$(MODE)
+PG_CONFIG ?= $(or $(wildcard /usr/lib/postgresql/15/bin/pg_config),pg_config)
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+# ---- compilers and flags -------------------------------------------------------------------------
+
+ifeq ($(origin CC),default)
+CC := $(if $(filter fuzz,$(MODE)),clang,gcc)
+endif
+CLANG_FORMAT ?= clang-format
+
+OPTIMIZE ?= -O2
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
+	-Wno-unused-parameter $(if $(WERROR),-Werror)
+HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+SANITIZE :=
+ifeq ($(MODE),asan)
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+endif
+ifeq ($(MODE),tsan)
+SANITIZE := -fsanitize=thread
+endif
+ifeq ($(MODE),coverage)
+SANITIZE := --coverage
+OPTIMIZE := -O0
+endif
+ifeq ($(MODE),fuzz)
+SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+OPTIMIZE := -O1
+endif
+ifneq ($(SANITIZE),)
+HARDENING :=
+endif
+
+PACKAGES := rocksdb libuv libsodium openssl libpq
+# Only the client library, sodium and libc: what shared/ may lean on.
+LIBS := -lrocksdb -luv -lsodium -lssl -lcrypto -lpq -lpthread -lm
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+
+CPPFLAGS += -I$(ROOT) $(PKG_CFLAGS)
+CFLAGS += -std=gnu11 -D_GNU_SOURCE $(OPTIMIZE) -g -fno-omit-frame-pointer $(WARNINGS) $(HARDENING) \
+	$(SANITIZE)
+LDFLAGS += $(SANITIZE) -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
+
+# The daemon's objects are position independent as an executable's are; the extension's are made by
+# fdw.mk, from the same shared/ sources, for a shared library.  The two sets are never linked together.
+COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -fPIE -MMD -MP -c $< -o $@
+LINK = $(CC) $(LDFLAGS) -pie -o $@
+
+# ---- what there is -------------------------------------------------------------------------------
+
+SHARED_SRC := $(wildcard shared/*.c shared/*/*.c)
+NODE_SRC := $(filter-out node/main.c,$(wildcard node/*.c node/*/*.c))
+UNIT_SRC := $(wildcard test/unit/*_test.c test/unit/*/*_test.c)
+UNIT_HELP_SRC := $(filter-out $(UNIT_SRC),$(wildcard test/unit/*.c test/unit/*/*.c))
+SIM_SRC := $(wildcard test/sim/*.c)
+FUZZ_SRC := $(wildcard test/fuzz/*_fuzz.c)
+FUZZ_HELP_SRC := $(filter-out $(FUZZ_SRC) test/fuzz/replay_main.c,$(wildcard test/fuzz/*.c))
+BENCH_SRC := $(wildcard test/bench/*.c)
+FDW_SRC := $(wildcard fdw/*.c)
+
+object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+SHARED_LIB := $(if $(SHARED_SRC),$(BUILD)/libshared.a)
+NODE_LIB := $(if $(NODE_SRC),$(BUILD)/libnode.a)
+UNIT_HELP_LIB := $(if $(UNIT_HELP_SRC),$(BUILD)/libunit.a)
+FUZZ_HELP_LIB := $(if $(FUZZ_HELP_SRC),$(BUILD)/libfuzz.a)
+
+NODE_BIN := $(if $(wildcard node/main.c),$(BUILD)/bin/dynamo_node)
+UNIT_BIN := $(patsubst test/%.c,$(BUILD)/%,$(UNIT_SRC))
+SIM_BIN := $(if $(SIM_SRC),$(BUILD)/bin/dynamo_sim)
+FUZZ_BIN := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+REPLAY_BIN := $(patsubst test/fuzz/%_fuzz.c,$(BUILD)/replay/%,$(FUZZ_SRC))
+BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bin/bench_%,$(BENCH_SRC))
+ALL_SRC := $(SHARED_SRC) $(NODE_SRC) $(wildcard node/main.c) $(UNIT_SRC) $(UNIT_HELP_SRC) $(SIM_SRC) \
+	$(wildcard test/fuzz/*.c) $(BENCH_SRC)
+
+# ---- the product ---------------------------------------------------------------------------------
+
+.PHONY: all node extension unit-tests simulator replays benches
+all: node extension
+
+node: $(NODE_BIN)
+unit-tests: $(UNIT_BIN)
+simulator: $(SIM_BIN)
+replays: $(REPLAY_BIN)
+benches: $(BENCH_BIN)
+
+# A clear word instead of a page of missing headers.
+.PHONY: packages-present
+packages-present:
+	@pkg-config --exists $(PACKAGES) 2>/dev/null || { \
+	  echo "make: development packages are missing; run test/install-packages" >&2; exit 1; }
+
+$(BUILD)/obj/%.o: %.c | packages-present
+	@mkdir -p $(@D)
+	$(COMPILE)
+
+# Archives are made anew, so that the object of a deleted source does not linger in them.
+define archive
+@rm -f $@
+$(AR) crs $@ $^
+endef
+$(BUILD)/libshared.a: $(call object,$(SHARED_SRC)); $(archive)
+$(BUILD)/libnode.a: $(call object,$(NODE_SRC)); $(archive)
+$(BUILD)/libunit.a: $(call object,$(UNIT_HELP_SRC)); $(archive)
+$(BUILD)/libfuzz.a: $(call object,$(FUZZ_HELP_SRC)); $(archive)
+
+$(BUILD)/bin/dynamo_node: $(call object,node/main.c) $(NODE_LIB) $(SHARED_LIB)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LIBS)
+
+$(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(UNIT_HELP_LIB) $(NODE_LIB) $(SHARED_LIB)
+	@mkdir -p $(@D)
+	$(LINK) $^ -lcmocka $(LIBS)
+
+$(BUILD)/bin/dynamo_sim: $(call object,$(SIM_SRC)) $(NODE_LIB) $(SHARED_LIB)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LIBS)
+
+$(BUILD)/replay/%: $(BUILD)/obj/test/fuzz/%_fuzz.o $(BUILD)/obj/test/fuzz/replay_main.o \
+		$(FUZZ_HELP_LIB) $(NODE_LIB) $(SHARED_LIB)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LIBS)
+
+$(BUILD)/fuzz/%: $(BUILD)/obj/test/fuzz/%.o $(FUZZ_HELP_LIB) $(NODE_LIB) $(SHARED_LIB)
+	@mkdir -p $(@D)
+	$(LINK) -fsanitize=fuzzer $^ $(LIBS)
+
+$(BUILD)/bin/bench_%: $(BUILD)/obj/test/bench/%.o $(NODE_LIB) $(SHARED_LIB)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LIBS)
+
+.SECONDARY:
+-include $(patsubst %.c,$(BUILD)/obj/%.d,$(ALL_SRC))
+
+# PGXS runs in a folder of its own so that its objects, made with other flags, stay apart from ours.
+FDW_MAKE = $(MAKE) --no-print-directory -C $(BUILD)/fdw -f $(ROOT)/fdw.mk PG_CONFIG=$(PG_CONFIG) \
+	SANITIZE='$(SANITIZE)' $(if $(WERROR),WERROR=1)
+extension: | packages-present
+ifneq ($(FDW_SRC),)
+	@mkdir -p $(BUILD)/fdw
+	+$(FDW_MAKE) all
+endif
+
+.PHONY: install uninstall stage
+install: all
+	install -d '$(DESTDIR)$(bindir)'
+	install -m 755 $(BUILD)/bin/dynamo_node '$(DESTDIR)$(bindir)/dynamo_node'
+	+$(FDW_MAKE) install
+
+uninstall:
+	rm -f '$(DESTDIR)$(bindir)/dynamo_node'
+	+$(FDW_MAKE) uninstall
+
+# The extension as it would be installed, for a private PostgreSQL to find through extension_destdir.
+stage: all
+ifneq ($(FDW_SRC),)
+	+$(FDW_MAKE) install DESTDIR='$(ROOT)/$(BUILD)/stage' >/dev/null
+endif
+
+# ---- tests ---------------------------------------------------------------------------------------
+
+.PHONY: check installcheck demo demo-stop bench soak sim sim-bugs fuzz asan tsan lint
+check:
+	test/check
+
+installcheck: stage
+	test/check --installcheck
+
+demo:
+	test/demo
+
+demo-stop:
+	test/demo --stop
+
+bench: stage benches
+	test/bench/run $(BENCH)
+
+# The simulator on N seeds, or on one seed with a trace: SEEDS=1000, SEED=17 TRACE=1.
+SEEDS ?= 300
+sim: simulator
+	$(SIM_BIN) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(TRACE),--trace)
+
+# Every bug in test/sim/bugs, built in and looked for: a checker that finds nothing proves nothing.
+sim-bugs: simulator
+	test/sim-bugs $(BUG)
+
+# Each fuzz target for FUZZ_SECONDS, starting from the corpus that `make check` replays.
+FUZZ_SECONDS ?= 60
+ifeq ($(MODE),fuzz)
+fuzz: $(FUZZ_BIN)
+	@set -e; for target in $(FUZZ_BIN); do \
+	  name=$$(basename $$target _fuzz); found=build/fuzz/found/$$name; \
+	  mkdir -p $$found test/fuzz/corpus/$$name; echo "== $$name"; \
+	  $$target -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -rss_limit_mb=2048 -timeout=10 \
+	    -print_final_stats=1 -artifact_prefix=build/fuzz/crash-$$name- \
+	    $$found test/fuzz/corpus/$$name; \
+	done
+else
+fuzz:
+	+$(MAKE) MODE=fuzz fuzz
+endif
+
+asan tsan:
+	test/check --sanitizer $@
+
+soak: all simulator
+	test/check --soak
+
+lint:
+	test/lint
+
+.PHONY: format coverage compile_commands.json
+C_FILES = $(wildcard shared/*.[ch] node/*.[ch] fdw/*.[ch] test/unit/*.[ch] test/sim/*.[ch] \
+	test/fuzz/*.[ch] test/bench/*.[ch])
+format:
+	$(CLANG_FORMAT) -i $(C_FILES)
+
+coverage:
+	test/check --coverage
+
+compile_commands.json: | packages-present
+	test/compile-commands '$(CC) $(CPPFLAGS) $(CFLAGS)' $(ALL_SRC) -- \
+	  '$(CC) -I$(ROOT) -I$(shell $(PG_CONFIG) --includedir-server) -I$(shell $(PG_CONFIG) --includedir)' \
+	  $(FDW_SRC) > $@
+
+# ---- the rest ------------------------------------------------------------------------------------
+
+.PHONY: clean help
+clean:
+	@if [ -e build/demo/state ]; then test/demo --stop; fi
+	@if [ -e build/cluster/state ]; then test/cluster down; fi
+	rm -rf build compile_commands.json
+
+help:
+	@echo 'make                  the daemon and the extension, in build/release'
+	@echo 'make demo             install what is missing, build, run a cluster and a tour of it'
+	@echo 'make demo-stop        stop what the demo left running'
+	@echo 'make check            install what is missing, build, run every test'
+	@echo 'make install          daemon, extension, control file (DESTDIR, prefix, PG_CONFIG)'
+	@echo 'make installcheck     pg_regress on a cluster of its own'
+	@echo 'make bench            medians and ratios beside etcd, Redis and postgres_fdw'
+	@echo 'make sim              simulator: SEEDS=1000, or SEED=17 TRACE=1'
+	@echo 'make sim-bugs         the simulator must catch each planted bug (BUG=name for one)'
+	@echo 'make fuzz             libFuzzer on every decoder (FUZZ_SECONDS=60 each)'
+	@echo 'make asan, make tsan  unit tests, simulator and a cluster test under the sanitizers'
+	@echo 'make soak             the simulator until interrupted (SEEDS=n for a bound)'
+	@echo 'make coverage         lines covered by unit tests and simulator'
+	@echo 'make lint             the rules of the house that a script can keep'
+	@echo 'make format           clang-format on every source'
+	@echo 'make compile_commands.json   for clangd and friends'
+	@echo 'make clean            stop what runs from build/, remove build/'
+	@echo
+	@echo 'MODE=asan|tsan|coverage|fuzz builds into build/MODE; WERROR=1 makes warnings errors.'
