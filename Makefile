@@ -14,7 +14,6 @@ bindir ?= $(prefix)/bin
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-MAKEFLAGS += --no-builtin-rules
 
 # ---- compilers and flags -------------------------------------------------------------------------
 
