@@ -1,0 +1,25 @@
+#include "node/storage.h"
+
+void
+storage_place(Buffer *buffer, uint64_t position, Slice key)
+{
+    buffer_put_u64(buffer, position);
+    buffer_put(buffer, key.data, key.length);
+}
+
+void
+storage_key(Buffer *buffer, uint32_t bucket_id, uint64_t position, Slice key)
+{
+    buffer_put_u32(buffer, bucket_id);
+    storage_place(buffer, position, key);
+}
+
+bool
+storage_place_split(Slice place, uint64_t *position, Slice *key)
+{
+    Reader reader = reader_begin(place);
+
+    *position = reader_u64(&reader);
+    *key = reader_take(&reader, reader_left(&reader));
+    return !reader.failed;
+}

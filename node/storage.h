@@ -1,0 +1,85 @@
+/*
+ * Storage: the one interface through which the steps reach what a node keeps.
+ *
+ * Two implementations: RocksDB (node/rocks.h) and the simulator's, in memory (test/sim). Both run update_apply() and nothing else to
+ * change an object. Answers come through StorageEvents, possibly before the call returns; a ref is the caller's and is repeated.
+ *
+ * A storage key is bucket id (4 bytes), ring position (8), key, so that a partition of a bucket is one contiguous range.
+ *
+ * apply: `merged` is reported when the new object is settled in memory (it may be sent to other nodes), `durable` when it
+ * would survive power loss (it may be acknowledged). A later apply sees an earlier one whether durable or not; read and scan
+ * see durable objects only. An unchanged object is durable once the write it equals is. After a failed sync every apply fails and
+ * storage_failed() is true for good.
+ */
+#ifndef NODE_STORAGE_H
+#define NODE_STORAGE_H
+
+#include "shared/status.h"
+#include "shared/update.h"
+
+typedef struct Storage Storage;
+
+typedef struct StorageRow
+{
+    Slice key; /* the key alone, without bucket and position */
+    uint64_t position;
+    Slice object;
+} StorageRow;
+
+typedef struct StoragePage
+{
+    StorageRow *rows;
+    uint32_t row_count;
+    bool done; /* the range holds nothing behind the last row */
+} StoragePage;
+
+typedef struct StorageEvents
+{
+    /* object: encoded, valid during the call. status other than OK: refused, nothing was changed, no durable follows. */
+    void (*merged)(void *context, uint64_t ref, StatusCode status, Slice object);
+    void (*durable)(void *context, uint64_t ref, StatusCode status);
+    /* object empty: absent. Valid during the call. */
+    void (*read_done)(void *context, uint64_t ref, StatusCode status, Slice object);
+    void (*scan_done)(void *context, uint64_t ref, StatusCode status, const StoragePage *page);
+    void *context;
+} StorageEvents;
+
+typedef struct StorageRange
+{
+    uint32_t bucket_id;
+    uint64_t first_position; /* inclusive */
+    uint64_t last_position;  /* inclusive */
+    Slice after;             /* storage_place of the last row seen; empty: none */
+    Slice through;           /* inclusive; empty: none */
+    uint32_t max_bytes;      /* the page ends at the first row that reaches it */
+} StorageRange;
+
+typedef struct StorageCounters
+{
+    uint64_t applies;
+    uint64_t syncs;
+    uint64_t reads;
+    uint64_t cold_reads; /* that a pool thread had to fetch */
+    uint64_t scans;
+    uint64_t corrupt;
+    uint64_t keys_estimate;
+    uint64_t disk_bytes;
+} StorageCounters;
+
+struct Storage
+{
+    void (*apply)(Storage *storage, Slice storage_key, const Update *update, uint64_t ref);
+    void (*read)(Storage *storage, Slice storage_key, uint64_t ref);
+    void (*scan)(Storage *storage, const StorageRange *range, uint64_t ref);
+    StorageCounters (*counters)(Storage *storage);
+    bool failed; /* a sync failed: this node must not write any more */
+};
+
+/* Appends the storage key. */
+void storage_key(Buffer *buffer, uint32_t bucket_id, uint64_t position, Slice key);
+
+/* Appends a place (position and key) as ScanReply.last and StorageRange.after hold it. */
+void storage_place(Buffer *buffer, uint64_t position, Slice key);
+bool storage_place_split(Slice place, uint64_t *position, Slice *key);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * Link: a connection to a node that carries frames, over libpq, without ever waiting (the one shared piece that does I/O).
+ *
+ * The owner watches link_socket for what link_wants says and calls link_step when it is ready; a backend does so with a
+ * WaitEventSet, a node with uv_poll, a test with poll(2). The address must be numeric: libpq would resolve a name
+ * with a blocking call.
+ */
+#ifndef SHARED_LINK_H
+#define SHARED_LINK_H
+
+#include "shared/bytes.h"
+
+typedef struct Link Link;
+
+typedef enum LinkState
+{
+    LINK_CONNECTING, /* TCP, TLS, SCRAM, then STREAM */
+    LINK_STREAMING,
+    LINK_BROKEN /* link_error says why; free it */
+} LinkState;
+
+enum
+{
+    LINK_READ = 1,
+    LINK_WRITE = 2
+};
+
+/* Connection parameters as libpq's PQconnectStartParams takes them; never NULL. */
+Link *link_open(const char *const *keywords, const char *const *values);
+void link_close(Link *link);
+
+/* Goes on with whatever the socket is ready for. */
+LinkState link_step(Link *link);
+LinkState link_state(const Link *link);
+
+/* -1 when there is none. It may change while connecting. */
+int link_socket(const Link *link);
+
+/* LINK_READ and LINK_WRITE as bits. */
+int link_wants(const Link *link);
+
+/* Queues a frame; only while streaming. It leaves at link_flush. False: the link is broken. */
+bool link_send(Link *link, Slice frame);
+
+/* Sends what is queued as far as the socket takes it. */
+LinkState link_flush(Link *link);
+
+/* Bytes that may be lost in this process when the link breaks now: 0 means all was handed to the kernel. */
+bool link_has_unsent(const Link *link);
+
+/* The next whole frame; borrowed until the next call. False: none yet, or broken. */
+bool link_receive(Link *link, Slice *frame);
+
+/* The server's or libpq's words, one line, without a full stop; "" while all is well. */
+const char *link_error(const Link *link);
+
+/* The server's SQLSTATE when it refused us, or "". */
+const char *link_sqlstate(const Link *link);
+
+/* True when the node asked for a password (PQconnectionUsedPassword). */
+bool link_used_password(const Link *link);
+
+#endif

@@ -1,0 +1,288 @@
+/*
+ * message: the frames that clients and nodes exchange, as structs, and their codecs.
+ *
+ * A frame is one CopyData payload: type (1 byte), tag (4 bytes, chosen by the asker and repeated in the answer), body.
+ * Decoders borrow byte strings from the frame and allocate arrays in the arena; they return false on bytes that no encoder
+ * makes. Anything a node refuses as a whole is answered by FRAME_ERROR.
+ */
+#ifndef SHARED_MESSAGE_H
+#define SHARED_MESSAGE_H
+
+#include "shared/hash.h"
+#include "shared/status.h"
+#include "shared/topology.h"
+#include "shared/update.h"
+
+enum
+{
+    MESSAGE_PROTOCOL = 1, /* the number in "STREAM 1" */
+    MESSAGE_HEADER_BYTES = 5,
+    MESSAGE_FRAME_MAX = 64 * 1024 * 1024
+};
+
+typedef enum FrameType
+{
+    FRAME_ERROR = 1,
+    FRAME_TOPOLOGY_FETCH,
+    FRAME_TOPOLOGY,
+    FRAME_READ,
+    FRAME_READ_REPLY,
+    FRAME_WRITE,
+    FRAME_WRITE_REPLY,
+    FRAME_SCAN,
+    FRAME_SCAN_REPLY,
+    FRAME_BUCKET_CREATE, /* answered by FRAME_TOPOLOGY */
+    FRAME_NODE_STATUS,
+    FRAME_NODE_STATUS_REPLY,
+    FRAME_REPLICATE, /* from here on between nodes only */
+    FRAME_REPLICATE_REPLY,
+    FRAME_HELLO,
+    FRAME_HELLO_REPLY,
+    FRAME_PREPARE,
+    FRAME_PROMISE,
+    FRAME_ACCEPT,
+    FRAME_ACCEPTED,
+    FRAME_CHOSEN,
+    FRAME_TYPE_END
+} FrameType;
+
+typedef struct Frame
+{
+    FrameType type;
+    uint32_t tag;
+    Slice body;
+} Frame;
+
+/* Splits a frame; false when it is too short or its type is unknown. */
+bool frame_decode(Slice bytes, Frame *frame);
+void frame_encode_header(Buffer *buffer, FrameType type, uint32_t tag);
+const char *frame_type_name(FrameType type);
+
+/* True for the types that a client may send; the others need the peer role. */
+bool frame_is_for_clients(FrameType type);
+
+typedef struct ErrorFrame
+{
+    StatusCode status;
+    Slice message; /* a sentence; may be empty: status_text then serves */
+} ErrorFrame;
+
+typedef struct TopologyFetch
+{
+    uint64_t have_epoch; /* 0: none */
+} TopologyFetch;
+
+typedef struct TopologyFrame
+{
+    uint64_t epoch;
+    Slice document; /* topology_encode's bytes; empty when the asker has this epoch or a newer one */
+} TopologyFrame;
+
+typedef enum ReadMode
+{
+    READ_FULL = 1,   /* this node's own object */
+    READ_DIGEST,     /* the digest of this node's own object */
+    READ_COORDINATED /* the node reads from r owners, merges, repairs, and answers the merge */
+} ReadMode;
+
+typedef struct ReadFrame
+{
+    uint64_t epoch;
+    uint32_t bucket_id;
+    ReadMode mode;
+    uint32_t r;
+    uint32_t timeout_ms;
+    bool seal; /* give sealed contexts beside full objects */
+    Slice *keys;
+    uint32_t key_count;
+} ReadFrame;
+
+typedef struct ReadItem
+{
+    StatusCode status;
+    Slice object;  /* empty: absent */
+    Digest digest; /* of the object; sent in digest mode only, computed by the decoder otherwise */
+    Slice context; /* sealed; empty unless asked for */
+} ReadItem;
+
+typedef struct ReadReply
+{
+    ReadMode mode;
+    ReadItem *items; /* in the order of the keys asked */
+    uint32_t item_count;
+} ReadReply;
+
+typedef struct WriteItem
+{
+    Slice key;
+    Slice context; /* sealed; empty: none */
+    PutValue *values;
+    uint32_t value_count;
+} WriteItem;
+
+typedef struct WriteFrame
+{
+    uint64_t epoch;
+    uint32_t bucket_id;
+    uint32_t w;
+    uint32_t timeout_ms;
+    bool retry; /* may have been written before: look for the request ids first */
+    WriteItem *items;
+    uint32_t item_count;
+} WriteFrame;
+
+typedef struct WriteResult
+{
+    StatusCode status;
+    uint32_t acked; /* bit i: the key's i-th owner in preference order has it durably */
+} WriteResult;
+
+typedef struct WriteReply
+{
+    WriteResult *items;
+    uint32_t item_count;
+} WriteReply;
+
+/* A place in a partition's order: ring position and key. */
+typedef struct ScanFrame
+{
+    uint64_t epoch;
+    uint32_t bucket_id;
+    uint32_t partition;
+    bool digest_only;
+    bool seal;
+    Slice after;   /* a ScanReply's last; empty: from the partition's start */
+    Slice through; /* inclusive; empty: to the partition's end */
+    uint32_t max_bytes;
+} ScanFrame;
+
+typedef struct ScanRow
+{
+    Slice key;
+    Slice object;
+    Slice context; /* sealed; empty unless asked for */
+} ScanRow;
+
+typedef struct ScanReply
+{
+    StatusCode status;
+    bool done;  /* nothing of the asked range lies behind last */
+    Slice last; /* the last place that the page covers; empty when the page has no row */
+    Digest digest; /* XOR over rows of the digest of (key, object) */
+    uint32_t row_count;
+    ScanRow *rows; /* NULL in digest_only */
+} ScanReply;
+
+/* The share of one row in ScanReply.digest. */
+Digest message_row_digest(Slice key, Slice object);
+
+typedef struct NodeStatus
+{
+    MemberId id;
+    Slice name;
+    uint64_t epoch;
+    uint64_t uptime_ms;
+    uint64_t rss_bytes;
+    uint64_t disk_bytes;
+    uint64_t keys_estimate;
+    MemberId *reachable; /* members this node has a working link to, itself left out */
+    uint32_t reachable_count;
+} NodeStatus;
+
+typedef struct ReplicateItem
+{
+    uint64_t ref; /* the sender's; repeated in the answer */
+    uint32_t bucket_id;
+    Slice key;
+    Slice object;
+} ReplicateItem;
+
+typedef struct ReplicateFrame
+{
+    uint64_t epoch;
+    ReplicateItem *items;
+    uint32_t item_count;
+} ReplicateFrame;
+
+typedef struct ReplicateResult
+{
+    uint64_t ref;
+    StatusCode status;
+} ReplicateResult;
+
+typedef struct ReplicateReply
+{
+    ReplicateResult *items;
+    uint32_t item_count;
+} ReplicateReply;
+
+/* What two nodes tell each other first; the answer has the same shape. */
+typedef struct HelloFrame
+{
+    MemberId id;
+    Slice name;
+    Slice address;
+    uint16_t port;
+    Slice zone;
+    uint32_t weight;
+    uint32_t partitions;
+    uint64_t epoch; /* 0: in no cluster */
+    Slice seeds;    /* sorted host:port list, comma separated */
+} HelloFrame;
+
+typedef struct Ballot
+{
+    uint64_t round; /* 0: none */
+    MemberId proposer;
+} Ballot;
+
+int ballot_compare(const Ballot *a, const Ballot *b);
+
+/* One shape for PREPARE, PROMISE, ACCEPT and ACCEPTED: what is not meant is empty. */
+typedef struct PaxosFrame
+{
+    uint64_t epoch; /* that the document is to become */
+    Ballot ballot;  /* of the round this frame belongs to */
+    bool ok;        /* PROMISE, ACCEPTED: granted; else promised says to whom the promise was given */
+    Ballot promised;
+    Ballot accepted; /* PROMISE: of document */
+    Slice document;  /* ACCEPT, CHOSEN: proposed or chosen; PROMISE: accepted before, if any */
+} PaxosFrame;
+
+void error_encode(Buffer *buffer, uint32_t tag, StatusCode status, const char *message);
+bool error_decode(const Frame *frame, ErrorFrame *error);
+void topology_fetch_encode(Buffer *buffer, uint32_t tag, const TopologyFetch *fetch);
+bool topology_fetch_decode(const Frame *frame, TopologyFetch *fetch);
+void topology_frame_encode(Buffer *buffer, uint32_t tag, const TopologyFrame *topology);
+bool topology_frame_decode(const Frame *frame, TopologyFrame *topology);
+void read_encode(Buffer *buffer, uint32_t tag, const ReadFrame *read);
+bool read_decode(const Frame *frame, Arena *arena, ReadFrame *read);
+void read_reply_encode(Buffer *buffer, uint32_t tag, const ReadReply *reply);
+bool read_reply_decode(const Frame *frame, Arena *arena, ReadReply *reply);
+void write_encode(Buffer *buffer, uint32_t tag, const WriteFrame *write);
+bool write_decode(const Frame *frame, Arena *arena, WriteFrame *write);
+void write_reply_encode(Buffer *buffer, uint32_t tag, const WriteReply *reply);
+bool write_reply_decode(const Frame *frame, Arena *arena, WriteReply *reply);
+void scan_encode(Buffer *buffer, uint32_t tag, const ScanFrame *scan);
+bool scan_decode(const Frame *frame, ScanFrame *scan);
+void scan_reply_encode(Buffer *buffer, uint32_t tag, const ScanReply *reply);
+bool scan_reply_decode(const Frame *frame, Arena *arena, ScanReply *reply);
+void bucket_create_encode(Buffer *buffer, uint32_t tag, const Bucket *bucket);
+bool bucket_create_decode(const Frame *frame, Arena *arena, Bucket *bucket);
+void node_status_fetch_encode(Buffer *buffer, uint32_t tag);
+void node_status_encode(Buffer *buffer, uint32_t tag, const NodeStatus *status);
+bool node_status_decode(const Frame *frame, Arena *arena, NodeStatus *status);
+void replicate_encode(Buffer *buffer, uint32_t tag, const ReplicateFrame *replicate);
+bool replicate_decode(const Frame *frame, Arena *arena, ReplicateFrame *replicate);
+void replicate_reply_encode(Buffer *buffer, uint32_t tag, const ReplicateReply *reply);
+bool replicate_reply_decode(const Frame *frame, Arena *arena, ReplicateReply *reply);
+void hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hello);
+bool hello_decode(const Frame *frame, HelloFrame *hello);
+void paxos_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *paxos);
+bool paxos_decode(const Frame *frame, PaxosFrame *paxos);
+
+/* The form in which a bucket stands in a topology and in FRAME_BUCKET_CREATE. */
+void bucket_encode(Buffer *buffer, const Bucket *bucket);
+Bucket bucket_decode(Reader *reader, Arena *arena);
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * Topology: the one document that says who is in the cluster, who owns what, and which buckets exist.
+ *
+ * Numbered by epoch. Only chosen documents (node/paxos) are used or sent on. A decoded Topology lives in one arena; its
+ * strings are NUL-terminated there.
+ */
+#ifndef SHARED_TOPOLOGY_H
+#define SHARED_TOPOLOGY_H
+
+#include "shared/keycodec.h"
+#include "shared/ring.h"
+
+typedef struct MemberId
+{
+    uint8_t bytes[16]; /* drawn once at init; never an address, never reused */
+} MemberId;
+
+typedef struct Member
+{
+    MemberId id;
+    const char *name;
+    const char *address; /* numeric; what peers and clients connect to */
+    uint16_t port;
+    const char *zone; /* "" when none */
+    uint32_t weight;
+} Member;
+
+typedef struct BucketColumn
+{
+    const char *name;
+    const char *type; /* as format_type prints it */
+} BucketColumn;
+
+typedef struct Bucket
+{
+    uint32_t id; /* from 1, never reused */
+    const char *name;
+    uint32_t n;
+    KeyType key_types[KEY_COLUMNS_MAX];
+    const char *key_names[KEY_COLUMNS_MAX];
+    uint32_t key_count;
+    BucketColumn *columns;
+    uint32_t column_count;
+} Bucket;
+
+typedef struct Topology
+{
+    uint64_t epoch;      /* from 1; 0 means none */
+    uint8_t cluster[16]; /* drawn when epoch 1 was proposed */
+    uint32_t partitions;
+    Member *members; /* sorted by id */
+    uint32_t member_count;
+    uint16_t *claim; /* partitions entries: indexes into members */
+    Bucket *buckets;
+    uint32_t bucket_count;
+} Topology;
+
+enum
+{
+    TOPOLOGY_SPACING = 5,
+    TOPOLOGY_BUCKETS_MAX = 10000,
+    TOPOLOGY_N_MAX = 16,
+    TOPOLOGY_NAME_MAX = 255 /* bytes of a bucket's name */
+};
+
+#define TOPOLOGY_NO_MEMBER UINT32_MAX
+
+void topology_encode(Buffer *buffer, const Topology *topology);
+bool topology_decode(Slice bytes, Arena *arena, Topology *topology);
+
+/* Index of the member, or TOPOLOGY_NO_MEMBER. */
+uint32_t topology_member(const Topology *topology, const MemberId *id);
+const Bucket *topology_bucket_by_id(const Topology *topology, uint32_t id);
+const Bucket *topology_bucket_by_name(const Topology *topology, const char *name);
+
+/* Claims the ring for the members (sorted here by id) of a first epoch. */
+void topology_claim(Topology *topology, Arena *arena);
+
+/* Epoch + 1 with bucket added under a new id, or the reason why not in *why (a sentence). */
+bool topology_add_bucket(const Topology *topology, const Bucket *bucket, Arena *arena,
+                         Topology *next, const char **why);
+
+/* True when key types, n and key column count are the same. */
+bool topology_bucket_agrees(const Bucket *a, const Bucket *b);
+
+/* Where a key is: checks it against the bucket's key types. False: the key is not one of this bucket. */
+bool topology_position(const Bucket *bucket, Slice key, uint64_t *position);
+
+/*
+ * The preference list of a ring position as member indexes, owners first, then fallbacks; returns how many. With max of
+ * bucket->n these are the owners.
+ */
+uint32_t topology_preference(const Topology *topology, uint64_t position, uint16_t *members,
+                             uint32_t max);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * update: the pure change that storage runs on the object it holds; stamping and merging are here and nowhere else.
+ *
+ * A Record is what a node keeps for a key: the object, and beside it (never inside, never sent, never set by a merge) the
+ * Stamp: under which actor, epoch and counter this node itself last stamped the key. A counter is continued only when that
+ * actor is the present run's and nothing has brought a higher counter for it; otherwise a new epoch is opened. So an object
+ * that was lost, restored, cloned or unreadable never leads to a dot being used twice.
+ */
+#ifndef SHARED_UPDATE_H
+#define SHARED_UPDATE_H
+
+#include "shared/object.h"
+
+typedef struct Run
+{
+    Actor actor;    /* of this start of the process */
+    uint64_t epoch; /* the last epoch opened */
+} Run;
+
+typedef struct Stamp
+{
+    Actor actor;
+    uint64_t epoch; /* 0: this node never stamped the key */
+    uint64_t counter;
+} Stamp;
+
+typedef struct PutValue
+{
+    RequestId request;
+    bool tombstone;
+    Slice value;
+} PutValue;
+
+/*
+ * A client's write of one key: values replace what context has seen and stand beside what it has not. When one of the
+ * request ids is already a sibling, nothing is stamped: a write that arrives twice is one write.
+ */
+typedef struct Put
+{
+    VClock context;
+    PutValue *values;
+    uint32_t value_count; /* at least 1 */
+    uint64_t now_ms;      /* wall clock, for people */
+} Put;
+
+/* First merge is merged into the object, then put is stamped on it; either may be NULL. Both are borrowed. */
+typedef struct Update
+{
+    const Object *merge;
+    const Put *put;
+} Update;
+
+typedef enum UpdateResult
+{
+    UPDATE_CHANGED,
+    UPDATE_UNCHANGED, /* the record already says so */
+    UPDATE_CORRUPT    /* the stored bytes or the merged object cannot be decoded; nothing was changed */
+} UpdateResult;
+
+/*
+ * Applies update to the stored record (empty when the key is unknown) and appends the new record to out.
+ * *object is set to the encoded object inside out->data: valid until out changes.
+ */
+UpdateResult update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer *out,
+                          Slice *object);
+
+/* The object's bytes inside a record; false when the record cannot be read. */
+bool update_record_object(Slice record, Slice *object);
+
+/* A deep copy, for a store that must wait before it applies. */
+Update *update_copy(Arena *arena, const Update *update);
+
+#endif
