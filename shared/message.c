@@ -1,0 +1,707 @@
+#include "shared/message.h"
+
+#include <string.h>
+
+enum
+{
+    KEY_MINIMUM_BYTES = 1,
+    READ_ITEM_MINIMUM_BYTES = 2,
+    WRITE_ITEM_MINIMUM_BYTES = 3,
+    PUT_VALUE_MINIMUM_BYTES = sizeof(RequestId) + 2,
+    REPLICATE_ITEM_MINIMUM_BYTES = 14,
+    REPLICATE_RESULT_BYTES = 9,
+    SCAN_ROW_MINIMUM_BYTES = 3
+};
+
+typedef struct FrameTypeRow
+{
+    const char *name;
+    bool for_clients;
+} FrameTypeRow;
+
+static const FrameTypeRow FRAME_TYPES[FRAME_TYPE_END] = {
+    [FRAME_ERROR] = {"error", false},
+    [FRAME_TOPOLOGY_FETCH] = {"topology_fetch", true},
+    [FRAME_TOPOLOGY] = {"topology", false},
+    [FRAME_READ] = {"read", true},
+    [FRAME_READ_REPLY] = {"read_reply", false},
+    [FRAME_WRITE] = {"write", true},
+    [FRAME_WRITE_REPLY] = {"write_reply", false},
+    [FRAME_SCAN] = {"scan", true},
+    [FRAME_SCAN_REPLY] = {"scan_reply", false},
+    [FRAME_BUCKET_CREATE] = {"bucket_create", true},
+    [FRAME_NODE_STATUS] = {"node_status", true},
+    [FRAME_NODE_STATUS_REPLY] = {"node_status_reply", false},
+    [FRAME_REPLICATE] = {"replicate", false},
+    [FRAME_REPLICATE_REPLY] = {"replicate_reply", false},
+    [FRAME_HELLO] = {"hello", false},
+    [FRAME_HELLO_REPLY] = {"hello_reply", false},
+    [FRAME_PREPARE] = {"prepare", false},
+    [FRAME_PROMISE] = {"promise", false},
+    [FRAME_ACCEPT] = {"accept", false},
+    [FRAME_ACCEPTED] = {"accepted", false},
+    [FRAME_CHOSEN] = {"chosen", false},
+};
+
+const char *
+frame_type_name(FrameType type)
+{
+    return FRAME_TYPES[type].name;
+}
+
+bool
+frame_is_for_clients(FrameType type)
+{
+    return FRAME_TYPES[type].for_clients;
+}
+
+bool
+frame_decode(Slice bytes, Frame *frame)
+{
+    Reader reader = reader_begin(bytes);
+    uint8_t type = reader_u8(&reader);
+
+    frame->type = type > 0 && type < FRAME_TYPE_END ? (FrameType) type : FRAME_TYPE_END;
+    frame->tag = reader_u32(&reader);
+    frame->body = reader_take(&reader, reader_left(&reader));
+    return !reader.failed && frame->type != FRAME_TYPE_END;
+}
+
+void
+frame_encode_header(Buffer *buffer, FrameType type, uint32_t tag)
+{
+    buffer_put_u8(buffer, (uint8_t) type);
+    buffer_put_u32(buffer, tag);
+}
+
+static bool
+reader_bool(Reader *reader)
+{
+    uint8_t value = reader_u8(reader);
+
+    if (value > 1)
+        reader_fail(reader);
+    return value == 1;
+}
+
+static uint32_t
+reader_small(Reader *reader)
+{
+    uint64_t value = reader_varint(reader);
+
+    if (value > UINT32_MAX)
+        reader_fail(reader);
+    return (uint32_t) value;
+}
+
+static void
+put_id(Buffer *buffer, const MemberId *id)
+{
+    buffer_put(buffer, id->bytes, sizeof(id->bytes));
+}
+
+static MemberId
+reader_id(Reader *reader)
+{
+    MemberId id;
+
+    reader_copy(reader, id.bytes, sizeof(id.bytes));
+    return id;
+}
+
+void
+error_encode(Buffer *buffer, uint32_t tag, StatusCode status, const char *message)
+{
+    frame_encode_header(buffer, FRAME_ERROR, tag);
+    buffer_put_u8(buffer, (uint8_t) status);
+    buffer_put_string(buffer, message);
+}
+
+bool
+error_decode(const Frame *frame, ErrorFrame *error)
+{
+    Reader reader = reader_begin(frame->body);
+
+    error->status = status_from_byte(reader_u8(&reader));
+    error->message = reader_slice(&reader);
+    return reader_finish(&reader);
+}
+
+void
+topology_fetch_encode(Buffer *buffer, uint32_t tag, const TopologyFetch *fetch)
+{
+    frame_encode_header(buffer, FRAME_TOPOLOGY_FETCH, tag);
+    buffer_put_varint(buffer, fetch->have_epoch);
+}
+
+bool
+topology_fetch_decode(const Frame *frame, TopologyFetch *fetch)
+{
+    Reader reader = reader_begin(frame->body);
+
+    fetch->have_epoch = reader_varint(&reader);
+    return reader_finish(&reader);
+}
+
+void
+topology_frame_encode(Buffer *buffer, uint32_t tag, const TopologyFrame *topology)
+{
+    frame_encode_header(buffer, FRAME_TOPOLOGY, tag);
+    buffer_put_varint(buffer, topology->epoch);
+    buffer_put_slice(buffer, topology->document);
+}
+
+bool
+topology_frame_decode(const Frame *frame, TopologyFrame *topology)
+{
+    Reader reader = reader_begin(frame->body);
+
+    topology->epoch = reader_varint(&reader);
+    topology->document = reader_slice(&reader);
+    return reader_finish(&reader);
+}
+
+void
+read_encode(Buffer *buffer, uint32_t tag, const ReadFrame *read)
+{
+    frame_encode_header(buffer, FRAME_READ, tag);
+    buffer_put_varint(buffer, read->epoch);
+    buffer_put_u32(buffer, read->bucket_id);
+    buffer_put_u8(buffer, (uint8_t) read->mode);
+    buffer_put_varint(buffer, read->r);
+    buffer_put_varint(buffer, read->timeout_ms);
+    buffer_put_u8(buffer, read->seal);
+    buffer_put_varint(buffer, read->key_count);
+    for (uint32_t i = 0; i < read->key_count; i++)
+        buffer_put_slice(buffer, read->keys[i]);
+}
+
+static ReadMode
+reader_mode(Reader *reader)
+{
+    uint8_t mode = reader_u8(reader);
+
+    if (mode < READ_FULL || mode > READ_COORDINATED)
+        reader_fail(reader);
+    return (ReadMode) mode;
+}
+
+bool
+read_decode(const Frame *frame, Arena *arena, ReadFrame *read)
+{
+    Reader reader = reader_begin(frame->body);
+
+    read->epoch = reader_varint(&reader);
+    read->bucket_id = reader_u32(&reader);
+    read->mode = reader_mode(&reader);
+    read->r = reader_small(&reader);
+    read->timeout_ms = reader_small(&reader);
+    read->seal = reader_bool(&reader);
+    read->key_count = reader_count(&reader, KEY_MINIMUM_BYTES);
+    read->keys = ARENA_ARRAY(arena, Slice, read->key_count);
+    for (uint32_t i = 0; i < read->key_count; i++)
+        read->keys[i] = reader_slice(&reader);
+    return reader_finish(&reader);
+}
+
+void
+read_reply_encode(Buffer *buffer, uint32_t tag, const ReadReply *reply)
+{
+    frame_encode_header(buffer, FRAME_READ_REPLY, tag);
+    buffer_put_u8(buffer, (uint8_t) reply->mode);
+    buffer_put_varint(buffer, reply->item_count);
+    for (uint32_t i = 0; i < reply->item_count; i++)
+    {
+        const ReadItem *item = &reply->items[i];
+
+        buffer_put_u8(buffer, (uint8_t) item->status);
+        if (item->status != STATUS_OK)
+            buffer_put_u8(buffer, 0);
+        else if (reply->mode == READ_DIGEST)
+            buffer_put(buffer, item->digest.bytes, sizeof(Digest));
+        else
+        {
+            buffer_put_slice(buffer, item->object);
+            buffer_put_slice(buffer, item->context);
+        }
+    }
+}
+
+static void
+decode_read_item(Reader *reader, ReadMode mode, ReadItem *item)
+{
+    *item = (ReadItem){.status = status_from_byte(reader_u8(reader))};
+    if (item->status != STATUS_OK)
+    {
+        if (reader_u8(reader) != 0)
+            reader_fail(reader);
+    }
+    else if (mode == READ_DIGEST)
+        reader_copy(reader, item->digest.bytes, sizeof(Digest));
+    else
+    {
+        item->object = reader_slice(reader);
+        item->context = reader_slice(reader);
+        item->digest = digest_of(item->object);
+    }
+}
+
+bool
+read_reply_decode(const Frame *frame, Arena *arena, ReadReply *reply)
+{
+    Reader reader = reader_begin(frame->body);
+
+    reply->mode = reader_mode(&reader);
+    reply->item_count = reader_count(&reader, READ_ITEM_MINIMUM_BYTES);
+    reply->items = ARENA_ARRAY(arena, ReadItem, reply->item_count);
+    for (uint32_t i = 0; i < reply->item_count; i++)
+        decode_read_item(&reader, reply->mode, &reply->items[i]);
+    return reader_finish(&reader);
+}
+
+void
+write_encode(Buffer *buffer, uint32_t tag, const WriteFrame *write)
+{
+    frame_encode_header(buffer, FRAME_WRITE, tag);
+    buffer_put_varint(buffer, write->epoch);
+    buffer_put_u32(buffer, write->bucket_id);
+    buffer_put_varint(buffer, write->w);
+    buffer_put_varint(buffer, write->timeout_ms);
+    buffer_put_u8(buffer, write->retry);
+    buffer_put_varint(buffer, write->item_count);
+    for (uint32_t i = 0; i < write->item_count; i++)
+    {
+        const WriteItem *item = &write->items[i];
+
+        buffer_put_slice(buffer, item->key);
+        buffer_put_slice(buffer, item->context);
+        buffer_put_varint(buffer, item->value_count);
+        for (uint32_t v = 0; v < item->value_count; v++)
+        {
+            buffer_put(buffer, item->values[v].request.bytes, sizeof(RequestId));
+            buffer_put_u8(buffer, item->values[v].tombstone);
+            buffer_put_slice(buffer, item->values[v].value);
+        }
+    }
+}
+
+static bool
+request_is_repeated(const WriteItem *item, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++)
+    {
+        if (memcmp(&item->values[i].request, &item->values[index].request, sizeof(RequestId)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void
+decode_write_item(Reader *reader, Arena *arena, WriteItem *item)
+{
+    item->key = reader_slice(reader);
+    item->context = reader_slice(reader);
+    item->value_count = reader_count(reader, PUT_VALUE_MINIMUM_BYTES);
+    item->values = ARENA_ARRAY(arena, PutValue, item->value_count);
+    if (item->value_count == 0)
+        reader_fail(reader);
+    for (uint32_t i = 0; i < item->value_count && !reader->failed; i++)
+    {
+        PutValue *value = &item->values[i];
+
+        reader_copy(reader, value->request.bytes, sizeof(RequestId));
+        value->tombstone = reader_bool(reader);
+        value->value = reader_slice(reader);
+        if ((value->tombstone && value->value.length > 0) || request_is_repeated(item, i))
+            reader_fail(reader);
+    }
+}
+
+bool
+write_decode(const Frame *frame, Arena *arena, WriteFrame *write)
+{
+    Reader reader = reader_begin(frame->body);
+
+    write->epoch = reader_varint(&reader);
+    write->bucket_id = reader_u32(&reader);
+    write->w = reader_small(&reader);
+    write->timeout_ms = reader_small(&reader);
+    write->retry = reader_bool(&reader);
+    write->item_count = reader_count(&reader, WRITE_ITEM_MINIMUM_BYTES);
+    write->items = ARENA_ARRAY(arena, WriteItem, write->item_count);
+    for (uint32_t i = 0; i < write->item_count && !reader.failed; i++)
+        decode_write_item(&reader, arena, &write->items[i]);
+    return reader_finish(&reader);
+}
+
+void
+write_reply_encode(Buffer *buffer, uint32_t tag, const WriteReply *reply)
+{
+    frame_encode_header(buffer, FRAME_WRITE_REPLY, tag);
+    buffer_put_varint(buffer, reply->item_count);
+    for (uint32_t i = 0; i < reply->item_count; i++)
+    {
+        buffer_put_u8(buffer, (uint8_t) reply->items[i].status);
+        buffer_put_varint(buffer, reply->items[i].acked);
+    }
+}
+
+bool
+write_reply_decode(const Frame *frame, Arena *arena, WriteReply *reply)
+{
+    Reader reader = reader_begin(frame->body);
+
+    reply->item_count = reader_count(&reader, 2);
+    reply->items = ARENA_ARRAY(arena, WriteResult, reply->item_count);
+    for (uint32_t i = 0; i < reply->item_count; i++)
+    {
+        reply->items[i].status = status_from_byte(reader_u8(&reader));
+        reply->items[i].acked = reader_small(&reader);
+    }
+    return reader_finish(&reader);
+}
+
+void
+scan_encode(Buffer *buffer, uint32_t tag, const ScanFrame *scan)
+{
+    frame_encode_header(buffer, FRAME_SCAN, tag);
+    buffer_put_varint(buffer, scan->epoch);
+    buffer_put_u32(buffer, scan->bucket_id);
+    buffer_put_varint(buffer, scan->partition);
+    buffer_put_u8(buffer, scan->digest_only);
+    buffer_put_u8(buffer, scan->seal);
+    buffer_put_slice(buffer, scan->after);
+    buffer_put_slice(buffer, scan->through);
+    buffer_put_varint(buffer, scan->max_bytes);
+}
+
+bool
+scan_decode(const Frame *frame, ScanFrame *scan)
+{
+    Reader reader = reader_begin(frame->body);
+
+    scan->epoch = reader_varint(&reader);
+    scan->bucket_id = reader_u32(&reader);
+    scan->partition = reader_small(&reader);
+    scan->digest_only = reader_bool(&reader);
+    scan->seal = reader_bool(&reader);
+    scan->after = reader_slice(&reader);
+    scan->through = reader_slice(&reader);
+    scan->max_bytes = reader_small(&reader);
+    return reader_finish(&reader);
+}
+
+void
+scan_reply_encode(Buffer *buffer, uint32_t tag, const ScanReply *reply)
+{
+    frame_encode_header(buffer, FRAME_SCAN_REPLY, tag);
+    buffer_put_u8(buffer, (uint8_t) reply->status);
+    buffer_put_u8(buffer, reply->done);
+    buffer_put_slice(buffer, reply->last);
+    buffer_put(buffer, reply->digest.bytes, sizeof(Digest));
+    buffer_put_varint(buffer, reply->row_count);
+    buffer_put_u8(buffer, reply->rows != NULL);
+    for (uint32_t i = 0; reply->rows != NULL && i < reply->row_count; i++)
+    {
+        buffer_put_slice(buffer, reply->rows[i].key);
+        buffer_put_slice(buffer, reply->rows[i].object);
+        buffer_put_slice(buffer, reply->rows[i].context);
+    }
+}
+
+static void
+decode_scan_rows(Reader *reader, Arena *arena, ScanReply *reply)
+{
+    if (reply->row_count > reader_left(reader) / SCAN_ROW_MINIMUM_BYTES)
+    {
+        reader_fail(reader);
+        return;
+    }
+    reply->rows = ARENA_ARRAY(arena, ScanRow, reply->row_count);
+    for (uint32_t i = 0; i < reply->row_count; i++)
+    {
+        reply->rows[i].key = reader_slice(reader);
+        reply->rows[i].object = reader_slice(reader);
+        reply->rows[i].context = reader_slice(reader);
+    }
+}
+
+bool
+scan_reply_decode(const Frame *frame, Arena *arena, ScanReply *reply)
+{
+    Reader reader = reader_begin(frame->body);
+
+    *reply = (ScanReply){.status = status_from_byte(reader_u8(&reader))};
+    reply->done = reader_bool(&reader);
+    reply->last = reader_slice(&reader);
+    reader_copy(&reader, reply->digest.bytes, sizeof(Digest));
+    reply->row_count = reader_small(&reader);
+    if (reader_bool(&reader))
+        decode_scan_rows(&reader, arena, reply);
+    return reader_finish(&reader);
+}
+
+Digest
+message_row_digest(Slice key, Slice object)
+{
+    Digest digest = digest_of(object);
+    Digest salt = digest_of(key);
+
+    /* The object's digest is hashed with the key's, so that equal objects under two keys do not cancel out. */
+    uint8_t both[2 * sizeof(Digest)];
+
+    memcpy(both, salt.bytes, sizeof(Digest));
+    memcpy(both + sizeof(Digest), digest.bytes, sizeof(Digest));
+    return digest_of(slice_make(both, sizeof(both)));
+}
+
+void
+bucket_encode(Buffer *buffer, const Bucket *bucket)
+{
+    buffer_put_u32(buffer, bucket->id);
+    buffer_put_string(buffer, bucket->name);
+    buffer_put_varint(buffer, bucket->n);
+    buffer_put_varint(buffer, bucket->key_count);
+    for (uint32_t i = 0; i < bucket->key_count; i++)
+    {
+        buffer_put_u8(buffer, (uint8_t) bucket->key_types[i]);
+        buffer_put_string(buffer, bucket->key_names[i]);
+    }
+    buffer_put_varint(buffer, bucket->column_count);
+    for (uint32_t i = 0; i < bucket->column_count; i++)
+    {
+        buffer_put_string(buffer, bucket->columns[i].name);
+        buffer_put_string(buffer, bucket->columns[i].type);
+    }
+}
+
+Bucket
+bucket_decode(Reader *reader, Arena *arena)
+{
+    Bucket bucket = {.id = reader_u32(reader)};
+
+    bucket.name = reader_string(reader, arena);
+    bucket.n = reader_small(reader);
+    bucket.key_count = reader_count(reader, 2);
+    if (bucket.key_count == 0 || bucket.key_count > KEY_COLUMNS_MAX)
+    {
+        reader_fail(reader);
+        bucket.key_count = 0;
+    }
+    for (uint32_t i = 0; i < bucket.key_count; i++)
+    {
+        uint8_t type = reader_u8(reader);
+
+        if (!keycodec_type_is_known(type))
+            reader_fail(reader);
+        bucket.key_types[i] = (KeyType) type;
+        bucket.key_names[i] = reader_string(reader, arena);
+    }
+    bucket.column_count = reader_count(reader, 2);
+    bucket.columns = ARENA_ARRAY(arena, BucketColumn, bucket.column_count);
+    for (uint32_t i = 0; i < bucket.column_count; i++)
+    {
+        bucket.columns[i].name = reader_string(reader, arena);
+        bucket.columns[i].type = reader_string(reader, arena);
+    }
+    return bucket;
+}
+
+void
+bucket_create_encode(Buffer *buffer, uint32_t tag, const Bucket *bucket)
+{
+    frame_encode_header(buffer, FRAME_BUCKET_CREATE, tag);
+    bucket_encode(buffer, bucket);
+}
+
+bool
+bucket_create_decode(const Frame *frame, Arena *arena, Bucket *bucket)
+{
+    Reader reader = reader_begin(frame->body);
+
+    *bucket = bucket_decode(&reader, arena);
+    return reader_finish(&reader);
+}
+
+void
+node_status_fetch_encode(Buffer *buffer, uint32_t tag)
+{
+    frame_encode_header(buffer, FRAME_NODE_STATUS, tag);
+}
+
+void
+node_status_encode(Buffer *buffer, uint32_t tag, const NodeStatus *status)
+{
+    frame_encode_header(buffer, FRAME_NODE_STATUS_REPLY, tag);
+    put_id(buffer, &status->id);
+    buffer_put_slice(buffer, status->name);
+    buffer_put_varint(buffer, status->epoch);
+    buffer_put_varint(buffer, status->uptime_ms);
+    buffer_put_varint(buffer, status->rss_bytes);
+    buffer_put_varint(buffer, status->disk_bytes);
+    buffer_put_varint(buffer, status->keys_estimate);
+    buffer_put_varint(buffer, status->reachable_count);
+    for (uint32_t i = 0; i < status->reachable_count; i++)
+        put_id(buffer, &status->reachable[i]);
+}
+
+bool
+node_status_decode(const Frame *frame, Arena *arena, NodeStatus *status)
+{
+    Reader reader = reader_begin(frame->body);
+
+    *status = (NodeStatus){.id = reader_id(&reader)};
+    status->name = reader_slice(&reader);
+    status->epoch = reader_varint(&reader);
+    status->uptime_ms = reader_varint(&reader);
+    status->rss_bytes = reader_varint(&reader);
+    status->disk_bytes = reader_varint(&reader);
+    status->keys_estimate = reader_varint(&reader);
+    status->reachable_count = reader_count(&reader, sizeof(MemberId));
+    status->reachable = ARENA_ARRAY(arena, MemberId, status->reachable_count);
+    for (uint32_t i = 0; i < status->reachable_count; i++)
+        status->reachable[i] = reader_id(&reader);
+    return reader_finish(&reader);
+}
+
+void
+replicate_encode(Buffer *buffer, uint32_t tag, const ReplicateFrame *replicate)
+{
+    frame_encode_header(buffer, FRAME_REPLICATE, tag);
+    buffer_put_varint(buffer, replicate->epoch);
+    buffer_put_varint(buffer, replicate->item_count);
+    for (uint32_t i = 0; i < replicate->item_count; i++)
+    {
+        buffer_put_u64(buffer, replicate->items[i].ref);
+        buffer_put_u32(buffer, replicate->items[i].bucket_id);
+        buffer_put_slice(buffer, replicate->items[i].key);
+        buffer_put_slice(buffer, replicate->items[i].object);
+    }
+}
+
+bool
+replicate_decode(const Frame *frame, Arena *arena, ReplicateFrame *replicate)
+{
+    Reader reader = reader_begin(frame->body);
+
+    replicate->epoch = reader_varint(&reader);
+    replicate->item_count = reader_count(&reader, REPLICATE_ITEM_MINIMUM_BYTES);
+    replicate->items = ARENA_ARRAY(arena, ReplicateItem, replicate->item_count);
+    for (uint32_t i = 0; i < replicate->item_count; i++)
+    {
+        replicate->items[i].ref = reader_u64(&reader);
+        replicate->items[i].bucket_id = reader_u32(&reader);
+        replicate->items[i].key = reader_slice(&reader);
+        replicate->items[i].object = reader_slice(&reader);
+    }
+    return reader_finish(&reader);
+}
+
+void
+replicate_reply_encode(Buffer *buffer, uint32_t tag, const ReplicateReply *reply)
+{
+    frame_encode_header(buffer, FRAME_REPLICATE_REPLY, tag);
+    buffer_put_varint(buffer, reply->item_count);
+    for (uint32_t i = 0; i < reply->item_count; i++)
+    {
+        buffer_put_u64(buffer, reply->items[i].ref);
+        buffer_put_u8(buffer, (uint8_t) reply->items[i].status);
+    }
+}
+
+bool
+replicate_reply_decode(const Frame *frame, Arena *arena, ReplicateReply *reply)
+{
+    Reader reader = reader_begin(frame->body);
+
+    reply->item_count = reader_count(&reader, REPLICATE_RESULT_BYTES);
+    reply->items = ARENA_ARRAY(arena, ReplicateResult, reply->item_count);
+    for (uint32_t i = 0; i < reply->item_count; i++)
+    {
+        reply->items[i].ref = reader_u64(&reader);
+        reply->items[i].status = status_from_byte(reader_u8(&reader));
+    }
+    return reader_finish(&reader);
+}
+
+void
+hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hello)
+{
+    frame_encode_header(buffer, type, tag);
+    put_id(buffer, &hello->id);
+    buffer_put_slice(buffer, hello->name);
+    buffer_put_slice(buffer, hello->address);
+    buffer_put_u16(buffer, hello->port);
+    buffer_put_slice(buffer, hello->zone);
+    buffer_put_varint(buffer, hello->weight);
+    buffer_put_varint(buffer, hello->partitions);
+    buffer_put_varint(buffer, hello->epoch);
+    buffer_put_slice(buffer, hello->seeds);
+}
+
+bool
+hello_decode(const Frame *frame, HelloFrame *hello)
+{
+    Reader reader = reader_begin(frame->body);
+
+    hello->id = reader_id(&reader);
+    hello->name = reader_slice(&reader);
+    hello->address = reader_slice(&reader);
+    hello->port = reader_u16(&reader);
+    hello->zone = reader_slice(&reader);
+    hello->weight = reader_small(&reader);
+    hello->partitions = reader_small(&reader);
+    hello->epoch = reader_varint(&reader);
+    hello->seeds = reader_slice(&reader);
+    return reader_finish(&reader);
+}
+
+int
+ballot_compare(const Ballot *a, const Ballot *b)
+{
+    if (a->round != b->round)
+        return a->round < b->round ? -1 : 1;
+    return memcmp(&a->proposer, &b->proposer, sizeof(MemberId));
+}
+
+static void
+put_ballot(Buffer *buffer, const Ballot *ballot)
+{
+    buffer_put_varint(buffer, ballot->round);
+    put_id(buffer, &ballot->proposer);
+}
+
+static Ballot
+reader_ballot(Reader *reader)
+{
+    Ballot ballot = {.round = reader_varint(reader)};
+
+    ballot.proposer = reader_id(reader);
+    return ballot;
+}
+
+void
+paxos_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *paxos)
+{
+    frame_encode_header(buffer, type, tag);
+    buffer_put_varint(buffer, paxos->epoch);
+    put_ballot(buffer, &paxos->ballot);
+    buffer_put_u8(buffer, paxos->ok);
+    put_ballot(buffer, &paxos->promised);
+    put_ballot(buffer, &paxos->accepted);
+    buffer_put_slice(buffer, paxos->document);
+}
+
+bool
+paxos_decode(const Frame *frame, PaxosFrame *paxos)
+{
+    Reader reader = reader_begin(frame->body);
+
+    paxos->epoch = reader_varint(&reader);
+    paxos->ballot = reader_ballot(&reader);
+    paxos->ok = reader_bool(&reader);
+    paxos->promised = reader_ballot(&reader);
+    paxos->accepted = reader_ballot(&reader);
+    paxos->document = reader_slice(&reader);
+    return reader_finish(&reader);
+}
