@@ -1,0 +1,59 @@
+# shellcheck shell=bash disable=SC2154
+# Section kv: our nodes, etcd and Redis, each three nodes, by the load generators of this folder.
+
+kv_keys=20000
+
+kv_title()
+{
+    cat <<'TITLE'
+key-value, 200-byte values, 20,000 keys, three nodes each
+  etcd: through its JSON gateway over HTTP keep-alive, which is 5 to 25 % slower than gRPC;
+        every client talks to the leader, its best case; a write is on the disks of two of three;
+        linearizable reads
+  redis: appendfsync always; SET and WAIT 1 in one write (on the master's disk, processed by one
+        replica); a read asks the master alone
+TITLE
+}
+
+kv_prepare()
+{
+    etcd_start
+    redis_start
+    kv_load etcd -p "$etcd_leader_port"
+    kv_load redis -p "${redis_ports[0]}"
+}
+
+kv_load()
+{
+    "$bench_bin/bench_wire" "$1" load "${@:2}" -n "$kv_keys" -c 64 >/dev/null
+}
+
+kv_plan()
+{
+    local clients operation system
+
+    for clients in "${client_counts[@]}"; do
+        for operation in put get; do
+            for system in etcd redis; do
+                echo "$system $operation $clients"
+            done
+        done
+    done
+}
+
+kv_sample()
+{
+    local system=$1 operation=$2 ports
+
+    case $system in
+        etcd) ports=$etcd_leader_port ;;
+        redis) ports=${redis_ports[0]} ;;
+    esac
+    "$bench_bin/bench_wire" "$system" "$operation" -p "$ports" -n "$kv_keys" -c "$3" -s "$seconds"
+}
+
+kv_memory()
+{
+    memory_of_processes "etcd, three nodes" "${etcd_pids[@]}"
+    memory_of_processes "redis, master and two replicas" "${redis_pids[@]}"
+}
