@@ -1,0 +1,97 @@
+/*
+ * Engine: one node without its I/O, the step modules wired together.
+ *
+ * Frames, links going up and down, storage answers and time go in; frames, storage calls and state to persist come out. The
+ * daemon (node/node.c) and the simulator (test/sim) run it unchanged. Calls must not be nested: outputs are called only from
+ * inside an engine call, and must not call back into the engine; storage may answer from inside its calls.
+ *
+ * A turn: engine_time(), any number of events, engine_turn_end(), which sends what was gathered (replicates and their
+ * acknowledgements travel in batches, one frame a target a turn).
+ *
+ * Peers are numbered by the caller, one number for each address, for the life of the process.
+ */
+#ifndef NODE_ENGINE_H
+#define NODE_ENGINE_H
+
+#include "node/step.h"
+
+typedef struct Engine Engine;
+
+typedef struct EngineConfig
+{
+    MemberId id;
+    const char *name;
+    const char *address; /* as peers reach this node: numeric */
+    uint16_t port;
+    const char *zone;
+    uint32_t weight;
+    const char *seeds; /* sorted "host:port" list, comma separated, own address included when a seed; "" waits to be joined */
+    uint32_t partitions;
+    uint32_t request_timeout_ms;
+    uint32_t peer_timeout_ms; /* silence after which a peer counts as down */
+    uint32_t max_key_bytes;
+    uint32_t max_value_bytes;
+    uint8_t cluster_key[32];
+} EngineConfig;
+
+typedef struct EngineOutput
+{
+    void (*send)(void *context, uint32_t peer, Slice frame);
+    void (*reply)(void *context, uint64_t session, Slice frame);
+
+    /* Must be durable when it returns: the acceptor's promises and the chosen topology (rare, small). */
+    bool (*persist)(void *context, Slice state);
+
+    /* The number of the peer at that address; the caller keeps a link to it from then on. */
+    uint32_t (*peer)(void *context, const char *address, uint16_t port);
+    void (*log)(void *context, const char *event);
+    uint64_t (*random)(void *context);
+    void *context;
+} EngineOutput;
+
+typedef struct EngineCounters
+{
+    uint64_t writes; /* keys coordinated */
+    uint64_t writes_refused;
+    uint64_t writes_unknown;
+    uint64_t writes_retried; /* that came marked as a retry */
+    uint64_t reads;          /* keys read here, full or digest */
+    uint64_t reads_coordinated;
+    uint64_t repairs; /* stale owners that a coordinated read sent the merge to */
+    uint64_t replicates; /* keys taken from other nodes */
+    uint64_t scans;
+    uint64_t frames_refused;
+    uint64_t siblings_seen_max;
+} EngineCounters;
+
+/* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All are borrowed. */
+Engine *engine_new(const EngineConfig *config, const EngineOutput *output, Slice state);
+void engine_free(Engine *engine);
+StorageEvents engine_storage_events(Engine *engine);
+void engine_set_storage(Engine *engine, Storage *storage);
+
+void engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms);
+
+/* A frame from a client (or, with is_peer, from another node) on a session of the server; borrowed during the call. */
+void engine_session_frame(Engine *engine, uint64_t session, bool is_peer, Slice frame);
+void engine_session_closed(Engine *engine, uint64_t session);
+
+/* The link to a peer carries frames from now on; or no longer does. */
+void engine_peer_up(Engine *engine, uint32_t peer);
+void engine_peer_down(Engine *engine, uint32_t peer);
+void engine_peer_frame(Engine *engine, uint32_t peer, Slice frame);
+
+/* Whatever became due; engine_wake_ms says when to call it next, at the latest. */
+void engine_tick(Engine *engine);
+uint64_t engine_wake_ms(const Engine *engine);
+void engine_turn_end(Engine *engine);
+
+const Topology *engine_topology(const Engine *engine);
+uint32_t engine_self(const Engine *engine);
+bool engine_member_is_up(const Engine *engine, uint32_t member);
+EngineCounters engine_counters(const Engine *engine);
+
+/* Why this node is in no cluster yet, a sentence for people; "" once it is in one. */
+const char *engine_waiting_for(const Engine *engine);
+
+#endif

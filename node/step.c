@@ -1,0 +1,140 @@
+#include "node/step.h"
+
+void
+actions_init(Actions *actions)
+{
+    *actions = (Actions){0};
+    arena_init(&actions->arena, &MEMORY_HEAP);
+    buffer_init(&actions->frames, &MEMORY_HEAP);
+}
+
+void
+actions_free(Actions *actions)
+{
+    arena_free(&actions->arena);
+    buffer_free(&actions->frames);
+    memory_resize(&MEMORY_HEAP, actions->list, 0);
+}
+
+void
+actions_reset(Actions *actions)
+{
+    arena_reset(&actions->arena);
+    buffer_reset(&actions->frames);
+    actions->count = 0;
+    actions->done = 0;
+}
+
+static Action *
+add_action(Actions *actions, ActionKind kind)
+{
+    if (actions->count == actions->capacity)
+    {
+        actions->capacity = actions->capacity ? actions->capacity * 2 : 64;
+        actions->list =
+            memory_resize(&MEMORY_HEAP, actions->list, actions->capacity * sizeof(Action));
+    }
+
+    Action *action = &actions->list[actions->count++];
+
+    *action = (Action){.kind = kind};
+    return action;
+}
+
+/* A frame in the making ends where the last named one ended. */
+static size_t
+frames_named(const Actions *actions)
+{
+    for (size_t i = actions->count; i > 0; i--)
+    {
+        const Action *action = &actions->list[i - 1];
+
+        if (action->kind == ACTION_REPLY || action->kind == ACTION_SEND)
+            return action->frame_offset + action->frame_length;
+    }
+    return 0;
+}
+
+Buffer *
+actions_frame(Actions *actions)
+{
+    return &actions->frames;
+}
+
+static Action *
+name_frame(Actions *actions, ActionKind kind)
+{
+    size_t offset = frames_named(actions);
+    Action *action = add_action(actions, kind);
+
+    action->frame_offset = offset;
+    action->frame_length = actions->frames.length - offset;
+    return action;
+}
+
+void
+actions_reply(Actions *actions, uint64_t session)
+{
+    name_frame(actions, ACTION_REPLY)->session = session;
+}
+
+void
+actions_send(Actions *actions, uint32_t member)
+{
+    name_frame(actions, ACTION_SEND)->member = member;
+}
+
+void
+actions_error(Actions *actions, Origin origin, StatusCode status, const char *message)
+{
+    error_encode(actions_frame(actions), origin.tag, status, message);
+    actions_reply(actions, origin.session);
+}
+
+static Slice
+make_storage_key(Actions *actions, uint32_t bucket_id, uint64_t position, Slice key)
+{
+    size_t length = sizeof(bucket_id) + sizeof(position) + key.length;
+    uint8_t *bytes = arena_alloc(&actions->arena, length);
+
+    for (unsigned i = 0; i < sizeof(bucket_id); i++)
+        bytes[i] = (uint8_t) (bucket_id >> (8 * (3 - i)));
+    for (unsigned i = 0; i < sizeof(position); i++)
+        bytes[4 + i] = (uint8_t) (position >> (8 * (7 - i)));
+    for (size_t i = 0; i < key.length; i++)
+        bytes[12 + i] = key.data[i];
+    return slice_make(bytes, length);
+}
+
+void
+actions_apply(Actions *actions, uint32_t bucket_id, uint64_t position, Slice key,
+              const Update *update, uint64_t ref)
+{
+    Slice storage_key = make_storage_key(actions, bucket_id, position, key);
+    Action *action = add_action(actions, ACTION_APPLY);
+
+    action->storage_key = storage_key;
+    action->update = update;
+    action->ref = ref;
+}
+
+void
+actions_read(Actions *actions, uint32_t bucket_id, uint64_t position, Slice key, uint64_t ref)
+{
+    Slice storage_key = make_storage_key(actions, bucket_id, position, key);
+    Action *action = add_action(actions, ACTION_READ);
+
+    action->storage_key = storage_key;
+    action->ref = ref;
+}
+
+void
+actions_scan(Actions *actions, const StorageRange *range, uint64_t ref)
+{
+    Action *action = add_action(actions, ACTION_SCAN);
+
+    action->range = *range;
+    action->range.after = slice_copy(&actions->arena, range->after);
+    action->range.through = slice_copy(&actions->arena, range->through);
+    action->ref = ref;
+}

@@ -1,0 +1,91 @@
+/*
+ * step: what the step modules of a node share, the view they decide on and the actions they return.
+ *
+ * A step module takes an event and appends actions; it never does I/O, reads a clock or draws a random number. The engine
+ * (node/engine.h) runs the actions after the step has returned. Frames and keys named by an action live in the Actions until
+ * actions_reset().
+ */
+#ifndef NODE_STEP_H
+#define NODE_STEP_H
+
+#include "node/storage.h"
+#include "shared/context.h"
+#include "shared/message.h"
+
+/* Where an answer goes: a session of the server, and the tag of the frame it answers. */
+typedef struct Origin
+{
+    uint64_t session;
+    uint32_t tag;
+} Origin;
+
+/* What a step may know. Member numbers are indexes into topology->members. */
+typedef struct View
+{
+    const Topology *topology; /* epoch 0 while in no cluster */
+    uint32_t self;            /* own member number, or TOPOLOGY_NO_MEMBER */
+    const bool *up;           /* by member: reachable now; own entry true */
+    const ContextKey *sealer;
+    uint64_t now_ms;  /* monotonic */
+    uint64_t wall_ms; /* since 1970, for people */
+    uint32_t request_timeout_ms;
+    uint32_t max_key_bytes;
+    uint32_t max_value_bytes;
+    bool storage_failed;
+} View;
+
+typedef enum ActionKind
+{
+    ACTION_REPLY, /* frame to session */
+    ACTION_SEND,  /* frame to member */
+    ACTION_APPLY,
+    ACTION_READ,
+    ACTION_SCAN
+} ActionKind;
+
+typedef struct Action
+{
+    ActionKind kind;
+    uint64_t session;
+    uint32_t member;
+    size_t frame_offset; /* into Actions.frames */
+    size_t frame_length;
+    uint64_t ref;
+    Slice storage_key;    /* in Actions.arena */
+    const Update *update; /* in the step module's memory, valid until the action has run */
+    StorageRange range;
+} Action;
+
+typedef struct Actions
+{
+    Arena arena;
+    Buffer frames;
+    Action *list;
+    size_t count;
+    size_t capacity;
+    size_t done; /* run so far */
+} Actions;
+
+/* The module that a storage ref belongs to: its top byte. */
+typedef enum RefOwner
+{
+    REF_COORDINATOR_WRITE = 1,
+    REF_COORDINATOR_READ,
+    REF_REPLICA
+} RefOwner;
+
+void actions_init(Actions *actions);
+void actions_free(Actions *actions);
+void actions_reset(Actions *actions);
+
+/* Returns where to encode the one frame; actions_reply or actions_send then names its target. */
+Buffer *actions_frame(Actions *actions);
+void actions_reply(Actions *actions, uint64_t session);
+void actions_send(Actions *actions, uint32_t member);
+void actions_error(Actions *actions, Origin origin, StatusCode status, const char *message);
+void actions_apply(Actions *actions, uint32_t bucket_id, uint64_t position, Slice key,
+                   const Update *update, uint64_t ref);
+void actions_read(Actions *actions, uint32_t bucket_id, uint64_t position, Slice key, uint64_t ref);
+void actions_scan(Actions *actions, const StorageRange *range, uint64_t ref);
+
+#endif
