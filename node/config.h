@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "node/status.h"
+#include "node/outcome.h"
 
 /* Strings are owned by the Config, never NULL. Units are in the names. */
 typedef struct Config
@@ -52,6 +52,7 @@ typedef enum ConfigType
 typedef struct ConfigOption
 {
     const char *name;
+    size_t offset; /* of the field in Config */
     ConfigType type;
     const char *unit;     /* "ms", "MB", "bytes" or "" */
     const char *fallback; /* the default, as it would be written in the file */
@@ -59,9 +60,8 @@ typedef struct ConfigOption
     int64_t max;
     const char *const *choices; /* of CONFIG_CHOICE, NULL-terminated; the value is the index */
     bool reloadable;            /* SIGHUP applies it; otherwise it needs a restart */
-    size_t offset;              /* of the field in Config */
+    Outcome (*check)(const char *value); /* beyond the type's own check, or NULL */
     const char *description;
-    Status (*check)(const char *value); /* of CONFIG_STRING; NULL takes any text */
 } ConfigOption;
 
 extern const ConfigOption config_options[];
@@ -72,22 +72,22 @@ void config_init(Config *config);
 void config_free(Config *config);
 
 /* Sets one option from text. Fails on an unknown name or a bad value, and then changes nothing. */
-Status config_set(Config *config, const char *name, const char *value) MUST_CHECK;
+Outcome config_set(Config *config, const char *name, const char *value) MUST_CHECK;
 
 /* Sets one option from "name=value", the argument of -c. */
-Status config_set_argument(Config *config, const char *argument) MUST_CHECK;
+Outcome config_set_argument(Config *config, const char *argument) MUST_CHECK;
 
 /* Reads "name = value" lines; '#' starts a comment, values may be 'quoted' with '' for a quote.
  * Messages name file_name and the line. */
-Status config_parse(Config *config, const char *text, size_t length,
+Outcome config_parse(Config *config, const char *text, size_t length,
                     const char *file_name) MUST_CHECK;
 
 /* Reads the file into config. */
-Status config_load(Config *config, const char *file_name) MUST_CHECK;
+Outcome config_load(Config *config, const char *file_name) MUST_CHECK;
 
 /* Fills what defaults depend on (node_name, advertise_address) and checks options against each
  * other. Call it once after all values are set, before the Config is used. */
-Status config_finish(Config *config) MUST_CHECK;
+Outcome config_finish(Config *config) MUST_CHECK;
 
 /*
  * Takes the reloadable options of fresh (which was loaded and finished) into config.

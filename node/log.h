@@ -8,7 +8,7 @@
 #ifndef NODE_LOG_H
 #define NODE_LOG_H
 
-#include "node/status.h"
+#include "node/outcome.h"
 
 #define LOG_LINE_SIZE 2048
 
@@ -26,7 +26,7 @@ typedef struct Log Log;
  * Starts a log for the node of this name. An empty file_name means stderr; a file is created with
  * mode 0600 and appended to. The strings are copied. On failure *log is NULL.
  */
-Status log_new(const char *node_name, LogLevel level, const char *file_name, Log **log) MUST_CHECK;
+Outcome log_new(const char *node_name, LogLevel level, const char *file_name, Log **log) MUST_CHECK;
 
 void log_free(Log *log);
 
@@ -34,7 +34,7 @@ void log_free(Log *log);
  * Takes a new level and opens the file again (after a rotation). If that fails the log goes on
  * as it was. Call it from the loop thread only.
  */
-Status log_reopen(Log *log, LogLevel level, const char *file_name) MUST_CHECK;
+Outcome log_reopen(Log *log, LogLevel level, const char *file_name) MUST_CHECK;
 
 /* Writes one event, if its level is at least that of the log. */
 void log_event(Log *log, LogLevel level, const char *format, ...)

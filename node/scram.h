@@ -20,7 +20,7 @@
 #define SCRAM_KEY_BYTES 32
 #define SCRAM_NONCE_BYTES 18 /* random bytes of the server's part, PostgreSQL's number */
 #define SCRAM_CLIENT_NONCE_MAX 256
-#define SCRAM_VERIFIER_TEXT_SIZE 160
+#define SCRAM_VERIFIER_TEXT_SIZE 192
 
 /* What is kept instead of the password. */
 typedef struct ScramVerifier

@@ -23,7 +23,7 @@
 
 #include "node/config.h"
 #include "node/log.h"
-#include "node/status.h"
+#include "node/outcome.h"
 #include "node/users.h"
 #include "shared/bytes.h"
 
@@ -40,6 +40,7 @@ typedef enum ColumnType
 {
     COLUMN_BOOL = 16,  /* "t" or "f" */
     COLUMN_INT8 = 20,  /* counters */
+    COLUMN_INT4 = 23,
     COLUMN_TEXT = 25,
     COLUMN_FLOAT8 = 701
 } ColumnType;
@@ -88,13 +89,13 @@ Server *server_new(uv_loop_t *loop, const Config *config, Users *users, Log *log
                    const ServerHandler *handler, void *ctx);
 
 /* Opens the listener (and reads the TLS certificate when ssl is on). */
-Status server_listen(Server *server) MUST_CHECK;
+Outcome server_listen(Server *server) MUST_CHECK;
 
 /* The port that is listened on: the configured one, or the system's choice for port 0. */
 int server_port(const Server *server);
 
 /* Reads certificate and key again; on failure the old ones stay in use. */
-Status server_reload(Server *server) MUST_CHECK;
+Outcome server_reload(Server *server) MUST_CHECK;
 
 /* Stops accepting. Sessions without a query in work are told 57P01 and closed, others when their
  * query is answered; streams stay until server_close, so that their requests can be finished. */
@@ -152,6 +153,10 @@ void session_empty(Session *session); /* in place of complete, for an empty quer
 void session_notice(Session *session, const char *message);
 void session_error(Session *session, const char *sqlstate, const char *message, const char *detail,
                    const char *hint);
+
+/* What ReadyForQuery reports from now on: 'I' idle, 'T' in a transaction. Nothing else changes: the
+ * console has no transactions, but drivers open them around everything. */
+void session_set_transaction_status(Session *session, char transaction_status);
 
 /* Closes the session after what was sent so far has left (or could not). */
 void session_close(Session *session);

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "node/scram.h"
-#include "node/status.h"
+#include "node/outcome.h"
 
 #define USERS_CLUSTER_KEY_BYTES 32
 #define USERS_NAME_MAX 63       /* bytes */
@@ -43,10 +43,10 @@ Users *users_new(const uint8_t cluster_key[USERS_CLUSTER_KEY_BYTES]);
 void users_free(Users *users);
 
 /* Replaces the list by the text of a users file. On failure the list stays as it was. */
-Status users_parse(Users *users, const char *text, size_t length, const char *file_name) MUST_CHECK;
+Outcome users_parse(Users *users, const char *text, size_t length, const char *file_name) MUST_CHECK;
 
 /* Replaces the list by the file's, which must not be open to group or others. */
-Status users_load(Users *users, const char *file_name) MUST_CHECK;
+Outcome users_load(Users *users, const char *file_name) MUST_CHECK;
 
 /* The user of this name, or NULL. Valid until the next parse, load or free. */
 const User *users_find(const Users *users, const char *name);
@@ -66,16 +66,16 @@ void users_peer_password(const uint8_t cluster_key[USERS_CLUSTER_KEY_BYTES],
 const char *users_role_name(UserRole role);
 
 /* Fails on a name that is not a role; "peer" is none that a person can be given. */
-Status users_role_parse(const char *name, UserRole *role) MUST_CHECK;
+Outcome users_role_parse(const char *name, UserRole *role) MUST_CHECK;
 
 /* Fails on a name that may not be given to a user. */
-Status users_name_check(const char *name) MUST_CHECK;
+Outcome users_name_check(const char *name) MUST_CHECK;
 
 /*
  * Adds a user to the file (created with mode 0600), or fails if the name is taken. verifier is text
  * in PostgreSQL's form. The file is replaced atomically and synced.
  */
-Status users_file_add(const char *file_name, const char *name, UserRole role,
+Outcome users_file_add(const char *file_name, const char *name, UserRole role,
                       const char *verifier) MUST_CHECK;
 
 #endif
