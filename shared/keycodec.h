@@ -46,7 +46,7 @@ KeyValue keycodec_next(Reader *reader, KeyType type, Arena *arena);
 /* Checks a whole key against its types and gives the bytes of its first column, which place it on the ring. */
 bool keycodec_split(Slice key, const KeyType *types, uint32_t type_count, Slice *first_column);
 
-/* Text to value for integer, text, bytea (\x...), uuid and boolean, as the console takes it; false when it is none. */
+/* What keycodec_print makes (and the usual other spellings of uuid and boolean) to a value; false when it is none. */
 bool keycodec_parse(KeyType type, const char *text, Arena *arena, KeyValue *value);
 
 /* The value as people read it: dates and times as their number. */
