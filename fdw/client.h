@@ -1,0 +1,75 @@
+/*
+ * client: what a backend asks of a cluster: topology, buckets, batches of reads and writes, scans.
+ *
+ * Nothing connects before it is needed. Every wait is interruptible (cancel, statement_timeout, connecting included) and
+ * bounded by a deadline. Several scans may be open at once and share the links: each frame goes to the request that its tag
+ * names, and an answer that nobody waits for any more is dropped, so an ERROR in the middle of anything leaves the links
+ * usable. A cluster comes from pool_cluster().
+ *
+ * Failures are raised through fdw/report.h: what comes back here is good.
+ */
+#ifndef FDW_CLIENT_H
+#define FDW_CLIENT_H
+
+#include "postgres.h"
+
+#include "shared/pager.h"
+
+typedef struct ClientCluster ClientCluster;
+typedef struct ClientScan ClientScan;
+
+typedef struct ClientReadOptions
+{
+    uint32_t r;
+    uint32_t timeout_ms; /* of a multiget as a whole, and of each page of a scan */
+    bool seal;           /* give sealed contexts */
+} ClientReadOptions;
+
+/* Sums over the requests it was given to; for EXPLAIN ANALYZE. */
+typedef struct ClientCounters
+{
+    uint64_t requests; /* multigets, and scans */
+    uint64_t keys;     /* asked for by multigets */
+    uint64_t pages;    /* received by scans */
+    uint64_t frames;
+    uint64_t mismatches; /* keys or pages whose digests differed */
+    uint64_t hedges;
+    uint64_t failovers;
+} ClientCounters;
+
+/*
+ * The bucket of that name, or NULL when the cluster has none. Valid until the end of the transaction. Connects when the
+ * topology is not known yet; a name that the known topology lacks is looked for anew once in each statement.
+ */
+const Bucket *client_bucket(ClientCluster *cluster, const char *name);
+
+/* Raises 42804, naming both sides, when found is not what a table declares: key types or n. */
+void client_check_bucket(const Bucket *found, const Bucket *wanted);
+
+/*
+ * The bucket of wanted's name, proposed to the cluster when it is absent (wanted->id is ignored) and checked as
+ * client_check_bucket does. Valid until the end of the transaction.
+ */
+const Bucket *client_ensure_bucket(ClientCluster *cluster, const Bucket *wanted);
+
+/*
+ * Reads a batch of keys of the bucket (each once, at least one). One result a key, in their order, every status STATUS_OK;
+ * the results and their bytes live in the current memory context. counters may be NULL.
+ */
+const RequestReadResult *client_multiget(ClientCluster *cluster, const Bucket *bucket,
+                                         const Slice *keys, uint32_t key_count,
+                                         const ClientReadOptions *options,
+                                         ClientCounters *counters);
+
+/*
+ * A scan of the whole bucket, in no order across partitions. It lives in a child of the current memory context and ends by
+ * itself when that is reset or deleted. counters may be NULL; else it must live as long as the scan.
+ */
+ClientScan *client_scan_begin(ClientCluster *cluster, const Bucket *bucket,
+                              const ClientReadOptions *options, ClientCounters *counters);
+
+/* The next page, or NULL at the end. Valid until the next call for this scan. Objects of tombstones alone are among them. */
+const PagerRow *client_scan_page(ClientScan *scan, uint32_t *row_count);
+void client_scan_end(ClientScan *scan);
+
+#endif

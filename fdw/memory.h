@@ -1,0 +1,19 @@
+/*
+ * memory: lets the pure code of shared/ allocate in a MemoryContext.
+ *
+ * What it allocated goes away with the context, so an ERROR may pass through that code at any allocation.
+ */
+#ifndef FDW_MEMORY_H
+#define FDW_MEMORY_H
+
+#include "postgres.h"
+
+#include "shared/memory.h"
+
+/* By value, for an arena whose Memory lives at least as long as it does. */
+Memory memory_in_context(MemoryContext context);
+
+/* Allocated in the context itself, for what lives as long as the context. */
+const Memory *memory_of_context(MemoryContext context);
+
+#endif
