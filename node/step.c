@@ -21,6 +21,7 @@ actions_reset(Actions *actions)
 {
     arena_reset(&actions->arena);
     buffer_reset(&actions->frames);
+    actions->frame_start = 0;
     actions->count = 0;
     actions->done = 0;
 }
@@ -41,20 +42,6 @@ add_action(Actions *actions, ActionKind kind)
     return action;
 }
 
-/* A frame in the making ends where the last named one ended. */
-static size_t
-frames_named(const Actions *actions)
-{
-    for (size_t i = actions->count; i > 0; i--)
-    {
-        const Action *action = &actions->list[i - 1];
-
-        if (action->kind == ACTION_REPLY || action->kind == ACTION_SEND)
-            return action->frame_offset + action->frame_length;
-    }
-    return 0;
-}
-
 Buffer *
 actions_frame(Actions *actions)
 {
@@ -64,11 +51,11 @@ actions_frame(Actions *actions)
 static Action *
 name_frame(Actions *actions, ActionKind kind)
 {
-    size_t offset = frames_named(actions);
     Action *action = add_action(actions, kind);
 
-    action->frame_offset = offset;
-    action->frame_length = actions->frames.length - offset;
+    action->frame_offset = actions->frame_start;
+    action->frame_length = actions->frames.length - actions->frame_start;
+    actions->frame_start = actions->frames.length;
     return action;
 }
 

@@ -60,6 +60,7 @@ typedef struct Actions
 {
     Arena arena;
     Buffer frames;
+    size_t frame_start; /* of the frame in the making */
     Action *list;
     size_t count;
     size_t capacity;

@@ -10,7 +10,8 @@
  * Write: to the first owner not avoided, which coordinates. When that owner is lost or silent the same request ids go to
  * the next one marked as a retry, so a write that is sent twice stays one write.
  *
- * Everything lives in the arena given at the start, results included; nothing needs to be closed.
+ * Results live in the arena given at the start. request_end() releases the one buffer kept beside it; a caller whose Memory is
+ * released as a whole need not call it.
  */
 #ifndef SHARED_REQUEST_H
 #define SHARED_REQUEST_H
@@ -64,7 +65,7 @@ Request *request_write(Arena *arena, RequestTags *tags, const Topology *topology
                        const Bucket *bucket, const RequestOptions *options, const WriteItem *items,
                        uint32_t item_count, uint64_t now_ms);
 
-/* The next frame to send, and to whom; false when there is none now. The frame stays valid until the request ends. */
+/* The next frame to send, and to whom; false when there is none now. The frame is valid until the next call. */
 bool request_next_send(Request *request, uint32_t *member, Slice *frame);
 
 /* An answer from member; false when its tag is not of this request. Copies what it keeps. */
@@ -89,5 +90,6 @@ bool request_was_silent(const Request *request, uint32_t member);
 const RequestReadResult *request_read_results(const Request *request);
 const RequestWriteResult *request_write_results(const Request *request);
 RequestCounters request_counters(const Request *request);
+void request_end(Request *request);
 
 #endif
