@@ -50,7 +50,9 @@ typedef struct Topology
     uint32_t partitions;
     Member *members; /* sorted by id */
     uint32_t member_count;
-    uint16_t *claim; /* partitions entries: indexes into members */
+    uint16_t *claim;      /* partitions entries: indexes into members */
+    uint16_t *preference; /* by partition, preference_length members each; made from claim */
+    uint32_t preference_length; /* members that own a partition: all, unless there are too many */
     Bucket *buckets;
     uint32_t bucket_count;
 } Topology;
@@ -76,7 +78,10 @@ const Bucket *topology_bucket_by_name(const Topology *topology, const char *name
 /* Claims the ring for the members (sorted here by id) of a first epoch. */
 void topology_claim(Topology *topology, Arena *arena);
 
-/* Epoch + 1 with bucket added under a new id, or the reason why not in *why (a sentence). */
+/*
+ * Epoch + 1 with bucket added under a new id, which borrows from neither; or the reason why not in *why (a sentence
+ * without a full stop).
+ */
 bool topology_add_bucket(const Topology *topology, const Bucket *bucket, Arena *arena,
                          Topology *next, const char **why);
 

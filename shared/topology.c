@@ -1,0 +1,396 @@
+#include "shared/topology.h"
+
+#include "shared/hash.h"
+#include "shared/message.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum
+{
+    TOPOLOGY_FORMAT = 1,
+    WORD_MAX = 63, /* bytes of a member's name and of a zone */
+    ADDRESS_MAX = 255,
+    MEMBER_MINIMUM_BYTES = sizeof(MemberId) + 6,
+    BUCKET_MINIMUM_BYTES = 10
+};
+
+static int
+compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(MemberId));
+}
+
+static int
+compare_members(const void *a, const void *b)
+{
+    return compare_ids(&((const Member *)a)->id, &((const Member *)b)->id);
+}
+
+void
+topology_encode(Buffer *buffer, const Topology *topology)
+{
+    buffer_put_u8(buffer, TOPOLOGY_FORMAT);
+    buffer_put_varint(buffer, topology->epoch);
+    buffer_put(buffer, topology->cluster, sizeof(topology->cluster));
+    buffer_put_varint(buffer, topology->member_count);
+    for (uint32_t i = 0; i < topology->member_count; i++)
+    {
+        const Member *member = &topology->members[i];
+
+        buffer_put(buffer, &member->id, sizeof(MemberId));
+        buffer_put_string(buffer, member->name);
+        buffer_put_string(buffer, member->address);
+        buffer_put_u16(buffer, member->port);
+        buffer_put_string(buffer, member->zone);
+        buffer_put_varint(buffer, member->weight);
+    }
+    buffer_put_varint(buffer, topology->partitions);
+    for (uint32_t i = 0; i < topology->partitions; i++)
+        buffer_put_varint(buffer, topology->claim[i]);
+    buffer_put_varint(buffer, topology->bucket_count);
+    for (uint32_t i = 0; i < topology->bucket_count; i++)
+        bucket_encode(buffer, &topology->buckets[i]);
+}
+
+/* A word stands in log lines and console columns; so do addresses, of which more characters are
+ * made. */
+static bool
+is_word(const char *text, size_t max, const char *punctuation)
+{
+    size_t length = 0;
+
+    for (; text[length] != '\0'; length++)
+    {
+        char c = text[length];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+        if (!plain && strchr(punctuation, c) == NULL)
+            return false;
+    }
+    return length <= max;
+}
+
+static bool
+member_is_valid(const Member *member)
+{
+    return member->name[0] != '\0' && is_word(member->name, WORD_MAX, "_-.") &&
+           member->address[0] != '\0' && is_word(member->address, ADDRESS_MAX, "_-.:%") &&
+           is_word(member->zone, WORD_MAX, "_-.") && member->port != 0 && member->weight != 0;
+}
+
+static void
+decode_members(Reader *reader, Arena *arena, Topology *topology)
+{
+    topology->member_count = reader_count(reader, MEMBER_MINIMUM_BYTES);
+    if (topology->member_count == 0 || topology->member_count > RING_NODES_MAX)
+        reader_fail(reader);
+    topology->members = ARENA_ARRAY(arena, Member, topology->member_count);
+    for (uint32_t i = 0; i < topology->member_count && !reader->failed; i++)
+    {
+        Member *member = &topology->members[i];
+
+        reader_copy(reader, &member->id, sizeof(MemberId));
+        member->name = reader_string(reader, arena);
+        member->address = reader_string(reader, arena);
+        member->port = reader_u16(reader);
+        member->zone = reader_string(reader, arena);
+
+        uint64_t weight = reader_varint(reader);
+
+        member->weight = (uint32_t)weight;
+        if (weight > UINT32_MAX || !member_is_valid(member) ||
+            (i > 0 && compare_members(member - 1, member) >= 0))
+            reader_fail(reader);
+    }
+}
+
+static void
+decode_claim(Reader *reader, Arena *arena, Topology *topology)
+{
+    topology->partitions = reader_count(reader, 1);
+    if (!ring_partitions_are_valid(topology->partitions))
+        reader_fail(reader);
+    topology->claim = ARENA_ARRAY(arena, uint16_t, topology->partitions);
+    for (uint32_t i = 0; i < topology->partitions && !reader->failed; i++)
+    {
+        uint64_t member = reader_varint(reader);
+
+        topology->claim[i] = (uint16_t)member;
+        if (member >= topology->member_count)
+            reader_fail(reader);
+    }
+}
+
+/*
+ * Fills the preference lists from the last partition to the first: a list is the next partition's
+ * with the claimed member moved to its front.
+ */
+static void
+fill_preference(Topology *topology, Arena *arena)
+{
+    uint16_t *first = ARENA_ARRAY(arena, uint16_t, topology->member_count);
+    uint32_t length = ring_walk(topology->claim, topology->partitions, 0, topology->member_count,
+                                first, topology->member_count);
+    const uint16_t *next = first;
+
+    topology->preference_length = length;
+    topology->preference = ARENA_ARRAY(arena, uint16_t, (size_t)topology->partitions * length);
+    for (uint32_t partition = topology->partitions; partition-- > 0;)
+    {
+        uint16_t *list = topology->preference + (size_t)partition * length;
+        uint32_t count = 0;
+
+        list[count++] = topology->claim[partition];
+        for (uint32_t i = 0; i < length; i++)
+        {
+            if (next[i] != list[0])
+                list[count++] = next[i];
+        }
+        next = list;
+    }
+}
+
+/* What is wrong with a bucket's definition in a cluster where n can be at most n_max, or NULL. */
+static const char *
+bucket_fault(const Bucket *bucket, uint32_t n_max)
+{
+    size_t name_length = strlen(bucket->name);
+
+    if (name_length == 0 || name_length > TOPOLOGY_NAME_MAX)
+        return "a bucket's name has 1 to 255 bytes";
+    for (size_t i = 0; i < name_length; i++)
+    {
+        if ((uint8_t)bucket->name[i] < ' ' || bucket->name[i] == 0x7F)
+            return "a bucket's name has no control characters";
+    }
+    if (bucket->n == 0 || bucket->n > TOPOLOGY_N_MAX)
+        return "n is 1 to 16";
+    if (bucket->n > n_max)
+        return "n is larger than the number of nodes";
+    if (bucket->key_count == 0 || bucket->key_count > KEY_COLUMNS_MAX)
+        return "a bucket has 1 to 8 key columns";
+    for (uint32_t i = 0; i < bucket->key_count; i++)
+    {
+        if (!keycodec_type_is_known((uint8_t)bucket->key_types[i]))
+            return "a key column's type is unknown";
+    }
+    return NULL;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+    return strcmp((*(const Bucket *const *)a)->name, (*(const Bucket *const *)b)->name);
+}
+
+static bool
+bucket_names_are_distinct(const Topology *topology, Arena *arena)
+{
+    const Bucket **sorted = ARENA_ARRAY(arena, const Bucket *, topology->bucket_count);
+
+    for (uint32_t i = 0; i < topology->bucket_count; i++)
+        sorted[i] = &topology->buckets[i];
+    qsort(sorted, topology->bucket_count, sizeof(*sorted), compare_names);
+    for (uint32_t i = 1; i < topology->bucket_count; i++)
+    {
+        if (compare_names(&sorted[i - 1], &sorted[i]) == 0)
+            return false;
+    }
+    return true;
+}
+
+static void
+decode_buckets(Reader *reader, Arena *arena, Topology *topology)
+{
+    topology->bucket_count = reader_count(reader, BUCKET_MINIMUM_BYTES);
+    if (topology->bucket_count > TOPOLOGY_BUCKETS_MAX)
+        reader_fail(reader);
+    topology->buckets = ARENA_ARRAY(arena, Bucket, topology->bucket_count);
+    for (uint32_t i = 0; i < topology->bucket_count && !reader->failed; i++)
+    {
+        uint32_t last_id = i > 0 ? topology->buckets[i - 1].id : 0;
+
+        topology->buckets[i] = bucket_decode(reader, arena);
+        if (topology->buckets[i].id <= last_id ||
+            bucket_fault(&topology->buckets[i], topology->preference_length) != NULL)
+            reader_fail(reader);
+    }
+}
+
+bool
+topology_decode(Slice bytes, Arena *arena, Topology *topology)
+{
+    Reader reader = reader_begin(bytes);
+
+    *topology = (Topology){0};
+    if (reader_u8(&reader) != TOPOLOGY_FORMAT)
+        return false;
+    topology->epoch = reader_varint(&reader);
+    if (topology->epoch == 0)
+        reader_fail(&reader);
+    reader_copy(&reader, topology->cluster, sizeof(topology->cluster));
+    decode_members(&reader, arena, topology);
+    decode_claim(&reader, arena, topology);
+    if (reader.failed)
+        return false;
+    fill_preference(topology, arena);
+    decode_buckets(&reader, arena, topology);
+    return reader_finish(&reader) && bucket_names_are_distinct(topology, arena);
+}
+
+uint32_t
+topology_member(const Topology *topology, const MemberId *id)
+{
+    uint32_t low = 0;
+    uint32_t high = topology->member_count;
+
+    while (low < high)
+    {
+        uint32_t middle = low + (high - low) / 2;
+        int order = compare_ids(&topology->members[middle].id, id);
+
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return TOPOLOGY_NO_MEMBER;
+}
+
+const Bucket *
+topology_bucket_by_id(const Topology *topology, uint32_t id)
+{
+    uint32_t low = 0;
+    uint32_t high = topology->bucket_count;
+
+    while (low < high)
+    {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (topology->buckets[middle].id == id)
+            return &topology->buckets[middle];
+        if (topology->buckets[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+const Bucket *
+topology_bucket_by_name(const Topology *topology, const char *name)
+{
+    for (uint32_t i = 0; i < topology->bucket_count; i++)
+    {
+        if (strcmp(topology->buckets[i].name, name) == 0)
+            return &topology->buckets[i];
+    }
+    return NULL;
+}
+
+/* A number for each zone, equal for equal names, 0 for none. */
+static uint16_t
+zone_number(const Topology *topology, uint32_t member)
+{
+    if (topology->members[member].zone[0] == '\0')
+        return 0;
+    for (uint32_t i = 0;; i++)
+    {
+        if (strcmp(topology->members[i].zone, topology->members[member].zone) == 0)
+            return (uint16_t)(i + 1);
+    }
+}
+
+void
+topology_claim(Topology *topology, Arena *arena)
+{
+    RingNode *nodes = ARENA_ARRAY(arena, RingNode, topology->member_count);
+
+    qsort(topology->members, topology->member_count, sizeof(Member), compare_members);
+    for (uint32_t i = 0; i < topology->member_count; i++)
+        nodes[i] =
+            (RingNode){.weight = topology->members[i].weight, .zone = zone_number(topology, i)};
+    topology->claim = ARENA_ARRAY(arena, uint16_t, topology->partitions);
+    ring_claim(nodes, topology->member_count, topology->partitions, TOPOLOGY_SPACING, arena,
+               topology->claim);
+    fill_preference(topology, arena);
+}
+
+static const char *
+addition_fault(const Topology *topology, const Bucket *bucket)
+{
+    if (topology->bucket_count >= TOPOLOGY_BUCKETS_MAX)
+        return "the cluster has as many buckets as it can have";
+    if (topology_bucket_by_name(topology, bucket->name) != NULL)
+        return "a bucket of this name exists";
+    return bucket_fault(bucket, topology->preference_length);
+}
+
+bool
+topology_add_bucket(const Topology *topology, const Bucket *bucket, Arena *arena, Topology *next,
+                    const char **why)
+{
+    uint32_t count = topology->bucket_count;
+    Topology grown = *topology;
+    Buffer document;
+
+    *why = addition_fault(topology, bucket);
+    if (*why != NULL)
+        return false;
+    grown.epoch++;
+    grown.buckets = ARENA_ARRAY(arena, Bucket, (size_t)count + 1);
+    if (count > 0)
+        memcpy(grown.buckets, topology->buckets, sizeof(Bucket) * count);
+    grown.buckets[count] = *bucket;
+    grown.buckets[count].id = count > 0 ? grown.buckets[count - 1].id + 1 : 1;
+    grown.bucket_count++;
+
+    /* Through the document, so that next borrows from nothing and has passed every check. */
+    buffer_init(&document, arena->memory);
+    topology_encode(&document, &grown);
+
+    bool valid = topology_decode(slice_copy(arena, buffer_slice(&document)), arena, next);
+
+    buffer_free(&document);
+    if (!valid)
+        *why = "the bucket's definition cannot be written down";
+    return valid;
+}
+
+bool
+topology_bucket_agrees(const Bucket *a, const Bucket *b)
+{
+    if (a->n != b->n || a->key_count != b->key_count)
+        return false;
+    for (uint32_t i = 0; i < a->key_count; i++)
+    {
+        if (a->key_types[i] != b->key_types[i])
+            return false;
+    }
+    return true;
+}
+
+bool
+topology_position(const Bucket *bucket, Slice key, uint64_t *position)
+{
+    Slice first;
+
+    if (!keycodec_split(key, bucket->key_types, bucket->key_count, &first))
+        return false;
+    *position = hash_ring(bucket->id, first);
+    return true;
+}
+
+uint32_t
+topology_preference(const Topology *topology, uint64_t position, uint16_t *members, uint32_t max)
+{
+    uint32_t length = topology->preference_length < max ? topology->preference_length : max;
+    size_t partition = ring_partition(position, topology->partitions);
+
+    memcpy(members, topology->preference + partition * topology->preference_length,
+           sizeof(uint16_t) * length);
+    return length;
+}
