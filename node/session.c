@@ -1,0 +1,672 @@
+/*
+ * One connection: bytes in, messages to their handlers, bytes out, and how it ends.
+ *
+ * Reading: a read goes into the server's buffer (or behind an incomplete message in the session's
+ * own) and is parsed there. A session whose query is in work, or whose client does not fetch its
+ * replies, keeps its messages in input and is not read from until it can go on.
+ *
+ * Writing: replies gather in output; session_flush, at the end of the turn, tries to write them at
+ * once and leaves the rest to one uv_write at a time.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "node/session.h"
+#include "shared/message.h"
+
+#define WAITING_INPUT_MAX (64 * 1024) /* messages kept while a query is answered */
+#define RESERVE_MAX (1024 * 1024)
+#define KEEP_BUFFER_BYTES (1024 * 1024) /* larger ones are given back when they are empty */
+#define KEEPALIVE_S 30
+#define USER_TIMEOUT_MS 30000
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer);
+static void on_closed(uv_handle_t *handle);
+
+size_t
+session_unsent_bytes(const Session *session)
+{
+    return session->output.length + session->wire.length + session->in_flight.length -
+           session->in_flight_sent;
+}
+
+static void
+empty_buffer(Buffer *buffer)
+{
+    if (buffer->capacity > KEEP_BUFFER_BYTES)
+        buffer_free(buffer);
+    else
+        buffer_reset(buffer);
+}
+
+/* ---- reading ---- */
+
+static void
+on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    Session *session = handle->data;
+    Buffer *input = &session->input;
+    size_t count = SERVER_READ_BYTES;
+
+    if (session->tls != NULL || input->length == 0 || session_is_over(session))
+    {
+        *buffer = uv_buf_init((char *) session->server->read_buffer, SERVER_READ_BYTES);
+        return;
+    }
+    if (session->phase == SESSION_LOGIN)
+        count = PGWIRE_STARTUP_MAX; /* who has not logged in gets little memory */
+    else if (session->needed > input->length + count)
+        count = session->needed - input->length;
+    if (count > RESERVE_MAX)
+        count = RESERVE_MAX;
+    *buffer = uv_buf_init((char *) buffer_reserve(input, count), (unsigned) count);
+}
+
+/* True while the next message of the session may be handled. */
+static bool
+may_go_on(const Session *session)
+{
+    return !session_is_over(session) && !session->busy &&
+           session_unsent_bytes(session) < SERVER_OUTPUT_PAUSE_BYTES;
+}
+
+/* Reads from the socket only while there is a use for what may come. */
+static void
+adjust_reading(Session *session)
+{
+    bool wanted = session->phase == SESSION_LINGERING || may_go_on(session) ||
+                  (session->busy && !session_is_over(session) &&
+                   session->input.length < WAITING_INPUT_MAX);
+
+    if (session->phase == SESSION_CLOSED || wanted == session->reading)
+        return;
+    session->reading = wanted;
+    if (wanted)
+        uv_read_start((uv_stream_t *) &session->tcp, on_alloc, on_read);
+    else
+        uv_read_stop((uv_stream_t *) &session->tcp);
+}
+
+static void
+handle_frame(Session *session, Slice frame)
+{
+    Server *server = session->server;
+
+    server->stats.received_frames++;
+    if (server->handler.stream_frame != NULL)
+        server->handler.stream_frame(server->ctx, session, frame);
+}
+
+static void
+handle_message(Session *session, const PgwireMessage *message, size_t rest)
+{
+    session->extended = message->action >= PGWIRE_PARSE && message->action <= PGWIRE_SYNC;
+    switch (message->action)
+    {
+    case PGWIRE_FRAME:
+        handle_frame(session, message->payload);
+        break;
+    case PGWIRE_STARTUP:
+        login_startup(session, message->payload, rest);
+        break;
+    case PGWIRE_SASL_INITIAL:
+        login_sasl_initial(session, message->payload);
+        break;
+    case PGWIRE_SASL_RESPONSE:
+        login_sasl_response(session, message->payload);
+        break;
+    case PGWIRE_QUERY:
+        query_simple(session, message->payload);
+        break;
+    case PGWIRE_PARSE:
+        query_parse(session, message->payload);
+        break;
+    case PGWIRE_BIND:
+        query_bind(session, message->payload);
+        break;
+    case PGWIRE_DESCRIBE:
+        query_describe(session, message->payload);
+        break;
+    case PGWIRE_EXECUTE:
+        query_execute(session, message->payload);
+        break;
+    case PGWIRE_CLOSE:
+        query_close(session, message->payload);
+        break;
+    case PGWIRE_SYNC:
+        query_sync(session);
+        break;
+    case PGWIRE_FUNCTION_CALL:
+        query_function_call(session);
+        break;
+    case PGWIRE_STREAM_DONE:
+        query_stream_done(session);
+        break;
+    case PGWIRE_STREAM_FAIL:
+        query_stream_fail(session);
+        break;
+    case PGWIRE_TERMINATE:
+        session_abort(session);
+        break;
+    case PGWIRE_FLUSH: /* all output leaves at the end of the turn anyway */
+    case PGWIRE_IGNORE:
+    case PGWIRE_REFUSE:
+        break;
+    }
+}
+
+static void
+refuse_message(Session *session, const PgwireMessage *message, const char *error)
+{
+    char detail[80] = "";
+    bool is_frame = session->state == PGWIRE_STREAM && message->type == 'd';
+
+    if (message->type != 0)
+        snprintf(detail, sizeof(detail), "The message has type 0x%02x.", message->type);
+    session_fatal(session, is_frame ? "54000" : "08P01", error,
+                  *detail != '\0' && !is_frame ? detail : NULL, NULL);
+}
+
+/* Handles the complete messages in input; returns the bytes that are done with. */
+static size_t
+consume(Session *session, Slice input)
+{
+    size_t done = 0;
+
+    session->needed = 0;
+    while (may_go_on(session))
+    {
+        PgwireMessage message;
+        const char *error = NULL;
+        Slice left = slice_make(input.data + done, input.length - done);
+        PgwireResult result =
+            pgwire_next(session->state, left, MESSAGE_FRAME_MAX, &message, &error);
+
+        if (result == PGWIRE_INVALID)
+            refuse_message(session, &message, error);
+        if (result == PGWIRE_INCOMPLETE)
+            session->needed = message.size;
+        if (result != PGWIRE_COMPLETE)
+            break;
+        done += message.size;
+        handle_message(session, &message, left.length - message.size);
+    }
+    return session_is_over(session) ? input.length : done;
+}
+
+static void
+consume_own_input(Session *session)
+{
+    buffer_consume(&session->input, consume(session, buffer_slice(&session->input)));
+    if (session->input.length == 0)
+        empty_buffer(&session->input);
+}
+
+static void
+receive_plain(Session *session, const uint8_t *data, size_t count)
+{
+    if (session->input.length > 0)
+    {
+        session->input.length += count; /* it was read into the reserved place */
+        consume_own_input(session);
+    }
+    else
+    {
+        size_t done = consume(session, slice_make(data, count));
+
+        buffer_put(&session->input, data + done, count - done);
+    }
+}
+
+static void
+receive_cipher(Session *session, const uint8_t *data, size_t count)
+{
+    bool is_alive = tls_receive(session->tls, slice_make(data, count), &session->input);
+
+    session_touch(session);
+    consume_own_input(session);
+    if (!is_alive && !session_is_over(session))
+        session_abort(session);
+}
+
+static void
+on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    Session *session = stream->data;
+
+    if (count < 0)
+    {
+        session_abort(session);
+        return;
+    }
+    if (count == 0 || session_is_over(session))
+        return;
+    session->server->stats.received_bytes += (uint64_t) count;
+    if (session->tls != NULL)
+        receive_cipher(session, (const uint8_t *) buffer->base, (size_t) count);
+    else
+        receive_plain(session, (const uint8_t *) buffer->base, (size_t) count);
+    adjust_reading(session);
+}
+
+void
+session_mark_resumable(Session *session)
+{
+    if (session->is_resumable || session_is_over(session))
+        return;
+    session->is_resumable = true;
+    TAILQ_INSERT_TAIL(&session->server->resumable, session, resumable);
+}
+
+void
+session_resume(Session *session)
+{
+    TAILQ_REMOVE(&session->server->resumable, session, resumable);
+    session->is_resumable = false;
+    if (session->input.length > 0 && may_go_on(session))
+        consume_own_input(session);
+    adjust_reading(session);
+}
+
+/* ---- writing ---- */
+
+void
+session_touch(Session *session)
+{
+    if (session->is_dirty || session->phase == SESSION_CLOSED)
+        return;
+    session->is_dirty = true;
+    TAILQ_INSERT_TAIL(&session->server->dirty, session, dirty);
+}
+
+static void
+on_shutdown(uv_shutdown_t *request, int status)
+{
+    Session *session = request->handle->data;
+
+    if (status < 0 && session->phase != SESSION_CLOSED)
+        session_abort(session);
+}
+
+/*
+ * A close with unread input makes the kernel send a reset, which may overtake our last words. So
+ * close our half, and leave the other half a moment to close.
+ */
+static void
+linger(Session *session)
+{
+    session->phase = SESSION_LINGERING;
+    session->deadline_ms = uv_now(session->server->loop) + SESSION_LINGER_MS;
+    server_watch_deadlines(session->server);
+    if (uv_shutdown(&session->shutdown, (uv_stream_t *) &session->tcp, on_shutdown) != 0)
+        session_abort(session);
+    else
+        adjust_reading(session);
+}
+
+static void
+on_written(uv_write_t *request, int status)
+{
+    Session *session = request->handle->data;
+
+    session->writing = false;
+    if (session->phase == SESSION_CLOSED)
+        return;
+    if (status < 0)
+    {
+        session_abort(session);
+        return;
+    }
+    session->server->stats.sent_bytes += session->in_flight.length - session->in_flight_sent;
+    empty_buffer(&session->in_flight);
+    session->in_flight_sent = 0;
+    session_touch(session);
+}
+
+/* Hands over to libuv what the socket did not take. */
+static void
+write_later(Session *session, Buffer *ready, size_t sent)
+{
+    Buffer spare = session->in_flight;
+    uv_buf_t rest;
+    int result;
+
+    session->in_flight = *ready;
+    session->in_flight_sent = sent;
+    *ready = spare;
+    rest = uv_buf_init((char *) session->in_flight.data + sent,
+                       (unsigned) (session->in_flight.length - sent));
+    session->writing = true;
+    result = uv_write(&session->write, (uv_stream_t *) &session->tcp, &rest, 1, on_written);
+    if (result != 0)
+    {
+        session->writing = false;
+        session_abort(session);
+    }
+}
+
+static void
+write_now(Session *session, Buffer *ready)
+{
+    uv_buf_t all = uv_buf_init((char *) ready->data, (unsigned) ready->length);
+    int sent = uv_try_write((uv_stream_t *) &session->tcp, &all, 1);
+
+    if (sent < 0 && sent != UV_EAGAIN)
+    {
+        session_abort(session);
+        return;
+    }
+    if (sent > 0)
+        session->server->stats.sent_bytes += (uint64_t) sent;
+    if (sent == (int) ready->length)
+        empty_buffer(ready);
+    else
+        write_later(session, ready, sent > 0 ? (size_t) sent : 0);
+}
+
+static bool
+encrypt(Session *session)
+{
+    bool is_alive = session->output.length == 0 ||
+                    tls_send(session->tls, buffer_slice(&session->output));
+
+    empty_buffer(&session->output);
+    if (session->phase == SESSION_ENDING)
+        tls_end(session->tls);
+    tls_take_output(session->tls, &session->wire);
+    return is_alive;
+}
+
+static void
+remove_dirty(Session *session)
+{
+    if (session->is_dirty)
+        TAILQ_REMOVE(&session->server->dirty, session, dirty);
+    session->is_dirty = false;
+}
+
+void
+session_flush(Session *session)
+{
+    Buffer *ready = session->tls != NULL ? &session->wire : &session->output;
+
+    remove_dirty(session);
+    if (session->phase >= SESSION_LINGERING)
+        return;
+    if (session->tls != NULL && !encrypt(session))
+        session_abort(session);
+    else if (session_unsent_bytes(session) > SERVER_OUTPUT_MAX_BYTES)
+    {
+        log_warning(session->server->log, "session %llu of %s is cut: %zu bytes wait to be read",
+                    (unsigned long long) session->id, session->peer_address,
+                    session_unsent_bytes(session));
+        session_abort(session);
+    }
+    else if (!session->writing && ready->length > 0)
+        write_now(session, ready);
+    if (session->phase == SESSION_ENDING && !session->writing)
+        linger(session);
+    else if (session->input.length > 0 && may_go_on(session))
+        session_mark_resumable(session);
+    adjust_reading(session);
+}
+
+/* ---- beginning and end ---- */
+
+static void
+set_socket_options(Session *session)
+{
+    unsigned timeout_ms = USER_TIMEOUT_MS;
+    uv_os_fd_t fd;
+
+    uv_tcp_nodelay(&session->tcp, 1);
+    uv_tcp_keepalive(&session->tcp, 1, KEEPALIVE_S);
+    if (uv_fileno((uv_handle_t *) &session->tcp, &fd) == 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
+
+static void
+set_peer_address(Session *session)
+{
+    struct sockaddr_storage address = {0};
+    int length = sizeof(address);
+    char host[48] = "unknown";
+
+    uv_tcp_getpeername(&session->tcp, (struct sockaddr *) &address, &length);
+    if (address.ss_family == AF_INET)
+    {
+        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *) &address;
+
+        uv_ip4_name(ipv4, host, sizeof(host));
+        session->is_loopback = (ntohl(ipv4->sin_addr.s_addr) >> 24) == 127;
+        snprintf(session->peer_address, sizeof(session->peer_address), "%s:%u", host,
+                 ntohs(ipv4->sin_port));
+    }
+    else if (address.ss_family == AF_INET6)
+    {
+        const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *) &address;
+        const uint8_t *bytes = ipv6->sin6_addr.s6_addr;
+
+        uv_ip6_name(ipv6, host, sizeof(host));
+        session->is_loopback = IN6_IS_ADDR_LOOPBACK(&ipv6->sin6_addr) ||
+                               (IN6_IS_ADDR_V4MAPPED(&ipv6->sin6_addr) && bytes[12] == 127);
+        snprintf(session->peer_address, sizeof(session->peer_address), "[%s]:%u", host,
+                 ntohs(ipv6->sin6_port));
+    }
+    else
+        snprintf(session->peer_address, sizeof(session->peer_address), "%s", host);
+}
+
+static Session *
+session_new(Server *server)
+{
+    Session *session = calloc(1, sizeof(Session));
+
+    if (session == NULL)
+        abort();
+    session->server = server;
+    session->id = ++server->next_id;
+    randombytes_buf(&session->cancel_key, sizeof(session->cancel_key));
+    session->transaction_status = 'I';
+    session->accepted_ms = uv_now(server->loop);
+    session->deadline_ms = session->accepted_ms + (uint64_t) server->config->auth_timeout_ms;
+    session->login = calloc(1, sizeof(Login));
+    if (session->login == NULL)
+        abort();
+    buffer_init(&session->input, &MEMORY_HEAP);
+    buffer_init(&session->output, &MEMORY_HEAP);
+    buffer_init(&session->wire, &MEMORY_HEAP);
+    buffer_init(&session->in_flight, &MEMORY_HEAP);
+    return session;
+}
+
+Session *
+session_accept(Server *server)
+{
+    Session *session = session_new(server);
+    int result;
+
+    uv_tcp_init(server->loop, &session->tcp);
+    session->tcp.data = session;
+    TAILQ_INSERT_TAIL(&server->sessions, session, all);
+    TAILQ_INSERT_TAIL(&server->unauthenticated, session, waiting);
+    server->stats.unauthenticated++;
+    result = uv_accept((uv_stream_t *) &server->listener, (uv_stream_t *) &session->tcp);
+    if (result != 0)
+    {
+        session_abort(session);
+        return NULL;
+    }
+    server->stats.accepted++;
+    set_socket_options(session);
+    set_peer_address(session);
+    server_watch_deadlines(server);
+    adjust_reading(session);
+    return session;
+}
+
+static void
+leave_login(Session *session)
+{
+    if (session->phase == SESSION_LOGIN)
+    {
+        TAILQ_REMOVE(&session->server->unauthenticated, session, waiting);
+        session->server->stats.unauthenticated--;
+        session->deadline_ms = 0;
+    }
+}
+
+void
+session_open(Session *session)
+{
+    leave_login(session);
+    session->phase = SESSION_OPEN;
+    session->state = PGWIRE_READY;
+    session->was_authenticated = true;
+    session->server->stats.sessions++;
+    if (session->role != USER_ROLE_PEER)
+        session->server->client_count++;
+    sodium_memzero(session->login, sizeof(Login));
+    free(session->login);
+    session->login = NULL;
+}
+
+void
+session_close(Session *session)
+{
+    if (session_is_over(session))
+        return;
+    leave_login(session);
+    session->phase = SESSION_ENDING;
+    /* A client that never fetches its replies must not keep the session for ever. */
+    session->deadline_ms = uv_now(session->server->loop) + USER_TIMEOUT_MS;
+    server_watch_deadlines(session->server);
+    session_touch(session);
+}
+
+void
+session_fatal(Session *session, const char *sqlstate, const char *message, const char *detail,
+              const char *hint)
+{
+    PgwireError error = {"FATAL", sqlstate, message, detail, hint};
+
+    if (session_is_over(session))
+        return;
+    pgwire_put_error(&session->output, &error);
+    session_close(session);
+}
+
+void
+session_abort(Session *session)
+{
+    if (session->phase == SESSION_CLOSED)
+        return;
+    leave_login(session);
+    session->phase = SESSION_CLOSED;
+    session->deadline_ms = 0;
+    remove_dirty(session);
+    if (session->is_resumable)
+        TAILQ_REMOVE(&session->server->resumable, session, resumable);
+    session->is_resumable = false;
+    uv_close((uv_handle_t *) &session->tcp, on_closed);
+}
+
+static void
+on_closed(uv_handle_t *handle)
+{
+    Session *session = handle->data;
+
+    server_forget(session);
+    query_free(session);
+    tls_free(session->tls);
+    if (session->login != NULL)
+        sodium_memzero(session->login, sizeof(Login));
+    free(session->login);
+    buffer_free(&session->input);
+    buffer_free(&session->output);
+    buffer_free(&session->wire);
+    buffer_free(&session->in_flight);
+    free(session->user);
+    free(session);
+}
+
+/* ---- what everyone may ask ---- */
+
+uint64_t
+session_id(const Session *session)
+{
+    return session->id;
+}
+
+const char *
+session_user(const Session *session)
+{
+    return session->user;
+}
+
+UserRole
+session_role(const Session *session)
+{
+    return session->role;
+}
+
+const char *
+session_peer_address(const Session *session)
+{
+    return session->peer_address;
+}
+
+bool
+session_is_stream(const Session *session)
+{
+    return session->state == PGWIRE_STREAM;
+}
+
+void
+session_set_data(Session *session, void *data)
+{
+    session->data = data;
+}
+
+void *
+session_data(const Session *session)
+{
+    return session->data;
+}
+
+/* ---- frames ---- */
+
+Buffer *
+session_frame_begin(Session *session)
+{
+    session->frame_mark = pgwire_begin(&session->output, 'd');
+    return &session->output;
+}
+
+void
+session_frame_end(Session *session)
+{
+    if (session_is_over(session) || session->state != PGWIRE_STREAM)
+    {
+        session->output.length = session->frame_mark - 1; /* nobody is there to read it */
+        return;
+    }
+    pgwire_end(&session->output, session->frame_mark);
+    session->server->stats.sent_frames++;
+    session_touch(session);
+}
+
+void
+session_send_frame(Session *session, Slice frame)
+{
+    Buffer *output = session_frame_begin(session);
+
+    buffer_put(output, frame.data, frame.length);
+    session_frame_end(session);
+}

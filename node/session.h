@@ -1,0 +1,209 @@
+/*
+ * Session: one connection, as the files of the server see it (server, session, login, query).
+ * Everyone else uses server.h.
+ *
+ * A session's phase says where it is in its life; session.c alone changes it:
+ *
+ *     LOGIN -> OPEN -> ENDING -> LINGERING -> CLOSED -> freed
+ *
+ * Any phase may jump forward. From ENDING on no message is read and nothing new is sent.
+ */
+#ifndef NODE_SESSION_H
+#define NODE_SESSION_H
+
+#include <sys/queue.h>
+
+#include "node/pgwire.h"
+#include "node/server.h"
+#include "node/tls.h"
+
+#define SERVER_READ_BYTES 65536
+#define SESSION_LINGER_MS 500
+#define SESSION_COLUMNS_MAX 64
+#define SESSION_STATEMENTS_MAX 64 /* prepared statements, and as many portals */
+
+typedef enum SessionPhase
+{
+    SESSION_LOGIN,
+    SESSION_OPEN,
+    SESSION_ENDING,    /* what is written must still leave */
+    SESSION_LINGERING, /* all has left; wait a moment for the client to close first */
+    SESSION_CLOSED     /* the handle is being closed; the memory goes with its callback */
+} SessionPhase;
+
+/* What is only needed before the login is done; freed then. */
+typedef struct Login
+{
+    bool ssl_asked;
+    bool gss_asked;
+    bool database_exists;
+    ScramExchange scram;
+} Login;
+
+/* A prepared statement or a portal. */
+typedef struct Prepared
+{
+    struct Prepared *next;
+    char *name;
+    char *sql;
+    uint16_t format_count; /* of a portal: as in Bind */
+    uint8_t *formats;
+} Prepared;
+
+/* What the answer in work looks like; set by session_columns. */
+typedef struct RowShape
+{
+    size_t count;
+    ColumnType types[SESSION_COLUMNS_MAX];
+    uint8_t formats[SESSION_COLUMNS_MAX];
+} RowShape;
+
+struct Session
+{
+    Server *server;
+    uv_tcp_t tcp;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    TAILQ_ENTRY(Session) all;
+    TAILQ_ENTRY(Session) waiting; /* in unauthenticated, while phase is LOGIN */
+    TAILQ_ENTRY(Session) dirty;
+    TAILQ_ENTRY(Session) resumable;
+
+    uint64_t id;
+    uint32_t cancel_key;
+    SessionPhase phase;
+    PgwireState state;
+    uint64_t accepted_ms;
+    uint64_t deadline_ms; /* of LOGIN and LINGERING; 0 is none */
+    bool is_loopback;
+    char peer_address[64];
+    Login *login;
+    Tls *tls;
+
+    char *user;
+    UserRole role;
+    bool was_authenticated; /* session_closed is owed to the handler */
+    bool was_stream;
+    void *data;
+
+    bool reading;
+    bool writing;
+    bool is_dirty;
+    bool is_resumable;
+    Buffer input;  /* an incomplete message, or messages that wait for an answer */
+    size_t needed; /* bytes of the message at the start of input; 0 when not known */
+    Buffer output; /* of this turn, before TLS */
+    Buffer wire;   /* with TLS: the ciphertext of output */
+    Buffer in_flight;
+    size_t in_flight_sent;
+
+    bool busy;     /* a query is being answered; messages wait */
+    bool extended; /* the message in work belongs to the extended protocol */
+    char transaction_status;
+    size_t frame_mark;
+    Prepared *statements;
+    Prepared *portals;
+    Prepared *current; /* the portal being executed */
+    RowShape row;
+};
+
+typedef TAILQ_HEAD(SessionList, Session) SessionList;
+
+struct Server
+{
+    uv_loop_t *loop;
+    const Config *config;
+    Users *users;
+    Log *log;
+    ServerHandler handler;
+    void *ctx;
+    TlsContext *tls;
+
+    uv_tcp_t listener;
+    uv_timer_t deadlines;
+    uv_check_t check;
+    uv_prepare_t prepare;
+    unsigned open_handles;
+    bool is_listening;
+    bool is_draining;
+    bool is_closing;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+
+    SessionList sessions;        /* in the order of their acceptance */
+    SessionList unauthenticated; /* likewise */
+    SessionList dirty;           /* have output */
+    SessionList resumable;       /* may go on with their input */
+    uint64_t next_id;
+    size_t client_count; /* logged in, other nodes not counted */
+    ServerStats stats;
+    uint8_t read_buffer[SERVER_READ_BYTES]; /* each read is parsed before the next */
+};
+
+/* ---- session.c ---- */
+
+/* Accepts from the listener; NULL if that failed. */
+Session *session_accept(Server *server);
+
+/* Puts the session on the list that is flushed at the end of the turn. */
+void session_touch(Session *session);
+
+/* Lets the session go on with its input at the end of the turn, if nothing holds it. */
+void session_mark_resumable(Session *session);
+
+/* Goes on with the input that waited. */
+void session_resume(Session *session);
+
+/* Sends what has gathered, as far as the socket takes it now. */
+void session_flush(Session *session);
+
+/* Closes at once; what was not sent is lost. */
+void session_abort(Session *session);
+
+/* Writes a FATAL error and closes. */
+void session_fatal(Session *session, const char *sqlstate, const char *message, const char *detail,
+                   const char *hint);
+
+/* The login is done. */
+void session_open(Session *session);
+
+/* True once nothing more may be written to the client. */
+static inline bool
+session_is_over(const Session *session)
+{
+    return session->phase >= SESSION_ENDING;
+}
+
+/* ---- login.c: each takes one message ---- */
+
+/* rest is the number of bytes that came behind the packet. */
+void login_startup(Session *session, Slice payload, size_t rest);
+void login_sasl_initial(Session *session, Slice payload);
+void login_sasl_response(Session *session, Slice payload);
+
+/* ---- query.c: each takes one message ---- */
+
+void query_simple(Session *session, Slice payload);
+void query_parse(Session *session, Slice payload);
+void query_bind(Session *session, Slice payload);
+void query_describe(Session *session, Slice payload);
+void query_execute(Session *session, Slice payload);
+void query_close(Session *session, Slice payload);
+void query_sync(Session *session);
+void query_function_call(Session *session);
+void query_stream_done(Session *session);
+void query_stream_fail(Session *session);
+void query_free(Session *session);
+
+/* ---- server.c ---- */
+
+/* Cancels the query of the session with this id, if the key is right. */
+void server_cancel(Server *server, uint32_t id, uint32_t key);
+
+/* A session was closed and is about to be freed. */
+void server_forget(Session *session);
+
+/* Makes the deadline timer run. */
+void server_watch_deadlines(Server *server);
+
+#endif
