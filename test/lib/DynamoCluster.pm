@@ -1,0 +1,212 @@
+package DynamoCluster;
+
+# A cluster for one test: test/cluster with a folder of its own, and what tests ask of it.
+#
+#     my $cluster = DynamoCluster->new(nodes => 3);
+#     $cluster->query('CREATE FOREIGN TABLE ...');          # dies on an error
+#     my ($status, $out, $error) = $cluster->psql('SELECT 1');
+#     $cluster->kill(2);
+#     $cluster->await('node 2 is missed', sub { $cluster->console(1, 'SHOW NODES') =~ /down/ });
+#
+# The cluster ends with the object, with the test, and when the test is interrupted. When a test
+# fails its folder's logs are kept in build/check/logs/NAME.
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Basename qw(basename dirname);
+use File::Path qw(make_path);
+use IPC::Run ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $root = abs_path(dirname(__FILE__) . '/../..');
+my %alive;
+
+# test/cluster's own name for what the cluster stands in for in a failure.
+$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
+END
+{
+    my $status = $?;
+    $_->down for values %alive;
+    $? = $status;
+}
+
+sub root { return $root }
+sub program { return "$root/build/" . ($ENV{MODE} // 'release') . '/bin/dynamo_node' }
+
+# new(nodes => N, config => ['name=value'], up => ['--no-postgres'], dir => FOLDER, script => PATH)
+sub new
+{
+    my ($class, %option) = @_;
+    my $name = basename($0) =~ s/\.pl$//r;
+    my $self = bless {
+        script => $option{script} // "$root/test/cluster",
+        dir    => $option{dir}    // "$root/build/check/$name." . scalar(keys %alive),
+        name   => $name,
+        mode   => $ENV{MODE} // 'release',
+    }, $class;
+
+    $self->run('down');
+    $alive{$self->{dir}} = $self;
+    my @arguments = ('--nodes', $option{nodes} // 3, @{ $option{up} // [] });
+    push @arguments, '-c', $_ for @{ $option{config} // [] };
+    my ($status, $out, $error) = $self->run('up', @arguments);
+    die "test/cluster up @arguments: $out$error" if $status != 0;
+    return $self;
+}
+
+# Runs test/cluster; returns exit status, standard output and standard error.
+sub run
+{
+    my ($self, @arguments) = @_;
+    return $self->run_with({}, @arguments);
+}
+
+# The same with more environment, with input, or with a limit: {env => {}, in => '', seconds => 60}.
+sub run_with
+{
+    my ($self, $how, @arguments) = @_;
+    local %ENV = (%ENV, CLUSTER_DIR => $self->{dir}, %{ $how->{env} // {} });
+    my ($out, $error) = ('', '');
+    my $in = $how->{in} // '';
+    my $harness = IPC::Run::start([$self->{script}, @arguments], '<', \$in, '>', \$out, '2>', \$error,
+        IPC::Run::timeout($how->{seconds} // 180));
+    eval { $harness->finish; 1 } or do
+    {
+        my $why = $@;
+        $harness->kill_kill(grace => 1);
+        return (-1, $out, "$error$why");
+    };
+    utf8::decode($out);
+    utf8::decode($error);
+    return ($harness->full_result(0) >> 8, $out, $error);
+}
+
+# psql on the database; quiet, unaligned, tuples only, stops at the first error.
+# psql($sql, options => '-c dynamo_fdw.r=1', seconds => 60)
+sub psql
+{
+    my ($self, $sql, %option) = @_;
+    utf8::encode($sql) if utf8::is_utf8($sql);
+    my ($status, $out, $error) = $self->run_with(
+        { in => "$sql\n", seconds => $option{seconds}, env => { PGOPTIONS => $option{options} // '' } },
+        'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-f', '-');
+    chomp $out;
+    return ($status, $out, $error);
+}
+
+# The output of SQL that must succeed.
+sub query
+{
+    my ($self, $sql, %option) = @_;
+    my ($status, $out, $error) = $self->psql($sql, %option);
+    die "query failed: $sql\n$error" if $status != 0;
+    return $out;
+}
+
+# What a node's console answers; dies on an error.
+sub console
+{
+    my ($self, $node, $command, @more) = @_;
+    my ($status, $out, $error) = $self->run('console', $node, '-XAt', @more, '-c', $command);
+    die "node $node: $command: $error" if $status != 0;
+    chomp $out;
+    return $out;
+}
+
+# Starts psql on a script of statements and returns at once. finish() it.
+sub background
+{
+    my ($self, $sql) = @_;
+    local %ENV = (%ENV, CLUSTER_DIR => $self->{dir});
+    my $session = { in => "$sql\n", out => '', error => '' };
+    $session->{harness} = IPC::Run::start([$self->{script}, 'psql', '-XAt', '-v', 'VERBOSITY=verbose', '-f', '-'],
+        '<', \$session->{in}, '>', \$session->{out}, '2>', \$session->{error}, IPC::Run::timeout(180));
+    return $session;
+}
+
+# Waits for a background session; returns exit status, output and error.
+sub finish
+{
+    my ($self, $session) = @_;
+    eval { $session->{harness}->finish; 1 } or return (-1, $session->{out}, $@);
+    return ($session->{harness}->full_result(0) >> 8, $session->{out}, $session->{error});
+}
+
+# Polls until the sub is true, at most that many seconds; a test of its own. An error in the sub
+# counts as "not yet".
+sub await
+{
+    my ($self, $what, $condition, $seconds) = @_;
+    my $end = time + ($seconds // 30);
+    my $error = '';
+    while (1)
+    {
+        my $met = eval { $condition->() };
+        $error = $@ if $@;
+        return ok(1, $what) if $met;
+        last if time >= $end;
+        sleep 0.05;
+    }
+    diag $error if $error;
+    return ok(0, $what);
+}
+
+for my $command (qw(kill stop cont start wipe add))
+{
+    no strict 'refs';
+    *$command = sub {
+        my ($self, @arguments) = @_;
+        my ($status, $out, $error) = $self->run($command, @arguments);
+        die "test/cluster $command @arguments: $out$error" if $status != 0;
+    };
+}
+
+# One row of `status`: { state, port, pid, log }, by number, or 'postgres'.
+sub server
+{
+    my ($self, $which) = @_;
+    my ($status, $out) = $self->run('status');
+    my $word = $which eq 'postgres' ? 'postgres' : "node $which";
+    $out =~ /^\Q$word\E\s+(\w+)\s+(\d+)\s+(\S+)\s+(\S+)$/m or die "no $word in: $out";
+    return { state => $1, port => $2, pid => $3, log => $4 };
+}
+
+sub port { my ($self, $node) = @_; return $self->server($node)->{port} }
+
+# A node's folder: where its log's folder is, wherever the cluster went.
+sub folder
+{
+    my ($self, $node) = @_;
+    return dirname(dirname($self->server($node)->{log})) . "/node$node";
+}
+
+sub log_text
+{
+    my ($self, $which) = @_;
+    open my $file, '<', $self->server($which)->{log} or return '';
+    local $/;
+    return scalar <$file>;
+}
+
+# Ends the cluster. Logs are kept when the test failed.
+sub down
+{
+    my ($self) = @_;
+    return unless delete $alive{$self->{dir}};
+    $self->keep_logs unless Test::More->builder->is_passing;
+    $self->run('down');
+}
+
+sub keep_logs
+{
+    my ($self) = @_;
+    my ($status, $out) = $self->run('status');
+    return if $status != 0;
+    my $folder = "$root/build/check/logs/" . basename($self->{dir});
+    make_path($folder);
+    system('cp', $_, $folder) for $out =~ m{(/\S+\.log)$}mg;
+    diag "logs are in $folder";
+}
+
+1;
