@@ -13,6 +13,8 @@
 
 #include "postgres.h"
 
+/* c.h has a macro of this name and of the same value, for its authentication code alone. */
+#undef STATUS_OK
 #include "shared/pager.h"
 
 typedef struct ClientCluster ClientCluster;
