@@ -3,7 +3,7 @@
  *
  * The owner watches link_socket for what link_wants says and calls link_step when it is ready; a backend does so with a
  * WaitEventSet, a node with uv_poll, a test with poll(2). The address must be numeric: libpq would resolve a name
- * with a blocking call.
+ * with a blocking call. For the same reason give gssencmode 'disable': looking for Kerberos tickets may block.
  */
 #ifndef SHARED_LINK_H
 #define SHARED_LINK_H
@@ -39,22 +39,25 @@ int link_socket(const Link *link);
 /* LINK_READ and LINK_WRITE as bits. */
 int link_wants(const Link *link);
 
-/* Queues a frame; only while streaming. It leaves at link_flush. False: the link is broken. */
+/* Queues a frame; only while streaming. It leaves at link_flush. False: it was not queued, the connection is lost. */
 bool link_send(Link *link, Slice frame);
 
 /* Sends what is queued as far as the socket takes it. */
 LinkState link_flush(Link *link);
 
-/* Bytes that may be lost in this process when the link breaks now: 0 means all was handed to the kernel. */
+/* False when all that was queued was handed to the kernel. */
 bool link_has_unsent(const Link *link);
 
-/* The next whole frame; borrowed until the next call. False: none yet, or broken. */
+/*
+ * The next whole frame; borrowed until the next call. False: none yet, or broken: frames that came before the connection
+ * was lost are handed out first, so look at link_state after the last one.
+ */
 bool link_receive(Link *link, Slice *frame);
 
 /* The server's or libpq's words, one line, without a full stop; "" while all is well. */
 const char *link_error(const Link *link);
 
-/* The server's SQLSTATE when it refused us, or "". */
+/* The server's SQLSTATE when it refused us or ended the stream, or "". */
 const char *link_sqlstate(const Link *link);
 
 /* True when the node asked for a password (PQconnectionUsedPassword). */

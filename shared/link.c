@@ -1,0 +1,369 @@
+/*
+ * Happy path: PQconnectPoll until it is done, "STREAM 1", CopyBothResponse, then frames as CopyData
+ * in both directions. Failure: whatever libpq or the server says ends in break_link(), which keeps
+ * the first line; nothing is tried again. Frames that came before the connection was lost are still
+ * handed out.
+ */
+#include "shared/link.h"
+
+#include "shared/message.h"
+
+#include <libpq-fe.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef enum LinkPhase
+{
+    PHASE_CONNECT, /* PQconnectPoll says what is awaited */
+    PHASE_ASK,     /* the answer to STREAM */
+    PHASE_STREAM,
+    PHASE_DRAIN, /* the connection is lost, frames that came before are not yet received */
+    PHASE_BROKEN
+} LinkPhase;
+
+struct Link
+{
+    PGconn *connection; /* NULL when libpq had no memory */
+    LinkPhase phase;
+    int wants;
+    bool unsent;
+    char *frame;       /* handed out by link_receive, libpq's */
+    char *drained;     /* in PHASE_DRAIN: the next frame to hand out */
+    int drained_bytes; /* of drained */
+    char error[512];
+    char sqlstate[6];
+};
+
+/* Keeps the first line without blanks and full stop at its end; the first error is the one that
+ * counts. */
+static void
+set_error(Link *link, const char *text)
+{
+    size_t length = strcspn(text, "\r\n");
+
+    if (link->error[0] != '\0')
+        return;
+    while (length > 0 && strchr(" \t.", text[length - 1]) != NULL)
+        length--;
+    snprintf(link->error, sizeof(link->error), "%.*s", (int)length, text);
+    if (length == 0)
+        snprintf(link->error, sizeof(link->error), "the connection was lost");
+}
+
+static void
+break_link(Link *link, const char *text)
+{
+    set_error(link, text);
+    link->phase = PHASE_BROKEN;
+    link->wants = 0;
+}
+
+static void
+break_by_libpq(Link *link)
+{
+    break_link(link, PQerrorMessage(link->connection));
+}
+
+/*
+ * While connecting, libpq gives the server's SQLSTATE only in the text of verbose messages, as in
+ * "... failed: FATAL:  28P01: password authentication failed". Takes it out of there.
+ */
+static void
+extract_sqlstate(Link *link)
+{
+    char *mark = strstr(link->error, ":  ");
+
+    if (mark == NULL || strspn(mark + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5 ||
+        strncmp(mark + 8, ": ", 2) != 0)
+        return;
+    memcpy(link->sqlstate, mark + 3, 5);
+    memmove(mark + 3, mark + 10, strlen(mark + 10) + 1);
+}
+
+/* What the server itself says counts for more than that the connection was lost. */
+static void
+break_by_result(Link *link, const PGresult *result)
+{
+    const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    if (sqlstate != NULL)
+        snprintf(link->sqlstate, sizeof(link->sqlstate), "%s", sqlstate);
+    if (text != NULL)
+        link->error[0] = '\0';
+    break_link(link, text != NULL ? text : "the server did not begin a stream of frames");
+}
+
+static void
+drop_notice(void *argument, const PGresult *result)
+{
+}
+
+Link *
+link_open(const char *const *keywords, const char *const *values)
+{
+    Link *link = memory_resize(&MEMORY_HEAP, NULL, sizeof(Link));
+
+    *link = (Link){.connection = PQconnectStartParams(keywords, values, 0),
+                   .phase = PHASE_CONNECT,
+                   .wants = LINK_WRITE};
+    if (link->connection == NULL)
+    {
+        break_link(link, "out of memory");
+        return link;
+    }
+    PQsetNoticeReceiver(link->connection, drop_notice, NULL);
+    PQsetErrorVerbosity(link->connection, PQERRORS_VERBOSE);
+    if (PQstatus(link->connection) == CONNECTION_BAD)
+        break_by_libpq(link);
+    return link;
+}
+
+void
+link_close(Link *link)
+{
+    if (link == NULL)
+        return;
+    PQfreemem(link->frame);
+    PQfreemem(link->drained);
+    PQfinish(link->connection);
+    memory_resize(&MEMORY_HEAP, link, 0);
+}
+
+/* PQconnectPoll may only be called when the socket is ready; the owner may have been woken for
+ * nothing. */
+static bool
+socket_is_ready(const Link *link)
+{
+    short events =
+        (short)((link->wants & LINK_READ ? POLLIN : 0) | (link->wants & LINK_WRITE ? POLLOUT : 0));
+    struct pollfd entry = {.fd = PQsocket(link->connection), .events = events};
+
+    return poll(&entry, 1, 0) == 1;
+}
+
+/* The server ended the stream: its reason is the next result. */
+static void
+break_by_server(Link *link)
+{
+    PGresult *result = PQisBusy(link->connection) ? NULL : PQgetResult(link->connection);
+
+    if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+        break_by_result(link, result);
+    else
+        break_link(link, "the server ended the stream of frames");
+    PQclear(result);
+}
+
+/* The next whole frame that libpq holds, or NULL. */
+static char *
+take_frame(Link *link, int *length)
+{
+    char *frame = NULL;
+
+    *length = PQgetCopyData(link->connection, &frame, 1);
+    if (*length == -1)
+        break_by_server(link);
+    else if (*length == -2)
+        break_by_libpq(link);
+    return *length > 0 ? frame : NULL;
+}
+
+/* The connection is lost: goes on with the frames that came before, or breaks the link when there
+ * is none left. */
+static void
+drain(Link *link)
+{
+    set_error(link, PQerrorMessage(link->connection));
+    link->phase = PHASE_DRAIN;
+    link->wants = 0;
+    link->drained = take_frame(link, &link->drained_bytes);
+    if (link->drained == NULL && link->phase == PHASE_DRAIN)
+        link->phase = PHASE_BROKEN;
+}
+
+static void
+flush(Link *link)
+{
+    int left = PQflush(link->connection);
+
+    if (left < 0)
+    {
+        drain(link);
+        return;
+    }
+    link->unsent = left > 0;
+    link->wants = LINK_READ | (left > 0 ? LINK_WRITE : 0);
+}
+
+static void
+ask_for_stream(Link *link)
+{
+    char command[32];
+
+    snprintf(command, sizeof(command), "STREAM %d", MESSAGE_PROTOCOL);
+    if (PQsetnonblocking(link->connection, 1) != 0 || !PQsendQuery(link->connection, command))
+    {
+        break_by_libpq(link);
+        return;
+    }
+    link->phase = PHASE_ASK;
+    flush(link);
+}
+
+static void
+step_connect(Link *link)
+{
+    if (!socket_is_ready(link))
+        return;
+    switch (PQconnectPoll(link->connection))
+    {
+    case PGRES_POLLING_READING:
+        link->wants = LINK_READ;
+        break;
+    case PGRES_POLLING_OK:
+        ask_for_stream(link);
+        break;
+    case PGRES_POLLING_FAILED:
+        break_by_libpq(link);
+        extract_sqlstate(link);
+        break;
+    default:
+        link->wants = LINK_WRITE;
+        break;
+    }
+}
+
+static void
+step_ask(Link *link)
+{
+    bool lost = !PQconsumeInput(link->connection);
+
+    if (!lost)
+        flush(link);
+    if (link->phase == PHASE_BROKEN || (PQisBusy(link->connection) && !lost))
+        return;
+
+    PGresult *result = PQisBusy(link->connection) ? NULL : PQgetResult(link->connection);
+
+    if (PQresultStatus(result) == PGRES_COPY_BOTH)
+        link->phase = PHASE_STREAM;
+    else if (result != NULL)
+        break_by_result(link, result);
+    else
+        break_by_libpq(link);
+    PQclear(result);
+}
+
+static void
+step_stream(Link *link)
+{
+    if (!PQconsumeInput(link->connection))
+        drain(link);
+    else
+        flush(link);
+}
+
+LinkState
+link_step(Link *link)
+{
+    if (link->phase == PHASE_CONNECT)
+        step_connect(link);
+    if (link->phase == PHASE_ASK)
+        step_ask(link);
+    else if (link->phase == PHASE_STREAM)
+        step_stream(link);
+    return link_state(link);
+}
+
+LinkState
+link_state(const Link *link)
+{
+    switch (link->phase)
+    {
+    case PHASE_CONNECT:
+    case PHASE_ASK:
+        return LINK_CONNECTING;
+    case PHASE_STREAM:
+    case PHASE_DRAIN:
+        return LINK_STREAMING;
+    case PHASE_BROKEN:
+        break;
+    }
+    return LINK_BROKEN;
+}
+
+int
+link_socket(const Link *link)
+{
+    return PQsocket(link->connection);
+}
+
+int
+link_wants(const Link *link)
+{
+    return link->wants;
+}
+
+bool
+link_send(Link *link, Slice frame)
+{
+    if (link->phase != PHASE_STREAM || frame.length > MESSAGE_FRAME_MAX)
+        return false;
+    if (PQputCopyData(link->connection, (const char *)frame.data, (int)frame.length) != 1)
+    {
+        drain(link);
+        return false;
+    }
+    link->unsent = true;
+    return true;
+}
+
+LinkState
+link_flush(Link *link)
+{
+    if (link->phase == PHASE_STREAM)
+        flush(link);
+    return link_state(link);
+}
+
+bool
+link_has_unsent(const Link *link)
+{
+    return link->unsent;
+}
+
+bool
+link_receive(Link *link, Slice *frame)
+{
+    int length = link->drained_bytes;
+
+    PQfreemem(link->frame);
+    link->frame = link->drained;
+    link->drained = NULL;
+    if (link->phase == PHASE_STREAM)
+        link->frame = take_frame(link, &length);
+    else if (link->phase == PHASE_DRAIN)
+        drain(link);
+    *frame = slice_make(link->frame, link->frame != NULL ? (size_t)length : 0);
+    return link->frame != NULL;
+}
+
+const char *
+link_error(const Link *link)
+{
+    return link->error;
+}
+
+const char *
+link_sqlstate(const Link *link)
+{
+    return link->sqlstate;
+}
+
+bool
+link_used_password(const Link *link)
+{
+    return PQconnectionUsedPassword(link->connection);
+}
