@@ -565,18 +565,36 @@ node_status_decode(const Frame *frame, Arena *arena, NodeStatus *status)
 }
 
 void
-replicate_encode(Buffer *buffer, uint32_t tag, const ReplicateFrame *replicate)
+replicate_item_encode(Buffer *buffer, const ReplicateItem *item)
+{
+    buffer_put_u64(buffer, item->ref);
+    buffer_put_u32(buffer, item->bucket_id);
+    buffer_put_slice(buffer, item->key);
+    buffer_put_slice(buffer, item->object);
+}
+
+static void
+replicate_encode_header(Buffer *buffer, uint32_t tag, uint64_t epoch, uint32_t item_count)
 {
     frame_encode_header(buffer, FRAME_REPLICATE, tag);
-    buffer_put_varint(buffer, replicate->epoch);
-    buffer_put_varint(buffer, replicate->item_count);
+    buffer_put_varint(buffer, epoch);
+    buffer_put_varint(buffer, item_count);
+}
+
+void
+replicate_encode_items(Buffer *buffer, uint32_t tag, uint64_t epoch, uint32_t item_count,
+                       Slice items)
+{
+    replicate_encode_header(buffer, tag, epoch, item_count);
+    buffer_put(buffer, items.data, items.length);
+}
+
+void
+replicate_encode(Buffer *buffer, uint32_t tag, const ReplicateFrame *replicate)
+{
+    replicate_encode_header(buffer, tag, replicate->epoch, replicate->item_count);
     for (uint32_t i = 0; i < replicate->item_count; i++)
-    {
-        buffer_put_u64(buffer, replicate->items[i].ref);
-        buffer_put_u32(buffer, replicate->items[i].bucket_id);
-        buffer_put_slice(buffer, replicate->items[i].key);
-        buffer_put_slice(buffer, replicate->items[i].object);
-    }
+        replicate_item_encode(buffer, &replicate->items[i]);
 }
 
 bool
@@ -598,15 +616,27 @@ replicate_decode(const Frame *frame, Arena *arena, ReplicateFrame *replicate)
 }
 
 void
+replicate_result_encode(Buffer *buffer, const ReplicateResult *result)
+{
+    buffer_put_u64(buffer, result->ref);
+    buffer_put_u8(buffer, (uint8_t) result->status);
+}
+
+void
+replicate_reply_encode_items(Buffer *buffer, uint32_t tag, uint32_t item_count, Slice items)
+{
+    frame_encode_header(buffer, FRAME_REPLICATE_REPLY, tag);
+    buffer_put_varint(buffer, item_count);
+    buffer_put(buffer, items.data, items.length);
+}
+
+void
 replicate_reply_encode(Buffer *buffer, uint32_t tag, const ReplicateReply *reply)
 {
     frame_encode_header(buffer, FRAME_REPLICATE_REPLY, tag);
     buffer_put_varint(buffer, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)
-    {
-        buffer_put_u64(buffer, reply->items[i].ref);
-        buffer_put_u8(buffer, (uint8_t) reply->items[i].status);
-    }
+        replicate_result_encode(buffer, &reply->items[i]);
 }
 
 bool

@@ -273,8 +273,15 @@ void node_status_fetch_encode(Buffer *buffer, uint32_t tag);
 void node_status_encode(Buffer *buffer, uint32_t tag, const NodeStatus *status);
 bool node_status_decode(const Frame *frame, Arena *arena, NodeStatus *status);
 void replicate_encode(Buffer *buffer, uint32_t tag, const ReplicateFrame *replicate);
+
+/* The same frame from items encoded one by one, as a coordinator gathers them. */
+void replicate_item_encode(Buffer *buffer, const ReplicateItem *item);
+void replicate_encode_items(Buffer *buffer, uint32_t tag, uint64_t epoch, uint32_t item_count,
+                            Slice items);
 bool replicate_decode(const Frame *frame, Arena *arena, ReplicateFrame *replicate);
 void replicate_reply_encode(Buffer *buffer, uint32_t tag, const ReplicateReply *reply);
+void replicate_result_encode(Buffer *buffer, const ReplicateResult *result);
+void replicate_reply_encode_items(Buffer *buffer, uint32_t tag, uint32_t item_count, Slice items);
 bool replicate_reply_decode(const Frame *frame, Arena *arena, ReplicateReply *reply);
 void hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hello);
 bool hello_decode(const Frame *frame, HelloFrame *hello);

@@ -1,0 +1,234 @@
+#include "node/coordinator.h"
+
+#include "node/operation.h"
+
+enum
+{
+    TICK_MS = 10
+};
+
+Coordinator *
+coordinator_new(void)
+{
+    Coordinator *coordinator = memory_resize(&MEMORY_HEAP, NULL, sizeof(Coordinator));
+
+    *coordinator = (Coordinator){0};
+    return coordinator;
+}
+
+void
+coordinator_free(Coordinator *coordinator)
+{
+    for (uint32_t i = 0; i < coordinator->slot_count; i++)
+    {
+        arena_free(&coordinator->slots[i]->arena);
+        memory_resize(&MEMORY_HEAP, coordinator->slots[i], 0);
+    }
+    for (uint32_t i = 0; i < coordinator->outbox_count; i++)
+        buffer_free(&coordinator->outboxes[i].items);
+    memory_resize(&MEMORY_HEAP, coordinator->slots, 0);
+    memory_resize(&MEMORY_HEAP, coordinator->free_slots, 0);
+    memory_resize(&MEMORY_HEAP, coordinator->outboxes, 0);
+    memory_resize(&MEMORY_HEAP, coordinator, 0);
+}
+
+static void
+progress(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+         Actions *actions)
+{
+    if (operation->kind == REF_COORDINATOR_WRITE)
+        coordinator_write_progress(coordinator, view, operation, item, actions);
+    else
+        coordinator_read_progress(coordinator, view, operation, item, actions);
+}
+
+void
+coordinator_durable(Coordinator *coordinator, const View *view, uint64_t ref, StatusCode status,
+                    Actions *actions)
+{
+    Item *item;
+    Operation *operation = operation_of(coordinator, ref, &item);
+
+    if (operation == NULL || item->phase != ITEM_SPREADING)
+        return;
+    if (status == STATUS_OK)
+        item->acked |= 1u << item->self;
+    else
+        item->sending_failed |= 1u << item->self;
+    progress(coordinator, view, operation, item, actions);
+}
+
+static void
+take_acknowledgement(Coordinator *coordinator, const View *view, uint32_t member,
+                     const ReplicateResult *result, Actions *actions)
+{
+    Item *item;
+    Operation *operation = operation_of(coordinator, result->ref, &item);
+    int place = operation != NULL ? operation_member_place(item, member) : -1;
+
+    if (place < 0 || item->phase != ITEM_SPREADING || (item->sent & 1u << place) == 0)
+        return;
+    if (result->status == STATUS_OK)
+        item->acked |= 1u << place;
+    else
+        item->sending_failed |= 1u << place;
+    progress(coordinator, view, operation, item, actions);
+}
+
+static void
+take_acknowledgements(Coordinator *coordinator, const View *view, uint32_t member,
+                      const Frame *frame, Actions *actions)
+{
+    ReplicateReply reply;
+
+    if (!replicate_reply_decode(frame, &actions->arena, &reply))
+        return;
+    for (uint32_t i = 0; i < reply.item_count; i++)
+        take_acknowledgement(coordinator, view, member, &reply.items[i], actions);
+}
+
+/*
+ * The member's answer to an operation's gathering: its items are those that the member was asked for, in order. reply NULL:
+ * it will not answer. An item that ends may take the operation with it, hence the look at the generation.
+ */
+static void
+take_gathered(Coordinator *coordinator, const View *view, Operation *operation, uint32_t member,
+              const ReadReply *reply, Actions *actions)
+{
+    uint32_t count = operation->item_count;
+    uint16_t generation = operation->generation;
+    uint32_t next = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (!operation->live || operation->generation != generation)
+            return;
+
+        Item *item = &operation->items[i];
+        int place = operation_member_place(item, member);
+        bool answered = false;
+
+        if (place < 0 || (item->asked & 1u << place) == 0)
+            continue;
+        if (reply != NULL && next < reply->item_count)
+        {
+            answered = true;
+            next++;
+        }
+        if (item->phase != ITEM_GATHERING)
+            continue;
+        operation_take_object(operation, item, (uint32_t) place,
+                              answered ? reply->items[next - 1].status : STATUS_UNAVAILABLE,
+                              answered ? reply->items[next - 1].object : SLICE_EMPTY);
+        progress(coordinator, view, operation, item, actions);
+    }
+}
+
+void
+coordinator_member_frame(Coordinator *coordinator, const View *view, uint32_t member,
+                         const Frame *frame, Actions *actions)
+{
+    ReadReply reply;
+
+    if (frame->type == FRAME_REPLICATE_REPLY)
+    {
+        take_acknowledgements(coordinator, view, member, frame, actions);
+        return;
+    }
+
+    Operation *operation = operation_of_tag(coordinator, frame->tag);
+
+    if (operation == NULL)
+        return;
+    if (frame->type == FRAME_READ_REPLY && read_reply_decode(frame, &actions->arena, &reply) &&
+        reply.mode == READ_FULL)
+        take_gathered(coordinator, view, operation, member, &reply, actions);
+    else
+        take_gathered(coordinator, view, operation, member, NULL, actions);
+}
+
+/* Runs visit on every open item of every live operation, whatever ends meanwhile. */
+static void
+visit_items(Coordinator *coordinator, const View *view, uint32_t member_down, Actions *actions)
+{
+    for (uint32_t slot = 0; slot < coordinator->slot_count; slot++)
+    {
+        Operation *operation = coordinator->slots[slot];
+        uint32_t count = operation->live ? operation->item_count : 0;
+        uint16_t generation = operation->generation;
+
+        for (uint32_t i = 0; i < count; i++)
+        {
+            if (!operation->live || operation->generation != generation)
+                break;
+
+            Item *item = &operation->items[i];
+            int place = operation_member_place(item, member_down);
+
+            if (item->phase == ITEM_DONE)
+                continue;
+            if (place >= 0 && item->phase == ITEM_GATHERING)
+                operation_take_object(operation, item, (uint32_t) place, STATUS_UNAVAILABLE,
+                                      SLICE_EMPTY);
+            else if (place >= 0 && (item->acked & 1u << place) == 0)
+                item->sending_failed |= 1u << place;
+            progress(coordinator, view, operation, item, actions);
+        }
+    }
+}
+
+void
+coordinator_member_down(Coordinator *coordinator, const View *view, uint32_t member,
+                        Actions *actions)
+{
+    if (member < coordinator->outbox_count)
+    {
+        buffer_reset(&coordinator->outboxes[member].items);
+        coordinator->outboxes[member].count = 0;
+    }
+    visit_items(coordinator, view, member, actions);
+}
+
+void
+coordinator_tick(Coordinator *coordinator, const View *view, Actions *actions)
+{
+    if (view->now_ms < coordinator->next_tick_ms)
+        return;
+    coordinator->next_tick_ms = view->now_ms + TICK_MS;
+    visit_items(coordinator, view, TOPOLOGY_NO_MEMBER, actions);
+}
+
+uint64_t
+coordinator_wake_ms(const Coordinator *coordinator)
+{
+    return coordinator->live_count > 0 ? coordinator->next_tick_ms : UINT64_MAX;
+}
+
+void
+coordinator_flush(Coordinator *coordinator, const View *view, Actions *actions)
+{
+    for (uint32_t member = 0; member < coordinator->outbox_count; member++)
+    {
+        Outbox *outbox = &coordinator->outboxes[member];
+
+        if (outbox->count == 0)
+            continue;
+        replicate_encode_items(actions_frame(actions), 0, view->topology->epoch, outbox->count,
+                               buffer_slice(&outbox->items));
+        actions_send(actions, member);
+        buffer_reset(&outbox->items);
+        outbox->count = 0;
+    }
+}
+
+uint32_t
+coordinator_load(const Coordinator *coordinator)
+{
+    return coordinator->live_count;
+}
+
+CoordinatorCounters
+coordinator_counters(const Coordinator *coordinator)
+{
+    return coordinator->counters;
+}

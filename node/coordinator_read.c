@@ -1,0 +1,265 @@
+#include "node/operation.h"
+
+#include <assert.h>
+
+enum
+{
+    /* Once r owners have answered, how long the others may still take to be part of the merge. */
+    GATHER_GRACE_MS = 20
+};
+
+static uint32_t
+count_bits(uint32_t places)
+{
+    return (uint32_t) __builtin_popcount(places);
+}
+
+static void
+seal_item(const View *view, const Operation *operation, Item *item, Actions *actions,
+          ReadItem *reply)
+{
+    Buffer sealed;
+
+    if (!operation->seal || item->merged.length == 0)
+        return;
+    buffer_init(&sealed, &MEMORY_HEAP);
+    context_seal(&sealed, view->sealer, operation->bucket_id, item->key, &item->merge.context);
+    reply->context = slice_copy(&actions->arena, buffer_slice(&sealed));
+    buffer_free(&sealed);
+}
+
+static void
+send_read_reply(const View *view, Operation *operation, Actions *actions)
+{
+    ReadReply reply = {.mode = READ_COORDINATED,
+                       .items = ARENA_ARRAY(&operation->arena, ReadItem, operation->item_count),
+                       .item_count = operation->item_count};
+
+    for (uint32_t i = 0; i < operation->item_count; i++)
+    {
+        Item *item = &operation->items[i];
+
+        reply.items[i] = (ReadItem){.status = item->status};
+        if (item->status != STATUS_OK)
+            continue;
+        reply.items[i].object = item->merged;
+        seal_item(view, operation, item, actions, &reply.items[i]);
+    }
+    read_reply_encode(actions_frame(actions), operation->origin.tag, &reply);
+    actions_reply(actions, operation->origin.session);
+}
+
+static void
+end_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+         StatusCode status, Actions *actions)
+{
+    assert(item->phase != ITEM_DONE);
+    item->phase = ITEM_DONE;
+    item->status = status;
+    if (--operation->items_open == 0)
+    {
+        send_read_reply(view, operation, actions);
+        operation_end(coordinator, operation);
+    }
+}
+
+static void
+encode_merge(Operation *operation, Item *item)
+{
+    Buffer bytes;
+
+    if (item->merge.context.count == 0)
+        return;
+    buffer_init(&bytes, &MEMORY_HEAP);
+    object_encode(&bytes, &item->merge);
+    item->merged = slice_copy(&operation->arena, buffer_slice(&bytes));
+    buffer_free(&bytes);
+}
+
+/* The owners that have the merge count as having acknowledged it; those that answered something else are sent it. */
+static void
+repair_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+            Actions *actions)
+{
+    uint32_t stale = 0;
+
+    item->phase = ITEM_SPREADING;
+    encode_merge(operation, item);
+    for (uint32_t place = 0; place < item->owner_count; place++)
+    {
+        uint32_t bit = 1u << place;
+
+        if ((item->answered & bit) == 0)
+            continue;
+        if (slice_equal(item->objects[place], item->merged))
+            item->acked |= bit;
+        else
+            stale |= bit;
+    }
+    coordinator->counters.repairs += count_bits(stale);
+    operation_spread(coordinator, view, operation, item, stale, item->merged);
+    if ((stale & 1u << item->self) != 0)
+    {
+        /* A copy, since the operation may end before the action is run. */
+        Update update = {.merge = &item->merge};
+
+        item->sent |= 1u << item->self;
+        actions_apply(actions, operation->bucket_id, item->position, item->key,
+                      update_copy(&actions->arena, &update), operation_ref(operation, item));
+    }
+}
+
+static bool
+gather_is_over(const View *view, const Operation *operation, const Item *item)
+{
+    if (operation_gathered(item))
+        return true;
+    return view->now_ms >= operation->deadline_ms ||
+           (count_bits(item->answered) >= operation->quorum &&
+            view->now_ms >= operation->started_ms + GATHER_GRACE_MS);
+}
+
+static void
+settle_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+            Actions *actions)
+{
+    /* So many owners that every later read of r owners meets one of them. */
+    uint32_t enough = operation->quorum > 1 ? item->owner_count - operation->quorum + 1 : 0;
+    uint32_t waiting = item->sent & ~item->acked & ~item->sending_failed;
+
+#ifdef BUG_READ_BEFORE_REPAIR
+    enough = 0;
+#endif
+    if (count_bits(item->acked) >= enough)
+        end_item(coordinator, view, operation, item, STATUS_OK, actions);
+    else if (waiting == 0 || view->now_ms >= operation->deadline_ms)
+        end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
+}
+
+void
+coordinator_read_progress(Coordinator *coordinator, const View *view, Operation *operation,
+                          Item *item, Actions *actions)
+{
+    if (item->phase == ITEM_GATHERING)
+    {
+        if (!gather_is_over(view, operation, item))
+            return;
+        operation_merge(operation, item);
+        if (count_bits(item->answered) < operation->quorum)
+        {
+            end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
+            return;
+        }
+        repair_item(coordinator, view, operation, item, actions);
+    }
+    if (item->phase == ITEM_SPREADING)
+        settle_item(coordinator, view, operation, item, actions);
+}
+
+static bool
+decode_read(Operation *operation, const Frame *frame, ReadFrame *read)
+{
+    Frame copy = {.type = frame->type,
+                  .tag = frame->tag,
+                  .body = slice_copy(&operation->arena, frame->body)};
+
+    return read_decode(&copy, &operation->arena, read) && read->key_count < OPERATION_ITEMS_MAX;
+}
+
+static void
+begin_items(Operation *operation, const View *view, const Bucket *bucket, const ReadFrame *read)
+{
+    operation->items = arena_alloc_zero(&operation->arena, sizeof(Item) * read->key_count);
+    operation->item_count = read->key_count;
+    for (uint32_t i = 0; i < read->key_count; i++)
+    {
+        Item *item = &operation->items[i];
+
+        item->key = read->keys[i];
+        item->status = operation_place(view, bucket, item);
+        if (item->status == STATUS_OK &&
+            count_bits(operation_reachable(view, item)) < operation->quorum)
+            item->status = STATUS_UNAVAILABLE;
+        item->phase = item->status == STATUS_OK ? ITEM_GATHERING : ITEM_DONE;
+        operation->items_open += item->phase != ITEM_DONE;
+    }
+}
+
+static void
+ask_own_storage(Operation *operation, Actions *actions)
+{
+    for (uint32_t i = 0; i < operation->item_count; i++)
+    {
+        Item *item = &operation->items[i];
+
+        if (item->phase != ITEM_GATHERING)
+            continue;
+        item->asked |= 1u << item->self;
+        actions_read(actions, operation->bucket_id, item->position, item->key,
+                     operation_ref(operation, item));
+    }
+}
+
+static void
+refuse(Coordinator *coordinator, Operation *operation, StatusCode status, Actions *actions)
+{
+    actions_error(actions, operation->origin, status, "");
+    operation_end(coordinator, operation);
+}
+
+void
+coordinator_read(Coordinator *coordinator, const View *view, Origin origin, const Frame *frame,
+                 Actions *actions)
+{
+    ReadFrame read;
+    Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_READ, origin, 0);
+
+    if (operation == NULL)
+    {
+        actions_error(actions, origin, STATUS_UNAVAILABLE, "too many requests are under way");
+        return;
+    }
+    if (!decode_read(operation, frame, &read))
+    {
+        refuse(coordinator, operation, STATUS_BAD_FRAME, actions);
+        return;
+    }
+
+    const Bucket *bucket = topology_bucket_by_id(view->topology, read.bucket_id);
+
+    if (bucket == NULL)
+    {
+        refuse(coordinator, operation, STATUS_BEHIND, actions);
+        return;
+    }
+    if (read.timeout_ms > 0 && read.timeout_ms < view->request_timeout_ms)
+        operation->deadline_ms = view->now_ms + read.timeout_ms;
+    operation->bucket_id = read.bucket_id;
+    operation->seal = read.seal;
+    operation->quorum = read.r > bucket->n ? bucket->n : read.r;
+    if (operation->quorum == 0)
+        operation->quorum = 1;
+    coordinator->counters.reads += read.key_count;
+    begin_items(operation, view, bucket, &read);
+    if (operation->items_open == 0)
+    {
+        send_read_reply(view, operation, actions);
+        operation_end(coordinator, operation);
+        return;
+    }
+    operation_gather(view, operation, actions);
+    ask_own_storage(operation, actions);
+}
+
+void
+coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t ref, StatusCode status,
+                    Slice object, Actions *actions)
+{
+    Item *item;
+    Operation *operation = operation_of(coordinator, ref, &item);
+
+    if (operation == NULL || item->phase != ITEM_GATHERING)
+        return;
+    operation_take_object(operation, item, item->self, status, object);
+    coordinator_read_progress(coordinator, view, operation, item, actions);
+}

@@ -1,0 +1,242 @@
+#include "node/operation.h"
+
+#include <assert.h>
+
+static uint32_t
+count_bits(uint32_t places)
+{
+    return (uint32_t) __builtin_popcount(places);
+}
+
+static void
+send_write_reply(Coordinator *coordinator, Operation *operation, Actions *actions)
+{
+    WriteReply reply = {.items = ARENA_ARRAY(&operation->arena, WriteResult, operation->item_count),
+                        .item_count = operation->item_count};
+
+    for (uint32_t i = 0; i < operation->item_count; i++)
+    {
+        const Item *item = &operation->items[i];
+
+        reply.items[i] = (WriteResult){.status = item->status, .acked = item->acked};
+        if (item->status == STATUS_UNKNOWN)
+            coordinator->counters.writes_unknown++;
+        else if (item->status != STATUS_OK)
+            coordinator->counters.writes_refused++;
+    }
+    write_reply_encode(actions_frame(actions), operation->origin.tag, &reply);
+    actions_reply(actions, operation->origin.session);
+}
+
+static void
+end_item(Coordinator *coordinator, Operation *operation, Item *item, StatusCode status,
+         Actions *actions)
+{
+    assert(item->phase != ITEM_DONE);
+    item->phase = ITEM_DONE;
+    item->status = status;
+    if (--operation->items_open == 0)
+    {
+        send_write_reply(coordinator, operation, actions);
+        operation_end(coordinator, operation);
+    }
+}
+
+static void
+apply_item(Operation *operation, Item *item, Actions *actions)
+{
+    item->phase = ITEM_SPREADING;
+    item->update = (Update){.put = &item->put};
+#ifndef BUG_RETRY_STAMPS_ANEW
+    if (item->answered != 0)
+    {
+        operation_merge(operation, item);
+        item->update.merge = &item->merge;
+    }
+#endif
+    actions_apply(actions, operation->bucket_id, item->position, item->key, &item->update,
+                  operation_ref(operation, item));
+}
+
+/* What is refused before anything is written. */
+static StatusCode
+check_item(const View *view, const Bucket *bucket, const Operation *operation, Item *item,
+           const WriteItem *write, Arena *arena)
+{
+    StatusCode status = operation_place(view, bucket, item);
+
+    if (status != STATUS_OK)
+        return status;
+    for (uint32_t i = 0; i < write->value_count; i++)
+    {
+        if (write->values[i].value.length > view->max_value_bytes)
+            return STATUS_TOO_LARGE;
+    }
+    if (context_open(write->context, view->sealer, bucket->id, item->key, arena,
+                     &item->put.context) != CONTEXT_OK)
+        return STATUS_BAD_CONTEXT;
+    if (view->storage_failed)
+        return STATUS_STORAGE;
+    if (count_bits(operation_reachable(view, item)) < operation->quorum)
+        return STATUS_UNAVAILABLE;
+    return STATUS_OK;
+}
+
+static void
+begin_items(Operation *operation, const View *view, const Bucket *bucket, const WriteFrame *write)
+{
+    operation->items =
+        arena_alloc_zero(&operation->arena, sizeof(Item) * write->item_count);
+    operation->item_count = write->item_count;
+    for (uint32_t i = 0; i < write->item_count; i++)
+    {
+        Item *item = &operation->items[i];
+
+        item->key = write->items[i].key;
+        item->put = (Put){.values = write->items[i].values,
+                          .value_count = write->items[i].value_count,
+                          .now_ms = view->wall_ms};
+        item->status =
+            check_item(view, bucket, operation, item, &write->items[i], &operation->arena);
+        item->phase = item->status == STATUS_OK ? ITEM_GATHERING : ITEM_DONE;
+        operation->items_open += item->phase != ITEM_DONE;
+    }
+}
+
+/* A copy of the frame in the operation's arena: keys and values outlive the call. */
+static bool
+decode_write(Operation *operation, const Frame *frame, WriteFrame *write)
+{
+    Frame copy = {.type = frame->type,
+                  .tag = frame->tag,
+                  .body = slice_copy(&operation->arena, frame->body)};
+
+    return write_decode(&copy, &operation->arena, write) &&
+           write->item_count < OPERATION_ITEMS_MAX;
+}
+
+static void
+refuse(Coordinator *coordinator, Operation *operation, StatusCode status, Actions *actions)
+{
+    actions_error(actions, operation->origin, status, "");
+    operation_end(coordinator, operation);
+}
+
+static void
+start_items(Coordinator *coordinator, const View *view, Operation *operation, bool retry,
+            Actions *actions)
+{
+    if (retry)
+        operation_gather(view, operation, actions);
+
+    /* The last item to end takes the operation with it, so what is needed afterwards is read first. */
+    uint32_t count = operation->item_count;
+
+    for (uint32_t i = 0; i < count; i++)
+    {
+        Item *item = &operation->items[i];
+
+        if (item->phase == ITEM_GATHERING && operation_gathered(item))
+            apply_item(operation, item, actions);
+    }
+    if (operation->items_open == 0)
+    {
+        send_write_reply(coordinator, operation, actions);
+        operation_end(coordinator, operation);
+    }
+}
+
+void
+coordinator_write(Coordinator *coordinator, const View *view, Origin origin, const Frame *frame,
+                  Actions *actions)
+{
+    WriteFrame write;
+    Operation *operation =
+        operation_begin(coordinator, view, REF_COORDINATOR_WRITE, origin, 0);
+
+    if (operation == NULL)
+    {
+        actions_error(actions, origin, STATUS_UNAVAILABLE, "too many requests are under way");
+        return;
+    }
+    if (!decode_write(operation, frame, &write))
+    {
+        refuse(coordinator, operation, STATUS_BAD_FRAME, actions);
+        return;
+    }
+
+    const Bucket *bucket = topology_bucket_by_id(view->topology, write.bucket_id);
+
+    if (bucket == NULL)
+    {
+        refuse(coordinator, operation, STATUS_BEHIND, actions);
+        return;
+    }
+    if (write.timeout_ms > 0 && write.timeout_ms < view->request_timeout_ms)
+        operation->deadline_ms = view->now_ms + write.timeout_ms;
+    operation->bucket_id = write.bucket_id;
+    operation->quorum = write.w > bucket->n ? bucket->n : write.w;
+    if (operation->quorum == 0)
+        operation->quorum = 1;
+    coordinator->counters.writes += write.item_count;
+    coordinator->counters.writes_retried += write.retry ? write.item_count : 0;
+    begin_items(operation, view, bucket, &write);
+    start_items(coordinator, view, operation, write.retry, actions);
+}
+
+void
+coordinator_write_progress(Coordinator *coordinator, const View *view, Operation *operation,
+                           Item *item, Actions *actions)
+{
+    if (item->phase == ITEM_GATHERING)
+    {
+        if (view->now_ms >= operation->deadline_ms)
+            end_item(coordinator, operation, item, STATUS_UNAVAILABLE, actions);
+        else if (operation_gathered(item))
+            apply_item(operation, item, actions);
+    }
+    else if (item->phase == ITEM_SPREADING)
+    {
+        uint32_t possible = item->owner_count - count_bits(item->sending_failed);
+
+        if (count_bits(item->acked) >= operation->quorum)
+            end_item(coordinator, operation, item, STATUS_OK, actions);
+        else if (possible < operation->quorum || view->now_ms >= operation->deadline_ms)
+            end_item(coordinator, operation, item, STATUS_UNKNOWN, actions);
+    }
+}
+
+/* Storage has settled the stamped object: it may travel. */
+static void
+write_merged(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+             StatusCode status, Slice object, Actions *actions)
+{
+    if (status != STATUS_OK)
+    {
+        end_item(coordinator, operation, item, status, actions);
+        return;
+    }
+    operation_spread(coordinator, view, operation, item, (1u << item->owner_count) - 1, object);
+#ifdef BUG_ACK_BEFORE_DURABLE
+    item->acked |= 1u << item->self;
+#endif
+    coordinator_write_progress(coordinator, view, operation, item, actions);
+}
+
+void
+coordinator_merged(Coordinator *coordinator, const View *view, uint64_t ref, StatusCode status,
+                   Slice object, Actions *actions)
+{
+    Item *item;
+    Operation *operation = operation_of(coordinator, ref, &item);
+
+    if (operation == NULL || item->phase != ITEM_SPREADING)
+        return;
+    if (operation->kind == REF_COORDINATOR_WRITE)
+        write_merged(coordinator, view, operation, item, status, object, actions);
+    else if (status != STATUS_OK)
+    {
+        item->sending_failed |= 1u << item->self;
+        coordinator_read_progress(coordinator, view, operation, item, actions);
+    }
+}

@@ -1,0 +1,278 @@
+#include "node/operation.h"
+
+#include <assert.h>
+
+static Operation *
+add_slot(Coordinator *coordinator)
+{
+    uint32_t slot = coordinator->slot_count;
+
+    if (slot == OPERATIONS_MAX)
+        return NULL;
+    if ((slot & (slot - 1)) == 0)
+    {
+        size_t capacity = slot ? (size_t) slot * 2 : 1;
+
+        coordinator->slots =
+            memory_resize(&MEMORY_HEAP, coordinator->slots, capacity * sizeof(Operation *));
+        coordinator->free_slots =
+            memory_resize(&MEMORY_HEAP, coordinator->free_slots, capacity * sizeof(uint32_t));
+    }
+
+    Operation *operation = memory_resize(&MEMORY_HEAP, NULL, sizeof(Operation));
+
+    *operation = (Operation){.slot = slot};
+    arena_init(&operation->arena, &MEMORY_HEAP);
+    coordinator->slots[coordinator->slot_count++] = operation;
+    return operation;
+}
+
+Operation *
+operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origin origin,
+                uint32_t timeout_ms)
+{
+    Operation *operation;
+    uint32_t allowed = view->request_timeout_ms;
+
+    if (coordinator->free_count > 0)
+        operation = coordinator->slots[coordinator->free_slots[--coordinator->free_count]];
+    else
+        operation = add_slot(coordinator);
+    if (operation == NULL)
+        return NULL;
+    assert(!operation->live);
+    operation->kind = kind;
+    operation->live = true;
+    operation->generation++;
+    operation->origin = origin;
+    operation->seal = false;
+    operation->started_ms = view->now_ms;
+    operation->deadline_ms =
+        view->now_ms + (timeout_ms > 0 && timeout_ms < allowed ? timeout_ms : allowed);
+    operation->items = NULL;
+    operation->item_count = operation->items_open = 0;
+    coordinator->live_count++;
+    return operation;
+}
+
+void
+operation_end(Coordinator *coordinator, Operation *operation)
+{
+    assert(operation->live);
+    operation->live = false;
+    arena_reset(&operation->arena);
+    coordinator->free_slots[coordinator->free_count++] = operation->slot;
+    coordinator->live_count--;
+}
+
+uint64_t
+operation_ref(const Operation *operation, const Item *item)
+{
+    uint64_t index = (uint64_t) (item - operation->items);
+
+    return (uint64_t) operation->kind << 56 | (uint64_t) operation->slot << 40 |
+           (uint64_t) operation->generation << 24 | index;
+}
+
+Operation *
+operation_of_tag(Coordinator *coordinator, uint32_t tag)
+{
+    uint32_t slot = tag >> 16;
+
+    if (slot >= coordinator->slot_count)
+        return NULL;
+
+    Operation *operation = coordinator->slots[slot];
+
+    return operation->live && operation->generation == (uint16_t) tag ? operation : NULL;
+}
+
+Operation *
+operation_of(Coordinator *coordinator, uint64_t ref, Item **item)
+{
+    uint32_t index = ref & (OPERATION_ITEMS_MAX - 1);
+    Operation *operation = operation_of_tag(coordinator, (uint32_t) (ref >> 24));
+
+    if (operation == NULL || (uint64_t) operation->kind != ref >> 56 ||
+        index >= operation->item_count)
+        return NULL;
+    *item = &operation->items[index];
+    return operation;
+}
+
+StatusCode
+operation_place(const View *view, const Bucket *bucket, Item *item)
+{
+    if (item->key.length > view->max_key_bytes)
+        return STATUS_TOO_LARGE;
+    if (!topology_position(bucket, item->key, &item->position))
+        return STATUS_BAD_KEY;
+    item->owner_count = (uint8_t) topology_preference(view->topology, item->position, item->owners,
+                                                      bucket->n);
+
+    int place = operation_member_place(item, view->self);
+
+    if (place < 0)
+        return STATUS_NOT_OWNER;
+    item->self = (uint8_t) place;
+    return STATUS_OK;
+}
+
+int
+operation_member_place(const Item *item, uint32_t member)
+{
+    for (int place = 0; place < item->owner_count; place++)
+    {
+        if (item->owners[place] == member)
+            return place;
+    }
+    return -1;
+}
+
+uint32_t
+operation_reachable(const View *view, const Item *item)
+{
+    uint32_t places = 0;
+
+    for (uint32_t place = 0; place < item->owner_count; place++)
+    {
+        if (view->up[item->owners[place]])
+            places |= 1u << place;
+    }
+    return places;
+}
+
+/* The items whose next ask of member is due. */
+static uint32_t
+collect_keys(Operation *operation, uint32_t member, Slice *keys)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < operation->item_count; i++)
+    {
+        Item *item = &operation->items[i];
+        int place = item->phase == ITEM_GATHERING ? operation_member_place(item, member) : -1;
+
+        if (place >= 0)
+        {
+            item->asked |= 1u << place;
+            keys[count++] = item->key;
+        }
+    }
+    return count;
+}
+
+void
+operation_gather(const View *view, Operation *operation, Actions *actions)
+{
+    Slice *keys = ARENA_ARRAY(&operation->arena, Slice, operation->item_count);
+
+    for (uint32_t member = 0; member < view->topology->member_count; member++)
+    {
+        if (member == view->self || !view->up[member])
+            continue;
+
+        uint32_t count = collect_keys(operation, member, keys);
+        ReadFrame read = {.epoch = view->topology->epoch,
+                          .bucket_id = operation->bucket_id,
+                          .mode = READ_FULL,
+                          .timeout_ms = (uint32_t) (operation->deadline_ms - view->now_ms),
+                          .keys = keys,
+                          .key_count = count};
+
+        if (count == 0)
+            continue;
+        read_encode(actions_frame(actions),
+                    operation->slot << 16 | operation->generation, &read);
+        actions_send(actions, member);
+    }
+}
+
+bool
+operation_gathered(const Item *item)
+{
+    return (item->answered | item->asking_failed) == item->asked;
+}
+
+void
+operation_take_object(Operation *operation, Item *item, uint32_t place, StatusCode status,
+                      Slice object)
+{
+    uint32_t bit = 1u << place;
+
+    if ((item->asked & bit) == 0 || ((item->answered | item->asking_failed) & bit) != 0)
+        return;
+    if (status != STATUS_OK)
+    {
+        item->asking_failed |= bit;
+        return;
+    }
+    if (item->objects == NULL)
+        item->objects =
+            arena_alloc_zero(&operation->arena, sizeof(Slice) * item->owner_count);
+    item->objects[place] = slice_copy(&operation->arena, object);
+    item->answered |= bit;
+}
+
+void
+operation_merge(Operation *operation, Item *item)
+{
+    item->merge = (Object){0};
+    for (uint32_t place = 0; place < item->owner_count; place++)
+    {
+        uint32_t bit = 1u << place;
+        Object object;
+
+        if ((item->answered & bit) == 0 || item->objects[place].length == 0)
+            continue;
+        if (object_decode(item->objects[place], &operation->arena, &object))
+            item->merge = object_merge(&operation->arena, &item->merge, &object);
+        else
+        {
+            item->answered &= ~bit;
+            item->asking_failed |= bit;
+        }
+    }
+}
+
+static Outbox *
+outbox_of(Coordinator *coordinator, uint32_t member)
+{
+    while (coordinator->outbox_count <= member)
+    {
+        coordinator->outboxes = memory_resize(&MEMORY_HEAP, coordinator->outboxes,
+                                              (coordinator->outbox_count + 1) * sizeof(Outbox));
+        coordinator->outboxes[coordinator->outbox_count] = (Outbox){0};
+        buffer_init(&coordinator->outboxes[coordinator->outbox_count].items, &MEMORY_HEAP);
+        coordinator->outbox_count++;
+    }
+    return &coordinator->outboxes[member];
+}
+
+void
+operation_spread(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+                 uint32_t places, Slice object)
+{
+    for (uint32_t place = 0; place < item->owner_count; place++)
+    {
+        uint32_t member = item->owners[place];
+
+        if ((places & 1u << place) == 0 || member == view->self)
+            continue;
+        if (!view->up[member])
+        {
+            item->sending_failed |= 1u << place;
+            continue;
+        }
+
+        Outbox *outbox = outbox_of(coordinator, member);
+        ReplicateItem replicate = {.ref = operation_ref(operation, item),
+                                   .bucket_id = operation->bucket_id,
+                                   .key = item->key,
+                                   .object = object};
+
+        replicate_item_encode(&outbox->items, &replicate);
+        outbox->count++;
+        item->sent |= 1u << place;
+    }
+}

@@ -1,0 +1,497 @@
+#include "node/replica.h"
+
+#include <assert.h>
+
+enum
+{
+    TASKS_MAX = 65536,
+    TASK_ITEMS_MAX = 1 << 24,
+    SCAN_BYTES_MAX = 4 * 1024 * 1024
+};
+
+typedef enum TaskKind
+{
+    TASK_READ,
+    TASK_SCAN,
+    TASK_REPLICATE
+} TaskKind;
+
+/* One frame being answered. */
+typedef struct Task
+{
+    TaskKind kind;
+    uint32_t slot;
+    uint16_t generation;
+    bool live;
+    Arena arena;
+    Origin origin;
+    uint32_t bucket_id;
+    uint32_t items_open;
+    uint32_t item_count;
+    ReadFrame read;
+    ReadReply reply;
+    ScanFrame scan;
+    ReplicateItem *replicates;
+} Task;
+
+/* Acknowledgements gathered for one session. */
+typedef struct Acknowledgements
+{
+    uint64_t session;
+    Buffer items;
+    uint32_t count;
+} Acknowledgements;
+
+struct Replica
+{
+    Task **tasks;
+    uint32_t task_count;
+    uint32_t *free_tasks;
+    uint32_t free_count;
+    Acknowledgements *acknowledgements;
+    uint32_t acknowledgement_count;
+    ReplicaCounters counters;
+};
+
+Replica *
+replica_new(void)
+{
+    Replica *replica = memory_resize(&MEMORY_HEAP, NULL, sizeof(Replica));
+
+    *replica = (Replica){0};
+    return replica;
+}
+
+void
+replica_free(Replica *replica)
+{
+    for (uint32_t i = 0; i < replica->task_count; i++)
+    {
+        arena_free(&replica->tasks[i]->arena);
+        memory_resize(&MEMORY_HEAP, replica->tasks[i], 0);
+    }
+    for (uint32_t i = 0; i < replica->acknowledgement_count; i++)
+        buffer_free(&replica->acknowledgements[i].items);
+    memory_resize(&MEMORY_HEAP, replica->tasks, 0);
+    memory_resize(&MEMORY_HEAP, replica->free_tasks, 0);
+    memory_resize(&MEMORY_HEAP, replica->acknowledgements, 0);
+    memory_resize(&MEMORY_HEAP, replica, 0);
+}
+
+static Task *
+add_task(Replica *replica)
+{
+    uint32_t slot = replica->task_count;
+
+    if (slot == TASKS_MAX)
+        return NULL;
+    if ((slot & (slot - 1)) == 0)
+    {
+        size_t capacity = slot ? (size_t) slot * 2 : 1;
+
+        replica->tasks = memory_resize(&MEMORY_HEAP, replica->tasks, capacity * sizeof(Task *));
+        replica->free_tasks =
+            memory_resize(&MEMORY_HEAP, replica->free_tasks, capacity * sizeof(uint32_t));
+    }
+
+    Task *task = memory_resize(&MEMORY_HEAP, NULL, sizeof(Task));
+
+    *task = (Task){.slot = slot};
+    arena_init(&task->arena, &MEMORY_HEAP);
+    replica->tasks[replica->task_count++] = task;
+    return task;
+}
+
+static Task *
+begin_task(Replica *replica, TaskKind kind, Origin origin, Actions *actions)
+{
+    Task *task;
+
+    if (replica->free_count > 0)
+        task = replica->tasks[replica->free_tasks[--replica->free_count]];
+    else
+        task = add_task(replica);
+    if (task == NULL)
+    {
+        actions_error(actions, origin, STATUS_UNAVAILABLE, "too many requests are under way");
+        return NULL;
+    }
+    task->kind = kind;
+    task->live = true;
+    task->generation++;
+    task->origin = origin;
+    return task;
+}
+
+static void
+end_task(Replica *replica, Task *task)
+{
+    assert(task->live);
+    task->live = false;
+    arena_reset(&task->arena);
+    replica->free_tasks[replica->free_count++] = task->slot;
+}
+
+static uint64_t
+task_ref(const Task *task, uint32_t item)
+{
+    return (uint64_t) REF_REPLICA << 56 | (uint64_t) task->slot << 40 |
+           (uint64_t) task->generation << 24 | item;
+}
+
+static Task *
+task_of(Replica *replica, uint64_t ref, uint32_t *item)
+{
+    uint32_t slot = (ref >> 40) & 0xffff;
+
+    *item = ref & (TASK_ITEMS_MAX - 1);
+    if (slot >= replica->task_count)
+        return NULL;
+
+    Task *task = replica->tasks[slot];
+
+    return task->live && task->generation == (uint16_t) (ref >> 24) ? task : NULL;
+}
+
+static Frame
+keep_frame(Task *task, const Frame *frame)
+{
+    return (Frame){.type = frame->type,
+                   .tag = frame->tag,
+                   .body = slice_copy(&task->arena, frame->body)};
+}
+
+static void
+refuse(Replica *replica, Task *task, StatusCode status, Actions *actions)
+{
+    actions_error(actions, task->origin, status, "");
+    end_task(replica, task);
+}
+
+static void
+seal(const View *view, uint32_t bucket_id, Slice key, Slice object, Arena *arena, Slice *context)
+{
+    Object decoded;
+    Buffer sealed;
+
+    if (object.length == 0 || !object_decode(object, arena, &decoded))
+        return;
+    buffer_init(&sealed, &MEMORY_HEAP);
+    context_seal(&sealed, view->sealer, bucket_id, key, &decoded.context);
+    *context = slice_copy(arena, buffer_slice(&sealed));
+    buffer_free(&sealed);
+}
+
+static void
+send_read_reply(Replica *replica, Task *task, Actions *actions)
+{
+    read_reply_encode(actions_frame(actions), task->origin.tag, &task->reply);
+    actions_reply(actions, task->origin.session);
+    end_task(replica, task);
+}
+
+static void
+read_keys(Replica *replica, const View *view, Task *task, const Bucket *bucket, Actions *actions)
+{
+    const ReadFrame *read = &task->read;
+
+    task->reply = (ReadReply){.mode = read->mode, .item_count = read->key_count};
+    task->reply.items = arena_alloc_zero(&task->arena, sizeof(ReadItem) * read->key_count);
+    task->items_open = 0;
+    for (uint32_t i = 0; i < read->key_count; i++)
+    {
+        uint64_t position;
+
+        if (!topology_position(bucket, read->keys[i], &position))
+        {
+            task->reply.items[i].status = STATUS_BAD_KEY;
+            continue;
+        }
+        task->items_open++;
+        actions_read(actions, bucket->id, position, read->keys[i], task_ref(task, i));
+    }
+    replica->counters.reads += read->key_count;
+    if (task->items_open == 0)
+        send_read_reply(replica, task, actions);
+}
+
+void
+replica_read(Replica *replica, const View *view, Origin origin, const Frame *frame,
+             Actions *actions)
+{
+    Task *task = begin_task(replica, TASK_READ, origin, actions);
+
+    if (task == NULL)
+        return;
+
+    Frame kept = keep_frame(task, frame);
+
+    if (!read_decode(&kept, &task->arena, &task->read) || task->read.key_count >= TASK_ITEMS_MAX)
+    {
+        refuse(replica, task, STATUS_BAD_FRAME, actions);
+        return;
+    }
+
+    const Bucket *bucket = topology_bucket_by_id(view->topology, task->read.bucket_id);
+
+    if (bucket == NULL)
+        refuse(replica, task, STATUS_BEHIND, actions);
+    else
+        read_keys(replica, view, task, bucket, actions);
+}
+
+void
+replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode status, Slice object,
+                Actions *actions)
+{
+    uint32_t index;
+    Task *task = task_of(replica, ref, &index);
+
+    if (task == NULL || task->kind != TASK_READ)
+        return;
+
+    ReadItem *item = &task->reply.items[index];
+
+    item->status = status;
+    if (status == STATUS_OK && task->read.mode == READ_DIGEST)
+        item->digest = digest_of(object);
+    else if (status == STATUS_OK)
+    {
+        item->object = slice_copy(&task->arena, object);
+        if (task->read.seal)
+            seal(view, task->read.bucket_id, task->read.keys[index], item->object, &task->arena,
+                 &item->context);
+    }
+    if (--task->items_open == 0)
+        send_read_reply(replica, task, actions);
+}
+
+void
+replica_scan(Replica *replica, const View *view, Origin origin, const Frame *frame,
+             Actions *actions)
+{
+    Task *task = begin_task(replica, TASK_SCAN, origin, actions);
+
+    if (task == NULL)
+        return;
+
+    Frame kept = keep_frame(task, frame);
+    ScanFrame *scan = &task->scan;
+
+    if (!scan_decode(&kept, scan) || scan->partition >= view->topology->partitions)
+    {
+        refuse(replica, task, STATUS_BAD_FRAME, actions);
+        return;
+    }
+    if (topology_bucket_by_id(view->topology, scan->bucket_id) == NULL)
+    {
+        refuse(replica, task, STATUS_BEHIND, actions);
+        return;
+    }
+
+    uint32_t partitions = view->topology->partitions;
+    uint64_t width = UINT64_MAX / partitions + 1;
+    StorageRange range = {.bucket_id = scan->bucket_id,
+                          .first_position = ring_partition_start(scan->partition, partitions),
+                          .after = scan->after,
+                          .through = scan->through,
+                          .max_bytes = scan->max_bytes};
+
+    range.last_position = range.first_position + (width - 1);
+    if (range.max_bytes == 0 || range.max_bytes > SCAN_BYTES_MAX)
+        range.max_bytes = SCAN_BYTES_MAX;
+    replica->counters.scans++;
+    actions_scan(actions, &range, task_ref(task, 0));
+}
+
+static void
+fill_scan_reply(const View *view, Task *task, const StoragePage *page, ScanReply *reply)
+{
+    reply->done = page->done;
+    reply->row_count = page->row_count;
+    if (!task->scan.digest_only)
+        reply->rows = arena_alloc_zero(&task->arena, sizeof(ScanRow) * page->row_count);
+    for (uint32_t i = 0; i < page->row_count; i++)
+    {
+        const StorageRow *row = &page->rows[i];
+        Digest digest = message_row_digest(row->key, row->object);
+
+        digest_mix(&reply->digest, &digest);
+        if (reply->rows == NULL)
+            continue;
+        reply->rows[i] = (ScanRow){.key = row->key, .object = row->object};
+        if (task->scan.seal)
+            seal(view, task->scan.bucket_id, row->key, row->object, &task->arena,
+                 &reply->rows[i].context);
+    }
+}
+
+void
+replica_scanned(Replica *replica, const View *view, uint64_t ref, StatusCode status,
+                const StoragePage *page, Actions *actions)
+{
+    uint32_t index;
+    Task *task = task_of(replica, ref, &index);
+    ScanReply reply = {.status = status};
+    Buffer last;
+
+    if (task == NULL || task->kind != TASK_SCAN)
+        return;
+    buffer_init(&last, &MEMORY_HEAP);
+    if (status == STATUS_OK)
+    {
+        fill_scan_reply(view, task, page, &reply);
+        if (page->row_count > 0)
+        {
+            const StorageRow *row = &page->rows[page->row_count - 1];
+
+            storage_place(&last, row->position, row->key);
+            reply.last = buffer_slice(&last);
+        }
+    }
+    scan_reply_encode(actions_frame(actions), task->origin.tag, &reply);
+    actions_reply(actions, task->origin.session);
+    buffer_free(&last);
+    end_task(replica, task);
+}
+
+static Acknowledgements *
+acknowledgements_of(Replica *replica, uint64_t session)
+{
+    Acknowledgements *unused = NULL;
+
+    for (uint32_t i = 0; i < replica->acknowledgement_count; i++)
+    {
+        Acknowledgements *gathered = &replica->acknowledgements[i];
+
+        if (gathered->count > 0 && gathered->session == session)
+            return gathered;
+        if (gathered->count == 0)
+            unused = gathered;
+    }
+    if (unused == NULL)
+    {
+        replica->acknowledgements =
+            memory_resize(&MEMORY_HEAP, replica->acknowledgements,
+                          (replica->acknowledgement_count + 1) * sizeof(Acknowledgements));
+        unused = &replica->acknowledgements[replica->acknowledgement_count++];
+        *unused = (Acknowledgements){0};
+        buffer_init(&unused->items, &MEMORY_HEAP);
+    }
+    unused->session = session;
+    return unused;
+}
+
+static void
+end_replicate(Replica *replica, Task *task, uint32_t index, StatusCode status)
+{
+    Acknowledgements *gathered = acknowledgements_of(replica, task->origin.session);
+    ReplicateResult result = {.ref = task->replicates[index].ref, .status = status};
+
+    replicate_result_encode(&gathered->items, &result);
+    gathered->count++;
+    if (--task->items_open == 0)
+        end_task(replica, task);
+}
+
+static StatusCode
+merge_item(const View *view, Task *task, uint32_t index, Actions *actions)
+{
+    const ReplicateItem *item = &task->replicates[index];
+    const Bucket *bucket = topology_bucket_by_id(view->topology, item->bucket_id);
+    Object *object = ARENA_NEW(&task->arena, Object);
+    Update *update = ARENA_NEW(&task->arena, Update);
+    uint64_t position;
+
+    if (bucket == NULL)
+        return STATUS_BEHIND;
+    if (!topology_position(bucket, item->key, &position))
+        return STATUS_BAD_KEY;
+    if (!object_decode(item->object, &task->arena, object))
+        return STATUS_BAD_FRAME;
+    update->merge = object;
+    actions_apply(actions, bucket->id, position, item->key, update, task_ref(task, index));
+    return STATUS_OK;
+}
+
+void
+replica_replicate(Replica *replica, const View *view, Origin origin, const Frame *frame,
+                  Actions *actions)
+{
+    ReplicateFrame replicate;
+    Task *task = begin_task(replica, TASK_REPLICATE, origin, actions);
+
+    if (task == NULL)
+        return;
+
+    Frame kept = keep_frame(task, frame);
+
+    if (!replicate_decode(&kept, &task->arena, &replicate) || replicate.item_count == 0 ||
+        replicate.item_count >= TASK_ITEMS_MAX)
+    {
+        refuse(replica, task, STATUS_BAD_FRAME, actions);
+        return;
+    }
+    task->replicates = replicate.items;
+    task->item_count = replicate.item_count;
+
+    /* One more than there are, so that refusals on the way do not end the task. */
+    task->items_open = replicate.item_count + 1;
+    replica->counters.replicates += replicate.item_count;
+    for (uint32_t i = 0; i < replicate.item_count; i++)
+    {
+        StatusCode status = merge_item(view, task, i, actions);
+
+        if (status != STATUS_OK)
+            end_replicate(replica, task, i, status);
+    }
+    if (--task->items_open == 0)
+        end_task(replica, task);
+}
+
+void
+replica_merged(Replica *replica, uint64_t ref, StatusCode status)
+{
+    uint32_t index;
+    Task *task = task_of(replica, ref, &index);
+
+#ifdef BUG_REPLICATE_ACKED_WHEN_MERGED
+    if (task != NULL && task->kind == TASK_REPLICATE)
+#else
+    if (task != NULL && task->kind == TASK_REPLICATE && status != STATUS_OK)
+#endif
+        end_replicate(replica, task, index, status);
+}
+
+void
+replica_durable(Replica *replica, uint64_t ref, StatusCode status)
+{
+    uint32_t index;
+    Task *task = task_of(replica, ref, &index);
+
+    if (task != NULL && task->kind == TASK_REPLICATE)
+        end_replicate(replica, task, index, status);
+}
+
+void
+replica_flush(Replica *replica, Actions *actions)
+{
+    for (uint32_t i = 0; i < replica->acknowledgement_count; i++)
+    {
+        Acknowledgements *gathered = &replica->acknowledgements[i];
+
+        if (gathered->count == 0)
+            continue;
+        replicate_reply_encode_items(actions_frame(actions), 0, gathered->count,
+                                     buffer_slice(&gathered->items));
+        actions_reply(actions, gathered->session);
+        buffer_reset(&gathered->items);
+        gathered->count = 0;
+    }
+}
+
+ReplicaCounters
+replica_counters(const Replica *replica)
+{
+    return replica->counters;
+}

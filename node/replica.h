@@ -1,0 +1,43 @@
+/*
+ * Replica: answers for what this node itself holds, reads, scans and replicates, as a step module.
+ *
+ * A read or scan answers durable state only. A replicate is acknowledged when its merge is durable; the acknowledgements of one turn
+ * are gathered by session and leave in replica_flush().
+ */
+#ifndef NODE_REPLICA_H
+#define NODE_REPLICA_H
+
+#include "node/step.h"
+
+typedef struct Replica Replica;
+
+typedef struct ReplicaCounters
+{
+    uint64_t reads;
+    uint64_t scans;
+    uint64_t replicates;
+    uint64_t siblings_max;
+} ReplicaCounters;
+
+Replica *replica_new(void);
+void replica_free(Replica *replica);
+
+/* A FRAME_READ in full or digest mode, a FRAME_SCAN, a FRAME_REPLICATE. */
+void replica_read(Replica *replica, const View *view, Origin origin, const Frame *frame,
+                  Actions *actions);
+void replica_scan(Replica *replica, const View *view, Origin origin, const Frame *frame,
+                  Actions *actions);
+void replica_replicate(Replica *replica, const View *view, Origin origin, const Frame *frame,
+                       Actions *actions);
+
+/* Answers of storage to refs of REF_REPLICA. */
+void replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode status,
+                     Slice object, Actions *actions);
+void replica_scanned(Replica *replica, const View *view, uint64_t ref, StatusCode status,
+                     const StoragePage *page, Actions *actions);
+void replica_merged(Replica *replica, uint64_t ref, StatusCode status);
+void replica_durable(Replica *replica, uint64_t ref, StatusCode status);
+void replica_flush(Replica *replica, Actions *actions);
+ReplicaCounters replica_counters(const Replica *replica);
+
+#endif
