@@ -7,7 +7,7 @@
 #ifndef FDW_OPTIONS_H
 #define FDW_OPTIONS_H
 
-#include "postgres.h"
+#include "fdw/pg.h"
 
 #include "nodes/pg_list.h"
 
@@ -16,8 +16,12 @@ enum
     OPTIONS_DEFAULT_N = 3,
     OPTIONS_DEFAULT_R = 2,
     OPTIONS_DEFAULT_W = 2,
-    OPTIONS_DEFAULT_ROWS = 100000
+    /* A store of unknown size is taken for a large one: a plan that fetches it whole is the last choice. */
+    OPTIONS_DEFAULT_ROWS = 100000,
+    OPTIONS_DEFAULT_STARTUP_COST = 100
 };
+
+#define OPTIONS_DEFAULT_TUPLE_COST 0.05
 
 /* The value of an option in a list of DefElem, or NULL. */
 const char *options_find(List *options, const char *name);

@@ -7,7 +7,7 @@
 #ifndef FDW_RELATION_H
 #define FDW_RELATION_H
 
-#include "postgres.h"
+#include "fdw/pg.h"
 
 #include "access/attnum.h"
 #include "utils/relcache.h"
@@ -30,7 +30,7 @@ typedef struct DataColumn
     Oid element_type;      /* of one sibling's value; may be a domain */
     int32 typmod;
     uint32 stored_oid;     /* element_type when it is built in, else 0 */
-    const char *type_name; /* element_type schema-qualified, as format_type prints it */
+    const char *type_name; /* as format_type prints it, schema-qualified unless built in */
 } DataColumn;
 
 typedef struct RelationInfo

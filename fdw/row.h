@@ -11,10 +11,11 @@
 #ifndef FDW_ROW_H
 #define FDW_ROW_H
 
-#include "postgres.h"
+#include "fdw/pg.h"
 
 #include "access/tupdesc.h"
 #include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
 
 #include "fdw/relation.h"
 
@@ -22,6 +23,9 @@ typedef struct RowCodec RowCodec;
 
 /* info and desc are borrowed. Raises 42883 for a type without binary send or receive function. */
 RowCodec *row_codec_new(const RelationInfo *info, TupleDesc desc);
+
+/* Leaves all data columns NULL that are not among attributes (offset as pull_varattnos does); for scans. */
+void row_codec_want(RowCodec *codec, const Bitmapset *attributes);
 
 /* ---- to the store ---- */
 
@@ -38,8 +42,9 @@ Slice *row_encode_values(RowCodec *codec, TupleTableSlot *slot, uint32 *count);
 Slice row_context(RowCodec *codec, TupleTableSlot *slot);
 
 /*
- * A value that is compared with a key column as that column's key part. value_type is smallint to bigint, date, timestamp or
- * timestamptz for columns of those families, else the column's own base type. False: no key can equal it.
+ * A value that is compared with a key column as that column's key part, borrowing from it. value_type is the base type of
+ * the column's own type, or: smallint, integer, bigint for one another; timestamp for a date; date for a timestamp;
+ * date and timestamp for a timestamptz. False: no key can equal it.
  */
 bool row_key_part(const KeyColumn *key, Datum value, Oid value_type, KeyValue *part);
 

@@ -1,0 +1,204 @@
+#include "fdw/column.h"
+
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "parser/parse_coerce.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "fdw/compat.h"
+
+/* How bytes of one stored type become the column's type: receive, cast, apply the typmod, check the domain. */
+struct ColumnReader
+{
+    ColumnReader *next;
+    uint32 stored_oid;
+    Slice stored_name;
+    FmgrInfo receive;
+    Oid receive_param;
+    int32 receive_typmod;
+    bool has_cast;
+    FmgrInfo cast;
+    bool has_length_cast;
+    FmgrInfo length_cast;
+    bool is_domain; /* only where receive does not check the domain */
+    void *domain_state;
+};
+
+void
+column_codec_init(ColumnCodec *codec, const DataColumn *column)
+{
+    Oid send;
+    Oid receive;
+    Oid ignored_param;
+    bool ignored_varlena;
+
+    memset(codec, 0, sizeof(*codec));
+    codec->column = column;
+    codec->context = CurrentMemoryContext;
+    get_typlenbyvalalign(column->element_type, &codec->length, &codec->by_value, &codec->align);
+    getTypeBinaryOutputInfo(column->element_type, &send, &ignored_varlena);
+    getTypeBinaryInputInfo(column->element_type, &receive, &ignored_param);
+    fmgr_info(send, &codec->send);
+    initStringInfo(&codec->scratch);
+}
+
+ValueColumn
+column_encode_null(const ColumnCodec *codec)
+{
+    const DataColumn *column = codec->column;
+
+    return (ValueColumn){
+        .name = slice_from_string(column->name),
+        .type_oid = column->stored_oid,
+        .type_name = column->stored_oid == 0 ? slice_from_string(column->type_name) : SLICE_EMPTY,
+        .is_null = true,
+    };
+}
+
+ValueColumn
+column_encode(ColumnCodec *codec, Datum value)
+{
+    ValueColumn encoded = column_encode_null(codec);
+    bytea *sent = SendFunctionCall(&codec->send, value);
+
+    encoded.is_null = false;
+    encoded.data = slice_make(VARDATA(sent), VARSIZE(sent) - VARHDRSZ);
+    return encoded;
+}
+
+/* ---- readers ---- */
+
+static char *
+column_stored_type_name(const ValueColumn *stored)
+{
+    if (stored->type_oid == 0)
+        return pnstrdup((const char *) stored->type_name.data, stored->type_name.length);
+    if (SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(stored->type_oid)))
+        return format_type_be(stored->type_oid);
+    return psprintf("with OID %u", stored->type_oid);
+}
+
+static void
+column_refuse(const ColumnCodec *codec, const ValueColumn *stored)
+{
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH),
+             errmsg("column \"%s\" of type %s[] cannot take a stored value of type %s",
+                    codec->column->name, codec->column->type_name, column_stored_type_name(stored)),
+             errhint("Declare the column with the stored type, or name another stored column with "
+                     "option \"column_name\".")));
+}
+
+/* The stored type in this database, or InvalidOid. */
+static Oid
+column_stored_type(const ColumnCodec *codec, const ValueColumn *stored)
+{
+    const DataColumn *column = codec->column;
+
+    if (stored->type_oid != 0)
+        return stored->type_oid < FirstGenbkiObjectId &&
+                       SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(stored->type_oid))
+                   ? stored->type_oid
+                   : InvalidOid;
+    if (column->stored_oid == 0 && slice_equal(stored->type_name, slice_from_string(column->type_name)))
+        return column->element_type;
+    return compat_find_type(column_stored_type_name(stored));
+}
+
+static void
+column_reader_set_cast(ColumnCodec *codec, ColumnReader *reader, const ValueColumn *stored,
+                       Oid stored_type)
+{
+    const DataColumn *column = codec->column;
+    Oid base = getBaseType(column->element_type);
+    Oid function;
+    CoercionPathType path =
+        find_coercion_pathway(base, stored_type, COERCION_IMPLICIT, &function);
+
+    if (path != COERCION_PATH_RELABELTYPE && path != COERCION_PATH_FUNC)
+        column_refuse(codec, stored);
+    reader->has_cast = path == COERCION_PATH_FUNC;
+    if (reader->has_cast)
+        fmgr_info_cxt(function, &reader->cast, codec->context);
+    if (column->typmod >= 0 &&
+        find_typmod_coercion_function(base, &function) == COERCION_PATH_FUNC)
+    {
+        fmgr_info_cxt(function, &reader->length_cast, codec->context);
+        reader->has_length_cast = true;
+    }
+    reader->is_domain = base != column->element_type;
+}
+
+static ColumnReader *
+column_reader_new(ColumnCodec *codec, const ValueColumn *stored)
+{
+    MemoryContext before = MemoryContextSwitchTo(codec->context);
+    ColumnReader *reader = palloc0(sizeof(ColumnReader));
+    Oid stored_type = column_stored_type(codec, stored);
+    Oid receive;
+
+    if (!OidIsValid(stored_type))
+        column_refuse(codec, stored);
+    reader->stored_oid = stored->type_oid;
+    reader->stored_name = slice_make(column_stored_type_name(stored), stored->type_name.length);
+    getTypeBinaryInputInfo(stored_type, &receive, &reader->receive_param);
+    fmgr_info(receive, &reader->receive);
+    reader->receive_typmod = -1;
+    if (stored_type == codec->column->element_type)
+        reader->receive_typmod = codec->column->typmod;
+    else
+        column_reader_set_cast(codec, reader, stored, stored_type);
+    reader->next = codec->readers;
+    codec->readers = reader;
+    MemoryContextSwitchTo(before);
+    return reader;
+}
+
+static ColumnReader *
+column_reader_find(ColumnCodec *codec, const ValueColumn *stored)
+{
+    for (ColumnReader *reader = codec->readers; reader != NULL; reader = reader->next)
+        if (reader->stored_oid == stored->type_oid &&
+            (stored->type_oid != 0 || slice_equal(reader->stored_name, stored->type_name)))
+            return reader;
+    return column_reader_new(codec, stored);
+}
+
+/* The casts' second and third argument, where they take them: typmod and "explicit". */
+static Datum
+column_cast(FmgrInfo *cast, Datum value, int32 typmod)
+{
+    if (cast->fn_nargs == 1)
+        return FunctionCall1(cast, value);
+    if (cast->fn_nargs == 2)
+        return FunctionCall2(cast, value, Int32GetDatum(typmod));
+    return FunctionCall3(cast, value, Int32GetDatum(typmod), BoolGetDatum(false));
+}
+
+Datum
+column_decode(ColumnCodec *codec, const ValueColumn *stored)
+{
+    ColumnReader *reader = column_reader_find(codec, stored);
+    StringInfo bytes = &codec->scratch;
+    Datum value;
+
+    /* A copy, because receive functions may count on the byte after the end. */
+    resetStringInfo(bytes);
+    appendBinaryStringInfo(bytes, (const char *) stored->data.data, (int) stored->data.length);
+    value = ReceiveFunctionCall(&reader->receive, bytes, reader->receive_param,
+                                reader->receive_typmod);
+    if (bytes->cursor != bytes->len)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+                        errmsg("stored value of type %s has bytes left over",
+                               column_stored_type_name(stored))));
+    if (reader->has_cast)
+        value = column_cast(&reader->cast, value, codec->column->typmod);
+    if (reader->has_length_cast)
+        value = column_cast(&reader->length_cast, value, codec->column->typmod);
+    if (reader->is_domain)
+        domain_check(value, false, codec->column->element_type, &reader->domain_state,
+                     codec->context);
+    return value;
+}

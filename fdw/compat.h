@@ -1,0 +1,102 @@
+/*
+ * compat: every difference between PostgreSQL's versions that the extension meets, and nothing else.
+ *
+ * Built and tested on 15. Of 15's own minors: DatumGetHeapTupleHeader, and so PG_GETARG_HEAPTUPLEHEADER, became a function
+ * in 15.20; a module that uses them does not load on 15.18.
+ */
+#ifndef FDW_COMPAT_H
+#define FDW_COMPAT_H
+
+#include "fdw/pg.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "optimizer/pathnode.h"
+#include "parser/parse_type.h"
+#include "utils/guc.h"
+
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#include "varatt.h"
+#endif
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(name) EmitWarningsOnPlaceholders(name)
+#endif
+
+#if PG_VERSION_NUM < 150000
+/* What 15 has for every function that returns its rows in a tuplestore. */
+static inline void
+InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
+{
+    ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+    MemoryContext before;
+    TupleDesc desc;
+
+    if (result == NULL || !IsA(result, ReturnSetInfo) ||
+        !(result->allowedModes & SFRM_Materialize))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("set-valued function called in context that cannot accept a set")));
+    before = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+    if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    result->returnMode = SFRM_Materialize;
+    result->setResult = tuplestore_begin_heap(true, false, work_mem);
+    result->setDesc = desc;
+    MemoryContextSwitchTo(before);
+}
+#endif
+
+/* 17 added the restriction clauses of a pushed down join, 18 the number of disabled nodes. */
+static inline ForeignPath *
+compat_create_foreignscan_path(PlannerInfo *root, RelOptInfo *rel, double rows, Cost startup_cost,
+                               Cost total_cost, Relids required_outer, List *private)
+{
+#if PG_VERSION_NUM >= 180000
+    return create_foreignscan_path(root, rel, NULL, rows, 0, startup_cost, total_cost, NIL,
+                                   required_outer, NULL, NIL, private);
+#elif PG_VERSION_NUM >= 170000
+    return create_foreignscan_path(root, rel, NULL, rows, startup_cost, total_cost, NIL,
+                                   required_outer, NULL, NIL, private);
+#else
+    return create_foreignscan_path(root, rel, NULL, rows, startup_cost, total_cost, NIL,
+                                   required_outer, NULL, private);
+#endif
+}
+
+/* The type of that name, or InvalidOid; text that is no type name raises. */
+static inline Oid
+compat_find_type(const char *name)
+{
+    Oid type = InvalidOid;
+    int32 typmod;
+
+#if PG_VERSION_NUM >= 160000
+    ErrorSaveContext problem = {T_ErrorSaveContext};
+
+    if (!parseTypeString(name, &type, &typmod, (Node *) &problem))
+        return InvalidOid;
+#else
+    parseTypeString(name, &type, &typmod, true);
+#endif
+    return type;
+}
+
+/* Whose user mapping counts for a scan of the range table entry: 16 moved it out of the entry, and into the plan node. */
+static inline Oid
+compat_scan_user(RangeTblEntry *entry, ForeignScan *scan)
+{
+#if PG_VERSION_NUM >= 160000
+    Oid user = scan->checkAsUser;
+#else
+    Oid user = entry->checkAsUser;
+#endif
+    return OidIsValid(user) ? user : GetUserId();
+}
+
+#endif

@@ -1,0 +1,343 @@
+#include "fdw/options.h"
+
+#include "access/reloptions.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+
+#include <math.h>
+
+#include "fdw/compat.h"
+#include "shared/topology.h"
+
+typedef enum OptionForm
+{
+    FORM_TEXT,
+    FORM_NAME, /* 1 to TOPOLOGY_NAME_MAX bytes */
+    FORM_BOOLEAN,
+    FORM_REPLICAS, /* 1 to TOPOLOGY_N_MAX */
+    FORM_NUMBER,   /* finite, not negative */
+    FORM_PORTS,    /* comma separated */
+    FORM_CONFLICT
+} OptionForm;
+
+typedef struct Option
+{
+    const char *name;
+    Oid catalog; /* of the objects that take it */
+    OptionForm form;
+    bool connection;     /* libpq takes it under this name */
+    bool superuser_only; /* names a file for the server to open, or lowers the guard */
+    const char *meaning;
+} Option;
+
+#define SERVER ForeignServerRelationId
+#define MAPPING UserMappingRelationId
+#define TABLE ForeignTableRelationId
+#define COLUMN AttributeRelationId
+
+/* Sorted as the hints list them: by object, then as a person reads them. */
+static const Option option_table[] = {
+    {"host", SERVER, FORM_TEXT, true, false, "addresses of nodes, comma separated"},
+    {"port", SERVER, FORM_PORTS, true, false, "their ports, comma separated, or one for all"},
+    {"n", SERVER, FORM_REPLICAS, false, false, "replicas of each key, for tables without n"},
+    {"r", SERVER, FORM_REPLICAS, false, false, "replicas that a read waits for"},
+    {"w", SERVER, FORM_REPLICAS, false, false, "replicas that a write waits for"},
+    {"fdw_startup_cost", SERVER, FORM_NUMBER, false, false, "planner's cost of a round trip"},
+    {"fdw_tuple_cost", SERVER, FORM_NUMBER, false, false, "planner's cost of a row fetched"},
+    {"connect_timeout", SERVER, FORM_NUMBER, true, false, "seconds for one connection"},
+    {"application_name", SERVER, FORM_TEXT, true, false, "shown by the nodes"},
+    {"sslmode", SERVER, FORM_TEXT, true, false, "as libpq"},
+    {"sslrootcert", SERVER, FORM_TEXT, true, true, "as libpq"},
+    {"sslcrl", SERVER, FORM_TEXT, true, true, "as libpq"},
+    {"sslcrldir", SERVER, FORM_TEXT, true, true, "as libpq"},
+    {"sslsni", SERVER, FORM_TEXT, true, false, "as libpq"},
+    {"ssl_min_protocol_version", SERVER, FORM_TEXT, true, false, "as libpq"},
+    {"ssl_max_protocol_version", SERVER, FORM_TEXT, true, false, "as libpq"},
+    {"channel_binding", SERVER, FORM_TEXT, true, false, "as libpq"},
+    {"keepalives", SERVER, FORM_NUMBER, true, false, "as libpq"},
+    {"keepalives_idle", SERVER, FORM_NUMBER, true, false, "as libpq"},
+    {"keepalives_interval", SERVER, FORM_NUMBER, true, false, "as libpq"},
+    {"keepalives_count", SERVER, FORM_NUMBER, true, false, "as libpq"},
+    {"tcp_user_timeout", SERVER, FORM_NUMBER, true, false, "as libpq"},
+    {"user", MAPPING, FORM_TEXT, true, false, "user of the cluster"},
+    {"password", MAPPING, FORM_TEXT, true, false, "that user's password"},
+    {"password_required", MAPPING, FORM_BOOLEAN, false, true,
+     "false lets an ordinary user connect without password"},
+    {"sslcert", MAPPING, FORM_TEXT, true, true, "as libpq"},
+    {"sslkey", MAPPING, FORM_TEXT, true, true, "as libpq"},
+    {"sslpassword", MAPPING, FORM_TEXT, true, false, "as libpq"},
+    {"bucket", TABLE, FORM_NAME, false, false, "name in the cluster, if not the table's"},
+    {"n", TABLE, FORM_REPLICAS, false, false, "replicas of each key (default 3)"},
+    {"r", TABLE, FORM_REPLICAS, false, false, "replicas that a read waits for (default 2)"},
+    {"w", TABLE, FORM_REPLICAS, false, false, "replicas that a write waits for (default 2)"},
+    {"on_conflict", TABLE, FORM_CONFLICT, false, false, "what SELECT makes of siblings: siblings"},
+    {"rows", TABLE, FORM_NUMBER, false, false, "rows that the planner counts on"},
+    {"key", COLUMN, FORM_BOOLEAN, false, false, "the column is part of the key"},
+    {"context", COLUMN, FORM_BOOLEAN, false, false, "the column is the causal context"},
+    {"column_name", COLUMN, FORM_NAME, false, false, "name in the cluster, if not the column's"},
+};
+
+/* ---- reading ---- */
+
+const char *
+options_find(List *options, const char *name)
+{
+    ListCell *cell;
+
+    foreach (cell, options)
+    {
+        DefElem *option = lfirst_node(DefElem, cell);
+
+        if (strcmp(option->defname, name) == 0)
+            return defGetString(option);
+    }
+    return NULL;
+}
+
+bool
+options_is_connection(const char *name)
+{
+    for (int i = 0; i < lengthof(option_table); i++)
+        if (strcmp(option_table[i].name, name) == 0)
+            return option_table[i].connection;
+    return false;
+}
+
+bool
+options_bool(List *options, const char *name, bool fallback)
+{
+    const char *text = options_find(options, name);
+    bool value = fallback;
+
+    if (text != NULL)
+        parse_bool(text, &value);
+    return value;
+}
+
+double
+options_number(List *options, const char *name, double fallback)
+{
+    const char *text = options_find(options, name);
+
+    return text != NULL ? strtod(text, NULL) : fallback;
+}
+
+/* ---- validating ---- */
+
+static void
+options_refuse_value(const char *name, const char *value, const char *hint)
+{
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("invalid value for option \"%s\": \"%s\"", name, value),
+                    errhint("%s", hint)));
+}
+
+static void
+options_check_boolean(const char *name, const char *value)
+{
+    bool ignored;
+
+    if (!parse_bool(value, &ignored))
+        options_refuse_value(name, value, "Give true or false.");
+}
+
+static void
+options_check_replicas(const char *name, const char *value)
+{
+    char *end;
+    long count = strtol(value, &end, 10);
+
+    if (end == value || *end != '\0' || count < 1 || count > TOPOLOGY_N_MAX)
+        options_refuse_value(name, value,
+                             psprintf("Give a number from 1 to %d.", (int) TOPOLOGY_N_MAX));
+}
+
+static void
+options_check_number(const char *name, const char *value)
+{
+    char *end;
+    double number = strtod(value, &end);
+
+    if (end == value || *end != '\0' || !isfinite(number) || number < 0)
+        options_refuse_value(name, value, "Give a number that is not negative.");
+}
+
+static void
+options_check_ports(const char *name, const char *value)
+{
+    const char *at = value;
+
+    for (;;)
+    {
+        char *end;
+        long port = strtol(at, &end, 10);
+
+        if (end == at || port < 1 || port > 65535 || (*end != ',' && *end != '\0'))
+            options_refuse_value(name, value, "Give ports from 1 to 65535, separated by commas.");
+        if (*end == '\0')
+            return;
+        at = end + 1;
+    }
+}
+
+static void
+options_check_name(const char *name, const char *value)
+{
+    if (value[0] == '\0' || strlen(value) > TOPOLOGY_NAME_MAX)
+        options_refuse_value(name, value,
+                             psprintf("Give 1 to %d bytes.", (int) TOPOLOGY_NAME_MAX));
+}
+
+static void
+options_check_conflict(const char *name, const char *value)
+{
+    if (strcmp(value, "siblings") != 0)
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("value \"%s\" of option \"%s\" is not supported", value, name),
+                        errhint("The one value is \"siblings\": every data column is an array with "
+                                "one element for each sibling.")));
+}
+
+static void
+options_check_value(const Option *option, const char *value)
+{
+    switch (option->form)
+    {
+    case FORM_TEXT:
+        break;
+    case FORM_NAME:
+        options_check_name(option->name, value);
+        break;
+    case FORM_BOOLEAN:
+        options_check_boolean(option->name, value);
+        break;
+    case FORM_REPLICAS:
+        options_check_replicas(option->name, value);
+        break;
+    case FORM_NUMBER:
+        options_check_number(option->name, value);
+        break;
+    case FORM_PORTS:
+        options_check_ports(option->name, value);
+        break;
+    case FORM_CONFLICT:
+        options_check_conflict(option->name, value);
+        break;
+    }
+}
+
+static const Option *
+options_lookup(const char *name, Oid catalog)
+{
+    for (int i = 0; i < lengthof(option_table); i++)
+        if (option_table[i].catalog == catalog && strcmp(option_table[i].name, name) == 0)
+            return &option_table[i];
+    return NULL;
+}
+
+static void
+options_refuse_name(const char *name, Oid catalog)
+{
+    StringInfoData valid;
+
+    initStringInfo(&valid);
+    for (int i = 0; i < lengthof(option_table); i++)
+        if (option_table[i].catalog == catalog)
+            appendStringInfo(&valid, "%s%s", valid.len > 0 ? ", " : "", option_table[i].name);
+    ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
+                    valid.len > 0 ? errhint("Valid options in this context are: %s", valid.data)
+                                  : errhint("There are no valid options in this context.")));
+}
+
+static void
+options_check(DefElem *given, Oid catalog)
+{
+    const Option *option = options_lookup(given->defname, catalog);
+
+    if (option == NULL)
+        options_refuse_name(given->defname, catalog);
+    if (option->superuser_only && !superuser())
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("permission denied to set option \"%s\"", option->name),
+                        errhint("Only superusers may name files for the server to open, or waive "
+                                "passwords.")));
+    options_check_value(option, defGetString(given));
+}
+
+/* What one list can already say; across lists the table is checked when it is used. */
+static void
+options_check_quorums(List *options)
+{
+    const char *n = options_find(options, "n");
+    const char *quorums[] = {"r", "w"};
+
+    for (int i = 0; n != NULL && i < lengthof(quorums); i++)
+    {
+        const char *quorum = options_find(options, quorums[i]);
+
+        if (quorum != NULL && atoi(quorum) > atoi(n))
+            options_refuse_value(quorums[i], quorum,
+                                 psprintf("It may not be greater than n, which is %s.", n));
+    }
+}
+
+PG_FUNCTION_INFO_V1(dynamo_fdw_validator);
+PGDLLEXPORT Datum
+dynamo_fdw_validator(PG_FUNCTION_ARGS)
+{
+    List *options = untransformRelOptions(PG_GETARG_DATUM(0));
+    Oid catalog = PG_GETARG_OID(1);
+    ListCell *cell;
+
+    foreach (cell, options)
+        options_check(lfirst_node(DefElem, cell), catalog);
+    options_check_quorums(options);
+    if (options_bool(options, "key", false) && options_bool(options, "context", false))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("a column cannot be both key and context")));
+    PG_RETURN_VOID();
+}
+
+/* ---- showing ---- */
+
+static const char *
+options_catalog_name(Oid catalog)
+{
+    switch (catalog)
+    {
+    case SERVER:
+        return "server";
+    case MAPPING:
+        return "user mapping";
+    case TABLE:
+        return "foreign table";
+    default:
+        return "column";
+    }
+}
+
+PG_FUNCTION_INFO_V1(dynamo_fdw_options);
+PGDLLEXPORT Datum
+dynamo_fdw_options(PG_FUNCTION_ARGS)
+{
+    ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+    InitMaterializedSRF(fcinfo, 0);
+    for (int i = 0; i < lengthof(option_table); i++)
+    {
+        const Option *option = &option_table[i];
+        Datum values[] = {CStringGetTextDatum(options_catalog_name(option->catalog)),
+                          CStringGetTextDatum(option->name),
+                          BoolGetDatum(option->superuser_only),
+                          CStringGetTextDatum(option->meaning)};
+        bool nulls[lengthof(values)] = {false};
+
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+    return (Datum) 0;
+}

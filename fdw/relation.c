@@ -1,0 +1,267 @@
+#include "fdw/relation.h"
+
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "foreign/foreign.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "fdw/options.h"
+#include "fdw/settings.h"
+
+/* What a key column's type is stored as. */
+static const struct KeyTypeRow
+{
+    Oid type;
+    KeyType key_type;
+} key_type_table[] = {
+    {INT2OID, KEY_INTEGER},
+    {INT4OID, KEY_INTEGER},
+    {INT8OID, KEY_INTEGER},
+    {TEXTOID, KEY_TEXT},
+    {VARCHAROID, KEY_TEXT},
+    {BYTEAOID, KEY_BYTEA},
+    {UUIDOID, KEY_UUID},
+    {DATEOID, KEY_DATE},
+    {TIMESTAMPOID, KEY_TIMESTAMP},
+    {TIMESTAMPTZOID, KEY_TIMESTAMPTZ},
+    {BOOLOID, KEY_BOOLEAN},
+};
+
+static KeyType
+relation_key_type(const RelationInfo *info, Form_pg_attribute attribute, Oid base_type)
+{
+    for (int i = 0; i < lengthof(key_type_table); i++)
+        if (key_type_table[i].type == base_type)
+            return key_type_table[i].key_type;
+    ereport(ERROR,
+            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+             errmsg("type %s of key column \"%s\" of foreign table \"%s\" is not supported",
+                    format_type_be(attribute->atttypid), NameStr(attribute->attname),
+                    info->table_name),
+             errhint("A key column is smallint, integer, bigint, text, varchar, bytea, uuid, date, "
+                     "timestamp, timestamptz or boolean.")));
+}
+
+static void
+relation_add_key(RelationInfo *info, Form_pg_attribute attribute, const char *name)
+{
+    KeyColumn *key = &info->keys[info->key_count];
+
+    if (info->key_count == KEY_COLUMNS_MAX)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+                        errmsg("foreign table \"%s\" has more than %d key columns",
+                               info->table_name, (int) KEY_COLUMNS_MAX)));
+    key->attnum = attribute->attnum;
+    key->name = name;
+    key->base_type = getBaseType(attribute->atttypid);
+    key->type = relation_key_type(info, attribute, key->base_type);
+    if (key->type == KEY_TEXT && !get_collation_isdeterministic(attribute->attcollation))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("collation of key column \"%s\" of foreign table \"%s\" is "
+                               "nondeterministic",
+                               NameStr(attribute->attname), info->table_name),
+                        errhint("Keys are equal only when their bytes are equal.")));
+    info->key_count++;
+}
+
+static void
+relation_set_context(RelationInfo *info, Form_pg_attribute attribute)
+{
+    if (AttributeNumberIsValid(info->context_attnum))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+                        errmsg("foreign table \"%s\" has more than one context column",
+                               info->table_name)));
+    if (getBaseType(attribute->atttypid) != BYTEAOID)
+        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                        errmsg("context column \"%s\" of foreign table \"%s\" has type %s, not bytea",
+                               NameStr(attribute->attname), info->table_name,
+                               format_type_be(attribute->atttypid))));
+    info->context_attnum = attribute->attnum;
+}
+
+static void
+relation_add_data(RelationInfo *info, Form_pg_attribute attribute, const char *name)
+{
+    DataColumn *column = &info->data[info->data_count];
+    Oid element_type = get_element_type(attribute->atttypid);
+
+    /* int2vector and the like have elements, but are no arrays that could be built from them. */
+    if (!OidIsValid(element_type) || get_array_type(element_type) != attribute->atttypid)
+        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                        errmsg("data column \"%s\" of foreign table \"%s\" has type %s, which is no "
+                               "array",
+                               NameStr(attribute->attname), info->table_name,
+                               format_type_be(attribute->atttypid)),
+                        errdetail("A data column holds one element for each sibling."),
+                        errhint("Declare it as %s[], or mark it with OPTIONS (key 'true') or "
+                                "OPTIONS (context 'true').",
+                                format_type_be(attribute->atttypid))));
+    column->attnum = attribute->attnum;
+    column->name = name;
+    column->array_type = attribute->atttypid;
+    column->element_type = element_type;
+    column->typmod = attribute->atttypmod;
+    column->stored_oid = element_type < FirstGenbkiObjectId ? element_type : 0;
+    column->type_name = column->stored_oid != 0
+                            ? format_type_be(element_type)
+                            : format_type_extended(element_type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+    info->data_count++;
+}
+
+static void
+relation_check_name(const RelationInfo *info, const char *name)
+{
+    int same = 0;
+
+    for (int i = 0; i < info->key_count; i++)
+        same += strcmp(info->keys[i].name, name) == 0;
+    for (int i = 0; i < info->data_count; i++)
+        same += strcmp(info->data[i].name, name) == 0;
+    if (same > 1)
+        ereport(ERROR,
+                (errcode(ERRCODE_DUPLICATE_COLUMN),
+                 errmsg("two columns of foreign table \"%s\" are stored under the name \"%s\"",
+                        info->table_name, name),
+                 errhint("Change option \"column_name\" of one of them.")));
+}
+
+static void
+relation_add_column(RelationInfo *info, Form_pg_attribute attribute)
+{
+    List *options = GetForeignColumnOptions(info->relid, attribute->attnum);
+    const char *name = options_find(options, "column_name");
+
+    if (name == NULL)
+        name = pstrdup(NameStr(attribute->attname));
+    if (options_bool(options, "context", false))
+    {
+        relation_set_context(info, attribute);
+        return;
+    }
+    if (options_bool(options, "key", false))
+        relation_add_key(info, attribute, name);
+    else
+        relation_add_data(info, attribute, name);
+    relation_check_name(info, name);
+}
+
+static void
+relation_add_columns(RelationInfo *info, TupleDesc desc)
+{
+    info->data = palloc0(desc->natts * sizeof(DataColumn));
+    for (int i = 0; i < desc->natts; i++)
+    {
+        Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+        if (!attribute->attisdropped)
+            relation_add_column(info, attribute);
+    }
+    if (info->key_count == 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+                 errmsg("foreign table \"%s\" has no key column", info->table_name),
+                 errhint("Mark the key with ALTER FOREIGN TABLE ... ALTER COLUMN ... OPTIONS (ADD "
+                         "key 'true').")));
+}
+
+/* A number that the table may give, else the server, else nobody. */
+static double
+relation_number(List *table, List *server, const char *name, double fallback)
+{
+    return options_number(table, name, options_number(server, name, fallback));
+}
+
+static void
+relation_check_quorum(const RelationInfo *info, const char *name, uint32 quorum, const char *source)
+{
+    if (quorum > info->n)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("%s %u of foreign table \"%s\" is greater than its n of %u", name, quorum,
+                        info->table_name, info->n),
+                 errhint("It comes from %s.", source)));
+}
+
+static uint32
+relation_quorum(const RelationInfo *info, List *table, List *server, const char *name,
+                uint32 fallback)
+{
+    uint32 quorum = (uint32) relation_number(table, server, name, Min(fallback, info->n));
+
+    relation_check_quorum(info, name, quorum,
+                          options_find(table, name) != NULL ? "the table's options"
+                                                            : "the server's options");
+    return quorum;
+}
+
+static const char *
+relation_bucket_name(Relation rel, List *options)
+{
+    const char *bucket = options_find(options, "bucket");
+
+    return bucket != NULL ? bucket : pstrdup(RelationGetRelationName(rel));
+}
+
+RelationInfo *
+relation_info(Relation rel)
+{
+    RelationInfo *info = palloc0(sizeof(RelationInfo));
+    ForeignTable *table = GetForeignTable(RelationGetRelid(rel));
+    List *server = GetForeignServer(table->serverid)->options;
+
+    info->relid = RelationGetRelid(rel);
+    info->serverid = table->serverid;
+    info->table_name = pstrdup(RelationGetRelationName(rel));
+    info->bucket = relation_bucket_name(rel, table->options);
+    info->n = (uint32) relation_number(table->options, server, "n", OPTIONS_DEFAULT_N);
+    info->r = relation_quorum(info, table->options, server, "r", OPTIONS_DEFAULT_R);
+    info->w = relation_quorum(info, table->options, server, "w", OPTIONS_DEFAULT_W);
+    info->rows = options_number(table->options, "rows", OPTIONS_DEFAULT_ROWS);
+    info->startup_cost = options_number(server, "fdw_startup_cost", OPTIONS_DEFAULT_STARTUP_COST);
+    info->tuple_cost = options_number(server, "fdw_tuple_cost", OPTIONS_DEFAULT_TUPLE_COST);
+    relation_add_columns(info, RelationGetDescr(rel));
+    return info;
+}
+
+uint32
+relation_r(const RelationInfo *info)
+{
+    if (settings.r == 0)
+        return info->r;
+    relation_check_quorum(info, "r", (uint32) settings.r, "the setting dynamo_fdw.r");
+    return (uint32) settings.r;
+}
+
+uint32
+relation_w(const RelationInfo *info)
+{
+    if (settings.w == 0)
+        return info->w;
+    relation_check_quorum(info, "w", (uint32) settings.w, "the setting dynamo_fdw.w");
+    return (uint32) settings.w;
+}
+
+Bucket *
+relation_as_bucket(const RelationInfo *info)
+{
+    Bucket *bucket = palloc0(sizeof(Bucket));
+
+    bucket->name = info->bucket;
+    bucket->n = info->n;
+    bucket->key_count = (uint32_t) info->key_count;
+    for (int i = 0; i < info->key_count; i++)
+    {
+        bucket->key_types[i] = info->keys[i].type;
+        bucket->key_names[i] = info->keys[i].name;
+    }
+    bucket->columns = palloc0(Max(info->data_count, 1) * sizeof(BucketColumn));
+    bucket->column_count = (uint32_t) info->data_count;
+    for (int i = 0; i < info->data_count; i++)
+    {
+        bucket->columns[i].name = info->data[i].name;
+        bucket->columns[i].type = info->data[i].type_name;
+    }
+    return bucket;
+}
