@@ -60,6 +60,10 @@ LDFLAGS += $(SANITIZE) -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -fPIE -MMD -MP -c $< -o $@
 LINK = $(CC) $(LDFLAGS) -pie -o $@
 
+# One short line a file; V=1 shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
 # ---- what there is -------------------------------------------------------------------------------
 
 SHARED_SRC := $(wildcard shared/*.c shared/*/*.c)
@@ -90,7 +94,7 @@ ALL_SRC := $(SHARED_SRC) $(NODE_SRC) $(wildcard node/main.c) $(UNIT_SRC) $(UNIT_
 # ---- the product ---------------------------------------------------------------------------------
 
 .PHONY: all node extension unit-tests simulator replays benches
-all: node extension
+all: node stage
 
 node: $(NODE_BIN)
 unit-tests: $(UNIT_BIN)
@@ -106,12 +110,14 @@ packages-present:
 
 $(BUILD)/obj/%.o: %.c | packages-present
 	@mkdir -p $(@D)
-	$(COMPILE)
+	$(call say,CC,$<)
+	$(Q)$(COMPILE)
 
 # Archives are made anew, so that the object of a deleted source does not linger in them.
 define archive
+$(call say,AR,$@)
 @rm -f $@
-$(AR) crs $@ $^
+$(Q)$(AR) crs $@ $^
 endef
 $(BUILD)/libshared.a: $(call object,$(SHARED_SRC)); $(archive)
 $(BUILD)/libnode.a: $(call object,$(NODE_SRC)); $(archive)
@@ -120,39 +126,46 @@ $(BUILD)/libfuzz.a: $(call object,$(FUZZ_HELP_SRC)); $(archive)
 
 $(BUILD)/bin/dynamo_node: $(call object,node/main.c) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
-	$(LINK) $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $^ $(LIBS)
 
 $(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(UNIT_HELP_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
-	$(LINK) $^ -lcmocka $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $^ -lcmocka $(LIBS)
 
 $(BUILD)/bin/dynamo_sim: $(call object,$(SIM_SRC)) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
-	$(LINK) $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $^ $(LIBS)
 
 $(BUILD)/replay/%: $(BUILD)/obj/test/fuzz/%_fuzz.o $(BUILD)/obj/test/fuzz/replay_main.o \
 		$(FUZZ_HELP_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
-	$(LINK) $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $^ $(LIBS)
 
 $(BUILD)/fuzz/%: $(BUILD)/obj/test/fuzz/%.o $(FUZZ_HELP_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
-	$(LINK) -fsanitize=fuzzer $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -fsanitize=fuzzer $^ $(LIBS)
 
 $(BUILD)/bin/bench_%: $(BUILD)/obj/test/bench/%.o $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
-	$(LINK) $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $^ $(LIBS)
 
 .SECONDARY:
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(ALL_SRC))
 
 # PGXS runs in a folder of its own so that its objects, made with other flags, stay apart from ours.
-FDW_MAKE = $(MAKE) --no-print-directory -C $(BUILD)/fdw -f $(ROOT)/fdw.mk PG_CONFIG=$(PG_CONFIG) \
-	SANITIZE='$(SANITIZE)' $(if $(WERROR),WERROR=1)
+FDW_MAKE = $(MAKE) --no-print-directory $(if $(V),,-s) -C $(BUILD)/fdw -f $(ROOT)/fdw.mk PG_CONFIG=$(PG_CONFIG) \
+	SANITIZE='$(if $(filter asan,$(MODE)),$(SANITIZE))' $(if $(WERROR),WERROR=1)
 extension: | packages-present
 ifneq ($(FDW_SRC),)
 	@mkdir -p $(BUILD)/fdw
-	+$(FDW_MAKE) all
+	$(call say,PGXS,$(BUILD)/fdw)
+	+$(Q)$(FDW_MAKE) all
 endif
 
 .PHONY: install uninstall stage
@@ -166,9 +179,9 @@ uninstall:
 	+$(FDW_MAKE) uninstall
 
 # The extension as it would be installed, for a private PostgreSQL to find through extension_destdir.
-stage: all
+stage: extension
 ifneq ($(FDW_SRC),)
-	+$(FDW_MAKE) install DESTDIR='$(ROOT)/$(BUILD)/stage' >/dev/null
+	+$(Q)$(FDW_MAKE) install DESTDIR='$(ROOT)/$(BUILD)/stage' >/dev/null
 endif
 
 # ---- tests ---------------------------------------------------------------------------------------
@@ -177,7 +190,7 @@ endif
 check:
 	test/check
 
-installcheck: stage
+installcheck:
 	test/check --installcheck
 
 demo:
@@ -186,7 +199,9 @@ demo:
 demo-stop:
 	test/demo --stop
 
-bench: stage benches
+bench:
+	test/install-packages build bench
+	+$(MAKE) --no-print-directory all benches
 	test/bench/run $(BENCH)
 
 # The simulator on N seeds, or on one seed with a trace: SEEDS=1000, SEED=17 TRACE=1.
@@ -252,7 +267,7 @@ help:
 	@echo 'make check            install what is missing, build, run every test'
 	@echo 'make install          daemon, extension, control file (DESTDIR, prefix, PG_CONFIG)'
 	@echo 'make installcheck     pg_regress on a cluster of its own'
-	@echo 'make bench            medians and ratios beside etcd, Redis and postgres_fdw'
+	@echo 'make bench            (BENCH="limits kv sql") medians and ratios beside etcd, Redis and postgres_fdw'
 	@echo 'make sim              simulator: SEEDS=1000, or SEED=17 TRACE=1'
 	@echo 'make sim-bugs         the simulator must catch each planted bug (BUG=name for one)'
 	@echo 'make fuzz             libFuzzer on every decoder (FUZZ_SECONDS=60 each)'
@@ -264,4 +279,4 @@ help:
 	@echo 'make compile_commands.json   for clangd and friends'
 	@echo 'make clean            stop what runs from build/, remove build/'
 	@echo
-	@echo 'MODE=asan|tsan|coverage|fuzz builds into build/MODE; WERROR=1 makes warnings errors.'
+	@echo 'MODE=asan|tsan|coverage|fuzz builds into build/MODE; WERROR=1 makes warnings errors; V=1 shows commands.'
