@@ -1,0 +1,322 @@
+#include "node/rocks_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum
+{
+    INFO_LOG_FATAL = 4,
+    BLOCK_CACHE_TIER = 1,
+    BLOOM_BITS = 10,
+    OPEN_FILES = 256, /* of 64 MB each before RocksDB opens and closes files as it goes */
+    BACKGROUND_JOBS = 2,
+    WRITE_BUFFERS = 3,
+    SYNC_EVERY_BYTES = 1024 * 1024
+};
+
+/*
+ * What the C API has no call for. Blocks enter the cache when a memtable is flushed, so that warm
+ * records stay warm; the manifest names the logs that were closed and synced, so that one that is
+ * missing or short is noticed.
+ */
+static const char MORE_OPTIONS[] = "track_and_verify_wals_in_manifest=true;"
+                                   "block_based_table_factory={prepopulate_block_cache=kFlushOnly}";
+
+/* ---- options ---- */
+
+static void
+set_safety(rocksdb_options_t *options)
+{
+    /*
+     * A log ends torn when a crash interrupts a write, which then was not synced: that is dropped.
+     * Damage before the end may be in synced records: then the store does not open. (The default,
+     * kPointInTimeRecovery, would drop it and all that follows, and say nothing;
+     * kAbsoluteConsistency would not start after an ordinary kill -9.)
+     */
+    rocksdb_options_set_wal_recovery_mode(options,
+                                          rocksdb_tolerate_corrupted_tail_records_recovery);
+    rocksdb_options_set_paranoid_checks(options, 1);
+    rocksdb_options_set_use_fsync(options, 0); /* fdatasync */
+    /* With assertions on, as Debian builds it, RocksDB aborts when its text log meets a full disk.
+     */
+    rocksdb_options_set_info_log_level(options, INFO_LOG_FATAL);
+    rocksdb_options_set_keep_log_file_num(options, 1);
+}
+
+static void
+set_sizes(rocksdb_options_t *options, const RocksOptions *wanted)
+{
+    rocksdb_options_set_write_buffer_size(options, wanted->write_buffer_bytes);
+    rocksdb_options_set_max_write_buffer_number(options, WRITE_BUFFERS);
+    rocksdb_options_set_max_background_jobs(options, BACKGROUND_JOBS);
+    rocksdb_options_set_max_open_files(options, OPEN_FILES);
+    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
+    rocksdb_options_set_compression(options, rocksdb_lz4_compression);
+    rocksdb_options_set_bytes_per_sync(options, SYNC_EVERY_BYTES);
+    /* One thread writes. */
+    rocksdb_options_set_allow_concurrent_memtable_write(options, 0);
+    rocksdb_options_set_enable_write_thread_adaptive_yield(options, 0);
+    /* The loop drops iterators' and blocks' last references: files are removed in the background.
+     */
+    rocksdb_options_set_avoid_unnecessary_blocking_io(options, 1);
+    rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
+    rocksdb_options_set_stats_dump_period_sec(options, 0);
+    rocksdb_options_set_stats_persist_period_sec(options, 0);
+}
+
+static void
+set_tables(rocksdb_options_t *options, const RocksOptions *wanted)
+{
+    rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
+    rocksdb_cache_t *cache = rocksdb_cache_create_lru(wanted->block_cache_bytes);
+
+    rocksdb_block_based_options_set_block_cache(tables, cache);
+    rocksdb_block_based_options_set_filter_policy(
+        tables, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+    rocksdb_block_based_options_set_format_version(tables, 5);
+    /* Indexes and filters count against the cache: memory does not grow with the data. */
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(tables, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(tables, 1);
+    rocksdb_options_set_block_based_table_factory(options, tables);
+    rocksdb_block_based_options_destroy(tables);
+    rocksdb_cache_destroy(cache);
+}
+
+static rocksdb_options_t *
+make_options(const RocksOptions *wanted, bool create, char **error)
+{
+    rocksdb_options_t *base = rocksdb_options_create();
+    rocksdb_options_t *options = rocksdb_options_create();
+
+    rocksdb_options_set_create_if_missing(base, create);
+    set_safety(base);
+    set_sizes(base, wanted);
+    set_tables(base, wanted);
+    rocksdb_get_options_from_string(base, MORE_OPTIONS, options, error);
+    rocksdb_options_destroy(base);
+    return options;
+}
+
+/* ---- opening ---- */
+
+static Outcome
+database_error(const char *directory, char *error)
+{
+    /* RocksDB's own words, where only the text tells. */
+    bool locked = strstr(error, "LOCK:") != NULL || strstr(error, "lock hold by") != NULL;
+    Outcome outcome =
+        locked ? outcome_error("data directory \"%s\" is in use by another process", directory)
+               : outcome_error("cannot open data directory \"%s\": %s", directory, error);
+
+    rocksdb_free(error);
+    return outcome;
+}
+
+static Outcome
+open_database(Rocks *rocks, const RocksOptions *options, bool create)
+{
+    char path[4096];
+    char *error = NULL;
+
+    snprintf(path, sizeof(path), "%s/rocksdb", options->directory);
+    rocks->options = make_options(options, create, &error);
+    if (error == NULL)
+        rocks->db = rocksdb_open(rocks->options, path, &error);
+    return error == NULL ? outcome_ok() : database_error(options->directory, error);
+}
+
+static void
+close_database(Rocks *rocks)
+{
+    if (rocks->db != NULL)
+        rocksdb_close(rocks->db);
+    if (rocks->options != NULL)
+        rocksdb_options_destroy(rocks->options);
+    rocks->db = NULL;
+    rocks->options = NULL;
+}
+
+static StorageCounters
+read_counters(Storage *storage)
+{
+    Rocks *rocks = rocks_of(storage);
+    StorageCounters counters = rocks->counters;
+    uint64_t memtables = 0;
+
+    rocksdb_property_int(rocks->db, "rocksdb.estimate-num-keys", &counters.keys_estimate);
+    rocksdb_property_int(rocks->db, "rocksdb.total-sst-files-size", &counters.disk_bytes);
+    /* The log holds about what the memtables hold. */
+    rocksdb_property_int(rocks->db, "rocksdb.cur-size-all-mem-tables", &memtables);
+    counters.disk_bytes += memtables;
+    return counters;
+}
+
+static void
+on_turn_end(uv_prepare_t *handle)
+{
+    rocks_turn_end(handle->data);
+}
+
+static void
+start(Rocks *rocks, uv_loop_t *loop)
+{
+    rocks->storage = (Storage){
+        .apply = rocks_apply, .read = rocks_read, .scan = rocks_scan, .counters = read_counters};
+    rocks->loop = loop;
+    rocks->write_options = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(rocks->write_options, 1);
+    rocks->full_reads = rocksdb_readoptions_create();
+    rocks->cached_reads = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_read_tier(rocks->cached_reads, BLOCK_CACHE_TIER);
+    rocks_table_init(&rocks->pending);
+    rocks_table_init(&rocks->fetches);
+    arena_init(&rocks->arena, &MEMORY_HEAP);
+    buffer_init(&rocks->scratch, &MEMORY_HEAP);
+    rocks_writer_start(rocks);
+    if (uv_prepare_init(loop, &rocks->turn_end) != 0 ||
+        uv_prepare_start(&rocks->turn_end, on_turn_end) != 0)
+        abort();
+    rocks->turn_end.data = rocks;
+}
+
+Outcome
+rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run, const StorageEvents *events,
+           Storage **storage)
+{
+    Rocks *rocks = memory_resize(&MEMORY_HEAP, NULL, sizeof(Rocks));
+    bool found;
+    Outcome outcome;
+
+    *rocks = (Rocks){.events = *events, .run = run};
+    *storage = NULL;
+    outcome = rocks_folder_check(options->directory, rocks->directory_id, &found);
+    if (!outcome.failed)
+        outcome = open_database(rocks, options, !found);
+    if (!outcome.failed && !found)
+        outcome = rocks_folder_seal(options->directory, rocks->directory_id);
+    if (outcome.failed)
+    {
+        close_database(rocks);
+        memory_resize(&MEMORY_HEAP, rocks, 0);
+        return outcome;
+    }
+    start(rocks, loop);
+    *storage = &rocks->storage;
+    return outcome;
+}
+
+/* ---- closing ---- */
+
+static void
+free_rocks(Rocks *rocks)
+{
+    close_database(rocks);
+    rocksdb_writeoptions_destroy(rocks->write_options);
+    rocksdb_readoptions_destroy(rocks->cached_reads);
+    rocksdb_readoptions_destroy(rocks->full_reads);
+    rocks_table_free(&rocks->pending);
+    rocks_table_free(&rocks->fetches);
+    arena_free(&rocks->arena);
+    buffer_free(&rocks->scratch);
+    rocks_writer_free(rocks);
+    while (rocks->spare != NULL)
+    {
+        RocksBatch *batch = rocks->spare;
+
+        rocks->spare = batch->next;
+        rocks_batch_free(batch);
+    }
+    memory_resize(&MEMORY_HEAP, rocks, 0);
+}
+
+static void
+on_handle_closed(uv_handle_t *handle)
+{
+    Rocks *rocks = handle->data;
+    void (*closed)(void *context) = rocks->closed;
+    void *context = rocks->closed_context;
+
+    if (--rocks->handles > 0)
+        return;
+    free_rocks(rocks);
+    if (closed != NULL)
+        closed(context);
+}
+
+void
+rocks_writer_ended(Rocks *rocks)
+{
+    uv_thread_join(&rocks->writer.thread);
+    rocks->handles = 2;
+    uv_close((uv_handle_t *)&rocks->writer.finished, on_handle_closed);
+    uv_close((uv_handle_t *)&rocks->turn_end, on_handle_closed);
+}
+
+/* The pool's jobs may leave applies to be written; only then may the writer end. */
+static void
+stop_when_idle(Rocks *rocks)
+{
+    if (!rocks->closing || rocks->jobs > 0)
+        return;
+    rocks_turn_end(rocks);
+    rocks_writer_stop(rocks);
+}
+
+void
+rocks_job_done(Rocks *rocks)
+{
+    rocks->jobs--;
+    stop_when_idle(rocks);
+}
+
+void
+rocks_close(Storage *storage, void (*closed)(void *context), void *context)
+{
+    Rocks *rocks = rocks_of(storage);
+
+    rocks->closing = true;
+    rocks->closed = closed;
+    rocks->closed_context = context;
+    stop_when_idle(rocks);
+}
+
+/* ---- what others ask ---- */
+
+const char *
+rocks_directory_id(const Storage *storage)
+{
+    return ((const Rocks *)storage)->directory_id;
+}
+
+uint64_t
+rocks_pending(const Storage *storage)
+{
+    return ((const Rocks *)storage)->owed;
+}
+
+const char *
+rocks_failure(const Storage *storage)
+{
+    return ((const Rocks *)storage)->failure;
+}
+
+Outcome
+rocks_flush(Storage *storage)
+{
+    Rocks *rocks = rocks_of(storage);
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    char *error = NULL;
+    Outcome outcome = outcome_ok();
+
+    rocksdb_flushoptions_set_wait(options, 1);
+    rocksdb_flush(rocks->db, options, &error);
+    rocksdb_flushoptions_destroy(options);
+    if (error != NULL)
+    {
+        outcome = outcome_error("cannot flush: %s", error);
+        rocksdb_free(error);
+    }
+    return outcome;
+}

@@ -1,0 +1,60 @@
+/*
+ * Rocks: the storage of a node (node/storage.h) on RocksDB and a libuv loop.
+ *
+ * Everything here is called on the loop's thread, and every event comes back on it. Three kinds of
+ * threads work:
+ *  - the loop applies: an update runs at once on the newest record, which is in the pending table
+ *    (merged, not yet durable), in RocksDB's memtable or in its block cache;
+ *  - the pool of libuv fetches what is in none of them, and scans;
+ *  - one writer writes and syncs what one or more turns of the loop have merged, as one batch.
+ *
+ * When it fails: the first write or sync that fails ends all writing (Storage.failed;
+ * STATUS_STORAGE for whatever waits and for every later apply), because after a failed fsync nobody
+ * knows what the disk holds; it is not tried again. What cannot be read is STATUS_CORRUPT and never
+ * "absent".
+ */
+#ifndef NODE_ROCKS_H
+#define NODE_ROCKS_H
+
+#include "node/outcome.h"
+#include "node/storage.h"
+
+#include <uv.h>
+
+typedef struct RocksOptions
+{
+    const char *directory;      /* made when absent (its parent is not); of one process at a time */
+    uint64_t block_cache_bytes; /* blocks, indexes and filters of what is on disk */
+    uint64_t write_buffer_bytes; /* of one memtable; up to three exist for a while */
+} RocksOptions;
+
+/*
+ * Opens the directory, or lays out an empty one. Refused: a directory of another format, one with
+ * other files in it, one in use, a write-ahead log that is damaged before its end. events are
+ * copied; run is the caller's and outlives the storage. The loop stays alive until rocks_close() is
+ * over.
+ */
+Outcome rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run,
+                   const StorageEvents *events, Storage **storage) MUST_CHECK;
+
+/*
+ * Takes no more calls (they are answered STATUS_SHUTTING_DOWN), completes all that came before,
+ * then closes. closed runs on the loop after the last event; the storage is gone by then.
+ */
+void rocks_close(Storage *storage, void (*closed)(void *context), void *context);
+
+/* 32 hexadecimal digits, drawn when the directory was laid out: a wiped or exchanged one has
+ * another. */
+const char *rocks_directory_id(const Storage *storage);
+
+/* Applies whose last event is still owed. */
+uint64_t rocks_pending(const Storage *storage);
+
+/* What RocksDB said when the storage failed; "" as long as it has not. */
+const char *rocks_failure(const Storage *storage);
+
+/* Moves the memtable to disk, and waits: for tests and tools, not for the loop of a node at work.
+ */
+Outcome rocks_flush(Storage *storage) MUST_CHECK;
+
+#endif

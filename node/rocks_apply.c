@@ -1,0 +1,334 @@
+#include "node/rocks_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An apply that came while its key was being fetched. */
+typedef struct RocksWaiting
+{
+    struct RocksWaiting *next;
+    Update *update;
+    uint64_t ref;
+} RocksWaiting;
+
+/* A cold record on its way, and the applies that wait for it in their order. */
+typedef struct RocksFetch
+{
+    RocksNode node;
+    uv_work_t work;
+    Rocks *rocks;
+    Arena arena; /* the key and the copies of the updates */
+    RocksWaiting *first;
+    RocksWaiting *last;
+    RocksValue value;
+} RocksFetch;
+
+/* One apply that has its record. */
+typedef struct RocksCall
+{
+    uint64_t hash;
+    Slice key;
+    const Update *update;
+    uint64_t ref;
+} RocksCall;
+
+/* ---- batches ---- */
+
+static RocksBatch *
+filling_batch(Rocks *rocks)
+{
+    RocksBatch *batch = rocks->filling;
+
+    if (batch != NULL)
+        return batch;
+    batch = rocks->spare;
+    if (batch != NULL)
+        rocks->spare = batch->next;
+    else
+    {
+        batch = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksBatch));
+        *batch = (RocksBatch){0};
+        arena_init(&batch->arena, &MEMORY_HEAP);
+    }
+    batch->next = NULL;
+    rocks->filling = batch;
+    return batch;
+}
+
+static void
+release_batch(Rocks *rocks, RocksBatch *batch)
+{
+    arena_reset(&batch->arena);
+    batch->first = batch->last = NULL;
+    batch->bytes = batch->ref_count = 0;
+    batch->synced = batch->leads = false;
+    batch->next = rocks->spare;
+    rocks->spare = batch;
+}
+
+void
+rocks_batch_free(RocksBatch *batch)
+{
+    arena_free(&batch->arena);
+    memory_resize(&MEMORY_HEAP, batch->refs, 0);
+    memory_resize(&MEMORY_HEAP, batch, 0);
+}
+
+static void
+batch_await(RocksBatch *batch, uint64_t ref)
+{
+    if (batch->ref_count == batch->ref_capacity)
+    {
+        batch->ref_capacity = batch->ref_capacity > 0 ? batch->ref_capacity * 2 : 16;
+        batch->refs =
+            memory_resize(&MEMORY_HEAP, batch->refs, batch->ref_capacity * sizeof(uint64_t));
+    }
+    batch->refs[batch->ref_count++] = ref;
+}
+
+/* Makes record the newest of its key. Returns the copy that lives as long as the batch. */
+static Slice
+batch_put(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
+{
+    RocksBatch *batch = filling_batch(rocks);
+    Slice copy = slice_copy(&batch->arena, record);
+    RocksItem *item;
+
+    batch->bytes += record.length;
+    if (pending != NULL && pending->batch == batch)
+    {
+        pending->record = copy;
+        return copy;
+    }
+    item = ARENA_NEW(&batch->arena, RocksItem);
+    *item = (RocksItem){
+        .node = {.hash = call->hash, .key = slice_copy(&batch->arena, call->key)},
+        .batch = batch,
+        .record = copy,
+    };
+    if (batch->last != NULL)
+        batch->last->after = item;
+    else
+        batch->first = item;
+    batch->last = item;
+    batch->bytes += call->key.length;
+    if (pending != NULL)
+        rocks_table_replace(&rocks->pending, &pending->node, &item->node);
+    else
+        rocks_table_insert(&rocks->pending, &item->node);
+    return copy;
+}
+
+void
+rocks_turn_end(Rocks *rocks)
+{
+    RocksBatch *batch = rocks->filling;
+
+    if (batch == NULL)
+        return;
+    rocks->filling = NULL;
+    rocks_writer_submit(rocks, batch);
+}
+
+void
+rocks_batch_done(Rocks *rocks, RocksBatch *batch)
+{
+    StatusCode status = batch->synced ? STATUS_OK : STATUS_STORAGE;
+
+    rocks->counters.syncs += batch->synced && batch->leads;
+    for (RocksItem *item = batch->first; item != NULL; item = item->after)
+        rocks_table_remove(&rocks->pending, &item->node);
+    /* The events may lead to new applies; none of them finds this batch any more. */
+    for (size_t i = 0; i < batch->ref_count; i++)
+    {
+        rocks->owed--;
+        rocks->events.durable(rocks->events.context, batch->refs[i], status);
+    }
+    release_batch(rocks, batch);
+}
+
+/* ---- applying ---- */
+
+static void
+refuse(Rocks *rocks, uint64_t ref, StatusCode status)
+{
+    rocks->counters.corrupt += status == STATUS_CORRUPT;
+    rocks->events.merged(rocks->events.context, ref, status, SLICE_EMPTY);
+}
+
+/*
+ * Merged comes before durable, and an event may apply again: all state is settled before the first
+ * event, and the object reported lies in the batch or in the record given, never in the scratch
+ * buffer.
+ */
+static void
+apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
+{
+    const StorageEvents *events = &rocks->events;
+    Slice object;
+
+    arena_reset(&rocks->arena);
+    buffer_reset(&rocks->scratch);
+    switch (update_apply(rocks->run, record, call->update, &rocks->arena, &rocks->scratch, &object))
+    {
+    case UPDATE_CHANGED:
+    {
+        size_t offset = (size_t)(object.data - rocks->scratch.data);
+        Slice copy = batch_put(rocks, call, pending, buffer_slice(&rocks->scratch));
+
+        rocks->owed++;
+        batch_await(rocks->filling, call->ref);
+        events->merged(events->context, call->ref, STATUS_OK,
+                       slice_make(copy.data + offset, object.length));
+        return;
+    }
+    case UPDATE_UNCHANGED:
+        if (pending != NULL)
+        {
+            rocks->owed++;
+            batch_await(pending->batch, call->ref);
+        }
+        update_record_object(record, &object);
+        events->merged(events->context, call->ref, STATUS_OK, object);
+        if (pending == NULL)
+            events->durable(events->context, call->ref, STATUS_OK);
+        return;
+    case UPDATE_CORRUPT:
+        break;
+    }
+    refuse(rocks, call->ref, STATUS_CORRUPT);
+}
+
+static RocksItem *
+find_pending(const Rocks *rocks, uint64_t hash, Slice key)
+{
+    RocksNode *node = rocks_table_find(&rocks->pending, hash, key);
+
+    return node != NULL ? (RocksItem *)((char *)node - offsetof(RocksItem, node)) : NULL;
+}
+
+static RocksFetch *
+find_fetch(const Rocks *rocks, uint64_t hash, Slice key)
+{
+    RocksNode *node = rocks_table_find(&rocks->fetches, hash, key);
+
+    return node != NULL ? (RocksFetch *)((char *)node - offsetof(RocksFetch, node)) : NULL;
+}
+
+/* ---- cold records ---- */
+
+static void
+fetch_await(RocksFetch *fetch, const RocksCall *call)
+{
+    RocksWaiting *waiting = ARENA_NEW(&fetch->arena, RocksWaiting);
+
+    fetch->rocks->owed++;
+    waiting->update = update_copy(&fetch->arena, call->update);
+    waiting->ref = call->ref;
+    if (fetch->first != NULL)
+        fetch->last->next = waiting;
+    else
+        fetch->first = waiting;
+    fetch->last = waiting;
+}
+
+static void
+fetch_on_pool(uv_work_t *work)
+{
+    RocksFetch *fetch = work->data;
+
+    fetch->value = rocks_get(fetch->rocks, fetch->rocks->full_reads, fetch->node.key);
+}
+
+static void
+fetch_apply_first(RocksFetch *fetch)
+{
+    Rocks *rocks = fetch->rocks;
+    RocksWaiting *waiting = fetch->first;
+    RocksCall call = {fetch->node.hash, fetch->node.key, waiting->update, waiting->ref};
+    RocksItem *pending = find_pending(rocks, call.hash, call.key);
+
+    fetch->first = waiting->next;
+    rocks->owed--;
+    if (rocks->storage.failed)
+        refuse(rocks, call.ref, STATUS_STORAGE);
+    else if (fetch->value.found == ROCKS_UNREADABLE)
+        refuse(rocks, call.ref, STATUS_CORRUPT);
+    else
+        apply_to(rocks, &call, pending, pending != NULL ? pending->record : fetch->value.record);
+}
+
+static void
+fetch_done(uv_work_t *work, int status)
+{
+    RocksFetch *fetch = work->data;
+    Rocks *rocks = fetch->rocks;
+
+    /* An event may apply to this key again: as long as the fetch is in the table, that one queues
+     * behind the others. */
+    while (fetch->first != NULL)
+        fetch_apply_first(fetch);
+    rocks_table_remove(&rocks->fetches, &fetch->node);
+    rocks_value_release(&fetch->value);
+    arena_free(&fetch->arena);
+    memory_resize(&MEMORY_HEAP, fetch, 0);
+    rocks_job_done(rocks);
+}
+
+static void
+fetch_begin(Rocks *rocks, const RocksCall *call)
+{
+    RocksFetch *fetch = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksFetch));
+
+    *fetch = (RocksFetch){.rocks = rocks};
+    arena_init(&fetch->arena, &MEMORY_HEAP);
+    fetch->node.hash = call->hash;
+    fetch->node.key = slice_copy(&fetch->arena, call->key);
+    fetch->work.data = fetch;
+    fetch_await(fetch, call);
+    rocks_table_insert(&rocks->fetches, &fetch->node);
+    rocks->jobs++;
+    rocks->counters.cold_reads++;
+    if (uv_queue_work(rocks->loop, &fetch->work, fetch_on_pool, fetch_done) != 0)
+        abort();
+}
+
+static void
+apply_to_stored(Rocks *rocks, const RocksCall *call)
+{
+    RocksValue value = rocks_get(rocks, rocks->cached_reads, call->key);
+
+    if (value.found == ROCKS_COLD)
+        fetch_begin(rocks, call);
+    else if (value.found == ROCKS_UNREADABLE)
+        refuse(rocks, call->ref, STATUS_CORRUPT);
+    else
+        apply_to(rocks, call, NULL, value.record);
+    rocks_value_release(&value);
+}
+
+void
+rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref)
+{
+    Rocks *rocks = rocks_of(storage);
+    RocksCall call = {hash_table(key), key, update, ref};
+    StatusCode status = storage->failed ? STATUS_STORAGE : rocks_admits(rocks);
+
+    rocks->counters.applies++;
+    if (status != STATUS_OK)
+    {
+        refuse(rocks, ref, status);
+        return;
+    }
+
+    RocksItem *pending = find_pending(rocks, call.hash, key);
+    RocksFetch *fetch = find_fetch(rocks, call.hash, key);
+
+    if (fetch != NULL)
+        fetch_await(fetch, &call);
+    else if (pending != NULL)
+        apply_to(rocks, &call, pending, pending->record);
+    else
+        apply_to_stored(rocks, &call);
+}

@@ -1,0 +1,166 @@
+/*
+ * What the rocks*.c files share: the storage itself, and the calls between its parts.
+ *
+ *   rocks.c         opens, closes, options
+ *   rocks_folder.c  the directory's VERSION file
+ *   rocks_apply.c   updates on the loop; the pending table; fetches of cold records
+ *   rocks_writer.c  the writer thread
+ *   rocks_read.c    reads and scans
+ *
+ * Invariants:
+ *  R1  the pending table holds the newest record of every key that has one in a batch not yet
+ *      durable, and nothing else;
+ *  R2  a key with a fetch under way has no pending record, and its applies queue behind the fetch;
+ *  R3  of a batch in its hands the writer reads items and bytes and sets synced and leads; all else
+ *      of it is the loop's.
+ */
+#ifndef NODE_ROCKS_PRIVATE_H
+#define NODE_ROCKS_PRIVATE_H
+
+#include "node/rocks.h"
+#include "node/rocks_table.h"
+
+#include <rocksdb/c.h>
+
+typedef struct RocksBatch RocksBatch;
+
+/* A record that is merged and not yet durable. Lives in its batch's arena. */
+typedef struct RocksItem
+{
+    RocksNode node; /* in Rocks.pending unless a newer item replaced it */
+    struct RocksItem *after;
+    RocksBatch *batch;
+    Slice record; /* changes only while the batch is being filled */
+} RocksItem;
+
+/* What one turn of the loop merged. */
+struct RocksBatch
+{
+    RocksBatch *next;
+    Arena arena;
+    RocksItem *first;
+    RocksItem *last;
+    size_t bytes;
+    uint64_t *refs; /* who waits for this batch to be durable */
+    size_t ref_count;
+    size_t ref_capacity;
+    bool synced; /* the writer's answer: this batch, with those written beside it, is durable */
+    bool leads;  /* the first of those that shared one sync */
+};
+
+typedef struct RocksQueue
+{
+    RocksBatch *first;
+    RocksBatch *last;
+} RocksQueue;
+
+typedef struct RocksWriter
+{
+    uv_thread_t thread;
+    uv_mutex_t mutex; /* of the fields down to `failure` */
+    uv_cond_t wake;
+    RocksQueue queue;
+    RocksQueue done;
+    bool idle;
+    bool stopping;
+    bool ended;
+    char failure[256];
+    uv_async_t finished; /* done, ended or failure has news for the loop */
+} RocksWriter;
+
+typedef struct Rocks
+{
+    Storage storage; /* first: a Storage * is a Rocks * */
+    uv_loop_t *loop;
+    StorageEvents events;
+    Run *run;
+    rocksdb_t *db;
+    rocksdb_options_t *options;
+    rocksdb_writeoptions_t *write_options;
+    rocksdb_readoptions_t
+        *cached_reads; /* memtable and block cache alone; what is in neither is cold */
+    rocksdb_readoptions_t *full_reads;
+
+    RocksTable pending; /* of RocksItem */
+    RocksTable fetches; /* of RocksFetch */
+    RocksBatch *filling;
+    RocksBatch *spare; /* batches to be used again */
+    uint64_t owed;     /* applies with an event to come */
+    uint64_t jobs;     /* on the pool */
+    Arena arena;       /* of one call into shared/ */
+    Buffer scratch;
+    RocksWriter writer;
+    uv_prepare_t turn_end;
+    StorageCounters counters;
+
+    bool closing;
+    unsigned handles; /* of libuv, still to be closed */
+    void (*closed)(void *context);
+    void *closed_context;
+    char directory_id[33];
+    char failure[256];
+} Rocks;
+
+typedef enum RocksFound
+{
+    ROCKS_FOUND,
+    ROCKS_ABSENT,
+    ROCKS_COLD,      /* only the disk can tell */
+    ROCKS_UNREADABLE /* damaged, or the disk failed to read */
+} RocksFound;
+
+typedef struct RocksValue
+{
+    RocksFound found;
+    Slice record; /* empty unless found */
+    rocksdb_pinnableslice_t *pin;
+} RocksValue;
+
+static inline Rocks *
+rocks_of(Storage *storage)
+{
+    return (Rocks *)storage;
+}
+
+/* STATUS_OK when a new call may be taken. */
+static inline StatusCode
+rocks_admits(const Rocks *rocks)
+{
+    return rocks->closing ? STATUS_SHUTTING_DOWN : STATUS_OK;
+}
+
+/* rocks_read.c. Any thread may get; release what it gave. */
+RocksValue rocks_get(const Rocks *rocks, const rocksdb_readoptions_t *options, Slice key);
+void rocks_value_release(RocksValue *value);
+void rocks_read(Storage *storage, Slice key, uint64_t ref);
+void rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref);
+
+/* rocks_apply.c */
+void rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref);
+
+/* Hands what this turn merged to the writer. */
+void rocks_turn_end(Rocks *rocks);
+
+/* The writer's answer to a batch; the batch is released. */
+void rocks_batch_done(Rocks *rocks, RocksBatch *batch);
+void rocks_batch_free(RocksBatch *batch);
+
+/* rocks_writer.c */
+void rocks_writer_start(Rocks *rocks);
+void rocks_writer_submit(Rocks *rocks, RocksBatch *batch);
+
+/* Lets the writer end after what it was given; rocks_writer_ended() follows on the loop. */
+void rocks_writer_stop(Rocks *rocks);
+void rocks_writer_free(Rocks *rocks);
+
+/* rocks.c. The next step of closing, when nothing is left to wait for. */
+void rocks_job_done(Rocks *rocks);
+void rocks_writer_ended(Rocks *rocks);
+
+/* rocks_folder.c. found: the directory has been laid out before, and id is its own. */
+Outcome rocks_folder_check(const char *directory, char id[33], bool *found) MUST_CHECK;
+
+/* Writes the VERSION file with a new id: the last step of laying out. */
+Outcome rocks_folder_seal(const char *directory, char id[33]) MUST_CHECK;
+
+#endif

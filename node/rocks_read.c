@@ -1,0 +1,358 @@
+#include "node/rocks_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What RocksDB says of a read that would need the disk and may not go there. */
+static const char NEEDS_DISK[] = "Result incomplete";
+
+/* A read that a pool thread finishes. */
+typedef struct RocksRead
+{
+    uv_work_t work;
+    Rocks *rocks;
+    uint64_t ref;
+    RocksValue value;
+    size_t key_length;
+    uint8_t key[];
+} RocksRead;
+
+typedef struct RocksScan
+{
+    uv_work_t work;
+    Rocks *rocks;
+    uint64_t ref;
+    Arena arena; /* bounds, rows and what they point to */
+    Slice lower; /* inclusive */
+    Slice upper; /* exclusive; empty: none */
+    size_t max_bytes;
+    uint32_t row_capacity;
+    StatusCode status;
+    StoragePage page;
+} RocksScan;
+
+/* ---- one key ---- */
+
+RocksValue
+rocks_get(const Rocks *rocks, const rocksdb_readoptions_t *options, Slice key)
+{
+    RocksValue value = {.found = ROCKS_ABSENT};
+    char *error = NULL;
+
+    value.pin = rocksdb_get_pinned(rocks->db, options, (const char *)key.data, key.length, &error);
+    if (error != NULL)
+    {
+        bool cold = strncmp(error, NEEDS_DISK, strlen(NEEDS_DISK)) == 0;
+
+        value.found = cold ? ROCKS_COLD : ROCKS_UNREADABLE;
+        rocksdb_free(error);
+    }
+    else if (value.pin != NULL)
+    {
+        value.record.data =
+            (const uint8_t *)rocksdb_pinnableslice_value(value.pin, &value.record.length);
+        /* No record is empty, and an empty one would mean "unknown key" to update_apply(). */
+        value.found = value.record.length > 0 ? ROCKS_FOUND : ROCKS_UNREADABLE;
+    }
+    return value;
+}
+
+void
+rocks_value_release(RocksValue *value)
+{
+    if (value->pin != NULL)
+        rocksdb_pinnableslice_destroy(value->pin);
+    value->pin = NULL;
+    value->record = SLICE_EMPTY;
+}
+
+/* The object in a record, read through once: damage must not travel to other nodes. */
+static bool
+open_record(Arena *arena, Slice record, Slice *object)
+{
+    Object decoded;
+
+    return update_record_object(record, object) && object->length > 0 &&
+           object_decode(*object, arena, &decoded);
+}
+
+static void
+answer_read(Rocks *rocks, uint64_t ref, const RocksValue *value)
+{
+    Slice object = SLICE_EMPTY;
+    StatusCode status = STATUS_OK;
+
+    arena_reset(&rocks->arena);
+    if (value->found != ROCKS_ABSENT &&
+        (value->found != ROCKS_FOUND || !open_record(&rocks->arena, value->record, &object)))
+    {
+        rocks->counters.corrupt++;
+        object = SLICE_EMPTY;
+        status = STATUS_CORRUPT;
+    }
+    rocks->events.read_done(rocks->events.context, ref, status, object);
+}
+
+static void
+read_on_pool(uv_work_t *work)
+{
+    RocksRead *read = work->data;
+    Slice key = {read->key, read->key_length};
+
+    read->value = rocks_get(read->rocks, read->rocks->full_reads, key);
+}
+
+static void
+read_done(uv_work_t *work, int status)
+{
+    RocksRead *read = work->data;
+    Rocks *rocks = read->rocks;
+
+    answer_read(rocks, read->ref, &read->value);
+    rocks_value_release(&read->value);
+    memory_resize(&MEMORY_HEAP, read, 0);
+    rocks_job_done(rocks);
+}
+
+static void
+read_begin(Rocks *rocks, Slice key, uint64_t ref)
+{
+    RocksRead *read = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksRead) + key.length);
+
+    *read = (RocksRead){.rocks = rocks, .ref = ref, .key_length = key.length};
+    memcpy(read->key, key.data, key.length);
+    read->work.data = read;
+    rocks->jobs++;
+    rocks->counters.cold_reads++;
+    if (uv_queue_work(rocks->loop, &read->work, read_on_pool, read_done) != 0)
+        abort();
+}
+
+void
+rocks_read(Storage *storage, Slice key, uint64_t ref)
+{
+    Rocks *rocks = rocks_of(storage);
+    StatusCode status = rocks_admits(rocks);
+
+    rocks->counters.reads++;
+    if (status != STATUS_OK)
+    {
+        rocks->events.read_done(rocks->events.context, ref, status, SLICE_EMPTY);
+        return;
+    }
+
+    RocksValue value = rocks_get(rocks, rocks->cached_reads, key);
+
+    if (value.found == ROCKS_COLD)
+        read_begin(rocks, key, ref);
+    else
+        answer_read(rocks, ref, &value);
+    rocks_value_release(&value);
+}
+
+/* ---- ranges ---- */
+
+static Slice
+bound(Arena *arena, uint32_t bucket_id, uint64_t position, Slice key, bool behind)
+{
+    Buffer buffer;
+
+    buffer_init(&buffer, &MEMORY_HEAP);
+    storage_key(&buffer, bucket_id, position, key);
+    if (behind)
+        buffer_put_u8(&buffer, 0); /* the next key there can be */
+
+    Slice result = slice_copy(arena, buffer_slice(&buffer));
+
+    buffer_free(&buffer);
+    return result;
+}
+
+/* Behind last_position; empty when nothing can be behind it. */
+static Slice
+bound_behind_position(Arena *arena, uint32_t bucket_id, uint64_t last_position)
+{
+    if (last_position < UINT64_MAX)
+        return bound(arena, bucket_id, last_position + 1, SLICE_EMPTY, false);
+    if (bucket_id < UINT32_MAX)
+        return bound(arena, bucket_id + 1, 0, SLICE_EMPTY, false);
+    return SLICE_EMPTY;
+}
+
+/* False when after or through is not a place. */
+static bool
+set_bounds(RocksScan *scan, const StorageRange *range)
+{
+    Arena *arena = &scan->arena;
+    uint32_t bucket_id = range->bucket_id;
+    uint64_t position;
+    Slice key;
+
+    scan->lower = bound(arena, bucket_id, range->first_position, SLICE_EMPTY, false);
+    scan->upper = bound_behind_position(arena, bucket_id, range->last_position);
+    if (range->after.length > 0)
+    {
+        if (!storage_place_split(range->after, &position, &key))
+            return false;
+
+        Slice behind = bound(arena, bucket_id, position, key, true);
+
+        if (slice_compare(behind, scan->lower) > 0)
+            scan->lower = behind;
+    }
+    if (range->through.length > 0)
+    {
+        if (!storage_place_split(range->through, &position, &key))
+            return false;
+
+        Slice behind = bound(arena, bucket_id, position, key, true);
+
+        if (scan->upper.length == 0 || slice_compare(behind, scan->upper) < 0)
+            scan->upper = behind;
+    }
+    return true;
+}
+
+static StorageRow *
+add_row(RocksScan *scan)
+{
+    StoragePage *page = &scan->page;
+
+    if (page->row_count == scan->row_capacity)
+    {
+        uint32_t capacity = scan->row_capacity > 0 ? scan->row_capacity * 2 : 64;
+        StorageRow *rows = ARENA_ARRAY(&scan->arena, StorageRow, capacity);
+
+        if (page->row_count > 0)
+            memcpy(rows, page->rows, sizeof(StorageRow) * page->row_count);
+        page->rows = rows;
+        scan->row_capacity = capacity;
+    }
+    return &page->rows[page->row_count++];
+}
+
+/* Adds the iterator's row. Returns its bytes, 0 when it cannot be read. */
+static size_t
+take_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
+{
+    Slice key;
+    Slice record;
+    Slice object;
+    uint64_t position;
+    Slice user_key;
+
+    key.data = (const uint8_t *)rocksdb_iter_key(iterator, &key.length);
+    record.data = (const uint8_t *)rocksdb_iter_value(iterator, &record.length);
+    arena_reset(decoding);
+    if (key.length < sizeof(uint32_t) ||
+        !storage_place_split(slice_make(key.data + sizeof(uint32_t), key.length - sizeof(uint32_t)),
+                             &position, &user_key) ||
+        !open_record(decoding, record, &object))
+        return 0;
+    *add_row(scan) = (StorageRow){.key = slice_copy(&scan->arena, user_key),
+                                  .position = position,
+                                  .object = slice_copy(&scan->arena, object)};
+    return key.length + object.length;
+}
+
+/* False when a row, or what RocksDB keeps it in, cannot be read. */
+static bool
+fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
+{
+    Arena decoding;
+    size_t bytes = 0;
+    size_t taken = 1;
+    char *error = NULL;
+
+    arena_init(&decoding, &MEMORY_HEAP);
+    rocksdb_iter_seek(iterator, (const char *)scan->lower.data, scan->lower.length);
+    while (taken > 0 && rocksdb_iter_valid(iterator) && (bytes == 0 || bytes < scan->max_bytes))
+    {
+        taken = take_row(scan, iterator, &decoding);
+        bytes += taken;
+        rocksdb_iter_next(iterator);
+    }
+    arena_free(&decoding);
+    scan->page.done = !rocksdb_iter_valid(iterator);
+    rocksdb_iter_get_error(iterator, &error);
+    if (error != NULL)
+        rocksdb_free(error);
+    return error == NULL && taken > 0;
+}
+
+static void
+scan_on_pool(uv_work_t *work)
+{
+    RocksScan *scan = work->data;
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+
+    /* A scan passes once; what it reads must not drive out what is read again and again. */
+    rocksdb_readoptions_set_fill_cache(options, 0);
+    if (scan->upper.length > 0)
+        rocksdb_readoptions_set_iterate_upper_bound(options, (const char *)scan->upper.data,
+                                                    scan->upper.length);
+
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(scan->rocks->db, options);
+
+    if (!fill_page(scan, iterator))
+        scan->status = STATUS_CORRUPT;
+    rocksdb_iter_destroy(iterator);
+    rocksdb_readoptions_destroy(options);
+}
+
+static void
+scan_done(uv_work_t *work, int status)
+{
+    RocksScan *scan = work->data;
+    Rocks *rocks = scan->rocks;
+    StoragePage none = {.rows = NULL};
+
+    rocks->counters.corrupt += scan->status == STATUS_CORRUPT;
+    rocks->events.scan_done(rocks->events.context, scan->ref, scan->status,
+                            scan->status == STATUS_OK ? &scan->page : &none);
+    arena_free(&scan->arena);
+    memory_resize(&MEMORY_HEAP, scan, 0);
+    rocks_job_done(rocks);
+}
+
+static void
+answer_scan(Rocks *rocks, uint64_t ref, StatusCode status, bool done)
+{
+    StoragePage none = {.rows = NULL, .done = done};
+
+    rocks->events.scan_done(rocks->events.context, ref, status, &none);
+}
+
+void
+rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref)
+{
+    Rocks *rocks = rocks_of(storage);
+    StatusCode status = rocks_admits(rocks);
+
+    rocks->counters.scans++;
+    if (status != STATUS_OK)
+    {
+        answer_scan(rocks, ref, status, false);
+        return;
+    }
+
+    RocksScan *scan = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksScan));
+
+    *scan = (RocksScan){.rocks = rocks, .ref = ref, .max_bytes = range->max_bytes};
+    arena_init(&scan->arena, &MEMORY_HEAP);
+    scan->work.data = scan;
+
+    bool readable = set_bounds(scan, range);
+    bool empty = scan->upper.length > 0 && slice_compare(scan->lower, scan->upper) >= 0;
+
+    if (!readable || empty)
+    {
+        arena_free(&scan->arena);
+        memory_resize(&MEMORY_HEAP, scan, 0);
+        answer_scan(rocks, ref, readable ? STATUS_OK : STATUS_BAD_FRAME, readable);
+        return;
+    }
+    rocks->jobs++;
+    if (uv_queue_work(rocks->loop, &scan->work, scan_on_pool, scan_done) != 0)
+        abort();
+}
