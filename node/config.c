@@ -22,51 +22,51 @@ static Outcome check_partitions(const char *value);
 
 /* name and field, type, unit, default, min, max, choices, reloadable, check, description */
 const ConfigOption config_options[] = {
-    {FIELD(node_name), CONFIG_STRING, "", "", 0, 0, NULL, false, check_word,
-     "Name of this node in logs and in the console; empty: node_ and the port."},
-    {FIELD(listen_address), CONFIG_STRING, "", "127.0.0.1", 0, 0, NULL, false, NULL,
-     "Address to listen on; 0.0.0.0 or :: for all."},
-    {FIELD(port), CONFIG_INT, "", "7101", 1, 65535, NULL, false, NULL,
-     "TCP port for clients, for other nodes and for psql."},
-    {FIELD(advertise_address), CONFIG_STRING, "", "", 0, 0, NULL, false, NULL,
-     "Address under which other nodes and clients reach this one; empty: listen_address."},
-    {FIELD(seeds), CONFIG_STRING, "", "", 0, 0, NULL, false, check_seeds,
+    {FIELD(node_name),           CONFIG_STRING, "",      "",          0,    0,        NULL,       false, check_word,
+     "Name of this node in logs and in the console; empty: node_ and the port."              },
+    {FIELD(listen_address),      CONFIG_STRING, "",      "127.0.0.1", 0,    0,        NULL,       false, NULL,
+     "Address to listen on; 0.0.0.0 or :: for all."                                          },
+    {FIELD(port),                CONFIG_INT,    "",      "7101",      1,    65535,    NULL,       false, NULL,
+     "TCP port for clients, for other nodes and for psql."                                   },
+    {FIELD(advertise_address),   CONFIG_STRING, "",      "",          0,    0,        NULL,       false, NULL,
+     "Address under which other nodes and clients reach this one; empty: listen_address."    },
+    {FIELD(seeds),               CONFIG_STRING, "",      "",          0,    0,        NULL,       false, check_seeds,
      "Nodes that form the cluster at first start, as host:port, separated by commas, this one "
-     "included; the same list on each of them."},
-    {FIELD(partitions), CONFIG_INT, "", "256", 8, 65536, NULL, false, check_partitions,
-     "Number of equal slices of the ring, a power of two; fixed when the cluster forms."},
-    {FIELD(zone), CONFIG_STRING, "", "", 0, 0, NULL, false, check_word,
-     "Failure domain of this node; replicas of a key go to different zones where they can."},
-    {FIELD(trust_loopback), CONFIG_BOOL, "", "off", 0, 0, NULL, true, NULL,
-     "Users that connect from this machine need no password."},
-    {FIELD(ssl), CONFIG_BOOL, "", "off", 0, 0, NULL, false, NULL,
-     "Offer TLS to clients; needs ssl_cert_file and ssl_key_file."},
-    {FIELD(ssl_cert_file), CONFIG_STRING, "", "", 0, 0, NULL, true, NULL,
-     "Certificate chain in PEM form; SIGHUP reads it again."},
-    {FIELD(ssl_key_file), CONFIG_STRING, "", "", 0, 0, NULL, true, NULL,
-     "Private key in PEM form, readable by its owner alone; SIGHUP reads it again."},
-    {FIELD(block_cache_mb), CONFIG_INT, "MB", "64", 1, MB_MAX, NULL, false, NULL,
-     "Memory for cached blocks of the store."},
-    {FIELD(write_buffer_mb), CONFIG_INT, "MB", "32", 1, MB_MAX, NULL, false, NULL,
-     "Memory for writes that are logged and not yet in sorted files."},
-    {FIELD(max_connections), CONFIG_INT, "", "500", 10, 100000, NULL, true, NULL,
-     "Sessions of clients; the last three are kept for admins, other nodes do not count."},
-    {FIELD(max_unauthenticated), CONFIG_INT, "", "64", 4, 10000, NULL, true, NULL,
-     "Connections that have not logged in yet; beyond that the oldest of them is cut."},
-    {FIELD(auth_timeout_ms), CONFIG_INT, "ms", "10000", 100, 600000, NULL, true, NULL,
-     "Time in which a client must have logged in."},
-    {FIELD(request_timeout_ms), CONFIG_INT, "ms", "5000", 10, 600000, NULL, true, NULL,
+     "included; the same list on each of them."                                              },
+    {FIELD(partitions),          CONFIG_INT,    "",      "256",       8,    65536,    NULL,       false, check_partitions,
+     "Number of equal slices of the ring, a power of two; fixed when the cluster forms."     },
+    {FIELD(zone),                CONFIG_STRING, "",      "",          0,    0,        NULL,       false, check_word,
+     "Failure domain of this node; replicas of a key go to different zones where they can."  },
+    {FIELD(trust_loopback),      CONFIG_BOOL,   "",      "off",       0,    0,        NULL,       true,  NULL,
+     "Users that connect from this machine need no password."                                },
+    {FIELD(ssl),                 CONFIG_BOOL,   "",      "off",       0,    0,        NULL,       false, NULL,
+     "Offer TLS to clients; needs ssl_cert_file and ssl_key_file."                           },
+    {FIELD(ssl_cert_file),       CONFIG_STRING, "",      "",          0,    0,        NULL,       true,  NULL,
+     "Certificate chain in PEM form; SIGHUP reads it again."                                 },
+    {FIELD(ssl_key_file),        CONFIG_STRING, "",      "",          0,    0,        NULL,       true,  NULL,
+     "Private key in PEM form, readable by its owner alone; SIGHUP reads it again."          },
+    {FIELD(block_cache_mb),      CONFIG_INT,    "MB",    "64",        1,    MB_MAX,   NULL,       false, NULL,
+     "Memory for cached blocks of the store."                                                },
+    {FIELD(write_buffer_mb),     CONFIG_INT,    "MB",    "32",        1,    MB_MAX,   NULL,       false, NULL,
+     "Memory for writes that are logged and not yet in sorted files."                        },
+    {FIELD(max_connections),     CONFIG_INT,    "",      "500",       10,   100000,   NULL,       true,  NULL,
+     "Sessions of clients; the last three are kept for admins, other nodes do not count."    },
+    {FIELD(max_unauthenticated), CONFIG_INT,    "",      "64",        4,    10000,    NULL,       true,  NULL,
+     "Connections that have not logged in yet; beyond that the oldest of them is cut."       },
+    {FIELD(auth_timeout_ms),     CONFIG_INT,    "ms",    "10000",     100,  600000,   NULL,       true,  NULL,
+     "Time in which a client must have logged in."                                           },
+    {FIELD(request_timeout_ms),  CONFIG_INT,    "ms",    "5000",      10,   600000,   NULL,       true,  NULL,
      "Time after which a request that names no time itself is answered as failed or unknown."},
-    {FIELD(connect_timeout_ms), CONFIG_INT, "ms", "1000", 10, 60000, NULL, true, NULL,
-     "Time to connect to another node."},
-    {FIELD(log_level), CONFIG_CHOICE, "", "info", 0, 0, log_levels, true, NULL,
-     "Least level of events that are logged."},
-    {FIELD(log_file), CONFIG_STRING, "", "", 0, 0, NULL, true, NULL,
-     "File to log to, opened again at SIGHUP; empty: standard error."},
-    {FIELD(max_value_bytes), CONFIG_INT, "bytes", "1048576", 1024, 33554432, NULL, true, NULL,
-     "Largest value that a client may write."},
-    {FIELD(max_key_bytes), CONFIG_INT, "bytes", "4096", 64, 65536, NULL, true, NULL,
-     "Largest key that a client may write."},
+    {FIELD(connect_timeout_ms),  CONFIG_INT,    "ms",    "1000",      10,   60000,    NULL,       true,  NULL,
+     "Time to connect to another node."                                                      },
+    {FIELD(log_level),           CONFIG_CHOICE, "",      "info",      0,    0,        log_levels, true,  NULL,
+     "Least level of events that are logged."                                                },
+    {FIELD(log_file),            CONFIG_STRING, "",      "",          0,    0,        NULL,       true,  NULL,
+     "File to log to, opened again at SIGHUP; empty: standard error."                        },
+    {FIELD(max_value_bytes),     CONFIG_INT,    "bytes", "1048576",   1024, 33554432, NULL,       true,  NULL,
+     "Largest value that a client may write."                                                },
+    {FIELD(max_key_bytes),       CONFIG_INT,    "bytes", "4096",      64,   65536,    NULL,       true,  NULL,
+     "Largest key that a client may write."                                                  },
 };
 
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
@@ -74,7 +74,7 @@ const size_t config_option_count = sizeof(config_options) / sizeof(config_option
 static void *
 field(const Config *config, const ConfigOption *option)
 {
-    return (char *) config + option->offset;
+    return (char *)config + option->offset;
 }
 
 static char *
@@ -137,8 +137,7 @@ parse_int(const ConfigOption *option, const char *value, int64_t *result)
                              option->name, *option->unit != '\0' ? " of " : "", option->unit,
                              value);
     if (number < option->min || number > option->max)
-        return outcome_error("option \"%s\" must be between %" PRId64 " and %" PRId64
-                             ", not %lld",
+        return outcome_error("option \"%s\" must be between %" PRId64 " and %" PRId64 ", not %lld",
                              option->name, option->min, option->max, number);
     *result = number;
     return outcome_ok();
@@ -205,7 +204,7 @@ config_free(Config *config)
     for (size_t i = 0; i < config_option_count; i++)
     {
         if (config_options[i].type == CONFIG_STRING)
-            free(*(char **) field(config, &config_options[i]));
+            free(*(char **)field(config, &config_options[i]));
     }
     memset(config, 0, sizeof(*config));
 }
@@ -226,10 +225,10 @@ trim(char *text)
 {
     size_t length;
 
-    while (isspace((unsigned char) *text))
+    while (isspace((unsigned char)*text))
         text++;
     length = strlen(text);
-    while (length > 0 && isspace((unsigned char) text[length - 1]))
+    while (length > 0 && isspace((unsigned char)text[length - 1]))
         text[--length] = '\0';
     return text;
 }
@@ -315,7 +314,7 @@ config_parse(Config *config, const char *text, size_t length, const char *file_n
     for (int line_number = 1; at < length; line_number++)
     {
         const char *newline = memchr(text + at, '\n', length - at);
-        size_t line_length = newline == NULL ? length - at : (size_t) (newline - text) - at;
+        size_t line_length = newline == NULL ? length - at : (size_t)(newline - text) - at;
         char *line = strndup(text + at, line_length);
         Outcome outcome;
 
@@ -396,14 +395,14 @@ is_equal(const Config *a, const Config *b, const ConfigOption *option)
     switch (option->type)
     {
     case CONFIG_BOOL:
-        return *(bool *) field(a, option) == *(bool *) field(b, option);
+        return *(bool *)field(a, option) == *(bool *)field(b, option);
     case CONFIG_STRING:
-        return strcmp(*(char **) field(a, option), *(char **) field(b, option)) == 0;
+        return strcmp(*(char **)field(a, option), *(char **)field(b, option)) == 0;
     case CONFIG_INT:
     case CONFIG_CHOICE:
         break;
     }
-    return *(int64_t *) field(a, option) == *(int64_t *) field(b, option);
+    return *(int64_t *)field(a, option) == *(int64_t *)field(b, option);
 }
 
 static void
@@ -412,14 +411,14 @@ take_value(Config *config, const Config *fresh, const ConfigOption *option)
     switch (option->type)
     {
     case CONFIG_BOOL:
-        *(bool *) field(config, option) = *(bool *) field(fresh, option);
+        *(bool *)field(config, option) = *(bool *)field(fresh, option);
         break;
     case CONFIG_STRING:
-        set_string(field(config, option), *(char **) field(fresh, option));
+        set_string(field(config, option), *(char **)field(fresh, option));
         break;
     case CONFIG_INT:
     case CONFIG_CHOICE:
-        *(int64_t *) field(config, option) = *(int64_t *) field(fresh, option);
+        *(int64_t *)field(config, option) = *(int64_t *)field(fresh, option);
         break;
     }
 }
@@ -449,16 +448,16 @@ config_value(const Config *config, const ConfigOption *option, char *text, size_
     switch (option->type)
     {
     case CONFIG_BOOL:
-        snprintf(text, size, "%s", *(const bool *) value ? "on" : "off");
+        snprintf(text, size, "%s", *(const bool *)value ? "on" : "off");
         break;
     case CONFIG_INT:
-        snprintf(text, size, "%" PRId64, *(const int64_t *) value);
+        snprintf(text, size, "%" PRId64, *(const int64_t *)value);
         break;
     case CONFIG_CHOICE:
-        snprintf(text, size, "%s", option->choices[*(const int64_t *) value]);
+        snprintf(text, size, "%s", option->choices[*(const int64_t *)value]);
         break;
     case CONFIG_STRING:
-        snprintf(text, size, "%s", *(char *const *) value);
+        snprintf(text, size, "%s", *(char *const *)value);
         break;
     }
     return text;
@@ -476,12 +475,12 @@ config_range(const ConfigOption *option, char *text, size_t size)
         snprintf(text, size, "%" PRId64 " .. %" PRId64, option->min, option->max);
     for (size_t i = 0; option->choices != NULL && option->choices[i] != NULL; i++)
     {
-        int written = snprintf(text + length, size - length, "%s%s", i > 0 ? ", " : "",
-                               option->choices[i]);
+        int written =
+            snprintf(text + length, size - length, "%s%s", i > 0 ? ", " : "", option->choices[i]);
 
-        if (written < 0 || (size_t) written >= size - length)
+        if (written < 0 || (size_t)written >= size - length)
             break;
-        length += (size_t) written;
+        length += (size_t)written;
     }
     return text;
 }
@@ -555,7 +554,7 @@ split_seed(const char **list, char *host, size_t size, int *port)
     char *end;
     long number;
 
-    while (length > 0 && isspace((unsigned char) item[length - 1]))
+    while (length > 0 && isspace((unsigned char)item[length - 1]))
         length--;
     colon = memrchr(item, ':', length);
     if (colon == NULL || colon == item)
@@ -563,7 +562,7 @@ split_seed(const char **list, char *host, size_t size, int *port)
     number = strtol(colon + 1, &end, 10);
     if (end != item + length || end == colon + 1 || number < 1 || number > 65535)
         return false;
-    host_length = (size_t) (colon - item);
+    host_length = (size_t)(colon - item);
     if (*item == '[' && host_length > 2 && colon[-1] == ']')
     {
         item++;
@@ -573,7 +572,7 @@ split_seed(const char **list, char *host, size_t size, int *port)
         return false;
     memcpy(host, item, host_length);
     host[host_length] = '\0';
-    *port = (int) number;
+    *port = (int)number;
     *list = rest;
     return true;
 }
@@ -616,7 +615,7 @@ check_word(const char *value)
         return outcome_error("the name is longer than 63 bytes");
     for (const char *at = value; *at != '\0'; at++)
     {
-        if (!isalnum((unsigned char) *at) && strchr("_-.", *at) == NULL)
+        if (!isalnum((unsigned char)*at) && strchr("_-.", *at) == NULL)
             return outcome_error("\"%.64s\" may only have letters, digits, '_', '-' and '.'",
                                  value);
     }

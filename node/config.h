@@ -17,8 +17,8 @@
 /* Strings are owned by the Config, never NULL. Units are in the names. */
 typedef struct Config
 {
-    char *node_name;         /* after config_finish never empty */
-    char *listen_address;    /* numeric, or a name for the system to resolve */
+    char *node_name;      /* after config_finish never empty */
+    char *listen_address; /* numeric, or a name for the system to resolve */
     int64_t port;
     char *advertise_address; /* what other nodes and clients connect to; never empty after finish */
     char *seeds;             /* "host:port, host:port", see config_seed */
@@ -80,7 +80,7 @@ Outcome config_set_argument(Config *config, const char *argument) MUST_CHECK;
 /* Reads "name = value" lines; '#' starts a comment, values may be 'quoted' with '' for a quote.
  * Messages name file_name and the line. */
 Outcome config_parse(Config *config, const char *text, size_t length,
-                    const char *file_name) MUST_CHECK;
+                     const char *file_name) MUST_CHECK;
 
 /* Reads the file into config. */
 Outcome config_load(Config *config, const char *file_name) MUST_CHECK;

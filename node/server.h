@@ -61,8 +61,8 @@ typedef struct ServerHandler
      * call. Never called with STREAM; every other text comes here, the empty one too. */
     void (*query)(void *ctx, Session *session, const char *sql);
 
-    /* Extended protocol: the columns that query would answer with, before it runs. Sets *count 0 for
-     * a statement without rows. false after it called session_error. columns must be static. */
+    /* Extended protocol: the columns that query would answer with, before it runs; they stay valid
+     * until the next call. *count is 0 for a statement without rows. false after session_error. */
     bool (*describe)(void *ctx, Session *session, const char *sql, const Column **columns,
                      size_t *count);
 

@@ -327,6 +327,7 @@ static Outcome
 replace_file(const char *file_name, const char *text, size_t length)
 {
     char next[4096];
+    struct stat old;
     Outcome outcome;
     int fd;
 
@@ -335,7 +336,12 @@ replace_file(const char *file_name, const char *text, size_t length)
     fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return outcome_error("could not create \"%.200s\": %s", next, strerror(errno));
-    outcome = write_all(fd, text, length);
+    /* When root adds a user, the file stays the node's. */
+    if (stat(file_name, &old) == 0 && old.st_uid != geteuid() &&
+        fchown(fd, old.st_uid, old.st_gid) != 0)
+        outcome = outcome_error("%s", strerror(errno));
+    else
+        outcome = write_all(fd, text, length);
     close(fd);
     if (!outcome.failed && rename(next, file_name) != 0)
         outcome = outcome_error("%s", strerror(errno));

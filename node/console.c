@@ -1,0 +1,624 @@
+#include "node/console.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VERSION_TEXT "1.0"
+#define HINT "SHOW HELP lists the commands."
+#define ARGUMENTS_ANY SIZE_MAX
+
+struct Console
+{
+    ConsoleHost host;
+    Column setting; /* the one column of SHOW name, until the next statement */
+    char setting_name[64];
+};
+
+/* ---- rows ---- */
+
+void
+console_row_text(ConsoleRow *row, const char *text)
+{
+    row->values[row->count++] = text;
+}
+
+void
+console_row_int(ConsoleRow *row, int64_t number)
+{
+    snprintf(row->numbers[row->count], sizeof(row->numbers[0]), "%" PRId64, number);
+    console_row_text(row, row->numbers[row->count]);
+}
+
+void
+console_row_float(ConsoleRow *row, double number)
+{
+    snprintf(row->numbers[row->count], sizeof(row->numbers[0]), "%.6g", number);
+    console_row_text(row, row->numbers[row->count]);
+}
+
+void
+console_row_bool(ConsoleRow *row, bool value)
+{
+    console_row_text(row, value ? "t" : "f");
+}
+
+void
+console_row_null(ConsoleRow *row)
+{
+    console_row_text(row, NULL);
+}
+
+void
+console_row_send(ConsoleRow *row, Session *session)
+{
+    session_row(session, row->values);
+    row->count = 0;
+}
+
+/* ---- words ---- */
+
+/* Skips white space and comments; returns false at a comment without an end. */
+static bool
+skip_space(char **at)
+{
+    for (;;)
+    {
+        *at += strspn(*at, " \t\r\n\f");
+        if (strncmp(*at, "--", 2) == 0)
+            *at += strcspn(*at, "\n");
+        else if (strncmp(*at, "/*", 2) == 0)
+        {
+            char *end = strstr(*at + 2, "*/");
+
+            if (end == NULL)
+                return false;
+            *at = end + 2;
+        }
+        else
+            return true;
+    }
+}
+
+/* Reads a quoted word in place, doubled quotes standing for one. */
+static bool
+take_quoted(char **at, const char **word)
+{
+    char quote = **at;
+    char *from = *at + 1;
+    char *to = from;
+
+    *word = from;
+    for (; *from != '\0'; from++)
+    {
+        if (*from == quote && from[1] != quote)
+            break;
+        if (*from == quote)
+            from++;
+        *to++ = *from;
+    }
+    if (*from == '\0')
+        return false;
+    *to = '\0';
+    *at = from + 1;
+    return true;
+}
+
+/* Passes over a word that is not quoted; quotes inside of it keep what they hold together. */
+static void
+skip_plain(char **at)
+{
+    while ((*at)[strcspn(*at, " \t\r\n\f;'\"")] != '\0')
+    {
+        char *end;
+
+        *at += strcspn(*at, " \t\r\n\f;'\"");
+        if (**at != '\'' && **at != '"')
+            return;
+        end = strchr(*at + 1, **at);
+        if (end == NULL)
+            break;
+        *at = end + 1;
+    }
+    *at += strlen(*at);
+}
+
+/* Takes one word, whose first character is not white space. */
+static bool
+take_word(char **at, ConsoleWords *words, char **end)
+{
+    const char *word = *at;
+    bool is_quoted = **at == '\'' || **at == '"';
+
+    *end = NULL;
+    if (is_quoted && !take_quoted(at, &word))
+        return false;
+    if (!is_quoted)
+    {
+        skip_plain(at);
+        *end = *at;
+    }
+    if (words->count < CONSOLE_WORDS_MAX)
+    {
+        words->text[words->count] = word;
+        words->is_quoted[words->count] = is_quoted;
+    }
+    words->count++;
+    return true;
+}
+
+/* Cuts a statement into words, in place. The NUL behind a plain word is written only after what
+ * stood there was looked at. Returns NULL or what is wrong. */
+static const char *
+split_words(char *text, ConsoleWords *words)
+{
+    char *at = text;
+    char *end = NULL;
+
+    words->count = 0;
+    for (;;)
+    {
+        bool is_spaced = skip_space(&at);
+        char next = *at;
+
+        if (end != NULL)
+            *end = '\0';
+        if (!is_spaced)
+            return "a comment has no end";
+        if (next == '\0')
+            return NULL;
+        if (next == ';')
+        {
+            at++;
+            at += strspn(at, "; \t\r\n");
+            return skip_space(&at) && *at == '\0' ? NULL
+                                                  : "only one statement can be sent at a time";
+        }
+        if (!take_word(&at, words, &end))
+            return "a quoted word has no end";
+    }
+}
+
+bool
+console_is_keyword(const ConsoleWords *words, size_t index, const char *keyword)
+{
+    return index < words->count && index < CONSOLE_WORDS_MAX && !words->is_quoted[index] &&
+           strcasecmp(words->text[index], keyword) == 0;
+}
+
+/* ---- commands ---- */
+
+static const Column help_columns[] = {
+    {"command", COLUMN_TEXT}, {"role", COLUMN_TEXT}, {"description", COLUMN_TEXT}};
+static const Column config_columns[] = {
+    {"name", COLUMN_TEXT},    {"value", COLUMN_TEXT}, {"unit", COLUMN_TEXT},
+    {"default", COLUMN_TEXT}, {"range", COLUMN_TEXT}, {"needs_restart", COLUMN_BOOL},
+    {"description", COLUMN_TEXT}};
+static const Column version_columns[] = {
+    {"version", COLUMN_TEXT}, {"server_version", COLUMN_TEXT}, {"frame_protocol", COLUMN_INT8}};
+static const Column one_columns[] = {{"?column?", COLUMN_INT4}};
+static const Column version_function_columns[] = {{"version", COLUMN_TEXT}};
+
+static void run_help(Console *console, Session *session, const ConsoleCommand *command,
+                     const ConsoleWords *words);
+static void run_config(Console *console, Session *session, const ConsoleCommand *command,
+                       const ConsoleWords *words);
+static void run_version(Console *console, Session *session, const ConsoleCommand *command,
+                        const ConsoleWords *words);
+static void run_shutdown(Console *console, Session *session, const ConsoleCommand *command,
+                         const ConsoleWords *words);
+static void run_setting(Console *console, Session *session, const ConsoleCommand *command,
+                        const ConsoleWords *words);
+static void run_select(Console *console, Session *session, const ConsoleCommand *command,
+                       const ConsoleWords *words);
+static void run_chatter(Console *console, Session *session, const ConsoleCommand *command,
+                        const ConsoleWords *words);
+static void run_begin(Console *console, Session *session, const ConsoleCommand *command,
+                      const ConsoleWords *words);
+static void run_end(Console *console, Session *session, const ConsoleCommand *command,
+                    const ConsoleWords *words);
+
+/* The first row that fits counts, so SHOW name stands behind the other SHOWs. */
+static const ConsoleCommand commands[] = {
+    {{"SHOW", "CONFIG"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(config_columns), run_config, "SHOW",
+     "", "Options of this node, as they are in force."},
+    {{"SHOW", "VERSION"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(version_columns), run_version,
+     "SHOW", "", "Version of this node and of what it speaks."},
+    {{"SHOW", "HELP"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(help_columns), run_help, "SHOW", "",
+     "This list."},
+    {{"SHUTDOWN"}, 0, 0, CONSOLE_ADMIN, NULL, 0, run_shutdown, "SHUTDOWN", "",
+     "Finish what is in work, then stop this node."},
+
+    {{"SHOW", "ALL"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(config_columns), run_config, "SHOW",
+     NULL, NULL},
+    {{"SHOW"}, 1, 3, CONSOLE_ANYONE, NULL, 1, run_setting, "SHOW", NULL, NULL},
+    {{"SELECT", "1"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(one_columns), run_select, "SELECT 1",
+     NULL, NULL},
+    {{"SELECT", "VERSION()"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(version_function_columns),
+     run_select, "SELECT 1", NULL, NULL},
+    {{"SET"}, 1, ARGUMENTS_ANY, CONSOLE_ANYONE, NULL, 0, run_chatter, "SET", NULL, NULL},
+    {{"RESET"}, 1, ARGUMENTS_ANY, CONSOLE_ANYONE, NULL, 0, run_chatter, "RESET", NULL, NULL},
+    {{"DISCARD"}, 1, 1, CONSOLE_ANYONE, NULL, 0, run_chatter, "DISCARD ALL", NULL, NULL},
+    {{"BEGIN"}, 0, ARGUMENTS_ANY, CONSOLE_ANYONE, NULL, 0, run_begin, "BEGIN", NULL, NULL},
+    {{"START", "TRANSACTION"}, 0, ARGUMENTS_ANY, CONSOLE_ANYONE, NULL, 0, run_begin,
+     "START TRANSACTION", NULL, NULL},
+    {{"COMMIT"}, 0, 1, CONSOLE_ANYONE, NULL, 0, run_end, "COMMIT", NULL, NULL},
+    {{"END"}, 0, 1, CONSOLE_ANYONE, NULL, 0, run_end, "COMMIT", NULL, NULL},
+    {{"ROLLBACK"}, 0, 1, CONSOLE_ANYONE, NULL, 0, run_end, "ROLLBACK", NULL, NULL},
+    {{"ABORT"}, 0, 1, CONSOLE_ANYONE, NULL, 0, run_end, "ROLLBACK", NULL, NULL},
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static const char *const access_names[] = {
+    [CONSOLE_ANYONE] = "any", [CONSOLE_DATA] = "data", [CONSOLE_ADMIN] = "admin"};
+
+static bool
+may_run(UserRole role, ConsoleAccess access)
+{
+    switch (access)
+    {
+    case CONSOLE_ANYONE:
+        return true;
+    case CONSOLE_DATA:
+        return role == USER_ROLE_DATA || role == USER_ROLE_ADMIN;
+    case CONSOLE_ADMIN:
+        break;
+    }
+    return role == USER_ROLE_ADMIN;
+}
+
+static void
+run_help(Console *console, Session *session, const ConsoleCommand *command,
+         const ConsoleWords *words)
+{
+    ConsoleRow row = {.count = 0};
+    char text[128];
+
+    session_columns(session, command->columns, command->column_count);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+    {
+        const ConsoleCommand *each = &commands[i];
+        size_t length = 0;
+
+        if (each->help == NULL)
+            continue;
+        for (size_t w = 0; each->words[w] != NULL; w++)
+            length += (size_t) snprintf(text + length, sizeof(text) - length, "%s%s",
+                                        w > 0 ? " " : "", each->words[w]);
+        snprintf(text + length, sizeof(text) - length, "%s%s", *each->syntax != '\0' ? " " : "",
+                 each->syntax);
+        console_row_text(&row, text);
+        console_row_text(&row, access_names[each->access]);
+        console_row_text(&row, each->help);
+        console_row_send(&row, session);
+    }
+    console_row_text(&row, "STREAM 1");
+    console_row_text(&row, access_names[CONSOLE_DATA]);
+    console_row_text(&row, "Turn this session into a stream of data frames.");
+    console_row_send(&row, session);
+    session_complete(session, command->tag);
+}
+
+static void
+run_config(Console *console, Session *session, const ConsoleCommand *command,
+           const ConsoleWords *words)
+{
+    ConsoleRow row = {.count = 0};
+    char value[1024];
+    char range[128];
+
+    session_columns(session, command->columns, command->column_count);
+    for (size_t i = 0; i < config_option_count; i++)
+    {
+        const ConfigOption *option = &config_options[i];
+
+        console_row_text(&row, option->name);
+        console_row_text(&row, config_value(console->host.config, option, value, sizeof(value)));
+        console_row_text(&row, option->unit);
+        console_row_text(&row, option->fallback);
+        console_row_text(&row, config_range(option, range, sizeof(range)));
+        console_row_bool(&row, !option->reloadable);
+        console_row_text(&row, option->description);
+        console_row_send(&row, session);
+    }
+    session_complete(session, command->tag);
+}
+
+static void
+run_version(Console *console, Session *session, const ConsoleCommand *command,
+            const ConsoleWords *words)
+{
+    ConsoleRow row = {.count = 0};
+
+    session_columns(session, command->columns, command->column_count);
+    console_row_text(&row, VERSION_TEXT);
+    console_row_text(&row, SERVER_VERSION_TEXT);
+    console_row_int(&row, SERVER_STREAM_VERSION);
+    console_row_send(&row, session);
+    session_complete(session, command->tag);
+}
+
+static void
+run_shutdown(Console *console, Session *session, const ConsoleCommand *command,
+             const ConsoleWords *words)
+{
+    log_info(console->host.log, "shutdown asked for by user \"%s\" from %s", session_user(session),
+             session_peer_address(session));
+    session_complete(session, command->tag);
+    if (console->host.shutdown != NULL)
+        console->host.shutdown(console->host.ctx);
+}
+
+static void
+run_select(Console *console, Session *session, const ConsoleCommand *command,
+           const ConsoleWords *words)
+{
+    const char *value = command->columns == one_columns ? "1" : "PostgreSQL " SERVER_VERSION_TEXT;
+
+    session_columns(session, command->columns, command->column_count);
+    session_row(session, &value);
+    session_complete(session, command->tag);
+}
+
+static void
+run_chatter(Console *console, Session *session, const ConsoleCommand *command,
+            const ConsoleWords *words)
+{
+    session_complete(session, command->tag);
+}
+
+static void
+run_begin(Console *console, Session *session, const ConsoleCommand *command,
+          const ConsoleWords *words)
+{
+    session_set_transaction_status(session, 'T');
+    session_complete(session, command->tag);
+}
+
+static void
+run_end(Console *console, Session *session, const ConsoleCommand *command,
+        const ConsoleWords *words)
+{
+    session_set_transaction_status(session, 'I');
+    session_complete(session, command->tag);
+}
+
+/* ---- SHOW name ---- */
+
+/* Settings of a PostgreSQL that drivers ask for, beside our own options. */
+static const char *const settings[][2] = {
+    {"client_encoding", "UTF8"},
+    {"datestyle", "ISO, MDY"},
+    {"default_transaction_read_only", "off"},
+    {"in_hot_standby", "off"},
+    {"server_encoding", "UTF8"},
+    {"server_version", SERVER_VERSION_TEXT},
+    {"server_version_num", "150000"},
+    {"standard_conforming_strings", "on"},
+    {"timezone", "UTC"},
+    {"transaction_isolation", "read committed"},
+    {"transaction_read_only", "off"},
+};
+
+/* The value of a setting, copied to value; false if there is none of that name. */
+static bool
+find_setting(const Console *console, const char *name, char *value, size_t size)
+{
+    for (size_t i = 0; i < config_option_count; i++)
+    {
+        if (strcasecmp(config_options[i].name, name) == 0)
+        {
+            config_value(console->host.config, &config_options[i], value, size);
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+    {
+        if (strcasecmp(settings[i][0], name) == 0)
+        {
+            snprintf(value, size, "%s", settings[i][1]);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* SHOW TRANSACTION ISOLATION LEVEL is the one setting of several words. */
+static const char *
+setting_name(const ConsoleWords *words)
+{
+    if (words->count == 4 && console_is_keyword(words, 1, "transaction") &&
+        console_is_keyword(words, 2, "isolation") && console_is_keyword(words, 3, "level"))
+        return "transaction_isolation";
+    return words->count == 2 ? words->text[1] : "";
+}
+
+static void
+unknown_command(Session *session, const ConsoleWords *words)
+{
+    char message[160];
+
+    snprintf(message, sizeof(message), "unknown command \"%.60s%s%.60s\"", words->text[0],
+             words->count > 1 ? " " : "", words->count > 1 ? words->text[1] : "");
+    session_error(session, "42601", message, NULL, HINT);
+}
+
+static void
+run_setting(Console *console, Session *session, const ConsoleCommand *command,
+            const ConsoleWords *words)
+{
+    char text[1024];
+    const char *value = text;
+
+    if (!find_setting(console, setting_name(words), text, sizeof(text)))
+    {
+        unknown_command(session, words);
+        return;
+    }
+    session_columns(session, &console->setting, 1);
+    session_row(session, &value);
+    session_complete(session, command->tag);
+}
+
+/* ---- the dispatcher ---- */
+
+static bool
+fits(const ConsoleCommand *command, const ConsoleWords *words, size_t *word_count)
+{
+    size_t count = 0;
+
+    while (command->words[count] != NULL)
+    {
+        if (!console_is_keyword(words, count, command->words[count]))
+            return false;
+        count++;
+    }
+    *word_count = count;
+    return true;
+}
+
+static const ConsoleCommand *
+find_command(const ConsoleWords *words, bool *has_wrong_arguments)
+{
+    *has_wrong_arguments = false;
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+    {
+        size_t count;
+
+        if (!fits(&commands[i], words, &count))
+            continue;
+        if (words->count - count >= commands[i].arguments_min &&
+            words->count - count <= commands[i].arguments_max)
+            return &commands[i];
+        *has_wrong_arguments = true;
+    }
+    return NULL;
+}
+
+/* Finds the command and checks the role, in this one place for all; NULL after session_error. */
+static const ConsoleCommand *
+prepare(Console *console, Session *session, char *text, ConsoleWords *words)
+{
+    const char *error = split_words(text, words);
+    const ConsoleCommand *command;
+    bool has_wrong_arguments;
+    char message[128];
+
+    if (error != NULL)
+    {
+        session_error(session, "42601", error, NULL, HINT);
+        return NULL;
+    }
+    command = find_command(words, &has_wrong_arguments);
+    if (command == NULL && has_wrong_arguments)
+        session_error(session, "42601", "wrong number of arguments", NULL, HINT);
+    else if (command == NULL)
+        unknown_command(session, words);
+    else if (!may_run(session_role(session), command->access))
+    {
+        snprintf(message, sizeof(message), "permission denied for %s", command->words[0]);
+        session_error(session, "42501", message, NULL, NULL);
+        return NULL;
+    }
+    return command;
+}
+
+static char *
+copy_sql(const char *sql)
+{
+    char *copy = strdup(sql);
+
+    if (copy == NULL)
+        abort();
+    return copy;
+}
+
+static bool
+is_empty(const char *sql)
+{
+    char *copy = copy_sql(sql);
+    ConsoleWords words;
+    bool empty = split_words(copy, &words) == NULL && words.count == 0;
+
+    free(copy);
+    return empty;
+}
+
+static void
+name_setting(Console *console, const ConsoleWords *words)
+{
+    snprintf(console->setting_name, sizeof(console->setting_name), "%s", setting_name(words));
+    console->setting = (Column){console->setting_name, COLUMN_TEXT};
+}
+
+void
+console_query(Console *console, Session *session, const char *sql)
+{
+    char *copy;
+    ConsoleWords words;
+    const ConsoleCommand *command;
+
+    if (is_empty(sql))
+    {
+        session_empty(session);
+        return;
+    }
+    copy = copy_sql(sql);
+    command = prepare(console, session, copy, &words);
+    if (command != NULL)
+    {
+        name_setting(console, &words);
+        command->run(console, session, command, &words);
+    }
+    free(copy);
+}
+
+bool
+console_describe(Console *console, Session *session, const char *sql, const Column **columns,
+                 size_t *count)
+{
+    char *copy;
+    ConsoleWords words;
+    const ConsoleCommand *command;
+
+    *columns = NULL;
+    *count = 0;
+    if (is_empty(sql))
+        return true;
+    copy = copy_sql(sql);
+    command = prepare(console, session, copy, &words);
+    if (command != NULL)
+    {
+        name_setting(console, &words);
+        *columns = command->columns != NULL ? command->columns : &console->setting;
+        *count = command->column_count;
+    }
+    free(copy);
+    return command != NULL;
+}
+
+Console *
+console_new(const ConsoleHost *host)
+{
+    Console *console = calloc(1, sizeof(Console));
+
+    if (console == NULL)
+        abort();
+    console->host = *host;
+    return console;
+}
+
+void
+console_free(Console *console)
+{
+    free(console);
+}
+
+const ConsoleHost *
+console_host(const Console *console)
+{
+    return &console->host;
+}

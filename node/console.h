@@ -1,0 +1,95 @@
+/*
+ * Console: the commands that a person or a script sends over psql.
+ *
+ * A command is a row of the table in console.c: its words, what follows them, who may run it, its
+ * columns, its function and its help. Columns are only ever appended; counters are int8; units are
+ * in the names. Session chatter of drivers (SET, BEGIN, SELECT 1) is accepted and changes nothing.
+ */
+#ifndef NODE_CONSOLE_H
+#define NODE_CONSOLE_H
+
+#include "node/server.h"
+
+#define CONSOLE_WORDS_MAX 12
+#define CONSOLE_ROW_MAX 32
+
+typedef struct Console Console;
+
+typedef struct ConsoleHost
+{
+    const Config *config;
+    Log *log;
+    struct Node *node; /* NULL: the commands about the cluster say that there is none */
+    void (*shutdown)(void *ctx); /* what SHUTDOWN does; it returns at once */
+    void *ctx;
+} ConsoleHost;
+
+Console *console_new(const ConsoleHost *host);
+void console_free(Console *console);
+const ConsoleHost *console_host(const Console *console);
+
+/* The handlers of ServerHandler for queries. */
+void console_query(Console *console, Session *session, const char *sql);
+bool console_describe(Console *console, Session *session, const char *sql, const Column **columns,
+                      size_t *count);
+
+/* ---- for the functions of commands ---- */
+
+/* A statement, cut into words; comments and the final semicolon are gone. */
+typedef struct ConsoleWords
+{
+    size_t count; /* may exceed CONSOLE_WORDS_MAX; words beyond are not kept */
+    const char *text[CONSOLE_WORDS_MAX];
+    bool is_quoted[CONSOLE_WORDS_MAX]; /* was 'so' or "so": not a keyword */
+} ConsoleWords;
+
+typedef struct ConsoleCommand ConsoleCommand;
+
+/* Answers the session, now or later. words are valid during the call. */
+typedef void (*ConsoleRun)(Console *console, Session *session, const ConsoleCommand *command,
+                           const ConsoleWords *words);
+
+typedef enum ConsoleAccess
+{
+    CONSOLE_ANYONE,
+    CONSOLE_DATA, /* who may read and write data */
+    CONSOLE_ADMIN
+} ConsoleAccess;
+
+struct ConsoleCommand
+{
+    const char *words[4]; /* in capitals, NULL-terminated */
+    size_t arguments_min; /* words that follow */
+    size_t arguments_max;
+    ConsoleAccess access;
+    const Column *columns;
+    size_t column_count;
+    ConsoleRun run;
+    const char *tag;    /* of CommandComplete */
+    const char *syntax; /* of the arguments, for SHOW HELP */
+    const char *help;   /* NULL: not listed */
+};
+
+#define CONSOLE_COLUMNS(array) (array), sizeof(array) / sizeof((array)[0])
+
+/* True if the word is this keyword, in capitals or not. */
+bool console_is_keyword(const ConsoleWords *words, size_t index, const char *keyword);
+
+/* A row being put together, one value after the other. */
+typedef struct ConsoleRow
+{
+    size_t count;
+    const char *values[CONSOLE_ROW_MAX];
+    char numbers[CONSOLE_ROW_MAX][32];
+} ConsoleRow;
+
+void console_row_text(ConsoleRow *row, const char *text); /* borrowed until the row is sent */
+void console_row_int(ConsoleRow *row, int64_t number);
+void console_row_float(ConsoleRow *row, double number);
+void console_row_bool(ConsoleRow *row, bool value);
+void console_row_null(ConsoleRow *row);
+
+/* Sends the row and begins the next one. */
+void console_row_send(ConsoleRow *row, Session *session);
+
+#endif

@@ -1,0 +1,257 @@
+#include "node/daemon.h"
+
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "node/config.h"
+#include "node/console.h"
+#include "node/identity.h"
+#include "node/log.h"
+#include "node/server.h"
+#include "node/users.h"
+
+#define PATH_SIZE 4096
+#define SIGNAL_COUNT 3
+
+typedef struct Daemon
+{
+    const DaemonStart *start;
+    Config config;
+    Identity *identity;
+    Log *log;
+    Users *users;
+    uv_loop_t loop;
+    uv_signal_t signals[SIGNAL_COUNT];
+    Server *server;
+    Console *console;
+    bool is_stopping;
+} Daemon;
+
+static Outcome
+load_config(const Daemon *daemon, Config *config)
+{
+    char path[PATH_SIZE];
+    const DaemonStart *start = daemon->start;
+    Outcome outcome;
+
+    outcome = config_load(config, identity_path(start->dir, "dynamo.conf", path, sizeof(path)));
+    for (size_t i = 0; i < start->setting_count && !outcome.failed; i++)
+        outcome = config_set_argument(config, start->settings[i]);
+    return outcome.failed ? outcome : config_finish(config);
+}
+
+static Outcome
+load_users(Daemon *daemon)
+{
+    char path[PATH_SIZE];
+
+    return users_load(daemon->users,
+                      identity_path(daemon->start->dir, "users", path, sizeof(path)));
+}
+
+/* ---- stopping and reloading ---- */
+
+static void
+on_server_closed(void *ctx)
+{
+    Daemon *daemon = ctx;
+
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        uv_close((uv_handle_t *) &daemon->signals[i], NULL);
+}
+
+static void
+stop(void *ctx)
+{
+    Daemon *daemon = ctx;
+
+    if (daemon->is_stopping)
+        return;
+    daemon->is_stopping = true;
+    log_info(daemon->log, "stopping");
+    server_drain(daemon->server);
+    server_close(daemon->server, on_server_closed, daemon);
+}
+
+static void
+on_option_changed(void *context, const ConfigOption *option, bool needs_restart)
+{
+    Daemon *daemon = context;
+    char value[256];
+
+    if (needs_restart)
+        log_warning(daemon->log, "option %s was changed in the file; it needs a restart",
+                    option->name);
+    else
+        log_info(daemon->log, "option %s is now \"%s\"", option->name,
+                 config_value(&daemon->config, option, value, sizeof(value)));
+}
+
+static void
+log_failure(Daemon *daemon, const char *what, Outcome outcome)
+{
+    if (outcome.failed)
+        log_error(daemon->log, "%s: %s; the old state stays in force", what, outcome.message);
+}
+
+static void
+reload(Daemon *daemon)
+{
+    Config fresh;
+    Outcome outcome;
+
+    log_info(daemon->log, "reloading");
+    config_init(&fresh);
+    outcome = load_config(daemon, &fresh);
+    if (outcome.failed)
+        log_failure(daemon, "could not reload the options", outcome);
+    else
+        config_reload(&daemon->config, &fresh, on_option_changed, daemon);
+    config_free(&fresh);
+    log_failure(daemon, "could not reload the users", load_users(daemon));
+    log_failure(daemon, "could not reload the certificate", server_reload(daemon->server));
+    log_failure(daemon, "could not reopen the log",
+                log_reopen(daemon->log, (LogLevel) daemon->config.log_level,
+                           daemon->config.log_file));
+}
+
+static void
+on_signal(uv_signal_t *handle, int signal_number)
+{
+    if (signal_number == SIGHUP)
+        reload(handle->data);
+    else
+        stop(handle->data);
+}
+
+/* ---- starting ---- */
+
+static void
+on_query(void *ctx, Session *session, const char *sql)
+{
+    Daemon *daemon = ctx;
+
+    console_query(daemon->console, session, sql);
+}
+
+static bool
+on_describe(void *ctx, Session *session, const char *sql, const Column **columns, size_t *count)
+{
+    Daemon *daemon = ctx;
+
+    return console_describe(daemon->console, session, sql, columns, count);
+}
+
+/* Keys are in memory, so no core file; many sessions and files, so all descriptors we may have. */
+static void
+set_limits(void)
+{
+    struct rlimit limit = {0, 0};
+
+    setrlimit(RLIMIT_CORE, &limit);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+    {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static Outcome
+open_folder(Daemon *daemon)
+{
+    const char *dir = daemon->start->dir;
+    Outcome outcome = identity_load(dir, &daemon->identity);
+
+    if (!outcome.failed)
+        outcome = identity_lock(dir);
+    if (!outcome.failed)
+        outcome = load_config(daemon, &daemon->config);
+    if (outcome.failed)
+        return outcome;
+    daemon->users = users_new(daemon->identity->cluster_key);
+    outcome = load_users(daemon);
+    if (outcome.failed)
+        return outcome;
+    return log_new(daemon->config.node_name, (LogLevel) daemon->config.log_level,
+                   daemon->config.log_file, &daemon->log);
+}
+
+static void
+catch_signals(Daemon *daemon)
+{
+    static const int numbers[SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
+
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+    {
+        uv_signal_init(&daemon->loop, &daemon->signals[i]);
+        daemon->signals[i].data = daemon;
+        uv_signal_start(&daemon->signals[i], on_signal, numbers[i]);
+    }
+}
+
+static Outcome
+open_server(Daemon *daemon)
+{
+    ServerHandler handler = {.query = on_query, .describe = on_describe};
+    ConsoleHost host = {
+        .config = &daemon->config, .log = daemon->log, .shutdown = stop, .ctx = daemon};
+
+    daemon->console = console_new(&host);
+    daemon->server =
+        server_new(&daemon->loop, &daemon->config, daemon->users, daemon->log, &handler, daemon);
+    return server_listen(daemon->server);
+}
+
+static void
+close_all(Daemon *daemon)
+{
+    console_free(daemon->console);
+    log_free(daemon->log);
+    users_free(daemon->users);
+    identity_free(daemon->identity);
+    config_free(&daemon->config);
+}
+
+static Outcome
+serve(Daemon *daemon)
+{
+    Outcome outcome;
+
+    uv_loop_init(&daemon->loop);
+    catch_signals(daemon);
+    outcome = open_server(daemon);
+    if (outcome.failed)
+    {
+        daemon->is_stopping = true;
+        server_close(daemon->server, on_server_closed, daemon);
+    }
+    else
+        log_info(daemon->log, "listening on %s port %d", daemon->config.listen_address,
+                 server_port(daemon->server));
+    uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&daemon->loop);
+    if (!outcome.failed)
+        log_info(daemon->log, "stopped");
+    return outcome;
+}
+
+Outcome
+daemon_run(const DaemonStart *start)
+{
+    Daemon daemon = {.start = start};
+    Outcome outcome;
+
+    set_limits();
+    config_init(&daemon.config);
+    outcome = open_folder(&daemon);
+    if (!outcome.failed)
+        outcome = serve(&daemon);
+    close_all(&daemon);
+    return outcome;
+}

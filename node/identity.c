@@ -1,0 +1,252 @@
+#include "node/identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATH_SIZE 4096
+#define SMALL_FILE 512
+
+const char *
+identity_path(const char *dir, const char *name, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%s", dir, name);
+    return path;
+}
+
+static Outcome
+file_error(const char *what, const char *path)
+{
+    return outcome_error("could not %s \"%.200s\": %s", what, path, strerror(errno));
+}
+
+/* The text of a file of a few lines, NUL-terminated. */
+static Outcome
+read_small(const char *path, bool is_secret, char text[SMALL_FILE])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    Outcome outcome = outcome_ok();
+    struct stat info;
+    ssize_t length;
+
+    text[0] = '\0';
+    if (fd < 0)
+        return file_error("open", path);
+    if (fstat(fd, &info) != 0)
+        outcome = file_error("open", path);
+    else if (is_secret && (info.st_mode & 077) != 0)
+        outcome = outcome_error("\"%.200s\" is open to group or others; its mode must be 0600",
+                                path);
+    else if ((length = read(fd, text, SMALL_FILE - 1)) < 0)
+        outcome = file_error("read", path);
+    else
+        text[length] = '\0';
+    close(fd);
+    return outcome;
+}
+
+/* Reads exactly length bytes as hex at the start of text; end then points behind them. */
+static bool
+read_hex(const char *text, uint8_t *bytes, size_t length, const char **end)
+{
+    size_t got;
+
+    return strlen(text) >= 2 * length &&
+           sodium_hex2bin(bytes, length, text, 2 * length, NULL, &got, end) == 0 && got == length;
+}
+
+void
+identity_draw(Identity *identity)
+{
+    randombytes_buf(identity, sizeof(*identity));
+}
+
+Outcome
+identity_read_cluster_key(const char *file_name, uint8_t key[IDENTITY_KEY_BYTES])
+{
+    char text[SMALL_FILE];
+    const char *end = NULL;
+    Outcome outcome = read_small(file_name, true, text);
+
+    if (!outcome.failed && (!read_hex(text, key, IDENTITY_KEY_BYTES, &end) ||
+                            strspn(end, " \r\n") != strlen(end)))
+        outcome = outcome_error("\"%.200s\" is not a cluster key: expected %d hex digits",
+                                file_name, 2 * IDENTITY_KEY_BYTES);
+    sodium_memzero(text, sizeof(text));
+    return outcome;
+}
+
+static Outcome
+write_all(int fd, const char *text, const char *path)
+{
+    size_t length = strlen(text);
+
+    while (length > 0)
+    {
+        ssize_t written = write(fd, text, length);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return file_error("write", path);
+        text += written;
+        length -= (size_t) written;
+    }
+    return fsync(fd) == 0 ? outcome_ok() : file_error("sync", path);
+}
+
+Outcome
+identity_create_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    Outcome outcome;
+
+    if (fd < 0)
+        return file_error("create", path);
+    outcome = write_all(fd, text, path);
+    close(fd);
+    return outcome;
+}
+
+Outcome
+identity_sync_dir(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result;
+
+    if (fd < 0)
+        return file_error("open", dir);
+    result = fsync(fd);
+    close(fd);
+    return result == 0 ? outcome_ok() : file_error("sync", dir);
+}
+
+Outcome
+identity_write(const char *dir, const Identity *identity)
+{
+    char path[PATH_SIZE];
+    char text[SMALL_FILE];
+    char id[2 * IDENTITY_MEMBER_BYTES + 1];
+    char key[2 * IDENTITY_KEY_BYTES + 1];
+    Outcome outcome;
+
+    sodium_bin2hex(id, sizeof(id), identity->member_id, IDENTITY_MEMBER_BYTES);
+    sodium_bin2hex(key, sizeof(key), identity->node_key, IDENTITY_KEY_BYTES);
+    snprintf(text, sizeof(text), "%s\n%s\n", id, key);
+    outcome = identity_create_file(identity_path(dir, "member", path, sizeof(path)), text);
+    if (outcome.failed)
+        return outcome;
+    sodium_bin2hex(key, sizeof(key), identity->cluster_key, IDENTITY_KEY_BYTES);
+    snprintf(text, sizeof(text), "%s\n", key);
+    outcome = identity_create_file(identity_path(dir, "cluster.key", path, sizeof(path)), text);
+    sodium_memzero(text, sizeof(text));
+    sodium_memzero(key, sizeof(key));
+    if (outcome.failed)
+        return outcome;
+    /* Last, because a folder without it is not a node's. */
+    snprintf(text, sizeof(text), "%d\n", IDENTITY_LAYOUT_VERSION);
+    return identity_create_file(identity_path(dir, "VERSION", path, sizeof(path)), text);
+}
+
+static Outcome
+check_version(const char *dir)
+{
+    char path[PATH_SIZE];
+    char text[SMALL_FILE];
+    char *end;
+    long version;
+    Outcome outcome = read_small(identity_path(dir, "VERSION", path, sizeof(path)), false, text);
+
+    if (outcome.failed)
+        return outcome_error("\"%.200s\" is not a node's folder (use dynamo_node init -D DIR)", dir);
+    version = strtol(text, &end, 10);
+    if (end == text || version != IDENTITY_LAYOUT_VERSION)
+        return outcome_error("\"%.120s\" has layout version %.20s, this program needs version %d",
+                             dir, strtok(text, "\r\n") != NULL ? text : "(none)",
+                             IDENTITY_LAYOUT_VERSION);
+    return outcome;
+}
+
+static Outcome
+read_member(const char *dir, Identity *identity)
+{
+    char path[PATH_SIZE];
+    char text[SMALL_FILE];
+    const char *at = text;
+    Outcome outcome = read_small(identity_path(dir, "member", path, sizeof(path)), true, text);
+
+    if (outcome.failed)
+        return outcome;
+    if (!read_hex(at, identity->member_id, IDENTITY_MEMBER_BYTES, &at) || *at++ != '\n' ||
+        !read_hex(at, identity->node_key, IDENTITY_KEY_BYTES, &at) ||
+        strspn(at, " \r\n") != strlen(at))
+        outcome = outcome_error("\"%.200s\" is damaged", path);
+    sodium_memzero(text, sizeof(text));
+    return outcome;
+}
+
+Outcome
+identity_load(const char *dir, Identity **identity)
+{
+    char path[PATH_SIZE];
+    Outcome outcome = check_version(dir);
+
+    *identity = NULL;
+    if (outcome.failed)
+        return outcome;
+    *identity = sodium_malloc(sizeof(Identity));
+    if (*identity == NULL)
+        return outcome_error("could not lock memory for keys: %s", strerror(errno));
+    outcome = read_member(dir, *identity);
+    if (!outcome.failed)
+        outcome = identity_read_cluster_key(identity_path(dir, "cluster.key", path, sizeof(path)),
+                                            (*identity)->cluster_key);
+    if (outcome.failed)
+    {
+        sodium_free(*identity);
+        *identity = NULL;
+    }
+    return outcome;
+}
+
+void
+identity_free(Identity *identity)
+{
+    sodium_free(identity);
+}
+
+Outcome
+identity_lock(const char *dir)
+{
+    char path[PATH_SIZE];
+    char text[32] = "";
+    int fd = open(identity_path(dir, "lock", path, sizeof(path)), O_RDWR | O_CREAT | O_CLOEXEC,
+                  0600);
+    int length;
+
+    if (fd < 0)
+        return file_error("open", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+    {
+        Outcome outcome;
+
+        if (read(fd, text, sizeof(text) - 1) < 0)
+            text[0] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        outcome = outcome_error("another node (process %s) runs on \"%.200s\"",
+                                *text != '\0' ? text : "unknown", dir);
+        close(fd);
+        return outcome;
+    }
+    /* The process id is for people; the lock is what counts. The descriptor stays open. */
+    length = snprintf(text, sizeof(text), "%ld\n", (long) getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t) length, 0) != length)
+        return file_error("write", path);
+    return outcome_ok();
+}

@@ -1,0 +1,56 @@
+/*
+ * Identity: the files of a node's folder that say who it is, and that only one process runs on it.
+ *
+ *     DIR/VERSION      version of the folder's layout
+ *     DIR/member       member id and node key, drawn at init; they survive a wipe of DIR/data
+ *     DIR/cluster.key  the secret that all nodes of the cluster share
+ *     DIR/lock         held while a node runs
+ *     DIR/dynamo.conf, DIR/users, DIR/data/
+ */
+#ifndef NODE_IDENTITY_H
+#define NODE_IDENTITY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "node/outcome.h"
+
+#define IDENTITY_LAYOUT_VERSION 1
+#define IDENTITY_MEMBER_BYTES 16
+#define IDENTITY_KEY_BYTES 32
+
+typedef struct Identity
+{
+    uint8_t member_id[IDENTITY_MEMBER_BYTES];
+    uint8_t node_key[IDENTITY_KEY_BYTES];
+    uint8_t cluster_key[IDENTITY_KEY_BYTES];
+} Identity;
+
+/* Draws a member id and a node key, and a cluster key too. */
+void identity_draw(Identity *identity);
+
+/* Reads a cluster key: 64 hex digits. The file must not be open to group or others. */
+Outcome identity_read_cluster_key(const char *file_name,
+                                  uint8_t key[IDENTITY_KEY_BYTES]) MUST_CHECK;
+
+/* Writes VERSION, member and cluster.key into a folder; synced, mode 0600. */
+Outcome identity_write(const char *dir, const Identity *identity) MUST_CHECK;
+
+/* Checks VERSION and reads the rest. The Identity is in locked memory that core dumps leave out;
+ * free it with identity_free. On failure *identity is NULL. */
+Outcome identity_load(const char *dir, Identity **identity) MUST_CHECK;
+void identity_free(Identity *identity);
+
+/* Takes the folder for this process; the lock goes with the process. */
+Outcome identity_lock(const char *dir) MUST_CHECK;
+
+/* "DIR/name", cut to size. Returns path. */
+const char *identity_path(const char *dir, const char *name, char *path, size_t size);
+
+/* Creates a file with this text, mode 0600, synced; fails if it exists. */
+Outcome identity_create_file(const char *path, const char *text) MUST_CHECK;
+
+/* Makes the names in a folder durable. */
+Outcome identity_sync_dir(const char *dir) MUST_CHECK;
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * dynamo_node: arguments and which of its three jobs is asked for.
+ */
+#include <getopt.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/daemon.h"
+#include "node/setup.h"
+
+#define PROGRAM "dynamo_node"
+#define VERSION_LINE PROGRAM " (dynamo_fdw) 1.0"
+#define SETTINGS_MAX 256
+
+typedef struct Arguments
+{
+    const char *dir;
+    const char *cluster_key_file;
+    const char *role;
+    const char *settings[SETTINGS_MAX];
+    size_t setting_count;
+    const char *words[3]; /* what is not an option: init, or user add NAME */
+    size_t word_count;
+} Arguments;
+
+static const char help_text[] =
+    PROGRAM " is a node of a Dynamo cluster for dynamo_fdw.\n"
+    "\n"
+    "Usage:\n"
+    "  " PROGRAM " init -D DIR [--cluster-key FILE] [-c NAME=VALUE]...\n"
+    "      make a node's folder; the first node draws a cluster key (DIR/cluster.key),\n"
+    "      the others are given its file\n"
+    "  " PROGRAM " user add NAME [--role data|stats|admin] -D DIR\n"
+    "      add a user, whose password is read from standard input\n"
+    "  " PROGRAM " -D DIR [-c NAME=VALUE]...\n"
+    "      run the node in the foreground\n"
+    "\n"
+    "Options:\n"
+    "  -D, --dir DIR           the node's folder\n"
+    "  -c NAME=VALUE           set an option of DIR/dynamo.conf\n"
+    "      --cluster-key FILE  cluster key of the first node\n"
+    "      --role ROLE         data: read and write (default); stats: SHOW; admin: everything\n"
+    "  -h, --help              show this and exit\n"
+    "  -V, --version           show the version and exit\n"
+    "\n"
+    "SIGTERM finishes what is in work and stops the node, SIGHUP reads DIR/dynamo.conf,\n"
+    "DIR/users and the certificate again. The node speaks the PostgreSQL protocol:\n"
+    "  psql -h 127.0.0.1 -p 7101 -U NAME dynamo -c 'SHOW HELP'\n";
+
+static int
+fail(const char *message)
+{
+    fprintf(stderr, PROGRAM ": %s\n", message);
+    return EXIT_FAILURE;
+}
+
+static int
+misuse(const char *message)
+{
+    fprintf(stderr, PROGRAM ": %s\nTry \"" PROGRAM " --help\" for more information.\n", message);
+    return EXIT_FAILURE;
+}
+
+static int
+finish(Outcome outcome)
+{
+    return outcome.failed ? fail(outcome.message) : EXIT_SUCCESS;
+}
+
+static int
+init(const Arguments *arguments)
+{
+    SetupInit setup = {arguments->dir, arguments->cluster_key_file, arguments->settings,
+                       arguments->setting_count};
+
+    if (arguments->word_count != 1)
+        return misuse("init takes no further words");
+    if (arguments->role != NULL)
+        return misuse("--role belongs to user add");
+    return finish(setup_init(&setup));
+}
+
+static int
+user_add(const Arguments *arguments)
+{
+    UserRole role = USER_ROLE_DATA;
+    Outcome outcome = outcome_ok();
+
+    if (arguments->word_count != 3 || strcmp(arguments->words[1], "add") != 0)
+        return misuse("expected: user add NAME");
+    if (arguments->cluster_key_file != NULL || arguments->setting_count > 0)
+        return misuse("user add takes only --role and -D");
+    if (arguments->role != NULL)
+        outcome = users_role_parse(arguments->role, &role);
+    if (outcome.failed)
+        return fail(outcome.message);
+    return finish(setup_user_add(arguments->dir, arguments->words[2], role));
+}
+
+static int
+run(const Arguments *arguments)
+{
+    DaemonStart start = {arguments->dir, arguments->settings, arguments->setting_count};
+
+    if (arguments->cluster_key_file != NULL || arguments->role != NULL)
+        return misuse("--cluster-key belongs to init, --role to user add");
+    if (geteuid() == 0)
+        return fail("root must not run a node\n"
+                    "Start it as an unprivileged user that owns its folder, so that a flaw in it "
+                    "cannot take\nthe whole machine.");
+    return finish(daemon_run(&start));
+}
+
+static int
+dispatch(const Arguments *arguments)
+{
+    if (arguments->dir == NULL)
+        return misuse("no folder given (use -D DIR)");
+    if (arguments->word_count == 0)
+        return run(arguments);
+    if (strcmp(arguments->words[0], "init") == 0)
+        return init(arguments);
+    if (strcmp(arguments->words[0], "user") == 0)
+        return user_add(arguments);
+    return misuse("unknown command (commands are init and user add)");
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"dir", required_argument, NULL, 'D'},  {"cluster-key", required_argument, NULL, 'k'},
+        {"role", required_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},    {NULL, 0, NULL, 0},
+    };
+    Arguments arguments = {.dir = NULL};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "D:c:hV", options, NULL)) != -1)
+    {
+        switch (option)
+        {
+        case 'D':
+            arguments.dir = optarg;
+            break;
+        case 'k':
+            arguments.cluster_key_file = optarg;
+            break;
+        case 'r':
+            arguments.role = optarg;
+            break;
+        case 'c':
+            if (arguments.setting_count == SETTINGS_MAX)
+                return misuse("too many -c options");
+            arguments.settings[arguments.setting_count++] = optarg;
+            break;
+        case 'h':
+            fputs(help_text, stdout);
+            return EXIT_SUCCESS;
+        case 'V':
+            puts(VERSION_LINE);
+            return EXIT_SUCCESS;
+        default:
+            return misuse("wrong option");
+        }
+    }
+    for (; optind < argc; optind++)
+    {
+        if (arguments.word_count == 3)
+            return misuse("too many words");
+        arguments.words[arguments.word_count++] = argv[optind];
+    }
+    umask(077);
+    if (sodium_init() < 0)
+        return fail("libsodium could not be started");
+    return dispatch(&arguments);
+}

@@ -1,0 +1,183 @@
+#include "node/setup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <libpq-fe.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "node/config.h"
+#include "node/identity.h"
+
+#define PATH_SIZE 4096
+#define PASSWORD_SIZE 1024
+
+/* Makes the folder, or takes over an empty one. */
+static Outcome
+make_dir(const char *dir)
+{
+    struct dirent *entry;
+    DIR *list;
+    bool is_empty = true;
+
+    if (mkdir(dir, 0700) == 0)
+        return outcome_ok();
+    if (errno != EEXIST)
+        return outcome_error("could not create folder \"%.200s\": %s", dir, strerror(errno));
+    list = opendir(dir);
+    if (list == NULL)
+        return outcome_error("could not open folder \"%.200s\": %s", dir, strerror(errno));
+    while ((entry = readdir(list)) != NULL)
+        is_empty = is_empty &&
+                   (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0);
+    closedir(list);
+    if (!is_empty)
+        return outcome_error("folder \"%.200s\" exists and is not empty", dir);
+    if (chmod(dir, 0700) != 0)
+        return outcome_error("could not change mode of \"%.200s\": %s", dir, strerror(errno));
+    return outcome_ok();
+}
+
+static Outcome
+write_files(const char *dir, const Identity *identity, const Config *config)
+{
+    char path[PATH_SIZE];
+    char *text;
+    Outcome outcome;
+
+    if (mkdir(identity_path(dir, "data", path, sizeof(path)), 0700) != 0)
+        return outcome_error("could not create folder \"%.200s\": %s", path, strerror(errno));
+    text = config_file_text(config);
+    outcome = identity_create_file(identity_path(dir, "dynamo.conf", path, sizeof(path)), text);
+    free(text);
+    if (!outcome.failed)
+        outcome = identity_create_file(identity_path(dir, "users", path, sizeof(path)), "");
+    if (!outcome.failed)
+        outcome = identity_write(dir, identity);
+    return outcome.failed ? outcome : identity_sync_dir(dir);
+}
+
+static Outcome
+read_settings(const SetupInit *init, Config *config)
+{
+    Config finished;
+    Outcome outcome = outcome_ok();
+
+    config_init(&finished);
+    for (size_t i = 0; i < init->setting_count && !outcome.failed; i++)
+    {
+        outcome = config_set_argument(config, init->settings[i]);
+        if (!outcome.failed)
+            outcome = config_set_argument(&finished, init->settings[i]);
+    }
+    /* Checked as the node will, but what follows from other options is not written to the file. */
+    if (!outcome.failed)
+        outcome = config_finish(&finished);
+    config_free(&finished);
+    return outcome;
+}
+
+Outcome
+setup_init(const SetupInit *init)
+{
+    Identity identity;
+    Config config;
+    Outcome outcome;
+
+    config_init(&config);
+    identity_draw(&identity);
+    outcome = read_settings(init, &config);
+    if (!outcome.failed && init->cluster_key_file != NULL)
+        outcome = identity_read_cluster_key(init->cluster_key_file, identity.cluster_key);
+    if (!outcome.failed)
+        outcome = make_dir(init->dir);
+    if (!outcome.failed)
+        outcome = write_files(init->dir, &identity, &config);
+    sodium_memzero(&identity, sizeof(identity));
+    config_free(&config);
+    return outcome;
+}
+
+/* Reads the password, from a terminal without showing it. */
+static Outcome
+read_password(char password[PASSWORD_SIZE])
+{
+    struct termios saved;
+    bool is_terminal = tcgetattr(STDIN_FILENO, &saved) == 0;
+    char *line;
+
+    if (is_terminal)
+    {
+        struct termios quiet = saved;
+
+        quiet.c_lflag &= ~(tcflag_t) ECHO;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+        fprintf(stderr, "Password: ");
+    }
+    line = fgets(password, PASSWORD_SIZE, stdin);
+    if (is_terminal)
+    {
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved);
+        fputc('\n', stderr);
+    }
+    if (line == NULL)
+        return outcome_error("no password on standard input");
+    if (strlen(line) == PASSWORD_SIZE - 1)
+        return outcome_error("the password is too long");
+    line[strcspn(line, "\r\n")] = '\0';
+    return *line != '\0' ? outcome_ok() : outcome_error("the password must not be empty");
+}
+
+/*
+ * The verifier comes from libpq, so that it prepares the password (SASLprep) in the same way as
+ * the clients that will log in with it. libpq wants a connection to report errors to; it need not
+ * lead anywhere.
+ */
+static Outcome
+make_verifier(const char *name, const char *password, char text[SCRAM_VERIFIER_TEXT_SIZE])
+{
+    static const char *const keywords[] = {"host", "port", NULL};
+    static const char *const values[] = {"/nonexistent", "1", NULL};
+    PGconn *nowhere = PQconnectdbParams(keywords, values, 0);
+    char *made = PQencryptPasswordConn(nowhere, password, name, "scram-sha-256");
+    ScramVerifier verifier;
+    Outcome outcome = outcome_ok();
+
+    if (made == NULL)
+        outcome = outcome_error("could not make a verifier: %.200s", PQerrorMessage(nowhere));
+    else if (!scram_verifier_parse(&verifier, made))
+        outcome = outcome_error("libpq made a verifier that is not %s with %d iterations",
+                                SCRAM_MECHANISM, SCRAM_ITERATIONS);
+    else
+        scram_verifier_format(&verifier, text);
+    PQfreemem(made);
+    PQfinish(nowhere);
+    return outcome;
+}
+
+Outcome
+setup_user_add(const char *dir, const char *name, UserRole role)
+{
+    char path[PATH_SIZE];
+    char password[PASSWORD_SIZE];
+    char verifier[SCRAM_VERIFIER_TEXT_SIZE];
+    Outcome outcome = users_name_check(name);
+
+    identity_path(dir, "users", path, sizeof(path));
+    if (!outcome.failed && access(path, F_OK) != 0)
+        outcome = outcome_error("\"%.200s\" is not a node's folder (use dynamo_node init -D DIR)",
+                                dir);
+    if (!outcome.failed)
+        outcome = read_password(password);
+    if (!outcome.failed)
+        outcome = make_verifier(name, password, verifier);
+    sodium_memzero(password, sizeof(password));
+    if (!outcome.failed)
+        outcome = users_file_add(path, name, role, verifier);
+    return outcome;
+}
