@@ -190,6 +190,7 @@ console_is_keyword(const ConsoleWords *words, size_t index, const char *keyword)
 
 /* ---- commands ---- */
 
+// clang-format off
 static const Column help_columns[] = {
     {"command", COLUMN_TEXT}, {"role", COLUMN_TEXT}, {"description", COLUMN_TEXT}};
 static const Column config_columns[] = {
@@ -200,6 +201,7 @@ static const Column version_columns[] = {
     {"version", COLUMN_TEXT}, {"server_version", COLUMN_TEXT}, {"frame_protocol", COLUMN_INT8}};
 static const Column one_columns[] = {{"?column?", COLUMN_INT4}};
 static const Column version_function_columns[] = {{"version", COLUMN_TEXT}};
+// clang-format on
 
 static void run_help(Console *console, Session *session, const ConsoleCommand *command,
                      const ConsoleWords *words);
@@ -220,6 +222,7 @@ static void run_begin(Console *console, Session *session, const ConsoleCommand *
 static void run_end(Console *console, Session *session, const ConsoleCommand *command,
                     const ConsoleWords *words);
 
+// clang-format off
 /* The first row that fits counts, so SHOW name stands behind the other SHOWs. */
 static const ConsoleCommand commands[] = {
     {{"SHOW", "CONFIG"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(config_columns), run_config, "SHOW",
@@ -249,6 +252,7 @@ static const ConsoleCommand commands[] = {
     {{"ROLLBACK"}, 0, 1, CONSOLE_ANYONE, NULL, 0, run_end, "ROLLBACK", NULL, NULL},
     {{"ABORT"}, 0, 1, CONSOLE_ANYONE, NULL, 0, run_end, "ROLLBACK", NULL, NULL},
 };
+// clang-format on
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -286,8 +290,8 @@ run_help(Console *console, Session *session, const ConsoleCommand *command,
         if (each->help == NULL)
             continue;
         for (size_t w = 0; each->words[w] != NULL; w++)
-            length += (size_t) snprintf(text + length, sizeof(text) - length, "%s%s",
-                                        w > 0 ? " " : "", each->words[w]);
+            length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s",
+                                       w > 0 ? " " : "", each->words[w]);
         snprintf(text + length, sizeof(text) - length, "%s%s", *each->syntax != '\0' ? " " : "",
                  each->syntax);
         console_row_text(&row, text);
@@ -390,17 +394,17 @@ run_end(Console *console, Session *session, const ConsoleCommand *command,
 
 /* Settings of a PostgreSQL that drivers ask for, beside our own options. */
 static const char *const settings[][2] = {
-    {"client_encoding", "UTF8"},
-    {"datestyle", "ISO, MDY"},
-    {"default_transaction_read_only", "off"},
-    {"in_hot_standby", "off"},
-    {"server_encoding", "UTF8"},
-    {"server_version", SERVER_VERSION_TEXT},
-    {"server_version_num", "150000"},
-    {"standard_conforming_strings", "on"},
-    {"timezone", "UTC"},
-    {"transaction_isolation", "read committed"},
-    {"transaction_read_only", "off"},
+    {"client_encoding",               "UTF8"             },
+    {"datestyle",                     "ISO, MDY"         },
+    {"default_transaction_read_only", "off"              },
+    {"in_hot_standby",                "off"              },
+    {"server_encoding",               "UTF8"             },
+    {"server_version",                SERVER_VERSION_TEXT},
+    {"server_version_num",            "150000"           },
+    {"standard_conforming_strings",   "on"               },
+    {"timezone",                      "UTC"              },
+    {"transaction_isolation",         "read committed"   },
+    {"transaction_read_only",         "off"              },
 };
 
 /* The value of a setting, copied to value; false if there is none of that name. */

@@ -19,7 +19,7 @@ typedef struct ConsoleHost
 {
     const Config *config;
     Log *log;
-    struct Node *node; /* NULL: the commands about the cluster say that there is none */
+    struct Node *node;           /* NULL: the commands about the cluster say that there is none */
     void (*shutdown)(void *ctx); /* what SHUTDOWN does; it returns at once */
     void *ctx;
 } ConsoleHost;

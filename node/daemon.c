@@ -62,7 +62,7 @@ on_server_closed(void *ctx)
     Daemon *daemon = ctx;
 
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
-        uv_close((uv_handle_t *) &daemon->signals[i], NULL);
+        uv_close((uv_handle_t *)&daemon->signals[i], NULL);
 }
 
 static void
@@ -115,9 +115,9 @@ reload(Daemon *daemon)
     config_free(&fresh);
     log_failure(daemon, "could not reload the users", load_users(daemon));
     log_failure(daemon, "could not reload the certificate", server_reload(daemon->server));
-    log_failure(daemon, "could not reopen the log",
-                log_reopen(daemon->log, (LogLevel) daemon->config.log_level,
-                           daemon->config.log_file));
+    log_failure(
+        daemon, "could not reopen the log",
+        log_reopen(daemon->log, (LogLevel)daemon->config.log_level, daemon->config.log_file));
 }
 
 static void
@@ -177,7 +177,7 @@ open_folder(Daemon *daemon)
     outcome = load_users(daemon);
     if (outcome.failed)
         return outcome;
-    return log_new(daemon->config.node_name, (LogLevel) daemon->config.log_level,
+    return log_new(daemon->config.node_name, (LogLevel)daemon->config.log_level,
                    daemon->config.log_file, &daemon->log);
 }
 

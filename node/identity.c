@@ -41,8 +41,8 @@ read_small(const char *path, bool is_secret, char text[SMALL_FILE])
     if (fstat(fd, &info) != 0)
         outcome = file_error("open", path);
     else if (is_secret && (info.st_mode & 077) != 0)
-        outcome = outcome_error("\"%.200s\" is open to group or others; its mode must be 0600",
-                                path);
+        outcome =
+            outcome_error("\"%.200s\" is open to group or others; its mode must be 0600", path);
     else if ((length = read(fd, text, SMALL_FILE - 1)) < 0)
         outcome = file_error("read", path);
     else
@@ -74,8 +74,8 @@ identity_read_cluster_key(const char *file_name, uint8_t key[IDENTITY_KEY_BYTES]
     const char *end = NULL;
     Outcome outcome = read_small(file_name, true, text);
 
-    if (!outcome.failed && (!read_hex(text, key, IDENTITY_KEY_BYTES, &end) ||
-                            strspn(end, " \r\n") != strlen(end)))
+    if (!outcome.failed &&
+        (!read_hex(text, key, IDENTITY_KEY_BYTES, &end) || strspn(end, " \r\n") != strlen(end)))
         outcome = outcome_error("\"%.200s\" is not a cluster key: expected %d hex digits",
                                 file_name, 2 * IDENTITY_KEY_BYTES);
     sodium_memzero(text, sizeof(text));
@@ -96,7 +96,7 @@ write_all(int fd, const char *text, const char *path)
         if (written < 0)
             return file_error("write", path);
         text += written;
-        length -= (size_t) written;
+        length -= (size_t)written;
     }
     return fsync(fd) == 0 ? outcome_ok() : file_error("sync", path);
 }
@@ -164,7 +164,8 @@ check_version(const char *dir)
     Outcome outcome = read_small(identity_path(dir, "VERSION", path, sizeof(path)), false, text);
 
     if (outcome.failed)
-        return outcome_error("\"%.200s\" is not a node's folder (use dynamo_node init -D DIR)", dir);
+        return outcome_error("\"%.200s\" is not a node's folder (use dynamo_node init -D DIR)",
+                             dir);
     version = strtol(text, &end, 10);
     if (end == text || version != IDENTITY_LAYOUT_VERSION)
         return outcome_error("\"%.120s\" has layout version %.20s, this program needs version %d",
@@ -226,8 +227,8 @@ identity_lock(const char *dir)
 {
     char path[PATH_SIZE];
     char text[32] = "";
-    int fd = open(identity_path(dir, "lock", path, sizeof(path)), O_RDWR | O_CREAT | O_CLOEXEC,
-                  0600);
+    int fd =
+        open(identity_path(dir, "lock", path, sizeof(path)), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     int length;
 
     if (fd < 0)
@@ -245,8 +246,8 @@ identity_lock(const char *dir)
         return outcome;
     }
     /* The process id is for people; the lock is what counts. The descriptor stays open. */
-    length = snprintf(text, sizeof(text), "%ld\n", (long) getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t) length, 0) != length)
+    length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length)
         return file_error("write", path);
     return outcome_ok();
 }

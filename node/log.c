@@ -44,7 +44,7 @@ log_new(const char *node_name, LogLevel level, const char *file_name, Log **log)
     if (*log == NULL)
         abort();
     (*log)->node_name = strdup(node_name);
-    (*log)->level = (int) level;
+    (*log)->level = (int)level;
     (*log)->fd = fd;
     return outcome_ok();
 }
@@ -66,7 +66,7 @@ log_reopen(Log *log, LogLevel level, const char *file_name)
     int fd;
     Outcome outcome = open_target(file_name, &fd);
 
-    log->level = (int) level;
+    log->level = (int)level;
     if (outcome.failed)
         return outcome;
     /* dup2 keeps the descriptor's number, so a thread that writes at this moment is safe. */
@@ -88,9 +88,9 @@ put_time(char *line, size_t size)
 
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &parts);
-    return (size_t) snprintf(line, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ",
-                             parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
-                             parts.tm_min, parts.tm_sec, now.tv_nsec / 1000000);
+    return (size_t)snprintf(line, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ",
+                            parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                            parts.tm_min, parts.tm_sec, now.tv_nsec / 1000000);
 }
 
 /* Copies text, with control characters shown as \xHH, and ends it with a newline. */
@@ -99,14 +99,14 @@ put_event(char *line, size_t size, const char *text)
 {
     size_t length = 0;
 
-    for (const unsigned char *at = (const unsigned char *) text; *at != '\0'; at++)
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++)
     {
         if (length + 6 > size)
             break;
         if (*at < 0x20 || *at == 0x7f)
-            length += (size_t) snprintf(line + length, 5, "\\x%02x", *at);
+            length += (size_t)snprintf(line + length, 5, "\\x%02x", *at);
         else
-            line[length++] = (char) *at;
+            line[length++] = (char)*at;
     }
     line[length++] = '\n';
     return length;
@@ -120,13 +120,13 @@ log_event(Log *log, LogLevel level, const char *format, ...)
     size_t length;
     va_list arguments;
 
-    if ((int) level < log->level)
+    if ((int)level < log->level)
         return;
     va_start(arguments, format);
     vsnprintf(event, sizeof(event), format, arguments);
     va_end(arguments);
     length = put_time(line, sizeof(line));
-    length += (size_t) snprintf(line + length, 96, " %s %.64s ", level_names[level], log->node_name);
+    length += (size_t)snprintf(line + length, 96, " %s %.64s ", level_names[level], log->node_name);
     length += put_event(line + length, sizeof(line) - length, event);
     if (write(log->fd, line, length) < 0)
         return;

@@ -2,7 +2,8 @@
  * From the first byte to ReadyForQuery. Happy path:
  *
  *     [SSLRequest -> 'S', handshake] startup -> SASL, SASLInitialResponse -> SASLContinue,
- *     SASLResponse -> SASLFinal, AuthenticationOk, ParameterStatus..., BackendKeyData, ReadyForQuery
+ *     SASLResponse -> SASLFinal, AuthenticationOk, ParameterStatus..., BackendKeyData,
+ * ReadyForQuery
  *
  * The name in the startup packet is who logs in; nothing later can change it. An unknown name, a
  * wrong password and a database that does not exist take the same steps in the same time; only who
@@ -20,17 +21,17 @@
 #define RESERVED_SESSIONS 3 /* for admins */
 
 static const char *const parameters[][2] = {
-    {"server_version", SERVER_VERSION_TEXT},
-    {"server_encoding", "UTF8"},
-    {"client_encoding", "UTF8"},
-    {"DateStyle", "ISO, MDY"},
-    {"IntervalStyle", "postgres"},
-    {"TimeZone", "UTC"},
-    {"integer_datetimes", "on"},
-    {"standard_conforming_strings", "on"},
-    {"is_superuser", "off"},
-    {"in_hot_standby", "off"},
-    {"default_transaction_read_only", "off"},
+    {"server_version",                SERVER_VERSION_TEXT},
+    {"server_encoding",               "UTF8"             },
+    {"client_encoding",               "UTF8"             },
+    {"DateStyle",                     "ISO, MDY"         },
+    {"IntervalStyle",                 "postgres"         },
+    {"TimeZone",                      "UTC"              },
+    {"integer_datetimes",             "on"               },
+    {"standard_conforming_strings",   "on"               },
+    {"is_superuser",                  "off"              },
+    {"in_hot_standby",                "off"              },
+    {"default_transaction_read_only", "off"              },
 };
 
 static void
@@ -42,7 +43,7 @@ put_welcome(Session *session)
     for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
         pgwire_put_parameter_status(out, parameters[i][0], parameters[i][1]);
     pgwire_put_parameter_status(out, "session_authorization", session->user);
-    pgwire_put_backend_key(out, (uint32_t) session->id, session->cancel_key);
+    pgwire_put_backend_key(out, (uint32_t)session->id, session->cancel_key);
     pgwire_put_ready(out, session->transaction_status);
     session_touch(session);
 }
@@ -51,7 +52,7 @@ static bool
 is_full(const Session *session, UserRole role)
 {
     const Server *server = session->server;
-    size_t max = (size_t) server->config->max_connections;
+    size_t max = (size_t)server->config->max_connections;
 
     if (role == USER_ROLE_PEER)
         return false;
@@ -103,7 +104,7 @@ answer_encryption_request(Session *session, bool *asked, char answer, size_t res
     else
     {
         *asked = true;
-        buffer_put_u8(&session->output, (uint8_t) answer);
+        buffer_put_u8(&session->output, (uint8_t)answer);
         session_touch(session);
     }
 }

@@ -27,8 +27,8 @@ typedef struct Arguments
     size_t word_count;
 } Arguments;
 
-static const char help_text[] =
-    PROGRAM " is a node of a Dynamo cluster for dynamo_fdw.\n"
+static const char help_text[] = PROGRAM
+    " is a node of a Dynamo cluster for dynamo_fdw.\n"
     "\n"
     "Usage:\n"
     "  " PROGRAM " init -D DIR [--cluster-key FILE] [-c NAME=VALUE]...\n"
@@ -133,9 +133,12 @@ int
 main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"dir", required_argument, NULL, 'D'},  {"cluster-key", required_argument, NULL, 'k'},
-        {"role", required_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},    {NULL, 0, NULL, 0},
+        {"dir",         required_argument, NULL, 'D'},
+        {"cluster-key", required_argument, NULL, 'k'},
+        {"role",        required_argument, NULL, 'r'},
+        {"help",        no_argument,       NULL, 'h'},
+        {"version",     no_argument,       NULL, 'V'},
+        {NULL,          0,                 NULL, 0  },
     };
     Arguments arguments = {.dir = NULL};
     int option;

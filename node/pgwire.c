@@ -17,46 +17,46 @@ typedef struct Rule
 } Rule;
 
 static const Rule rules[] = {
-    {PGWIRE_AWAIT_SASL_INITIAL, 'p', PGWIRE_SASL_INITIAL, PGWIRE_SASL_MAX},
-    {PGWIRE_AWAIT_SASL_INITIAL, 'X', PGWIRE_TERMINATE, 4},
-    {PGWIRE_AWAIT_SASL_RESPONSE, 'p', PGWIRE_SASL_RESPONSE, PGWIRE_SASL_MAX},
-    {PGWIRE_AWAIT_SASL_RESPONSE, 'X', PGWIRE_TERMINATE, 4},
+    {PGWIRE_AWAIT_SASL_INITIAL,  'p', PGWIRE_SASL_INITIAL,  PGWIRE_SASL_MAX       },
+    {PGWIRE_AWAIT_SASL_INITIAL,  'X', PGWIRE_TERMINATE,     4                     },
+    {PGWIRE_AWAIT_SASL_RESPONSE, 'p', PGWIRE_SASL_RESPONSE, PGWIRE_SASL_MAX       },
+    {PGWIRE_AWAIT_SASL_RESPONSE, 'X', PGWIRE_TERMINATE,     4                     },
 
-    {PGWIRE_READY, 'Q', PGWIRE_QUERY, PGWIRE_QUERY_MAX},
-    {PGWIRE_READY, 'P', PGWIRE_PARSE, PGWIRE_QUERY_MAX + 512},
-    {PGWIRE_READY, 'B', PGWIRE_BIND, PGWIRE_SMALL_MAX},
-    {PGWIRE_READY, 'D', PGWIRE_DESCRIBE, PGWIRE_SMALL_MAX},
-    {PGWIRE_READY, 'E', PGWIRE_EXECUTE, PGWIRE_SMALL_MAX},
-    {PGWIRE_READY, 'C', PGWIRE_CLOSE, PGWIRE_SMALL_MAX},
-    {PGWIRE_READY, 'H', PGWIRE_FLUSH, 4},
-    {PGWIRE_READY, 'S', PGWIRE_SYNC, 4},
-    {PGWIRE_READY, 'F', PGWIRE_FUNCTION_CALL, PGWIRE_SMALL_MAX},
-    {PGWIRE_READY, 'X', PGWIRE_TERMINATE, 4},
-    /* What a client sent of a copy before it learned that the copy is over. */
-    {PGWIRE_READY, 'd', PGWIRE_IGNORE, 0},
-    {PGWIRE_READY, 'c', PGWIRE_IGNORE, 4},
-    {PGWIRE_READY, 'f', PGWIRE_IGNORE, PGWIRE_SMALL_MAX},
+    {PGWIRE_READY,               'Q', PGWIRE_QUERY,         PGWIRE_QUERY_MAX      },
+    {PGWIRE_READY,               'P', PGWIRE_PARSE,         PGWIRE_QUERY_MAX + 512},
+    {PGWIRE_READY,               'B', PGWIRE_BIND,          PGWIRE_SMALL_MAX      },
+    {PGWIRE_READY,               'D', PGWIRE_DESCRIBE,      PGWIRE_SMALL_MAX      },
+    {PGWIRE_READY,               'E', PGWIRE_EXECUTE,       PGWIRE_SMALL_MAX      },
+    {PGWIRE_READY,               'C', PGWIRE_CLOSE,         PGWIRE_SMALL_MAX      },
+    {PGWIRE_READY,               'H', PGWIRE_FLUSH,         4                     },
+    {PGWIRE_READY,               'S', PGWIRE_SYNC,          4                     },
+    {PGWIRE_READY,               'F', PGWIRE_FUNCTION_CALL, PGWIRE_SMALL_MAX      },
+    {PGWIRE_READY,               'X', PGWIRE_TERMINATE,     4                     },
+ /* What a client sent of a copy before it learned that the copy is over. */
+    {PGWIRE_READY,               'd', PGWIRE_IGNORE,        0                     },
+    {PGWIRE_READY,               'c', PGWIRE_IGNORE,        4                     },
+    {PGWIRE_READY,               'f', PGWIRE_IGNORE,        PGWIRE_SMALL_MAX      },
 
-    {PGWIRE_SKIP_TO_SYNC, 'Q', PGWIRE_IGNORE, PGWIRE_QUERY_MAX},
-    {PGWIRE_SKIP_TO_SYNC, 'P', PGWIRE_IGNORE, PGWIRE_QUERY_MAX + 512},
-    {PGWIRE_SKIP_TO_SYNC, 'B', PGWIRE_IGNORE, PGWIRE_SMALL_MAX},
-    {PGWIRE_SKIP_TO_SYNC, 'D', PGWIRE_IGNORE, PGWIRE_SMALL_MAX},
-    {PGWIRE_SKIP_TO_SYNC, 'E', PGWIRE_IGNORE, PGWIRE_SMALL_MAX},
-    {PGWIRE_SKIP_TO_SYNC, 'C', PGWIRE_IGNORE, PGWIRE_SMALL_MAX},
-    {PGWIRE_SKIP_TO_SYNC, 'H', PGWIRE_IGNORE, 4},
-    {PGWIRE_SKIP_TO_SYNC, 'F', PGWIRE_IGNORE, PGWIRE_SMALL_MAX},
-    {PGWIRE_SKIP_TO_SYNC, 'd', PGWIRE_IGNORE, 0},
-    {PGWIRE_SKIP_TO_SYNC, 'c', PGWIRE_IGNORE, 4},
-    {PGWIRE_SKIP_TO_SYNC, 'f', PGWIRE_IGNORE, PGWIRE_SMALL_MAX},
-    {PGWIRE_SKIP_TO_SYNC, 'S', PGWIRE_SYNC, 4},
-    {PGWIRE_SKIP_TO_SYNC, 'X', PGWIRE_TERMINATE, 4},
+    {PGWIRE_SKIP_TO_SYNC,        'Q', PGWIRE_IGNORE,        PGWIRE_QUERY_MAX      },
+    {PGWIRE_SKIP_TO_SYNC,        'P', PGWIRE_IGNORE,        PGWIRE_QUERY_MAX + 512},
+    {PGWIRE_SKIP_TO_SYNC,        'B', PGWIRE_IGNORE,        PGWIRE_SMALL_MAX      },
+    {PGWIRE_SKIP_TO_SYNC,        'D', PGWIRE_IGNORE,        PGWIRE_SMALL_MAX      },
+    {PGWIRE_SKIP_TO_SYNC,        'E', PGWIRE_IGNORE,        PGWIRE_SMALL_MAX      },
+    {PGWIRE_SKIP_TO_SYNC,        'C', PGWIRE_IGNORE,        PGWIRE_SMALL_MAX      },
+    {PGWIRE_SKIP_TO_SYNC,        'H', PGWIRE_IGNORE,        4                     },
+    {PGWIRE_SKIP_TO_SYNC,        'F', PGWIRE_IGNORE,        PGWIRE_SMALL_MAX      },
+    {PGWIRE_SKIP_TO_SYNC,        'd', PGWIRE_IGNORE,        0                     },
+    {PGWIRE_SKIP_TO_SYNC,        'c', PGWIRE_IGNORE,        4                     },
+    {PGWIRE_SKIP_TO_SYNC,        'f', PGWIRE_IGNORE,        PGWIRE_SMALL_MAX      },
+    {PGWIRE_SKIP_TO_SYNC,        'S', PGWIRE_SYNC,          4                     },
+    {PGWIRE_SKIP_TO_SYNC,        'X', PGWIRE_TERMINATE,     4                     },
 
-    {PGWIRE_STREAM, 'd', PGWIRE_FRAME, 0},
-    {PGWIRE_STREAM, 'c', PGWIRE_STREAM_DONE, 4},
-    {PGWIRE_STREAM, 'f', PGWIRE_STREAM_FAIL, PGWIRE_SMALL_MAX},
-    {PGWIRE_STREAM, 'H', PGWIRE_FLUSH, 4},
-    {PGWIRE_STREAM, 'S', PGWIRE_IGNORE, 4},
-    {PGWIRE_STREAM, 'X', PGWIRE_TERMINATE, 4},
+    {PGWIRE_STREAM,              'd', PGWIRE_FRAME,         0                     },
+    {PGWIRE_STREAM,              'c', PGWIRE_STREAM_DONE,   4                     },
+    {PGWIRE_STREAM,              'f', PGWIRE_STREAM_FAIL,   PGWIRE_SMALL_MAX      },
+    {PGWIRE_STREAM,              'H', PGWIRE_FLUSH,         4                     },
+    {PGWIRE_STREAM,              'S', PGWIRE_IGNORE,        4                     },
+    {PGWIRE_STREAM,              'X', PGWIRE_TERMINATE,     4                     },
 };
 
 static const Rule frame_rule = {PGWIRE_STREAM, 'd', PGWIRE_FRAME, 0};
@@ -69,7 +69,7 @@ find_rule(PgwireState state, uint8_t type)
         return &frame_rule;
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
     {
-        if (rules[i].state == state && (uint8_t) rules[i].type == type)
+        if (rules[i].state == state && (uint8_t)rules[i].type == type)
             return &rules[i];
     }
     return NULL;
@@ -86,8 +86,8 @@ pgwire_action(PgwireState state, uint8_t type)
 static uint32_t
 load_u32(const uint8_t *bytes)
 {
-    return (uint32_t) bytes[0] << 24 | (uint32_t) bytes[1] << 16 | (uint32_t) bytes[2] << 8 |
-           (uint32_t) bytes[3];
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+           (uint32_t)bytes[3];
 }
 
 static PgwireResult
@@ -141,7 +141,7 @@ pgwire_next(PgwireState state, Slice input, uint32_t frame_max, PgwireMessage *m
     if (rule->max != 0 ? length > max : length - 4 > max)
         return invalid(error, rule->max != 0 ? "invalid message length" : "frame is too large");
     message->action = rule->action;
-    message->size = (size_t) length + 1;
+    message->size = (size_t)length + 1;
     if (input.length - 1 < length)
         return PGWIRE_INCOMPLETE;
     message->payload = slice_make(input.data + 5, length - 4);
@@ -160,7 +160,7 @@ take_string(Reader *reader)
         reader_fail(reader);
         return "";
     }
-    return (const char *) reader_take(reader, (size_t) (end - reader->at) + 1).data;
+    return (const char *)reader_take(reader, (size_t)(end - reader->at) + 1).data;
 }
 
 static bool
@@ -252,24 +252,24 @@ pgwire_parse_startup(Slice payload, PgwireStartup *startup, const char **error)
     Reader reader = reader_begin(payload);
     uint32_t code = reader_u32(&reader);
 
-    *startup = (PgwireStartup){.major = (uint16_t) (code >> 16), .minor = (uint16_t) code};
+    *startup = (PgwireStartup){.major = (uint16_t)(code >> 16), .minor = (uint16_t)code};
     *error = "invalid startup packet";
     switch (code)
     {
-        case SSL_REQUEST_CODE:
-            startup->kind = PGWIRE_STARTUP_SSL;
-            return reader_finish(&reader);
-        case GSS_REQUEST_CODE:
-            startup->kind = PGWIRE_STARTUP_GSS;
-            return reader_finish(&reader);
-        case CANCEL_REQUEST_CODE:
-            startup->kind = PGWIRE_STARTUP_CANCEL;
-            startup->cancel_id = reader_u32(&reader);
-            startup->cancel_key = reader_u32(&reader);
-            return reader_finish(&reader);
-        default:
-            startup->kind = PGWIRE_STARTUP_LOGIN;
-            return startup->major != 3 || parse_login(&reader, startup, error);
+    case SSL_REQUEST_CODE:
+        startup->kind = PGWIRE_STARTUP_SSL;
+        return reader_finish(&reader);
+    case GSS_REQUEST_CODE:
+        startup->kind = PGWIRE_STARTUP_GSS;
+        return reader_finish(&reader);
+    case CANCEL_REQUEST_CODE:
+        startup->kind = PGWIRE_STARTUP_CANCEL;
+        startup->cancel_id = reader_u32(&reader);
+        startup->cancel_key = reader_u32(&reader);
+        return reader_finish(&reader);
+    default:
+        startup->kind = PGWIRE_STARTUP_LOGIN;
+        return startup->major != 3 || parse_login(&reader, startup, error);
     }
 }
 
@@ -301,7 +301,7 @@ pgwire_parse_parse(Slice payload, PgwireParse *parse)
     parse->statement = take_string(&reader);
     parse->sql = take_string(&reader);
     parse->parameter_count = reader_u16(&reader);
-    reader_take(&reader, (size_t) parse->parameter_count * 4);
+    reader_take(&reader, (size_t)parse->parameter_count * 4);
     return reader_finish(&reader);
 }
 
@@ -312,7 +312,7 @@ pgwire_parse_bind(Slice payload, PgwireBind *bind)
 
     bind->portal = take_string(&reader);
     bind->statement = take_string(&reader);
-    reader_take(&reader, (size_t) reader_u16(&reader) * 2);
+    reader_take(&reader, (size_t)reader_u16(&reader) * 2);
     bind->parameter_count = reader_u16(&reader);
     for (size_t i = 0; i < bind->parameter_count && !reader.failed; i++)
     {
@@ -321,7 +321,7 @@ pgwire_parse_bind(Slice payload, PgwireBind *bind)
         reader_take(&reader, length == UINT32_MAX ? 0 : length);
     }
     bind->format_count = reader_u16(&reader);
-    bind->formats = reader_take(&reader, (size_t) bind->format_count * 2);
+    bind->formats = reader_take(&reader, (size_t)bind->format_count * 2);
     for (size_t i = 0; i + 1 < bind->formats.length; i += 2)
     {
         if (bind->formats.data[i] != 0 || bind->formats.data[i + 1] > 1)
@@ -345,7 +345,7 @@ pgwire_parse_target(Slice payload, char *kind, const char **name)
 {
     Reader reader = reader_begin(payload);
 
-    *kind = (char) reader_u8(&reader);
+    *kind = (char)reader_u8(&reader);
     *name = take_string(&reader);
     return reader_finish(&reader) && (*kind == 'S' || *kind == 'P');
 }
@@ -365,7 +365,7 @@ pgwire_begin(Buffer *out, char type)
 {
     size_t mark;
 
-    buffer_put_u8(out, (uint8_t) type);
+    buffer_put_u8(out, (uint8_t)type);
     mark = out->length;
     buffer_put_u32(out, 0);
     return mark;
@@ -374,7 +374,7 @@ pgwire_begin(Buffer *out, char type)
 void
 pgwire_end(Buffer *out, size_t mark)
 {
-    buffer_set_u32(out, mark, (uint32_t) (out->length - mark));
+    buffer_set_u32(out, mark, (uint32_t)(out->length - mark));
 }
 
 void
@@ -405,7 +405,7 @@ pgwire_put_negotiate(Buffer *out, const PgwireStartup *startup)
     size_t mark = pgwire_begin(out, 'v');
 
     buffer_put_u32(out, 3u << 16); /* the newest we speak: 3.0 */
-    buffer_put_u32(out, (uint32_t) startup->pq_option_count);
+    buffer_put_u32(out, (uint32_t)startup->pq_option_count);
     for (size_t i = 0; i < startup->pq_option_count; i++)
         pgwire_put_string(out, startup->pq_options[i]);
     pgwire_end(out, mark);
@@ -436,7 +436,7 @@ pgwire_put_ready(Buffer *out, char transaction_status)
 {
     size_t mark = pgwire_begin(out, 'Z');
 
-    buffer_put_u8(out, (uint8_t) transaction_status);
+    buffer_put_u8(out, (uint8_t)transaction_status);
     pgwire_end(out, mark);
 }
 
@@ -454,7 +454,7 @@ pgwire_put_copy_both(Buffer *out)
 {
     size_t mark = pgwire_begin(out, 'W');
 
-    buffer_put_u8(out, 1); /* binary, as a whole ... */
+    buffer_put_u8(out, 1);  /* binary, as a whole ... */
     buffer_put_u16(out, 0); /* ... and without columns */
     pgwire_end(out, mark);
 }
@@ -464,9 +464,11 @@ static size_t
 utf8_sequence(const uint8_t *text)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = text[0] < 0x80 ? 1 : (text[0] & 0xe0) == 0xc0 ? 2 : (text[0] & 0xf0) == 0xe0 ? 3
-                    : (text[0] & 0xf8) == 0xf0                    ? 4
-                                                                  : 0;
+    size_t length = text[0] < 0x80             ? 1
+                    : (text[0] & 0xe0) == 0xc0 ? 2
+                    : (text[0] & 0xf0) == 0xe0 ? 3
+                    : (text[0] & 0xf8) == 0xf0 ? 4
+                                               : 0;
     uint32_t point = length > 1 ? text[0] & (0x7fu >> length) : text[0];
 
     for (size_t i = 1; i < length; i++)
@@ -483,7 +485,7 @@ utf8_sequence(const uint8_t *text)
 static void
 put_clean_string(Buffer *out, const char *text)
 {
-    const uint8_t *at = (const uint8_t *) text;
+    const uint8_t *at = (const uint8_t *)text;
 
     while (*at != '\0')
     {
@@ -503,7 +505,7 @@ put_error_field(Buffer *out, char field, const char *text)
 {
     if (text == NULL)
         return;
-    buffer_put_u8(out, (uint8_t) field);
+    buffer_put_u8(out, (uint8_t)field);
     put_clean_string(out, text);
 }
 
@@ -530,7 +532,7 @@ pgwire_put_field(Buffer *out, const char *name, uint32_t type_oid, int16_t type_
     buffer_put_u32(out, 0); /* no table */
     buffer_put_u16(out, 0); /* no column of it */
     buffer_put_u32(out, type_oid);
-    buffer_put_u16(out, (uint16_t) type_size);
+    buffer_put_u16(out, (uint16_t)type_size);
     buffer_put_u32(out, UINT32_MAX); /* no type modifier */
     buffer_put_u16(out, format);
 }

@@ -3,7 +3,8 @@
  * where it ends in the input, what its fields are, and how replies are written.
  *
  * Slices and strings point into the input. Every length is checked against the state's limit before
- * anything is kept or allocated. Source: PostgreSQL 15 manual, chapter 55 "Frontend/Backend Protocol".
+ * anything is kept or allocated. Source: PostgreSQL 15 manual, chapter 55 "Frontend/Backend
+ * Protocol".
  */
 #ifndef NODE_PGWIRE_H
 #define NODE_PGWIRE_H

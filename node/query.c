@@ -63,7 +63,7 @@ column_format(const Prepared *portal, size_t column)
     if (portal == NULL)
         return 0;
     bind.format_count = portal->format_count;
-    bind.formats = slice_make(portal->formats, (size_t) portal->format_count * 2);
+    bind.formats = slice_make(portal->formats, (size_t)portal->format_count * 2);
     return pgwire_bind_format(&bind, column);
 }
 
@@ -72,7 +72,7 @@ put_row_description(Session *session, const Prepared *portal, const Column *colu
 {
     size_t mark = pgwire_begin(&session->output, 'T');
 
-    buffer_put_u16(&session->output, (uint16_t) count);
+    buffer_put_u16(&session->output, (uint16_t)count);
     for (size_t i = 0; i < count; i++)
         pgwire_put_field(&session->output, columns[i].name, columns[i].type,
                          type_size(columns[i].type), column_format(portal, i));
@@ -90,7 +90,7 @@ session_columns(Session *session, const Column *columns, size_t count)
     for (size_t i = 0; i < count; i++)
     {
         session->row.types[i] = columns[i].type;
-        session->row.formats[i] = (uint8_t) column_format(session->current, i);
+        session->row.formats[i] = (uint8_t)column_format(session->current, i);
     }
     if (!session->extended)
         put_row_description(session, NULL, columns, count);
@@ -108,10 +108,10 @@ put_binary(Buffer *out, ColumnType type, const char *text)
         buffer_put_u8(out, *text == 't');
         break;
     case COLUMN_INT4:
-        buffer_put_u32(out, (uint32_t) strtol(text, NULL, 10));
+        buffer_put_u32(out, (uint32_t)strtol(text, NULL, 10));
         break;
     case COLUMN_INT8:
-        buffer_put_u64(out, (uint64_t) strtoll(text, NULL, 10));
+        buffer_put_u64(out, (uint64_t)strtoll(text, NULL, 10));
         break;
     case COLUMN_FLOAT8:
         number = strtod(text, NULL);
@@ -133,7 +133,7 @@ session_row(Session *session, const char *const *values)
     if (!may_answer(session))
         return;
     mark = pgwire_begin(out, 'D');
-    buffer_put_u16(out, (uint16_t) session->row.count);
+    buffer_put_u16(out, (uint16_t)session->row.count);
     for (size_t i = 0; i < session->row.count; i++)
     {
         size_t start = out->length + 4;
@@ -145,7 +145,7 @@ session_row(Session *session, const char *const *values)
             put_binary(out, session->row.types[i], values[i]);
         else
             buffer_put(out, values[i], strlen(values[i]));
-        buffer_set_u32(out, start - 4, (uint32_t) (out->length - start));
+        buffer_set_u32(out, start - 4, (uint32_t)(out->length - start));
     }
     pgwire_end(out, mark);
     session_touch(session);
@@ -222,12 +222,12 @@ stream_argument(const char *sql, const char **argument)
     if (strncasecmp(sql, word, sizeof(word) - 1) != 0)
         return -1;
     sql += sizeof(word) - 1;
-    if (*sql != '\0' && *sql != ';' && !isspace((unsigned char) *sql))
+    if (*sql != '\0' && *sql != ';' && !isspace((unsigned char)*sql))
         return -1;
     sql += strspn(sql, " \t\r\n");
     length = strcspn(sql, "; \t\r\n");
     *argument = sql;
-    return sql[length + strspn(sql + length, "; \t\r\n")] == '\0' ? (int) length : 0;
+    return sql[length + strspn(sql + length, "; \t\r\n")] == '\0' ? (int)length : 0;
 }
 
 static void
@@ -256,7 +256,7 @@ start_stream(Session *session, const char *version, int length)
     else if (length == 0)
         session_error(session, "42601", "STREAM needs a protocol version", NULL,
                       "This node speaks STREAM 1.");
-    else if (strlen(wanted) != (size_t) length || memcmp(wanted, version, (size_t) length) != 0)
+    else if (strlen(wanted) != (size_t)length || memcmp(wanted, version, (size_t)length) != 0)
     {
         snprintf(message, sizeof(message),
                  "frame protocol version %.*s is not supported, this node speaks version %s",

@@ -35,9 +35,9 @@ base64_exact(uint8_t *data, size_t length, Slice text)
 
     if (text.length != sodium_base64_ENCODED_LEN(length, sodium_base64_VARIANT_ORIGINAL) - 1)
         return false;
-    return sodium_base642bin(data, length, (const char *) text.data, text.length, NULL, &got, &end,
+    return sodium_base642bin(data, length, (const char *)text.data, text.length, NULL, &got, &end,
                              sodium_base64_VARIANT_ORIGINAL) == 0 &&
-           got == length && end == (const char *) text.data + text.length;
+           got == length && end == (const char *)text.data + text.length;
 }
 
 void
@@ -71,7 +71,7 @@ take_value(Reader *reader)
     size_t left = reader_left(reader);
     const uint8_t *comma = left > 0 ? memchr(reader->at, ',', left) : NULL;
 
-    return reader_take(reader, comma == NULL ? left : (size_t) (comma - reader->at));
+    return reader_take(reader, comma == NULL ? left : (size_t)(comma - reader->at));
 }
 
 static bool
@@ -94,7 +94,7 @@ parse_client_first(ScramExchange *exchange, Slice message, Slice *nonce)
     Reader reader = reader_begin(message);
     Slice bare;
 
-    exchange->gs2_flag = (char) reader_u8(&reader);
+    exchange->gs2_flag = (char)reader_u8(&reader);
     if (exchange->gs2_flag == 'p')
         return "channel binding is not offered by this server";
     if (exchange->gs2_flag != 'n' && exchange->gs2_flag != 'y')
@@ -136,11 +136,11 @@ scram_client_first(ScramExchange *exchange, Slice message, Buffer *reply)
     exchange->first_seen = true;
     base64(server_nonce, sizeof(server_nonce), exchange->server_nonce, SCRAM_NONCE_BYTES);
     base64(salt, sizeof(salt), exchange->verifier.salt, SCRAM_SALT_BYTES);
-    snprintf(exchange->nonce, sizeof(exchange->nonce), "%.*s%s", (int) nonce.length,
-             (const char *) nonce.data, server_nonce);
+    snprintf(exchange->nonce, sizeof(exchange->nonce), "%.*s%s", (int)nonce.length,
+             (const char *)nonce.data, server_nonce);
     length = snprintf(exchange->server_first, sizeof(exchange->server_first), "r=%s,s=%s,i=%d",
                       exchange->nonce, salt, SCRAM_ITERATIONS);
-    exchange->server_first_length = (size_t) length;
+    exchange->server_first_length = (size_t)length;
     buffer_put(reply, exchange->server_first, exchange->server_first_length);
     return SCRAM_CONTINUE;
 }
@@ -166,7 +166,7 @@ parse_client_final(const ScramExchange *exchange, Slice message, Slice *without_
         return "expected attribute r in client-final-message";
     if (!slice_is(take_value(&reader), exchange->nonce))
         return "nonce does not match";
-    *without_proof = slice_make(message.data, (size_t) (reader.at - message.data));
+    *without_proof = slice_make(message.data, (size_t)(reader.at - message.data));
     if (!take_prefix(&reader, ",p="))
         return "expected attribute p in client-final-message";
     if (!base64_exact(proof, SCRAM_KEY_BYTES, take_value(&reader)))
@@ -180,13 +180,13 @@ sign(const ScramExchange *exchange, Slice without_proof, const uint8_t key[SCRAM
      uint8_t signature[SCRAM_KEY_BYTES])
 {
     crypto_auth_hmacsha256_state state;
-    const uint8_t *comma = (const uint8_t *) ",";
+    const uint8_t *comma = (const uint8_t *)",";
 
     crypto_auth_hmacsha256_init(&state, key, SCRAM_KEY_BYTES);
-    crypto_auth_hmacsha256_update(&state, (const uint8_t *) exchange->client_first_bare,
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)exchange->client_first_bare,
                                   exchange->client_first_bare_length);
     crypto_auth_hmacsha256_update(&state, comma, 1);
-    crypto_auth_hmacsha256_update(&state, (const uint8_t *) exchange->server_first,
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)exchange->server_first,
                                   exchange->server_first_length);
     crypto_auth_hmacsha256_update(&state, comma, 1);
     crypto_auth_hmacsha256_update(&state, without_proof.data, without_proof.length);
@@ -195,8 +195,7 @@ sign(const ScramExchange *exchange, Slice without_proof, const uint8_t key[SCRAM
 
 /* True when the proof was made with the password. Takes the same time whatever the answer. */
 static bool
-proof_fits(const ScramExchange *exchange, Slice without_proof,
-           const uint8_t proof[SCRAM_KEY_BYTES])
+proof_fits(const ScramExchange *exchange, Slice without_proof, const uint8_t proof[SCRAM_KEY_BYTES])
 {
     uint8_t client_key[SCRAM_KEY_BYTES];
     uint8_t stored_key[SCRAM_KEY_BYTES];
@@ -244,7 +243,7 @@ salt_password(uint8_t salted[SCRAM_KEY_BYTES], const char *password,
     crypto_auth_hmacsha256_state state;
     uint8_t round[SCRAM_KEY_BYTES];
 
-    crypto_auth_hmacsha256_init(&keyed, (const uint8_t *) password, strlen(password));
+    crypto_auth_hmacsha256_init(&keyed, (const uint8_t *)password, strlen(password));
     state = keyed;
     crypto_auth_hmacsha256_update(&state, salt, SCRAM_SALT_BYTES);
     crypto_auth_hmacsha256_update(&state, first_block, sizeof(first_block));
@@ -300,7 +299,7 @@ take_field(const char **text, char separator, Slice *field)
 
     if (end == NULL)
         return false;
-    *field = slice_make(*text, (size_t) (end - *text));
+    *field = slice_make(*text, (size_t)(end - *text));
     *text = separator == '\0' ? end : end + 1;
     return true;
 }
@@ -319,8 +318,7 @@ scram_verifier_parse(ScramVerifier *verifier, const char *text)
     snprintf(iterations, sizeof(iterations), "%d", SCRAM_ITERATIONS);
     return take_field(&text, '$', &mechanism) && slice_is(mechanism, SCRAM_MECHANISM) &&
            take_field(&text, ':', &count) && slice_is(count, iterations) &&
-           take_field(&text, '$', &salt) &&
-           base64_exact(verifier->salt, SCRAM_SALT_BYTES, salt) &&
+           take_field(&text, '$', &salt) && base64_exact(verifier->salt, SCRAM_SALT_BYTES, salt) &&
            take_field(&text, ':', &stored_key) &&
            base64_exact(verifier->stored_key, SCRAM_KEY_BYTES, stored_key) &&
            take_field(&text, '\0', &server_key) &&

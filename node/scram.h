@@ -48,7 +48,7 @@ typedef struct ScramExchange
     ScramVerifier verifier;
     uint8_t server_nonce[SCRAM_NONCE_BYTES];
     bool first_seen;
-    char gs2_flag; /* 'n' or 'y' */
+    char gs2_flag;                        /* 'n' or 'y' */
     char nonce[SCRAM_NONCE_TEXT_MAX + 1]; /* client's and server's part together */
     char client_first_bare[SCRAM_BARE_MAX];
     size_t client_first_bare_length;

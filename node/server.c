@@ -112,8 +112,8 @@ on_deadlines(uv_timer_t *timer)
 void
 server_watch_deadlines(Server *server)
 {
-    if (!uv_is_active((uv_handle_t *) &server->deadlines) &&
-        !uv_is_closing((uv_handle_t *) &server->deadlines))
+    if (!uv_is_active((uv_handle_t *)&server->deadlines) &&
+        !uv_is_closing((uv_handle_t *)&server->deadlines))
         uv_timer_start(&server->deadlines, on_deadlines, DEADLINE_TICK_MS, DEADLINE_TICK_MS);
 }
 
@@ -125,7 +125,7 @@ make_room(Server *server)
 {
     uint64_t now = uv_now(server->loop);
 
-    while (server->stats.unauthenticated > (uint64_t) server->config->max_unauthenticated)
+    while (server->stats.unauthenticated > (uint64_t)server->config->max_unauthenticated)
     {
         Session *oldest = TAILQ_FIRST(&server->unauthenticated);
 
@@ -140,7 +140,7 @@ static void
 on_connection(uv_stream_t *listener, int status)
 {
     Server *server = listener->data;
-    uint64_t most = (uint64_t) server->config->max_unauthenticated * BURST_FACTOR;
+    uint64_t most = (uint64_t)server->config->max_unauthenticated * BURST_FACTOR;
     Session *session;
 
     if (status < 0)
@@ -157,8 +157,8 @@ on_connection(uv_stream_t *listener, int status)
 static int
 resolve(uv_loop_t *loop, const char *host, int port, struct sockaddr_storage *address)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE};
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     uv_getaddrinfo_t request;
     char service[16];
     int result;
@@ -178,15 +178,15 @@ open_listener(Server *server)
 {
     const Config *config = server->config;
     struct sockaddr_storage address = {0};
-    int result = resolve(server->loop, config->listen_address, (int) config->port, &address);
+    int result = resolve(server->loop, config->listen_address, (int)config->port, &address);
 
     if (result == 0)
-        result = uv_tcp_bind(&server->listener, (struct sockaddr *) &address, 0);
+        result = uv_tcp_bind(&server->listener, (struct sockaddr *)&address, 0);
     if (result == 0)
-        result = uv_listen((uv_stream_t *) &server->listener, BACKLOG, on_connection);
+        result = uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
     if (result != 0)
         return outcome_error("could not listen on %.128s port %d: %s%s", config->listen_address,
-                             (int) config->port, uv_strerror(result),
+                             (int)config->port, uv_strerror(result),
                              result == UV_EADDRINUSE ? " (is another node running on that port?)"
                                                      : "");
     server->is_listening = true;
@@ -259,9 +259,9 @@ server_port(const Server *server)
     struct sockaddr_storage address = {0};
     int length = sizeof(address);
 
-    uv_tcp_getsockname(&server->listener, (struct sockaddr *) &address, &length);
-    return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *) &address)->sin6_port)
-                                         : ntohs(((struct sockaddr_in *) &address)->sin_port);
+    uv_tcp_getsockname(&server->listener, (struct sockaddr *)&address, &length);
+    return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
+                                         : ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
 ServerStats
@@ -277,7 +277,7 @@ server_cancel(Server *server, uint32_t id, uint32_t key)
 
     TAILQ_FOREACH(session, &server->sessions, all)
     {
-        if ((uint32_t) session->id == id && session->phase == SESSION_OPEN &&
+        if ((uint32_t)session->id == id && session->phase == SESSION_OPEN &&
             sodium_memcmp(&session->cancel_key, &key, sizeof(key)) == 0)
         {
             if (session->busy && server->handler.cancel != NULL)
@@ -293,7 +293,7 @@ static void
 stop_listening(Server *server)
 {
     if (server->is_listening)
-        uv_close((uv_handle_t *) &server->listener, on_internal_closed);
+        uv_close((uv_handle_t *)&server->listener, on_internal_closed);
     server->is_listening = false;
 }
 
@@ -323,11 +323,11 @@ server_drain(Server *server)
 static void
 close_own_handles(Server *server)
 {
-    if (!uv_is_closing((uv_handle_t *) &server->listener))
-        uv_close((uv_handle_t *) &server->listener, on_internal_closed);
-    uv_close((uv_handle_t *) &server->deadlines, on_internal_closed);
-    uv_close((uv_handle_t *) &server->check, on_internal_closed);
-    uv_close((uv_handle_t *) &server->prepare, on_internal_closed);
+    if (!uv_is_closing((uv_handle_t *)&server->listener))
+        uv_close((uv_handle_t *)&server->listener, on_internal_closed);
+    uv_close((uv_handle_t *)&server->deadlines, on_internal_closed);
+    uv_close((uv_handle_t *)&server->check, on_internal_closed);
+    uv_close((uv_handle_t *)&server->prepare, on_internal_closed);
 }
 
 void

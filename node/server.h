@@ -2,8 +2,8 @@
  * Server: the node's listener and its sessions; speaks the PostgreSQL protocol 3 on a libuv loop.
  *
  * A session logs in (SCRAM-SHA-256), then sends queries for the console, until STREAM 1 turns it
- * into a two-way stream of frames (CopyBoth). The server knows framing, login and flow control; what
- * a query or a frame means is the handler's.
+ * into a two-way stream of frames (CopyBoth). The server knows framing, login and flow control;
+ * what a query or a frame means is the handler's.
  *
  * Everything runs on the loop's thread. Callbacks run from the loop; a Session handed to one stays
  * valid until session_closed was called for it, which never happens from inside of a session_*
@@ -38,8 +38,8 @@ typedef struct Session Session;
 /* Built-in types of result columns, by their PostgreSQL OIDs. */
 typedef enum ColumnType
 {
-    COLUMN_BOOL = 16,  /* "t" or "f" */
-    COLUMN_INT8 = 20,  /* counters */
+    COLUMN_BOOL = 16, /* "t" or "f" */
+    COLUMN_INT8 = 20, /* counters */
     COLUMN_INT4 = 23,
     COLUMN_TEXT = 25,
     COLUMN_FLOAT8 = 701
@@ -142,8 +142,8 @@ Buffer *session_frame_begin(Session *session);
 void session_frame_end(Session *session);
 
 /*
- * The answer to a query: [columns, row...] complete, or error at any point. Rows are texts, NULL for
- * SQL NULL, one for each column. complete's tag is PostgreSQL's ("SHOW", "SELECT 3", "SET").
+ * The answer to a query: [columns, row...] complete, or error at any point. Rows are texts, NULL
+ * for SQL NULL, one for each column. complete's tag is PostgreSQL's ("SHOW", "SELECT 3", "SET").
  * error on a stream ends the stream and the session. detail and hint may be NULL.
  */
 void session_columns(Session *session, const Column *columns, size_t count);

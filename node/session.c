@@ -56,7 +56,7 @@ on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 
     if (session->tls != NULL || input->length == 0 || session_is_over(session))
     {
-        *buffer = uv_buf_init((char *) session->server->read_buffer, SERVER_READ_BYTES);
+        *buffer = uv_buf_init((char *)session->server->read_buffer, SERVER_READ_BYTES);
         return;
     }
     if (session->phase == SESSION_LOGIN)
@@ -65,7 +65,7 @@ on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
         count = session->needed - input->length;
     if (count > RESERVE_MAX)
         count = RESERVE_MAX;
-    *buffer = uv_buf_init((char *) buffer_reserve(input, count), (unsigned) count);
+    *buffer = uv_buf_init((char *)buffer_reserve(input, count), (unsigned)count);
 }
 
 /* True while the next message of the session may be handled. */
@@ -80,17 +80,17 @@ may_go_on(const Session *session)
 static void
 adjust_reading(Session *session)
 {
-    bool wanted = session->phase == SESSION_LINGERING || may_go_on(session) ||
-                  (session->busy && !session_is_over(session) &&
-                   session->input.length < WAITING_INPUT_MAX);
+    bool wanted =
+        session->phase == SESSION_LINGERING || may_go_on(session) ||
+        (session->busy && !session_is_over(session) && session->input.length < WAITING_INPUT_MAX);
 
     if (session->phase == SESSION_CLOSED || wanted == session->reading)
         return;
     session->reading = wanted;
     if (wanted)
-        uv_read_start((uv_stream_t *) &session->tcp, on_alloc, on_read);
+        uv_read_start((uv_stream_t *)&session->tcp, on_alloc, on_read);
     else
-        uv_read_stop((uv_stream_t *) &session->tcp);
+        uv_read_stop((uv_stream_t *)&session->tcp);
 }
 
 static void
@@ -247,11 +247,11 @@ on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     }
     if (count == 0 || session_is_over(session))
         return;
-    session->server->stats.received_bytes += (uint64_t) count;
+    session->server->stats.received_bytes += (uint64_t)count;
     if (session->tls != NULL)
-        receive_cipher(session, (const uint8_t *) buffer->base, (size_t) count);
+        receive_cipher(session, (const uint8_t *)buffer->base, (size_t)count);
     else
-        receive_plain(session, (const uint8_t *) buffer->base, (size_t) count);
+        receive_plain(session, (const uint8_t *)buffer->base, (size_t)count);
     adjust_reading(session);
 }
 
@@ -304,7 +304,7 @@ linger(Session *session)
     session->phase = SESSION_LINGERING;
     session->deadline_ms = uv_now(session->server->loop) + SESSION_LINGER_MS;
     server_watch_deadlines(session->server);
-    if (uv_shutdown(&session->shutdown, (uv_stream_t *) &session->tcp, on_shutdown) != 0)
+    if (uv_shutdown(&session->shutdown, (uv_stream_t *)&session->tcp, on_shutdown) != 0)
         session_abort(session);
     else
         adjust_reading(session);
@@ -340,10 +340,10 @@ write_later(Session *session, Buffer *ready, size_t sent)
     session->in_flight = *ready;
     session->in_flight_sent = sent;
     *ready = spare;
-    rest = uv_buf_init((char *) session->in_flight.data + sent,
-                       (unsigned) (session->in_flight.length - sent));
+    rest = uv_buf_init((char *)session->in_flight.data + sent,
+                       (unsigned)(session->in_flight.length - sent));
     session->writing = true;
-    result = uv_write(&session->write, (uv_stream_t *) &session->tcp, &rest, 1, on_written);
+    result = uv_write(&session->write, (uv_stream_t *)&session->tcp, &rest, 1, on_written);
     if (result != 0)
     {
         session->writing = false;
@@ -354,8 +354,8 @@ write_later(Session *session, Buffer *ready, size_t sent)
 static void
 write_now(Session *session, Buffer *ready)
 {
-    uv_buf_t all = uv_buf_init((char *) ready->data, (unsigned) ready->length);
-    int sent = uv_try_write((uv_stream_t *) &session->tcp, &all, 1);
+    uv_buf_t all = uv_buf_init((char *)ready->data, (unsigned)ready->length);
+    int sent = uv_try_write((uv_stream_t *)&session->tcp, &all, 1);
 
     if (sent < 0 && sent != UV_EAGAIN)
     {
@@ -363,18 +363,18 @@ write_now(Session *session, Buffer *ready)
         return;
     }
     if (sent > 0)
-        session->server->stats.sent_bytes += (uint64_t) sent;
-    if (sent == (int) ready->length)
+        session->server->stats.sent_bytes += (uint64_t)sent;
+    if (sent == (int)ready->length)
         empty_buffer(ready);
     else
-        write_later(session, ready, sent > 0 ? (size_t) sent : 0);
+        write_later(session, ready, sent > 0 ? (size_t)sent : 0);
 }
 
 static bool
 encrypt(Session *session)
 {
-    bool is_alive = session->output.length == 0 ||
-                    tls_send(session->tls, buffer_slice(&session->output));
+    bool is_alive =
+        session->output.length == 0 || tls_send(session->tls, buffer_slice(&session->output));
 
     empty_buffer(&session->output);
     if (session->phase == SESSION_ENDING)
@@ -404,7 +404,7 @@ session_flush(Session *session)
     else if (session_unsent_bytes(session) > SERVER_OUTPUT_MAX_BYTES)
     {
         log_warning(session->server->log, "session %llu of %s is cut: %zu bytes wait to be read",
-                    (unsigned long long) session->id, session->peer_address,
+                    (unsigned long long)session->id, session->peer_address,
                     session_unsent_bytes(session));
         session_abort(session);
     }
@@ -427,7 +427,7 @@ set_socket_options(Session *session)
 
     uv_tcp_nodelay(&session->tcp, 1);
     uv_tcp_keepalive(&session->tcp, 1, KEEPALIVE_S);
-    if (uv_fileno((uv_handle_t *) &session->tcp, &fd) == 0)
+    if (uv_fileno((uv_handle_t *)&session->tcp, &fd) == 0)
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
@@ -438,10 +438,10 @@ set_peer_address(Session *session)
     int length = sizeof(address);
     char host[48] = "unknown";
 
-    uv_tcp_getpeername(&session->tcp, (struct sockaddr *) &address, &length);
+    uv_tcp_getpeername(&session->tcp, (struct sockaddr *)&address, &length);
     if (address.ss_family == AF_INET)
     {
-        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *) &address;
+        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&address;
 
         uv_ip4_name(ipv4, host, sizeof(host));
         session->is_loopback = (ntohl(ipv4->sin_addr.s_addr) >> 24) == 127;
@@ -450,7 +450,7 @@ set_peer_address(Session *session)
     }
     else if (address.ss_family == AF_INET6)
     {
-        const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *) &address;
+        const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)&address;
         const uint8_t *bytes = ipv6->sin6_addr.s6_addr;
 
         uv_ip6_name(ipv6, host, sizeof(host));
@@ -475,7 +475,7 @@ session_new(Server *server)
     randombytes_buf(&session->cancel_key, sizeof(session->cancel_key));
     session->transaction_status = 'I';
     session->accepted_ms = uv_now(server->loop);
-    session->deadline_ms = session->accepted_ms + (uint64_t) server->config->auth_timeout_ms;
+    session->deadline_ms = session->accepted_ms + (uint64_t)server->config->auth_timeout_ms;
     session->login = calloc(1, sizeof(Login));
     if (session->login == NULL)
         abort();
@@ -497,7 +497,7 @@ session_accept(Server *server)
     TAILQ_INSERT_TAIL(&server->sessions, session, all);
     TAILQ_INSERT_TAIL(&server->unauthenticated, session, waiting);
     server->stats.unauthenticated++;
-    result = uv_accept((uv_stream_t *) &server->listener, (uv_stream_t *) &session->tcp);
+    result = uv_accept((uv_stream_t *)&server->listener, (uv_stream_t *)&session->tcp);
     if (result != 0)
     {
         session_abort(session);
@@ -574,7 +574,7 @@ session_abort(Session *session)
     if (session->is_resumable)
         TAILQ_REMOVE(&session->server->resumable, session, resumable);
     session->is_resumable = false;
-    uv_close((uv_handle_t *) &session->tcp, on_closed);
+    uv_close((uv_handle_t *)&session->tcp, on_closed);
 }
 
 static void

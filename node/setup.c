@@ -33,8 +33,8 @@ make_dir(const char *dir)
     if (list == NULL)
         return outcome_error("could not open folder \"%.200s\": %s", dir, strerror(errno));
     while ((entry = readdir(list)) != NULL)
-        is_empty = is_empty &&
-                   (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0);
+        is_empty =
+            is_empty && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0);
     closedir(list);
     if (!is_empty)
         return outcome_error("folder \"%.200s\" exists and is not empty", dir);
@@ -115,7 +115,7 @@ read_password(char password[PASSWORD_SIZE])
     {
         struct termios quiet = saved;
 
-        quiet.c_lflag &= ~(tcflag_t) ECHO;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
         fprintf(stderr, "Password: ");
     }
@@ -170,8 +170,8 @@ setup_user_add(const char *dir, const char *name, UserRole role)
 
     identity_path(dir, "users", path, sizeof(path));
     if (!outcome.failed && access(path, F_OK) != 0)
-        outcome = outcome_error("\"%.200s\" is not a node's folder (use dynamo_node init -D DIR)",
-                                dir);
+        outcome =
+            outcome_error("\"%.200s\" is not a node's folder (use dynamo_node init -D DIR)", dir);
     if (!outcome.failed)
         outcome = read_password(password);
     if (!outcome.failed)

@@ -128,7 +128,7 @@ bool
 tls_receive(Tls *tls, Slice cipher, Buffer *plain)
 {
     ERR_clear_error();
-    if (cipher.length > 0 && BIO_write(tls->in, cipher.data, (int) cipher.length) <= 0)
+    if (cipher.length > 0 && BIO_write(tls->in, cipher.data, (int)cipher.length) <= 0)
         return false;
     for (;;)
     {
@@ -137,7 +137,7 @@ tls_receive(Tls *tls, Slice cipher, Buffer *plain)
 
         if (got <= 0)
             return SSL_get_error(tls->ssl, got) == SSL_ERROR_WANT_READ;
-        plain->length += (size_t) got;
+        plain->length += (size_t)got;
     }
 }
 
@@ -147,7 +147,7 @@ tls_send(Tls *tls, Slice plain)
     ERR_clear_error();
     /* A memory BIO takes everything, so one call writes all or fails. */
     return plain.length == 0 ||
-           SSL_write(tls->ssl, plain.data, (int) plain.length) == (int) plain.length;
+           SSL_write(tls->ssl, plain.data, (int)plain.length) == (int)plain.length;
 }
 
 void
@@ -165,6 +165,6 @@ tls_take_output(Tls *tls, Buffer *cipher)
     long length = BIO_get_mem_data(tls->out, &data);
 
     if (length > 0)
-        buffer_put(cipher, data, (size_t) length);
-    (void) BIO_reset(tls->out);
+        buffer_put(cipher, data, (size_t)length);
+    (void)BIO_reset(tls->out);
 }

@@ -58,7 +58,7 @@ users_name_check(const char *name)
         return outcome_error("user names that start with '_' are reserved");
     if (*name == '#')
         return outcome_error("a user name must not start with '#'");
-    for (const unsigned char *at = (const unsigned char *) name; *at != '\0'; at++)
+    for (const unsigned char *at = (const unsigned char *)name; *at != '\0'; at++)
     {
         if (*at <= ' ' || *at == 0x7f)
             return outcome_error("a user name must not have spaces or control characters");
@@ -71,8 +71,8 @@ static void
 derive(uint8_t out[SCRAM_KEY_BYTES], const uint8_t cluster_key[USERS_CLUSTER_KEY_BYTES],
        const char *purpose)
 {
-    crypto_generichash(out, SCRAM_KEY_BYTES, (const uint8_t *) purpose, strlen(purpose),
-                       cluster_key, USERS_CLUSTER_KEY_BYTES);
+    crypto_generichash(out, SCRAM_KEY_BYTES, (const uint8_t *)purpose, strlen(purpose), cluster_key,
+                       USERS_CLUSTER_KEY_BYTES);
 }
 
 void
@@ -235,13 +235,13 @@ read_private_file(const char *file_name, char **text, size_t *length)
         outcome = outcome_error("\"%.200s\" is too large", file_name);
     else
     {
-        *text = malloc((size_t) info.st_size + 1);
+        *text = malloc((size_t)info.st_size + 1);
         if (*text == NULL)
             abort();
-        got = read(fd, *text, (size_t) info.st_size);
+        got = read(fd, *text, (size_t)info.st_size);
         if (got < 0)
             outcome = outcome_error("could not read \"%.200s\": %s", file_name, strerror(errno));
-        *length = got < 0 ? 0 : (size_t) got;
+        *length = got < 0 ? 0 : (size_t)got;
     }
     if (fd >= 0)
         close(fd);
@@ -298,7 +298,7 @@ write_all(int fd, const char *text, size_t length)
         if (written > 0)
         {
             text += written;
-            length -= (size_t) written;
+            length -= (size_t)written;
         }
     }
     return fsync(fd) == 0 ? outcome_ok() : outcome_error("%s", strerror(errno));
@@ -331,7 +331,7 @@ replace_file(const char *file_name, const char *text, size_t length)
     Outcome outcome;
     int fd;
 
-    if (snprintf(next, sizeof(next), "%s.new", file_name) >= (int) sizeof(next))
+    if (snprintf(next, sizeof(next), "%s.new", file_name) >= (int)sizeof(next))
         return outcome_error("the file name is too long");
     fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
@@ -366,11 +366,11 @@ append_user(const char *file_name, const char *old, size_t old_length, const cha
 
     if (text == NULL)
         abort();
-    length = snprintf(text, room, "%.*s%s%s", (int) old_length, old,
+    length = snprintf(text, room, "%.*s%s%s", (int)old_length, old,
                       old_length > 0 && old[old_length - 1] != '\n' ? "\n" : "", line);
-    outcome = users_parse(&scratch, text, (size_t) length, file_name);
+    outcome = users_parse(&scratch, text, (size_t)length, file_name);
     if (!outcome.failed)
-        outcome = replace_file(file_name, text, (size_t) length);
+        outcome = replace_file(file_name, text, (size_t)length);
     free(scratch.list);
     free(text);
     return outcome;

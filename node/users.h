@@ -43,7 +43,8 @@ Users *users_new(const uint8_t cluster_key[USERS_CLUSTER_KEY_BYTES]);
 void users_free(Users *users);
 
 /* Replaces the list by the text of a users file. On failure the list stays as it was. */
-Outcome users_parse(Users *users, const char *text, size_t length, const char *file_name) MUST_CHECK;
+Outcome users_parse(Users *users, const char *text, size_t length,
+                    const char *file_name) MUST_CHECK;
 
 /* Replaces the list by the file's, which must not be open to group or others. */
 Outcome users_load(Users *users, const char *file_name) MUST_CHECK;
@@ -76,6 +77,6 @@ Outcome users_name_check(const char *name) MUST_CHECK;
  * in PostgreSQL's form. The file is replaced atomically and synced.
  */
 Outcome users_file_add(const char *file_name, const char *name, UserRole role,
-                      const char *verifier) MUST_CHECK;
+                       const char *verifier) MUST_CHECK;
 
 #endif
