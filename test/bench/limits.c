@@ -92,7 +92,7 @@ rocksdb_work(void *argument)
     for (uint64_t now = workload_now_ns(); now < worker->deadline_ns;)
     {
         uint64_t sent = now;
-        int length = sprintf(key, "key%08ld", workload_next_key(&worker->workload));
+        int length = sprintf(key, "key%09ld", workload_next_key(&worker->workload));
 
         workload_fill_value(&worker->workload, value);
         rocksdb_put(worker->db, options, key, (size_t)length, value, sizeof value, &error);

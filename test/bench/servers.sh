@@ -84,6 +84,7 @@ servers_stop()
         wait "$pid" 2>/dev/null || true
     done
     server_signals=()
+    cluster_stop
 }
 
 servers_clean()
@@ -91,6 +92,29 @@ servers_clean()
     trap - EXIT INT TERM HUP
     servers_stop
     rm -rf "${bench_dir:?}/data"
+}
+
+# cluster_start [test/cluster up arguments]...: three of our nodes, and a PostgreSQL unless told not.
+cluster_start()
+{
+    export CLUSTER_DIR=$bench_dir/data/cluster
+    "$root/test/cluster" up --nodes 3 "$@" >"$bench_dir/log/cluster.log" 2>&1 ||
+        die "our cluster did not start: $(tail -5 "$bench_dir/log/cluster.log")"
+    mapfile -t cluster_pids < <(cluster_column node 5)
+    cluster_ports=$(cluster_column node 4 | paste -sd,)
+}
+
+# Column of the lines of `test/cluster status` that begin with a word.
+cluster_column()
+{
+    "$root/test/cluster" status | awk -v word="$1" -v column="$2" '$1 == word { print $column }'
+}
+
+cluster_stop()
+{
+    [[ ! -f $bench_dir/data/cluster/state ]] ||
+        "$root/test/cluster" down >>"$bench_dir/log/cluster.log" 2>&1 ||
+        say "bench: test/cluster down failed; see $bench_dir/log/cluster.log"
 }
 
 etcd_start()

@@ -58,7 +58,7 @@ echo_answer(const char *in, size_t length)
 static size_t
 redis_put(Workload *workload, long key, char *out)
 {
-    int length = sprintf(out, "*3\r\n$3\r\nSET\r\n$11\r\nkey%08ld\r\n$200\r\n", key);
+    int length = sprintf(out, "*3\r\n$3\r\nSET\r\n$12\r\nkey%09ld\r\n$200\r\n", key);
 
     workload_fill_value(workload, out + length);
     length += WORKLOAD_VALUE_BYTES;
@@ -80,7 +80,7 @@ static size_t
 redis_get(Workload *workload, long key, char *out)
 {
     (void)workload;
-    return (size_t)sprintf(out, "*2\r\n$3\r\nGET\r\n$11\r\nkey%08ld\r\n", key);
+    return (size_t)sprintf(out, "*2\r\n$3\r\nGET\r\n$12\r\nkey%09ld\r\n", key);
 }
 
 static ssize_t

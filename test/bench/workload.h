@@ -22,6 +22,7 @@
 enum
 {
     WORKLOAD_VALUE_BYTES = 200,
+    WORKLOAD_PUT_KEYS = 1000000000,
     WORKLOAD_MAX_PORTS = 16,
     WORKLOAD_MAX_CLIENTS = 256,
     LATENCY_STEPS = 64, /* steps in each power of two: 1.6 % exact */
@@ -143,10 +144,16 @@ workload_random(Workload *workload)
     return workload->random * 0x2545F4914F6CDD1D;
 }
 
-/* The number of the next key, or -1 when a load has named them all. */
+/*
+ * The number of the next key, or -1 when a load has named them all. A put takes one of a thousand
+ * million, in practice a new one: a put without a context on a key that is there makes a sibling in
+ * a dynamo cluster and would grow the object, while the other systems overwrite.
+ */
 static inline long
 workload_next_key(Workload *workload)
 {
+    if (strcmp(workload->operation, "put") == 0)
+        return (long)(workload_random(workload) % WORKLOAD_PUT_KEYS);
     if (!workload->load)
         return (long)(workload_random(workload) % (uint64_t)workload->keys);
     return workload->loaded < workload->keys ? workload->loaded++ : -1;
