@@ -25,15 +25,15 @@ static const char MORE_OPTIONS[] = "track_and_verify_wals_in_manifest=true;"
 
 /* ---- options ---- */
 
+/*
+ * A log that ends in the middle of a write is a crash's, and RocksDB drops that write; any other
+ * damage it refuses to open, and rocks_log.c judges whether a crash explains it. (The default,
+ * kPointInTimeRecovery, drops the damaged record and all that follow, synced or not, and says
+ * nothing; kAbsoluteConsistency would not start after an ordinary kill -9.)
+ */
 static void
 set_safety(rocksdb_options_t *options)
 {
-    /*
-     * A log ends torn when a crash interrupts a write, which then was not synced: that is dropped.
-     * Damage before the end may be in synced records: then the store does not open. (The default,
-     * kPointInTimeRecovery, would drop it and all that follows, and say nothing;
-     * kAbsoluteConsistency would not start after an ordinary kill -9.)
-     */
     rocksdb_options_set_wal_recovery_mode(options,
                                           rocksdb_tolerate_corrupted_tail_records_recovery);
     rocksdb_options_set_paranoid_checks(options, 1);
@@ -114,6 +114,12 @@ database_error(const char *directory, char *error)
     return outcome;
 }
 
+static bool
+is_corruption(const char *error)
+{
+    return strncmp(error, "Corruption", strlen("Corruption")) == 0;
+}
+
 static Outcome
 open_database(Rocks *rocks, const RocksOptions *options, bool create)
 {
@@ -124,6 +130,14 @@ open_database(Rocks *rocks, const RocksOptions *options, bool create)
     rocks->options = make_options(options, create, &error);
     if (error == NULL)
         rocks->db = rocksdb_open(rocks->options, path, &error);
+    if (error != NULL && is_corruption(error) && rocks_log_torn_by_crash(path))
+    {
+        rocksdb_free(error);
+        error = NULL;
+        rocks->dropped_torn_write = true;
+        rocksdb_options_set_wal_recovery_mode(rocks->options, rocksdb_point_in_time_recovery);
+        rocks->db = rocksdb_open(rocks->options, path, &error);
+    }
     return error == NULL ? outcome_ok() : database_error(options->directory, error);
 }
 
@@ -288,6 +302,12 @@ const char *
 rocks_directory_id(const Storage *storage)
 {
     return ((const Rocks *)storage)->directory_id;
+}
+
+bool
+rocks_dropped_torn_write(const Storage *storage)
+{
+    return ((const Rocks *)storage)->dropped_torn_write;
 }
 
 uint64_t

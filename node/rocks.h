@@ -47,6 +47,12 @@ void rocks_close(Storage *storage, void (*closed)(void *context), void *context)
  * another. */
 const char *rocks_directory_id(const Storage *storage);
 
+/*
+ * Opening dropped a write that a crash had torn: for the log. It had not been acknowledged, unless
+ * the disk damaged the very last write after it was synced, which looks the same.
+ */
+bool rocks_dropped_torn_write(const Storage *storage);
+
 /* Applies whose last event is still owed. */
 uint64_t rocks_pending(const Storage *storage);
 

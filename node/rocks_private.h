@@ -3,6 +3,7 @@
  *
  *   rocks.c         opens, closes, options
  *   rocks_folder.c  the directory's VERSION file
+ *   rocks_log.c     judges a log that RocksDB finds damaged
  *   rocks_apply.c   updates on the loop; the pending table; fetches of cold records
  *   rocks_writer.c  the writer thread
  *   rocks_read.c    reads and scans
@@ -97,6 +98,7 @@ typedef struct Rocks
     unsigned handles; /* of libuv, still to be closed */
     void (*closed)(void *context);
     void *closed_context;
+    bool dropped_torn_write;
     char directory_id[33];
     char failure[256];
 } Rocks;
@@ -156,6 +158,9 @@ void rocks_writer_free(Rocks *rocks);
 /* rocks.c. The next step of closing, when nothing is left to wait for. */
 void rocks_job_done(Rocks *rocks);
 void rocks_writer_ended(Rocks *rocks);
+
+/* rocks_log.c. Is the last write, which was never synced, all that is damaged in the logs? */
+bool rocks_log_torn_by_crash(const char *database);
 
 /* rocks_folder.c. found: the directory has been laid out before, and id is its own. */
 Outcome rocks_folder_check(const char *directory, char id[33], bool *found) MUST_CHECK;

@@ -1105,6 +1105,75 @@ a_torn_end_of_the_log_is_dropped(void **state)
 }
 
 static void
+put_large(Store *store, const char *key)
+{
+    char large[20000];
+
+    memset(large, 'x', sizeof(large));
+    await_durable(store, put_request(store, key_of(store, key), slice_make(large, sizeof(large)),
+                                     NULL, ++store->requests));
+}
+
+/* What a page that never reached the disk reads as. */
+static void
+clear_page(const char *path, off_t offset)
+{
+    static const char zeros[4096];
+    int fd = open(path, O_WRONLY);
+
+    assert_int_equal(pwrite(fd, zeros, sizeof(zeros), offset), sizeof(zeros));
+    close(fd);
+}
+
+/* Two large writes fill the log's first 40 KB; the second one crosses the end of a block. */
+static void
+lay_large_writes(Store *store)
+{
+    put_durably(store, key_of(store, "kept"), "v");
+    put_large(store, "first");
+    put_large(store, "last");
+    store_close(store);
+}
+
+static void
+a_hole_in_the_last_write_is_dropped_with_it(void **state)
+{
+    Store *store = *state;
+
+    lay_large_writes(store);
+    clear_page(only_file(store, "*.log"), 24576);
+    store_open(store, CACHE_BYTES);
+    assert_true(rocks_dropped_torn_write(store->storage));
+    assert_holds(store, key_of(store, "kept"), "v");
+    assert_int_equal(read_object(store, key_of(store, "first")).sibling_count, 1);
+    assert_int_equal(read_answer(store, key_of(store, "last"))->object.length, 0);
+    put_durably(store, key_of(store, "last"), "again");
+    store_reopen(store, CACHE_BYTES);
+    assert_false(rocks_dropped_torn_write(store->storage));
+    assert_holds(store, key_of(store, "last"), "again");
+}
+
+static void
+assert_log_refused(Store *store)
+{
+    Outcome outcome = store_try_open(store, CACHE_BYTES);
+
+    assert_true(outcome.failed);
+    assert_null(store->storage);
+    assert_non_null(strstr(outcome.message, "Corruption"));
+}
+
+static void
+a_hole_in_a_write_before_the_last_does_not_open(void **state)
+{
+    Store *store = *state;
+
+    lay_large_writes(store);
+    clear_page(only_file(store, "*.log"), 8192);
+    assert_log_refused(store);
+}
+
+static void
 a_log_damaged_before_its_end_does_not_open(void **state)
 {
     Store *store = *state;
@@ -1113,11 +1182,7 @@ a_log_damaged_before_its_end_does_not_open(void **state)
     put_durably(store, key_of(store, "b"), "v");
     store_close(store);
     flip_byte(only_file(store, "*.log"), 30);
-
-    Outcome outcome = store_try_open(store, CACHE_BYTES);
-
-    assert_true(outcome.failed);
-    assert_non_null(strstr(outcome.message, "Corruption"));
+    assert_log_refused(store);
 }
 
 static void
@@ -1279,6 +1344,8 @@ main(int argc, char **argv)
         ON_OPEN(a_record_that_cannot_be_decoded_is_corrupt),
         ON_OPEN(a_damaged_block_is_corrupt_and_not_absent),
         ON_OPEN(a_torn_end_of_the_log_is_dropped),
+        ON_OPEN(a_hole_in_the_last_write_is_dropped_with_it),
+        ON_OPEN(a_hole_in_a_write_before_the_last_does_not_open),
         ON_OPEN(a_log_damaged_before_its_end_does_not_open),
         ON_OPEN(the_first_failed_write_ends_all_writing),
         ON_OPEN(a_directory_in_use_is_refused),

@@ -1,0 +1,172 @@
+/*
+ * rocks.c: what one node's storage does alone, without sockets. Run by hand, on an idle machine:
+ *
+ *   bench_rocks DIR [CALLS]
+ *
+ * Puts of 200 bytes with 1, 16 and 256 outstanding (each durable put starts the next one, as a
+ * client would), the cost of apply() up to merged, and reads out of the memtable.
+ */
+#include "node/rocks.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum
+{
+    VALUE_BYTES = 200,
+    KEYS = 100000
+};
+
+typedef struct Bench
+{
+    uv_loop_t loop;
+    Storage *storage;
+    Run run;
+    uint64_t calls;
+    uint64_t started;
+    uint64_t finished;
+    uint64_t applying_ns;
+    uint64_t *begun_ns; /* by ref */
+    double *latencies_us;
+} Bench;
+
+static uint64_t
+now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void
+start_put(Bench *bench)
+{
+    static const uint8_t value[VALUE_BYTES] = "value";
+    uint8_t key[16] = {0, 0, 0, 1};
+    uint64_t number = randombytes_uniform(KEYS);
+    uint64_t ref = bench->started++;
+    PutValue values = {.value = slice_make(value, sizeof(value))};
+    Put put = {.values = &values, .value_count = 1};
+    Update update = {.put = &put};
+    VClock everything = {.count = 0};
+
+    memcpy(key + 4, &number, sizeof(number));
+    randombytes_buf(&values.request, sizeof(values.request));
+    put.context = everything;
+    bench->begun_ns[ref] = now_ns();
+    bench->storage->apply(bench->storage, slice_make(key, sizeof(key)), &update, ref);
+    bench->applying_ns += now_ns() - bench->begun_ns[ref];
+}
+
+static void
+on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
+{
+}
+
+static void
+on_durable(void *context, uint64_t ref, StatusCode status)
+{
+    Bench *bench = context;
+
+    if (status != STATUS_OK)
+        abort();
+    bench->latencies_us[bench->finished++] = (double)(now_ns() - bench->begun_ns[ref]) / 1000;
+    if (bench->started < bench->calls)
+        start_put(bench);
+}
+
+static void
+on_read(void *context, uint64_t ref, StatusCode status, Slice object)
+{
+    ((Bench *)context)->finished++;
+}
+
+static void
+on_scan(void *context, uint64_t ref, StatusCode status, const StoragePage *page)
+{
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void
+measure_puts(Bench *bench, unsigned outstanding)
+{
+    uint64_t syncs = bench->storage->counters(bench->storage).syncs;
+    uint64_t begun = now_ns();
+    double seconds;
+
+    bench->started = bench->finished = bench->applying_ns = 0;
+    while (bench->started < outstanding && bench->started < bench->calls)
+        start_put(bench);
+    while (bench->finished < bench->calls)
+        uv_run(&bench->loop, UV_RUN_ONCE);
+    seconds = (double)(now_ns() - begun) / 1e9;
+    syncs = bench->storage->counters(bench->storage).syncs - syncs;
+    qsort(bench->latencies_us, bench->calls, sizeof(double), compare);
+    printf("put %3u outstanding: %8.0f /s  durable p50 %5.0f us p99 %5.0f us  %5.1f puts a sync  "
+           "apply %.2f us\n",
+           outstanding, (double)bench->calls / seconds, bench->latencies_us[bench->calls / 2],
+           bench->latencies_us[bench->calls * 99 / 100], (double)bench->calls / (double)syncs,
+           (double)bench->applying_ns / 1000 / (double)bench->calls);
+}
+
+static void
+measure_reads(Bench *bench)
+{
+    uint64_t begun = now_ns();
+
+    bench->finished = 0;
+    for (uint64_t i = 0; i < bench->calls; i++)
+    {
+        uint8_t key[16] = {0, 0, 0, 1};
+        uint64_t number = i % KEYS;
+
+        memcpy(key + 4, &number, sizeof(number));
+        bench->storage->read(bench->storage, slice_make(key, sizeof(key)), i);
+    }
+    while (bench->finished < bench->calls)
+        uv_run(&bench->loop, UV_RUN_ONCE);
+    printf("read: %.2f us\n", (double)(now_ns() - begun) / 1000 / (double)bench->calls);
+}
+
+int
+main(int argc, char **argv)
+{
+    Bench bench = {.calls = argc > 2 ? strtoull(argv[2], NULL, 10) : 20000};
+    RocksOptions options = {argv[1], 64 << 20, 32 << 20};
+    StorageEvents events = {on_merged, on_durable, on_read, on_scan, &bench};
+    Outcome outcome;
+
+    if (argc < 2 || sodium_init() < 0)
+        return 2;
+    bench.begun_ns = calloc(bench.calls, sizeof(uint64_t));
+    bench.latencies_us = calloc(bench.calls, sizeof(double));
+    randombytes_buf(&bench.run.actor, sizeof(bench.run.actor));
+    uv_loop_init(&bench.loop);
+    outcome = rocks_open(&bench.loop, &options, &bench.run, &events, &bench.storage);
+    if (outcome.failed)
+    {
+        fprintf(stderr, "bench_rocks: %s\n", outcome.message);
+        return 1;
+    }
+    measure_puts(&bench, 1);
+    measure_puts(&bench, 16);
+    measure_puts(&bench, 256);
+    measure_reads(&bench);
+    rocks_close(bench.storage, NULL, NULL);
+    uv_run(&bench.loop, UV_RUN_DEFAULT);
+    free(bench.begun_ns);
+    free(bench.latencies_us);
+    return 0;
+}
