@@ -20,9 +20,8 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $root = abs_path(dirname(__FILE__) . '/../..');
-my %alive;
+my %alive;    # by folder
 
-# test/cluster's own name for what the cluster stands in for in a failure.
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
 END
 {
