@@ -47,14 +47,18 @@ row_codec_new(const RelationInfo *info, TupleDesc desc)
     return codec;
 }
 
+bool
+row_attribute_is_read(const Bitmapset *attributes, AttrNumber attnum)
+{
+    return bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attributes) ||
+           bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, attributes);
+}
+
 void
 row_codec_want(RowCodec *codec, const Bitmapset *attributes)
 {
-    if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attributes))
-        return;
     for (int i = 0; i < codec->info->data_count; i++)
-        codec->wanted[i] = bms_is_member(
-            codec->info->data[i].attnum - FirstLowInvalidHeapAttributeNumber, attributes);
+        codec->wanted[i] = row_attribute_is_read(attributes, codec->info->data[i].attnum);
 }
 
 static Slice
@@ -152,9 +156,9 @@ row_key_part(const KeyColumn *key, Datum value, Oid value_type, KeyValue *part)
 }
 
 void
-row_put_key(const RowCodec *codec, const KeyValue *parts, Buffer *buffer)
+row_put_key(const RelationInfo *info, const KeyValue *parts, Buffer *buffer)
 {
-    for (int i = 0; i < codec->info->key_count; i++)
+    for (int i = 0; i < info->key_count; i++)
         keycodec_put(buffer, &parts[i]);
 }
 
@@ -179,7 +183,7 @@ row_encode_key(RowCodec *codec, TupleTableSlot *slot)
         row_key_part(key, value, key->base_type, &parts[i]);
     }
     buffer_reset(&codec->buffer);
-    row_put_key(codec, parts, &codec->buffer);
+    row_put_key(info, parts, &codec->buffer);
     return row_copy_buffer(&codec->buffer);
 }
 

@@ -27,6 +27,9 @@ RowCodec *row_codec_new(const RelationInfo *info, TupleDesc desc);
 /* Leaves all data columns NULL that are not among attributes (offset as pull_varattnos does); for scans. */
 void row_codec_want(RowCodec *codec, const Bitmapset *attributes);
 
+/* True when attributes hold the column, or the whole row. */
+bool row_attribute_is_read(const Bitmapset *attributes, AttrNumber attnum);
+
 /* ---- to the store ---- */
 
 /* 23502 for a NULL key column. */
@@ -49,7 +52,7 @@ Slice row_context(RowCodec *codec, TupleTableSlot *slot);
 bool row_key_part(const KeyColumn *key, Datum value, Oid value_type, KeyValue *part);
 
 /* parts: one for each key column. Appends to buffer. */
-void row_put_key(const RowCodec *codec, const KeyValue *parts, Buffer *buffer);
+void row_put_key(const RelationInfo *info, const KeyValue *parts, Buffer *buffer);
 
 /* A key for messages: (7, "a"). For any bytes; those that are no key of the table are shown in hexadecimal. */
 char *row_describe_key(const RelationInfo *info, Slice key);

@@ -1,0 +1,132 @@
+#include "fdw/explain.h"
+
+#include "nodes/makefuncs.h"
+#include "utils/ruleutils.h"
+
+#include "fdw/compat.h"
+#include "fdw/scan.h"
+
+void
+explain_bucket(const RelationInfo *info, ExplainState *es)
+{
+    ExplainPropertyText("Bucket", info->bucket, es);
+    if (es->format == EXPLAIN_FORMAT_TEXT)
+    {
+        ExplainPropertyText("Quorum", psprintf("N=%u R=%u W=%u", info->n, relation_r(info),
+                                               relation_w(info)),
+                            es);
+        return;
+    }
+    ExplainPropertyUInteger("N", NULL, info->n, es);
+    ExplainPropertyUInteger("R", NULL, relation_r(info), es);
+    ExplainPropertyUInteger("W", NULL, relation_w(info), es);
+}
+
+void
+explain_counters(const ClientCounters *counters, ExplainState *es)
+{
+    const struct
+    {
+        const char *label;
+        uint64 value;
+    } rows[] = {
+        {"Requests", counters->requests},     {"Keys Asked", counters->keys},
+        {"Pages", counters->pages},           {"Frames", counters->frames},
+        {"Mismatches", counters->mismatches}, {"Hedges", counters->hedges},
+        {"Failovers", counters->failovers},
+    };
+
+    if (es->format == EXPLAIN_FORMAT_TEXT)
+        appendStringInfoSpaces(es->str, es->indent * 2);
+    for (int i = 0; i < lengthof(rows); i++)
+        if (es->format == EXPLAIN_FORMAT_TEXT)
+            appendStringInfo(es->str, "%s%s: " UINT64_FORMAT, i == 0 ? "" : "  ", rows[i].label,
+                             rows[i].value);
+        else
+            ExplainPropertyUInteger(rows[i].label, NULL, rows[i].value, es);
+    if (es->format == EXPLAIN_FORMAT_TEXT)
+        appendStringInfoChar(es->str, '\n');
+}
+
+/* ---- the condition ---- */
+
+static bool explain_find(Plan *plan, const Plan *wanted, List **ancestors);
+
+static bool
+explain_find_in(List *plans, const Plan *wanted, List **ancestors)
+{
+    ListCell *cell;
+
+    foreach (cell, plans)
+        if (explain_find(lfirst(cell), wanted, ancestors))
+            return true;
+    return false;
+}
+
+static bool
+explain_find_below(Plan *plan, const Plan *wanted, List **ancestors)
+{
+    switch (nodeTag(plan))
+    {
+    case T_Append:
+        return explain_find_in(((Append *) plan)->appendplans, wanted, ancestors);
+    case T_MergeAppend:
+        return explain_find_in(((MergeAppend *) plan)->mergeplans, wanted, ancestors);
+    case T_SubqueryScan:
+        return explain_find(((SubqueryScan *) plan)->subplan, wanted, ancestors);
+    case T_CustomScan:
+        return explain_find_in(((CustomScan *) plan)->custom_plans, wanted, ancestors);
+    default:
+        return false;
+    }
+}
+
+/* Collects the plans above wanted, nearest first: an outer row's column is found through them. */
+static bool
+explain_find(Plan *plan, const Plan *wanted, List **ancestors)
+{
+    if (plan == NULL)
+        return false;
+    if (plan == wanted)
+        return true;
+    if (!explain_find(outerPlan(plan), wanted, ancestors) &&
+        !explain_find(innerPlan(plan), wanted, ancestors) &&
+        !explain_find_below(plan, wanted, ancestors))
+        return false;
+    *ancestors = lappend(*ancestors, plan);
+    return true;
+}
+
+static List *
+explain_ancestors(const PlanState *node)
+{
+    PlannedStmt *statement = node->state->es_plannedstmt;
+    List *ancestors = NIL;
+
+    if (!explain_find(statement->planTree, node->plan, &ancestors))
+        explain_find_in(statement->subplans, node->plan, &ancestors);
+    return ancestors;
+}
+
+void
+explain_condition(const char *label, List *clauses, PlanState *node, ExplainState *es)
+{
+    Node *condition = (Node *) make_ands_explicit(copyObject(clauses));
+    List *context = set_deparse_context_plan(es->deparse_cxt, node->plan, explain_ancestors(node));
+    bool prefix = list_length(es->rtable) > 1 || es->verbose;
+
+    ExplainPropertyText(label, deparse_expression(condition, context, prefix, false), es);
+}
+
+void
+dynamoExplainForeignScan(ForeignScanState *node, ExplainState *es)
+{
+    ForeignScan *scan = castNode(ForeignScan, node->ss.ps.plan);
+
+    if (scan->fdw_recheck_quals != NIL)
+        explain_condition("Key Cond", scan->fdw_recheck_quals, &node->ss.ps, es);
+    if (es->verbose)
+        explain_bucket(scan_relation(node), es);
+    if (es->analyze)
+        explain_counters(scan_counters(node), es);
+}

@@ -1,0 +1,23 @@
+/*
+ * explain: what a scan shows in EXPLAIN: the condition that names its keys; with VERBOSE the bucket and n, r, w; with
+ * ANALYZE what was asked of the cluster. It contacts no node.
+ */
+#ifndef FDW_EXPLAIN_H
+#define FDW_EXPLAIN_H
+
+#include "fdw/pg.h"
+
+#include "commands/explain.h"
+
+#include "fdw/client.h"
+#include "fdw/relation.h"
+
+/* Shared with the batched join. */
+void explain_bucket(const RelationInfo *info, ExplainState *es);
+void explain_counters(const ClientCounters *counters, ExplainState *es);
+void explain_condition(const char *label, List *clauses, PlanState *node, ExplainState *es);
+
+/* Callback. */
+void dynamoExplainForeignScan(ForeignScanState *node, ExplainState *es);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * fdw: what PostgreSQL calls, and in which file it is.
+ */
+#include "fdw/pg.h"
+
+#include "fmgr.h"
+#include "foreign/fdwapi.h"
+
+#include "fdw/compat.h"
+#include "fdw/explain.h"
+#include "fdw/plan.h"
+#include "fdw/scan.h"
+#include "fdw/settings.h"
+
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+    settings_define();
+}
+
+PG_FUNCTION_INFO_V1(dynamo_fdw_handler);
+PGDLLEXPORT Datum
+dynamo_fdw_handler(PG_FUNCTION_ARGS)
+{
+    FdwRoutine *routine = makeNode(FdwRoutine);
+
+    routine->GetForeignRelSize = dynamoGetForeignRelSize;
+    routine->GetForeignPaths = dynamoGetForeignPaths;
+    routine->GetForeignPlan = dynamoGetForeignPlan;
+
+    routine->BeginForeignScan = dynamoBeginForeignScan;
+    routine->IterateForeignScan = dynamoIterateForeignScan;
+    routine->ReScanForeignScan = dynamoReScanForeignScan;
+    routine->EndForeignScan = dynamoEndForeignScan;
+    routine->ExplainForeignScan = dynamoExplainForeignScan;
+
+    PG_RETURN_POINTER(routine);
+}

@@ -1,0 +1,162 @@
+#include "fdw/quals.h"
+
+#include "access/stratnum.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
+#include "utils/typcache.h"
+
+/* The key column that expr is, or -1. */
+static int
+quals_key_column(const RelationInfo *info, Index relid, Node *expr)
+{
+    Var *var;
+
+    /* varchar columns are compared as text, domains as their base type. */
+    while (expr != NULL && IsA(expr, RelabelType))
+        expr = (Node *) ((RelabelType *) expr)->arg;
+    if (expr == NULL || !IsA(expr, Var))
+        return -1;
+    var = (Var *) expr;
+    if (var->varno != (int) relid || var->varlevelsup != 0)
+        return -1;
+    for (int i = 0; i < info->key_count; i++)
+        if (info->keys[i].attnum == var->varattno)
+            return i;
+    return -1;
+}
+
+/* True when a value of the type has at most one equal among the column's values, and row_key_part finds it. */
+static bool
+quals_type_fits(const KeyColumn *key, Oid type)
+{
+    switch (key->type)
+    {
+    case KEY_INTEGER:
+        return type == INT2OID || type == INT4OID || type == INT8OID;
+    case KEY_TEXT:
+        return type == TEXTOID;
+    case KEY_DATE:
+    case KEY_TIMESTAMP:
+        return type == DATEOID || type == TIMESTAMPOID;
+    case KEY_TIMESTAMPTZ:
+        return type == DATEOID || type == TIMESTAMPOID || type == TIMESTAMPTZOID;
+    default:
+        return type == key->base_type;
+    }
+}
+
+static bool
+quals_is_equality(const KeyColumn *key, Oid operator_id, Oid collation)
+{
+    TypeCacheEntry *type = lookup_type_cache(key->base_type, TYPECACHE_BTREE_OPFAMILY);
+
+    if (get_op_opfamily_strategy(operator_id, type->btree_opf) != BTEqualStrategyNumber)
+        return false;
+    return key->type != KEY_TEXT ||
+           (OidIsValid(collation) && get_collation_isdeterministic(collation));
+}
+
+static bool
+quals_is_value(Index relid, Expr *expr)
+{
+    return !bms_is_member((int) relid, pull_varnos(NULL, (Node *) expr)) &&
+           !contain_volatile_functions((Node *) expr);
+}
+
+/* key_side: 0 when the column stands left of the operator. */
+static bool
+quals_match_sides(const RelationInfo *info, Index relid, Oid operator_id, Oid collation,
+                  List *sides, int key_side, KeyQual *qual)
+{
+    Oid types[2];
+    int place = quals_key_column(info, relid, list_nth(sides, key_side));
+
+    if (place < 0 || !quals_is_equality(&info->keys[place], operator_id, collation))
+        return false;
+    op_input_types(operator_id, &types[0], &types[1]);
+    qual->key = place;
+    qual->value = list_nth(sides, 1 - key_side);
+    qual->value_type = types[1 - key_side];
+    return quals_type_fits(&info->keys[place], qual->value_type) &&
+           quals_is_value(relid, qual->value);
+}
+
+static bool
+quals_match_operator(const RelationInfo *info, Index relid, OpExpr *clause, KeyQual *qual)
+{
+    if (list_length(clause->args) != 2)
+        return false;
+    for (int side = 0; side < 2; side++)
+        if (quals_match_sides(info, relid, clause->opno, clause->inputcollid, clause->args, side,
+                              qual))
+            return true;
+    return false;
+}
+
+static bool
+quals_match_any(const RelationInfo *info, Index relid, ScalarArrayOpExpr *clause, KeyQual *qual)
+{
+    qual->is_array = true;
+    return clause->useOr && quals_match_sides(info, relid, clause->opno, clause->inputcollid,
+                                              clause->args, 0, qual);
+}
+
+/* The planner turns `k = true` into `k`, and `k = false` into `NOT k`. */
+static bool
+quals_match_boolean(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual)
+{
+    bool negated = IsA(clause, BoolExpr) && ((BoolExpr *) clause)->boolop == NOT_EXPR;
+    Node *column = negated ? linitial(((BoolExpr *) clause)->args) : (Node *) clause;
+
+    qual->key = quals_key_column(info, relid, column);
+    qual->value = (Expr *) makeBoolConst(!negated, false);
+    qual->value_type = BOOLOID;
+    return qual->key >= 0 && info->keys[qual->key].type == KEY_BOOLEAN;
+}
+
+bool
+quals_match(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual)
+{
+    *qual = (KeyQual){.clause = clause};
+    if (IsA(clause, OpExpr))
+        return quals_match_operator(info, relid, (OpExpr *) clause, qual);
+    if (IsA(clause, ScalarArrayOpExpr))
+        return quals_match_any(info, relid, (ScalarArrayOpExpr *) clause, qual);
+    return quals_match_boolean(info, relid, clause, qual);
+}
+
+KeyQual *
+quals_choose(const RelationInfo *info, Index relid, List *clauses)
+{
+    KeyQual *chosen = palloc0(sizeof(KeyQual) * info->key_count);
+    ListCell *cell;
+
+    foreach (cell, clauses)
+    {
+        KeyQual qual;
+
+        if (!quals_match(info, relid, lfirst(cell), &qual))
+            continue;
+        if (chosen[qual.key].clause == NULL || (chosen[qual.key].is_array && !qual.is_array))
+            chosen[qual.key] = qual;
+    }
+    for (int i = 0; i < info->key_count; i++)
+        if (chosen[i].clause == NULL)
+            return NULL;
+    return chosen;
+}
+
+double
+quals_estimate_keys(const RelationInfo *info, const KeyQual *quals)
+{
+    double keys = 1;
+
+    for (int i = 0; i < info->key_count; i++)
+        if (quals[i].is_array)
+            keys *= Max(estimate_array_length((Node *) quals[i].value), 1);
+    return keys;
+}

@@ -1,0 +1,32 @@
+/*
+ * scan: runs a ForeignScan: multigets of the keys that a lookup names, or the bucket page by page.
+ *
+ * States: not started; rows of a batch or page at hand; at the end. Nothing is asked of the cluster before the first row is
+ * wanted. Everything lives in the query's memory and in one child of it that a rescan resets, so an ERROR needs no cleaning
+ * up.
+ */
+#ifndef FDW_SCAN_H
+#define FDW_SCAN_H
+
+#include "fdw/pg.h"
+
+#include "foreign/fdwapi.h"
+
+#include "fdw/client.h"
+#include "fdw/relation.h"
+
+enum
+{
+    SCAN_BATCH_KEYS = 1024 /* asked for at once by a lookup */
+};
+
+void dynamoBeginForeignScan(ForeignScanState *node, int eflags);
+TupleTableSlot *dynamoIterateForeignScan(ForeignScanState *node);
+void dynamoReScanForeignScan(ForeignScanState *node);
+void dynamoEndForeignScan(ForeignScanState *node);
+
+/* For EXPLAIN; set by dynamoBeginForeignScan, under EXPLAIN without ANALYZE too. */
+const RelationInfo *scan_relation(const ForeignScanState *node);
+const ClientCounters *scan_counters(const ForeignScanState *node);
+
+#endif
