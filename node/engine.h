@@ -46,6 +46,7 @@ typedef struct EngineOutput
     uint32_t (*peer)(void *context, const char *address, uint16_t port);
     void (*log)(void *context, const char *event);
     uint64_t (*random)(void *context);
+    uint64_t (*resident_bytes)(void *context); /* of the process; may be NULL */
     void *context;
 } EngineOutput;
 
@@ -61,7 +62,6 @@ typedef struct EngineCounters
     uint64_t replicates; /* keys taken from other nodes */
     uint64_t scans;
     uint64_t frames_refused;
-    uint64_t siblings_seen_max;
 } EngineCounters;
 
 /* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All are borrowed. */
@@ -74,7 +74,6 @@ void engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms);
 
 /* A frame from a client (or, with is_peer, from another node) on a session of the server; borrowed during the call. */
 void engine_session_frame(Engine *engine, uint64_t session, bool is_peer, Slice frame);
-void engine_session_closed(Engine *engine, uint64_t session);
 
 /* The link to a peer carries frames from now on; or no longer does. */
 void engine_peer_up(Engine *engine, uint32_t peer);

@@ -16,7 +16,6 @@ typedef struct ReplicaCounters
     uint64_t reads;
     uint64_t scans;
     uint64_t replicates;
-    uint64_t siblings_max;
 } ReplicaCounters;
 
 Replica *replica_new(void);

@@ -72,6 +72,12 @@ actions_send(Actions *actions, uint32_t member)
 }
 
 void
+actions_send_peer(Actions *actions, uint32_t peer)
+{
+    name_frame(actions, ACTION_SEND_PEER)->member = peer;
+}
+
+void
 actions_error(Actions *actions, Origin origin, StatusCode status, const char *message)
 {
     error_encode(actions_frame(actions), origin.tag, status, message);

@@ -38,6 +38,7 @@ typedef enum ActionKind
 {
     ACTION_REPLY, /* frame to session */
     ACTION_SEND,  /* frame to member */
+    ACTION_SEND_PEER, /* frame to the peer of that number, member or not */
     ACTION_APPLY,
     ACTION_READ,
     ACTION_SCAN
@@ -47,7 +48,7 @@ typedef struct Action
 {
     ActionKind kind;
     uint64_t session;
-    uint32_t member;
+    uint32_t member; /* or peer */
     size_t frame_offset; /* into Actions.frames */
     size_t frame_length;
     uint64_t ref;
@@ -79,10 +80,11 @@ void actions_init(Actions *actions);
 void actions_free(Actions *actions);
 void actions_reset(Actions *actions);
 
-/* Returns where to encode the one frame; actions_reply or actions_send then names its target. */
+/* Returns where to encode the one frame; actions_reply, actions_send or actions_send_peer names its target. */
 Buffer *actions_frame(Actions *actions);
 void actions_reply(Actions *actions, uint64_t session);
 void actions_send(Actions *actions, uint32_t member);
+void actions_send_peer(Actions *actions, uint32_t peer);
 void actions_error(Actions *actions, Origin origin, StatusCode status, const char *message);
 void actions_apply(Actions *actions, uint32_t bucket_id, uint64_t position, Slice key,
                    const Update *update, uint64_t ref);

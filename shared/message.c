@@ -711,7 +711,7 @@ reader_ballot(Reader *reader)
 }
 
 void
-paxos_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *paxos)
+paxos_frame_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *paxos)
 {
     frame_encode_header(buffer, type, tag);
     buffer_put_varint(buffer, paxos->epoch);
@@ -723,7 +723,7 @@ paxos_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *pax
 }
 
 bool
-paxos_decode(const Frame *frame, PaxosFrame *paxos)
+paxos_frame_decode(const Frame *frame, PaxosFrame *paxos)
 {
     Reader reader = reader_begin(frame->body);
 

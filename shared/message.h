@@ -285,8 +285,8 @@ void replicate_reply_encode_items(Buffer *buffer, uint32_t tag, uint32_t item_co
 bool replicate_reply_decode(const Frame *frame, Arena *arena, ReplicateReply *reply);
 void hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hello);
 bool hello_decode(const Frame *frame, HelloFrame *hello);
-void paxos_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *paxos);
-bool paxos_decode(const Frame *frame, PaxosFrame *paxos);
+void paxos_frame_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *paxos);
+bool paxos_frame_decode(const Frame *frame, PaxosFrame *paxos);
 
 /* The form in which a bucket stands in a topology and in FRAME_BUCKET_CREATE. */
 void bucket_encode(Buffer *buffer, const Bucket *bucket);

@@ -1,0 +1,757 @@
+#include "node/membership.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum
+{
+    TICK_MS = 100,
+    HELLO_MS = 250,
+    PAUSE_MS = 500,          /* between two ticks: this process stood still */
+    SECOND_PROPOSER_MS = 3000,
+    BUCKET_WAIT_MS = 4000,
+    WAITING_TEXT_MAX = 256
+};
+
+typedef struct Peer
+{
+    bool linked; /* the link carries frames */
+    bool greeted; /* has answered a hello since linked */
+    MemberId id;
+    uint64_t epoch;
+    char *name;
+    char *address;
+    char *zone;
+    char *seeds;
+    uint16_t port;
+    uint32_t weight;
+    uint32_t partitions;
+    uint64_t hello_sent_ms;
+    uint64_t hello_since_ms; /* the oldest unanswered hello; 0: none */
+    bool silent;
+} Peer;
+
+typedef struct Creation
+{
+    Origin origin;
+    Arena arena;
+    Bucket bucket;
+    uint64_t deadline_ms;
+} Creation;
+
+struct Membership
+{
+    const EngineConfig *config;
+    const EngineOutput *output;
+    Paxos *paxos;
+    Arena arena; /* of the topology */
+    Topology topology;
+    uint32_t self;
+    bool *up;
+    uint32_t *member_peers; /* by member */
+    bool epoch_changed;
+    Peer *peers;
+    uint32_t peer_count;
+    uint32_t *seed_peers;
+    uint32_t seed_count; /* the others among the seeds */
+    bool is_seed;
+    uint64_t complete_ms; /* since when all seeds agree; 0: they do not */
+    Creation *creations;
+    uint32_t creation_count;
+    uint64_t last_tick_ms;
+    char waiting_for[WAITING_TEXT_MAX];
+};
+
+static void adopt(Membership *membership);
+
+static Peer *
+peer_of(Membership *membership, uint32_t number)
+{
+    while (membership->peer_count <= number)
+    {
+        membership->peers = memory_resize(&MEMORY_HEAP, membership->peers,
+                                          (membership->peer_count + 1) * sizeof(Peer));
+        membership->peers[membership->peer_count++] = (Peer){0};
+    }
+    return &membership->peers[number];
+}
+
+static void
+set_text(char **target, Slice text)
+{
+    *target = memory_resize(&MEMORY_HEAP, *target, text.length + 1);
+    if (text.length > 0)
+        memcpy(*target, text.data, text.length);
+    (*target)[text.length] = '\0';
+}
+
+/* Numbers the peers of "host:port,host:port", leaving this node's own address out. */
+static void
+read_seeds(Membership *membership)
+{
+    const EngineConfig *config = membership->config;
+    char own[300];
+    char *seeds = NULL;
+    char *rest;
+
+    set_text(&seeds, slice_from_string(config->seeds));
+    snprintf(own, sizeof(own), "%s:%u", config->address, config->port);
+    for (char *seed = strtok_r(seeds, ",", &rest); seed != NULL; seed = strtok_r(NULL, ",", &rest))
+    {
+        char *colon = strrchr(seed, ':');
+
+        if (strcmp(seed, own) == 0)
+            membership->is_seed = true;
+        if (colon == NULL || strcmp(seed, own) == 0)
+            continue;
+        *colon = '\0';
+        membership->seed_peers =
+            memory_resize(&MEMORY_HEAP, membership->seed_peers,
+                          (membership->seed_count + 1) * sizeof(uint32_t));
+        membership->seed_peers[membership->seed_count++] = membership->output->peer(
+            membership->output->context, seed, (uint16_t) strtoul(colon + 1, NULL, 10));
+    }
+    memory_resize(&MEMORY_HEAP, seeds, 0);
+    for (uint32_t i = 0; i < membership->seed_count; i++)
+        (void) peer_of(membership, membership->seed_peers[i]);
+}
+
+Membership *
+membership_new(const EngineConfig *config, const EngineOutput *output, Slice state)
+{
+    Membership *membership = memory_resize(&MEMORY_HEAP, NULL, sizeof(Membership));
+
+    *membership = (Membership){.config = config, .output = output, .self = TOPOLOGY_NO_MEMBER};
+    arena_init(&membership->arena, &MEMORY_HEAP);
+    membership->paxos = paxos_new(&config->id);
+    read_seeds(membership);
+    if (!paxos_load(membership->paxos, state))
+    {
+        membership_free(membership);
+        return NULL;
+    }
+    paxos_set_voters(membership->paxos, membership->seed_peers, membership->seed_count,
+                     membership->is_seed, membership->seed_count + 1);
+    adopt(membership);
+    return membership;
+}
+
+void
+membership_free(Membership *membership)
+{
+    for (uint32_t i = 0; i < membership->peer_count; i++)
+    {
+        Peer *peer = &membership->peers[i];
+
+        memory_resize(&MEMORY_HEAP, peer->name, 0);
+        memory_resize(&MEMORY_HEAP, peer->address, 0);
+        memory_resize(&MEMORY_HEAP, peer->zone, 0);
+        memory_resize(&MEMORY_HEAP, peer->seeds, 0);
+    }
+    for (uint32_t i = 0; i < membership->creation_count; i++)
+        arena_free(&membership->creations[i].arena);
+    memory_resize(&MEMORY_HEAP, membership->creations, 0);
+    memory_resize(&MEMORY_HEAP, membership->peers, 0);
+    memory_resize(&MEMORY_HEAP, membership->seed_peers, 0);
+    memory_resize(&MEMORY_HEAP, membership->member_peers, 0);
+    memory_resize(&MEMORY_HEAP, membership->up, 0);
+    arena_free(&membership->arena);
+    paxos_free(membership->paxos);
+    memory_resize(&MEMORY_HEAP, membership, 0);
+}
+
+Paxos *
+membership_paxos(Membership *membership)
+{
+    return membership->paxos;
+}
+
+const Topology *
+membership_topology(const Membership *membership)
+{
+    return &membership->topology;
+}
+
+uint32_t
+membership_self(const Membership *membership)
+{
+    return membership->self;
+}
+
+const bool *
+membership_up(const Membership *membership)
+{
+    return membership->up;
+}
+
+uint32_t
+membership_peer_of(const Membership *membership, uint32_t member)
+{
+    return membership->member_peers[member];
+}
+
+uint32_t
+membership_member_of(const Membership *membership, uint32_t peer)
+{
+    for (uint32_t i = 0; i < membership->topology.member_count; i++)
+    {
+        if (membership->member_peers[i] == peer)
+            return i;
+    }
+    return TOPOLOGY_NO_MEMBER;
+}
+
+bool
+membership_epoch_changed(Membership *membership)
+{
+    bool changed = membership->epoch_changed;
+
+    membership->epoch_changed = false;
+    return changed;
+}
+
+static bool
+member_is_up(Membership *membership, uint32_t member)
+{
+    uint32_t number = membership->member_peers[member];
+
+    if (member == membership->self)
+        return true;
+    if (number == TOPOLOGY_NO_MEMBER)
+        return false;
+
+    const Peer *peer = peer_of(membership, number);
+
+    return peer->linked && peer->greeted && !peer->silent &&
+           memcmp(&peer->id, &membership->topology.members[member].id, sizeof(MemberId)) == 0;
+}
+
+static void
+refresh_up(Membership *membership)
+{
+    for (uint32_t i = 0; i < membership->topology.member_count; i++)
+        membership->up[i] = member_is_up(membership, i);
+}
+
+/* The members of the epoch in force vote on the next. */
+static void
+set_voters(Membership *membership)
+{
+    const Topology *topology = &membership->topology;
+    uint32_t *peers = ARENA_ARRAY(&membership->arena, uint32_t, topology->member_count);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < topology->member_count; i++)
+    {
+        if (i != membership->self)
+            peers[count++] = membership->member_peers[i];
+    }
+    paxos_set_voters(membership->paxos, peers, count, membership->self != TOPOLOGY_NO_MEMBER,
+                     topology->member_count / 2 + 1);
+}
+
+/* Takes up the topology that Paxos has chosen, if it is newer than the one in force. */
+static void
+adopt(Membership *membership)
+{
+    Topology *topology = &membership->topology;
+    const EngineOutput *output = membership->output;
+
+    if (paxos_epoch(membership->paxos) <= topology->epoch)
+        return;
+    arena_reset(&membership->arena);
+    *topology = (Topology){0};
+    (void) topology_decode(slice_copy(&membership->arena, paxos_document(membership->paxos)),
+                           &membership->arena, topology);
+    membership->self = topology_member(topology, &membership->config->id);
+    membership->up = memory_resize(&MEMORY_HEAP, membership->up, topology->member_count);
+    membership->member_peers = memory_resize(&MEMORY_HEAP, membership->member_peers,
+                                             topology->member_count * sizeof(uint32_t));
+    for (uint32_t i = 0; i < topology->member_count; i++)
+    {
+        const Member *member = &topology->members[i];
+
+        membership->member_peers[i] =
+            i == membership->self ? TOPOLOGY_NO_MEMBER
+                                  : output->peer(output->context, member->address, member->port);
+    }
+    membership->epoch_changed = true;
+    set_voters(membership);
+    refresh_up(membership);
+}
+
+static HelloFrame
+own_hello(const Membership *membership)
+{
+    const EngineConfig *config = membership->config;
+
+    return (HelloFrame){.id = config->id,
+                        .name = slice_from_string(config->name),
+                        .address = slice_from_string(config->address),
+                        .port = config->port,
+                        .zone = slice_from_string(config->zone),
+                        .weight = config->weight,
+                        .partitions = config->partitions,
+                        .epoch = membership->topology.epoch,
+                        .seeds = slice_from_string(config->seeds)};
+}
+
+static void
+send_hello(Membership *membership, uint32_t number, uint64_t now_ms, Actions *actions)
+{
+    Peer *peer = peer_of(membership, number);
+    HelloFrame hello = own_hello(membership);
+
+    peer->hello_sent_ms = now_ms;
+    if (peer->hello_since_ms == 0)
+        peer->hello_since_ms = now_ms;
+    hello_encode(actions_frame(actions), FRAME_HELLO, 0, &hello);
+    actions_send_peer(actions, number);
+}
+
+void
+membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actions *actions)
+{
+    Peer *entry = peer_of(membership, peer);
+
+    entry->linked = true;
+    entry->greeted = false;
+    entry->silent = false;
+    entry->hello_since_ms = 0;
+    send_hello(membership, peer, now_ms, actions);
+}
+
+void
+membership_peer_down(Membership *membership, uint32_t peer)
+{
+    peer_of(membership, peer)->linked = false;
+    peer_of(membership, peer)->greeted = false;
+    refresh_up(membership);
+}
+
+static void
+fetch_from(Membership *membership, uint32_t peer, Actions *actions)
+{
+    TopologyFetch fetch = {.have_epoch = membership->topology.epoch};
+
+    topology_fetch_encode(actions_frame(actions), 0, &fetch);
+    actions_send_peer(actions, peer);
+}
+
+void
+membership_fetch(Membership *membership, Actions *actions)
+{
+    for (uint32_t i = 0; i < membership->peer_count; i++)
+    {
+        if (membership->peers[i].linked)
+            fetch_from(membership, i, actions);
+    }
+}
+
+static void
+log_event(Membership *membership, const char *text)
+{
+    membership->output->log(membership->output->context, text);
+}
+
+static void
+take_hello(Membership *membership, uint32_t number, const Frame *frame, Actions *actions)
+{
+    Peer *peer = peer_of(membership, number);
+    HelloFrame hello;
+
+    if (!hello_decode(frame, &hello))
+        return;
+    if (memcmp(&hello.id, &membership->config->id, sizeof(MemberId)) == 0)
+    {
+        log_event(membership, "another node answers with this node's member id; it is ignored");
+        return;
+    }
+    peer->id = hello.id;
+    peer->epoch = hello.epoch;
+    peer->port = hello.port;
+    peer->weight = hello.weight;
+    peer->partitions = hello.partitions;
+    set_text(&peer->name, hello.name);
+    set_text(&peer->address, hello.address);
+    set_text(&peer->zone, hello.zone);
+    set_text(&peer->seeds, hello.seeds);
+    peer->greeted = true;
+    peer->silent = false;
+    peer->hello_since_ms = 0;
+    if (hello.epoch > membership->topology.epoch)
+        fetch_from(membership, number, actions);
+    refresh_up(membership);
+}
+
+/* A document of another cluster must never replace ours. */
+static void
+take_topology(Membership *membership, const Frame *frame)
+{
+    TopologyFrame answer;
+    Topology topology;
+    Arena arena;
+
+    if (!topology_frame_decode(frame, &answer) || answer.document.length == 0)
+        return;
+    arena_init(&arena, &MEMORY_HEAP);
+    if (topology_decode(answer.document, &arena, &topology))
+    {
+        if (membership->topology.epoch > 0 &&
+            memcmp(topology.cluster, membership->topology.cluster, sizeof(topology.cluster)) != 0)
+            log_event(membership, "a peer offered the topology of another cluster; refused");
+        else
+            (void) paxos_take_chosen(membership->paxos, answer.document);
+    }
+    arena_free(&arena);
+}
+
+static void
+answer_topology(Membership *membership, Origin origin, uint64_t have_epoch, Actions *actions)
+{
+    TopologyFrame answer = {.epoch = membership->topology.epoch};
+
+    if (answer.epoch == 0)
+    {
+        actions_error(actions, origin, STATUS_NOT_FORMED, membership_waiting_for(membership));
+        return;
+    }
+    if (have_epoch < answer.epoch)
+        answer.document = paxos_document(membership->paxos);
+    topology_frame_encode(actions_frame(actions), origin.tag, &answer);
+    actions_reply(actions, origin.session);
+}
+
+static void
+refuse_creation(const Creation *creation, StatusCode status, const char *why, Actions *actions)
+{
+    actions_error(actions, creation->origin, status, why);
+}
+
+/* Answers a creation that needs no proposal (any more); false when it must be proposed, with the document in next. */
+static bool
+settle_creation(Membership *membership, const Creation *creation, Arena *arena, Topology *next,
+                Actions *actions)
+{
+    const Topology *topology = &membership->topology;
+    const Bucket *existing = topology_bucket_by_name(topology, creation->bucket.name);
+    const char *why = "";
+
+    if (existing != NULL && topology_bucket_agrees(existing, &creation->bucket))
+        answer_topology(membership, creation->origin, 0, actions);
+    else if (existing != NULL)
+        refuse_creation(creation, STATUS_BUCKET_CONFLICT,
+                        "the bucket exists with other key types or another n", actions);
+    else if (!topology_add_bucket(topology, &creation->bucket, arena, next, &why))
+        refuse_creation(creation, STATUS_BAD_BUCKET, why, actions);
+    else
+        return false;
+    return true;
+}
+
+static void
+drop_creation(Membership *membership, uint32_t index)
+{
+    arena_free(&membership->creations[index].arena);
+    membership->creation_count--;
+    memmove(&membership->creations[index], &membership->creations[index + 1],
+            (membership->creation_count - index) * sizeof(Creation));
+}
+
+/* Settles what can be settled and proposes the first that must be. */
+static void
+pump_creations(Membership *membership, uint64_t now_ms, Actions *actions)
+{
+    const EngineOutput *output = membership->output;
+    uint32_t i = 0;
+
+    while (i < membership->creation_count)
+    {
+        Creation *creation = &membership->creations[i];
+        Arena arena;
+        Topology next;
+
+        arena_init(&arena, &MEMORY_HEAP);
+
+        bool settled = settle_creation(membership, creation, &arena, &next, actions);
+
+        if (!settled && now_ms >= creation->deadline_ms)
+        {
+            refuse_creation(creation, STATUS_UNAVAILABLE,
+                            "too few members answered to create the bucket", actions);
+            settled = true;
+        }
+        if (!settled && !paxos_is_proposing(membership->paxos))
+        {
+            Buffer document;
+
+            buffer_init(&document, &MEMORY_HEAP);
+            topology_encode(&document, &next);
+            paxos_propose(membership->paxos, buffer_slice(&document), now_ms,
+                          output->random(output->context), actions);
+            buffer_free(&document);
+        }
+        arena_free(&arena);
+        if (settled)
+            drop_creation(membership, i);
+        else
+            i++;
+    }
+}
+
+/* A document was chosen meanwhile: take it up, and look at the waiting creations again, which may choose one more. */
+static void
+after_paxos(Membership *membership, uint64_t now_ms, Actions *actions)
+{
+    while (paxos_epoch(membership->paxos) > membership->topology.epoch)
+    {
+        adopt(membership);
+        pump_creations(membership, now_ms, actions);
+    }
+}
+
+static void
+take_creation(Membership *membership, Origin origin, const Frame *frame, uint64_t now_ms,
+              Actions *actions)
+{
+    Creation creation = {.origin = origin, .deadline_ms = now_ms + BUCKET_WAIT_MS};
+
+    if (membership->self == TOPOLOGY_NO_MEMBER)
+    {
+        actions_error(actions, origin, STATUS_NOT_FORMED, membership_waiting_for(membership));
+        return;
+    }
+    arena_init(&creation.arena, &MEMORY_HEAP);
+
+    Frame kept = {.type = frame->type,
+                  .tag = frame->tag,
+                  .body = slice_copy(&creation.arena, frame->body)};
+
+    if (!bucket_create_decode(&kept, &creation.arena, &creation.bucket))
+    {
+        actions_error(actions, origin, STATUS_BAD_FRAME, "");
+        arena_free(&creation.arena);
+        return;
+    }
+    membership->creations =
+        memory_resize(&MEMORY_HEAP, membership->creations,
+                      (membership->creation_count + 1) * sizeof(Creation));
+    membership->creations[membership->creation_count++] = creation;
+    pump_creations(membership, now_ms, actions);
+}
+
+void
+membership_session_frame(Membership *membership, Origin origin, const Frame *frame,
+                         uint64_t now_ms, Actions *actions)
+{
+    TopologyFetch fetch;
+    HelloFrame hello;
+
+    switch (frame->type)
+    {
+        case FRAME_HELLO:
+            hello = own_hello(membership);
+            hello_encode(actions_frame(actions), FRAME_HELLO_REPLY, origin.tag, &hello);
+            actions_reply(actions, origin.session);
+            break;
+        case FRAME_TOPOLOGY_FETCH:
+            if (topology_fetch_decode(frame, &fetch))
+                answer_topology(membership, origin, fetch.have_epoch, actions);
+            else
+                actions_error(actions, origin, STATUS_BAD_FRAME, "");
+            break;
+        case FRAME_BUCKET_CREATE:
+            take_creation(membership, origin, frame, now_ms, actions);
+            break;
+        default:
+            paxos_session_frame(membership->paxos, origin, frame, actions);
+            break;
+    }
+    after_paxos(membership, now_ms, actions);
+}
+
+void
+membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame, uint64_t now_ms,
+                      Actions *actions)
+{
+    const EngineOutput *output = membership->output;
+
+    if (frame->type == FRAME_HELLO_REPLY)
+        take_hello(membership, peer, frame, actions);
+    else if (frame->type == FRAME_TOPOLOGY)
+        take_topology(membership, frame);
+    else
+        paxos_peer_frame(membership->paxos, peer, frame, now_ms, output->random(output->context),
+                         actions);
+    after_paxos(membership, now_ms, actions);
+}
+
+/* What keeps the seeds from forming a cluster; "" when nothing does. */
+static void
+describe_formation(Membership *membership)
+{
+    const EngineConfig *config = membership->config;
+    char *text = membership->waiting_for;
+
+    text[0] = '\0';
+    if (!membership->is_seed)
+        snprintf(text, WAITING_TEXT_MAX, "this node is not among the seeds: it waits to be joined");
+    for (uint32_t i = 0; i < membership->seed_count && text[0] == '\0'; i++)
+    {
+        const Peer *peer = peer_of(membership, membership->seed_peers[i]);
+
+        if (!peer->linked || !peer->greeted)
+            snprintf(text, WAITING_TEXT_MAX, "%u of %u other seeds have not answered yet",
+                     membership->seed_count - i, membership->seed_count);
+        else if (peer->epoch > 0)
+            snprintf(text, WAITING_TEXT_MAX, "seed %.100s is in a cluster already: this node waits to be joined",
+                     peer->name);
+        else if (strcmp(peer->seeds, config->seeds) != 0)
+            snprintf(text, WAITING_TEXT_MAX, "seed %.60s has other seeds: %.120s", peer->name,
+                     peer->seeds);
+        else if (peer->partitions != config->partitions)
+            snprintf(text, WAITING_TEXT_MAX, "seed %.100s has partitions = %u", peer->name,
+                     peer->partitions);
+    }
+}
+
+static int
+compare_members(const void *a, const void *b)
+{
+    return memcmp(&((const Member *) a)->id, &((const Member *) b)->id, sizeof(MemberId));
+}
+
+static void
+fill_first_topology(Membership *membership, Arena *arena, Topology *topology)
+{
+    const EngineConfig *config = membership->config;
+    const EngineOutput *output = membership->output;
+
+    topology->epoch = 1;
+    topology->partitions = config->partitions;
+    for (unsigned i = 0; i < sizeof(topology->cluster); i++)
+        topology->cluster[i] = (uint8_t) output->random(output->context);
+    topology->member_count = membership->seed_count + 1;
+    topology->members = arena_alloc_zero(arena, sizeof(Member) * topology->member_count);
+    topology->members[0] = (Member){.id = config->id,
+                                    .name = config->name,
+                                    .address = config->address,
+                                    .port = config->port,
+                                    .zone = config->zone,
+                                    .weight = config->weight};
+    for (uint32_t i = 0; i < membership->seed_count; i++)
+    {
+        const Peer *peer = peer_of(membership, membership->seed_peers[i]);
+
+        topology->members[i + 1] = (Member){.id = peer->id,
+                                            .name = peer->name,
+                                            .address = peer->address,
+                                            .port = peer->port,
+                                            .zone = peer->zone,
+                                            .weight = peer->weight};
+    }
+    qsort(topology->members, topology->member_count, sizeof(Member), compare_members);
+    topology_claim(topology, arena);
+}
+
+static void
+propose_first(Membership *membership, uint64_t now_ms, Actions *actions)
+{
+    const EngineOutput *output = membership->output;
+    Arena arena;
+    Topology topology = {0};
+    Buffer document;
+
+    arena_init(&arena, &MEMORY_HEAP);
+    buffer_init(&document, &MEMORY_HEAP);
+    fill_first_topology(membership, &arena, &topology);
+    topology_encode(&document, &topology);
+    paxos_propose(membership->paxos, buffer_slice(&document), now_ms,
+                  output->random(output->context), actions);
+    buffer_free(&document);
+    arena_free(&arena);
+}
+
+static bool
+has_lowest_id(Membership *membership)
+{
+    for (uint32_t i = 0; i < membership->seed_count; i++)
+    {
+        const Peer *peer = peer_of(membership, membership->seed_peers[i]);
+
+        if (memcmp(&peer->id, &membership->config->id, sizeof(MemberId)) < 0)
+            return false;
+    }
+    return true;
+}
+
+static void
+try_formation(Membership *membership, uint64_t now_ms, Actions *actions)
+{
+    describe_formation(membership);
+    if (membership->waiting_for[0] != '\0')
+    {
+        membership->complete_ms = 0;
+        return;
+    }
+    snprintf(membership->waiting_for, WAITING_TEXT_MAX, "the seeds agree; the cluster is forming");
+    if (membership->complete_ms == 0)
+        membership->complete_ms = now_ms;
+    if (!paxos_is_proposing(membership->paxos) &&
+        (has_lowest_id(membership) || now_ms >= membership->complete_ms + SECOND_PROPOSER_MS))
+        propose_first(membership, now_ms, actions);
+}
+
+static void
+tend_peer(Membership *membership, uint32_t number, bool paused, uint64_t now_ms, Actions *actions)
+{
+    Peer *peer = peer_of(membership, number);
+
+    if (!peer->linked)
+        return;
+    if (paused && peer->hello_since_ms != 0)
+        peer->hello_since_ms = now_ms;
+    if (peer->hello_since_ms != 0 &&
+        now_ms >= peer->hello_since_ms + membership->config->peer_timeout_ms)
+        peer->silent = true;
+    if (now_ms >= peer->hello_sent_ms + HELLO_MS)
+        send_hello(membership, number, now_ms, actions);
+}
+
+void
+membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
+{
+    const EngineOutput *output = membership->output;
+    bool paused =
+        membership->last_tick_ms != 0 && now_ms >= membership->last_tick_ms + PAUSE_MS;
+
+    if (now_ms < membership->last_tick_ms + TICK_MS)
+        return;
+    membership->last_tick_ms = now_ms;
+    for (uint32_t i = 0; i < membership->peer_count; i++)
+        tend_peer(membership, i, paused, now_ms, actions);
+    paxos_tick(membership->paxos, now_ms, output->random(output->context), actions);
+    if (membership->topology.epoch == 0)
+        try_formation(membership, now_ms, actions);
+    after_paxos(membership, now_ms, actions);
+    pump_creations(membership, now_ms, actions);
+    after_paxos(membership, now_ms, actions);
+    refresh_up(membership);
+}
+
+uint64_t
+membership_wake_ms(const Membership *membership)
+{
+    return membership->last_tick_ms + TICK_MS;
+}
+
+const char *
+membership_waiting_for(const Membership *membership)
+{
+    if (membership->topology.epoch == 0)
+        return membership->waiting_for[0] != '\0' ? membership->waiting_for
+                                                  : "the node has just started";
+    return membership->self == TOPOLOGY_NO_MEMBER ? "this node is not a member: it waits to be joined"
+                                                  : "";
+}

@@ -1,0 +1,53 @@
+/*
+ * Membership: who the other nodes are, which of them can be reached, and what is proposed for the next epoch; a step module.
+ *
+ * Formation: a node in no cluster greets its seeds. When every seed has answered with the same set of seeds and partitions and
+ * none is in a cluster, epoch 1 is proposed, by the seed with the lowest member id (by the others when it does not get there);
+ * all seeds must accept it. A seed that is in a cluster is asked for its topology instead.
+ * Liveness: a hello to every peer at short intervals; a member is up while its link carries frames, it answers in time and
+ * it is who the topology says. A node that was paused itself holds no silence against others.
+ * Buckets: creations wait in a queue; each is one proposal on top of the newest topology.
+ */
+#ifndef NODE_MEMBERSHIP_H
+#define NODE_MEMBERSHIP_H
+
+#include "node/engine.h"
+#include "node/paxos.h"
+
+typedef struct Membership Membership;
+
+/* config and output are borrowed; output is used for peer numbers, log lines and random numbers only. */
+Membership *membership_new(const EngineConfig *config, const EngineOutput *output, Slice state);
+void membership_free(Membership *membership);
+Paxos *membership_paxos(Membership *membership);
+
+/* The topology in force (epoch 0: none), own member number, and who is up by member; valid until the next event. */
+const Topology *membership_topology(const Membership *membership);
+uint32_t membership_self(const Membership *membership);
+const bool *membership_up(const Membership *membership);
+
+/* The peer number of a member, and the reverse; TOPOLOGY_NO_MEMBER when there is none. */
+uint32_t membership_peer_of(const Membership *membership, uint32_t member);
+uint32_t membership_member_of(const Membership *membership, uint32_t peer);
+
+/* True once after each change of epoch. */
+bool membership_epoch_changed(Membership *membership);
+
+void membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actions *actions);
+void membership_peer_down(Membership *membership, uint32_t peer);
+
+/* HELLO, TOPOLOGY_FETCH, BUCKET_CREATE and the frames of Paxos. */
+void membership_session_frame(Membership *membership, Origin origin, const Frame *frame,
+                              uint64_t now_ms, Actions *actions);
+
+/* HELLO_REPLY, TOPOLOGY, and the answers of Paxos. */
+void membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame,
+                           uint64_t now_ms, Actions *actions);
+
+/* Somebody has spoken of a newer epoch: asks every peer for it. */
+void membership_fetch(Membership *membership, Actions *actions);
+void membership_tick(Membership *membership, uint64_t now_ms, Actions *actions);
+uint64_t membership_wake_ms(const Membership *membership);
+const char *membership_waiting_for(const Membership *membership);
+
+#endif
