@@ -22,21 +22,49 @@ object_find(const Object *object, const RequestId *request)
     return NULL;
 }
 
-static bool
-has_dot(const Sibling *sibling, const Dot *dot)
-{
-    for (uint32_t i = 0; sibling != NULL && i < sibling->dot_count; i++)
-    {
-        if (dot_compare(&sibling->dots[i], dot) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int
-sort_dots(const void *a, const void *b)
+compare_dots(const void *a, const void *b)
 {
     return dot_compare(a, b);
+}
+
+/* Pointers to the siblings in the order of their request ids, so that many of them cost no square
+ * of their number. */
+typedef struct RequestIndex
+{
+    const Sibling **siblings;
+    uint32_t count;
+} RequestIndex;
+
+static int
+compare_requests(const void *a, const void *b)
+{
+    const Sibling *const *left = a;
+    const Sibling *const *right = b;
+
+    return memcmp(&(*left)->request, &(*right)->request, sizeof(RequestId));
+}
+
+static RequestIndex
+index_requests(Arena *arena, const Object *object)
+{
+    RequestIndex index = {.siblings = ARENA_ARRAY(arena, const Sibling *, object->sibling_count),
+                          .count = object->sibling_count};
+
+    for (uint32_t i = 0; i < index.count; i++)
+        index.siblings[i] = &object->siblings[i];
+    if (index.count > 1)
+        qsort(index.siblings, index.count, sizeof(*index.siblings), compare_requests);
+    return index;
+}
+
+static const Sibling *
+find_twin(const RequestIndex *index, const Sibling *sibling)
+{
+    const Sibling **found = bsearch(&sibling, index->siblings, index->count,
+                                    sizeof(*index->siblings), compare_requests);
+
+    return found != NULL ? *found : NULL;
 }
 
 static int
@@ -60,41 +88,62 @@ object_sort(Object *object)
         qsort(object->siblings, object->sibling_count, sizeof(Sibling), sort_siblings);
 }
 
-/* Appends the dots of mine that survive a meeting with the other side; twin is the other side's same sibling, or NULL. */
-static void
-keep_dots(Sibling *kept, const Sibling *mine, const Sibling *twin, const VClock *other_context)
+static uint64_t
+dot_time(const Sibling *sibling, uint32_t index)
 {
-    for (uint32_t i = 0; mine != NULL && i < mine->dot_count; i++)
-    {
-        const Dot *dot = &mine->dots[i];
-
-#ifdef BUG_MERGE_KEEPS_DOMINATED
-        if (!has_dot(kept, dot))
-            kept->dots[kept->dot_count++] = *dot;
-        continue;
-#endif
-        if ((has_dot(twin, dot) || !vclock_covers(other_context, dot)) && !has_dot(kept, dot))
-            kept->dots[kept->dot_count++] = *dot;
-    }
+    return sibling->dot_times_ms != NULL ? sibling->dot_times_ms[index] : sibling->written_at_ms;
 }
 
-/* The join of one sibling of a (or NULL) with its twin of b (or NULL); no dots when it does not survive. */
+/* Appends a dot and when it was stamped; the sibling is as old as its oldest dot that is left. */
+static void
+append_dot(Sibling *joined, const Sibling *from, uint32_t index)
+{
+    uint64_t time_ms = dot_time(from, index);
+
+    if (joined->dot_count == 0 || time_ms < joined->written_at_ms)
+        joined->written_at_ms = time_ms;
+    joined->dots[joined->dot_count] = from->dots[index];
+    joined->dot_times_ms[joined->dot_count++] = time_ms;
+}
+
+/* A dot of one side alone survives when the other side never saw it. */
+static bool
+survives(const Dot *dot, const VClock *other_context)
+{
+#ifdef BUG_MERGE_KEEPS_DOMINATED
+    return true;
+#endif
+    return !vclock_covers(other_context, dot);
+}
+
+/* The join of one sibling of a (or NULL) with its twin of b (or NULL); no dots when it does not
+ * survive. */
 static Sibling
 join_sibling(Arena *arena, const Sibling *mine, const VClock *context, const Sibling *twin,
              const VClock *twin_context)
 {
+    uint32_t mine_count = mine != NULL ? mine->dot_count : 0;
+    uint32_t twin_count = twin != NULL ? twin->dot_count : 0;
     Sibling joined = mine != NULL ? *mine : *twin;
+    uint32_t i = 0;
+    uint32_t j = 0;
 
-    /* A retry stamped twice: both sides must choose the same one to be equal. */
-    if (mine != NULL && twin != NULL && twin->written_at_ms < mine->written_at_ms)
-        joined = *twin;
     joined.dot_count = 0;
-    joined.dots = ARENA_ARRAY(arena, Dot,
-                              (size_t) (mine ? mine->dot_count : 0) + (twin ? twin->dot_count : 0));
-    keep_dots(&joined, mine, twin, twin_context);
-    keep_dots(&joined, twin, mine, context);
-    if (joined.dot_count > 1)
-        qsort(joined.dots, joined.dot_count, sizeof(Dot), sort_dots);
+    joined.dots = ARENA_ARRAY(arena, Dot, (size_t)mine_count + twin_count);
+    joined.dot_times_ms = ARENA_ARRAY(arena, uint64_t, (size_t)mine_count + twin_count);
+    while (i < mine_count || j < twin_count)
+    {
+        int order = i == mine_count   ? 1
+                    : j == twin_count ? -1
+                                      : dot_compare(&mine->dots[i], &twin->dots[j]);
+
+        if (order == 0 || (order < 0 && survives(&mine->dots[i], twin_context)))
+            append_dot(&joined, mine, i);
+        else if (order > 0 && survives(&twin->dots[j], context))
+            append_dot(&joined, twin, j);
+        i += order <= 0;
+        j += order >= 0;
+    }
     return joined;
 }
 
@@ -109,12 +158,14 @@ Object
 object_merge(Arena *arena, const Object *a, const Object *b)
 {
     Object merged = {.context = vclock_merge(arena, &a->context, &b->context)};
+    RequestIndex a_index = index_requests(arena, a);
+    RequestIndex b_index = index_requests(arena, b);
 
-    merged.siblings = ARENA_ARRAY(arena, Sibling, (size_t) a->sibling_count + b->sibling_count);
+    merged.siblings = ARENA_ARRAY(arena, Sibling, (size_t)a->sibling_count + b->sibling_count);
     for (uint32_t i = 0; i < a->sibling_count; i++)
     {
         const Sibling *mine = &a->siblings[i];
-        const Sibling *twin = object_find(b, &mine->request);
+        const Sibling *twin = find_twin(&b_index, mine);
         Sibling joined = join_sibling(arena, mine, &a->context, twin, &b->context);
 
         append_if_alive(&merged, &joined);
@@ -123,7 +174,7 @@ object_merge(Arena *arena, const Object *a, const Object *b)
     {
         const Sibling *theirs = &b->siblings[i];
 
-        if (object_find(a, &theirs->request) == NULL)
+        if (find_twin(&a_index, theirs) == NULL)
         {
             Sibling joined = join_sibling(arena, NULL, &a->context, theirs, &b->context);
 
@@ -152,7 +203,8 @@ object_live_count(const Object *object)
     return live;
 }
 
-/* A dot is written as the place of its (actor, epoch) in the context, which O1 says is there, and its counter. */
+/* A dot is written as the place of its (actor, epoch) in the context, which O1 says is there, and
+ * its counter. */
 static uint32_t
 context_place(const VClock *context, const Dot *dot)
 {
@@ -184,33 +236,62 @@ object_encode(Buffer *buffer, const Object *object)
         {
             buffer_put_varint(buffer, context_place(&object->context, &sibling->dots[d]));
             buffer_put_varint(buffer, sibling->dots[d].counter);
+            if (sibling->dot_count > 1)
+                buffer_put_varint(buffer, dot_time(sibling, d) - sibling->written_at_ms);
         }
         buffer_put_slice(buffer, sibling->value);
     }
 }
 
+/* When the dots of a sibling with several were stamped: as differences to the least, which is the
+ * sibling's own. */
+static void
+decode_dot_time(Reader *reader, Sibling *sibling, uint32_t index)
+{
+    uint64_t later = reader_varint(reader);
+
+    if (__builtin_add_overflow(sibling->written_at_ms, later, &sibling->dot_times_ms[index]))
+        reader_fail(reader);
+}
+
+static void
+decode_dot(Reader *reader, const VClock *context, Sibling *sibling, uint32_t index)
+{
+    uint64_t place = reader_varint(reader);
+    uint64_t counter = reader_varint(reader);
+
+    if (place >= context->count || counter == 0 || counter > context->entries[place].counter)
+    {
+        reader_fail(reader);
+        return;
+    }
+    sibling->dots[index] = context->entries[place];
+    sibling->dots[index].counter = counter;
+    if (index > 0 && dot_compare(&sibling->dots[index - 1], &sibling->dots[index]) >= 0)
+        reader_fail(reader);
+}
+
 static void
 decode_dots(Reader *reader, Arena *arena, const VClock *context, Sibling *sibling)
 {
+    uint64_t least = UINT64_MAX;
+
     sibling->dot_count = reader_count(reader, DOT_MINIMUM_BYTES);
     sibling->dots = ARENA_ARRAY(arena, Dot, sibling->dot_count);
+    sibling->dot_times_ms =
+        sibling->dot_count > 1 ? ARENA_ARRAY(arena, uint64_t, sibling->dot_count) : NULL;
     if (sibling->dot_count == 0)
         reader_fail(reader);
     for (uint32_t i = 0; i < sibling->dot_count && !reader->failed; i++)
     {
-        uint64_t place = reader_varint(reader);
-        uint64_t counter = reader_varint(reader);
-
-        if (place >= context->count || counter == 0 || counter > context->entries[place].counter)
-        {
-            reader_fail(reader);
+        decode_dot(reader, context, sibling, i);
+        if (sibling->dot_count == 1)
             return;
-        }
-        sibling->dots[i] = context->entries[place];
-        sibling->dots[i].counter = counter;
-        if (i > 0 && dot_compare(&sibling->dots[i - 1], &sibling->dots[i]) >= 0)
-            reader_fail(reader);
+        decode_dot_time(reader, sibling, i);
+        least = sibling->dot_times_ms[i] < least ? sibling->dot_times_ms[i] : least;
     }
+    if (least != sibling->written_at_ms)
+        reader_fail(reader);
 }
 
 static void
@@ -228,28 +309,55 @@ decode_sibling(Reader *reader, Arena *arena, const VClock *context, Sibling *sib
         reader_fail(reader);
 }
 
+static bool
+requests_are_distinct(const Object *object, Arena *arena)
+{
+    RequestIndex index = index_requests(arena, object);
+
+    for (uint32_t i = 1; i < index.count; i++)
+    {
+        if (compare_requests(&index.siblings[i - 1], &index.siblings[i]) == 0)
+            return false;
+    }
+    return true;
+}
+
+static bool
+dots_are_distinct(const Object *object, Arena *arena)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+        count += object->siblings[i].dot_count;
+
+    Dot *dots = ARENA_ARRAY(arena, Dot, count);
+
+    count = 0;
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+    {
+        for (uint32_t d = 0; d < object->siblings[i].dot_count; d++)
+            dots[count++] = object->siblings[i].dots[d];
+    }
+    qsort(dots, count, sizeof(Dot), compare_dots);
+    for (size_t i = 1; i < count; i++)
+    {
+        if (dot_compare(&dots[i - 1], &dots[i]) == 0)
+            return false;
+    }
+    return true;
+}
+
 /* O2 and O3 between siblings: strictly ascending, and no request id or dot twice. */
 static bool
-siblings_are_distinct(const Object *object)
+siblings_are_distinct(const Object *object, Arena *arena)
 {
     for (uint32_t i = 1; i < object->sibling_count; i++)
     {
-        const Sibling *sibling = &object->siblings[i];
-
-        if (compare_siblings(sibling - 1, sibling) >= 0)
+        if (compare_siblings(&object->siblings[i - 1], &object->siblings[i]) >= 0)
             return false;
-        for (uint32_t j = 0; j < i; j++)
-        {
-            if (memcmp(&object->siblings[j].request, &sibling->request, sizeof(RequestId)) == 0)
-                return false;
-            for (uint32_t d = 0; d < sibling->dot_count; d++)
-            {
-                if (has_dot(&object->siblings[j], &sibling->dots[d]))
-                    return false;
-            }
-        }
     }
-    return true;
+    return object->sibling_count < 2 ||
+           (requests_are_distinct(object, arena) && dots_are_distinct(object, arena));
 }
 
 bool
@@ -265,5 +373,5 @@ object_decode(Slice bytes, Arena *arena, Object *object)
     object->siblings = ARENA_ARRAY(arena, Sibling, object->sibling_count);
     for (uint32_t i = 0; i < object->sibling_count && !reader.failed; i++)
         decode_sibling(&reader, arena, &object->context, &object->siblings[i]);
-    return reader_finish(&reader) && siblings_are_distinct(object);
+    return reader_finish(&reader) && siblings_are_distinct(object, arena);
 }

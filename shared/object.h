@@ -26,6 +26,7 @@ typedef struct Sibling
 {
     RequestId request;
     uint64_t written_at_ms; /* wall clock of the stamping node, for people; never decides order of events */
+    uint64_t *dot_times_ms; /* the same for each dot (written_at_ms is the least); NULL: all are written_at_ms */
     bool tombstone;
     Slice value; /* empty for a tombstone */
     Dot *dots;

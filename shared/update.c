@@ -47,7 +47,8 @@ update_record_object(Slice record, Slice *object)
     return record_split(record, &stamp, object);
 }
 
-/* The stamp to count on from: the present one, or a new epoch when it cannot be proved to be the highest. */
+/* The stamp to count on from: the present one, or a new epoch when it cannot be proved to be the
+ * highest. */
 static void
 open_stamp(Run *run, Stamp *stamp, const VClock *seen)
 {
@@ -76,7 +77,7 @@ static Object
 stamp_put(Run *run, Stamp *stamp, const Object *current, const Put *put, Arena *arena)
 {
     Object next = object_overwrite(arena, current, &put->context);
-    Sibling *siblings = ARENA_ARRAY(arena, Sibling, (size_t) next.sibling_count + put->value_count);
+    Sibling *siblings = ARENA_ARRAY(arena, Sibling, (size_t)next.sibling_count + put->value_count);
 
     memcpy(siblings, next.siblings, sizeof(Sibling) * next.sibling_count);
     next.siblings = siblings;
@@ -162,6 +163,9 @@ copy_object(Arena *arena, const Object *object)
 
         sibling->value = slice_copy(arena, sibling->value);
         sibling->dots = arena_copy(arena, sibling->dots, sizeof(Dot) * sibling->dot_count);
+        if (sibling->dot_times_ms != NULL)
+            sibling->dot_times_ms =
+                arena_copy(arena, sibling->dot_times_ms, sizeof(uint64_t) * sibling->dot_count);
     }
     return copy;
 }

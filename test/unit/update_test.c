@@ -1,0 +1,346 @@
+#include "shared/update.h"
+#include "test/unit/history.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum
+{
+    HISTORIES = 100000,
+    STEPS = 14
+};
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+static const Actor ACTOR = {{1}};
+
+typedef struct Fixture
+{
+    Arena arena;
+    Buffer record; /* the stored one */
+    Run run;
+} Fixture;
+
+static int
+set_up(void **state)
+{
+    static Fixture fixture;
+
+    fixture = (Fixture){.run = {.actor = ACTOR}};
+    arena_init(&fixture.arena, &MEMORY_HEAP);
+    buffer_init(&fixture.record, &MEMORY_HEAP);
+    *state = &fixture;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    Fixture *fixture = *state;
+
+    arena_free(&fixture->arena);
+    buffer_free(&fixture->record);
+    return 0;
+}
+
+static PutValue
+value_of(uint8_t request, const char *text)
+{
+    return (PutValue){.request = {{request}},
+                      .tombstone = text == NULL,
+                      .value = text != NULL ? slice_from_string(text) : SLICE_EMPTY};
+}
+
+static UpdateResult
+apply(Fixture *fixture, const Update *update)
+{
+    Buffer next;
+    Slice object;
+
+    buffer_init(&next, &MEMORY_HEAP);
+
+    UpdateResult result = update_apply(&fixture->run, buffer_slice(&fixture->record), update,
+                                       &fixture->arena, &next, &object);
+
+    if (result == UPDATE_CORRUPT)
+        buffer_free(&next);
+    else
+    {
+        buffer_free(&fixture->record);
+        fixture->record = next;
+    }
+    return result;
+}
+
+static UpdateResult
+put(Fixture *fixture, VClock context, PutValue value, uint64_t now_ms)
+{
+    Put wanted = {.context = context, .values = &value, .value_count = 1, .now_ms = now_ms};
+
+    return apply(fixture, &(Update){.put = &wanted});
+}
+
+static Object
+stored(Fixture *fixture)
+{
+    Object object = {0};
+    Slice bytes;
+
+    assert_true(update_record_object(buffer_slice(&fixture->record), &bytes));
+    if (bytes.length > 0)
+        assert_true(object_decode(slice_copy(&fixture->arena, bytes), &fixture->arena, &object));
+    return object;
+}
+
+static void
+a_first_put_is_stamped_with_the_first_dot_of_a_new_epoch(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_int_equal(put(fixture, (VClock){0}, value_of(7, "v"), 42), UPDATE_CHANGED);
+
+    Object object = stored(fixture);
+
+    assert_int_equal(object.sibling_count, 1);
+    assert_int_equal(object.siblings[0].written_at_ms, 42);
+    assert_true(slice_equal(object.siblings[0].value, slice_from_string("v")));
+    assert_int_equal(object.siblings[0].dots[0].epoch, 1);
+    assert_int_equal(object.siblings[0].dots[0].counter, 1);
+    assert_memory_equal(&object.siblings[0].dots[0].actor, &ACTOR, sizeof(Actor));
+}
+
+static void
+concurrent_puts_become_siblings(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+    put(fixture, (VClock){0}, value_of(2, "two"), 1);
+    assert_int_equal(stored(fixture).sibling_count, 2);
+}
+
+static void
+a_put_replaces_what_its_context_has_seen_and_nothing_else(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+
+    VClock seen = stored(fixture).context;
+
+    put(fixture, (VClock){0}, value_of(2, "two"), 1);
+    put(fixture, seen, value_of(3, "three"), 1);
+
+    Object object = stored(fixture);
+
+    assert_int_equal(object.sibling_count, 2);
+    assert_null(object_find(&object, &(RequestId){{1}}));
+    assert_non_null(object_find(&object, &(RequestId){{2}}));
+    assert_non_null(object_find(&object, &(RequestId){{3}}));
+}
+
+static void
+a_delete_leaves_a_tombstone_under_the_context(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+    put(fixture, stored(fixture).context, value_of(2, NULL), 1);
+
+    Object object = stored(fixture);
+
+    assert_int_equal(object.sibling_count, 1);
+    assert_true(object.siblings[0].tombstone);
+    assert_int_equal(object_live_count(&object), 0);
+}
+
+static void
+a_put_that_arrives_twice_is_one_write(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+    assert_int_equal(put(fixture, (VClock){0}, value_of(1, "one"), 9), UPDATE_UNCHANGED);
+    assert_int_equal(stored(fixture).sibling_count, 1);
+    assert_int_equal(stored(fixture).siblings[0].dot_count, 1);
+}
+
+static void
+the_values_of_one_put_are_siblings_with_dots_of_their_own(void **state)
+{
+    Fixture *fixture = *state;
+    PutValue values[] = {value_of(1, "a"), value_of(2, "b"), value_of(3, NULL)};
+    Put wanted = {.values = values, .value_count = 3};
+
+    assert_int_equal(apply(fixture, &(Update){.put = &wanted}), UPDATE_CHANGED);
+
+    Object object = stored(fixture);
+
+    assert_int_equal(object.sibling_count, 3);
+    assert_int_equal(object_live_count(&object), 2);
+    assert_int_equal(object.context.count, 1);
+    assert_int_equal(object.context.entries[0].counter, 3);
+}
+
+static void
+counters_go_on_in_one_epoch_while_nothing_is_lost(void **state)
+{
+    Fixture *fixture = *state;
+
+    for (uint8_t i = 1; i <= 5; i++)
+        put(fixture, stored(fixture).context, value_of(i, "v"), 1);
+
+    Object object = stored(fixture);
+
+    assert_int_equal(object.context.count, 1);
+    assert_int_equal(object.context.entries[0].counter, 5);
+    assert_int_equal(fixture->run.epoch, 1);
+}
+
+static void
+a_lost_record_opens_a_new_epoch(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+    buffer_reset(&fixture->record);
+    put(fixture, (VClock){0}, value_of(2, "two"), 1);
+
+    Object object = stored(fixture);
+
+    assert_int_equal(object.siblings[0].dots[0].epoch, 2);
+    assert_int_equal(object.siblings[0].dots[0].counter, 1);
+}
+
+static void
+a_counter_that_came_back_from_others_opens_a_new_epoch(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+
+    Object older = stored(fixture);
+
+    put(fixture, (VClock){0}, value_of(2, "two"), 1);
+
+    Object newer = stored(fixture);
+
+    buffer_reset(&fixture->record);
+    apply(fixture, &(Update){.merge = &older});
+    put(fixture, newer.context, value_of(3, "three"), 1);
+    assert_int_equal(stored(fixture).siblings[0].dots[0].epoch, 2);
+}
+
+static void
+another_start_of_the_process_stamps_as_another_actor(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+    fixture->run = (Run){.actor = {{2}}};
+    put(fixture, stored(fixture).context, value_of(2, "two"), 1);
+
+    Object object = stored(fixture);
+
+    assert_int_equal(object.context.count, 2);
+    assert_memory_equal(&object.siblings[0].dots[0].actor, &fixture->run.actor, sizeof(Actor));
+    assert_int_equal(object.siblings[0].dots[0].counter, 1);
+}
+
+static void
+a_merge_never_moves_the_stamp(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+
+    Object foreign = stored(fixture);
+
+    foreign.context.entries[0].actor = (Actor){{9}};
+    foreign.siblings[0].dots[0].actor = (Actor){{9}};
+    foreign.siblings[0].request = (RequestId){{9}};
+    assert_int_equal(apply(fixture, &(Update){.merge = &foreign}), UPDATE_CHANGED);
+    assert_int_equal(apply(fixture, &(Update){.merge = &foreign}), UPDATE_UNCHANGED);
+    put(fixture, (VClock){0}, value_of(2, "two"), 1);
+
+    Object object = stored(fixture);
+
+    assert_int_equal(vclock_counter(&object.context, &ACTOR, 1), 2);
+    assert_int_equal(object.sibling_count, 3);
+}
+
+static void
+an_unreadable_record_is_reported_and_not_changed(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+    fixture->record.data[fixture->record.length - 1 - 4] ^= 0x80;
+    assert_int_equal(put(fixture, (VClock){0}, value_of(2, "two"), 1), UPDATE_CORRUPT);
+    fixture->record.data[0] = 99;
+    assert_int_equal(put(fixture, (VClock){0}, value_of(2, "two"), 1), UPDATE_CORRUPT);
+    assert_int_equal(fixture->run.epoch, 1);
+}
+
+static void
+a_copied_update_does_not_borrow(void **state)
+{
+    Fixture *fixture = *state;
+    char text[] = "one";
+    PutValue value = value_of(1, text);
+    Put wanted = {.values = &value, .value_count = 1, .now_ms = 3};
+    Update *copy = update_copy(&fixture->arena, &(Update){.put = &wanted});
+
+    memset(text, 'x', sizeof(text) - 1);
+    value.request.bytes[0] = 77;
+    wanted.now_ms = 4;
+    assert_int_equal(apply(fixture, copy), UPDATE_CHANGED);
+
+    Object object = stored(fixture);
+
+    assert_true(slice_equal(object.siblings[0].value, slice_from_string("one")));
+    assert_int_equal(object.siblings[0].request.bytes[0], 1);
+    assert_int_equal(object.siblings[0].written_at_ms, 3);
+}
+
+/* Every step checks itself: seen and alive are the model's, and no dot was given twice. */
+static void
+random_histories_agree_with_sets_of_events(void **state)
+{
+    History history;
+
+    history_init(&history);
+    for (uint64_t seed = 1; seed <= HISTORIES; seed++)
+    {
+        history_begin(&history, seed);
+        for (int i = 0; i < STEPS; i++)
+            history_step(&history);
+    }
+    history_free(&history);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_first_put_is_stamped_with_the_first_dot_of_a_new_epoch),
+        TEST(concurrent_puts_become_siblings),
+        TEST(a_put_replaces_what_its_context_has_seen_and_nothing_else),
+        TEST(a_delete_leaves_a_tombstone_under_the_context),
+        TEST(a_put_that_arrives_twice_is_one_write),
+        TEST(the_values_of_one_put_are_siblings_with_dots_of_their_own),
+        TEST(counters_go_on_in_one_epoch_while_nothing_is_lost),
+        TEST(a_lost_record_opens_a_new_epoch),
+        TEST(a_counter_that_came_back_from_others_opens_a_new_epoch),
+        TEST(another_start_of_the_process_stamps_as_another_actor),
+        TEST(a_merge_never_moves_the_stamp),
+        TEST(an_unreadable_record_is_reported_and_not_changed),
+        TEST(a_copied_update_does_not_borrow),
+        TEST(random_histories_agree_with_sets_of_events),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
