@@ -1,0 +1,179 @@
+#include "node/users.h"
+
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static const uint8_t key[USERS_CLUSTER_KEY_BYTES] = "a cluster key of thirty-two byte";
+static const uint8_t other_key[USERS_CLUSTER_KEY_BYTES] = "another key of thirty-two bytes!";
+
+static const char *
+verifier_text(const char *password)
+{
+    static char text[SCRAM_VERIFIER_TEXT_SIZE];
+    uint8_t salt[SCRAM_SALT_BYTES] = "sixteen of salt";
+    ScramVerifier verifier;
+
+    scram_verifier_make(&verifier, password, salt);
+    scram_verifier_format(&verifier, text);
+    return text;
+}
+
+static Outcome
+parse(Users *users, const char *text)
+{
+    return users_parse(users, text, strlen(text), "users");
+}
+
+static void
+users_are_found_with_their_roles(void **state)
+{
+    Users *users = users_new(key);
+    char text[1024];
+
+    snprintf(text, sizeof(text), "# people\nshop data %s\n\n  root admin\t%s\r\nüser stats %s",
+             verifier_text("a"), verifier_text("a"), verifier_text("a"));
+    assert_false(parse(users, text).failed);
+    assert_int_equal(users_count(users), 3);
+    assert_int_equal(users_find(users, "shop")->role, USER_ROLE_DATA);
+    assert_int_equal(users_find(users, "root")->role, USER_ROLE_ADMIN);
+    assert_int_equal(users_find(users, "üser")->role, USER_ROLE_STATS);
+    assert_int_equal(users_find(users, USERS_PEER_NAME)->role, USER_ROLE_PEER);
+    assert_null(users_find(users, "nobody"));
+    assert_null(users_find(users, ""));
+    users_free(users);
+}
+
+static void
+a_bad_file_changes_nothing(void **state)
+{
+    static const char *const bad[] = {
+        "%2$s x\nshop data %1$s",        /* a line that is none */
+        "shop data",                     /* no verifier */
+        "shop data %1$s more",           /* too much */
+        "shop owner %1$s",               /* no such role */
+        "shop peer %1$s",                /* a role that people cannot have */
+        "_peer admin %1$s",              /* a reserved name */
+        "shop data md5abc",              /* another kind of verifier */
+        "shop data %1$s\nshop data %1$s" /* twice */
+    };
+    Users *users = users_new(key);
+    char text[1024];
+
+    snprintf(text, sizeof(text), "old data %s\n", verifier_text("a"));
+    assert_false(parse(users, text).failed);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    {
+        Outcome outcome;
+
+        snprintf(text, sizeof(text), bad[i], verifier_text("a"), "y");
+        outcome = parse(users, text);
+        assert_true(outcome.failed);
+        assert_non_null(strstr(outcome.message, "line"));
+        assert_non_null(users_find(users, "old"));
+        assert_null(users_find(users, "shop"));
+    }
+    users_free(users);
+}
+
+static void
+the_peer_password_fits_on_nodes_with_the_same_key_only(void **state)
+{
+    Users *users = users_new(key);
+    const ScramVerifier *peer = &users_find(users, USERS_PEER_NAME)->verifier;
+    char password[USERS_PEER_PASSWORD_SIZE];
+    ScramVerifier made;
+
+    users_peer_password(key, password);
+    assert_int_equal(strlen(password), USERS_PEER_PASSWORD_SIZE - 1);
+    scram_verifier_make(&made, password, peer->salt);
+    assert_memory_equal(made.stored_key, peer->stored_key, SCRAM_KEY_BYTES);
+    users_peer_password(other_key, password);
+    scram_verifier_make(&made, password, peer->salt);
+    assert_memory_not_equal(made.stored_key, peer->stored_key, SCRAM_KEY_BYTES);
+    users_free(users);
+}
+
+static void
+an_unknown_name_gets_the_same_mock_on_every_node(void **state)
+{
+    Users *one = users_new(key);
+    Users *two = users_new(key);
+    ScramVerifier a = users_login_verifier(one, "nobody");
+    ScramVerifier b = users_login_verifier(two, "nobody");
+
+    assert_true(a.never_matches);
+    assert_memory_equal(&a, &b, sizeof(a));
+    assert_false(users_login_verifier(one, USERS_PEER_NAME).never_matches);
+    users_free(one);
+    users_free(two);
+}
+
+static void
+names_that_break_lines_are_refused(void **state)
+{
+    char longest[USERS_NAME_MAX + 2];
+
+    memset(longest, 'x', sizeof(longest));
+    longest[USERS_NAME_MAX] = '\0';
+    assert_false(users_name_check(longest).failed);
+    longest[USERS_NAME_MAX] = 'x';
+    longest[USERS_NAME_MAX + 1] = '\0';
+    assert_true(users_name_check(longest).failed);
+    assert_true(users_name_check("").failed);
+    assert_true(users_name_check("a b").failed);
+    assert_true(users_name_check("a\nb").failed);
+    assert_true(users_name_check("_x").failed);
+    assert_true(users_name_check("#x").failed);
+    assert_false(users_name_check("Jürgen.O'Neil").failed);
+}
+
+static void
+users_are_added_to_the_file(void **state)
+{
+    char file_name[] = "/tmp/users_test_XXXXXX";
+    int fd = mkstemp(file_name);
+    Users *users = users_new(key);
+    struct stat info;
+
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(file_name);
+    assert_true(users_load(users, file_name).failed);
+    assert_false(users_file_add(file_name, "shop", USER_ROLE_DATA, verifier_text("a")).failed);
+    assert_false(users_file_add(file_name, "root", USER_ROLE_ADMIN, verifier_text("b")).failed);
+    assert_true(users_file_add(file_name, "shop", USER_ROLE_ADMIN, verifier_text("c")).failed);
+    assert_true(users_file_add(file_name, "new", USER_ROLE_DATA, "nonsense").failed);
+    assert_false(users_load(users, file_name).failed);
+    assert_int_equal(users_count(users), 2);
+    assert_int_equal(users_find(users, "shop")->role, USER_ROLE_DATA);
+    assert_int_equal(stat(file_name, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+    chmod(file_name, 0640);
+    assert_true(users_load(users, file_name).failed);
+    unlink(file_name);
+    users_free(users);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(users_are_found_with_their_roles),
+        cmocka_unit_test(a_bad_file_changes_nothing),
+        cmocka_unit_test(the_peer_password_fits_on_nodes_with_the_same_key_only),
+        cmocka_unit_test(an_unknown_name_gets_the_same_mock_on_every_node),
+        cmocka_unit_test(names_that_break_lines_are_refused),
+        cmocka_unit_test(users_are_added_to_the_file),
+    };
+
+    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
