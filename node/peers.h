@@ -1,0 +1,50 @@
+/*
+ * Peers: this node's links to the others, kept up by reconnecting, one for each address.
+ *
+ * Happy path: connect (SCRAM with the password derived from the cluster key), STREAM, up, frames. Failure modes: refused, timed out
+ * or broken: down, and a new attempt after a growing pause (100 ms to 1 s).
+ */
+#ifndef NODE_PEERS_H
+#define NODE_PEERS_H
+
+#include "node/log.h"
+#include "shared/bytes.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+typedef struct Peers Peers;
+
+typedef struct PeersStart
+{
+    uv_loop_t *loop;
+    Log *log;
+    const char *name;     /* shown to the others as application_name */
+    const char *password; /* of _peer; copied */
+    bool use_tls;
+    uint64_t connect_timeout_ms;
+
+    /* A link carries frames; no longer does; a frame came (valid during the call). Never called from inside of peers_*. */
+    void (*up)(void *ctx, uint32_t peer);
+    void (*down)(void *ctx, uint32_t peer);
+    void (*frame)(void *ctx, uint32_t peer, Slice frame);
+    void *ctx;
+} PeersStart;
+
+Peers *peers_new(const PeersStart *start);
+
+/* The number of the peer at that address, which is connected to from now on. */
+uint32_t peers_number(Peers *peers, const char *address, uint16_t port);
+
+/* Queues a frame; dropped when the link is not up. It leaves at peers_flush. */
+void peers_send(Peers *peers, uint32_t peer, Slice frame);
+void peers_flush(Peers *peers);
+
+/* Why the peer is down: one line, "" while it is up. */
+const char *peers_error(const Peers *peers, uint32_t peer);
+
+/* Closes every link; closed runs on the loop when all handles are gone. */
+void peers_close(Peers *peers, void (*closed)(void *ctx), void *ctx);
+
+#endif
