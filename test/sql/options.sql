@@ -1,0 +1,67 @@
+-- The validator: what each kind of object takes, and how the rest is refused. Nothing here contacts a node.
+\set VERBOSITY default
+
+-- Names: the hint lists what is valid there.
+CREATE SERVER options_server FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (bucket 'x');
+CREATE SERVER options_server FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (user 'x');
+CREATE SERVER options_server FOREIGN DATA WRAPPER dynamo_fdw
+    OPTIONS (host '127.0.0.1,127.0.0.1', port '7101,7102', n '3', r '2', w '2', sslmode 'prefer');
+ALTER FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (ADD host 'x');
+CREATE USER MAPPING FOR CURRENT_USER SERVER options_server OPTIONS (host 'x');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (table_name 'x');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (primary_key 'true')) SERVER options_server;
+
+-- Values.
+ALTER SERVER options_server OPTIONS (SET port '7101,');
+ALTER SERVER options_server OPTIONS (SET port '7101,70000');
+ALTER SERVER options_server OPTIONS (SET n '0');
+ALTER SERVER options_server OPTIONS (SET n '17');
+ALTER SERVER options_server OPTIONS (SET n '3x');
+ALTER SERVER options_server OPTIONS (SET n '1');
+ALTER SERVER options_server OPTIONS (ADD fdw_startup_cost '-1');
+ALTER SERVER options_server OPTIONS (ADD fdw_tuple_cost 'nan');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'maybe')) SERVER options_server;
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true', context 'true')) SERVER options_server;
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (bucket '');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (n '3', w '4');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (on_conflict 'latest');
+
+-- Files and passwordless mappings are for superusers.
+CREATE ROLE options_user;
+GRANT USAGE ON FOREIGN DATA WRAPPER dynamo_fdw TO options_user;
+GRANT USAGE ON FOREIGN SERVER options_server TO options_user;
+SET ROLE options_user;
+CREATE SERVER options_other FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (sslrootcert '/etc/passwd');
+CREATE USER MAPPING FOR options_user SERVER options_server OPTIONS (password_required 'false');
+CREATE USER MAPPING FOR options_user SERVER options_server OPTIONS (user 'a', password 'b');
+DROP USER MAPPING FOR options_user SERVER options_server;
+RESET ROLE;
+REVOKE USAGE ON FOREIGN DATA WRAPPER dynamo_fdw FROM options_user;
+REVOKE USAGE ON FOREIGN SERVER options_server FROM options_user;
+DROP ROLE options_user;
+
+-- A table's options beat the server's; the setting beats both. EXPLAIN shows what holds.
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+ALTER FOREIGN TABLE options_table OPTIONS (ADD bucket 'b', ADD n '5', ADD r '3', ADD w '4');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+SET dynamo_fdw.r = 1;
+SET dynamo_fdw.w = 5;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+SET dynamo_fdw.w = 6;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+SET dynamo_fdw.w = 17;
+SET dynamo_fdw.nonsense = 1;
+RESET dynamo_fdw.r;
+RESET dynamo_fdw.w;
+ALTER FOREIGN TABLE options_table OPTIONS (DROP r, DROP w, SET n '1');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+ALTER SERVER options_server OPTIONS (DROP r, DROP w);
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+
+-- One table holds them all.
+SELECT object, count(*) FROM dynamo_fdw_options() GROUP BY object ORDER BY object;
+SELECT option, superuser_only FROM dynamo_fdw_options() WHERE object IN ('foreign table', 'column');
+
+DROP FOREIGN TABLE options_table;
+DROP SERVER options_server CASCADE;
