@@ -24,7 +24,8 @@ CLANG_FORMAT ?= clang-format
 
 OPTIMIZE ?= -O2
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
-	-Wno-unused-parameter $(if $(WERROR),-Werror)
+	-Wno-unused-parameter -Werror=implicit-function-declaration -Werror=incompatible-pointer-types \
+	-Werror=int-conversion $(if $(WERROR),-Werror)
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 SANITIZE :=
 ifeq ($(MODE),asan)
@@ -70,6 +71,7 @@ SHARED_SRC := $(wildcard shared/*.c shared/*/*.c)
 NODE_SRC := $(filter-out node/main.c,$(wildcard node/*.c node/*/*.c))
 UNIT_SRC := $(wildcard test/unit/*_test.c test/unit/*/*_test.c)
 UNIT_HELP_SRC := $(filter-out $(UNIT_SRC),$(wildcard test/unit/*.c test/unit/*/*.c))
+TEST_LIB_SRC := $(wildcard test/lib/*.c)
 SIM_SRC := $(wildcard test/sim/*.c)
 FUZZ_SRC := $(wildcard test/fuzz/*_fuzz.c)
 FUZZ_HELP_SRC := $(filter-out $(FUZZ_SRC) test/fuzz/replay_main.c,$(wildcard test/fuzz/*.c))
@@ -80,6 +82,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 SHARED_LIB := $(if $(SHARED_SRC),$(BUILD)/libshared.a)
 NODE_LIB := $(if $(NODE_SRC),$(BUILD)/libnode.a)
 UNIT_HELP_LIB := $(if $(UNIT_HELP_SRC),$(BUILD)/libunit.a)
+TEST_LIB := $(if $(TEST_LIB_SRC),$(BUILD)/libtest.a)
 FUZZ_HELP_LIB := $(if $(FUZZ_HELP_SRC),$(BUILD)/libfuzz.a)
 
 NODE_BIN := $(if $(wildcard node/main.c),$(BUILD)/bin/dynamo_node)
@@ -88,7 +91,7 @@ SIM_BIN := $(if $(SIM_SRC),$(BUILD)/bin/dynamo_sim)
 FUZZ_BIN := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 REPLAY_BIN := $(patsubst test/fuzz/%_fuzz.c,$(BUILD)/replay/%,$(FUZZ_SRC))
 BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bin/bench_%,$(BENCH_SRC))
-ALL_SRC := $(SHARED_SRC) $(NODE_SRC) $(wildcard node/main.c) $(UNIT_SRC) $(UNIT_HELP_SRC) $(SIM_SRC) \
+ALL_SRC := $(SHARED_SRC) $(NODE_SRC) $(wildcard node/main.c) $(UNIT_SRC) $(UNIT_HELP_SRC) $(TEST_LIB_SRC) $(SIM_SRC) \
 	$(wildcard test/fuzz/*.c) $(BENCH_SRC)
 
 # ---- the product ---------------------------------------------------------------------------------
@@ -122,6 +125,7 @@ endef
 $(BUILD)/libshared.a: $(call object,$(SHARED_SRC)); $(archive)
 $(BUILD)/libnode.a: $(call object,$(NODE_SRC)); $(archive)
 $(BUILD)/libunit.a: $(call object,$(UNIT_HELP_SRC)); $(archive)
+$(BUILD)/libtest.a: $(call object,$(TEST_LIB_SRC)); $(archive)
 $(BUILD)/libfuzz.a: $(call object,$(FUZZ_HELP_SRC)); $(archive)
 
 $(BUILD)/bin/dynamo_node: $(call object,node/main.c) $(NODE_LIB) $(SHARED_LIB)
@@ -129,7 +133,7 @@ $(BUILD)/bin/dynamo_node: $(call object,node/main.c) $(NODE_LIB) $(SHARED_LIB)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ $(LIBS)
 
-$(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(UNIT_HELP_LIB) $(NODE_LIB) $(SHARED_LIB)
+$(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(UNIT_HELP_LIB) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ -lcmocka $(LIBS)
@@ -140,12 +144,12 @@ $(BUILD)/bin/dynamo_sim: $(call object,$(SIM_SRC)) $(NODE_LIB) $(SHARED_LIB)
 	$(Q)$(LINK) $^ $(LIBS)
 
 $(BUILD)/replay/%: $(BUILD)/obj/test/fuzz/%_fuzz.o $(BUILD)/obj/test/fuzz/replay_main.o \
-		$(FUZZ_HELP_LIB) $(NODE_LIB) $(SHARED_LIB)
+		$(FUZZ_HELP_LIB) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ $(LIBS)
 
-$(BUILD)/fuzz/%: $(BUILD)/obj/test/fuzz/%.o $(FUZZ_HELP_LIB) $(NODE_LIB) $(SHARED_LIB)
+$(BUILD)/fuzz/%: $(BUILD)/obj/test/fuzz/%.o $(FUZZ_HELP_LIB) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -fsanitize=fuzzer $^ $(LIBS)
@@ -240,7 +244,7 @@ lint:
 
 .PHONY: format coverage compile_commands.json
 C_FILES = $(wildcard shared/*.[ch] node/*.[ch] fdw/*.[ch] test/unit/*.[ch] test/sim/*.[ch] \
-	test/fuzz/*.[ch] test/bench/*.[ch])
+	test/lib/*.[ch] test/fuzz/*.[ch] test/bench/*.[ch])
 format:
 	$(CLANG_FORMAT) -i $(C_FILES)
 
