@@ -26,6 +26,20 @@ base64(char *text, size_t size, const uint8_t *data, size_t length)
     sodium_bin2base64(text, size, data, length, sodium_base64_VARIANT_ORIGINAL);
 }
 
+/* libsodium 1.0.18 takes some bytes beyond ASCII for letters. */
+static bool
+is_ascii(Slice text)
+{
+    for (size_t i = 0; i < text.length; i++)
+    {
+        uint8_t c = text.data[i];
+
+        if (c == '\0' || c >= 0x80)
+            return false;
+    }
+    return true;
+}
+
 /* Strict base64 of exactly length bytes. */
 static bool
 base64_exact(uint8_t *data, size_t length, Slice text)
@@ -33,7 +47,8 @@ base64_exact(uint8_t *data, size_t length, Slice text)
     size_t got = 0;
     const char *end = NULL;
 
-    if (text.length != sodium_base64_ENCODED_LEN(length, sodium_base64_VARIANT_ORIGINAL) - 1)
+    if (text.length != sodium_base64_ENCODED_LEN(length, sodium_base64_VARIANT_ORIGINAL) - 1 ||
+        !is_ascii(text))
         return false;
     return sodium_base642bin(data, length, (const char *)text.data, text.length, NULL, &got, &end,
                              sodium_base64_VARIANT_ORIGINAL) == 0 &&

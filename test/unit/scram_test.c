@@ -270,6 +270,12 @@ verifiers_of_another_form_are_refused(void **state)
     snprintf(changed, sizeof(changed), "%s", text);
     memcpy(strstr(changed, "4096"), "4097", 4);
     assert_false(scram_verifier_parse(&verifier, changed));
+    for (size_t i = 0; i < strlen(text); i++)
+    {
+        snprintf(changed, sizeof(changed), "%s", text);
+        changed[i] = (char)(changed[i] ^ 0x80);
+        assert_false(scram_verifier_parse(&verifier, changed));
+    }
 }
 
 static void
