@@ -1,0 +1,270 @@
+/*
+ * round_trip: decodes bytes and encodes again what was read, for every decoder of shared/.
+ *
+ * Each function gives false when the bytes are refused; else *again has what the encoder makes of
+ * them, which must be the same bytes. Unit tests (hostile bytes) and fuzz targets share them.
+ */
+#ifndef TEST_LIB_ROUND_TRIP_H
+#define TEST_LIB_ROUND_TRIP_H
+
+#include "shared/context.h"
+#include "shared/message.h"
+#include "shared/value.h"
+
+#include <string.h>
+
+typedef bool (*RoundTrip)(Slice bytes, Arena *arena, Buffer *again);
+
+/* The sealing key and the key that round_trip_context opens contexts for. */
+#define ROUND_TRIP_SEALER                                                                          \
+    ((ContextKey){                                                                                 \
+        {1, 2, 3}
+    })
+#define ROUND_TRIP_BUCKET 7
+#define ROUND_TRIP_KEY slice_make("key", 3)
+
+static inline bool
+round_trip_object(Slice bytes, Arena *arena, Buffer *again)
+{
+    Object object;
+
+    if (!object_decode(bytes, arena, &object))
+        return false;
+    object_encode(again, &object);
+    return true;
+}
+
+static inline bool
+round_trip_vclock(Slice bytes, Arena *arena, Buffer *again)
+{
+    Reader reader = reader_begin(bytes);
+    VClock clock = vclock_decode(&reader, arena);
+
+    if (!reader_finish(&reader))
+        return false;
+    vclock_encode(again, &clock);
+    return true;
+}
+
+static inline bool
+round_trip_value(Slice bytes, Arena *arena, Buffer *again)
+{
+    ValueColumn *columns;
+    uint32_t count;
+
+    if (!value_decode(bytes, arena, &columns, &count))
+        return false;
+    value_encode(again, columns, count);
+    return true;
+}
+
+static inline bool
+round_trip_topology(Slice bytes, Arena *arena, Buffer *again)
+{
+    Topology topology;
+
+    if (!topology_decode(bytes, arena, &topology))
+        return false;
+    topology_encode(again, &topology);
+    return true;
+}
+
+static inline bool
+round_trip_context(Slice bytes, Arena *arena, Buffer *again)
+{
+    VClock clock;
+
+    if (context_open(bytes, &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, arena, &clock) !=
+        CONTEXT_OK)
+        return false;
+    if (bytes.length > 0)
+        context_seal(again, &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &clock);
+    return true;
+}
+
+/* The first byte is the number of columns, then a byte each for their types, then the key. */
+static inline bool
+round_trip_key(Slice bytes, Arena *arena, Buffer *again)
+{
+    Reader reader = reader_begin(bytes);
+    uint8_t count = reader_u8(&reader);
+    KeyType types[KEY_COLUMNS_MAX];
+    Slice first;
+
+    if (count == 0 || count > KEY_COLUMNS_MAX)
+        return false;
+    buffer_put_u8(again, count);
+    for (uint8_t i = 0; i < count; i++)
+    {
+        uint8_t type = reader_u8(&reader);
+
+        if (!keycodec_type_is_known(type))
+            return false;
+        types[i] = (KeyType)type;
+        buffer_put_u8(again, type);
+    }
+    if (reader.failed ||
+        !keycodec_split(slice_make(reader.at, reader_left(&reader)), types, count, &first))
+        return false;
+    for (uint8_t i = 0; i < count; i++)
+    {
+        KeyValue value = keycodec_next(&reader, types[i], arena);
+
+        keycodec_put(again, &value);
+    }
+    return reader_finish(&reader);
+}
+
+static inline bool
+round_trip_error(const Frame *frame, Arena *arena, Buffer *again)
+{
+    ErrorFrame error;
+
+    if (!error_decode(frame, &error))
+        return false;
+
+    char *message =
+        arena_copy_string(arena, (const char *)error.message.data, error.message.length);
+
+    /* error_encode takes a C string. */
+    if (memchr(message, '\0', error.message.length) != NULL)
+        return false;
+    error_encode(again, frame->tag, error.status, message);
+    return true;
+}
+
+static inline bool
+round_trip_topology_fetch(const Frame *frame, Arena *arena, Buffer *again)
+{
+    TopologyFetch fetch;
+
+    if (!topology_fetch_decode(frame, &fetch))
+        return false;
+    topology_fetch_encode(again, frame->tag, &fetch);
+    return true;
+}
+
+static inline bool
+round_trip_topology_frame(const Frame *frame, Arena *arena, Buffer *again)
+{
+    TopologyFrame topology;
+
+    if (!topology_frame_decode(frame, &topology))
+        return false;
+    topology_frame_encode(again, frame->tag, &topology);
+    return true;
+}
+
+static inline bool
+round_trip_node_status_fetch(const Frame *frame, Arena *arena, Buffer *again)
+{
+    if (frame->body.length > 0)
+        return false;
+    node_status_fetch_encode(again, frame->tag);
+    return true;
+}
+
+static inline bool
+round_trip_scan(const Frame *frame, Arena *arena, Buffer *again)
+{
+    ScanFrame scan;
+
+    if (!scan_decode(frame, &scan))
+        return false;
+    scan_encode(again, frame->tag, &scan);
+    return true;
+}
+
+static inline bool
+round_trip_hello(const Frame *frame, Arena *arena, Buffer *again)
+{
+    HelloFrame hello;
+
+    if (!hello_decode(frame, &hello))
+        return false;
+    hello_encode(again, frame->type, frame->tag, &hello);
+    return true;
+}
+
+static inline bool
+round_trip_paxos(const Frame *frame, Arena *arena, Buffer *again)
+{
+    PaxosFrame paxos;
+
+    if (!paxos_frame_decode(frame, &paxos))
+        return false;
+    paxos_frame_encode(again, frame->type, frame->tag, &paxos);
+    return true;
+}
+
+/* The frames whose codecs have one shape: name, struct. */
+#define ROUND_TRIP_FRAME(name, Type)                                                               \
+    static inline bool round_trip_##name(const Frame *frame, Arena *arena, Buffer *again)          \
+    {                                                                                              \
+        Type decoded;                                                                              \
+                                                                                                   \
+        if (!name##_decode(frame, arena, &decoded))                                                \
+            return false;                                                                          \
+        name##_encode(again, frame->tag, &decoded);                                                \
+        return true;                                                                               \
+    }
+
+ROUND_TRIP_FRAME(read, ReadFrame)
+ROUND_TRIP_FRAME(read_reply, ReadReply)
+ROUND_TRIP_FRAME(write, WriteFrame)
+ROUND_TRIP_FRAME(write_reply, WriteReply)
+ROUND_TRIP_FRAME(scan_reply, ScanReply)
+ROUND_TRIP_FRAME(bucket_create, Bucket)
+ROUND_TRIP_FRAME(node_status, NodeStatus)
+ROUND_TRIP_FRAME(replicate, ReplicateFrame)
+ROUND_TRIP_FRAME(replicate_reply, ReplicateReply)
+
+static inline bool
+round_trip_message(Slice bytes, Arena *arena, Buffer *again)
+{
+    typedef bool (*FrameRoundTrip)(const Frame *, Arena *, Buffer *);
+    static const FrameRoundTrip by_type[FRAME_TYPE_END] = {
+        [FRAME_ERROR] = round_trip_error,
+        [FRAME_TOPOLOGY_FETCH] = round_trip_topology_fetch,
+        [FRAME_TOPOLOGY] = round_trip_topology_frame,
+        [FRAME_READ] = round_trip_read,
+        [FRAME_READ_REPLY] = round_trip_read_reply,
+        [FRAME_WRITE] = round_trip_write,
+        [FRAME_WRITE_REPLY] = round_trip_write_reply,
+        [FRAME_SCAN] = round_trip_scan,
+        [FRAME_SCAN_REPLY] = round_trip_scan_reply,
+        [FRAME_BUCKET_CREATE] = round_trip_bucket_create,
+        [FRAME_NODE_STATUS] = round_trip_node_status_fetch,
+        [FRAME_NODE_STATUS_REPLY] = round_trip_node_status,
+        [FRAME_REPLICATE] = round_trip_replicate,
+        [FRAME_REPLICATE_REPLY] = round_trip_replicate_reply,
+        [FRAME_HELLO] = round_trip_hello,
+        [FRAME_HELLO_REPLY] = round_trip_hello,
+        [FRAME_PREPARE] = round_trip_paxos,
+        [FRAME_PROMISE] = round_trip_paxos,
+        [FRAME_ACCEPT] = round_trip_paxos,
+        [FRAME_ACCEPTED] = round_trip_paxos,
+        [FRAME_CHOSEN] = round_trip_paxos,
+    };
+    Frame frame;
+
+    return frame_decode(bytes, &frame) && by_type[frame.type](&frame, arena, again);
+}
+
+/* Equal, but for statuses that are not known: those read as STATUS_BAD_FRAME, so that newer nodes
+ * may have more of them. */
+static inline bool
+round_trip_is_faithful(Slice bytes, Slice again)
+{
+    if (bytes.length != again.length)
+        return false;
+    for (size_t i = 0; i < bytes.length; i++)
+    {
+        if (bytes.data[i] != again.data[i] &&
+            (again.data[i] != STATUS_BAD_FRAME || bytes.data[i] < STATUS_COUNT))
+            return false;
+    }
+    return true;
+}
+
+#endif
