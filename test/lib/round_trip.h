@@ -15,13 +15,16 @@
 
 typedef bool (*RoundTrip)(Slice bytes, Arena *arena, Buffer *again);
 
+enum
+{
+    ROUND_TRIP_BUCKET = 7
+};
+
 /* The sealing key and the key that round_trip_context opens contexts for. */
-#define ROUND_TRIP_SEALER                                                                          \
-    ((ContextKey){                                                                                 \
-        {1, 2, 3}
-    })
-#define ROUND_TRIP_BUCKET 7
-#define ROUND_TRIP_KEY slice_make("key", 3)
+static const ContextKey ROUND_TRIP_SEALER = {
+    {1, 2, 3}
+};
+static const Slice ROUND_TRIP_KEY = {(const uint8_t *)"key", 3};
 
 static inline bool
 round_trip_object(Slice bytes, Arena *arena, Buffer *again)
