@@ -1,0 +1,616 @@
+#include "node/node.h"
+
+#include "node/peers.h"
+#include "node/rocks.h"
+#include "node/users.h"
+
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum
+{
+    PATH_SIZE = 4096,
+    PEER_TIMEOUT_MS = 1000
+};
+
+/* Session numbers: slot in the low half, generation above it, and this bit for questions of the node's own. */
+#define QUESTION_BIT (UINT64_C(1) << 63)
+
+typedef struct Stream
+{
+    Session *session; /* NULL: the slot is free */
+    uint32_t generation;
+} Stream;
+
+typedef struct Question
+{
+    NodeAnswer answer; /* NULL: the slot is free */
+    void *ctx;
+    uint32_t generation;
+} Question;
+
+struct Node
+{
+    NodeStart start;
+    EngineConfig config;
+    char *seeds; /* sorted, without blanks */
+    Engine *engine;
+    Storage *storage;
+    Peers *peers;
+    Run run;
+    uv_timer_t timer;
+    uint64_t timer_due_ms;
+    uint64_t started_ms;
+    Stream *streams;
+    uint32_t stream_count;
+    Question *questions;
+    uint32_t question_count;
+    bool closing;
+    uint32_t parts_open; /* of storage, peers, timer */
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+static uint64_t
+monotonic_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+static uint64_t
+wall_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Every event begins here, so that the engine sees the time it happened. */
+static Engine *
+enter(Node *node)
+{
+    engine_time(node->engine, monotonic_ms(), wall_ms());
+    return node->engine;
+}
+
+/* ---- what the engine asks for ---- */
+
+static void
+output_send(void *context, uint32_t peer, Slice frame)
+{
+    Node *node = context;
+
+    if (!node->closing)
+        peers_send(node->peers, peer, frame);
+}
+
+static void
+answer_question(Node *node, uint64_t number, Slice bytes)
+{
+    uint32_t slot = (uint32_t)number;
+    Frame frame;
+
+    if (slot >= node->question_count)
+        return;
+
+    Question *question = &node->questions[slot];
+    NodeAnswer answer = question->answer;
+
+    if (answer == NULL || ((uint64_t)question->generation << 32 | QUESTION_BIT | slot) != number)
+        return;
+    question->answer = NULL;
+    if (frame_decode(bytes, &frame))
+        answer(question->ctx, &frame);
+}
+
+static void
+output_reply(void *context, uint64_t number, Slice frame)
+{
+    Node *node = context;
+    uint32_t slot = (uint32_t)number;
+
+    if ((number & QUESTION_BIT) != 0)
+    {
+        answer_question(node, number, frame);
+        return;
+    }
+    if (slot >= node->stream_count)
+        return;
+
+    const Stream *stream = &node->streams[slot];
+
+    if (stream->session != NULL && stream->generation == number >> 32)
+        session_send_frame(stream->session, frame);
+}
+
+static bool
+write_synced(const char *path, Slice bytes)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && write(fd, bytes.data, bytes.length) == (ssize_t)bytes.length &&
+                   fsync(fd) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return written;
+}
+
+/* A node that cannot keep a promise must not have made it: it ends rather than answer. */
+static bool
+output_persist(void *context, Slice state)
+{
+    Node *node = context;
+    char path[PATH_SIZE];
+    char fresh[PATH_SIZE];
+
+    identity_path(node->start.dir, "topology", path, sizeof(path));
+    identity_path(node->start.dir, "topology.new", fresh, sizeof(fresh));
+    if (!write_synced(fresh, state) || rename(fresh, path) != 0 ||
+        identity_sync_dir(node->start.dir).failed)
+    {
+        log_error(node->start.log, "could not write %s: the node ends", path);
+        _exit(EXIT_FAILURE);
+    }
+    return true;
+}
+
+static uint32_t
+output_peer(void *context, const char *address, uint16_t port)
+{
+    Node *node = context;
+
+    return node->closing ? 0 : peers_number(node->peers, address, port);
+}
+
+static void
+output_log(void *context, const char *event)
+{
+    Node *node = context;
+
+    log_info(node->start.log, "%s", event);
+}
+
+static uint64_t
+output_random(void *context)
+{
+    uint64_t value;
+
+    (void)context;
+    randombytes_buf(&value, sizeof(value));
+    return value;
+}
+
+static uint64_t
+output_resident(void *context)
+{
+    (void)context;
+    return node_resident_bytes();
+}
+
+/* ---- events of links and time ---- */
+
+static void
+on_peer_up(void *ctx, uint32_t peer)
+{
+    engine_peer_up(enter(ctx), peer);
+}
+
+static void
+on_peer_down(void *ctx, uint32_t peer)
+{
+    engine_peer_down(enter(ctx), peer);
+}
+
+static void
+on_peer_frame(void *ctx, uint32_t peer, Slice frame)
+{
+    engine_peer_frame(enter(ctx), peer, frame);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+    Node *node = timer->data;
+
+    node->timer_due_ms = 0;
+    engine_tick(enter(node));
+}
+
+/* One timer for whatever comes first; it is set again only when it would ring too late. */
+static void
+set_timer(Node *node)
+{
+    uint64_t wake = engine_wake_ms(node->engine);
+    uint64_t now = monotonic_ms();
+
+    if (node->timer_due_ms != 0 && node->timer_due_ms <= wake)
+        return;
+    node->timer_due_ms = wake > now ? wake : now + 1;
+    uv_timer_start(&node->timer, on_timer, node->timer_due_ms - now, 0);
+}
+
+void
+node_turn_end(Node *node)
+{
+    if (node->closing)
+        return;
+    engine_turn_end(enter(node));
+    peers_flush(node->peers);
+    set_timer(node);
+}
+
+/* ---- sessions and questions ---- */
+
+static uint64_t
+stream_number(const Node *node, const Stream *stream)
+{
+    return (uint64_t)stream->generation << 32 | (uint64_t)(stream - node->streams);
+}
+
+static Stream *
+free_stream(Node *node)
+{
+    for (uint32_t i = 0; i < node->stream_count; i++)
+    {
+        if (node->streams[i].session == NULL)
+            return &node->streams[i];
+    }
+    node->streams =
+        memory_resize(&MEMORY_HEAP, node->streams, (node->stream_count + 1) * sizeof(Stream));
+    node->streams[node->stream_count] = (Stream){0};
+    return &node->streams[node->stream_count++];
+}
+
+/* The slot's number plus one is kept with the session; streams may move. */
+static Stream *
+stream_of(const Node *node, const Session *session)
+{
+    uintptr_t slot = (uintptr_t)session_data(session);
+
+    return slot == 0 ? NULL : &node->streams[slot - 1];
+}
+
+void
+node_stream_started(Node *node, Session *session)
+{
+    Stream *stream = free_stream(node);
+
+    stream->session = session;
+    stream->generation = (stream->generation + 1) & 0x7fffffff;
+    session_set_data(session, (void *)(uintptr_t)(stream - node->streams + 1));
+}
+
+void
+node_stream_frame(Node *node, Session *session, Slice frame)
+{
+    const Stream *stream = stream_of(node, session);
+
+    if (stream != NULL && !node->closing)
+        engine_session_frame(enter(node), stream_number(node, stream),
+                             session_role(session) == USER_ROLE_PEER, frame);
+}
+
+void
+node_session_closed(Node *node, Session *session)
+{
+    Stream *stream = stream_of(node, session);
+
+    if (stream != NULL)
+        stream->session = NULL;
+}
+
+uint64_t
+node_ask(Node *node, Slice frame, NodeAnswer answer, void *ctx)
+{
+    uint32_t slot = 0;
+
+    while (slot < node->question_count && node->questions[slot].answer != NULL)
+        slot++;
+    if (slot == node->question_count)
+    {
+        node->questions = memory_resize(&MEMORY_HEAP, node->questions,
+                                        (node->question_count + 1) * sizeof(Question));
+        node->questions[node->question_count++] = (Question){0};
+    }
+
+    Question *question = &node->questions[slot];
+    uint32_t generation = (question->generation + 1) & 0x7fffffff;
+    uint64_t number = (uint64_t)generation << 32 | QUESTION_BIT | slot;
+
+    *question = (Question){.answer = answer, .ctx = ctx, .generation = generation};
+    engine_session_frame(enter(node), number, false, frame);
+    return number;
+}
+
+void
+node_forget(Node *node, uint64_t number)
+{
+    uint32_t slot = (uint32_t)number;
+
+    if (slot < node->question_count &&
+        node->questions[slot].generation == ((number & ~QUESTION_BIT) >> 32))
+        node->questions[slot].answer = NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static int
+compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The seeds as a canonical list, so that nodes can compare theirs as sets. */
+static char *
+sorted_seeds(const Config *config)
+{
+    char *items[RING_NODES_MAX];
+    char host[256];
+    int port;
+    size_t count = 0;
+    Buffer list;
+
+    while (count < RING_NODES_MAX && config_seed(config, count, host, sizeof(host), &port))
+    {
+        items[count] = memory_resize(&MEMORY_HEAP, NULL, sizeof(host) + 8);
+        snprintf(items[count++], sizeof(host) + 8, "%s:%d", host, port);
+    }
+    qsort(items, count, sizeof(char *), compare_texts);
+    buffer_init(&list, &MEMORY_HEAP);
+    for (size_t i = 0; i < count; i++)
+    {
+        if (i == 0 || strcmp(items[i], items[i - 1]) != 0)
+        {
+            if (list.length > 0)
+                buffer_put(&list, ",", 1);
+            buffer_put(&list, items[i], strlen(items[i]));
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        memory_resize(&MEMORY_HEAP, items[i], 0);
+    buffer_put_u8(&list, '\0');
+    return (char *)list.data;
+}
+
+static void
+fill_config(Node *node)
+{
+    const Config *config = node->start.config;
+
+    node->seeds = sorted_seeds(config);
+    node->config = (EngineConfig){.name = config->node_name,
+                                  .address = config->advertise_address,
+                                  .port = (uint16_t)config->port,
+                                  .zone = config->zone,
+                                  .weight = 1,
+                                  .seeds = node->seeds,
+                                  .partitions = (uint32_t)config->partitions,
+                                  .request_timeout_ms = (uint32_t)config->request_timeout_ms,
+                                  .peer_timeout_ms = PEER_TIMEOUT_MS,
+                                  .max_key_bytes = (uint32_t)config->max_key_bytes,
+                                  .max_value_bytes = (uint32_t)config->max_value_bytes};
+    memcpy(node->config.id.bytes, node->start.identity->member_id, sizeof(MemberId));
+    memcpy(node->config.cluster_key, node->start.identity->cluster_key,
+           sizeof(node->config.cluster_key));
+}
+
+static void
+open_peers(Node *node)
+{
+    char password[USERS_PEER_PASSWORD_SIZE];
+
+    users_peer_password(node->start.identity->cluster_key, password);
+
+    PeersStart start = {.loop = node->start.loop,
+                        .log = node->start.log,
+                        .name = node->start.config->node_name,
+                        .password = password,
+                        .use_tls = node->start.config->ssl,
+                        .connect_timeout_ms = (uint64_t)node->start.config->connect_timeout_ms,
+                        .up = on_peer_up,
+                        .down = on_peer_down,
+                        .frame = on_peer_frame,
+                        .ctx = node};
+
+    node->peers = peers_new(&start);
+    sodium_memzero(password, sizeof(password));
+}
+
+/* The state that persist wrote; empty for a new node. */
+static Outcome
+read_state(const Node *node, Buffer *state)
+{
+    char path[PATH_SIZE];
+    uint8_t piece[4096];
+    size_t count;
+    FILE *file = fopen(identity_path(node->start.dir, "topology", path, sizeof(path)), "rbe");
+
+    if (file == NULL && access(path, F_OK) != 0)
+        return outcome_ok();
+    if (file == NULL)
+        return outcome_error("could not read %s", path);
+    while ((count = fread(piece, 1, sizeof(piece), file)) > 0)
+        buffer_put(state, piece, count);
+
+    bool failed = ferror(file) != 0;
+
+    fclose(file);
+    return failed ? outcome_error("could not read %s", path) : outcome_ok();
+}
+
+static Outcome
+open_engine(Node *node)
+{
+    EngineOutput output = {.send = output_send,
+                           .reply = output_reply,
+                           .persist = output_persist,
+                           .peer = output_peer,
+                           .log = output_log,
+                           .random = output_random,
+                           .resident_bytes = output_resident,
+                           .context = node};
+    Buffer state;
+    Outcome outcome;
+
+    buffer_init(&state, &MEMORY_HEAP);
+    outcome = read_state(node, &state);
+    if (!outcome.failed)
+    {
+        node->engine = engine_new(&node->config, &output, buffer_slice(&state));
+        if (node->engine == NULL)
+            outcome = outcome_error("the file topology in %s cannot be read", node->start.dir);
+    }
+    buffer_free(&state);
+    return outcome;
+}
+
+static Outcome
+open_storage(Node *node)
+{
+    const Config *config = node->start.config;
+    StorageEvents events = engine_storage_events(node->engine);
+    char path[PATH_SIZE];
+    RocksOptions options = {
+        .directory = identity_path(node->start.dir, "data", path, sizeof(path)),
+        .block_cache_bytes = (uint64_t)config->block_cache_mb * 1024 * 1024,
+        .write_buffer_bytes = (uint64_t)config->write_buffer_mb * 1024 * 1024};
+
+    randombytes_buf(&node->run.actor, sizeof(Actor));
+
+    Outcome outcome =
+        rocks_open(node->start.loop, &options, &node->run, &events, &node->storage);
+
+    if (outcome.failed)
+        return outcome;
+    if (rocks_dropped_torn_write(node->storage))
+        log_warning(node->start.log, "the last write before the stop was torn; it was dropped");
+    engine_set_storage(node->engine, node->storage);
+    return outcome;
+}
+
+static void
+finish_close(Node *node)
+{
+    void (*closed)(void *ctx) = node->closed;
+    void *ctx = node->closed_ctx;
+
+    if (--node->parts_open > 0)
+        return;
+    if (node->engine != NULL)
+        engine_free(node->engine);
+    memory_resize(&MEMORY_HEAP, node->seeds, 0);
+    memory_resize(&MEMORY_HEAP, node->streams, 0);
+    memory_resize(&MEMORY_HEAP, node->questions, 0);
+    sodium_memzero(&node->config, sizeof(node->config));
+    memory_resize(&MEMORY_HEAP, node, 0);
+    if (closed != NULL)
+        closed(ctx);
+}
+
+static void
+on_part_closed(void *ctx)
+{
+    finish_close(ctx);
+}
+
+static void
+on_timer_closed(uv_handle_t *handle)
+{
+    finish_close(handle->data);
+}
+
+void
+node_close(Node *node, void (*closed)(void *ctx), void *ctx)
+{
+    node->closing = true;
+    node->closed = closed;
+    node->closed_ctx = ctx;
+    node->parts_open = 2 + (node->storage != NULL);
+    uv_close((uv_handle_t *)&node->timer, on_timer_closed);
+    peers_close(node->peers, on_part_closed, node);
+    if (node->storage != NULL)
+        rocks_close(node->storage, on_part_closed, node);
+}
+
+Outcome
+node_open(const NodeStart *start, Node **opened)
+{
+    Node *node = memory_resize(&MEMORY_HEAP, NULL, sizeof(Node));
+    Outcome outcome;
+
+    *node = (Node){.start = *start, .started_ms = monotonic_ms()};
+    fill_config(node);
+    uv_timer_init(start->loop, &node->timer);
+    node->timer.data = node;
+    open_peers(node);
+    outcome = open_engine(node);
+    if (!outcome.failed)
+        outcome = open_storage(node);
+    if (outcome.failed)
+    {
+        node_close(node, NULL, NULL);
+        *opened = NULL;
+        return outcome;
+    }
+    set_timer(node);
+    *opened = node;
+    return outcome;
+}
+
+/* ---- for the console ---- */
+
+const Engine *
+node_engine(const Node *node)
+{
+    return node->engine;
+}
+
+StorageCounters
+node_storage_counters(const Node *node)
+{
+    return node->storage->counters(node->storage);
+}
+
+const char *
+node_storage_failure(const Node *node)
+{
+    return rocks_failure(node->storage);
+}
+
+uint64_t
+node_uptime_ms(const Node *node)
+{
+    return monotonic_ms() - node->started_ms;
+}
+
+uint64_t
+node_resident_bytes(void)
+{
+    unsigned long pages = 0;
+    unsigned long resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%lu %lu", &pages, &resident) != 2)
+        resident = 0;
+    fclose(file);
+    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+const char *
+node_member_error(const Node *node, uint32_t member)
+{
+    const Topology *topology = engine_topology(node->engine);
+
+    if (member == engine_self(node->engine))
+        return "";
+    return peers_error(node->peers, peers_number(node->peers, topology->members[member].address,
+                                                 topology->members[member].port));
+}

@@ -1,0 +1,313 @@
+#include "node/peers.h"
+
+#include "shared/link.h"
+#include "shared/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum
+{
+    RETRY_MIN_MS = 100,
+    RETRY_MAX_MS = 1000
+};
+
+typedef enum PeerState
+{
+    PEER_IDLE,       /* waits for the timer to connect again */
+    PEER_CONNECTING, /* the timer ends the attempt */
+    PEER_UP
+} PeerState;
+
+typedef struct Peer
+{
+    Peers *peers;
+    uint32_t number;
+    char address[64];
+    char port[8];
+    PeerState state;
+    Link *link;
+    uv_poll_t *poll; /* of its own, since its closing may outlast the link */
+    uv_timer_t timer;
+    uint64_t retry_ms;
+    bool dirty; /* frames wait for peers_flush */
+    char error[256];
+} Peer;
+
+struct Peers
+{
+    PeersStart start;
+    char name[64];
+    char password[128];
+    Peer **list;
+    uint32_t count;
+    bool closing;
+    uint32_t open_handles;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+static void on_ready(uv_poll_t *poll, int status, int events);
+static void on_timer(uv_timer_t *timer);
+
+Peers *
+peers_new(const PeersStart *start)
+{
+    Peers *peers = memory_resize(&MEMORY_HEAP, NULL, sizeof(Peers));
+
+    *peers = (Peers){.start = *start};
+    snprintf(peers->name, sizeof(peers->name), "%s", start->name);
+    snprintf(peers->password, sizeof(peers->password), "%s", start->password);
+    return peers;
+}
+
+uint32_t
+peers_number(Peers *peers, const char *address, uint16_t port)
+{
+    char port_text[8];
+
+    snprintf(port_text, sizeof(port_text), "%u", port);
+    for (uint32_t i = 0; i < peers->count; i++)
+    {
+        if (strcmp(peers->list[i]->address, address) == 0 &&
+            strcmp(peers->list[i]->port, port_text) == 0)
+            return i;
+    }
+
+    Peer *peer = memory_resize(&MEMORY_HEAP, NULL, sizeof(Peer));
+
+    *peer = (Peer){.peers = peers, .number = peers->count, .retry_ms = RETRY_MIN_MS};
+    snprintf(peer->address, sizeof(peer->address), "%s", address);
+    snprintf(peer->port, sizeof(peer->port), "%s", port_text);
+    snprintf(peer->error, sizeof(peer->error), "not tried yet");
+    peers->list = memory_resize(&MEMORY_HEAP, peers->list, (peers->count + 1) * sizeof(Peer *));
+    peers->list[peers->count++] = peer;
+    uv_timer_init(peers->start.loop, &peer->timer);
+    peer->timer.data = peer;
+    peers->open_handles++;
+    uv_timer_start(&peer->timer, on_timer, 0, 0);
+    return peer->number;
+}
+
+static void
+finish_close(Peers *peers)
+{
+    void (*closed)(void *ctx) = peers->closed;
+    void *ctx = peers->closed_ctx;
+
+    if (!peers->closing || peers->open_handles > 0)
+        return;
+    for (uint32_t i = 0; i < peers->count; i++)
+        memory_resize(&MEMORY_HEAP, peers->list[i], 0);
+    memory_resize(&MEMORY_HEAP, peers->list, 0);
+    memory_resize(&MEMORY_HEAP, peers, 0);
+    closed(ctx);
+}
+
+static void
+on_poll_closed(uv_handle_t *handle)
+{
+    Peers *peers = handle->data;
+
+    memory_resize(&MEMORY_HEAP, handle, 0);
+    peers->open_handles--;
+    finish_close(peers);
+}
+
+/* The poll handle must let go of the socket before libpq closes it. */
+static void
+drop_link(Peer *peer)
+{
+    if (peer->poll != NULL)
+    {
+        uv_poll_stop(peer->poll);
+        peer->poll->data = peer->peers;
+        uv_close((uv_handle_t *)peer->poll, on_poll_closed);
+        peer->poll = NULL;
+    }
+    if (peer->link != NULL)
+        link_close(peer->link);
+    peer->link = NULL;
+    peer->dirty = false;
+}
+
+static void
+go_idle(Peer *peer, const char *why)
+{
+    PeerState was = peer->state;
+    Peers *peers = peer->peers;
+
+    if (strcmp(peer->error, why) != 0)
+        log_warning(peers->start.log, "no link to %s:%s: %s", peer->address, peer->port, why);
+    snprintf(peer->error, sizeof(peer->error), "%s", why);
+    drop_link(peer);
+    peer->state = PEER_IDLE;
+    uv_timer_start(&peer->timer, on_timer, peer->retry_ms, 0);
+    peer->retry_ms = peer->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : peer->retry_ms * 2;
+    if (was == PEER_UP)
+        peers->start.down(peers->start.ctx, peer->number);
+}
+
+static void
+watch(Peer *peer)
+{
+    int wants = link_wants(peer->link);
+    int events = ((wants & LINK_READ) != 0 ? UV_READABLE : 0) |
+                 ((wants & LINK_WRITE) != 0 ? UV_WRITABLE : 0);
+
+    if (peer->poll == NULL)
+    {
+        peer->poll = memory_resize(&MEMORY_HEAP, NULL, sizeof(uv_poll_t));
+        if (uv_poll_init(peer->peers->start.loop, peer->poll, link_socket(peer->link)) != 0)
+        {
+            memory_resize(&MEMORY_HEAP, peer->poll, 0);
+            peer->poll = NULL;
+            return;
+        }
+        peer->poll->data = peer;
+        peer->peers->open_handles++;
+    }
+    uv_poll_start(peer->poll, events, on_ready);
+}
+
+static void
+receive_frames(Peer *peer)
+{
+    const PeersStart *start = &peer->peers->start;
+    Slice frame;
+
+    while (peer->link != NULL && link_receive(peer->link, &frame))
+        start->frame(start->ctx, peer->number, frame);
+}
+
+static void
+go_up(Peer *peer)
+{
+    const PeersStart *start = &peer->peers->start;
+
+    uv_timer_stop(&peer->timer);
+    peer->state = PEER_UP;
+    peer->retry_ms = RETRY_MIN_MS;
+    peer->error[0] = '\0';
+    log_info(start->log, "linked to %s:%s", peer->address, peer->port);
+    start->up(start->ctx, peer->number);
+}
+
+static void
+advance(Peer *peer)
+{
+    LinkState state = link_step(peer->link);
+
+    if (state == LINK_STREAMING && peer->state == PEER_CONNECTING)
+        go_up(peer);
+    if (peer->state == PEER_UP)
+        receive_frames(peer);
+    if (link_state(peer->link) == LINK_BROKEN)
+        go_idle(peer, link_error(peer->link));
+    else
+        watch(peer);
+}
+
+static void
+on_ready(uv_poll_t *poll, int status, int events)
+{
+    Peer *peer = poll->data;
+
+    (void)status;
+    (void)events;
+    advance(peer);
+}
+
+static void
+connect_peer(Peer *peer)
+{
+    Peers *peers = peer->peers;
+    const char *const keywords[] = {"hostaddr",    "port",           "user",
+                                    "password",    "dbname",         "application_name",
+                                    "sslmode",     "gssencmode",     "client_encoding",
+                                    "sslcompression", NULL};
+    const char *const values[] = {peer->address,   peer->port, "_peer",
+                                  peers->password, "dynamo",   peers->name,
+                                  peers->start.use_tls ? "require" : "disable", "disable", "UTF8",
+                                  "0",             NULL};
+
+    peer->link = link_open(keywords, values);
+    peer->state = PEER_CONNECTING;
+    if (link_state(peer->link) == LINK_BROKEN || link_socket(peer->link) < 0)
+    {
+        go_idle(peer, link_error(peer->link));
+        return;
+    }
+    uv_timer_start(&peer->timer, on_timer, peers->start.connect_timeout_ms, 0);
+    watch(peer);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+    Peer *peer = timer->data;
+
+    if (peer->state == PEER_IDLE)
+        connect_peer(peer);
+    else if (peer->state == PEER_CONNECTING)
+        go_idle(peer, "timed out");
+}
+
+void
+peers_send(Peers *peers, uint32_t number, Slice frame)
+{
+    Peer *peer = peers->list[number];
+
+    if (peer->state != PEER_UP)
+        return;
+    (void)link_send(peer->link, frame);
+    peer->dirty = true;
+}
+
+/* A link that breaks here is found broken when its socket is next ready: no event from inside of a call. */
+void
+peers_flush(Peers *peers)
+{
+    for (uint32_t i = 0; i < peers->count; i++)
+    {
+        Peer *peer = peers->list[i];
+
+        if (!peer->dirty)
+            continue;
+        peer->dirty = false;
+        if (link_flush(peer->link) != LINK_BROKEN)
+            watch(peer);
+    }
+}
+
+const char *
+peers_error(const Peers *peers, uint32_t peer)
+{
+    return peers->list[peer]->error;
+}
+
+static void
+on_timer_closed(uv_handle_t *handle)
+{
+    Peer *peer = handle->data;
+    Peers *peers = peer->peers;
+
+    peers->open_handles--;
+    finish_close(peers);
+}
+
+void
+peers_close(Peers *peers, void (*closed)(void *ctx), void *ctx)
+{
+    peers->closing = true;
+    peers->closed = closed;
+    peers->closed_ctx = ctx;
+    for (uint32_t i = 0; i < peers->count; i++)
+    {
+        drop_link(peers->list[i]);
+        peers->list[i]->state = PEER_IDLE;
+        uv_close((uv_handle_t *)&peers->list[i]->timer, on_timer_closed);
+    }
+    if (peers->count == 0)
+        finish_close(peers);
+}
