@@ -9,6 +9,7 @@
 
 #include "fdw/pg.h"
 
+#include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -18,6 +19,7 @@
 
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
+#include "parser/parse_relation.h"
 #include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 180000
@@ -87,12 +89,13 @@ compat_find_type(const char *name)
     return type;
 }
 
-/* Whose user mapping counts for a scan of the range table entry: 16 moved it out of the entry, and into the plan node. */
+/* Whose user mapping counts for a table of the range table: 16 moved it out of the entry. */
 static inline Oid
-compat_scan_user(RangeTblEntry *entry, ForeignScan *scan)
+compat_check_user(EState *estate, Index index)
 {
+    RangeTblEntry *entry = exec_rt_fetch(index, estate);
 #if PG_VERSION_NUM >= 160000
-    Oid user = scan->checkAsUser;
+    Oid user = getRTEPermissionInfo(estate->es_rteperminfos, entry)->checkAsUser;
 #else
     Oid user = entry->checkAsUser;
 #endif

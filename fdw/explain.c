@@ -126,7 +126,7 @@ dynamoExplainForeignScan(ForeignScanState *node, ExplainState *es)
     if (scan->fdw_recheck_quals != NIL)
         explain_condition("Key Cond", scan->fdw_recheck_quals, &node->ss.ps, es);
     if (es->verbose)
-        explain_bucket(scan_relation(node), es);
+        explain_bucket(scan_source(node)->info, es);
     if (es->analyze)
-        explain_counters(scan_counters(node), es);
+        explain_counters(&scan_source(node)->counters, es);
 }

@@ -1,38 +1,25 @@
 #include "fdw/scan.h"
 
-#include "access/htup_details.h"
 #include "executor/executor.h"
-#include "utils/array.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "fdw/compat.h"
 #include "fdw/keyset.h"
-#include "fdw/memory.h"
-#include "fdw/pending.h"
 #include "fdw/plan.h"
-#include "fdw/pool.h"
-#include "fdw/row.h"
-#include "fdw/settings.h"
+#include "fdw/source.h"
 
 typedef struct DynamoScan
 {
-    RelationInfo *info;
-    RowCodec *codec;
-    ClientCluster *cluster;
-    const Bucket *bucket; /* NULL: absent, no rows */
-    ClientReadOptions options;
-    ClientCounters counters;
+    Source *source;
+    ScanPlan plan;
     bool started;
     MemoryContext context; /* of one run: keys, scan; reset by a rescan */
     MemoryContext batch;   /* child of context: one multiget's results */
 
-    ScanPlan plan;
-    List *value_states;      /* ExprStates of the lookup's values, by key column */
-    Keyset keys;             /* of a lookup */
-    uint32 next_key;         /* the first that was not asked for */
-    uint32 batch_start;      /* the first key of the batch at hand */
+    List *value_states; /* ExprStates of a lookup's values, by key column */
+    Keyset keys;        /* of a lookup */
+    uint32 next_key;    /* the first that was not asked for */
+    uint32 batch_start; /* the first key of the batch at hand */
     const RequestReadResult *results;
 
     ClientScan *scan; /* of a full scan */
@@ -43,41 +30,35 @@ typedef struct DynamoScan
 } DynamoScan;
 
 static void
-scan_set_up(ForeignScanState *node)
+scan_reset(DynamoScan *state)
 {
-    Relation relation = node->ss.ss_currentRelation;
-    DynamoScan *state = palloc0(sizeof(DynamoScan));
-
-    node->fdw_state = state;
-    state->info = relation_info(relation);
-    state->plan = plan_decode(castNode(ForeignScan, node->ss.ps.plan));
-    state->options.seal =
-        AttributeNumberIsValid(state->info->context_attnum) &&
-        row_attribute_is_read(state->plan.attributes, state->info->context_attnum);
+    MemoryContextReset(state->context);
+    state->batch =
+        AllocSetContextCreate(state->context, "dynamo_fdw batch", ALLOCSET_DEFAULT_SIZES);
+    state->started = false;
+    state->scan = NULL;
+    state->row = state->row_count = 0;
+    state->next_key = 0;
 }
 
 void
 dynamoBeginForeignScan(ForeignScanState *node, int eflags)
 {
     ForeignScan *scan = castNode(ForeignScan, node->ss.ps.plan);
-    DynamoScan *state;
-    Oid user;
+    EState *estate = node->ss.ps.state;
+    bool explain_only = (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0;
+    DynamoScan *state = palloc0(sizeof(DynamoScan));
 
-    scan_set_up(node);
-    if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+    node->fdw_state = state;
+    state->plan = plan_decode(scan);
+    state->source = source_new(node->ss.ss_currentRelation, estate, scan->scan.scanrelid,
+                               state->plan.attributes, explain_only);
+    if (explain_only)
         return;
-    state = node->fdw_state;
-    user = compat_scan_user(exec_rt_fetch(scan->scan.scanrelid, node->ss.ps.state), scan);
-    state->cluster = pool_cluster(state->info->serverid, user);
-    /* Here, not at the first row: a statement does not see its own writes, but must not miss earlier ones. */
-    pending_check_none(state->cluster, state->info->bucket);
-    state->codec = row_codec_new(state->info, RelationGetDescr(node->ss.ss_currentRelation));
-    row_codec_want(state->codec, state->plan.attributes);
     state->value_states = ExecInitExprList(scan->fdw_exprs, &node->ss.ps);
-    state->context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt, "dynamo_fdw scan",
-                                           ALLOCSET_DEFAULT_SIZES);
-    state->batch =
-        AllocSetContextCreate(state->context, "dynamo_fdw batch", ALLOCSET_DEFAULT_SIZES);
+    state->context =
+        AllocSetContextCreate(estate->es_query_cxt, "dynamo_fdw scan", ALLOCSET_DEFAULT_SIZES);
+    scan_reset(state);
 }
 
 /* ---- lookup ---- */
@@ -86,9 +67,10 @@ static void
 scan_collect_keys(ForeignScanState *node, DynamoScan *state)
 {
     ExprContext *econtext = node->ss.ps.ps_ExprContext;
+    const RelationInfo *info = state->source->info;
     KeysetColumn columns[KEY_COLUMNS_MAX];
 
-    for (int i = 0; i < state->info->key_count; i++)
+    for (int i = 0; i < info->key_count; i++)
     {
         columns[i].value_type = state->plan.value_types[i];
         columns[i].is_array = state->plan.is_array[i];
@@ -96,14 +78,14 @@ scan_collect_keys(ForeignScanState *node, DynamoScan *state)
                                         &columns[i].is_null);
     }
     keyset_init(&state->keys, state->context);
-    keyset_add_product(&state->keys, state->info, columns);
+    keyset_add_product(&state->keys, info, columns);
     keyset_sort(&state->keys);
-    state->next_key = 0;
 }
 
 static bool
 scan_next_batch(DynamoScan *state)
 {
+    Source *source = state->source;
     uint32 left = state->keys.count - state->next_key;
     MemoryContext before;
 
@@ -113,9 +95,9 @@ scan_next_batch(DynamoScan *state)
     before = MemoryContextSwitchTo(state->batch);
     state->batch_start = state->next_key;
     state->row_count = Min(left, SCAN_BATCH_KEYS);
-    state->results = client_multiget(state->cluster, state->bucket,
-                                     state->keys.keys + state->batch_start, state->row_count,
-                                     &state->options, &state->counters);
+    state->results =
+        client_multiget(source->cluster, source->bucket, state->keys.keys + state->batch_start,
+                        state->row_count, &source->options, &source->counters);
     state->next_key += state->row_count;
     state->row = 0;
     MemoryContextSwitchTo(before);
@@ -123,6 +105,17 @@ scan_next_batch(DynamoScan *state)
 }
 
 /* ---- full scan ---- */
+
+static void
+scan_begin_pages(DynamoScan *state)
+{
+    Source *source = state->source;
+    MemoryContext before = MemoryContextSwitchTo(state->context);
+
+    state->scan = client_scan_begin(source->cluster, source->bucket, &source->options,
+                                    &source->counters);
+    MemoryContextSwitchTo(before);
+}
 
 static bool
 scan_next_page(DynamoScan *state)
@@ -137,30 +130,23 @@ scan_next_page(DynamoScan *state)
 
 /* ---- both ---- */
 
-static void
+/* False: there is nothing to read. */
+static bool
 scan_start(ForeignScanState *node, DynamoScan *state)
 {
-    MemoryContext before;
-
+    if (!source_open(state->source))
+        return false;
+    if (state->started)
+        return true;
     state->started = true;
-    state->options.r = relation_r(state->info);
-    state->options.timeout_ms = (uint32) settings.request_timeout_ms;
-    state->bucket = client_bucket(state->cluster, state->info->bucket);
-    if (state->bucket == NULL)
-        return;
-    client_check_bucket(state->bucket, relation_as_bucket(state->info));
     if (state->plan.is_lookup)
-    {
         scan_collect_keys(node, state);
-        return;
-    }
-    before = MemoryContextSwitchTo(state->context);
-    state->scan =
-        client_scan_begin(state->cluster, state->bucket, &state->options, &state->counters);
-    MemoryContextSwitchTo(before);
+    else
+        scan_begin_pages(state);
+    return true;
 }
 
-/* The next key with an object, a row or not. */
+/* The next key with what is stored for it, which may be no row. */
 static bool
 scan_advance(DynamoScan *state, PagerRow *found)
 {
@@ -184,10 +170,10 @@ dynamoIterateForeignScan(ForeignScanState *node)
     TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
     PagerRow found;
 
-    if (!state->started)
-        scan_start(node, state);
-    while (state->bucket != NULL && scan_advance(state, &found))
-        if (row_decode_slot(state->codec, found.key, found.object, found.context, slot))
+    if (!scan_start(node, state))
+        return ExecClearTuple(slot);
+    while (scan_advance(state, &found))
+        if (row_decode_slot(state->source->codec, found.key, found.object, found.context, slot))
             return slot;
     return ExecClearTuple(slot);
 }
@@ -196,25 +182,19 @@ void
 dynamoReScanForeignScan(ForeignScanState *node)
 {
     DynamoScan *state = node->fdw_state;
+    bool same_keys = state->plan.is_lookup && node->ss.ps.chgParam == NULL;
 
     if (!state->started)
         return;
-    if (state->plan.is_lookup && node->ss.ps.chgParam == NULL &&
-        state->next_key == state->row_count)
+    if (same_keys && state->row_count > 0 && state->row_count == state->keys.count)
     {
-        /* The same keys, and all their rows are at hand. */
+        /* One batch holds them all: its rows are given again. */
         state->row = 0;
         return;
     }
     if (state->scan != NULL)
         client_scan_end(state->scan);
-    MemoryContextReset(state->context);
-    state->batch =
-        AllocSetContextCreate(state->context, "dynamo_fdw batch", ALLOCSET_DEFAULT_SIZES);
-    state->started = false;
-    state->scan = NULL;
-    state->row = state->row_count = 0;
-    state->next_key = 0;
+    scan_reset(state);
 }
 
 void
@@ -226,14 +206,8 @@ dynamoEndForeignScan(ForeignScanState *node)
         client_scan_end(state->scan);
 }
 
-const RelationInfo *
-scan_relation(const ForeignScanState *node)
+const Source *
+scan_source(const ForeignScanState *node)
 {
-    return ((const DynamoScan *) node->fdw_state)->info;
-}
-
-const ClientCounters *
-scan_counters(const ForeignScanState *node)
-{
-    return &((const DynamoScan *) node->fdw_state)->counters;
+    return ((const DynamoScan *) node->fdw_state)->source;
 }

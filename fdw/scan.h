@@ -12,8 +12,7 @@
 
 #include "foreign/fdwapi.h"
 
-#include "fdw/client.h"
-#include "fdw/relation.h"
+#include "fdw/source.h"
 
 enum
 {
@@ -25,8 +24,7 @@ TupleTableSlot *dynamoIterateForeignScan(ForeignScanState *node);
 void dynamoReScanForeignScan(ForeignScanState *node);
 void dynamoEndForeignScan(ForeignScanState *node);
 
-/* For EXPLAIN; set by dynamoBeginForeignScan, under EXPLAIN without ANALYZE too. */
-const RelationInfo *scan_relation(const ForeignScanState *node);
-const ClientCounters *scan_counters(const ForeignScanState *node);
+/* For EXPLAIN. */
+const Source *scan_source(const ForeignScanState *node);
 
 #endif

@@ -1,0 +1,40 @@
+/*
+ * source: the bucket that a plan node reads: table, codec, cluster, quorum, counters.
+ *
+ * Made when the node begins, opened when the first row is wanted: nothing is asked of the cluster before. It lives in the
+ * context that was current when it was made.
+ */
+#ifndef FDW_SOURCE_H
+#define FDW_SOURCE_H
+
+#include "fdw/pg.h"
+
+#include "nodes/bitmapset.h"
+
+#include "fdw/client.h"
+#include "fdw/relation.h"
+#include "fdw/row.h"
+
+typedef struct Source
+{
+    RelationInfo *info;
+    RowCodec *codec;
+    ClientCluster *cluster; /* NULL under plain EXPLAIN */
+    const Bucket *bucket;   /* NULL: not opened, or absent from the cluster, so without rows */
+    ClientReadOptions options;
+    ClientCounters counters;
+    bool is_open;
+} Source;
+
+/*
+ * For a node over the range table's entry index that reads attributes (offset as pull_varattnos does). Refuses, 0A000, a
+ * bucket with writes of this transaction that have not left yet; so make it as the node begins: a statement does not see its
+ * own writes, but may not miss earlier ones. With explain_only it reads the catalogs and no more.
+ */
+Source *source_new(Relation relation, EState *estate, Index index, const Bitmapset *attributes,
+                   bool explain_only);
+
+/* Finds the bucket and compares it with the table, once. False: it is absent. */
+bool source_open(Source *source);
+
+#endif
