@@ -192,7 +192,7 @@ endif
 
 .PHONY: check installcheck demo demo-stop bench soak sim sim-bugs fuzz asan tsan lint
 check:
-	test/check
+	@test/check
 
 installcheck:
 	test/check --installcheck
