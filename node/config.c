@@ -34,7 +34,7 @@ const ConfigOption config_options[] = {
     {FIELD(seeds), CONFIG_STRING, "", "", 0, 0, NULL, false, check_seeds,
      "Nodes that form the cluster at first start, as host:port, separated by commas, this one "
      "included; the same list on each of them."},
-    {FIELD(partitions), CONFIG_INT, "", "256", 8, 65536, NULL, false, check_partitions,
+    {FIELD(partitions), CONFIG_INT, "", "256", 8, 8192, NULL, false, check_partitions,
      "Number of equal slices of the ring, a power of two; fixed when the cluster forms."},
     {FIELD(zone), CONFIG_STRING, "", "", 0, 0, NULL, false, check_word,
      "Failure domain of this node; replicas of a key go to different zones where they can."},

@@ -1,10 +1,11 @@
 #include "node/console.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "node/console_cluster.h"
 
 #define VERSION_TEXT "1.0"
 #define HINT "SHOW HELP lists the commands."
@@ -13,6 +14,7 @@
 struct Console
 {
     ConsoleHost host;
+    TAILQ_HEAD(, ConsoleWait) waits;
     Column setting; /* the one column of SHOW name, until the next statement */
     char setting_name[64];
 };
@@ -225,12 +227,22 @@ static void run_end(Console *console, Session *session, const ConsoleCommand *co
 // clang-format off
 /* The first row that fits counts, so SHOW name stands behind the other SHOWs. */
 static const ConsoleCommand commands[] = {
+    {{"SHOW", "NODES"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_nodes_columns),
+     console_run_nodes, "SHOW", "", "Nodes of the cluster, as this one sees them."},
+    {{"SHOW", "RING"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_ring_columns),
+     console_run_ring, "SHOW", "",
+     "Partitions and the nodes that keep them: the first n own a bucket of n replicas."},
+    {{"SHOW", "STATS"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_stats_columns),
+     console_run_stats, "SHOW", "", "Counters of this node, since its start."},
     {{"SHOW", "CONFIG"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(config_columns), run_config, "SHOW",
      "", "Options of this node, as they are in force."},
     {{"SHOW", "VERSION"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(version_columns), run_version,
      "SHOW", "", "Version of this node and of what it speaks."},
     {{"SHOW", "HELP"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(help_columns), run_help, "SHOW", "",
      "This list."},
+    {{"GET"}, 2, 9, CONSOLE_DATA, CONSOLE_COLUMNS(console_get_columns), console_run_get, "GET",
+     "bucket key [LOCAL]",
+     "The siblings of a key, read from a quorum, or with LOCAL from this node alone."},
     {{"SHUTDOWN"}, 0, 0, CONSOLE_ADMIN, NULL, 0, run_shutdown, "SHUTDOWN", "",
      "Finish what is in work, then stop this node."},
 
@@ -604,6 +616,54 @@ console_describe(Console *console, Session *session, const char *sql, const Colu
     return command != NULL;
 }
 
+/* ---- commands that answer later ---- */
+
+void
+console_wait_begin(Console *console, Session *session, ConsoleWait *wait,
+                   void (*drop)(ConsoleWait *wait))
+{
+    wait->console = console;
+    wait->session = session;
+    wait->drop = drop;
+    TAILQ_INSERT_TAIL(&console->waits, wait, link);
+}
+
+void
+console_wait_end(ConsoleWait *wait)
+{
+    TAILQ_REMOVE(&wait->console->waits, wait, link);
+}
+
+/* A session has at most one query in work. */
+static bool
+drop_wait(Console *console, const Session *session)
+{
+    ConsoleWait *wait;
+
+    TAILQ_FOREACH(wait, &console->waits, link)
+    {
+        if (wait->session == session)
+        {
+            wait->drop(wait);
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+console_cancel(Console *console, Session *session)
+{
+    if (drop_wait(console, session))
+        session_error(session, "57014", "canceling statement due to user request", NULL, NULL);
+}
+
+void
+console_session_closed(Console *console, Session *session)
+{
+    drop_wait(console, session);
+}
+
 Console *
 console_new(const ConsoleHost *host)
 {
@@ -612,6 +672,7 @@ console_new(const ConsoleHost *host)
     if (console == NULL)
         abort();
     console->host = *host;
+    TAILQ_INIT(&console->waits);
     return console;
 }
 

@@ -8,6 +8,8 @@
 #ifndef NODE_CONSOLE_H
 #define NODE_CONSOLE_H
 
+#include <sys/queue.h>
+
 #include "node/server.h"
 
 #define CONSOLE_WORDS_MAX 12
@@ -28,10 +30,13 @@ Console *console_new(const ConsoleHost *host);
 void console_free(Console *console);
 const ConsoleHost *console_host(const Console *console);
 
-/* The handlers of ServerHandler for queries. */
+/* Parts of ServerHandler. */
 void console_query(Console *console, Session *session, const char *sql);
 bool console_describe(Console *console, Session *session, const char *sql, const Column **columns,
                       size_t *count);
+
+void console_cancel(Console *console, Session *session);
+void console_session_closed(Console *console, Session *session);
 
 /* ---- for the functions of commands ---- */
 
@@ -71,6 +76,25 @@ struct ConsoleCommand
 };
 
 #define CONSOLE_COLUMNS(array) (array), sizeof(array) / sizeof((array)[0])
+
+/*
+ * A command that answers later. drop is called when the session was closed, or has cancelled the
+ * command (it is then told so); it must call console_wait_end, as must the command when it answers.
+ * The ConsoleWait is the command's memory.
+ */
+typedef struct ConsoleWait ConsoleWait;
+
+struct ConsoleWait
+{
+    TAILQ_ENTRY(ConsoleWait) link;
+    Console *console;
+    Session *session;
+    void (*drop)(ConsoleWait *wait);
+};
+
+void console_wait_begin(Console *console, Session *session, ConsoleWait *wait,
+                        void (*drop)(ConsoleWait *wait));
+void console_wait_end(ConsoleWait *wait);
 
 /* True if the word is this keyword, in capitals or not. */
 bool console_is_keyword(const ConsoleWords *words, size_t index, const char *keyword);

@@ -127,6 +127,7 @@ const char *session_user(const Session *session);
 UserRole session_role(const Session *session);
 const char *session_peer_address(const Session *session); /* "127.0.0.1:54321" */
 bool session_is_stream(const Session *session);
+Server *session_server(const Session *session);
 
 /* One pointer for the handler to keep with the session; NULL at first. */
 void session_set_data(Session *session, void *data);

@@ -628,6 +628,12 @@ session_is_stream(const Session *session)
     return session->state == PGWIRE_STREAM;
 }
 
+Server *
+session_server(const Session *session)
+{
+    return session->server;
+}
+
 void
 session_set_data(Session *session, void *data)
 {

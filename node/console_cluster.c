@@ -1,0 +1,515 @@
+/*
+ * SHOW commands answer at once from the node's own view. GET asks the node as a client would and
+ * answers when the reply comes, or when the node gives up; the session may be gone or have
+ * cancelled by then, and the question is forgotten.
+ */
+#include "node/console_cluster.h"
+
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/console_value.h"
+#include "node/node.h"
+#include "shared/message.h"
+#include "shared/object.h"
+
+#define NAMES_SIZE 1024
+
+const Column console_nodes_columns[] = {
+    {"node",       COLUMN_TEXT},
+    {"address",    COLUMN_TEXT},
+    {"port",       COLUMN_INT8},
+    {"zone",       COLUMN_TEXT},
+    {"state",      COLUMN_TEXT},
+    {"is_self",    COLUMN_BOOL},
+    {"partitions", COLUMN_INT8},
+    {"epoch",      COLUMN_INT8},
+    {"member_id",  COLUMN_TEXT},
+    {"error",      COLUMN_TEXT}
+};
+const Column console_ring_columns[] = {
+    {"partition",  COLUMN_INT8},
+    {"start",      COLUMN_TEXT},
+    {"claimed_by", COLUMN_TEXT},
+    {"preference", COLUMN_TEXT}
+};
+const Column console_stats_columns[] = {
+    {"name",        COLUMN_TEXT},
+    {"value",       COLUMN_INT8},
+    {"description", COLUMN_TEXT}
+};
+const Column console_get_columns[] = {
+    {"sibling",    COLUMN_INT8},
+    {"tombstone",  COLUMN_BOOL},
+    {"written_at", COLUMN_TEXT},
+    {"value",      COLUMN_TEXT},
+    {"dots",       COLUMN_TEXT},
+    {"context",    COLUMN_TEXT}
+};
+
+/* The topology in force, or NULL after a notice that says why there is none. */
+static const Topology *
+topology_or_notice(Console *console, Session *session)
+{
+    const Node *node = console_host(console)->node;
+    const Topology *topology = node == NULL ? NULL : engine_topology(node_engine(node));
+    char message[256];
+
+    if (topology != NULL && topology->epoch > 0)
+        return topology;
+    snprintf(message, sizeof(message), "this node is in no cluster yet: %s",
+             node == NULL ? "it has no storage" : engine_waiting_for(node_engine(node)));
+    session_notice(session, message);
+    return NULL;
+}
+
+/* ---- SHOW NODES, SHOW RING ---- */
+
+static uint32_t
+claimed_partitions(const Topology *topology, uint32_t member)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < topology->partitions; i++)
+        count += topology->claim[i] == member;
+    return count;
+}
+
+static void
+send_member(const Node *node, const Topology *topology, uint32_t index, Session *session)
+{
+    const Engine *engine = node_engine(node);
+    const Member *member = &topology->members[index];
+    bool is_self = index == engine_self(engine);
+    bool is_up = is_self || engine_member_is_up(engine, index);
+    char id[2 * sizeof(member->id.bytes) + 1];
+    ConsoleRow row = {.count = 0};
+
+    sodium_bin2hex(id, sizeof(id), member->id.bytes, sizeof(member->id.bytes));
+    console_row_text(&row, member->name);
+    console_row_text(&row, member->address);
+    console_row_int(&row, member->port);
+    console_row_text(&row, member->zone);
+    console_row_text(&row, is_up ? "up" : "down");
+    console_row_bool(&row, is_self);
+    console_row_int(&row, claimed_partitions(topology, index));
+    console_row_int(&row, (int64_t)topology->epoch);
+    console_row_text(&row, id);
+    console_row_text(&row, is_self ? node_storage_failure(node) : node_member_error(node, index));
+    console_row_send(&row, session);
+}
+
+void
+console_run_nodes(Console *console, Session *session, const ConsoleCommand *command,
+                  const ConsoleWords *words)
+{
+    const Topology *topology;
+
+    session_columns(session, command->columns, command->column_count);
+    topology = topology_or_notice(console, session);
+    for (uint32_t i = 0; topology != NULL && i < topology->member_count; i++)
+        send_member(console_host(console)->node, topology, i, session);
+    session_complete(session, command->tag);
+}
+
+/* The names of members, separated by commas, cut to size. */
+static const char *
+member_names(const Topology *topology, const uint16_t *members, uint32_t count,
+             char names[NAMES_SIZE])
+{
+    size_t length = 0;
+
+    names[0] = '\0';
+    for (uint32_t i = 0; i < count && length + 1 < NAMES_SIZE; i++)
+        length += (size_t)snprintf(names + length, NAMES_SIZE - length, "%s%s", i > 0 ? "," : "",
+                                   topology->members[members[i]].name);
+    return names;
+}
+
+void
+console_run_ring(Console *console, Session *session, const ConsoleCommand *command,
+                 const ConsoleWords *words)
+{
+    const Topology *topology;
+
+    session_columns(session, command->columns, command->column_count);
+    topology = topology_or_notice(console, session);
+    for (uint32_t i = 0; topology != NULL && i < topology->partitions; i++)
+    {
+        ConsoleRow row = {.count = 0};
+        char start[24];
+        char names[NAMES_SIZE];
+
+        snprintf(start, sizeof(start), "%016" PRIx64,
+                 ring_partition_start(i, topology->partitions));
+        console_row_int(&row, i);
+        console_row_text(&row, start);
+        console_row_text(&row, topology->members[topology->claim[i]].name);
+        console_row_text(&row, member_names(topology,
+                                            topology->preference + i * topology->preference_length,
+                                            topology->preference_length, names));
+        console_row_send(&row, session);
+    }
+    session_complete(session, command->tag);
+}
+
+/* ---- SHOW STATS ---- */
+
+static void
+send_stat(Session *session, const char *name, uint64_t value, const char *description)
+{
+    ConsoleRow row = {.count = 0};
+
+    console_row_text(&row, name);
+    console_row_int(&row, (int64_t)value);
+    console_row_text(&row, description);
+    console_row_send(&row, session);
+}
+
+static void
+send_node_stats(const Node *node, Session *session)
+{
+    const Engine *engine = node_engine(node);
+    const Topology *topology = engine_topology(engine);
+    uint64_t up = 0;
+
+    for (uint32_t i = 0; i < topology->member_count; i++)
+        up += i == engine_self(engine) || engine_member_is_up(engine, i);
+    send_stat(session, "uptime_ms", node_uptime_ms(node), "Time since this node was started.");
+    send_stat(session, "resident_bytes", node_resident_bytes(), "Memory of the process.");
+    send_stat(session, "epoch", topology->epoch, "Number of the topology; 0: in no cluster.");
+    send_stat(session, "members", topology->member_count, "Nodes of the cluster.");
+    send_stat(session, "members_up", up, "Of them, those that this node can reach.");
+}
+
+static void
+send_request_stats(const Node *node, Session *session)
+{
+    EngineCounters counters = engine_counters(node_engine(node));
+
+    send_stat(session, "writes", counters.writes, "Keys whose write this node coordinated.");
+    send_stat(session, "writes_refused", counters.writes_refused, "Of them, written nowhere.");
+    send_stat(session, "writes_unknown", counters.writes_unknown,
+              "Of them, perhaps written, quorum not confirmed.");
+    send_stat(session, "writes_retried", counters.writes_retried, "Of them, marked as a retry.");
+    send_stat(session, "reads", counters.reads, "Keys read here, in full or as a digest.");
+    send_stat(session, "reads_coordinated", counters.reads_coordinated,
+              "Keys whose quorum read this node coordinated.");
+    send_stat(session, "repairs", counters.repairs, "Stale owners that such a read corrected.");
+    send_stat(session, "replicates", counters.replicates, "Keys taken from other nodes.");
+    send_stat(session, "scans", counters.scans, "Pages of partitions scanned.");
+    send_stat(session, "frames_refused", counters.frames_refused, "Frames answered by an error.");
+}
+
+static void
+send_storage_stats(const Node *node, Session *session)
+{
+    StorageCounters counters = node_storage_counters(node);
+
+    send_stat(session, "storage_applies", counters.applies, "Objects written.");
+    send_stat(session, "storage_syncs", counters.syncs, "Times the log was synced.");
+    send_stat(session, "storage_reads", counters.reads, "Objects read.");
+    send_stat(session, "storage_cold_reads", counters.cold_reads, "Of them, not in memory.");
+    send_stat(session, "storage_scans", counters.scans, "Pages read.");
+    send_stat(session, "storage_corrupt", counters.corrupt, "Objects that could not be read.");
+    send_stat(session, "storage_keys", counters.keys_estimate, "Keys stored, an estimate.");
+    send_stat(session, "storage_disk_bytes", counters.disk_bytes, "Space on disk.");
+    send_stat(session, "storage_failed", *node_storage_failure(node) != '\0',
+              "1 when a sync has failed: this node takes no writes.");
+}
+
+static void
+send_server_stats(const Server *server, Session *session)
+{
+    ServerStats stats = server_stats(server);
+
+    send_stat(session, "sessions", stats.sessions, "Sessions that are logged in, peers included.");
+    send_stat(session, "sessions_unauthenticated", stats.unauthenticated,
+              "Connections that are not logged in yet.");
+    send_stat(session, "connections_accepted", stats.accepted, "Since the start.");
+    send_stat(session, "logins_failed", stats.logins_failed,
+              "Wrong passwords, malformed logins, timeouts.");
+    send_stat(session, "received_bytes", stats.received_bytes, "From clients and peers.");
+    send_stat(session, "sent_bytes", stats.sent_bytes, "To clients and peers.");
+    send_stat(session, "received_frames", stats.received_frames, "On streams.");
+    send_stat(session, "sent_frames", stats.sent_frames, "On streams.");
+    send_stat(session, "console_queries", stats.queries, "Statements of the console.");
+}
+
+void
+console_run_stats(Console *console, Session *session, const ConsoleCommand *command,
+                  const ConsoleWords *words)
+{
+    const ConsoleHost *host = console_host(console);
+
+    session_columns(session, command->columns, command->column_count);
+    if (host->node != NULL)
+    {
+        send_node_stats(host->node, session);
+        send_request_stats(host->node, session);
+        send_storage_stats(host->node, session);
+    }
+    send_server_stats(session_server(session), session);
+    session_complete(session, command->tag);
+}
+
+/* ---- GET ---- */
+
+typedef struct Get
+{
+    ConsoleWait wait; /* first, so that one is the other */
+    Node *node;
+    Session *session;
+    const ConsoleCommand *command;
+    uint64_t question;
+    bool is_asking; /* node_ask has not returned yet */
+    bool is_over;
+} Get;
+
+static void
+send_sibling(Session *session, uint32_t number, const Sibling *sibling, Slice context)
+{
+    ConsoleRow row = {.count = 0};
+    Buffer texts[4];
+
+    for (size_t i = 0; i < 4; i++)
+        buffer_init(&texts[i], &MEMORY_HEAP);
+    console_value_time(&texts[0], sibling->written_at_ms);
+    if (!sibling->tombstone)
+        console_value_json(&texts[1], sibling->value);
+    for (uint32_t i = 0; i < sibling->dot_count; i++)
+    {
+        buffer_put(&texts[2], " ", i > 0);
+        console_value_dot(&texts[2], &sibling->dots[i]);
+    }
+    console_value_hex(&texts[3], context);
+    for (size_t i = 0; i < 4; i++)
+        buffer_put_u8(&texts[i], '\0');
+    console_row_int(&row, number);
+    console_row_bool(&row, sibling->tombstone);
+    console_row_text(&row, (char *)texts[0].data);
+    console_row_text(&row, sibling->tombstone ? NULL : (char *)texts[1].data);
+    console_row_text(&row, (char *)texts[2].data);
+    console_row_text(&row, context.length == 0 ? NULL : (char *)texts[3].data);
+    console_row_send(&row, session);
+    for (size_t i = 0; i < 4; i++)
+        buffer_free(&texts[i]);
+}
+
+static void
+send_status(Session *session, StatusCode status, Slice message)
+{
+    char text[256];
+
+    if (message.length > 0)
+        snprintf(text, sizeof(text), "%.*s", (int)message.length, (const char *)message.data);
+    else
+        snprintf(text, sizeof(text), "%s", status_text(status));
+    session_error(session, status_sqlstate(status), text, NULL,
+                  status == STATUS_NOT_OWNER ? "SHOW NODES lists the other nodes; ask one of them."
+                                             : NULL);
+}
+
+static void
+send_object(const Get *get, const ReadItem *item, Arena *arena)
+{
+    Object object = {.sibling_count = 0};
+    char tag[32];
+
+    if (item->status != STATUS_OK)
+    {
+        send_status(get->session, item->status, SLICE_EMPTY);
+        return;
+    }
+    if (item->object.length > 0 && !object_decode(item->object, arena, &object))
+    {
+        send_status(get->session, STATUS_CORRUPT, SLICE_EMPTY);
+        return;
+    }
+    session_columns(get->session, get->command->columns, get->command->column_count);
+    for (uint32_t i = 0; i < object.sibling_count; i++)
+        send_sibling(get->session, i + 1, &object.siblings[i], item->context);
+    snprintf(tag, sizeof(tag), "%s %" PRIu32, get->command->tag, object.sibling_count);
+    session_complete(get->session, tag);
+}
+
+static void
+send_reply(const Get *get, const Frame *frame)
+{
+    Arena arena;
+    ReadReply reply;
+    ErrorFrame error;
+
+    arena_init(&arena, &MEMORY_HEAP);
+    if (frame->type == FRAME_READ_REPLY && read_reply_decode(frame, &arena, &reply) &&
+        reply.item_count == 1)
+        send_object(get, &reply.items[0], &arena);
+    else if (frame->type == FRAME_ERROR && error_decode(frame, &error))
+        send_status(get->session, error.status, error.message);
+    else
+        send_status(get->session, STATUS_BAD_FRAME, SLICE_EMPTY);
+    arena_free(&arena);
+}
+
+/* The question is answered, or nobody wants the answer any more. */
+static void
+end_get(Get *get)
+{
+    console_wait_end(&get->wait);
+    get->is_over = true;
+    if (!get->is_asking)
+        free(get);
+}
+
+static void
+on_answer(void *ctx, const Frame *frame)
+{
+    Get *get = ctx;
+
+    send_reply(get, frame);
+    end_get(get);
+}
+
+static void
+drop_get(ConsoleWait *wait)
+{
+    Get *get = (Get *)wait;
+
+    node_forget(get->node, get->question);
+    end_get(get);
+}
+
+static void
+ask(Console *console, Session *session, const ConsoleCommand *command, Slice frame)
+{
+    Get *get = calloc(1, sizeof(Get));
+
+    if (get == NULL)
+        abort();
+    get->node = console_host(console)->node;
+    get->session = session;
+    get->command = command;
+    get->is_asking = true;
+    console_wait_begin(console, session, &get->wait, drop_get);
+    get->question = node_ask(get->node, frame, on_answer, get);
+    get->is_asking = false;
+    if (get->is_over)
+        free(get);
+}
+
+static void
+refuse_key_count(Session *session, const Bucket *bucket)
+{
+    char message[256];
+    char detail[512];
+    size_t length = 0;
+
+    detail[0] = '\0';
+    for (uint32_t i = 0; i < bucket->key_count && length + 1 < sizeof(detail); i++)
+        length += (size_t)snprintf(detail + length, sizeof(detail) - length, "%s%s %s",
+                                   i > 0 ? ", " : "It is keyed by ", bucket->key_names[i],
+                                   keycodec_type_name(bucket->key_types[i]));
+    snprintf(message, sizeof(message), "bucket \"%.128s\" needs %u key value%s", bucket->name,
+             bucket->key_count, bucket->key_count > 1 ? "s" : "");
+    session_error(session, "42601", message, detail, NULL);
+}
+
+/* Appends the key whose columns are the words from first on; false after session_error. */
+static bool
+encode_key(Session *session, const Bucket *bucket, const ConsoleWords *words, size_t first,
+           Buffer *key)
+{
+    Arena arena;
+    bool is_valid = true;
+
+    arena_init(&arena, &MEMORY_HEAP);
+    for (uint32_t i = 0; i < bucket->key_count && is_valid; i++)
+    {
+        const char *text = words->text[first + i];
+        KeyValue value;
+        char message[256];
+
+        is_valid = keycodec_parse(bucket->key_types[i], text, &arena, &value);
+        if (is_valid)
+            keycodec_put(key, &value);
+        else
+        {
+            snprintf(message, sizeof(message), "\"%.128s\" is no %s", text,
+                     keycodec_type_name(bucket->key_types[i]));
+            session_error(session, "22P02", message, NULL, NULL);
+        }
+    }
+    arena_free(&arena);
+    return is_valid;
+}
+
+static void
+ask_for_key(Console *console, Session *session, const ConsoleCommand *command, const Bucket *bucket,
+            Slice key, bool is_local)
+{
+    const ConsoleHost *host = console_host(console);
+    ReadFrame read = {.epoch = engine_topology(node_engine(host->node))->epoch,
+                      .bucket_id = bucket->id,
+                      .mode = is_local ? READ_FULL : READ_COORDINATED,
+                      .r = is_local ? 1 : bucket->n / 2 + 1,
+                      .timeout_ms = (uint32_t)host->config->request_timeout_ms,
+                      .seal = true,
+                      .keys = &key,
+                      .key_count = 1};
+    Buffer frame;
+
+    buffer_init(&frame, &MEMORY_HEAP);
+    read_encode(&frame, 0, &read);
+    ask(console, session, command, buffer_slice(&frame));
+    buffer_free(&frame);
+}
+
+static void
+get_from_bucket(Console *console, Session *session, const ConsoleCommand *command,
+                const ConsoleWords *words, const Bucket *bucket)
+{
+    size_t first = 2;
+    size_t given = words->count - first;
+    bool is_local = given == (size_t)bucket->key_count + 1 &&
+                    console_is_keyword(words, words->count - 1, "LOCAL");
+    Buffer key;
+
+    if (given - is_local != bucket->key_count)
+    {
+        refuse_key_count(session, bucket);
+        return;
+    }
+    buffer_init(&key, &MEMORY_HEAP);
+    if (encode_key(session, bucket, words, first, &key))
+        ask_for_key(console, session, command, bucket, buffer_slice(&key), is_local);
+    buffer_free(&key);
+}
+
+void
+console_run_get(Console *console, Session *session, const ConsoleCommand *command,
+                const ConsoleWords *words)
+{
+    const Node *node = console_host(console)->node;
+    const Topology *topology = node == NULL ? NULL : engine_topology(node_engine(node));
+    const Bucket *bucket;
+    char message[320];
+
+    if (topology == NULL || topology->epoch == 0)
+    {
+        snprintf(message, sizeof(message), "this node is in no cluster yet: %s",
+                 node == NULL ? "it has no storage" : engine_waiting_for(node_engine(node)));
+        session_error(session, status_sqlstate(STATUS_NOT_FORMED), message, NULL, NULL);
+        return;
+    }
+    bucket = topology_bucket_by_name(topology, words->text[1]);
+    if (bucket == NULL)
+    {
+        snprintf(message, sizeof(message), "bucket \"%.200s\" does not exist", words->text[1]);
+        session_error(session, "42704", message, NULL, "The first write to a bucket creates it.");
+        return;
+    }
+    get_from_bucket(console, session, command, words, bucket);
+}
