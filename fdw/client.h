@@ -11,7 +11,7 @@
 #ifndef FDW_CLIENT_H
 #define FDW_CLIENT_H
 
-#include "postgres.h"
+#include "fdw/pg.h"
 
 /* c.h has a macro of this name and of the same value, for its authentication code alone. */
 #undef STATUS_OK
@@ -73,5 +73,11 @@ ClientScan *client_scan_begin(ClientCluster *cluster, const Bucket *bucket,
 /* The next page, or NULL at the end. Valid until the next call for this scan. Objects of tombstones alone are among them. */
 const PagerRow *client_scan_page(ClientScan *scan, uint32_t *row_count);
 void client_scan_end(ClientScan *scan);
+
+/* True for a refusal that a newer topology, at the node or here, will do away with. */
+bool client_is_behind(StatusCode status);
+
+/* Gives the nodes a moment, then fetches the topology, before such a request is made again. */
+void client_catch_up(ClientCluster *cluster);
 
 #endif

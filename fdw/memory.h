@@ -6,7 +6,7 @@
 #ifndef FDW_MEMORY_H
 #define FDW_MEMORY_H
 
-#include "postgres.h"
+#include "fdw/pg.h"
 
 #include "shared/memory.h"
 

@@ -1,10 +1,10 @@
 /*
  * pool: the clusters that this backend talks to, kept from one statement to the next.
  *
- * One ClientCluster for each user mapping and checked user; it holds the links and the topology. ALTER SERVER, ALTER USER
- * MAPPING and their DROP make it stale: it is thrown away at the end of the transaction, or at once when the transaction
- * has not used it. The pool also carries the transaction's end to the clusters: their unsent writes leave at PRE_COMMIT.
- * It is the one static variable of a backend.
+ * One ClientCluster for each server and checked user; it holds the links and the topology. ALTER SERVER, ALTER USER MAPPING
+ * and their like make it stale: it is thrown away at the end of the transaction, or at its next use when the transaction
+ * has not used it yet. The pool also carries the transaction's events to the clusters: their unsent writes leave at
+ * PRE_COMMIT. It is the one static variable of a backend.
  */
 #ifndef FDW_POOL_H
 #define FDW_POOL_H
@@ -18,13 +18,22 @@
  */
 ClientCluster *pool_cluster(Oid server_id, Oid user_id);
 
-/* Calls visit for every cluster that has a link. */
-void pool_each(void (*visit)(ClientCluster *cluster, void *argument), void *argument);
+typedef struct PoolView
+{
+    Oid server_id;
+    Oid user_id;
+    bool stale;
+    bool used; /* by this transaction */
+    const ClientCluster *cluster;
+} PoolView;
 
-/* Closes the links to a server, those of all its mappings; how many clusters had one. */
-int pool_disconnect(Oid server_id);
+/* Shows every cluster to visit. */
+void pool_each(void (*visit)(const PoolView *view, void *argument), void *argument);
 
-/* Makes cluster known to the end of the transaction: it was used in this one. */
-void pool_mark_used(ClientCluster *cluster);
+/*
+ * Closes the links to a server, those of all users; true when one was open. InvalidOid: to all servers. What this
+ * transaction uses is left, with a warning.
+ */
+bool pool_disconnect(Oid server_id);
 
 #endif

@@ -22,6 +22,10 @@ settings_define_requests(void)
                             "Time that one request to the cluster may take, connecting included.",
                             NULL, &settings.request_timeout_ms, 5000, 1, INT_MAX, PGC_USERSET,
                             GUC_UNIT_MS, NULL, NULL, NULL);
+    DefineCustomIntVariable("dynamo_fdw.max_pending",
+                            "Memory that the writes of one transaction may take until it commits.",
+                            NULL, &settings.max_pending_kb, 256 * 1024, 64, MAX_KILOBYTES,
+                            PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 }
 
 static void

@@ -11,6 +11,7 @@ typedef struct Settings
     int r;                  /* 0: the table's */
     int w;                  /* 0: the table's */
     int request_timeout_ms; /* of one request: connecting, waiting, retrying; at least 1 */
+    int max_pending_kb;     /* of a transaction's unsent writes */
     bool enable_batch_join;
     int join_batch_size; /* outer rows looked up at once, at least 1 */
 } Settings;

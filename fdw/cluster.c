@@ -1,0 +1,394 @@
+#include "fdw/cluster.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "fdw/ask.h"
+#include "fdw/memory.h"
+#include "fdw/options.h"
+#include "fdw/report.h"
+#include "fdw/resolve.h"
+#include "fdw/settings.h"
+
+enum
+{
+    CLUSTER_DEFAULT_PORT = 7101,
+    CLUSTER_CONNECT_TIMEOUT_MS = 3000, /* of one link, without option connect_timeout */
+    CLUSTER_REFRESH_NODES = 8,         /* asked for a newer topology */
+    CLUSTER_REFRESH_PATIENT_MS = 200
+};
+
+/* ---- what the server and the user mapping say ---- */
+
+/* The next element of a comma separated list, trimmed; NULL at the end. */
+static char *
+next_element(const char **list)
+{
+    const char *from = *list;
+    size_t length;
+
+    if (from == NULL)
+        return NULL;
+    length = strcspn(from, ",");
+    *list = from[length] == ',' ? from + length + 1 : NULL;
+    while (length > 0 && *from == ' ')
+        from++, length--;
+    while (length > 0 && from[length - 1] == ' ')
+        length--;
+    return pnstrdup(from, length);
+}
+
+static int
+count_elements(const char *list)
+{
+    int count = 1;
+
+    for (; *list != '\0'; list++)
+        count += *list == ',';
+    return count;
+}
+
+static void
+cluster_read_seeds(ClientCluster *cluster, List *options)
+{
+    const char *hosts = options_find(options, "host");
+    const char *ports = options_find(options, "port");
+    const char *port = NULL;
+    int port_count = ports != NULL ? count_elements(ports) : 0;
+    char *host;
+
+    if (hosts == NULL)
+        hosts = "127.0.0.1";
+    if (port_count > 1 && port_count != count_elements(hosts))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("server \"%s\" has %d hosts and %d ports", cluster->server_name,
+                               count_elements(hosts), port_count),
+                        errhint("Give one port for each host, or one for all.")));
+    cluster->seeds = palloc0(sizeof(ClusterSeed) * count_elements(hosts));
+    while ((host = next_element(&hosts)) != NULL)
+    {
+        ClusterSeed *seed = &cluster->seeds[cluster->seed_count++];
+
+        if (host[0] == '/' || host[0] == '\0' || host[0] == '@')
+            ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                            errmsg("host \"%s\" of server \"%s\" is no name or address of a node", host,
+                                   cluster->server_name)));
+        if (ports != NULL)
+            port = next_element(&ports);
+        seed->host = host;
+        seed->port = port != NULL ? (uint16) atoi(port) : CLUSTER_DEFAULT_PORT;
+    }
+}
+
+/* True when the options are libpq's to interpret and not ours. */
+static bool
+is_passed_on(const char *name)
+{
+    return options_is_connection(name) && strcmp(name, "host") != 0 &&
+           strcmp(name, "port") != 0 && strcmp(name, "connect_timeout") != 0;
+}
+
+static int
+pass_on(List *options, LinksOptions *links, int count)
+{
+    ListCell *cell;
+
+    foreach (cell, options)
+    {
+        DefElem *option = lfirst_node(DefElem, cell);
+
+        if (!is_passed_on(option->defname))
+            continue;
+        links->keywords[count] = option->defname;
+        links->values[count++] = options_find(options, option->defname);
+    }
+    return count;
+}
+
+static bool
+cluster_needs_password(const ClientCluster *cluster, List *mapping)
+{
+    const char *password = options_find(mapping, "password");
+
+    if (superuser_arg(cluster->user_id) || !options_bool(mapping, "password_required", true))
+        return false;
+    if (password == NULL || password[0] == '\0')
+        ereport(ERROR, (errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+                        errmsg("password is required"),
+                        errdetail("The user mapping of an ordinary user for server \"%s\" must have a "
+                                  "password.",
+                                  cluster->server_name)));
+    return true;
+}
+
+/* What links always give; the application's name may be overridden. */
+static const char *const FIXED_OPTIONS[][2] = {
+    {"dbname", "dynamo"}, {"gssencmode", "disable"}, {"fallback_application_name", "dynamo_fdw"}};
+
+static void
+cluster_make_links(ClientCluster *cluster, List *server, List *mapping)
+{
+    int most = list_length(server) + list_length(mapping) + (int) lengthof(FIXED_OPTIONS) + 1;
+    double connect_s = options_number(server, "connect_timeout", 0);
+    LinksOptions options = {.keywords = palloc0(sizeof(char *) * most),
+                            .values = palloc0(sizeof(char *) * most),
+                            .connect_timeout_ms = CLUSTER_CONNECT_TIMEOUT_MS,
+                            .password_needed = cluster_needs_password(cluster, mapping)};
+    int count = pass_on(server, &options, 0);
+
+    count = pass_on(mapping, &options, count);
+    for (int i = 0; i < lengthof(FIXED_OPTIONS); i++)
+    {
+        options.keywords[count] = FIXED_OPTIONS[i][0];
+        options.values[count++] = FIXED_OPTIONS[i][1];
+    }
+    if (connect_s > 0)
+        options.connect_timeout_ms = (uint64) Min(connect_s * 1000, INT_MAX);
+    cluster->links = links_new(cluster->context, &options);
+}
+
+ClientCluster *
+cluster_new(MemoryContext context, const ForeignServer *server, const UserMapping *mapping,
+            Oid user_id)
+{
+    MemoryContext own =
+        AllocSetContextCreate(CurrentMemoryContext, "dynamo_fdw cluster", ALLOCSET_SMALL_SIZES);
+    MemoryContext before = MemoryContextSwitchTo(own);
+    ClientCluster *cluster = palloc0(sizeof(ClientCluster));
+
+    cluster->context = own;
+    cluster->server_id = server->serverid;
+    cluster->user_id = user_id;
+    cluster->server_name = pstrdup(server->servername);
+    cluster_read_seeds(cluster, server->options);
+    cluster_make_links(cluster, server->options, mapping->options);
+    MemoryContextSwitchTo(before);
+    MemoryContextSetParent(own, context);
+    return cluster;
+}
+
+void
+cluster_free(ClientCluster *cluster)
+{
+    links_close(cluster->links);
+    MemoryContextDelete(cluster->context);
+}
+
+/* ---- the topology ---- */
+
+uint32
+cluster_timeout_ms(void)
+{
+    return (uint32) settings.request_timeout_ms;
+}
+
+uint32
+cluster_member(const ClusterTopology *topology, const LinksNode *node)
+{
+    for (uint32 i = 0; i < topology->topology.member_count; i++)
+        if (topology->nodes[i] == node)
+            return i;
+    return TOPOLOGY_NO_MEMBER;
+}
+
+static LinksNode *
+cluster_link_member(ClientCluster *cluster, const Member *member)
+{
+    LinksNode *node = links_find(cluster->links, member->address, member->port);
+
+    if (node == NULL)
+        return links_add(cluster->links, member->name, NULL, member->address, member->port);
+    links_rename(node, member->name);
+    return node;
+}
+
+/* NULL: the document cannot be read. */
+static ClusterTopology *
+cluster_decode(ClientCluster *cluster, Slice document)
+{
+    MemoryContext own =
+        AllocSetContextCreate(cluster->context, "dynamo_fdw topology", ALLOCSET_SMALL_SIZES);
+    ClusterTopology *topology = MemoryContextAllocZero(own, sizeof(ClusterTopology));
+    Arena arena;
+
+    topology->context = own;
+    arena_init(&arena, memory_of_context(own));
+    if (!topology_decode(slice_copy(&arena, document), &arena, &topology->topology) ||
+        topology->topology.member_count == 0)
+    {
+        MemoryContextDelete(own);
+        return NULL;
+    }
+    return topology;
+}
+
+static bool
+cluster_is_news(const ClientCluster *cluster, const Topology *topology)
+{
+    const Topology *present;
+
+    if (cluster->topology == NULL)
+        return true;
+    present = &cluster->topology->topology;
+    return memcmp(present->cluster, topology->cluster, sizeof(topology->cluster)) != 0 ||
+           present->epoch < topology->epoch;
+}
+
+static void
+cluster_use(ClientCluster *cluster, ClusterTopology *topology)
+{
+    uint32 count = topology->topology.member_count;
+
+    topology->nodes = MemoryContextAllocZero(topology->context, sizeof(LinksNode *) * count);
+    topology->avoid = MemoryContextAllocZero(topology->context, sizeof(bool) * count);
+    for (uint32 i = 0; i < count; i++)
+        topology->nodes[i] = cluster_link_member(cluster, &topology->topology.members[i]);
+    topology->older = cluster->topology;
+    cluster->topology = topology;
+}
+
+bool
+cluster_adopt(ClientCluster *cluster, const Frame *frame)
+{
+    TopologyFrame news;
+    ClusterTopology *topology;
+
+    if (frame->type != FRAME_TOPOLOGY || !topology_frame_decode(frame, &news))
+        return false;
+    if (news.document.length == 0)
+        return cluster->topology != NULL;
+    topology = cluster_decode(cluster, news.document);
+    if (topology == NULL)
+        return false;
+    if (cluster_is_news(cluster, &topology->topology))
+        cluster_use(cluster, topology);
+    else
+        MemoryContextDelete(topology->context);
+    return true;
+}
+
+static bool
+cluster_take_topology(Ask *ask, int index, const Frame *frame)
+{
+    if (cluster_adopt(ask->argument, frame))
+        return true;
+    if (frame->type == FRAME_TOPOLOGY)
+        ask->replies[index].status = STATUS_NOT_FORMED;
+    return false;
+}
+
+static bool
+cluster_fetch(ClientCluster *cluster, Ask *ask)
+{
+    TopologyFetch fetch = {.have_epoch = 0};
+
+    ask->tag = ++cluster->tags.last;
+    ask->take = cluster_take_topology;
+    ask->argument = cluster;
+    ask->timeout_ms = cluster_timeout_ms();
+    buffer_init(&ask->frame, memory_of_context(CurrentMemoryContext));
+    topology_fetch_encode(&ask->frame, ask->tag, &fetch);
+    return ask_run(cluster->links, ask);
+}
+
+/* ---- the first topology ---- */
+
+/* One node an address of each seed, and a line about each name that has none. */
+static int
+cluster_seed_nodes(ClientCluster *cluster, LinksNode ***nodes, StringInfo unresolved)
+{
+    List *found = NIL;
+    int count = 0;
+    ListCell *cell;
+
+    for (int i = 0; i < cluster->seed_count; i++)
+    {
+        const ClusterSeed *seed = &cluster->seeds[i];
+        const char *error = NULL;
+        List *addresses = resolve_host(seed->host, cluster_timeout_ms(), &error);
+
+        if (addresses == NIL)
+            appendStringInfo(unresolved, "%s%s: %s", unresolved->len > 0 ? "; " : "", seed->host,
+                             error);
+        foreach (cell, addresses)
+        {
+            LinksNode *node = links_find(cluster->links, lfirst(cell), seed->port);
+
+            if (node == NULL)
+                node = links_add(cluster->links, NULL, seed->host, lfirst(cell), seed->port);
+            found = list_append_unique_ptr(found, node);
+        }
+    }
+    *nodes = palloc(sizeof(LinksNode *) * Max(list_length(found), 1));
+    foreach (cell, found)
+        (*nodes)[count++] = lfirst(cell);
+    return count;
+}
+
+static void
+cluster_bootstrap(ClientCluster *cluster)
+{
+    StringInfoData unresolved;
+    Ask ask = {.want = 1};
+
+    initStringInfo(&unresolved);
+    ask.count = cluster_seed_nodes(cluster, &ask.nodes, &unresolved);
+    ask.patient_ms = cluster_timeout_ms();
+    if (!cluster_fetch(cluster, &ask))
+        report_no_topology(cluster, &ask, unresolved.data);
+    links_keep(cluster->links, cluster->topology->nodes,
+               (int) cluster->topology->topology.member_count);
+}
+
+ClusterTopology *
+cluster_topology(ClientCluster *cluster)
+{
+    ClusterTopology *topology;
+
+    if (cluster->topology == NULL)
+        cluster_bootstrap(cluster);
+    topology = cluster->topology;
+    for (uint32 i = 0; i < topology->topology.member_count; i++)
+        topology->avoid[i] = links_is_suspect(topology->nodes[i]);
+    return topology;
+}
+
+void
+cluster_refresh(ClientCluster *cluster)
+{
+    ClusterTopology *topology = cluster_topology(cluster);
+    uint32 members = topology->topology.member_count;
+    Ask ask = {.patient_ms = CLUSTER_REFRESH_PATIENT_MS};
+
+    cluster->looked_anew_at = GetCurrentStatementStartTimestamp();
+    ask.nodes = palloc(sizeof(LinksNode *) * members);
+    for (int suspects = 0; suspects <= 1; suspects++)
+    {
+        for (uint32 i = 0; i < members && ask.count < CLUSTER_REFRESH_NODES; i++)
+            if (topology->avoid[i] == (suspects == 1))
+                ask.nodes[ask.count++] = topology->nodes[i];
+        if (suspects == 0)
+            ask.want = Max(ask.count, 1);
+    }
+    if (!cluster_fetch(cluster, &ask))
+        report_no_topology(cluster, &ask, "");
+}
+
+void
+cluster_end_transaction(ClientCluster *cluster)
+{
+    ClusterTopology *topology = cluster->topology;
+
+    links_detach_all(cluster->links);
+    if (topology == NULL || topology->older == NULL)
+        return;
+    while (topology->older != NULL)
+    {
+        ClusterTopology *older = topology->older;
+
+        topology->older = older->older;
+        MemoryContextDelete(older->context);
+    }
+    links_keep(cluster->links, topology->nodes, (int) topology->topology.member_count);
+}

@@ -1,0 +1,340 @@
+#include "fdw/flush.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "fdw/memory.h"
+#include "fdw/pending.h"
+#include "fdw/report.h"
+#include "fdw/request_operation.h"
+
+enum
+{
+    BATCH_ITEMS = 4096,
+    BATCH_BYTES = 4 * 1024 * 1024,
+    BEHIND_TRIES = 5 /* while nodes have not heard of a topology */
+};
+
+typedef struct FlushBatch
+{
+    MemoryContext context; /* NULL: a free place */
+    Memory memory;
+    Arena arena;
+    const WriteItem *items;
+    uint32 count;
+} FlushBatch;
+
+typedef struct Flush
+{
+    ClientCluster *cluster;
+    ReportWrite report;
+    bool failed;
+    uint64 deadline_ms; /* 0: none */
+    const PendingGroup *group;
+    uint32 next; /* of the group: the first that is not sent */
+    RequestOperation operation;
+    FlushBatch batches[REQUEST_OPERATION_MAX]; /* of operation.requests */
+} Flush;
+
+/* ---- accounting ---- */
+
+static ReportFate
+fate_of(StatusCode status)
+{
+    switch (status)
+    {
+    case STATUS_OK:
+        return REPORT_APPLIED;
+    case STATUS_UNKNOWN:
+        return REPORT_UNKNOWN;
+    default:
+        return REPORT_REFUSED;
+    }
+}
+
+static void
+flush_count(Flush *flush, ReportFate fate, const WriteItem *item)
+{
+    uint64 before = flush->report.counts[fate]++;
+
+    if (before < REPORT_FIRST_KEYS)
+        flush->report.first_keys[fate][before] = report_key(flush->group->bucket, item->key);
+}
+
+/* The first failure is told in full, but one that leaves a write in doubt comes before one that does not. */
+static void
+flush_note_failure(Flush *flush, const WriteItem *item, const RequestWriteResult *result)
+{
+    ReportWrite *report = &flush->report;
+
+    if (flush->failed && !(result->status == STATUS_UNKNOWN && report->status != STATUS_UNKNOWN))
+        return;
+    flush->failed = true;
+    report->status = result->status;
+    report->bucket_name = flush->group->bucket->name;
+    report->w = flush->group->w;
+    report->n = flush->group->bucket->n;
+    report->nodes =
+        report_owners(flush->operation.topology, flush->group->bucket, item->key, result->acked);
+}
+
+static void
+flush_count_result(Flush *flush, const WriteItem *item, const RequestWriteResult *result)
+{
+    if (result->status == STATUS_OK)
+    {
+        flush->report.counts[REPORT_APPLIED]++;
+        return;
+    }
+    flush_count(flush, fate_of(result->status), item);
+    flush_note_failure(flush, item, result);
+}
+
+static void
+flush_count_not_sent(Flush *flush)
+{
+    for (; flush->group != NULL; flush->group = flush->group->next, flush->next = 0)
+        for (uint32 i = flush->next; i < flush->group->count; i++)
+            flush_count(flush, REPORT_NOT_SENT, &flush->group->items[i]);
+}
+
+/* ---- batches ---- */
+
+static size_t
+item_bytes(const WriteItem *item)
+{
+    size_t bytes = item->key.length + item->context.length;
+
+    for (uint32_t i = 0; i < item->value_count; i++)
+        bytes += item->values[i].value.length;
+    return bytes;
+}
+
+/* The next items that make a batch. */
+static uint32
+flush_batch_count(const Flush *flush)
+{
+    const WriteItem *items = flush->group->items + flush->next;
+    uint32 left = flush->group->count - flush->next;
+    size_t bytes = 0;
+    uint32 count = 0;
+
+    while (count < left && count < BATCH_ITEMS && bytes < BATCH_BYTES)
+        bytes += item_bytes(&items[count++]);
+    return count;
+}
+
+static Request *
+flush_request(Flush *flush, FlushBatch *batch)
+{
+    const ClusterTopology *topology = flush->operation.topology;
+    RequestOptions options =
+        request_operation_options(topology, flush->group->w, cluster_timeout_ms());
+
+    return request_write(&batch->arena, &flush->cluster->tags, &topology->topology,
+                         flush->group->bucket, &options, batch->items, batch->count,
+                         links_now_ms());
+}
+
+static void
+flush_begin_batch(Flush *flush, int place)
+{
+    FlushBatch *batch = &flush->batches[place];
+
+    batch->context = AllocSetContextCreate(CurrentMemoryContext, "dynamo_fdw batch of writes",
+                                           ALLOCSET_DEFAULT_SIZES);
+    batch->memory = memory_in_context(batch->context);
+    arena_init(&batch->arena, &batch->memory);
+    batch->items = flush->group->items + flush->next;
+    batch->count = flush_batch_count(flush);
+    flush->next += batch->count;
+    flush->operation.requests[place] = flush_request(flush, batch);
+}
+
+static void
+flush_end_batch(Flush *flush, int place)
+{
+    FlushBatch *batch = &flush->batches[place];
+
+    flush->operation.requests[place] = NULL;
+    MemoryContextDelete(batch->context);
+    batch->context = NULL;
+}
+
+/* True when some of the batch was refused only because nodes have not heard of the topology. */
+static bool
+batch_is_behind(const FlushBatch *batch, const RequestWriteResult *results)
+{
+    for (uint32 i = 0; i < batch->count; i++)
+        if (client_is_behind(results[i].status))
+            return true;
+    return false;
+}
+
+/* Sends again what was refused for that reason; nothing of it is written, so the request ids are as good as new. */
+static void
+flush_retry_behind(Flush *flush, const FlushBatch *batch, RequestWriteResult *results)
+{
+    WriteItem *items = palloc(sizeof(WriteItem) * batch->count);
+    uint32 *places = palloc(sizeof(uint32) * batch->count);
+    FlushBatch again = {.memory = memory_in_context(CurrentMemoryContext), .items = items};
+    RequestOperation operation;
+    RequestOptions options;
+
+    for (uint32 i = 0; i < batch->count; i++)
+    {
+        if (!client_is_behind(results[i].status))
+            continue;
+        places[again.count] = i;
+        items[again.count++] = batch->items[i];
+    }
+    client_catch_up(flush->cluster);
+    arena_init(&again.arena, &again.memory);
+    request_operation_init(&operation, cluster_topology(flush->cluster));
+    options = request_operation_options(operation.topology, flush->group->w, cluster_timeout_ms());
+    operation.requests[0] = request_write(&again.arena, &flush->cluster->tags,
+                                          &operation.topology->topology, flush->group->bucket,
+                                          &options, items, again.count, links_now_ms());
+    request_operation_run(flush->cluster, &operation);
+    for (uint32 i = 0; i < again.count; i++)
+        results[places[i]] = request_write_results(operation.requests[0])[i];
+}
+
+static void
+flush_harvest(Flush *flush, int place)
+{
+    FlushBatch *batch = &flush->batches[place];
+    RequestWriteResult *results = palloc(sizeof(RequestWriteResult) * batch->count);
+
+    memcpy(results, request_write_results(flush->operation.requests[place]),
+           sizeof(RequestWriteResult) * batch->count);
+    for (int tries = 0; tries < BEHIND_TRIES && batch_is_behind(batch, results); tries++)
+        flush_retry_behind(flush, batch, results);
+    for (uint32 i = 0; i < batch->count; i++)
+        flush_count_result(flush, &batch->items[i], &results[i]);
+    pfree(results);
+    flush_end_batch(flush, place);
+}
+
+/* ---- the loop ---- */
+
+static bool
+flush_time_is_over(const Flush *flush)
+{
+    return flush->deadline_ms != 0 && links_now_ms() >= flush->deadline_ms;
+}
+
+/* What is on its way and not answered ends now, as unknown where it may have been written. */
+static void
+flush_give_up(Flush *flush)
+{
+    flush->report.canceled = QueryCancelPending;
+    flush->failed = true;
+    for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
+    {
+        Request *request = flush->operation.requests[place];
+
+        if (request == NULL)
+            continue;
+        request_tick(request, PG_UINT64_MAX);
+        for (uint32 i = 0; i < flush->batches[place].count; i++)
+        {
+            const RequestWriteResult *result = &request_write_results(request)[i];
+
+            if (result->status == STATUS_OK)
+                flush->report.counts[REPORT_APPLIED]++;
+            else
+                flush_count(flush, fate_of(result->status), &flush->batches[place].items[i]);
+        }
+        flush->operation.requests[place] = NULL;
+    }
+    flush_count_not_sent(flush);
+    QueryCancelPending = false;
+    RESUME_CANCEL_INTERRUPTS();
+    report_write(flush->cluster, &flush->report);
+}
+
+/* Fills the free places; true when something is under way. */
+static bool
+flush_fill(Flush *flush)
+{
+    bool busy = false;
+
+    for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
+    {
+        if (flush->operation.requests[place] == NULL && !flush->failed &&
+            flush->next < flush->group->count)
+            flush_begin_batch(flush, place);
+        busy = busy || flush->operation.requests[place] != NULL;
+    }
+    return busy;
+}
+
+/* False when a cancel comes too late to change anything. */
+static bool
+flush_has_more(const Flush *flush)
+{
+    bool busy = false;
+
+    for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
+        busy = busy || flush->operation.requests[place] != NULL;
+    return busy || flush->next < flush->group->count || flush->group->next != NULL;
+}
+
+static void
+flush_group(Flush *flush)
+{
+    request_operation_init(&flush->operation, cluster_topology(flush->cluster));
+    flush->operation.deadline_ms = flush->deadline_ms;
+    flush->operation.watch_cancel = true;
+    while (flush_fill(flush))
+    {
+        request_operation_run(flush->cluster, &flush->operation);
+        for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
+            if (flush->operation.requests[place] != NULL &&
+                request_done(flush->operation.requests[place]))
+                flush_harvest(flush, place);
+        if (flush_has_more(flush) && (QueryCancelPending || flush_time_is_over(flush)))
+            flush_give_up(flush);
+    }
+}
+
+static uint64
+flush_deadline_ms(void)
+{
+    TimestampTz end;
+    long left_ms;
+
+    if (StatementTimeout <= 0)
+        return 0;
+    end = TimestampTzPlusMilliseconds(GetCurrentStatementStartTimestamp(), StatementTimeout);
+    left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+    return links_now_ms() + (uint64) Max(left_ms, 1);
+}
+
+void
+flush_run(ClientCluster *cluster)
+{
+    Flush flush = {.cluster = cluster};
+
+    if (pending_is_empty(cluster))
+        return;
+    flush.deadline_ms = flush_deadline_ms();
+    /* A cancel is told with the counts, so it must not be raised from inside a wait. */
+    HOLD_CANCEL_INTERRUPTS();
+    for (flush.group = pending_groups(cluster); flush.group != NULL && !flush.failed;
+         flush.group = flush.group->next, flush.next = 0)
+    {
+        flush_group(&flush);
+        if (flush.failed)
+            break;
+    }
+    if (flush.failed)
+        flush_count_not_sent(&flush);
+    RESUME_CANCEL_INTERRUPTS();
+    if (flush.failed)
+        report_write(cluster, &flush.report);
+}

@@ -1,0 +1,377 @@
+#include "fdw/report.h"
+
+#include "lib/stringinfo.h"
+
+#include "fdw/memory.h"
+
+static int
+sqlstate_code(const char *sqlstate)
+{
+    return MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
+}
+
+/* ---- keys and owners in words ---- */
+
+static void
+append_key_hex(StringInfo text, Slice key)
+{
+    appendStringInfoString(text, "\\x");
+    for (size_t i = 0; i < key.length && i < 64; i++)
+        appendStringInfo(text, "%02x", key.data[i]);
+}
+
+static bool
+append_key_columns(StringInfo text, const Bucket *bucket, Slice key)
+{
+    Memory memory = memory_in_context(CurrentMemoryContext);
+    Reader reader = reader_begin(key);
+    Arena arena;
+    Buffer printed;
+
+    arena_init(&arena, &memory);
+    buffer_init(&printed, &memory);
+    for (uint32_t i = 0; i < bucket->key_count; i++)
+    {
+        KeyValue value = keycodec_next(&reader, bucket->key_types[i], &arena);
+        bool quoted = value.type == KEY_TEXT;
+
+        if (reader.failed)
+            return false;
+        buffer_reset(&printed);
+        keycodec_print(&printed, &value);
+        appendStringInfo(text, "%s%s%.*s%s", i > 0 ? ", " : "", quoted ? "\"" : "",
+                         (int) printed.length, (const char *) printed.data, quoted ? "\"" : "");
+    }
+    return reader_finish(&reader);
+}
+
+char *
+report_key(const Bucket *bucket, Slice key)
+{
+    StringInfoData text;
+
+    initStringInfo(&text);
+    appendStringInfoChar(&text, '(');
+    if (!append_key_columns(&text, bucket, key))
+    {
+        text.len = 1;
+        append_key_hex(&text, key);
+    }
+    appendStringInfoChar(&text, ')');
+    return text.data;
+}
+
+static void
+append_node(StringInfo text, const LinksNode *node, bool answered)
+{
+    const char *error = links_error(node);
+
+    appendStringInfo(text, "%s%s", text->len > 0 ? "; " : "", links_label(node));
+    if (answered)
+        appendStringInfoString(text, " answered");
+    else if (error[0] != '\0')
+        appendStringInfo(text, ": %s", error);
+    else if (links_is_up(node))
+        appendStringInfoString(text, " is up");
+    else
+        appendStringInfoString(text, " did not answer");
+}
+
+static char *
+owners_at(const ClusterTopology *topology, const Bucket *bucket, uint64 position, uint32 answered)
+{
+    uint16_t owners[TOPOLOGY_N_MAX];
+    uint32 count = topology_preference(&topology->topology, position, owners, bucket->n);
+    StringInfoData text;
+
+    initStringInfo(&text);
+    for (uint32 i = 0; i < count; i++)
+        append_node(&text, topology->nodes[owners[i]], (answered & (1u << i)) != 0);
+    return text.data;
+}
+
+char *
+report_owners(const ClusterTopology *topology, const Bucket *bucket, Slice key, uint32 answered)
+{
+    uint64_t position;
+
+    if (!topology_position(bucket, key, &position))
+        return pstrdup("");
+    return owners_at(topology, bucket, position, answered);
+}
+
+/* ---- connecting ---- */
+
+typedef enum ConnectFailure
+{
+    CONNECT_NOWHERE, /* the least telling first */
+    CONNECT_NOT_FORMED,
+    CONNECT_NO_NODE,
+    CONNECT_VERSION,
+    CONNECT_NO_PASSWORD,
+    CONNECT_LOGIN
+} ConnectFailure;
+
+/* What libpq says of a server that does not speak the protocol at all. */
+static bool
+is_no_postgres(const char *error)
+{
+    return strstr(error, "expected authentication request") != NULL ||
+           strstr(error, "invalid response to SSL negotiation") != NULL;
+}
+
+static ConnectFailure
+connect_failure(const LinksNode *node, const AskReply *reply)
+{
+    const char *sqlstate = links_sqlstate(node);
+
+    if (reply->state == ASK_REFUSED)
+        return reply->status == STATUS_NOT_FORMED ? CONNECT_NOT_FORMED : CONNECT_NOWHERE;
+    if (strncmp(sqlstate, "28", 2) == 0)
+        return CONNECT_LOGIN;
+    if (strcmp(sqlstate, "2F003") == 0)
+        return CONNECT_NO_PASSWORD;
+    if (strcmp(sqlstate, "0A000") == 0)
+        return CONNECT_VERSION;
+    if (strcmp(sqlstate, "42601") == 0 || strcmp(sqlstate, "3D000") == 0 ||
+        strcmp(sqlstate, "08P01") == 0 || is_no_postgres(links_error(node)))
+        return CONNECT_NO_NODE;
+    return CONNECT_NOWHERE;
+}
+
+static void
+append_reply(StringInfo text, const LinksNode *node, const AskReply *reply)
+{
+    const char *why = links_error(node);
+
+    if (reply->state == ASK_REFUSED)
+        why = reply->message[0] != '\0' ? reply->message : status_text(reply->status);
+    else if (why[0] == '\0')
+        why = "no answer in time";
+    appendStringInfo(text, "%s%s: %s", text->len > 0 ? "; " : "", links_label(node), why);
+}
+
+static int
+report_connect_error(const ClientCluster *cluster, ConnectFailure failure, const LinksNode *node)
+{
+    const char *server = cluster->server_name;
+
+    switch (failure)
+    {
+    case CONNECT_LOGIN:
+        errcode(sqlstate_code(links_sqlstate(node)));
+        errhint("Check options \"user\" and \"password\" of the user mapping.");
+        return errmsg("could not log in to server \"%s\": %s", server, links_error(node));
+    case CONNECT_NO_PASSWORD:
+        errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED);
+        errhint("The nodes must ask for a password, or a superuser must set option "
+                "\"password_required\" of the user mapping to false.");
+        return errmsg("password was not asked for by server \"%s\"", server);
+    case CONNECT_VERSION:
+        errcode(ERRCODE_FEATURE_NOT_SUPPORTED);
+        return errmsg("server \"%s\" speaks another version of the protocol", server);
+    case CONNECT_NO_NODE:
+        errcode(ERRCODE_PROTOCOL_VIOLATION);
+        errhint("Options \"host\" and \"port\" of the server name the addresses of dynamo_node.");
+        return errmsg("server \"%s\" is no cluster: what answers is not a node", server);
+    case CONNECT_NOT_FORMED:
+        errcode(ERRCODE_CANNOT_CONNECT_NOW);
+        errhint("A cluster forms when all its seeds are running.");
+        return errmsg("the cluster of server \"%s\" has not formed yet", server);
+    case CONNECT_NOWHERE:
+        break;
+    }
+    errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION);
+    return errmsg("could not connect to server \"%s\"", server);
+}
+
+void
+report_no_topology(const ClientCluster *cluster, const Ask *ask, const char *unresolved)
+{
+    ConnectFailure worst = CONNECT_NOWHERE;
+    const LinksNode *worst_node = ask->count > 0 ? ask->nodes[0] : NULL;
+    StringInfoData detail;
+
+    initStringInfo(&detail);
+    appendStringInfoString(&detail, unresolved);
+    for (int i = 0; i < ask->count; i++)
+    {
+        ConnectFailure failure = connect_failure(ask->nodes[i], &ask->replies[i]);
+
+        append_reply(&detail, ask->nodes[i], &ask->replies[i]);
+        if (failure > worst)
+        {
+            worst = failure;
+            worst_node = ask->nodes[i];
+        }
+    }
+    ereport(ERROR, (report_connect_error(cluster, worst, worst_node),
+                    errdetail("%s.", detail.data)));
+}
+
+/* ---- buckets ---- */
+
+static char *
+bucket_shape(const Bucket *bucket)
+{
+    StringInfoData text;
+
+    initStringInfo(&text);
+    appendStringInfoString(&text, "key (");
+    for (uint32_t i = 0; i < bucket->key_count; i++)
+    {
+        const char *type = keycodec_type_name(bucket->key_types[i]);
+
+        appendStringInfo(&text, "%s%s %s", i > 0 ? ", " : "", bucket->key_names[i],
+                         type != NULL ? type : "of an unknown type");
+    }
+    appendStringInfo(&text, ") and n %u", bucket->n);
+    return text.data;
+}
+
+void
+report_bucket_conflict(const Bucket *found, const Bucket *wanted)
+{
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH),
+             errmsg("bucket \"%s\" has another shape than the foreign table", wanted->name),
+             errdetail("The bucket has %s, the table %s.", bucket_shape(found), bucket_shape(wanted)),
+             errhint("Change the key columns or option \"n\" of the table, or use another bucket.")));
+}
+
+void
+report_bucket_not_created(const ClientCluster *cluster, const Bucket *wanted, const LinksNode *node,
+                          const AskReply *reply)
+{
+    StringInfoData detail;
+
+    initStringInfo(&detail);
+    append_reply(&detail, node, reply);
+    ereport(ERROR, (errcode(reply->state == ASK_REFUSED
+                                ? sqlstate_code(status_sqlstate(reply->status))
+                                : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+                    errmsg("could not create bucket \"%s\" in the cluster of server \"%s\"",
+                           wanted->name, cluster->server_name),
+                    errdetail("%s.", detail.data)));
+}
+
+/* ---- reads ---- */
+
+static int
+read_hint(StatusCode status, const ClientReadOptions *options)
+{
+    if (status == STATUS_UNAVAILABLE && options->r > 1)
+        return errhint("A lower dynamo_fdw.r reads from fewer owners, at the price of stale answers.");
+    return 0;
+}
+
+static uint32
+count_failed(const ReportRead *read)
+{
+    uint32 failed = 0;
+
+    for (uint32 i = 0; i < read->key_count; i++)
+        failed += read->results[i].status != STATUS_OK;
+    return failed;
+}
+
+void
+report_read(const ClientCluster *cluster, const ReportRead *read)
+{
+    const RequestReadResult *result = &read->results[read->failed];
+    Slice key = read->keys[read->failed];
+    uint32 reached = (uint32) __builtin_popcount(result->answered);
+    char *owners = report_owners(read->topology, read->bucket, key, result->answered);
+
+    ereport(ERROR,
+            (errcode(sqlstate_code(status_sqlstate(result->status))),
+             errmsg("could not read key %s of bucket \"%s\": %s", report_key(read->bucket, key),
+                    read->bucket->name, status_text(result->status)),
+             errdetail("%u of %u owners were asked for, %u answered: %s. %u of %u keys failed.",
+                       read->options->r, read->bucket->n, reached, owners, count_failed(read),
+                       read->key_count),
+             read_hint(result->status, read->options)));
+}
+
+void
+report_scan(const ClientCluster *cluster, const ClusterTopology *topology, const Bucket *bucket,
+            const ClientReadOptions *options, StatusCode status, uint32 partition)
+{
+    uint64 position = ring_partition_start(partition, topology->topology.partitions);
+
+    ereport(ERROR, (errcode(sqlstate_code(status_sqlstate(status))),
+                    errmsg("could not scan bucket \"%s\": %s", bucket->name, status_text(status)),
+                    errdetail("%u of %u owners of partition %u were asked for: %s.", options->r,
+                              bucket->n, partition, owners_at(topology, bucket, position, 0)),
+                    read_hint(status, options)));
+}
+
+/* ---- writes ---- */
+
+static const char *const FATE_NAMES[REPORT_FATES] = {"applied", "refused", "unknown", "not sent"};
+
+static char *
+write_counts(const ReportWrite *write)
+{
+    StringInfoData text;
+    uint64 total = 0;
+
+    initStringInfo(&text);
+    for (int fate = 0; fate < REPORT_FATES; fate++)
+        total += write->counts[fate];
+    appendStringInfo(&text, "Of " UINT64_FORMAT " writes", total);
+    for (int fate = 0; fate < REPORT_FATES; fate++)
+    {
+        appendStringInfo(&text, ", " UINT64_FORMAT " %s", write->counts[fate], FATE_NAMES[fate]);
+        for (int i = 0; i < REPORT_FIRST_KEYS && write->first_keys[fate][i] != NULL; i++)
+            appendStringInfo(&text, "%s%s", i > 0 ? ", " : ": ", write->first_keys[fate][i]);
+        if (write->counts[fate] > REPORT_FIRST_KEYS)
+            appendStringInfoString(&text, ", ...");
+    }
+    appendStringInfoChar(&text, '.');
+    if (write->nodes != NULL)
+        appendStringInfo(&text, " %u of %u owners had to acknowledge: %s.", write->w, write->n,
+                         write->nodes);
+    return text.data;
+}
+
+static int
+write_error(const ReportWrite *write)
+{
+    if (write->canceled)
+    {
+        errcode(ERRCODE_QUERY_CANCELED);
+        return errmsg("canceling statement due to user request");
+    }
+    if (write->status == STATUS_OK)
+    {
+        errcode(ERRCODE_QUERY_CANCELED);
+        return errmsg("canceling statement due to statement timeout");
+    }
+    if (write->counts[REPORT_UNKNOWN] > 0)
+    {
+        errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN);
+        return errmsg("could not confirm a write to bucket \"%s\": %s", write->bucket_name,
+                      status_text(write->status));
+    }
+    errcode(sqlstate_code(status_sqlstate(write->status)));
+    return errmsg("could not write to bucket \"%s\": %s", write->bucket_name,
+                  status_text(write->status));
+}
+
+static int
+write_hint(const ReportWrite *write)
+{
+    if (write->counts[REPORT_UNKNOWN] > 0)
+        return errhint("The transaction is rolled back here, but the cluster keeps what is applied and "
+                       "may keep what is unknown.");
+    if (write->counts[REPORT_APPLIED] > 0)
+        return errhint("The transaction is rolled back here, but the cluster keeps what is applied.");
+    return errhint("The transaction is rolled back, and nothing of it was written in the cluster.");
+}
+
+void
+report_write(const ClientCluster *cluster, const ReportWrite *write)
+{
+    ereport(ERROR, (write_error(write), errdetail("%s", write_counts(write)), write_hint(write)));
+}

@@ -1,0 +1,33 @@
+/*
+ * request_operation: one or more Requests (shared/request.h) on one topology, as an operation.
+ */
+#ifndef FDW_REQUEST_OPERATION_H
+#define FDW_REQUEST_OPERATION_H
+
+#include "fdw/cluster.h"
+
+enum
+{
+    REQUEST_OPERATION_MAX = 2 /* requests under way at once */
+};
+
+typedef struct RequestOperation
+{
+    Operation operation;
+    const ClusterTopology *topology;
+    Request *requests[REQUEST_OPERATION_MAX]; /* NULL: a free place */
+    uint64 deadline_ms; /* of links_now_ms; when it is over the operation is done whatever its requests are. 0: none */
+    bool watch_cancel;  /* so is it when a cancel has come, which the caller holds off */
+} RequestOperation;
+
+/* With every place free. */
+void request_operation_init(RequestOperation *operation, const ClusterTopology *topology);
+
+/* Waits until one of the requests is done, or the operation is over as said above. */
+void request_operation_run(ClientCluster *cluster, RequestOperation *operation);
+
+/* What each request is given: the quorum, the time, and whom to ask last. */
+RequestOptions request_operation_options(const ClusterTopology *topology, uint32 quorum,
+                                         uint32 timeout_ms);
+
+#endif
