@@ -12,6 +12,7 @@
 #include "node/console.h"
 #include "node/identity.h"
 #include "node/log.h"
+#include "node/node.h"
 #include "node/server.h"
 #include "node/users.h"
 
@@ -27,6 +28,7 @@ typedef struct Daemon
     Users *users;
     uv_loop_t loop;
     uv_signal_t signals[SIGNAL_COUNT];
+    Node *node;
     Server *server;
     Console *console;
     bool is_stopping;
@@ -57,12 +59,21 @@ load_users(Daemon *daemon)
 /* ---- stopping and reloading ---- */
 
 static void
-on_server_closed(void *ctx)
+on_node_closed(void *ctx)
 {
     Daemon *daemon = ctx;
 
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
         uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+}
+
+/* Sessions are gone, so nobody waits for an answer: storage completes what it has begun. */
+static void
+on_server_closed(void *ctx)
+{
+    Daemon *daemon = ctx;
+
+    node_close(daemon->node, on_node_closed, daemon);
 }
 
 static void
@@ -147,6 +158,47 @@ on_describe(void *ctx, Session *session, const char *sql, const Column **columns
     return console_describe(daemon->console, session, sql, columns, count);
 }
 
+static void
+on_stream_started(void *ctx, Session *session)
+{
+    Daemon *daemon = ctx;
+
+    node_stream_started(daemon->node, session);
+}
+
+static void
+on_stream_frame(void *ctx, Session *session, Slice frame)
+{
+    Daemon *daemon = ctx;
+
+    node_stream_frame(daemon->node, session, frame);
+}
+
+static void
+on_session_closed(void *ctx, Session *session)
+{
+    Daemon *daemon = ctx;
+
+    console_session_closed(daemon->console, session);
+    node_session_closed(daemon->node, session);
+}
+
+static void
+on_cancel(void *ctx, Session *session)
+{
+    Daemon *daemon = ctx;
+
+    console_cancel(daemon->console, session);
+}
+
+static void
+on_turn_end(void *ctx)
+{
+    Daemon *daemon = ctx;
+
+    node_turn_end(daemon->node);
+}
+
 /* Keys are in memory, so no core file; many sessions and files, so all descriptors we may have. */
 static void
 set_limits(void)
@@ -198,14 +250,35 @@ catch_signals(Daemon *daemon)
 static Outcome
 open_server(Daemon *daemon)
 {
-    ServerHandler handler = {.query = on_query, .describe = on_describe};
-    ConsoleHost host = {
-        .config = &daemon->config, .log = daemon->log, .shutdown = stop, .ctx = daemon};
+    ServerHandler handler = {.query = on_query,
+                             .describe = on_describe,
+                             .stream_started = on_stream_started,
+                             .stream_frame = on_stream_frame,
+                             .session_closed = on_session_closed,
+                             .cancel = on_cancel,
+                             .turn_end = on_turn_end};
+    ConsoleHost host = {.config = &daemon->config,
+                        .log = daemon->log,
+                        .node = daemon->node,
+                        .shutdown = stop,
+                        .ctx = daemon};
 
     daemon->console = console_new(&host);
     daemon->server =
         server_new(&daemon->loop, &daemon->config, daemon->users, daemon->log, &handler, daemon);
     return server_listen(daemon->server);
+}
+
+static Outcome
+open_node(Daemon *daemon)
+{
+    NodeStart start = {.loop = &daemon->loop,
+                       .dir = daemon->start->dir,
+                       .config = &daemon->config,
+                       .identity = daemon->identity,
+                       .log = daemon->log};
+
+    return node_open(&start, &daemon->node);
 }
 
 static void
@@ -225,6 +298,15 @@ serve(Daemon *daemon)
 
     uv_loop_init(&daemon->loop);
     catch_signals(daemon);
+    outcome = open_node(daemon);
+    if (outcome.failed)
+    {
+        daemon->is_stopping = true;
+        on_node_closed(daemon);
+        uv_run(&daemon->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&daemon->loop);
+        return outcome;
+    }
     outcome = open_server(daemon);
     if (outcome.failed)
     {

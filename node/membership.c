@@ -234,6 +234,23 @@ refresh_up(Membership *membership)
         membership->up[i] = member_is_up(membership, i);
 }
 
+static void
+log_event(Membership *membership, const char *text)
+{
+    membership->output->log(membership->output->context, text);
+}
+
+static void
+log_epoch(Membership *membership)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "topology epoch %llu: %u members, %u buckets",
+             (unsigned long long) membership->topology.epoch, membership->topology.member_count,
+             membership->topology.bucket_count);
+    log_event(membership, text);
+}
+
 /* The members of the epoch in force vote on the next. */
 static void
 set_voters(Membership *membership)
@@ -277,6 +294,7 @@ adopt(Membership *membership)
                                   : output->peer(output->context, member->address, member->port);
     }
     membership->epoch_changed = true;
+    log_epoch(membership);
     set_voters(membership);
     refresh_up(membership);
 }
@@ -347,12 +365,6 @@ membership_fetch(Membership *membership, Actions *actions)
         if (membership->peers[i].linked)
             fetch_from(membership, i, actions);
     }
-}
-
-static void
-log_event(Membership *membership, const char *text)
-{
-    membership->output->log(membership->output->context, text);
 }
 
 static void
