@@ -43,6 +43,7 @@ struct Page
     uint32_t owner_count;
     uint32_t dropped; /* owners, by place, that did not answer */
     Slice after;
+    Slice limit;   /* the place that the page must not pass; empty: none */
     Slice through; /* the place that the full page ends at */
     bool is_last;  /* of its partition */
     Ask *asks;     /* by place in owners */
@@ -63,6 +64,7 @@ struct Pager
     RequestOptions options;
     bool *avoid;  /* by member */
     bool *silent; /* by member */
+    uint64_t *heard_ms; /* by member: the last answer */
     uint32_t page_bytes;
     uint32_t window;
     uint64_t now_ms;
@@ -365,8 +367,8 @@ advance(Pager *pager, Page *page)
     switch (page->state)
     {
         case PAGE_FULL:
-            page->is_last = full->reply.done;
-            page->through = full->reply.done ? SLICE_EMPTY : full->reply.last;
+            page->is_last = full->reply.done && page->limit.length == 0;
+            page->through = full->reply.done ? page->limit : full->reply.last;
             if (pager->options.quorum > 1)
             {
                 ask_others(pager, page, PAGE_DIGESTS);
@@ -427,10 +429,11 @@ take_answer(Pager *pager, Page *page, uint32_t place, const Frame *frame)
         return;
     }
 
-    /* A digest or rows that stop short of the full page's end are of another range. */
+    /* This owner holds more of the range than fits one answer: the page must end where its answer does. */
     if (place != first_place(page) && !answer->reply.done)
     {
-        drop_owner(pager, page, place);
+        page->limit = answer->reply.last;
+        begin_full(pager, page);
         return;
     }
     answer->answered = true;
@@ -456,6 +459,7 @@ pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms)
             if (open->tag != frame->tag || open->member != member || !open->sent)
                 continue;
             pager->silent[member] = false;
+            pager->heard_ms[member] = now_ms;
             if (!open->answered)
                 take_answer(pager, page, place, frame);
             return true;
@@ -490,6 +494,14 @@ pager_lost(Pager *pager, uint32_t member, uint64_t now_ms)
     }
 }
 
+static uint64_t
+silent_since_ms(const Pager *pager, const Ask *open)
+{
+    uint64_t heard = pager->heard_ms[open->member];
+
+    return heard > open->sent_ms ? heard : open->sent_ms;
+}
+
 static void
 tick_page(Pager *pager, Page *page)
 {
@@ -497,7 +509,8 @@ tick_page(Pager *pager, Page *page)
     {
         const Ask *open = &page->asks[place];
         uint32_t left = page->owner_count - (uint32_t) __builtin_popcount(page->dropped);
-        uint64_t waited = pager->now_ms - open->sent_ms;
+        uint64_t since = silent_since_ms(pager, open);
+        uint64_t waited = pager->now_ms > since ? pager->now_ms - since : 0;
 
         if (open->tag == 0 || open->answered || !open->sent)
             continue;
@@ -546,12 +559,13 @@ pager_wake_ms(const Pager *pager)
         for (uint32_t place = 0; page->state < PAGE_MERGE && place < page->owner_count; place++)
         {
             const Ask *open = &page->asks[place];
-            uint64_t hedge = open->sent_ms + pager->options.hedge_after_ms;
+            uint64_t since = silent_since_ms(pager, open);
+            uint64_t hedge = since + pager->options.hedge_after_ms;
 
             if (open->tag == 0 || open->answered || !open->sent)
                 continue;
             if (hedge <= pager->now_ms)
-                hedge = open->sent_ms + pager->options.timeout_ms;
+                hedge = since + pager->options.timeout_ms;
             due = hedge < due ? hedge : due;
         }
         wake = due < wake ? due : wake;
@@ -569,7 +583,7 @@ encode_ask(Pager *pager, Page *page, uint32_t place)
                       .digest_only = !is_full && page->state == PAGE_DIGESTS,
                       .seal = pager->options.seal && (is_full || page->state == PAGE_ROWS),
                       .after = page->after,
-                      .through = is_full ? SLICE_EMPTY : page->through,
+                      .through = is_full ? page->limit : page->through,
                       .max_bytes = is_full ? pager->page_bytes : 0};
 
     buffer_reset(&pager->frame);
@@ -676,6 +690,9 @@ pager_new(const Memory *memory, RequestTags *tags, const Topology *topology, con
                      .now_ms = now_ms};
     pager->avoid = new_flags(memory, options->avoid, topology->member_count);
     pager->silent = new_flags(memory, NULL, topology->member_count);
+    pager->heard_ms =
+        memory_resize(memory, NULL, (topology->member_count + 1) * sizeof(uint64_t));
+    memset(pager->heard_ms, 0, (topology->member_count + 1) * sizeof(uint64_t));
     pager->options.avoid = pager->avoid;
     buffer_init(&pager->frame, memory);
     return pager;
@@ -696,5 +713,6 @@ pager_free(Pager *pager)
     buffer_free(&pager->frame);
     memory_resize(pager->memory, pager->avoid, 0);
     memory_resize(pager->memory, pager->silent, 0);
+    memory_resize(pager->memory, pager->heard_ms, 0);
     memory_resize(pager->memory, pager, 0);
 }
