@@ -109,10 +109,10 @@ explain_ancestors(const PlanState *node)
 }
 
 void
-explain_condition(const char *label, List *clauses, PlanState *node, ExplainState *es)
+explain_condition(const char *label, List *clauses, Plan *plan, List *ancestors, ExplainState *es)
 {
     Node *condition = (Node *) make_ands_explicit(copyObject(clauses));
-    List *context = set_deparse_context_plan(es->deparse_cxt, node->plan, explain_ancestors(node));
+    List *context = set_deparse_context_plan(es->deparse_cxt, plan, ancestors);
     bool prefix = list_length(es->rtable) > 1 || es->verbose;
 
     ExplainPropertyText(label, deparse_expression(condition, context, prefix, false), es);
@@ -124,7 +124,8 @@ dynamoExplainForeignScan(ForeignScanState *node, ExplainState *es)
     ForeignScan *scan = castNode(ForeignScan, node->ss.ps.plan);
 
     if (scan->fdw_recheck_quals != NIL)
-        explain_condition("Key Cond", scan->fdw_recheck_quals, &node->ss.ps, es);
+        explain_condition("Key Cond", scan->fdw_recheck_quals, &scan->scan.plan,
+                          explain_ancestors(&node->ss.ps), es);
     if (es->verbose)
         explain_bucket(scan_source(node)->info, es);
     if (es->analyze)

@@ -15,7 +15,9 @@
 /* Shared with the batched join. */
 void explain_bucket(const RelationInfo *info, ExplainState *es);
 void explain_counters(const ClientCounters *counters, ExplainState *es);
-void explain_condition(const char *label, List *clauses, PlanState *node, ExplainState *es);
+/* Clauses of plan, ANDed, as EXPLAIN shows an index's condition; ancestors are the plans above, nearest first. */
+void explain_condition(const char *label, List *clauses, Plan *plan, List *ancestors,
+                       ExplainState *es);
 
 /* Callback. */
 void dynamoExplainForeignScan(ForeignScanState *node, ExplainState *es);

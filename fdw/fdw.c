@@ -6,8 +6,9 @@
 #include "fmgr.h"
 #include "foreign/fdwapi.h"
 
-#include "fdw/compat.h"
+#include "fdw/batchjoin.h"
 #include "fdw/explain.h"
+#include "fdw/modify.h"
 #include "fdw/plan.h"
 #include "fdw/scan.h"
 #include "fdw/settings.h"
@@ -20,6 +21,7 @@ void
 _PG_init(void)
 {
     settings_define();
+    batchjoin_install();
 }
 
 PG_FUNCTION_INFO_V1(dynamo_fdw_handler);
@@ -37,6 +39,15 @@ dynamo_fdw_handler(PG_FUNCTION_ARGS)
     routine->ReScanForeignScan = dynamoReScanForeignScan;
     routine->EndForeignScan = dynamoEndForeignScan;
     routine->ExplainForeignScan = dynamoExplainForeignScan;
+
+    routine->IsForeignRelUpdatable = dynamoIsForeignRelUpdatable;
+    routine->PlanForeignModify = dynamoPlanForeignModify;
+    routine->BeginForeignModify = dynamoBeginForeignModify;
+    routine->ExecForeignInsert = dynamoExecForeignInsert;
+    routine->EndForeignModify = dynamoEndForeignModify;
+    routine->BeginForeignInsert = dynamoBeginForeignInsert;
+    routine->EndForeignInsert = dynamoEndForeignInsert;
+    routine->ExplainForeignModify = dynamoExplainForeignModify;
 
     PG_RETURN_POINTER(routine);
 }

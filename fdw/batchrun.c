@@ -1,0 +1,420 @@
+#include "fdw/batchrun.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/value.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "fdw/batchjoin.h"
+#include "fdw/explain.h"
+#include "fdw/keyset.h"
+#include "fdw/settings.h"
+#include "fdw/source.h"
+
+enum
+{
+    BATCHRUN_FIRST_ROWS = 64, /* of the first batch */
+    BATCHRUN_GROWTH = 4       /* how much larger each next one is, up to the setting */
+};
+
+typedef struct BatchRow
+{
+    MinimalTuple tuple; /* the outer row */
+    Slice key;          /* empty: no key can match */
+} BatchRow;
+
+typedef struct BatchRun
+{
+    CustomScanState node; /* first: PostgreSQL knows only this */
+    JoinType join_type;
+    int outer_count;
+    List *value_types;
+    List *attributes; /* of the table, in the order of the scan tuple behind the outer columns */
+    Relation relation;
+    Source *source;
+
+    List *value_states;
+    ExprState *join_quals;
+    ExprState *inner_quals;
+    TupleTableSlot *outer_slot;
+    Datum *inner_values; /* a row of the table, by attribute */
+    bool *inner_nulls;
+
+    MemoryContext batch; /* reset by the next batch */
+    BatchRow *rows;
+    uint32 row_count;
+    uint32 next_row;
+    uint32 batch_rows; /* how many the next batch may have */
+    bool outer_ended;
+    Keyset keys;
+    const RequestReadResult *results; /* by place in keys */
+} BatchRun;
+
+/* ---- begin, rescan, end ---- */
+
+static void
+batchrun_restart(BatchRun *run)
+{
+    run->row_count = run->next_row = 0;
+    run->batch_rows = BATCHRUN_FIRST_ROWS;
+    run->outer_ended = false;
+}
+
+/* The table's attributes as row_codec_want takes them. */
+static Bitmapset *
+batchrun_attribute_set(List *attributes)
+{
+    Bitmapset *set = NULL;
+    ListCell *cell;
+
+    foreach (cell, attributes)
+        set = bms_add_member(set, lfirst_int(cell) - FirstLowInvalidHeapAttributeNumber);
+    return set;
+}
+
+static void
+batchrun_open_table(BatchRun *run, CustomScan *scan, EState *estate, bool explain_only)
+{
+    TargetEntry *entry = list_nth_node(TargetEntry, scan->custom_scan_tlist, run->outer_count);
+    Index index = (Index) castNode(Var, entry->expr)->varno;
+
+    run->relation = ExecGetRangeTableRelation(estate, index);
+    run->source = source_new(run->relation, estate, index, batchrun_attribute_set(run->attributes),
+                             explain_only);
+}
+
+static void
+batchrun_begin(CustomScanState *node, EState *estate, int eflags)
+{
+    BatchRun *run = (BatchRun *) node;
+    CustomScan *scan = castNode(CustomScan, node->ss.ps.plan);
+    PlanState *outer = ExecInitNode(linitial(scan->custom_plans), estate, eflags);
+    bool explain_only = (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0;
+    int attribute_count;
+
+    node->custom_ps = list_make1(outer);
+    run->join_type = (JoinType) intVal(list_nth(scan->custom_private, BATCHJOIN_JOIN_TYPE));
+    run->outer_count = intVal(list_nth(scan->custom_private, BATCHJOIN_OUTER_COUNT));
+    run->value_types = list_nth(scan->custom_private, BATCHJOIN_VALUE_TYPES);
+    run->attributes = list_nth(scan->custom_private, BATCHJOIN_ATTRIBUTES);
+    batchrun_open_table(run, scan, estate, explain_only);
+    if (explain_only)
+        return;
+    run->value_states =
+        ExecInitExprList(list_nth(scan->custom_exprs, BATCHJOIN_VALUES), &node->ss.ps);
+    run->join_quals =
+        ExecInitQual(list_nth(scan->custom_exprs, BATCHJOIN_JOIN_QUALS), &node->ss.ps);
+    run->inner_quals =
+        ExecInitQual(list_nth(scan->custom_exprs, BATCHJOIN_INNER_QUALS), &node->ss.ps);
+    run->outer_slot =
+        ExecInitExtraTupleSlot(estate, ExecGetResultType(outer), &TTSOpsMinimalTuple);
+    attribute_count = RelationGetDescr(run->relation)->natts;
+    run->inner_values = palloc0(attribute_count * sizeof(Datum));
+    run->inner_nulls = palloc0(attribute_count * sizeof(bool));
+    run->batch =
+        AllocSetContextCreate(estate->es_query_cxt, "dynamo_fdw join", ALLOCSET_DEFAULT_SIZES);
+    batchrun_restart(run);
+}
+
+static void
+batchrun_rescan(CustomScanState *node)
+{
+    PlanState *outer = linitial(node->custom_ps);
+
+    if (node->ss.ps.chgParam != NULL)
+        UpdateChangedParamSet(outer, node->ss.ps.chgParam);
+    if (outer->chgParam == NULL)
+        ExecReScan(outer);
+    ExecScanReScan(&node->ss);
+    batchrun_restart((BatchRun *) node);
+}
+
+static void
+batchrun_end(CustomScanState *node)
+{
+    ExecEndNode(linitial(node->custom_ps));
+}
+
+/* ---- loading a batch ---- */
+
+/* Puts an outer row into the scan tuple, beside NULLs. */
+static void
+batchrun_set_outer(BatchRun *run, TupleTableSlot *outer)
+{
+    TupleTableSlot *slot = run->node.ss.ss_ScanTupleSlot;
+    int count = slot->tts_tupleDescriptor->natts;
+
+    slot_getallattrs(outer);
+    ExecClearTuple(slot);
+    memcpy(slot->tts_values, outer->tts_values, run->outer_count * sizeof(Datum));
+    memcpy(slot->tts_isnull, outer->tts_isnull, run->outer_count * sizeof(bool));
+    for (int i = run->outer_count; i < count; i++)
+        slot->tts_isnull[i] = true;
+    ExecStoreVirtualTuple(slot);
+}
+
+/* The key of the outer row in the scan tuple, added to the set; empty when nothing can match. */
+static Slice
+batchrun_add_key(BatchRun *run)
+{
+    const RelationInfo *info = run->source->info;
+    ExprContext *econtext = run->node.ss.ps.ps_ExprContext;
+    MemoryContext before = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+    KeyValue parts[KEY_COLUMNS_MAX];
+    bool found = true;
+
+    econtext->ecxt_scantuple = run->node.ss.ss_ScanTupleSlot;
+    for (int i = 0; found && i < info->key_count; i++)
+    {
+        bool is_null;
+        Datum value = ExecEvalExpr(list_nth_node(ExprState, run->value_states, i), econtext,
+                                   &is_null);
+
+        found = !is_null && row_key_part(&info->keys[i], value, list_nth_oid(run->value_types, i),
+                                         &parts[i]);
+    }
+    MemoryContextSwitchTo(before);
+    return found ? keyset_add(&run->keys, info, parts) : SLICE_EMPTY;
+}
+
+static void
+batchrun_take_row(BatchRun *run, TupleTableSlot *outer)
+{
+    BatchRow *row = &run->rows[run->row_count++];
+    MemoryContext before = MemoryContextSwitchTo(run->batch);
+
+    row->tuple = ExecCopySlotMinimalTuple(outer);
+    MemoryContextSwitchTo(before);
+    batchrun_set_outer(run, outer);
+    row->key = batchrun_add_key(run);
+    ResetExprContext(run->node.ss.ps.ps_ExprContext);
+}
+
+/* As many outer rows as the batch may have, or as work_mem holds. */
+static void
+batchrun_take_rows(BatchRun *run)
+{
+    PlanState *outer = linitial(run->node.custom_ps);
+    Size held = 0;
+
+    while (run->row_count < run->batch_rows && held < (Size) work_mem * 1024)
+    {
+        TupleTableSlot *slot = ExecProcNode(outer);
+
+        if (TupIsNull(slot))
+        {
+            run->outer_ended = true;
+            return;
+        }
+        batchrun_take_row(run, slot);
+        held += run->rows[run->row_count - 1].tuple->t_len;
+    }
+}
+
+static void
+batchrun_look_up(BatchRun *run)
+{
+    Source *source = run->source;
+    MemoryContext before;
+
+    keyset_sort(&run->keys);
+    if (run->keys.count == 0 || !source_open(source))
+        return;
+    before = MemoryContextSwitchTo(run->batch);
+    run->results = client_multiget(source->cluster, source->bucket, run->keys.keys,
+                                   run->keys.count, &source->options, &source->counters);
+    MemoryContextSwitchTo(before);
+}
+
+/* False: there is no outer row left. */
+static bool
+batchrun_load(BatchRun *run)
+{
+    if (run->outer_ended)
+        return false;
+    MemoryContextReset(run->batch);
+    run->batch_rows = Min(run->batch_rows, (uint32) settings.join_batch_size);
+    run->rows = MemoryContextAllocHuge(run->batch, run->batch_rows * sizeof(BatchRow));
+    run->row_count = run->next_row = 0;
+    run->results = NULL;
+    keyset_init(&run->keys, run->batch);
+    batchrun_take_rows(run);
+    batchrun_look_up(run);
+    run->batch_rows = Min(run->batch_rows * BATCHRUN_GROWTH, (uint32) settings.join_batch_size);
+    return run->row_count > 0;
+}
+
+/* ---- joining ---- */
+
+static Datum
+batchrun_whole_row(BatchRun *run)
+{
+    HeapTuple tuple = heap_form_tuple(RelationGetDescr(run->relation), run->inner_values,
+                                      run->inner_nulls);
+
+    return HeapTupleGetDatum(tuple);
+}
+
+/* Puts the table's row into the scan tuple, behind the outer columns. */
+static void
+batchrun_set_inner(BatchRun *run)
+{
+    TupleTableSlot *slot = run->node.ss.ss_ScanTupleSlot;
+    int place = run->outer_count;
+    ListCell *cell;
+
+    foreach (cell, run->attributes)
+    {
+        AttrNumber attnum = (AttrNumber) lfirst_int(cell);
+        bool is_row = attnum == InvalidAttrNumber;
+
+        slot->tts_isnull[place] = !is_row && run->inner_nulls[attnum - 1];
+        slot->tts_values[place] =
+            is_row ? batchrun_whole_row(run) : run->inner_values[attnum - 1];
+        place++;
+    }
+}
+
+/* Joins the outer row in the scan tuple with the table's row of that key; false, and NULLs, when there is none. */
+static bool
+batchrun_match(BatchRun *run, const BatchRow *row)
+{
+    ExprContext *econtext = run->node.ss.ps.ps_ExprContext;
+    const RequestReadResult *result;
+    MemoryContext before;
+    bool found;
+
+    if (row->key.length == 0 || run->results == NULL)
+        return false;
+    result = &run->results[keyset_place(&run->keys, row->key)];
+    before = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+    found = row_decode(run->source->codec, row->key, result->object, result->context,
+                       run->inner_values, run->inner_nulls);
+    if (found)
+        batchrun_set_inner(run);
+    MemoryContextSwitchTo(before);
+    econtext->ecxt_scantuple = run->node.ss.ss_ScanTupleSlot;
+    return found && ExecQual(run->inner_quals, econtext) && ExecQual(run->join_quals, econtext);
+}
+
+/* The outer row that is joined next, in the scan tuple; false at the end. */
+static bool
+batchrun_next_outer(BatchRun *run, const BatchRow **row)
+{
+    while (run->next_row == run->row_count)
+        if (!batchrun_load(run))
+            return false;
+    *row = &run->rows[run->next_row++];
+    ExecStoreMinimalTuple((*row)->tuple, run->outer_slot, false);
+    batchrun_set_outer(run, run->outer_slot);
+    return true;
+}
+
+static TupleTableSlot *
+batchrun_next(ScanState *scan)
+{
+    BatchRun *run = (BatchRun *) scan;
+    const BatchRow *row;
+
+    while (batchrun_next_outer(run, &row))
+    {
+        bool matched = batchrun_match(run, row);
+        bool unmatched_rows = run->join_type == JOIN_LEFT || run->join_type == JOIN_ANTI;
+
+        CHECK_FOR_INTERRUPTS();
+        if (matched && run->join_type != JOIN_ANTI)
+            return scan->ss_ScanTupleSlot;
+        if (!matched && unmatched_rows)
+        {
+            batchrun_set_outer(run, run->outer_slot);
+            return scan->ss_ScanTupleSlot;
+        }
+        ResetExprContext(scan->ps.ps_ExprContext);
+    }
+    return ExecClearTuple(scan->ss_ScanTupleSlot);
+}
+
+/* Never wanted: the planner is offered no batched join where rows may be rechecked. */
+static bool
+batchrun_recheck(ScanState *scan, TupleTableSlot *slot)
+{
+    return true;
+}
+
+static TupleTableSlot *
+batchrun_exec(CustomScanState *node)
+{
+    return ExecScan(&node->ss, batchrun_next, batchrun_recheck);
+}
+
+/* ---- explain ---- */
+
+static const char *
+batchrun_join_name(JoinType type)
+{
+    switch (type)
+    {
+    case JOIN_LEFT:
+        return "Left";
+    case JOIN_SEMI:
+        return "Semi";
+    case JOIN_ANTI:
+        return "Anti";
+    default:
+        return "Inner";
+    }
+}
+
+static void
+batchrun_explain(CustomScanState *node, List *ancestors, ExplainState *es)
+{
+    const BatchRun *run = (const BatchRun *) node;
+    CustomScan *scan = castNode(CustomScan, node->ss.ps.plan);
+    static const struct
+    {
+        const char *label;
+        int place;
+    } conditions[] = {{"Key Cond", BATCHJOIN_KEY_CLAUSES},
+                      {"Join Filter", BATCHJOIN_JOIN_QUALS},
+                      {"Lookup Filter", BATCHJOIN_INNER_QUALS}};
+
+    ExplainPropertyText("Join Type", batchrun_join_name(run->join_type), es);
+    ExplainPropertyText("Lookup On", run->source->info->table_name, es);
+    for (int i = 0; i < lengthof(conditions); i++)
+        if (list_nth(scan->custom_exprs, conditions[i].place) != NIL)
+            explain_condition(conditions[i].label,
+                              list_nth(scan->custom_exprs, conditions[i].place), &scan->scan.plan,
+                              ancestors, es);
+    if (es->verbose)
+        explain_bucket(run->source->info, es);
+    if (es->analyze)
+        explain_counters(&run->source->counters, es);
+}
+
+static const CustomExecMethods exec_methods = {
+    .CustomName = "DynamoBatchJoin",
+    .BeginCustomScan = batchrun_begin,
+    .ExecCustomScan = batchrun_exec,
+    .EndCustomScan = batchrun_end,
+    .ReScanCustomScan = batchrun_rescan,
+    .ExplainCustomScan = batchrun_explain,
+};
+
+static Node *
+batchrun_create(CustomScan *scan)
+{
+    BatchRun *run = palloc0(sizeof(BatchRun));
+
+    NodeSetTag(run, T_CustomScanState);
+    run->node.methods = &exec_methods;
+    return (Node *) run;
+}
+
+const CustomScanMethods batchrun_scan_methods = {
+    .CustomName = "DynamoBatchJoin",
+    .CreateCustomScanState = batchrun_create,
+};
