@@ -1,0 +1,237 @@
+#include "shared/context.h"
+#include "test/unit/hostile.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+typedef struct Fixture
+{
+    Arena arena;
+    Buffer sealed;
+    VClock clock; /* what is sealed */
+} Fixture;
+
+static int
+set_up(void **state)
+{
+    static Fixture fixture;
+    static const Dot dot = {.actor = {{1, 2, 3}}, .epoch = 1, .counter = 5};
+    static const Dot other = {.actor = {{4, 5, 6}}, .epoch = 2, .counter = 300};
+
+    arena_init(&fixture.arena, &MEMORY_HEAP);
+    buffer_init(&fixture.sealed, &MEMORY_HEAP);
+    fixture.clock = vclock_add(&fixture.arena, &(VClock){0}, &dot);
+    fixture.clock = vclock_add(&fixture.arena, &fixture.clock, &other);
+    context_seal(&fixture.sealed, &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
+                 &fixture.clock);
+    *state = &fixture;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    Fixture *fixture = *state;
+
+    arena_free(&fixture->arena);
+    buffer_free(&fixture->sealed);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+static ContextResult
+open_sealed(Fixture *fixture, VClock *clock)
+{
+    return context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET,
+                        ROUND_TRIP_KEY, &fixture->arena, clock);
+}
+
+static void
+a_sealed_context_opens_to_its_clock(void **state)
+{
+    Fixture *fixture = *state;
+    VClock clock;
+
+    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
+    assert_int_equal(vclock_compare(&clock, &fixture->clock), VCLOCK_EQUAL);
+}
+
+static void
+no_bytes_open_as_the_empty_clock(void **state)
+{
+    Fixture *fixture = *state;
+    VClock clock = fixture->clock;
+
+    buffer_reset(&fixture->sealed);
+    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
+    assert_int_equal(clock.count, 0);
+}
+
+static void
+an_empty_clock_can_be_sealed(void **state)
+{
+    Fixture *fixture = *state;
+    VClock clock = fixture->clock;
+
+    buffer_reset(&fixture->sealed);
+    context_seal(&fixture->sealed, &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
+                 &(VClock){0});
+    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
+    assert_int_equal(clock.count, 0);
+}
+
+static void
+sealing_appends_to_what_the_buffer_has(void **state)
+{
+    Fixture *fixture = *state;
+    size_t length = fixture->sealed.length;
+    VClock clock;
+
+    context_seal(&fixture->sealed, &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
+                 &fixture->clock);
+    buffer_consume(&fixture->sealed, length);
+    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
+}
+
+static void
+another_buckets_context_is_named_as_such(void **state)
+{
+    Fixture *fixture = *state;
+    VClock clock = {.count = 77};
+
+    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_SEALER,
+                                  ROUND_TRIP_BUCKET + 1, ROUND_TRIP_KEY, &fixture->arena, &clock),
+                     CONTEXT_OTHER_BUCKET);
+    assert_int_equal(clock.count, 77);
+}
+
+static void
+another_keys_context_is_named_as_such(void **state)
+{
+    Fixture *fixture = *state;
+    VClock clock = {.count = 77};
+
+    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_SEALER,
+                                  ROUND_TRIP_BUCKET, slice_from_string("kez"), &fixture->arena,
+                                  &clock),
+                     CONTEXT_OTHER_KEY);
+    assert_int_equal(clock.count, 77);
+}
+
+static void
+another_clusters_context_is_forged(void **state)
+{
+    Fixture *fixture = *state;
+    const uint8_t cluster_key[32] = {1};
+    const uint8_t other_key[32] = {2};
+    ContextKey sealer = context_key(cluster_key);
+    ContextKey other = context_key(other_key);
+    VClock clock = {.count = 77};
+
+    buffer_reset(&fixture->sealed);
+    context_seal(&fixture->sealed, &sealer, 1, ROUND_TRIP_KEY, &fixture->clock);
+    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &sealer, 1, ROUND_TRIP_KEY,
+                                  &fixture->arena, &clock),
+                     CONTEXT_OK);
+    clock.count = 77;
+    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &other, 1, ROUND_TRIP_KEY,
+                                  &fixture->arena, &clock),
+                     CONTEXT_FORGED);
+    assert_int_equal(clock.count, 77);
+}
+
+static void
+every_edited_bit_is_noticed(void **state)
+{
+    Fixture *fixture = *state;
+
+    for (size_t at = 0; at < fixture->sealed.length; at++)
+    {
+        for (unsigned bit = 0; bit < 8; bit++)
+        {
+            VClock clock = {.count = 77};
+
+            fixture->sealed.data[at] ^= (uint8_t)(1 << bit);
+            assert_int_not_equal(open_sealed(fixture, &clock), CONTEXT_OK);
+            assert_int_equal(clock.count, 77);
+            fixture->sealed.data[at] ^= (uint8_t)(1 << bit);
+        }
+    }
+}
+
+static void
+a_counter_raised_by_hand_is_forged(void **state)
+{
+    Fixture *fixture = *state;
+    VClock clock;
+
+    /* The last byte before the MAC is the last counter's. */
+    fixture->sealed.data[fixture->sealed.length - 17]++;
+    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_FORGED);
+}
+
+static void
+a_truncated_context_is_malformed(void **state)
+{
+    Fixture *fixture = *state;
+    VClock clock;
+
+    while (--fixture->sealed.length > 0)
+        assert_int_equal(open_sealed(fixture, &clock), CONTEXT_MALFORMED);
+}
+
+static void
+an_unknown_version_is_malformed(void **state)
+{
+    Fixture *fixture = *state;
+    VClock clock;
+
+    fixture->sealed.data[0] = 99;
+    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_MALFORMED);
+}
+
+static void
+hostile_bytes_are_refused(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_hostile_bytes_are_refused(buffer_slice(&fixture->sealed), round_trip_context);
+}
+
+static void
+every_result_has_a_sentence_without_a_full_stop(void **state)
+{
+    for (int result = CONTEXT_OK; result <= CONTEXT_FORGED; result++)
+    {
+        const char *text = context_result_text((ContextResult)result);
+
+        assert_true(strlen(text) > 0);
+        assert_int_not_equal(text[strlen(text) - 1], '.');
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_sealed_context_opens_to_its_clock),
+        TEST(no_bytes_open_as_the_empty_clock),
+        TEST(an_empty_clock_can_be_sealed),
+        TEST(sealing_appends_to_what_the_buffer_has),
+        TEST(another_buckets_context_is_named_as_such),
+        TEST(another_keys_context_is_named_as_such),
+        TEST(another_clusters_context_is_forged),
+        TEST(every_edited_bit_is_noticed),
+        TEST(a_counter_raised_by_hand_is_forged),
+        TEST(a_truncated_context_is_malformed),
+        TEST(an_unknown_version_is_malformed),
+        TEST(hostile_bytes_are_refused),
+        TEST(every_result_has_a_sentence_without_a_full_stop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
