@@ -9,12 +9,14 @@
 
 #include "fdw/pg.h"
 
+#include "catalog/pg_foreign_server.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "optimizer/pathnode.h"
 #include "parser/parse_type.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -100,6 +102,20 @@ compat_check_user(EState *estate, Index index)
     Oid user = entry->checkAsUser;
 #endif
     return OidIsValid(user) ? user : GetUserId();
+}
+
+/* Raises 42501 when user may not use the server: 16 made one function of those for each kind of object. */
+static inline void
+compat_check_server_usage(Oid server_id, const char *server_name, Oid user_id)
+{
+#if PG_VERSION_NUM >= 160000
+    AclResult result = object_aclcheck(ForeignServerRelationId, server_id, user_id, ACL_USAGE);
+#else
+    AclResult result = pg_foreign_server_aclcheck(server_id, user_id, ACL_USAGE);
+#endif
+
+    if (result != ACLCHECK_OK)
+        aclcheck_error(result, OBJECT_FOREIGN_SERVER, server_name);
 }
 
 #endif

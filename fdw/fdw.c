@@ -9,6 +9,7 @@
 #include "fdw/batchjoin.h"
 #include "fdw/explain.h"
 #include "fdw/modify.h"
+#include "fdw/modify.h"
 #include "fdw/plan.h"
 #include "fdw/scan.h"
 #include "fdw/settings.h"
@@ -44,9 +45,14 @@ dynamo_fdw_handler(PG_FUNCTION_ARGS)
     routine->PlanForeignModify = dynamoPlanForeignModify;
     routine->BeginForeignModify = dynamoBeginForeignModify;
     routine->ExecForeignInsert = dynamoExecForeignInsert;
-    routine->EndForeignModify = dynamoEndForeignModify;
     routine->BeginForeignInsert = dynamoBeginForeignInsert;
-    routine->EndForeignInsert = dynamoEndForeignInsert;
+    routine->ExplainForeignModify = dynamoExplainForeignModify;
+
+    routine->IsForeignRelUpdatable = dynamoIsForeignRelUpdatable;
+    routine->PlanForeignModify = dynamoPlanForeignModify;
+    routine->BeginForeignModify = dynamoBeginForeignModify;
+    routine->ExecForeignInsert = dynamoExecForeignInsert;
+    routine->BeginForeignInsert = dynamoBeginForeignInsert;
     routine->ExplainForeignModify = dynamoExplainForeignModify;
 
     PG_RETURN_POINTER(routine);

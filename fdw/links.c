@@ -234,6 +234,26 @@ links_is_up(const LinksNode *node)
     return node->streaming && !node->suspect;
 }
 
+void
+links_each(const Links *links, void (*visit)(const LinksView *view, void *argument), void *argument)
+{
+    dlist_iter iter;
+
+    dlist_foreach (iter, (dlist_head *) &links->nodes)
+    {
+        const LinksNode *node = dlist_container(LinksNode, listed, iter.cur);
+        LinksView view = {.name = node->name,
+                          .address = node->address,
+                          .port = node->port,
+                          .connecting = node->link != NULL && !node->streaming,
+                          .up = node->streaming,
+                          .suspect = node->suspect,
+                          .error = node->error};
+
+        visit(&view, argument);
+    }
+}
+
 /* ---- suspects ---- */
 
 /* A link that is still there may yet bring an answer, so it is given the longest time before it is made anew. */

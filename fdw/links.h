@@ -59,6 +59,21 @@ void links_detach(Links *links, Operation *operation);
 /* The transaction is over: no operation is left. */
 void links_detach_all(Links *links);
 
+/* Shows every node to visit; strings are borrowed until it returns. */
+typedef struct LinksView
+{
+    const char *name; /* NULL: not known yet */
+    const char *address;
+    uint16 port;
+    bool connecting;
+    bool up; /* frames can be sent */
+    bool suspect;
+    const char *error;
+} LinksView;
+
+void links_each(const Links *links, void (*visit)(const LinksView *view, void *argument),
+                void *argument);
+
 bool links_is_suspect(const LinksNode *node);
 bool links_is_up(const LinksNode *node);
 

@@ -19,3 +19,48 @@ CREATE FUNCTION dynamo_fdw_options(
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION dynamo_fdw_options() IS
     'the options that servers, user mappings, foreign tables and their columns take';
+
+CREATE FUNCTION dynamo_nodes(
+    server text,
+    OUT name text,
+    OUT address text,
+    OUT port integer,
+    OUT member text,
+    OUT status text,
+    OUT epoch bigint,
+    OUT uptime interval,
+    OUT rss_bytes bigint,
+    OUT disk_bytes bigint,
+    OUT keys_estimate bigint,
+    OUT owned_partitions integer,
+    OUT error text)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION dynamo_nodes(text) IS
+    'the nodes of a cluster as they answer now; status is up, suspect (silent) or down';
+REVOKE ALL ON FUNCTION dynamo_nodes(text) FROM PUBLIC;
+
+CREATE FUNCTION dynamo_connections(
+    OUT server text,
+    OUT user_name text,
+    OUT node text,
+    OUT address text,
+    OUT port integer,
+    OUT state text,
+    OUT used_in_transaction boolean,
+    OUT valid boolean,
+    OUT error text)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION dynamo_connections() IS
+    'the connections of this session to nodes; state is up, connecting, suspect or closed';
+
+CREATE FUNCTION dynamo_disconnect(server text) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION dynamo_disconnect(text) IS
+    'closes the connections of this session to the nodes of a server; true when there were some';
+
+CREATE FUNCTION dynamo_disconnect_all() RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION dynamo_disconnect_all() IS
+    'closes the connections of this session to all nodes; true when there were some';
