@@ -1,0 +1,139 @@
+/*
+ * checker: knows what clients did and were told, and finds what a sibling store must never do.
+ *
+ * It shares no code with the product's merge: order between versions is an explicit set for each write, of the versions
+ * that its context had been shown together with what those had been shown. Objects are only decoded with the product's codec.
+ *
+ *  S1 lost        an acknowledged (or ever observed) version is neither a final sibling nor replaced by one that saw it;
+ *                 also: a context that claims a version which its reader was not shown
+ *  S2 resurrected a final sibling was replaced by a write that saw it; a context that does not cover what it came with
+ *  S3 false       siblings of one object of which one saw the other. A retried write that was stamped twice may leave
+ *                 one extra sibling, and only where its second stamp was unseen: counted apart
+ *  S4 phantom     bytes that no client wrote to that key, one version twice in one object
+ *  S5 dot reuse   one dot, two versions
+ *  S7 stale       a read of r owners misses what w owners acknowledged, r + w > n, or what such a read has shown before
+ *  S8 hollow      an acknowledgement from an owner that does not have the version durably
+ *  S9 refused     a version appears whose write was refused
+ * S14 restamped   a retry was stamped anew though an owner in reach had the version
+ * T1  topology    two documents for one epoch
+ * L1  repair      owners differ after coordinated reads at every one of them
+ * L3  available   an operation failed though nothing was wrong
+ *
+ * Versions are numbered by key, from 0. The first violation is kept, later ones are ignored.
+ */
+#ifndef SIM_CHECKER_H
+#define SIM_CHECKER_H
+
+#include "shared/context.h"
+#include "shared/object.h"
+#include "shared/status.h"
+#include "shared/update.h"
+#include "test/sim/version_set.h"
+
+typedef struct Checker Checker;
+
+enum
+{
+    CHECKER_PUT_VALUES_MAX = 4,
+    CHECKER_HOSTS_MAX = 8,
+    CHECKER_NONE = UINT32_MAX
+};
+
+/* What the checker asks of the world it watches. Hosts are numbered from 0. */
+typedef struct CheckerHooks
+{
+    /* The place-th owner of the key, or CHECKER_NONE when that cannot be told. */
+    uint32_t (*owner)(void *context, uint32_t key, uint32_t place);
+
+    /* What host has on disk for the key; borrowed, empty when it has nothing. */
+    Slice (*durable_object)(void *context, uint32_t host, uint32_t key);
+
+    /* True when nothing has hindered host since since_us to learn from the other one what it has. */
+    bool (*in_reach)(void *context, uint32_t host, uint32_t other, uint64_t since_us);
+    void *context;
+} CheckerHooks;
+
+/* What a reader was shown of one key. */
+typedef struct Seen
+{
+    bool absent;
+    VersionSet siblings;
+    VersionSet past; /* siblings, and all that they replaced */
+} Seen;
+
+/* What a read has to show, settled when it begins. */
+typedef struct ReadMark
+{
+    uint32_t key;
+    uint32_t r;
+    VersionSet required;
+} ReadMark;
+
+typedef struct CheckerCounters
+{
+    uint32_t writes_ok; /* keys, not frames */
+    uint32_t writes_unknown;
+    uint32_t writes_refused;
+    uint32_t reads;
+    uint32_t siblings_most;
+    uint32_t retry_extras; /* versions that stood beside one that saw them, because a retry was stamped anew */
+} CheckerCounters;
+
+Checker *checker_new(uint64_t seed, const ContextKey *sealer, const CheckerHooks *hooks);
+void checker_free(Checker *checker);
+
+/* Disks may forget what they had: only what two owners acknowledged is held to have survived. */
+void checker_allow_amnesia(Checker *checker);
+
+/* The key is copied. Returns its number. */
+uint32_t checker_add_key(Checker *checker, uint32_t bucket_id, Slice key, uint32_t n);
+uint32_t checker_find_key(const Checker *checker, uint32_t bucket_id, Slice key);
+Slice checker_key(const Checker *checker, uint32_t key);
+uint32_t checker_key_count(const Checker *checker);
+
+/*
+ * A write of count versions of a key begins; context is what its sealed context opens to, past what its reader had been
+ * shown (both may be NULL). Returns the number of the put, or CHECKER_NONE when the key can take no more versions.
+ */
+uint32_t checker_write_begin(Checker *checker, uint32_t key, const VersionSet *past,
+                             const VClock *context, uint32_t count, uint32_t tombstones);
+
+/* The value of the put to send; bytes in the arena. */
+PutValue checker_put_value(const Checker *checker, uint32_t put, uint32_t place, Arena *arena);
+
+/* Sent to a node; retry: marked as maybe written before. */
+void checker_write_sent(Checker *checker, const RequestId *request, bool retry);
+
+/* acked: bit i for the key's i-th owner. STATUS_UNKNOWN also for a client that went away. */
+void checker_write_end(Checker *checker, uint32_t put, uint32_t w, StatusCode status,
+                       uint32_t acked);
+
+ReadMark checker_read_begin(const Checker *checker, uint32_t key, uint32_t r);
+
+/* The sealed context may be empty when none was asked for. *clock is what it opens to, in the arena. */
+void checker_read_end(Checker *checker, const ReadMark *mark, Slice object, Slice sealed,
+                      Arena *arena, Seen *seen, VClock *clock);
+
+/* A node reached the retry of a write; and a node stamped a put, giving this object. */
+void checker_retry_arrived(Checker *checker, const RequestId *request, uint32_t host,
+                           uint64_t now_us);
+void checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice object);
+void checker_durable(Checker *checker, uint32_t host, uint32_t key, Slice object, uint64_t now_us);
+
+/* A node uses this document for this epoch. */
+void checker_topology(Checker *checker, uint64_t epoch, const Digest *document);
+
+/* The settled object of a key, the same at every owner. */
+void checker_final(Checker *checker, uint32_t key, Slice object);
+
+void checker_violation(Checker *checker, const char *property, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* One line, or NULL while all is well. */
+const char *checker_verdict(const Checker *checker);
+CheckerCounters checker_counters(const Checker *checker);
+
+/* The version of a request id ("k3.v17"), for people; into text of size bytes. */
+void checker_name(const Checker *checker, const RequestId *request, char *text, size_t size);
+
+#endif

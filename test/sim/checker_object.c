@@ -1,0 +1,378 @@
+/* The look at objects: what must hold of each at any time, of what a read gives, and of what is left in the end. */
+#include "test/sim/checker_private.h"
+
+#include <string.h>
+
+static uint32_t
+dot_hash(uint32_t key, const Dot *dot)
+{
+    uint64_t words[2];
+    uint64_t hash;
+
+    memcpy(words, dot->actor.id, sizeof(words));
+    hash = (words[0] ^ dot->epoch * 0x9e3779b97f4a7c15u ^ key) + dot->counter;
+    return (uint32_t) ((hash * 0xff51afd7ed558ccdu) >> 32);
+}
+
+static void
+table_put(Checker *checker, uint32_t row)
+{
+    const DotRow *dot = &checker->dots[row];
+    uint32_t slot = dot_hash(dot->key, &dot->dot) & (checker->dot_table_size - 1);
+
+    while (checker->dot_table[slot] != 0)
+        slot = (slot + 1) & (checker->dot_table_size - 1);
+    checker->dot_table[slot] = row + 1;
+}
+
+static void
+table_grow(Checker *checker)
+{
+    if (checker->dot_count * 2 < checker->dot_table_size)
+        return;
+    checker->dot_table_size = checker->dot_table_size ? checker->dot_table_size * 2 : 1024;
+    checker->dot_table = memory_resize(&MEMORY_HEAP, checker->dot_table,
+                                       checker->dot_table_size * sizeof(uint32_t));
+    memset(checker->dot_table, 0, checker->dot_table_size * sizeof(uint32_t));
+    for (uint32_t row = 0; row < checker->dot_count; row++)
+        table_put(checker, row);
+}
+
+/* The row of the dot under that key, or NULL. */
+static const DotRow *
+table_find(const Checker *checker, uint32_t key, const Dot *dot)
+{
+    uint32_t slot = dot_hash(key, dot) & (checker->dot_table_size - 1);
+
+    while (checker->dot_table[slot] != 0)
+    {
+        const DotRow *row = &checker->dots[checker->dot_table[slot] - 1];
+
+        if (row->key == key && dot_compare(&row->dot, dot) == 0)
+            return row;
+        slot = (slot + 1) & (checker->dot_table_size - 1);
+    }
+    return NULL;
+}
+
+static void
+add_dot(Checker *checker, uint32_t key, const Dot *dot, uint32_t version)
+{
+    if (checker->dot_count == checker->dot_capacity)
+    {
+        checker->dot_capacity = checker->dot_capacity ? checker->dot_capacity * 2 : 256;
+        checker->dots = memory_resize(&MEMORY_HEAP, checker->dots,
+                                      checker->dot_capacity * sizeof(DotRow));
+    }
+    checker->dots[checker->dot_count] = (DotRow){
+        .key = key, .version = version, .dot = *dot, .next_of_key = checker->keys[key]->first_dot};
+    table_put(checker, checker->dot_count++);
+    checker->keys[key]->first_dot = checker->dot_count;
+    checker->versions[version].dots++;
+}
+
+bool
+checker_note_dot(Checker *checker, const Dot *dot, uint32_t version)
+{
+    uint32_t key = checker->versions[version].key;
+
+    table_grow(checker);
+
+    const DotRow *row = table_find(checker, key, dot);
+
+    if (row == NULL)
+        add_dot(checker, key, dot, version);
+    else if (row->version != version)
+    {
+        checker_violation(checker, "S5",
+                          "one dot (actor %02x%02x, epoch %llu, counter %llu) names k%u.v%u and k%u.v%u",
+                          dot->actor.id[0], dot->actor.id[1], (unsigned long long) dot->epoch,
+                          (unsigned long long) dot->counter, key,
+                          checker->versions[row->version].ordinal, key,
+                          checker->versions[version].ordinal);
+        return false;
+    }
+    return true;
+}
+
+/* One sibling by itself: written by a client to this key, byte for byte, and not refused. */
+static bool
+look_at_sibling(Checker *checker, uint32_t key, const Sibling *sibling, Seen *seen)
+{
+    uint32_t number = checker_version(checker, &sibling->request);
+
+    if (number == CHECKER_NONE || checker->versions[number].key != key)
+    {
+        checker_violation(checker, "S4", "k%u holds a version that was not written to it", key);
+        return false;
+    }
+
+    const Version *version = &checker->versions[number];
+
+    if (sibling->tombstone != version->tombstone ||
+        !slice_equal(sibling->value, checker_value(checker, number, &checker->scratch)))
+        checker_violation(checker, "S4", "k%u.v%u has other bytes than were written", key,
+                          version->ordinal);
+    else if (version_set_has(&seen->siblings, version->ordinal))
+        checker_violation(checker, "S4", "k%u.v%u stands twice in one object", key,
+                          version->ordinal);
+    else if (checker->puts[version->put].state == PUT_REFUSED)
+        checker_violation(checker, "S9", "k%u.v%u is there although it was refused", key,
+                          version->ordinal);
+    if (checker->verdict != NULL)
+        return false;
+    version_set_add(&seen->siblings, version->ordinal);
+    version_set_add(&seen->past, version->ordinal);
+    version_set_merge(&seen->past, &checker->puts[version->put].past);
+    for (uint32_t i = 0; i < sibling->dot_count; i++)
+    {
+        if (!checker_note_dot(checker, &sibling->dots[i], number))
+            return false;
+    }
+    return true;
+}
+
+/* A retry that was stamped twice, where the later write saw the one stamp and not the other. */
+static bool
+is_retry_extra(Checker *checker, const Sibling *older, const PutRecord *newer)
+{
+    Version *version = &checker->versions[checker_version(checker, &older->request)];
+
+    if (!checker->puts[version->put].retried || version->dots < 2)
+        return false;
+    for (uint32_t i = 0; i < older->dot_count; i++)
+    {
+        if (vclock_covers(&newer->context, &older->dots[i]))
+            return false;
+    }
+    if (!version->extra_counted)
+        checker->counters.retry_extras++;
+    version->extra_counted = true;
+    return true;
+}
+
+static bool
+look_at_pair(Checker *checker, const Sibling *a, const Sibling *b)
+{
+    const Version *older = &checker->versions[checker_version(checker, &a->request)];
+    const Version *newer = &checker->versions[checker_version(checker, &b->request)];
+    const PutRecord *put = &checker->puts[newer->put];
+
+    if (!version_set_has(&put->past, older->ordinal) || is_retry_extra(checker, a, put))
+        return true;
+    checker_violation(checker, "S3", "k%u.v%u stands beside v%u, whose context had seen it",
+                      older->key, older->ordinal, newer->ordinal);
+    return false;
+}
+
+bool
+checker_look(Checker *checker, uint32_t key, Slice bytes, Arena *arena, Object *object, Seen *seen)
+{
+    *seen = (Seen){.absent = bytes.length == 0};
+    *object = (Object){0};
+    if (seen->absent)
+        return true;
+    if (!object_decode(bytes, arena, object) || object->sibling_count == 0)
+    {
+        checker_violation(checker, "S4", "k%u holds an object that cannot be", key);
+        return false;
+    }
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+    {
+        if (!look_at_sibling(checker, key, &object->siblings[i], seen))
+            return false;
+    }
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+    {
+        for (uint32_t j = 0; j < object->sibling_count; j++)
+        {
+            if (i != j && !look_at_pair(checker, &object->siblings[i], &object->siblings[j]))
+                return false;
+        }
+    }
+    if (object->sibling_count > checker->counters.siblings_most)
+        checker->counters.siblings_most = object->sibling_count;
+    return true;
+}
+
+bool
+checker_claims(Checker *checker, uint32_t key, const VClock *clock, const Seen *seen)
+{
+    for (uint32_t row = checker->keys[key]->first_dot; row != 0;
+         row = checker->dots[row - 1].next_of_key)
+    {
+        const DotRow *dot = &checker->dots[row - 1];
+        uint32_t ordinal = checker->versions[dot->version].ordinal;
+
+        if (version_set_has(&seen->past, ordinal) || !vclock_covers(clock, &dot->dot))
+            continue;
+        checker_violation(checker, "S1", "a context of k%u covers v%u, which came not with it", key,
+                          ordinal);
+        return false;
+    }
+    return true;
+}
+
+/* The sealed context that came with an object stands for just what was shown. */
+static void
+check_sealed(Checker *checker, uint32_t key, const Object *object, Slice sealed, Arena *arena,
+             const Seen *seen, VClock *clock)
+{
+    const KeyRecord *record = checker->keys[key];
+    ContextResult result = context_open(sealed, &checker->sealer, record->bucket_id, record->key,
+                                        arena, clock);
+
+    if (result != CONTEXT_OK)
+    {
+        checker_violation(checker, "S2", "the context of k%u does not open: %s", key,
+                          context_result_text(result));
+        return;
+    }
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+    {
+        const Sibling *sibling = &object->siblings[i];
+
+        for (uint32_t d = 0; d < sibling->dot_count; d++)
+        {
+            if (!vclock_covers(clock, &sibling->dots[d]))
+                checker_violation(checker, "S2",
+                                  "the context of k%u does not cover v%u, which came with it", key,
+                                  checker->versions[checker_version(checker, &sibling->request)]
+                                      .ordinal);
+        }
+    }
+    (void) checker_claims(checker, key, clock, seen);
+}
+
+void
+checker_read_end(Checker *checker, const ReadMark *mark, Slice object, Slice sealed, Arena *arena,
+                 Seen *seen, VClock *clock)
+{
+    KeyRecord *record = checker->keys[mark->key];
+    Object decoded;
+
+    *clock = (VClock){0};
+    arena_reset(&checker->scratch);
+    if (!checker_look(checker, mark->key, object, arena, &decoded, seen) ||
+        !checker_claims(checker, mark->key, &decoded.context, seen))
+        return;
+    if (sealed.length > 0)
+        check_sealed(checker, mark->key, &decoded, sealed, arena, seen, clock);
+    checker->counters.reads++;
+
+    uint32_t missed = version_set_first_outside(&mark->required, &seen->past);
+
+    if (missed != VERSION_SET_MAX && !checker->amnesia)
+        checker_violation(checker, "S7",
+                          "a read of k%u from %u owners missed v%u, which was %s before it began",
+                          mark->key, mark->r, missed,
+                          version_set_has(&record->acked_by[record->n - mark->r + 1], missed)
+                              ? "acknowledged by enough of them"
+                              : "read from enough of them");
+    for (uint32_t c = 1; c <= mark->r && c <= CHECKER_HOSTS_MAX; c++)
+        version_set_merge(&record->shown_by[c], &seen->past);
+    version_set_merge(&record->applied, &seen->siblings);
+}
+
+/* An owner that host could have asked has had the version on disk since before the retry came. */
+static bool
+is_held_in_reach(Checker *checker, const Version *version, uint32_t host)
+{
+    const CheckerHooks *hooks = &checker->hooks;
+    uint64_t since = version->retry_us[host];
+
+    for (uint32_t place = 0; place < checker->keys[version->key]->n; place++)
+    {
+        uint32_t owner = hooks->owner(hooks->context, version->key, place);
+        Object object;
+
+        if (owner == CHECKER_NONE || owner == host || version->durable_us[owner] >= since ||
+            !hooks->in_reach(hooks->context, host, owner, since))
+            continue;
+
+        Slice bytes = hooks->durable_object(hooks->context, owner, version->key);
+
+        if (bytes.length > 0 && object_decode(bytes, &checker->scratch, &object) &&
+            object_find(&object, &version->request) != NULL)
+            return true;
+    }
+    return false;
+}
+
+void
+checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice bytes)
+{
+    Object object;
+
+    arena_reset(&checker->scratch);
+    if (!object_decode(bytes, &checker->scratch, &object))
+        return;
+    for (uint32_t i = 0; i < object.sibling_count; i++)
+    {
+        const Sibling *sibling = &object.siblings[i];
+        uint32_t number = checker_version(checker, &sibling->request);
+        uint32_t before = number != CHECKER_NONE ? checker->versions[number].dots : 0;
+
+        for (uint32_t d = 0; number != CHECKER_NONE && d < sibling->dot_count; d++)
+        {
+            if (!checker_note_dot(checker, &sibling->dots[d], number))
+                return;
+        }
+        if (before == 0 || checker->versions[number].dots == before)
+            continue;
+        if (checker->versions[number].retry_us[host] != CHECKER_NEVER && !checker->amnesia &&
+            is_held_in_reach(checker, &checker->versions[number], host))
+            checker_violation(checker, "S14",
+                              "n%u stamped k%u.v%u anew although an owner in reach had it", host, key,
+                              checker->versions[number].ordinal);
+    }
+}
+
+void
+checker_durable(Checker *checker, uint32_t host, uint32_t key, Slice bytes, uint64_t now_us)
+{
+    KeyRecord *record = checker->keys[key];
+    Object object;
+
+    arena_reset(&checker->scratch);
+    if (bytes.length == 0 || !object_decode(bytes, &checker->scratch, &object))
+        return;
+    for (uint32_t i = 0; i < object.sibling_count; i++)
+    {
+        uint32_t number = checker_version(checker, &object.siblings[i].request);
+
+        if (number == CHECKER_NONE || checker->versions[number].key != key)
+            continue;
+
+        Version *version = &checker->versions[number];
+
+        version_set_add(&record->applied, version->ordinal);
+        if (version->durable_us[host] == CHECKER_NEVER)
+            version->durable_us[host] = now_us;
+    }
+}
+
+void
+checker_final(Checker *checker, uint32_t key, Slice bytes)
+{
+    KeyRecord *record = checker->keys[key];
+    const VersionSet *kept = checker->amnesia ? &record->acked_by[2] : &record->applied;
+    Object object;
+    Seen seen;
+
+    arena_reset(&checker->scratch);
+    if (!checker_look(checker, key, bytes, &checker->scratch, &object, &seen) ||
+        !checker_claims(checker, key, &object.context, &seen))
+        return;
+
+    uint32_t lost = version_set_first_outside(kept, &seen.past);
+
+    if (lost == VERSION_SET_MAX)
+        return;
+
+    const Version *version = &checker->versions[record->versions[lost]];
+
+    checker_violation(checker, "S1", "k%u.v%u is lost: %s, and no final sibling saw it", key, lost,
+                      checker->puts[version->put].state == PUT_OK ? "it was acknowledged"
+                                                                  : "it was durable or read");
+}

@@ -1,0 +1,112 @@
+/*
+ * client_private: what client.c (links, topology, the course of things), client_request.c (reads and writes of keys) and audit.c
+ * share.
+ */
+#ifndef SIM_CLIENT_PRIVATE_H
+#define SIM_CLIENT_PRIVATE_H
+
+#include "shared/request.h"
+#include "test/sim/checker.h"
+#include "test/sim/client.h"
+#include "test/sim/network.h"
+
+enum
+{
+    CLIENT_BATCH_MAX = 4,
+    CLIENT_KEYS_MAX = 8,
+    CLIENT_WAITING_MAX = 16
+};
+
+typedef enum ClientState
+{
+    CLIENT_FETCHES, /* the topology */
+    CLIENT_CREATES, /* a bucket */
+    CLIENT_IDLE,    /* thinks, or has nothing to do */
+    CLIENT_ASKS,    /* a request is under way */
+    CLIENT_AUDITS
+} ClientState;
+
+/* What the client read last of a key. */
+typedef struct ClientKey
+{
+    bool has_context;
+    Buffer sealed;
+    VersionSet past;
+    Arena arena; /* of clock */
+    VClock clock;
+} ClientKey;
+
+/* One key of the request under way. */
+typedef struct ClientItem
+{
+    uint32_t key;
+    uint32_t put;
+    bool foreign; /* its context is another key's: must be refused */
+    ReadMark mark;
+} ClientItem;
+
+struct Client
+{
+    World *world;
+    uint32_t index;
+    uint32_t endpoint;
+    ClientState state;
+    bool must_succeed;
+    uint32_t tag; /* of the frame awaited, outside of requests */
+    uint64_t deadline_us;
+    uint64_t cancel_us;
+    uint64_t wake_token;
+    uint64_t wake_us;
+    Arena topology_arena;
+    Topology topology;
+    const Bucket *bucket;
+    bool silent[NETWORK_HOSTS_MAX]; /* by member: gave no answer in time */
+    bool avoid[NETWORK_HOSTS_MAX];
+    ClientKey keys[CLIENT_KEYS_MAX];
+
+    Arena arena; /* of the request */
+    RequestTags tags;
+    Request *request;
+    RequestOptions options;
+    bool is_write;
+    ClientItem items[CLIENT_BATCH_MAX];
+    uint32_t item_count;
+    uint64_t begun_us;
+
+    /* Frames for hosts whose link is not up yet. */
+    Packet *waiting[NETWORK_HOSTS_MAX][CLIENT_WAITING_MAX];
+    uint32_t waiting_count[NETWORK_HOSTS_MAX];
+
+    /* The audit. */
+    uint32_t audit_key;
+    uint32_t audit_place;
+    uint32_t audit_tries;
+    uint32_t audit_host;
+    ReadMark audit_mark;
+    bool audit_done;
+};
+
+uint64_t client_now_ms(const Client *client);
+void client_send(Client *client, uint32_t host, Slice frame);
+uint32_t client_host_of(const Client *client, uint32_t member);
+
+/* Sets the one time at which the client is woken. */
+void client_wake_at(Client *client, uint64_t at_us);
+
+/* Thinks a while, then does the next thing. */
+void client_rest(Client *client);
+
+/* Asks for the topology again before the next thing. */
+void client_refetch(Client *client);
+void client_drop_waiting(Client *client);
+
+/* Starts a read or write; goes on with it after something has changed; ends it as told or cancelled. */
+void client_request_begin(Client *client);
+void client_request_pump(Client *client);
+void client_request_cancel(Client *client);
+
+void audit_next(Client *client);
+void audit_frame(Client *client, uint32_t host, const Frame *frame);
+void audit_again(Client *client);
+
+#endif

@@ -1,0 +1,274 @@
+#include "test/sim/faults.h"
+
+#include "test/sim/trace.h"
+#include "test/sim/world.h"
+
+static void
+schedule_next(World *world)
+{
+    const Mix *mix = &world->mix;
+
+    if (mix->fault_gap_us > 0)
+        world_schedule(world, random_between(&world->random, 1, 2 * (uint64_t) mix->fault_gap_us),
+                       (Event){.kind = EVENT_FAULT, .token = world->faults.generation});
+}
+
+void
+faults_begin(World *world)
+{
+    world->faults.active = true;
+    world->faults.generation++;
+    world->network.clean = false;
+    schedule_next(world);
+}
+
+static FaultKind
+draw_kind(World *world)
+{
+    const Mix *mix = &world->mix;
+    uint32_t weights[FAULT_KINDS] = {
+        [FAULT_CRASH] = mix->crash_weight,
+        [FAULT_BLACKOUT] = mix->blackout_weight,
+        [FAULT_PAUSE] = mix->pause_weight,
+        [FAULT_PARTITION] = mix->partition_weight,
+        [FAULT_SLOW_DISK] = mix->slow_disk_weight,
+        [FAULT_FAILED_SYNC] = mix->failed_sync_weight,
+        [FAULT_CLOCK] = mix->clock_weight,
+        [FAULT_AMNESIA] = mix->amnesia_weight,
+    };
+    uint32_t total = 0;
+
+    for (uint32_t i = 0; i < FAULT_KINDS; i++)
+        total += weights[i];
+    if (total == 0)
+        return FAULT_KINDS;
+
+    uint64_t drawn = random_below(&world->random, total);
+    uint32_t kind = 0;
+
+    while (drawn >= weights[kind])
+        drawn -= weights[kind++];
+    return (FaultKind) kind;
+}
+
+/* ---- partitions ---- */
+
+static void
+cut(World *world, Strike *strike, uint32_t from, uint32_t to)
+{
+    if (from == to || (strike->cut[from] >> to & 1) != 0)
+        return;
+    strike->cut[from] |= 1u << to;
+    network_block(world, from, to);
+}
+
+static void
+mend(World *world, Strike *strike)
+{
+    for (uint32_t from = 0; from < NETWORK_ENDPOINTS_MAX; from++)
+    {
+        for (uint32_t to = 0; to < NETWORK_ENDPOINTS_MAX; to++)
+        {
+            if ((strike->cut[from] >> to & 1) != 0)
+                network_unblock(world, from, to);
+        }
+        strike->cut[from] = 0;
+    }
+}
+
+/* Endpoints of the one side cannot reach those of the other, or not be reached by them, or neither. */
+static void
+cut_sides(World *world, Strike *strike, uint32_t side, bool one_way)
+{
+    bool forth = !one_way || random_percent(&world->random, 50);
+    bool back = !one_way || !forth;
+
+    trace(world, "the network splits: endpoints %x from the rest%s", side,
+          one_way ? ", one way" : "");
+    for (uint32_t a = 0; a < NETWORK_ENDPOINTS_MAX; a++)
+    {
+        for (uint32_t b = 0; b < NETWORK_ENDPOINTS_MAX; b++)
+        {
+            if ((side >> a & 1) == 0 || (side >> b & 1) != 0)
+                continue;
+            if (forth)
+                cut(world, strike, a, b);
+            if (back)
+                cut(world, strike, b, a);
+        }
+    }
+}
+
+/* Most failures in the field come from one node cut off; any shape is possible. */
+static void
+partition(World *world, Strike *strike)
+{
+    Random *random = &world->random;
+    uint32_t hosts = world->mix.hosts;
+    uint32_t side = 1u << random_below(random, hosts);
+    bool one_way = world->mix.one_way && random_percent(random, 50);
+
+    if (random_percent(random, 60))
+    {
+        for (uint32_t client = 0; client < world->mix.clients; client++)
+            side |= (uint32_t) random_percent(random, 30) << (NETWORK_HOSTS_MAX + client);
+    }
+    else
+        side = (uint32_t) random_below(random, 1u << NETWORK_ENDPOINTS_MAX);
+    cut_sides(world, strike, side, one_way);
+}
+
+/* ---- strikes ---- */
+
+static void
+strike_host(World *world, Strike *strike)
+{
+    Host *host = &world->hosts[strike->host];
+
+    switch (strike->kind)
+    {
+    case FAULT_CRASH:
+        host_crash(world, strike->host);
+        break;
+    case FAULT_PAUSE:
+        host_pause(world, strike->host);
+        break;
+    case FAULT_SLOW_DISK:
+        trace(world, "%s's disk becomes slow", host->name);
+        sim_store_set_slow(host->store, true);
+        break;
+    case FAULT_FAILED_SYNC:
+        sim_store_fail_next_sync(host->store);
+        break;
+    case FAULT_CLOCK:
+        host->wall_offset_ms = (int64_t) random_below(&world->random, 630720000000) - 315360000000;
+        trace(world, "%s's clock jumps", host->name);
+        break;
+    case FAULT_AMNESIA:
+        host = &world->hosts[world->faults.amnesiac];
+        trace(world, "%s's disk forgets %u keys", host->name, sim_store_forget(host->store));
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+begin_strike(World *world, Strike *strike, FaultKind kind)
+{
+    *strike = (Strike){.live = true,
+                       .kind = kind,
+                       .host = (uint32_t) random_below(&world->random, world->mix.hosts)};
+    world->counters.faults++;
+    world_trouble(world);
+    if (kind == FAULT_PARTITION)
+        partition(world, strike);
+    else if (kind != FAULT_BLACKOUT)
+        strike_host(world, strike);
+    else
+    {
+        for (uint32_t host = 0; host < world->mix.hosts; host++)
+            host_crash(world, host);
+    }
+}
+
+static void
+end_strike(World *world, Strike *strike)
+{
+    strike->live = false;
+    world_trouble(world);
+    switch (strike->kind)
+    {
+    case FAULT_CRASH:
+        host_boot(world, strike->host);
+        break;
+    case FAULT_BLACKOUT:
+        for (uint32_t host = 0; host < world->mix.hosts; host++)
+            host_boot(world, host);
+        break;
+    case FAULT_PAUSE:
+        host_resume(world, strike->host);
+        break;
+    case FAULT_PARTITION:
+        trace(world, "the network joins again");
+        mend(world, strike);
+        break;
+    case FAULT_SLOW_DISK:
+        sim_store_set_slow(world->hosts[strike->host].store, false);
+        break;
+    case FAULT_FAILED_SYNC:
+        if (sim_store_failed(world->hosts[strike->host].store))
+        {
+            host_crash(world, strike->host);
+            host_boot(world, strike->host);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+void
+faults_strike(World *world, const Event *event)
+{
+    FaultKind kind = draw_kind(world);
+
+    if (event->token != world->faults.generation || kind == FAULT_KINDS)
+        return;
+    for (uint32_t i = 0; i < FAULTS_AT_ONCE; i++)
+    {
+        if (world->faults.strikes[i].live)
+            continue;
+        begin_strike(world, &world->faults.strikes[i], kind);
+        world_schedule(world,
+                       random_between(&world->random, 1000, 2000 + world->mix.fault_length_us),
+                       (Event){.kind = EVENT_FAULT_ENDS,
+                               .target = i,
+                               .token = world->faults.generation});
+        break;
+    }
+    schedule_next(world);
+}
+
+void
+faults_end_strike(World *world, const Event *event)
+{
+    if (event->token == world->faults.generation && world->faults.strikes[event->target].live)
+        end_strike(world, &world->faults.strikes[event->target]);
+}
+
+void
+faults_heal(World *world)
+{
+    trace(world, "all faults end");
+    world->faults.active = false;
+    world->faults.generation++;
+    world->network.clean = true;
+    for (uint32_t i = 0; i < FAULTS_AT_ONCE; i++)
+    {
+        if (world->faults.strikes[i].live)
+            end_strike(world, &world->faults.strikes[i]);
+    }
+    for (uint32_t host = 0; host < world->mix.hosts; host++)
+    {
+        sim_store_calm(world->hosts[host].store);
+        if (sim_store_failed(world->hosts[host].store))
+            host_crash(world, host);
+        host_resume(world, host);
+        host_boot(world, host);
+    }
+}
+
+void
+faults_take_down(World *world, uint32_t host)
+{
+    Strike *strike = &world->faults.strikes[0];
+    FaultKind kinds[] = {FAULT_CRASH, FAULT_PAUSE, FAULT_PARTITION};
+
+    *strike = (Strike){
+        .live = true, .kind = kinds[random_below(&world->random, 3)], .host = host};
+    if (strike->kind == FAULT_PARTITION)
+        cut_sides(world, strike, 1u << host, false);
+    else
+        strike_host(world, strike);
+}

@@ -1,0 +1,395 @@
+#include "test/sim/host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test/sim/trace.h"
+#include "test/sim/world.h"
+
+enum
+{
+    PORT_FIRST = 7100,
+    BOOT_WALL_MS_2023 = 1672531200 /* seconds; the simulated clocks start there */
+};
+
+/* ---- what the engine wants done ---- */
+
+static void
+out_send(void *context, uint32_t peer, Slice frame)
+{
+    Host *host = context;
+
+    network_send(host->world, network_link(host->world, host->index, peer), frame);
+}
+
+static void
+out_reply(void *context, uint64_t session, Slice frame)
+{
+    Host *host = context;
+
+    network_reply(host->world, host->index, session, frame);
+}
+
+static bool
+out_persist(void *context, Slice state)
+{
+    Host *host = context;
+
+    buffer_reset(&host->state);
+    buffer_put(&host->state, state.data, state.length);
+    return true;
+}
+
+static uint32_t
+out_peer(void *context, const char *address, uint16_t port)
+{
+    Host *host = context;
+    uint32_t peer = (uint32_t) port - PORT_FIRST;
+
+    (void) address;
+    if (peer != host->index && !host->knows[peer])
+    {
+        host->knows[peer] = true;
+        network_dial(host->world, network_link(host->world, host->index, peer), true);
+    }
+    return peer;
+}
+
+static void
+out_log(void *context, const char *event)
+{
+    Host *host = context;
+
+    trace(host->world, "%s says: %s", host->name, event);
+}
+
+static uint64_t
+out_random(void *context)
+{
+    Host *host = context;
+
+    return random_next(&host->world->random);
+}
+
+/* ---- life ---- */
+
+void
+host_init(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+    uint8_t id[sizeof(MemberId)];
+
+    *host = (Host){.world = world, .index = index};
+    snprintf(host->name, sizeof(host->name), "n%u", index);
+    snprintf(host->address, sizeof(host->address), "10.0.0.%u", index + 1);
+    if (random_percent(&world->random, 30))
+        snprintf(host->zone, sizeof(host->zone), "z%u", index % 2);
+    random_fill(&world->random, id, sizeof(id));
+    memcpy(&host->config.id, id, sizeof(id));
+    host->config.name = host->name;
+    host->config.address = host->address;
+    host->config.port = (uint16_t) (PORT_FIRST + index);
+    host->config.zone = host->zone;
+    host->config.weight = 1;
+    host->config.seeds = world->seeds;
+    host->config.partitions = world->mix.partitions;
+    host->config.request_timeout_ms = world->mix.request_timeout_ms;
+    host->config.peer_timeout_ms = world->mix.peer_timeout_ms;
+    host->config.max_key_bytes = 64;
+    host->config.max_value_bytes = 256;
+    memcpy(host->config.cluster_key, world->cluster_key, sizeof(world->cluster_key));
+    if (world->mix.clocks_off)
+        host->wall_offset_ms = (int64_t) random_below(&world->random, 630720000000) - 315360000000;
+    buffer_init(&host->state, &MEMORY_HEAP);
+    host->store = sim_store_new(world, index);
+}
+
+static void
+clear_inbox(Host *host)
+{
+    for (uint32_t i = 0; i < host->inbox_count; i++)
+        free(host->inbox[i].payload);
+    host->inbox_count = 0;
+}
+
+void
+host_free(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+
+    if (host->engine != NULL)
+        engine_free(host->engine);
+    clear_inbox(host);
+    free(host->inbox);
+    sim_store_free(host->store);
+    buffer_free(&host->state);
+}
+
+/* Asks for a turn: soon, or at the engine's own time. */
+static void
+want_turn(World *world, Host *host, uint64_t delay_us)
+{
+    if (host->turn_due)
+        return;
+    host->turn_due = true;
+    world_schedule(world, delay_us,
+                   (Event){.kind = EVENT_HOST_TURN,
+                           .target = host->index,
+                           .token = host->incarnation});
+}
+
+/* A wake at the engine's time, unless an earlier one is due. */
+static void
+want_wake(World *world, Host *host)
+{
+    uint64_t wake_ms = engine_wake_ms(host->engine);
+    uint64_t wake_us;
+
+    if (wake_ms == UINT64_MAX)
+        return;
+    wake_us = wake_ms * 1000;
+    if (wake_us < world->now_us + 1000)
+        wake_us = world->now_us + 1000;
+    if (host->wake_at_us > world->now_us && host->wake_at_us <= wake_us)
+        return;
+    host->wake_at_us = wake_us;
+    world_schedule(world, wake_us - world->now_us,
+                   (Event){.kind = EVENT_HOST_WAKE,
+                           .target = host->index,
+                           .token = host->incarnation});
+}
+
+void
+host_boot(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+    EngineOutput output = {.send = out_send,
+                           .reply = out_reply,
+                           .persist = out_persist,
+                           .peer = out_peer,
+                           .log = out_log,
+                           .random = out_random,
+                           .context = host};
+
+    host->booting = false;
+    if (host->engine != NULL)
+        return;
+    host->incarnation++;
+    host->turn_due = false;
+    host->wake_at_us = 0;
+    host->epoch_seen = 0;
+    memset(host->knows, 0, sizeof(host->knows));
+    trace(world, "%s starts", host->name);
+    network_host_up(world, index);
+    host->engine = engine_new(&host->config, &output, buffer_slice(&host->state));
+    if (host->engine == NULL)
+    {
+        checker_violation(world->checker, "state", "n%u cannot start from what it persisted", index);
+        return;
+    }
+
+    StorageEvents events = engine_storage_events(host->engine);
+
+    host->storage = sim_store_boot(host->store, &events);
+    engine_set_storage(host->engine, host->storage);
+    want_turn(world, host, 1);
+}
+
+void
+host_crash(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+
+    if (host->engine == NULL)
+        return;
+    trace(world, "%s crashes", host->name);
+    world_trouble(world);
+    engine_free(host->engine);
+    host->engine = NULL;
+    host->incarnation++;
+    host->paused = false;
+    host->troubled_us = world->now_us;
+    clear_inbox(host);
+    sim_store_crash(host->store);
+    network_host_down(world, index, random_percent(&world->random, 30));
+}
+
+void
+host_pause(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+
+    if (!host_runs(host))
+        return;
+    trace(world, "%s is stopped", host->name);
+    world_trouble(world);
+    host->troubled_us = world->now_us;
+    host->paused = true;
+}
+
+void
+host_resume(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+
+    if (!host->paused)
+        return;
+    trace(world, "%s goes on", host->name);
+    world_trouble(world);
+    host->troubled_us = world->now_us;
+    host->paused = false;
+    host->turn_due = false;
+    want_turn(world, host, 1);
+}
+
+bool
+host_runs(const Host *host)
+{
+    return host->engine != NULL && !host->paused;
+}
+
+/* ---- turns ---- */
+
+void
+host_inbox(World *world, uint32_t index, InboxItem item)
+{
+    Host *host = &world->hosts[index];
+
+    if (host->engine == NULL)
+    {
+        free(item.payload);
+        return;
+    }
+    if (host->inbox_count == host->inbox_capacity)
+    {
+        host->inbox_capacity = host->inbox_capacity ? host->inbox_capacity * 2 : 32;
+        host->inbox =
+            memory_resize(&MEMORY_HEAP, host->inbox, host->inbox_capacity * sizeof(InboxItem));
+    }
+    host->inbox[host->inbox_count++] = item;
+    want_turn(world, host, random_below(&world->random, world->mix.turn_max_us) + 1);
+}
+
+/* The checker is told which retries came to which node, to judge what the node makes of them. */
+static void
+note_retry(World *world, const Host *host, Slice bytes)
+{
+    Arena arena;
+    Frame frame;
+    WriteFrame write;
+
+    if (bytes.length == 0 || bytes.data[0] != FRAME_WRITE || !frame_decode(bytes, &frame))
+        return;
+    arena_init(&arena, &MEMORY_HEAP);
+    if (write_decode(&frame, &arena, &write) && write.retry)
+    {
+        for (uint32_t i = 0; i < write.item_count; i++)
+        {
+            for (uint32_t v = 0; v < write.items[i].value_count; v++)
+                checker_retry_arrived(world->checker, &write.items[i].values[v].request,
+                                      host->index, world->now_us);
+        }
+    }
+    arena_free(&arena);
+}
+
+static void
+give(World *world, Host *host, const InboxItem *item)
+{
+    const Packet *packet = item->payload;
+    Slice frame = SLICE_EMPTY;
+
+    if (item->kind == INBOX_SESSION_FRAME || item->kind == INBOX_PEER_FRAME)
+        frame = slice_make(packet->bytes, packet->length);
+    switch (item->kind)
+    {
+    case INBOX_SESSION_FRAME:
+        note_retry(world, host, frame);
+        trace(world, "%s takes from session %llu: %s", host->name,
+              (unsigned long long) item->session, trace_frame(world, frame));
+        engine_session_frame(host->engine, item->session, item->is_peer, frame);
+        break;
+    case INBOX_PEER_UP:
+        trace(world, "%s has a link to n%u", host->name, item->peer);
+        engine_peer_up(host->engine, item->peer);
+        break;
+    case INBOX_PEER_DOWN:
+        trace(world, "%s has lost its link to n%u", host->name, item->peer);
+        engine_peer_down(host->engine, item->peer);
+        break;
+    case INBOX_PEER_FRAME:
+        trace(world, "%s is answered by n%u: %s", host->name, item->peer,
+              trace_frame(world, frame));
+        engine_peer_frame(host->engine, item->peer, frame);
+        break;
+    case INBOX_STORE:
+        sim_store_work(host->store, item->payload);
+        break;
+    case INBOX_TICK:
+        engine_tick(host->engine);
+        break;
+    }
+}
+
+/* Any document in use goes to the checker once. */
+static void
+watch_topology(World *world, Host *host)
+{
+    const Topology *topology = engine_topology(host->engine);
+    Buffer document;
+
+    if (topology == NULL || topology->epoch == host->epoch_seen)
+        return;
+    if (topology->epoch < host->epoch_seen)
+        checker_violation(world->checker, "T1", "n%u went back from epoch %llu to %llu",
+                          host->index, (unsigned long long) host->epoch_seen,
+                          (unsigned long long) topology->epoch);
+    host->epoch_seen = topology->epoch;
+    buffer_init(&document, &MEMORY_HEAP);
+    topology_encode(&document, topology);
+
+    Digest digest = digest_of(buffer_slice(&document));
+
+    trace(world, "%s uses the topology of epoch %llu", host->name,
+          (unsigned long long) topology->epoch);
+    checker_topology(world->checker, topology->epoch, &digest);
+    buffer_free(&document);
+}
+
+void
+host_turn(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+    int64_t wall_ms = BOOT_WALL_MS_2023 * INT64_C(1000) + (int64_t) (world->now_us / 1000) +
+                      host->wall_offset_ms;
+
+    host->turn_due = false;
+    if (!host_runs(host))
+        return;
+    engine_time(host->engine, world->now_us / 1000, (uint64_t) wall_ms);
+    host->turn_due = true; /* what comes in meanwhile is of this turn */
+    for (uint32_t i = 0; i < host->inbox_count; i++)
+    {
+        InboxItem item = host->inbox[i];
+
+        give(world, host, &item);
+        free(item.payload);
+    }
+    host->inbox_count = 0;
+    host->turn_due = false;
+    engine_turn_end(host->engine);
+    watch_topology(world, host);
+    want_wake(world, host);
+    if (host->inbox_count > 0)
+        want_turn(world, host, 1);
+}
+
+void
+host_wake(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+
+    if (host->engine != NULL && host->wake_at_us == world->now_us)
+        host_inbox(world, index, (InboxItem){.kind = INBOX_TICK});
+}

@@ -1,0 +1,199 @@
+/*
+ * The simulator: runs seeds, one virtual cluster each, and says which of them broke a promise.
+ *
+ *     dynamo_sim --seeds N [--first SEED] [--keep-going]
+ *     dynamo_sim --seed SEED [--trace]
+ *     dynamo_sim --selftest
+ *
+ * Ends with 0 when all is well, 1 when a promise was broken, 2 when it was called wrongly.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "test/sim/selftest.h"
+#include "test/sim/world.h"
+
+enum
+{
+    REPEAT_EVERY = 50 /* seeds that are run twice, to be sure that a seed gives one run */
+};
+
+typedef struct Options
+{
+    uint64_t first;
+    uint64_t count;
+    bool trace;
+    bool keep_going;
+    bool selftest;
+} Options;
+
+typedef struct Totals
+{
+    uint64_t seeds;
+    uint64_t failed;
+    uint64_t events;
+    uint64_t frames;
+    uint64_t operations;
+    uint64_t acked;
+    uint64_t unknown;
+    uint64_t refused;
+    uint64_t reads;
+    uint64_t faults;
+    uint64_t restarts;
+    uint64_t retries;
+    uint64_t retry_extras;
+    uint64_t virtual_us;
+    uint32_t siblings_most;
+} Totals;
+
+static void
+add_result(Totals *totals, const WorldResult *result)
+{
+    totals->seeds++;
+    totals->failed += result->failed;
+    totals->events += result->counters.events;
+    totals->frames += result->counters.frames;
+    totals->operations += result->counters.operations;
+    totals->faults += result->counters.faults;
+    totals->restarts += result->counters.restarts;
+    totals->retries += result->counters.retries;
+    totals->acked += result->checks.writes_ok;
+    totals->unknown += result->checks.writes_unknown;
+    totals->refused += result->checks.writes_refused;
+    totals->reads += result->checks.reads;
+    totals->retry_extras += result->checks.retry_extras;
+    totals->virtual_us += result->virtual_us;
+    if (result->checks.siblings_most > totals->siblings_most)
+        totals->siblings_most = result->checks.siblings_most;
+}
+
+static double
+seconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+static void
+print_totals(const Totals *totals, double seconds)
+{
+    printf("%" PRIu64 " seeds in %.1f s (%.0f a second), %.0f hours of virtual time, %" PRIu64
+           " events, %" PRIu64 " frames\n",
+           totals->seeds, seconds, (double) totals->seeds / seconds,
+           (double) totals->virtual_us / 3.6e9, totals->events, totals->frames);
+    printf("%" PRIu64 " operations; keys written: %" PRIu64 " acknowledged, %" PRIu64
+           " unknown, %" PRIu64 " refused; %" PRIu64 " keys read; up to %u siblings\n",
+           totals->operations, totals->acked, totals->unknown, totals->refused, totals->reads,
+           totals->siblings_most);
+    printf("%" PRIu64 " faults, %" PRIu64 " restarts; %" PRIu64
+           " frames of retried writes, which left %" PRIu64 " extra siblings\n",
+           totals->faults, totals->restarts, totals->retries, totals->retry_extras);
+    if (totals->failed == 0)
+        printf("sim: %" PRIu64 " passed\n", totals->seeds);
+    else
+        printf("sim: %" PRIu64 " passed, %" PRIu64 " FAILED\n", totals->seeds - totals->failed,
+               totals->failed);
+}
+
+/* The same seed again must give the same run. */
+static void
+check_repeats(uint64_t seed, WorldResult *result)
+{
+    WorldResult again = world_run(seed, false);
+
+    if (again.hash == result->hash)
+        return;
+    result->failed = true;
+    snprintf(result->verdict, sizeof(result->verdict),
+             "D1: two runs of this seed differ (after %" PRIu64 " and %" PRIu64 " events)",
+             result->counters.events, again.counters.events);
+}
+
+static int
+run_seeds(const Options *options)
+{
+    Totals totals = {0};
+    double start = seconds_now();
+
+    for (uint64_t i = 0; i < options->count; i++)
+    {
+        uint64_t seed = options->first + i;
+        WorldResult result = world_run(seed, options->trace);
+
+        if (!result.failed && i % REPEAT_EVERY == 0 && !options->trace)
+            check_repeats(seed, &result);
+        add_result(&totals, &result);
+        if (!result.failed)
+            continue;
+        printf("seed %" PRIu64 " fails after %" PRIu64 " seeds: %s\n", seed, i + 1, result.verdict);
+        fflush(stdout);
+        if (!options->keep_going)
+        {
+            printf("to see it happen: make sim SEED=%" PRIu64 " TRACE=1\n", seed);
+            break;
+        }
+    }
+    print_totals(&totals, seconds_now() - start);
+    return totals.failed > 0 ? 1 : 0;
+}
+
+static int
+usage(void)
+{
+    fprintf(stderr, "usage: dynamo_sim --seeds N [--first SEED] [--keep-going]\n"
+                    "       dynamo_sim --seed SEED [--trace]\n"
+                    "       dynamo_sim --selftest\n");
+    return 2;
+}
+
+static bool
+parse_number(const char *text, uint64_t *number)
+{
+    char *end;
+
+    if (text == NULL || *text < '0' || *text > '9')
+        return false;
+    *number = strtoull(text, &end, 10);
+    return *end == '\0';
+}
+
+static bool
+parse(int argc, char **argv, Options *options)
+{
+    for (int i = 1; i < argc; i++)
+    {
+        if (strcmp(argv[i], "--trace") == 0)
+            options->trace = true;
+        else if (strcmp(argv[i], "--keep-going") == 0)
+            options->keep_going = true;
+        else if (strcmp(argv[i], "--selftest") == 0)
+            options->selftest = true;
+        else if (strcmp(argv[i], "--seeds") == 0 && parse_number(argv[i + 1], &options->count))
+            i++;
+        else if (strcmp(argv[i], "--first") == 0 && parse_number(argv[i + 1], &options->first))
+            i++;
+        else if (strcmp(argv[i], "--seed") == 0 && parse_number(argv[i + 1], &options->first))
+        {
+            options->count = 1;
+            i++;
+        }
+        else
+            return false;
+    }
+    return options->count > 0 || options->selftest;
+}
+
+int
+main(int argc, char **argv)
+{
+    Options options = {.first = 1};
+
+    if (!parse(argc, argv, &options))
+        return usage();
+    return options.selftest ? selftest_run() : run_seeds(&options);
+}

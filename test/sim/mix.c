@@ -1,0 +1,102 @@
+#include "test/sim/mix.h"
+
+/* low to high, more often near low. */
+static uint32_t
+skewed(Random *random, uint32_t low, uint32_t high)
+{
+    uint32_t top = (uint32_t) random_between(random, low, high);
+
+    return (uint32_t) random_between(random, low, top);
+}
+
+/* 0 in most runs, else up to high. */
+static uint32_t
+sometimes(Random *random, uint32_t percent, uint32_t high)
+{
+    return random_percent(random, percent) ? skewed(random, 1, high) : 0;
+}
+
+static void
+draw_network(Mix *mix, Random *random)
+{
+    mix->spike_ppm = sometimes(random, 50, 50000);
+    mix->spike_max_us = skewed(random, 5000, 800000);
+    mix->reset_ppm = sometimes(random, 40, 10000);
+    mix->drop_ppm = sometimes(random, 40, 20000);
+    mix->duplicate_ppm = sometimes(random, 40, 100000);
+    mix->reorder_ppm = sometimes(random, 40, 100000);
+}
+
+static void
+draw_strikes(Mix *mix, Random *random)
+{
+    mix->crash_weight = sometimes(random, 60, 10);
+    mix->blackout_weight = sometimes(random, 20, 3);
+    mix->pause_weight = sometimes(random, 40, 6);
+    mix->partition_weight = sometimes(random, 60, 10);
+    mix->slow_disk_weight = sometimes(random, 40, 5);
+    mix->failed_sync_weight = sometimes(random, 25, 4);
+    mix->clock_weight = sometimes(random, 30, 4);
+    mix->amnesia_weight = sometimes(random, 8, 4);
+    mix->fault_gap_us = skewed(random, 20000, 800000);
+    mix->fault_length_us = skewed(random, 20000, 2000000);
+    mix->one_way = random_percent(random, 30);
+    mix->faults_while_forming = random_percent(random, 40);
+}
+
+static void
+draw_disks(Mix *mix, Random *random)
+{
+    mix->merged_later_percent = sometimes(random, 60, 100);
+    mix->read_later_percent = sometimes(random, 60, 100);
+    mix->work_max_us = skewed(random, 50, 20000);
+    mix->sync_min_us = skewed(random, 50, 3000);
+    mix->sync_max_us = mix->sync_min_us + skewed(random, 50, 30000);
+}
+
+static void
+draw_clients(Mix *mix, Random *random)
+{
+    mix->think_max_us = skewed(random, 100, 60000);
+    mix->request_timeout_ms = (uint32_t) random_between(random, 300, 2000);
+    mix->hedge_after_ms = skewed(random, 3, 200);
+    mix->cancel_percent = sometimes(random, 30, 20);
+    mix->batch_max = skewed(random, 1, 4);
+    mix->write_percent = (uint32_t) random_between(random, 30, 80);
+    mix->blind_percent = (uint32_t) random_between(random, 5, 60);
+    mix->delete_percent = (uint32_t) random_between(random, 0, 30);
+    mix->bucket_percent = sometimes(random, 40, 6);
+    mix->avoids_silent = random_percent(random, 70);
+    mix->weak_quorums = random_percent(random, 40);
+    mix->clocks_off = random_percent(random, 60);
+}
+
+Mix
+mix_draw(Random *random)
+{
+    Mix mix = {0};
+
+    mix.hosts = (uint32_t) random_between(random, 3, 5);
+    mix.clients = (uint32_t) random_between(random, 2, 5);
+    mix.keys = skewed(random, 1, 8);
+    mix.n = random_percent(random, 75) ? 3 : (uint32_t) random_between(random, 1, mix.hosts);
+    mix.partitions = 8u << random_below(random, 3);
+    mix.operations = (uint32_t) random_between(random, 40, 160);
+    mix.latency_min_us = skewed(random, 50, 2000);
+    mix.latency_max_us = mix.latency_min_us + skewed(random, 50, 10000);
+    mix.turn_max_us = skewed(random, 1, 2000);
+    mix.peer_timeout_ms = (uint32_t) random_between(random, 200, 1500);
+    draw_disks(&mix, random);
+    draw_clients(&mix, random);
+    if (random_percent(random, 6))
+        return mix;
+    draw_network(&mix, random);
+    draw_strikes(&mix, random);
+    return mix;
+}
+
+bool
+mix_is_calm(const Mix *mix)
+{
+    return mix->fault_gap_us == 0;
+}

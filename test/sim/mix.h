@@ -1,0 +1,74 @@
+/*
+ * mix: the shape of one simulated run, drawn from its seed.
+ *
+ * Each run has only some kinds of faults, each with its own rate ("swarm testing"): a run with every fault at once hides the
+ * bugs that need a calm moment, and a run with fixed rates never leaves the middle of the road.
+ */
+#ifndef SIM_MIX_H
+#define SIM_MIX_H
+
+#include "test/sim/random.h"
+
+typedef struct Mix
+{
+    uint32_t hosts;   /* 3 to 5 */
+    uint32_t clients; /* without the auditor */
+    uint32_t keys;
+    uint32_t n;
+    uint32_t partitions;
+    uint32_t operations; /* of all clients, before the network heals */
+
+    /* Network. */
+    uint32_t latency_min_us;
+    uint32_t latency_max_us;
+    uint32_t spike_ppm; /* frames held up, and all behind them */
+    uint32_t spike_max_us;
+    uint32_t reset_ppm;     /* frames whose connection breaks under them */
+    uint32_t drop_ppm;      /* frames lost; their connection breaks later */
+    uint32_t duplicate_ppm; /* frames between nodes that come twice */
+    uint32_t reorder_ppm;   /* frames between nodes that overtake others */
+
+    /* What strikes from time to time, as weights; all 0: nothing does. */
+    uint32_t crash_weight;
+    uint32_t blackout_weight; /* every node at once */
+    uint32_t pause_weight;
+    uint32_t partition_weight;
+    uint32_t slow_disk_weight;
+    uint32_t failed_sync_weight;
+    uint32_t clock_weight;
+    uint32_t amnesia_weight; /* one node's disk forgets some keys */
+    uint32_t fault_gap_us;   /* on average */
+    uint32_t fault_length_us;
+    bool one_way; /* partitions may cut one direction only */
+    bool faults_while_forming;
+
+    /* Disks. */
+    uint32_t merged_later_percent;
+    uint32_t read_later_percent;
+    uint32_t work_max_us;
+    uint32_t sync_min_us;
+    uint32_t sync_max_us;
+
+    /* Nodes and clients. */
+    uint32_t turn_max_us;
+    uint32_t request_timeout_ms;
+    uint32_t peer_timeout_ms;
+    uint32_t hedge_after_ms;
+    uint32_t think_max_us;
+    uint32_t cancel_percent; /* requests whose client goes away */
+    uint32_t batch_max;      /* keys of one request */
+    uint32_t write_percent;
+    uint32_t blind_percent;  /* of writes: without a context */
+    uint32_t delete_percent; /* of versions */
+    uint32_t bucket_percent; /* operations that make a bucket */
+    bool avoids_silent;      /* clients ask silent members last */
+    bool weak_quorums;       /* r and w of each request are drawn; else both are a majority */
+    bool clocks_off;         /* wall clocks differ by years */
+} Mix;
+
+Mix mix_draw(Random *random);
+
+/* No fault at all: what still fails is the product's own doing. */
+bool mix_is_calm(const Mix *mix);
+
+#endif

@@ -1,0 +1,2 @@
+#include "test/sim/selftest.h"
+int selftest_run(void){return 0;}

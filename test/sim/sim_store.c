@@ -1,0 +1,646 @@
+#include "test/sim/sim_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "test/sim/trace.h"
+#include "test/sim/world.h"
+
+typedef struct StoreKey
+{
+    Slice key; /* storage key, owned */
+    Buffer current;
+    Buffer durable;
+    uint32_t unsynced; /* entries of the log */
+} StoreKey;
+
+/* What was applied and is not durable yet, in order. */
+typedef struct LogEntry
+{
+    StoreKey *key;
+    Buffer record; /* empty: nothing changed, durable with what came before */
+    uint64_t ref;
+} LogEntry;
+
+typedef struct WaitingApply
+{
+    struct WaitingApply *next;
+    Arena arena;
+    Slice key;
+    Update *update;
+    uint64_t ref;
+} WaitingApply;
+
+struct SimStore
+{
+    Storage storage; /* first, so that a Storage * is a SimStore * */
+    World *world;
+    uint32_t host;
+    StorageEvents events;
+    Run run;
+    Arena scratch;
+    Buffer record;
+    StoreKey **keys; /* in order */
+    uint32_t key_count;
+    LogEntry *log;
+    uint32_t log_count;
+    uint32_t log_capacity;
+    uint32_t syncing; /* entries that the sync under way makes durable; 0: none is */
+    WaitingApply *waiting;
+    WaitingApply **waiting_tail;
+    bool slow;
+    bool fail_next;
+    StorageCounters counted;
+};
+
+static int
+compare_keys(const StoreKey *key, Slice wanted)
+{
+    return slice_compare(key->key, wanted);
+}
+
+/* The place of the first key not before wanted. */
+static uint32_t
+find_place(const SimStore *store, Slice wanted)
+{
+    uint32_t low = 0;
+    uint32_t high = store->key_count;
+
+    while (low < high)
+    {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (compare_keys(store->keys[middle], wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static StoreKey *
+find_key(const SimStore *store, Slice wanted)
+{
+    uint32_t place = find_place(store, wanted);
+
+    return place < store->key_count && compare_keys(store->keys[place], wanted) == 0
+               ? store->keys[place]
+               : NULL;
+}
+
+static StoreKey *
+make_key(SimStore *store, Slice wanted)
+{
+    uint32_t place = find_place(store, wanted);
+
+    if (place < store->key_count && compare_keys(store->keys[place], wanted) == 0)
+        return store->keys[place];
+
+    StoreKey *key = memory_resize(&MEMORY_HEAP, NULL, sizeof(StoreKey) + wanted.length);
+
+    *key = (StoreKey){.key = slice_make(key + 1, wanted.length)};
+    memcpy(key + 1, wanted.data, wanted.length);
+    buffer_init(&key->current, &MEMORY_HEAP);
+    buffer_init(&key->durable, &MEMORY_HEAP);
+    store->keys =
+        memory_resize(&MEMORY_HEAP, store->keys, (store->key_count + 1) * sizeof(StoreKey *));
+    memmove(store->keys + place + 1, store->keys + place,
+            (store->key_count - place) * sizeof(StoreKey *));
+    store->keys[place] = key;
+    store->key_count++;
+    return key;
+}
+
+static void
+copy_record(Buffer *target, const Buffer *source)
+{
+    buffer_reset(target);
+    buffer_put(target, source->data, source->length);
+}
+
+/* The number that the checker gave to a storage key, or CHECKER_NONE. */
+static uint32_t
+checked_key(const SimStore *store, const StoreKey *key)
+{
+    Reader reader = reader_begin(key->key);
+    uint32_t bucket_id = reader_u32(&reader);
+
+    (void) reader_u64(&reader);
+    return checker_find_key(store->world->checker, bucket_id,
+                            reader_take(&reader, reader_left(&reader)));
+}
+
+/* ---- the log and its syncs ---- */
+
+static void
+begin_sync(SimStore *store)
+{
+    World *world = store->world;
+    const Mix *mix = &world->mix;
+    uint64_t length = random_between(&world->random, mix->sync_min_us, mix->sync_max_us);
+
+    if (store->syncing > 0 || store->log_count == 0)
+        return;
+    store->syncing = store->log_count;
+    if (store->slow)
+        length = length * 40 + 20000;
+    world_schedule(world, length,
+                   (Event){.kind = EVENT_STORE_SYNC,
+                           .target = store->host,
+                           .token = world->hosts[store->host].incarnation});
+}
+
+static void
+append_log(SimStore *store, StoreKey *key, bool changed, uint64_t ref)
+{
+    if (store->log_count == store->log_capacity)
+    {
+        store->log_capacity = store->log_capacity ? store->log_capacity * 2 : 32;
+        store->log =
+            memory_resize(&MEMORY_HEAP, store->log, store->log_capacity * sizeof(LogEntry));
+    }
+
+    LogEntry *entry = &store->log[store->log_count++];
+
+    *entry = (LogEntry){.key = key, .ref = ref};
+    buffer_init(&entry->record, &MEMORY_HEAP);
+    if (changed)
+        copy_record(&entry->record, &key->current);
+    key->unsynced++;
+    begin_sync(store);
+}
+
+static void
+make_durable(SimStore *store, LogEntry *entry)
+{
+    uint32_t number = checked_key(store, entry->key);
+    Slice object;
+
+    if (entry->record.length == 0)
+        return;
+    copy_record(&entry->key->durable, &entry->record);
+    if (number != CHECKER_NONE && update_record_object(buffer_slice(&entry->record), &object))
+        checker_durable(store->world->checker, store->host, number, object, store->world->now_us);
+}
+
+/* Takes the first count entries off the log; durable: they are on the disk. */
+static void
+drop_log(SimStore *store, uint32_t count, bool durable)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (durable)
+            make_durable(store, &store->log[i]);
+        store->log[i].key->unsynced--;
+        buffer_free(&store->log[i].record);
+    }
+    store->log_count -= count;
+    memmove(store->log, store->log + count, store->log_count * sizeof(LogEntry));
+}
+
+static StoreWork *
+new_work(StoreWorkKind kind, uint64_t ref, size_t extra)
+{
+    StoreWork *work = memory_resize(&MEMORY_HEAP, NULL, sizeof(StoreWork) + extra);
+
+    *work = (StoreWork){.kind = kind, .ref = ref};
+    return work;
+}
+
+void
+sim_store_sync_ends(SimStore *store)
+{
+    uint32_t count = store->syncing;
+    bool failed = store->fail_next;
+
+    if (failed)
+        count = store->log_count;
+
+    StoreWork *work = new_work(STORE_WORK_SYNCED, 0, count * sizeof(uint64_t));
+
+    store->counted.syncs++;
+    work->ref_count = count;
+    work->status = failed ? STATUS_STORAGE : STATUS_OK;
+    for (uint32_t i = 0; i < count; i++)
+        work->refs[i] = store->log[i].ref;
+    store->syncing = 0;
+    store->fail_next = false;
+    if (failed)
+    {
+        /* Some of it may be on the disk all the same. */
+        store->storage.failed = true;
+        drop_log(store, (uint32_t) random_below(&store->world->random, count + 1), true);
+        drop_log(store, store->log_count, false);
+        trace(store->world, "n%u's disk fails a sync: %u writes are not durable", store->host,
+              count);
+    }
+    else
+        drop_log(store, count, true);
+    host_inbox(store->world, store->host, (InboxItem){.kind = INBOX_STORE, .payload = work});
+    begin_sync(store);
+}
+
+/* ---- apply ---- */
+
+static void
+report_merged(SimStore *store, uint64_t ref, StatusCode status, Slice object)
+{
+    store->events.merged(store->events.context, ref, status, object);
+}
+
+static void
+report_durable(SimStore *store, uint64_t ref, StatusCode status)
+{
+    store->events.durable(store->events.context, ref, status);
+}
+
+/* Nothing is on its way to the disk: what the apply found there is durable, said now or later. */
+static void
+settle_unchanged(SimStore *store, StoreKey *key, uint64_t ref)
+{
+    World *world = store->world;
+
+    if (key->unsynced > 0)
+        append_log(store, key, false, ref);
+    else if (random_percent(&world->random, 50))
+        report_durable(store, ref, STATUS_OK);
+    else
+        host_inbox(world, store->host,
+                   (InboxItem){.kind = INBOX_STORE,
+                               .payload = new_work(STORE_WORK_DURABLE, ref, 0)});
+}
+
+static void
+apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref)
+{
+    StoreKey *key = make_key(store, storage_key);
+    Slice object;
+
+    store->counted.applies++;
+    if (store->storage.failed)
+    {
+        report_merged(store, ref, STATUS_STORAGE, SLICE_EMPTY);
+        return;
+    }
+    arena_reset(&store->scratch);
+    buffer_reset(&store->record);
+
+    UpdateResult result = update_apply(&store->run, buffer_slice(&key->current), update,
+                                       &store->scratch, &store->record, &object);
+
+    if (result == UPDATE_CORRUPT)
+    {
+        report_merged(store, ref, STATUS_CORRUPT, SLICE_EMPTY);
+        return;
+    }
+    if (result == UPDATE_CHANGED)
+    {
+        uint32_t number = checked_key(store, key);
+
+        copy_record(&key->current, &store->record);
+        append_log(store, key, true, ref);
+        if (update->put != NULL && number != CHECKER_NONE)
+            checker_stamped(store->world->checker, store->host, number, object);
+    }
+    report_merged(store, ref, STATUS_OK, object);
+    if (result == UPDATE_UNCHANGED)
+        settle_unchanged(store, key, ref);
+}
+
+static void
+schedule_work(SimStore *store, StoreWork *work)
+{
+    World *world = store->world;
+
+    world_schedule(world, random_below(&world->random, world->mix.work_max_us + 1),
+                   (Event){.kind = EVENT_STORE_WORK,
+                           .target = store->host,
+                           .token = world->hosts[store->host].incarnation,
+                           .payload = work});
+}
+
+static void
+store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t ref)
+{
+    SimStore *store = (SimStore *) storage;
+    World *world = store->world;
+
+    if (store->waiting == NULL && !random_percent(&world->random, world->mix.merged_later_percent))
+    {
+        apply_now(store, storage_key, update, ref);
+        return;
+    }
+
+    WaitingApply *apply = memory_resize(&MEMORY_HEAP, NULL, sizeof(WaitingApply));
+
+    *apply = (WaitingApply){.ref = ref};
+    arena_init(&apply->arena, &MEMORY_HEAP);
+    apply->key = slice_copy(&apply->arena, storage_key);
+    apply->update = update_copy(&apply->arena, update);
+    *store->waiting_tail = apply;
+    store->waiting_tail = &apply->next;
+    schedule_work(store, new_work(STORE_WORK_APPLY, ref, 0));
+}
+
+static void
+free_waiting(WaitingApply *apply)
+{
+    arena_free(&apply->arena);
+    free(apply);
+}
+
+static void
+apply_first_waiting(SimStore *store)
+{
+    WaitingApply *apply = store->waiting;
+
+    store->waiting = apply->next;
+    if (store->waiting == NULL)
+        store->waiting_tail = &store->waiting;
+    apply_now(store, apply->key, apply->update, apply->ref);
+    free_waiting(apply);
+}
+
+/* ---- read and scan ---- */
+
+static void
+read_now(SimStore *store, Slice storage_key, uint64_t ref)
+{
+    const StoreKey *key = find_key(store, storage_key);
+    Slice object = SLICE_EMPTY;
+    StatusCode status = STATUS_OK;
+
+    store->counted.reads++;
+    if (key != NULL && !update_record_object(buffer_slice(&key->durable), &object))
+        status = STATUS_CORRUPT;
+    store->events.read_done(store->events.context, ref, status, object);
+}
+
+static void
+store_read(Storage *storage, Slice storage_key, uint64_t ref)
+{
+    SimStore *store = (SimStore *) storage;
+    World *world = store->world;
+
+    if (!random_percent(&world->random, world->mix.read_later_percent))
+    {
+        read_now(store, storage_key, ref);
+        return;
+    }
+
+    StoreWork *work = new_work(STORE_WORK_READ, ref, storage_key.length);
+
+    memcpy(work + 1, storage_key.data, storage_key.length);
+    work->key = slice_make(work + 1, storage_key.length);
+    schedule_work(store, work);
+}
+
+
+/* True when the key lies in the range; *row is filled then. */
+static bool
+row_in_range(const StoreKey *key, const StorageRange *range, StorageRow *row)
+{
+    Reader reader = reader_begin(key->key);
+    uint32_t bucket_id = reader_u32(&reader);
+    Slice place = reader_take(&reader, reader_left(&reader));
+
+    return bucket_id == range->bucket_id &&
+           storage_place_split(place, &row->position, &row->key) &&
+           row->position >= range->first_position && row->position <= range->last_position &&
+           (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
+           (range->through.length == 0 || slice_compare(place, range->through) <= 0) &&
+           update_record_object(buffer_slice(&key->durable), &row->object) &&
+           row->object.length > 0;
+}
+
+static void
+scan_now(SimStore *store, const StorageRange *range, uint64_t ref)
+{
+    StoragePage page = {.done = true};
+    size_t bytes = 0;
+    StorageRow row;
+
+    store->counted.scans++;
+    arena_reset(&store->scratch);
+    page.rows = ARENA_ARRAY(&store->scratch, StorageRow, store->key_count);
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        if (!row_in_range(store->keys[i], range, &row))
+            continue;
+        if (bytes > 0 && bytes >= range->max_bytes)
+        {
+            page.done = false;
+            break;
+        }
+        bytes += row.key.length + row.object.length;
+        page.rows[page.row_count++] = row;
+    }
+    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
+}
+
+static void
+store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
+{
+    SimStore *store = (SimStore *) storage;
+    World *world = store->world;
+
+    if (!random_percent(&world->random, world->mix.read_later_percent))
+    {
+        scan_now(store, range, ref);
+        return;
+    }
+
+    StoreWork *work =
+        new_work(STORE_WORK_SCAN, ref, range->after.length + range->through.length);
+    uint8_t *bytes = (uint8_t *) (work + 1);
+
+    work->range = *range;
+    if (range->after.length > 0)
+        memcpy(bytes, range->after.data, range->after.length);
+    work->range.after = slice_make(bytes, range->after.length);
+    bytes += range->after.length;
+    if (range->through.length > 0)
+        memcpy(bytes, range->through.data, range->through.length);
+    work->range.through = slice_make(bytes, range->through.length);
+    schedule_work(store, work);
+}
+
+static StorageCounters
+store_counters(Storage *storage)
+{
+    return ((SimStore *) storage)->counted;
+}
+
+void
+sim_store_work(SimStore *store, const StoreWork *work)
+{
+    switch (work->kind)
+    {
+    case STORE_WORK_APPLY:
+        apply_first_waiting(store);
+        break;
+    case STORE_WORK_READ:
+        read_now(store, work->key, work->ref);
+        break;
+    case STORE_WORK_SCAN:
+        scan_now(store, &work->range, work->ref);
+        break;
+    case STORE_WORK_DURABLE:
+        report_durable(store, work->ref, STATUS_OK);
+        break;
+    case STORE_WORK_SYNCED:
+        for (uint32_t i = 0; i < work->ref_count; i++)
+            report_durable(store, work->refs[i], work->status);
+        break;
+    }
+}
+
+/* ---- life ---- */
+
+SimStore *
+sim_store_new(World *world, uint32_t host)
+{
+    SimStore *store = memory_resize(&MEMORY_HEAP, NULL, sizeof(SimStore));
+
+    *store = (SimStore){.world = world, .host = host};
+    store->storage = (Storage){.apply = store_apply,
+                               .read = store_read,
+                               .scan = store_scan,
+                               .counters = store_counters};
+    store->waiting_tail = &store->waiting;
+    arena_init(&store->scratch, &MEMORY_HEAP);
+    buffer_init(&store->record, &MEMORY_HEAP);
+    return store;
+}
+
+void
+sim_store_crash(SimStore *store)
+{
+    uint64_t reached = random_below(&store->world->random, store->log_count + 1);
+
+    drop_log(store, (uint32_t) reached, true);
+    drop_log(store, store->log_count, false);
+    while (store->waiting != NULL)
+    {
+        WaitingApply *next = store->waiting->next;
+
+        free_waiting(store->waiting);
+        store->waiting = next;
+    }
+    store->waiting_tail = &store->waiting;
+    store->syncing = 0;
+    store->fail_next = false;
+    for (uint32_t i = 0; i < store->key_count; i++)
+        copy_record(&store->keys[i]->current, &store->keys[i]->durable);
+}
+
+Storage *
+sim_store_boot(SimStore *store, const StorageEvents *events)
+{
+    store->events = *events;
+    store->storage.failed = false;
+    store->run.epoch = 0;
+#ifdef BUG_ACTOR_KEPT
+    if (store->run.actor.id[0] == 0)
+#endif
+        random_fill(&store->world->random, store->run.actor.id, sizeof(store->run.actor.id));
+#ifdef BUG_ACTOR_KEPT
+    store->run.actor.id[0] |= 1;
+#endif
+    return &store->storage;
+}
+
+void
+sim_store_free(SimStore *store)
+{
+    sim_store_crash(store);
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        buffer_free(&store->keys[i]->current);
+        buffer_free(&store->keys[i]->durable);
+        free(store->keys[i]);
+    }
+    free(store->keys);
+    free(store->log);
+    buffer_free(&store->record);
+    arena_free(&store->scratch);
+    free(store);
+}
+
+void
+sim_store_set_slow(SimStore *store, bool slow)
+{
+    store->slow = slow;
+}
+
+void
+sim_store_fail_next_sync(SimStore *store)
+{
+    store->fail_next = true;
+}
+
+void
+sim_store_calm(SimStore *store)
+{
+    store->slow = false;
+    store->fail_next = false;
+}
+
+uint32_t
+sim_store_forget(SimStore *store)
+{
+    uint32_t forgotten = 0;
+
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        StoreKey *key = store->keys[i];
+
+        if (key->unsynced > 0 || key->durable.length == 0 ||
+            random_percent(&store->world->random, 40))
+            continue;
+        buffer_reset(&key->current);
+        buffer_reset(&key->durable);
+        forgotten++;
+    }
+    return forgotten;
+}
+
+bool
+sim_store_failed(const SimStore *store)
+{
+    return store->storage.failed;
+}
+
+Slice
+sim_store_durable(const SimStore *store, uint32_t bucket_id, Slice key)
+{
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        Reader reader = reader_begin(store->keys[i]->key);
+        Slice object;
+
+        if (reader_u32(&reader) != bucket_id)
+            continue;
+        (void) reader_u64(&reader);
+        if (slice_equal(reader_take(&reader, reader_left(&reader)), key))
+            return update_record_object(buffer_slice(&store->keys[i]->durable), &object)
+                       ? object
+                       : SLICE_EMPTY;
+    }
+    return SLICE_EMPTY;
+}
+
+Digest
+sim_store_digest(const SimStore *store)
+{
+    Digest digest = {0};
+
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        Digest row = message_row_digest(store->keys[i]->key,
+                                        buffer_slice(&store->keys[i]->durable));
+
+        digest_mix(&digest, &row);
+    }
+    return digest;
+}

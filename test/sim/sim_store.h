@@ -1,0 +1,65 @@
+/*
+ * sim_store: the node/storage.h of a simulated host, in memory, with a disk that may be slow, fail, or lose its power.
+ *
+ * An apply runs update_apply() at once or a little later, in the order given; its merged is reported then. What was applied is
+ * durable when the sync that took it up ends. A crash keeps what was durable and a random beginning of the rest, which may
+ * have reached the disk unreported.
+ */
+#ifndef SIM_STORE_H
+#define SIM_STORE_H
+
+#include "node/storage.h"
+
+typedef struct World World;
+typedef struct SimStore SimStore;
+
+typedef enum StoreWorkKind
+{
+    STORE_WORK_APPLY, /* the first apply that waits */
+    STORE_WORK_READ,
+    STORE_WORK_SCAN,
+    STORE_WORK_DURABLE, /* of something that was durable already */
+    STORE_WORK_SYNCED   /* a sync has ended */
+} StoreWorkKind;
+
+/* Something the store answers later; one heap block, its slices behind it. */
+typedef struct StoreWork
+{
+    StoreWorkKind kind;
+    StatusCode status;
+    uint64_t ref;
+    Slice key;
+    StorageRange range;
+    uint32_t ref_count; /* of STORE_WORK_SYNCED */
+    uint64_t refs[];
+} StoreWork;
+
+SimStore *sim_store_new(World *world, uint32_t host);
+void sim_store_free(SimStore *store);
+
+/* The process starts: a new actor, and only what was durable. */
+Storage *sim_store_boot(SimStore *store, const StorageEvents *events);
+void sim_store_crash(SimStore *store);
+
+/* Does the work, from inside a turn of the engine; the caller frees it. */
+void sim_store_work(SimStore *store, const StoreWork *work);
+
+/* The sync under way ends, now; false when it was of a process that is gone. */
+void sim_store_sync_ends(SimStore *store);
+
+/* Faults. */
+void sim_store_set_slow(SimStore *store, bool slow);
+void sim_store_fail_next_sync(SimStore *store);
+uint32_t sim_store_forget(SimStore *store);
+
+/* No fault is pending any more; a sync that failed stays failed. */
+void sim_store_calm(SimStore *store);
+bool sim_store_failed(const SimStore *store);
+
+/* What the disk has for a key: the object, borrowed; empty when there is none. */
+Slice sim_store_durable(const SimStore *store, uint32_t bucket_id, Slice key);
+
+/* A digest of all that is on the disk. */
+Digest sim_store_digest(const SimStore *store);
+
+#endif
