@@ -1,0 +1,1067 @@
+/*
+ * The server with real sockets: it runs on a thread of its own, clients are libpq or raw bytes.
+ * Its handler answers ECHO at once, WAIT when it is cancelled, and sends every frame back.
+ */
+#include "node/server.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define DEADLINE_MS 10000
+#define AUTH_TIMEOUT_MS 400
+
+typedef struct Fixture
+{
+    pthread_t thread;
+    uv_loop_t loop;
+    uv_async_t stop;
+    uv_sem_t is_listening;
+    Config config;
+    Users *users;
+    Log *log;
+    Server *server;
+    int port;
+    int closed_sessions; /* of the handler's callbacks, read after the end */
+    int turns;
+} Fixture;
+
+/* ---- the handler ---- */
+
+static const Column echo_columns[] = {
+    {"text",   COLUMN_TEXT},
+    {"number", COLUMN_INT8},
+    {"flag",   COLUMN_BOOL}
+};
+
+static void
+on_query(void *ctx, Session *session, const char *sql)
+{
+    const char *values[] = {sql, "42", NULL};
+
+    if (strcmp(sql, "WAIT") == 0)
+        return;
+    if (*sql == '\0')
+    {
+        session_empty(session);
+        return;
+    }
+    if (strncmp(sql, "ECHO", 4) != 0)
+    {
+        session_error(session, "42601", "unknown command", NULL, "Say ECHO.");
+        return;
+    }
+    session_columns(session, echo_columns, 3);
+    session_row(session, values);
+    session_complete(session, "ECHO 1");
+}
+
+static bool
+on_describe(void *ctx, Session *session, const char *sql, const Column **columns, size_t *count)
+{
+    if (strncmp(sql, "ECHO", 4) != 0)
+    {
+        session_error(session, "42601", "unknown command", NULL, NULL);
+        return false;
+    }
+    *columns = echo_columns;
+    *count = 3;
+    return true;
+}
+
+static void
+on_cancel(void *ctx, Session *session)
+{
+    session_error(session, "57014", "canceled", NULL, NULL);
+}
+
+static void
+on_frame(void *ctx, Session *session, Slice frame)
+{
+    Buffer *out;
+
+    if (frame.length > 0 && frame.data[0] % 2 == 0)
+    {
+        session_send_frame(session, frame);
+        return;
+    }
+    out = session_frame_begin(session);
+    buffer_put(out, frame.data, frame.length);
+    session_frame_end(session);
+}
+
+static void
+on_session_closed(void *ctx, Session *session)
+{
+    ((Fixture *)ctx)->closed_sessions++;
+}
+
+static void
+on_turn_end(void *ctx)
+{
+    ((Fixture *)ctx)->turns++;
+}
+
+/* ---- the server's thread ---- */
+
+static void
+on_server_closed(void *ctx)
+{
+    Fixture *fixture = ctx;
+
+    uv_close((uv_handle_t *)&fixture->stop, NULL);
+}
+
+static void
+on_stop(uv_async_t *async)
+{
+    Fixture *fixture = async->data;
+
+    server_drain(fixture->server);
+    server_close(fixture->server, on_server_closed, fixture);
+}
+
+static void *
+serve(void *argument)
+{
+    static const ServerHandler handler = {.query = on_query,
+                                          .describe = on_describe,
+                                          .stream_frame = on_frame,
+                                          .session_closed = on_session_closed,
+                                          .cancel = on_cancel,
+                                          .turn_end = on_turn_end};
+    Fixture *fixture = argument;
+    Outcome outcome;
+
+    fixture->server = server_new(&fixture->loop, &fixture->config, fixture->users, fixture->log,
+                                 &handler, fixture);
+    for (fixture->config.port = 20000 + getpid() % 20000;; fixture->config.port++)
+    {
+        outcome = server_listen(fixture->server);
+        if (!outcome.failed || strstr(outcome.message, "in use") == NULL)
+            break;
+    }
+    if (outcome.failed)
+        fprintf(stderr, "%s\n", outcome.message);
+    fixture->port = outcome.failed ? -1 : server_port(fixture->server);
+    uv_sem_post(&fixture->is_listening);
+    uv_run(&fixture->loop, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+static void
+add_user(char *text, size_t size, const char *name, const char *role, const char *password)
+{
+    static const uint8_t salt[SCRAM_SALT_BYTES] = "sixteen of salt";
+    char verifier_text[SCRAM_VERIFIER_TEXT_SIZE];
+    ScramVerifier verifier;
+
+    scram_verifier_make(&verifier, password, salt);
+    scram_verifier_format(&verifier, verifier_text);
+    snprintf(text + strlen(text), size - strlen(text), "%s %s %s\n", name, role, verifier_text);
+}
+
+static Fixture *
+start_with(const char *const *settings)
+{
+    static const uint8_t key[USERS_CLUSTER_KEY_BYTES] = "a cluster key of thirty-two byte";
+    Fixture *fixture = calloc(1, sizeof(Fixture));
+    char text[1024] = "";
+
+    assert_non_null(fixture);
+    config_init(&fixture->config);
+    fixture->config.auth_timeout_ms = AUTH_TIMEOUT_MS;
+    for (; settings != NULL && *settings != NULL; settings++)
+        assert_false(config_set_argument(&fixture->config, *settings).failed);
+    fixture->users = users_new(key);
+    add_user(text, sizeof(text), "shop", "data", "secret");
+    add_user(text, sizeof(text), "watcher", "stats", "secret");
+    add_user(text, sizeof(text), "root", "admin", "secret");
+    assert_false(users_parse(fixture->users, text, strlen(text), "users").failed);
+    assert_false(log_new("test", LOG_LEVEL_ERROR, "", &fixture->log).failed);
+    uv_loop_init(&fixture->loop);
+    uv_async_init(&fixture->loop, &fixture->stop, on_stop);
+    fixture->stop.data = fixture;
+    uv_sem_init(&fixture->is_listening, 0);
+    pthread_create(&fixture->thread, NULL, serve, fixture);
+    uv_sem_wait(&fixture->is_listening);
+    assert_true(fixture->port > 0);
+    return fixture;
+}
+
+static Fixture *
+start(void)
+{
+    return start_with(NULL);
+}
+
+static void
+stop(Fixture *fixture)
+{
+    uv_async_send(&fixture->stop);
+    pthread_join(fixture->thread, NULL);
+    assert_int_equal(uv_loop_close(&fixture->loop), 0);
+    uv_sem_destroy(&fixture->is_listening);
+    log_free(fixture->log);
+    users_free(fixture->users);
+    config_free(&fixture->config);
+    free(fixture);
+}
+
+/* ---- clients ---- */
+
+static PGconn *
+connect_with(const Fixture *fixture, const char *user, const char *password, const char *more)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text),
+             "host=127.0.0.1 port=%d dbname=dynamo user=%s password=%s sslmode=disable "
+             "gssencmode=disable connect_timeout=10 %s",
+             fixture->port, user, password, more);
+    return PQconnectdb(text);
+}
+
+static PGconn *
+connect_as(const Fixture *fixture, const char *user)
+{
+    PGconn *connection = connect_with(fixture, user, "secret", "");
+
+    if (PQstatus(connection) != CONNECTION_OK)
+        fail_msg("%s", PQerrorMessage(connection));
+    return connection;
+}
+
+static void
+assert_sqlstate(const PGresult *result, const char *sqlstate)
+{
+    assert_int_equal(PQresultStatus(result), PGRES_FATAL_ERROR);
+    assert_string_equal(PQresultErrorField(result, PG_DIAG_SQLSTATE), sqlstate);
+}
+
+static void
+assert_query_fails(PGconn *connection, const char *sql, const char *sqlstate)
+{
+    PGresult *result = PQexec(connection, sql);
+
+    assert_sqlstate(result, sqlstate);
+    PQclear(result);
+    assert_int_equal(PQstatus(connection), CONNECTION_OK);
+}
+
+static int
+connect_raw(const Fixture *fixture)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)fixture->port)};
+    struct timeval patience = {DEADLINE_MS / 1000, 0};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    return fd;
+}
+
+static void
+send_raw(int fd, const void *data, size_t length)
+{
+    assert_int_equal(send(fd, data, length, MSG_NOSIGNAL), length);
+}
+
+/* Everything the server sends until it closes. */
+static Buffer
+read_to_end(int fd)
+{
+    Buffer all;
+    ssize_t got;
+
+    buffer_init(&all, &MEMORY_HEAP);
+    while ((got = recv(fd, buffer_reserve(&all, 4096), 4096, 0)) > 0)
+        all.length += (size_t)got;
+    if (got != 0)
+        fail_msg("the server did not close the connection");
+    close(fd);
+    buffer_put_u8(&all, 0);
+    return all;
+}
+
+static bool
+has_text(const Buffer *all, const char *text)
+{
+    return memmem(all->data, all->length, text, strlen(text)) != NULL;
+}
+
+static void
+assert_refused(const Fixture *fixture, const void *data, size_t length, const char *expected)
+{
+    int fd = connect_raw(fixture);
+    Buffer all;
+
+    send_raw(fd, data, length);
+    all = read_to_end(fd);
+    if (!has_text(&all, expected))
+        fail_msg("no \"%s\" in the answer", expected);
+    buffer_free(&all);
+}
+
+#define STARTUP "\0\0\0\x13\0\3\0\0user\0shop\0\0"
+#define SSL_REQUEST "\0\0\0\x08\x04\xd2\x16\x2f"
+#define GSS_REQUEST "\0\0\0\x08\x04\xd2\x16\x30"
+#define BYTES(literal) (literal), sizeof(literal) - 1
+
+/* ---- login ---- */
+
+static void
+who_has_the_password_gets_in(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = connect_as(fixture, "shop");
+
+    assert_int_equal(PQserverVersion(connection), 150000);
+    assert_string_equal(PQparameterStatus(connection, "client_encoding"), "UTF8");
+    assert_true(PQconnectionUsedPassword(connection));
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+refusals_do_not_tell_who_exists(void **state)
+{
+    static const struct
+    {
+        const char *user;
+        const char *more;
+    } attempts[] = {
+        {"shop",   ""            },
+        {"nobody", ""            },
+        {"shop",   "dbname=other"},
+        {"_peer",  ""            }
+    };
+    Fixture *fixture = start();
+
+    for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
+    {
+        PGconn *connection = connect_with(fixture, attempts[i].user, "wrong", attempts[i].more);
+        char expected[128];
+
+        snprintf(expected, sizeof(expected), "password authentication failed for user \"%s\"",
+                 attempts[i].user);
+        assert_int_equal(PQstatus(connection), CONNECTION_BAD);
+        assert_non_null(strstr(PQerrorMessage(connection), expected));
+        PQfinish(connection);
+    }
+    stop(fixture);
+}
+
+static void
+a_database_of_another_name_does_not_exist(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = connect_with(fixture, "shop", "secret", "dbname=other");
+
+    assert_non_null(strstr(PQerrorMessage(connection), "database does not exist"));
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+loopback_is_trusted_only_when_told(void **state)
+{
+    static const char *const settings[] = {"trust_loopback=on", NULL};
+    Fixture *fixture = start_with(settings);
+    PGconn *connection = connect_with(fixture, "shop", "wrong", "");
+
+    assert_int_equal(PQstatus(connection), CONNECTION_OK);
+    PQfinish(connection);
+    connection = connect_with(fixture, "_peer", "wrong", "");
+    assert_int_equal(PQstatus(connection), CONNECTION_BAD);
+    PQfinish(connection);
+    connection = connect_with(fixture, "nobody", "wrong", "");
+    assert_int_equal(PQstatus(connection), CONNECTION_BAD);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+hostile_startup_packets_are_refused(void **state)
+{
+    Fixture *fixture = start();
+
+    assert_refused(fixture, BYTES("\0\0\0\0"), "08P01");
+    assert_refused(fixture, BYTES("\xff\xff\xff\xff"), "08P01");
+    assert_refused(fixture, BYTES("\0\0\x27\x11"), "08P01");
+    assert_refused(fixture, BYTES("GET / HTTP/1.1\r\n\r\n"), "08P01");
+    assert_refused(fixture, BYTES("\0\0\0\x09\0\3\0\0\0"), "no user name");
+    assert_refused(fixture, BYTES("\0\0\0\x13\0\2\0\0user\0shop\0\0"), "unsupported frontend");
+    assert_refused(fixture, BYTES(SSL_REQUEST STARTUP), "unencrypted data");
+    assert_refused(fixture, BYTES(GSS_REQUEST STARTUP), "unencrypted data");
+    assert_refused(fixture, BYTES(STARTUP STARTUP), "unexpected message type");
+    assert_refused(fixture,
+                   BYTES(STARTUP "Q\0\0\0\x09"
+                                 "ECHO\0"),
+                   "unexpected message type");
+    assert_refused(fixture, BYTES(STARTUP "p\0\0\x27\x10"), "invalid message length");
+    assert_refused(fixture, BYTES(STARTUP "p\0\0\0\x0cMD5\0\0\0\0\0"), "SASL");
+    stop(fixture);
+}
+
+static void
+encryption_can_be_asked_for_once_each(void **state)
+{
+    Fixture *fixture = start();
+    int fd = connect_raw(fixture);
+    char answer;
+    Buffer all;
+
+    send_raw(fd, BYTES(GSS_REQUEST));
+    assert_int_equal(recv(fd, &answer, 1, 0), 1);
+    assert_int_equal(answer, 'N');
+    send_raw(fd, BYTES(SSL_REQUEST));
+    assert_int_equal(recv(fd, &answer, 1, 0), 1);
+    assert_int_equal(answer, 'N');
+    send_raw(fd, BYTES(SSL_REQUEST));
+    all = read_to_end(fd);
+    assert_true(has_text(&all, "asked for twice"));
+    buffer_free(&all);
+    stop(fixture);
+}
+
+static void
+a_newer_minor_version_is_negotiated(void **state)
+{
+    static const char startup[] = "\0\0\0\x1c\0\3\0\x02user\0shop\0_pq_.x\0y\0\0";
+    static const char expected[] = "v\0\0\0\x13\0\3\0\0\0\0\0\x01_pq_.x\0R";
+    Fixture *fixture = start();
+    char answer[sizeof(expected) - 1];
+    int fd = connect_raw(fixture);
+
+    send_raw(fd, startup, sizeof(startup) - 1);
+    assert_int_equal(recv(fd, answer, sizeof(answer), MSG_WAITALL), sizeof(answer));
+    assert_memory_equal(answer, expected, sizeof(answer));
+    close(fd);
+    stop(fixture);
+}
+
+static void
+a_login_byte_by_byte_is_no_different(void **state)
+{
+    static const char bytes[] = SSL_REQUEST;
+    Fixture *fixture = start();
+    int fd = connect_raw(fixture);
+    char answer;
+
+    for (size_t i = 0; i < sizeof(bytes) - 1; i++)
+        send_raw(fd, bytes + i, 1);
+    assert_int_equal(recv(fd, &answer, 1, 0), 1);
+    for (size_t i = 0; i < sizeof(STARTUP) - 1; i++)
+        send_raw(fd, &STARTUP[i], 1);
+    assert_int_equal(recv(fd, &answer, 1, 0), 1);
+    assert_int_equal(answer, 'R');
+    close(fd);
+    stop(fixture);
+}
+
+static void
+who_does_not_log_in_is_cut_in_time(void **state)
+{
+    Fixture *fixture = start();
+    int fd = connect_raw(fixture);
+    Buffer all;
+
+    send_raw(fd, BYTES("\0\0"));
+    all = read_to_end(fd);
+    assert_true(has_text(&all, "timeout"));
+    buffer_free(&all);
+    stop(fixture);
+}
+
+static void
+half_open_connections_keep_nobody_out(void **state)
+{
+    enum
+    {
+        FLOOD = 400
+    };
+    static const char *const settings[] = {"max_unauthenticated=8", "auth_timeout_ms=600000", NULL};
+    Fixture *fixture = start_with(settings);
+    int flood[FLOOD];
+    PGconn *connection;
+
+    for (size_t i = 0; i < FLOOD; i++)
+        flood[i] = connect_raw(fixture);
+    do
+        connection = connect_with(fixture, "root", "secret", "");
+    while (PQstatus(connection) != CONNECTION_OK && (PQfinish(connection), true));
+    PQfinish(connection);
+    for (size_t i = 0; i < FLOOD; i++)
+        close(flood[i]);
+    stop(fixture);
+}
+
+/* ---- queries ---- */
+
+static void
+simple_queries_are_answered(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = connect_as(fixture, "watcher");
+    PGresult *result = PQexec(connection, "ECHO me");
+
+    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+    assert_int_equal(PQntuples(result), 1);
+    assert_string_equal(PQfname(result, 1), "number");
+    assert_int_equal(PQftype(result, 1), COLUMN_INT8);
+    assert_string_equal(PQgetvalue(result, 0, 0), "ECHO me");
+    assert_true(PQgetisnull(result, 0, 2));
+    assert_string_equal(PQcmdStatus(result), "ECHO 1");
+    PQclear(result);
+    result = PQexec(connection, "");
+    assert_int_equal(PQresultStatus(result), PGRES_EMPTY_QUERY);
+    PQclear(result);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+an_error_does_not_end_the_session(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = connect_as(fixture, "shop");
+    PGresult *result;
+
+    assert_query_fails(connection, "SELECT * FROM pg_class", "42601");
+    result = PQexecParams(connection, "SELECT 1", 0, NULL, NULL, NULL, NULL, 0);
+    assert_sqlstate(result, "42601");
+    PQclear(result);
+    result = PQexec(connection, "ECHO");
+    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+    PQclear(result);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+the_extended_protocol_gives_text_and_binary(void **state)
+{
+    static const unsigned char expected[8] = {0, 0, 0, 0, 0, 0, 0, 42};
+    Fixture *fixture = start();
+    PGconn *connection = connect_as(fixture, "shop");
+    PGresult *result = PQexecParams(connection, "ECHO", 0, NULL, NULL, NULL, NULL, 0);
+
+    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+    assert_string_equal(PQgetvalue(result, 0, 1), "42");
+    PQclear(result);
+    result = PQexecParams(connection, "ECHO", 0, NULL, NULL, NULL, NULL, 1);
+    assert_int_equal(PQgetlength(result, 0, 1), 8);
+    assert_memory_equal(PQgetvalue(result, 0, 1), expected, 8);
+    assert_int_equal(PQfformat(result, 1), 1);
+    PQclear(result);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+prepared_statements_can_be_described_and_run_again(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = connect_as(fixture, "shop");
+    PGresult *result = PQprepare(connection, "named", "ECHO", 0, NULL);
+
+    assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
+    PQclear(result);
+    result = PQprepare(connection, "named", "ECHO", 0, NULL);
+    assert_sqlstate(result, "42P05");
+    PQclear(result);
+    result = PQdescribePrepared(connection, "named");
+    assert_int_equal(PQnfields(result), 3);
+    assert_int_equal(PQnparams(result), 0);
+    PQclear(result);
+    for (int i = 0; i < 3; i++)
+    {
+        result = PQexecPrepared(connection, "named", 0, NULL, NULL, NULL, 0);
+        assert_int_equal(PQntuples(result), 1);
+        PQclear(result);
+    }
+    result = PQexecPrepared(connection, "absent", 0, NULL, NULL, NULL, 0);
+    assert_sqlstate(result, "26000");
+    PQclear(result);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+parameters_are_refused(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = connect_as(fixture, "shop");
+    const char *values[] = {"1"};
+    PGresult *result = PQexecParams(connection, "ECHO", 1, NULL, values, NULL, NULL, 0);
+
+    assert_sqlstate(result, "08P01");
+    PQclear(result);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+pipelined_queries_wait_for_their_turn(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = connect_as(fixture, "shop");
+    int answers = 0;
+    PGresult *result;
+
+    PQenterPipelineMode(connection);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(PQsendQueryParams(connection, "ECHO", 0, NULL, NULL, NULL, NULL, 0), 1);
+    assert_int_equal(PQpipelineSync(connection), 1);
+    while (answers < 50)
+    {
+        result = PQgetResult(connection);
+        answers += PQresultStatus(result) == PGRES_TUPLES_OK;
+        PQclear(result);
+    }
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+a_query_can_be_cancelled(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = connect_as(fixture, "shop");
+    PGcancel *cancel = PQgetCancel(connection);
+    char error[256];
+    PGresult *result;
+
+    /* The second query comes while the first is in work, and must be answered after it. */
+    PQsendQuery(connection, "WAIT");
+    while (PQflush(connection) > 0)
+        continue;
+    /* A cancel that overtakes its query finds nothing to cancel: it is sent until it has. */
+    while (PQconsumeInput(connection) && PQisBusy(connection))
+    {
+        struct pollfd poll_fd = {PQsocket(connection), POLLIN, 0};
+
+        assert_int_equal(PQcancel(cancel, error, sizeof(error)), 1);
+        poll(&poll_fd, 1, 20);
+    }
+    result = PQgetResult(connection);
+    assert_sqlstate(result, "57014");
+    PQclear(result);
+    assert_null(PQgetResult(connection));
+    result = PQexec(connection, "ECHO");
+    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+    PQclear(result);
+    PQfreeCancel(cancel);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+messages_behind_a_query_in_work_wait(void **state)
+{
+    static const char echo[] = "Q\0\0\0\x09"
+                               "ECHO\0";
+    Fixture *fixture = start();
+    PGconn *connection = connect_as(fixture, "shop");
+    PGcancel *cancel = PQgetCancel(connection);
+    struct pollfd poll_fd = {PQsocket(connection), POLLIN, 0};
+    char answers[1024] = "";
+    size_t length = 0;
+    char error[256];
+    const char *first;
+    const char *second;
+
+    PQsendQuery(connection, "WAIT");
+    while (PQflush(connection) > 0)
+        continue;
+    send_raw(poll_fd.fd, echo, sizeof(echo) - 1);
+    assert_int_equal(poll(&poll_fd, 1, 100), 0);
+    while (poll(&poll_fd, 1, 20) == 0)
+        assert_int_equal(PQcancel(cancel, error, sizeof(error)), 1);
+    while ((second = memmem(answers, length, "ECHO 1", 6)) == NULL)
+    {
+        ssize_t got = recv(poll_fd.fd, answers + length, sizeof(answers) - length, 0);
+
+        assert_true(got > 0);
+        length += (size_t)got;
+    }
+    first = memmem(answers, length, "57014", 5);
+    assert_non_null(first);
+    assert_true(first < second);
+    PQfreeCancel(cancel);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+/* ---- streams ---- */
+
+static PGconn *
+open_stream(const Fixture *fixture)
+{
+    PGconn *connection = connect_as(fixture, "shop");
+    PGresult *result = PQexec(connection, "STREAM 1");
+
+    assert_int_equal(PQresultStatus(result), PGRES_COPY_BOTH);
+    PQclear(result);
+    return connection;
+}
+
+static void
+send_frame(PGconn *connection, const char *data, size_t length)
+{
+    assert_int_equal(PQputCopyData(connection, data, (int)length), 1);
+}
+
+static void
+expect_frame(PGconn *connection, const char *data, size_t length)
+{
+    char *got;
+
+    assert_int_equal(PQgetCopyData(connection, &got, 0), length);
+    assert_memory_equal(got, data, length);
+    PQfreemem(got);
+}
+
+static void
+expect_stream_error(PGconn *connection, const char *sqlstate)
+{
+    PGresult *result;
+    char *data;
+
+    assert_int_equal(PQgetCopyData(connection, &data, 0), -1);
+    result = PQgetResult(connection);
+    assert_sqlstate(result, sqlstate);
+    PQclear(result);
+}
+
+static void
+streams_need_role_and_version(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = connect_as(fixture, "watcher");
+
+    assert_query_fails(connection, "STREAM 1", "42501");
+    PQfinish(connection);
+    connection = connect_as(fixture, "shop");
+    assert_query_fails(connection, "STREAM", "42601");
+    assert_query_fails(connection, "STREAM 1 2", "42601");
+    assert_query_fails(connection, "STREAM 2", "0A000");
+    assert_non_null(strstr(PQerrorMessage(connection), "version 2"));
+    assert_non_null(strstr(PQerrorMessage(connection), "version 1"));
+    PQclear(PQexecParams(connection, "STREAM 1", 0, NULL, NULL, NULL, NULL, 0));
+    assert_non_null(strstr(PQerrorMessage(connection), "simple query"));
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+frames_come_back_in_order(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = open_stream(fixture);
+    char frame[64];
+
+    for (int i = 0; i < 2000; i++)
+        send_frame(connection, frame, (size_t)snprintf(frame, sizeof(frame), "%d frame", i));
+    assert_int_equal(PQflush(connection), 0);
+    for (int i = 0; i < 2000; i++)
+        expect_frame(connection, frame, (size_t)snprintf(frame, sizeof(frame), "%d frame", i));
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+frames_of_every_size_pass(void **state)
+{
+    static const size_t sizes[] = {0, 1, 65530, 65531, 65532, 65536, 131072, 1000000, 5000000};
+    Fixture *fixture = start();
+    PGconn *connection = open_stream(fixture);
+    char *data = malloc(5000000);
+
+    assert_non_null(data);
+    memset(data, 'x', 5000000);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+    {
+        send_frame(connection, data, sizes[i]);
+        assert_int_equal(PQflush(connection), 0);
+        /* libpq takes an empty frame for none at all: another one shows that it passed. */
+        if (sizes[i] == 0)
+            continue;
+        expect_frame(connection, data, sizes[i]);
+    }
+    free(data);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+a_stream_ends_when_the_client_says_so(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = open_stream(fixture);
+    PGresult *result;
+    char *data;
+
+    send_frame(connection, "last", 4);
+    assert_int_equal(PQputCopyEnd(connection, NULL), 1);
+    expect_frame(connection, "last", 4);
+    assert_int_equal(PQgetCopyData(connection, &data, 0), -1);
+    result = PQgetResult(connection);
+    assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
+    PQclear(result);
+    assert_null(PQgetResult(connection));
+    assert_query_fails(connection, "STREAM 1", "55000");
+    PQfinish(connection);
+    connection = open_stream(fixture);
+    assert_int_equal(PQputCopyEnd(connection, "enough"), 1);
+    assert_int_equal(PQgetCopyData(connection, &data, 0), -1);
+    result = PQgetResult(connection);
+    assert_sqlstate(result, "57014");
+    PQclear(result);
+    assert_null(PQgetResult(connection));
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+a_frame_too_large_is_refused_before_it_comes(void **state)
+{
+    static const char header[] = "d\x04\0\0\x05";
+    Fixture *fixture = start();
+    PGconn *connection = open_stream(fixture);
+
+    send_raw(PQsocket(connection), header, 5);
+    expect_stream_error(connection, "54000");
+    PQfinish(connection);
+    stop(fixture);
+}
+
+/* A client that sends and never reads is not read from any more; memory stays bounded. */
+static void
+a_client_that_does_not_read_is_held_back(void **state)
+{
+    enum
+    {
+        CHUNK = 1 << 20,
+        MUCH = 256
+    };
+    Fixture *fixture = start();
+    PGconn *connection = open_stream(fixture);
+    char *chunk = calloc(1, CHUNK);
+    size_t sent = 0;
+    int fd = PQsocket(connection);
+    struct pollfd poll_fd = {fd, POLLOUT, 0};
+    PGconn *other;
+
+    assert_non_null(chunk);
+    chunk[0] = 'd';
+    chunk[2] = (CHUNK - 1) >> 16 & 0xff;
+    chunk[3] = (char)0xff;
+    chunk[4] = (char)0xff;
+    while (sent < (size_t)MUCH * CHUNK && poll(&poll_fd, 1, 500) == 1)
+    {
+        ssize_t n = send(fd, chunk + sent % CHUNK, CHUNK - sent % CHUNK, MSG_DONTWAIT);
+
+        if (n > 0)
+            sent += (size_t)n;
+    }
+    assert_true(sent < (size_t)MUCH * CHUNK);
+    assert_true(sent > CHUNK);
+    other = connect_as(fixture, "shop");
+    PQfinish(other);
+    free(chunk);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+the_end_of_the_server_is_told(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *idle = connect_as(fixture, "shop");
+    PGconn *stream = open_stream(fixture);
+    char told[512] = "";
+
+    stop(fixture);
+    assert_true(recv(PQsocket(idle), told, sizeof(told), 0) > 0);
+    assert_int_equal(told[0], 'E');
+    assert_non_null(memmem(told, sizeof(told), "57P01", 5));
+    expect_stream_error(stream, "57P01");
+    PQfinish(idle);
+    PQfinish(stream);
+}
+
+/* ---- TLS ---- */
+
+static void
+make_certificate(const char *cert_file, const char *key_file)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    X509_NAME *name = X509_get_subject_name(cert);
+    FILE *file;
+
+    X509_set_version(cert, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+    X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1,
+                               0);
+    X509_set_issuer_name(cert, name);
+    X509_set_pubkey(cert, key);
+    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+    file = fopen(cert_file, "w");
+    assert_int_equal(PEM_write_X509(file, cert), 1);
+    fclose(file);
+    file = fopen(key_file, "w");
+    fchmod(fileno(file), 0600);
+    assert_int_equal(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
+    fclose(file);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
+/* A server with a certificate of its own, in files that exist while it starts. */
+static Fixture *
+start_with_tls(void)
+{
+    char dir[] = "/tmp/server_test_XXXXXX";
+    char cert_file[64];
+    char key_file[64];
+    char settings[2][96];
+    const char *list[] = {settings[0], settings[1], "ssl=on", NULL};
+    Fixture *fixture;
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(cert_file, sizeof(cert_file), "%s/cert", dir);
+    snprintf(key_file, sizeof(key_file), "%s/key", dir);
+    make_certificate(cert_file, key_file);
+    snprintf(settings[0], sizeof(settings[0]), "ssl_cert_file=%s", cert_file);
+    snprintf(settings[1], sizeof(settings[1]), "ssl_key_file=%s", key_file);
+    fixture = start_with(list);
+    unlink(cert_file);
+    unlink(key_file);
+    rmdir(dir);
+    return fixture;
+}
+
+static void
+frames_pass_over_tls(void **state)
+{
+    enum
+    {
+        LARGE = 3000000
+    };
+    Fixture *fixture = start_with_tls();
+    PGconn *connection = connect_with(fixture, "shop", "secret", "sslmode=require");
+    char *data = malloc(LARGE);
+    PGresult *result;
+
+    assert_non_null(data);
+    memset(data, 'y', LARGE);
+    assert_int_equal(PQstatus(connection), CONNECTION_OK);
+    assert_int_equal(PQsslInUse(connection), 1);
+    result = PQexec(connection, "STREAM 1");
+    assert_int_equal(PQresultStatus(result), PGRES_COPY_BOTH);
+    PQclear(result);
+    send_frame(connection, "small", 5);
+    send_frame(connection, data, LARGE);
+    assert_int_equal(PQflush(connection), 0);
+    expect_frame(connection, "small", 5);
+    expect_frame(connection, data, LARGE);
+    free(data);
+    PQfinish(connection);
+    stop(fixture);
+}
+
+static void
+tls_is_strict(void **state)
+{
+    Fixture *fixture = start_with_tls();
+    PGconn *connection = connect_with(fixture, "shop", "wrong", "sslmode=require");
+    int fd;
+    char answer;
+    Buffer all;
+
+    assert_non_null(strstr(PQerrorMessage(connection), "password authentication failed"));
+    PQfinish(connection);
+    connection = connect_with(fixture, "shop", "secret", "sslmode=require channel_binding=require");
+    assert_int_equal(PQstatus(connection), CONNECTION_BAD);
+    assert_non_null(strstr(PQerrorMessage(connection), "channel binding"));
+    PQfinish(connection);
+    connection = connect_with(fixture, "shop", "secret",
+                              "sslmode=require ssl_max_protocol_version=TLSv1.1 "
+                              "ssl_min_protocol_version=TLSv1");
+    assert_int_equal(PQstatus(connection), CONNECTION_BAD);
+    PQfinish(connection);
+    connection = connect_with(fixture, "shop", "secret", "sslmode=disable");
+    assert_int_equal(PQstatus(connection), CONNECTION_OK);
+    PQfinish(connection);
+    assert_refused(fixture, BYTES(SSL_REQUEST STARTUP), "unencrypted data");
+    fd = connect_raw(fixture);
+    send_raw(fd, BYTES(SSL_REQUEST));
+    assert_int_equal(recv(fd, &answer, 1, 0), 1);
+    assert_int_equal(answer, 'S');
+    send_raw(fd, BYTES(STARTUP));
+    all = read_to_end(fd);
+    assert_false(has_text(&all, "SCRAM"));
+    buffer_free(&all);
+    stop(fixture);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_has_the_password_gets_in),
+        cmocka_unit_test(refusals_do_not_tell_who_exists),
+        cmocka_unit_test(a_database_of_another_name_does_not_exist),
+        cmocka_unit_test(loopback_is_trusted_only_when_told),
+        cmocka_unit_test(hostile_startup_packets_are_refused),
+        cmocka_unit_test(encryption_can_be_asked_for_once_each),
+        cmocka_unit_test(a_newer_minor_version_is_negotiated),
+        cmocka_unit_test(a_login_byte_by_byte_is_no_different),
+        cmocka_unit_test(who_does_not_log_in_is_cut_in_time),
+        cmocka_unit_test(half_open_connections_keep_nobody_out),
+        cmocka_unit_test(simple_queries_are_answered),
+        cmocka_unit_test(an_error_does_not_end_the_session),
+        cmocka_unit_test(the_extended_protocol_gives_text_and_binary),
+        cmocka_unit_test(prepared_statements_can_be_described_and_run_again),
+        cmocka_unit_test(parameters_are_refused),
+        cmocka_unit_test(pipelined_queries_wait_for_their_turn),
+        cmocka_unit_test(a_query_can_be_cancelled),
+        cmocka_unit_test(messages_behind_a_query_in_work_wait),
+        cmocka_unit_test(streams_need_role_and_version),
+        cmocka_unit_test(frames_come_back_in_order),
+        cmocka_unit_test(frames_of_every_size_pass),
+        cmocka_unit_test(a_stream_ends_when_the_client_says_so),
+        cmocka_unit_test(a_frame_too_large_is_refused_before_it_comes),
+        cmocka_unit_test(a_client_that_does_not_read_is_held_back),
+        cmocka_unit_test(the_end_of_the_server_is_told),
+        cmocka_unit_test(frames_pass_over_tls),
+        cmocka_unit_test(tls_is_strict),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
