@@ -1,0 +1,588 @@
+#include "shared/message.h"
+#include "test/unit/hostile.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum
+{
+    TAG = 0x01020304
+};
+
+typedef struct Fixture
+{
+    Arena arena;
+    Buffer buffer;
+    Frame frame; /* of the buffer, after take() */
+} Fixture;
+
+static int
+set_up(void **state)
+{
+    static Fixture fixture;
+
+    arena_init(&fixture.arena, &MEMORY_HEAP);
+    buffer_init(&fixture.buffer, &MEMORY_HEAP);
+    *state = &fixture;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    Fixture *fixture = *state;
+
+    arena_free(&fixture->arena);
+    buffer_free(&fixture->buffer);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+static const MemberId MEMBER = {
+    {1, 2, 3, 4}
+};
+static const MemberId OTHER = {
+    {5, 6, 7, 8}
+};
+
+/* The frame that was just encoded, after its bytes were tried in every wrong form. */
+static const Frame *
+take(Fixture *fixture, FrameType type)
+{
+    assert_hostile_bytes_are_refused(buffer_slice(&fixture->buffer), round_trip_message);
+    assert_true(frame_decode(buffer_slice(&fixture->buffer), &fixture->frame));
+    assert_int_equal(fixture->frame.type, type);
+    assert_int_equal(fixture->frame.tag, TAG);
+    return &fixture->frame;
+}
+
+static Slice
+text(const char *words)
+{
+    return slice_from_string(words);
+}
+
+static void
+assert_text(Slice slice, const char *words)
+{
+    assert_true(slice_equal(slice, slice_from_string(words)));
+}
+
+static void
+a_frame_of_unknown_type_or_without_a_tag_is_refused(void **state)
+{
+    Frame frame;
+
+    assert_false(frame_decode(slice_make("\0\1\2\3\4", 5), &frame));
+    assert_false(frame_decode(slice_make("\xFF\1\2\3\4", 5), &frame));
+    assert_false(frame_decode(slice_make("\3\1\2\3", 4), &frame));
+    assert_false(frame_decode(SLICE_EMPTY, &frame));
+    for (int type = 1; type < FRAME_TYPE_END; type++)
+    {
+        uint8_t bytes[5] = {(uint8_t)type, 1, 2, 3, 4};
+
+        assert_true(frame_decode(slice_make(bytes, 5), &frame));
+        assert_non_null(frame_type_name(frame.type));
+    }
+}
+
+static void
+clients_may_ask_but_neither_answer_nor_speak_for_nodes(void **state)
+{
+    static const FrameType for_clients[] = {FRAME_TOPOLOGY_FETCH, FRAME_READ,
+                                            FRAME_WRITE,          FRAME_SCAN,
+                                            FRAME_BUCKET_CREATE,  FRAME_NODE_STATUS};
+
+    for (int type = 1; type < FRAME_TYPE_END; type++)
+    {
+        bool expected = false;
+
+        for (size_t i = 0; i < sizeof(for_clients) / sizeof(for_clients[0]); i++)
+            expected |= for_clients[i] == (FrameType)type;
+        assert_int_equal(frame_is_for_clients((FrameType)type), expected);
+    }
+}
+
+static void
+an_error_comes_back(void **state)
+{
+    Fixture *fixture = *state;
+    ErrorFrame error;
+
+    error_encode(&fixture->buffer, TAG, STATUS_BAD_KEY, "not that key");
+    assert_true(error_decode(take(fixture, FRAME_ERROR), &error));
+    assert_int_equal(error.status, STATUS_BAD_KEY);
+    assert_text(error.message, "not that key");
+}
+
+static void
+an_unknown_status_reads_as_a_bad_frame(void **state)
+{
+    Fixture *fixture = *state;
+    ErrorFrame error;
+
+    error_encode(&fixture->buffer, TAG, (StatusCode)200, "from a newer node");
+    assert_true(error_decode(take(fixture, FRAME_ERROR), &error));
+    assert_int_equal(error.status, STATUS_BAD_FRAME);
+}
+
+static void
+a_topology_fetch_and_its_answer_come_back(void **state)
+{
+    Fixture *fixture = *state;
+    TopologyFetch fetch = {.have_epoch = UINT64_MAX};
+    TopologyFrame topology = {.epoch = 9, .document = text("document")};
+
+    topology_fetch_encode(&fixture->buffer, TAG, &fetch);
+    fetch.have_epoch = 0;
+    assert_true(topology_fetch_decode(take(fixture, FRAME_TOPOLOGY_FETCH), &fetch));
+    assert_true(fetch.have_epoch == UINT64_MAX);
+    buffer_reset(&fixture->buffer);
+    topology_frame_encode(&fixture->buffer, TAG, &topology);
+    topology = (TopologyFrame){0};
+    assert_true(topology_frame_decode(take(fixture, FRAME_TOPOLOGY), &topology));
+    assert_int_equal(topology.epoch, 9);
+    assert_text(topology.document, "document");
+}
+
+static void
+a_read_comes_back(void **state)
+{
+    Fixture *fixture = *state;
+    Slice keys[] = {text("a"), text("bc"), SLICE_EMPTY};
+    ReadFrame read = {.epoch = 300,
+                      .bucket_id = 7,
+                      .mode = READ_COORDINATED,
+                      .r = 2,
+                      .timeout_ms = 5000,
+                      .seal = true,
+                      .keys = keys,
+                      .key_count = 3};
+
+    read_encode(&fixture->buffer, TAG, &read);
+    read = (ReadFrame){0};
+    assert_true(read_decode(take(fixture, FRAME_READ), &fixture->arena, &read));
+    assert_int_equal(read.epoch, 300);
+    assert_int_equal(read.bucket_id, 7);
+    assert_int_equal(read.mode, READ_COORDINATED);
+    assert_int_equal(read.r, 2);
+    assert_int_equal(read.timeout_ms, 5000);
+    assert_true(read.seal);
+    assert_int_equal(read.key_count, 3);
+    assert_text(read.keys[1], "bc");
+    assert_int_equal(read.keys[2].length, 0);
+}
+
+static void
+a_full_read_reply_comes_back_with_the_digests_of_its_objects(void **state)
+{
+    Fixture *fixture = *state;
+    ReadItem items[] = {
+        {.status = STATUS_OK,        .object = text("object"), .context = text("sealed")},
+        {.status = STATUS_OK},
+        {.status = STATUS_UNAVAILABLE       }
+    };
+    ReadReply reply = {.mode = READ_FULL, .items = items, .item_count = 3};
+    Digest expected = digest_of(text("object"));
+
+    read_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(read_reply_decode(take(fixture, FRAME_READ_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.item_count, 3);
+    assert_text(reply.items[0].object, "object");
+    assert_text(reply.items[0].context, "sealed");
+    assert_true(digest_equal(&reply.items[0].digest, &expected));
+    assert_true(digest_equal(&reply.items[1].digest, &DIGEST_ABSENT));
+    assert_int_equal(reply.items[2].status, STATUS_UNAVAILABLE);
+}
+
+static void
+a_digest_reply_carries_digests_alone(void **state)
+{
+    Fixture *fixture = *state;
+    ReadItem items[] = {
+        {.status = STATUS_OK, .object = text("object"), .digest = {{1, 2}}},
+        {.status = STATUS_CORRUPT}
+    };
+    ReadReply reply = {.mode = READ_DIGEST, .items = items, .item_count = 2};
+
+    read_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(read_reply_decode(take(fixture, FRAME_READ_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.mode, READ_DIGEST);
+    assert_int_equal(reply.items[0].object.length, 0);
+    assert_memory_equal(reply.items[0].digest.bytes, items[0].digest.bytes, sizeof(Digest));
+    assert_int_equal(reply.items[1].status, STATUS_CORRUPT);
+}
+
+static void
+a_write_and_its_reply_come_back(void **state)
+{
+    Fixture *fixture = *state;
+    PutValue values[] = {
+        {.request = {{1}}, .value = text("v")},
+        {.request = {{2}}, .tombstone = true }
+    };
+    WriteItem items[] = {
+        {.key = text("k"), .context = text("c"), .values = values, .value_count = 2},
+        {.key = text("l"),                .values = values,                     .value_count = 1     }
+    };
+    WriteFrame write = {.epoch = 1,
+                        .bucket_id = 2,
+                        .w = 2,
+                        .timeout_ms = 100,
+                        .retry = true,
+                        .items = items,
+                        .item_count = 2};
+    WriteResult results[] = {
+        {STATUS_OK,      7},
+        {STATUS_UNKNOWN, 0}
+    };
+    WriteReply reply = {.items = results, .item_count = 2};
+
+    write_encode(&fixture->buffer, TAG, &write);
+    write = (WriteFrame){0};
+    assert_true(write_decode(take(fixture, FRAME_WRITE), &fixture->arena, &write));
+    assert_true(write.retry);
+    assert_int_equal(write.item_count, 2);
+    assert_text(write.items[0].context, "c");
+    assert_int_equal(write.items[0].value_count, 2);
+    assert_true(write.items[0].values[1].tombstone);
+    assert_text(write.items[1].values[0].value, "v");
+    buffer_reset(&fixture->buffer);
+    write_reply_encode(&fixture->buffer, TAG, &reply);
+    reply = (WriteReply){0};
+    assert_true(write_reply_decode(take(fixture, FRAME_WRITE_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.items[0].acked, 7);
+    assert_int_equal(reply.items[1].status, STATUS_UNKNOWN);
+}
+
+static bool
+write_is_taken(Fixture *fixture, PutValue *values, uint32_t value_count)
+{
+    WriteItem item = {.key = text("k"), .values = values, .value_count = value_count};
+    WriteFrame write = {.items = &item, .item_count = 1};
+
+    buffer_reset(&fixture->buffer);
+    write_encode(&fixture->buffer, TAG, &write);
+    assert_true(frame_decode(buffer_slice(&fixture->buffer), &fixture->frame));
+    return write_decode(&fixture->frame, &fixture->arena, &write);
+}
+
+static void
+a_write_that_could_not_be_stamped_is_refused(void **state)
+{
+    Fixture *fixture = *state;
+    PutValue twice[] = {{.request = {{1}}}, {.request = {{1}}}};
+    PutValue tombstone = {.request = {{1}}, .tombstone = true, .value = text("v")};
+
+    assert_true(write_is_taken(fixture, twice, 1));
+    assert_false(write_is_taken(fixture, twice, 2));
+    assert_false(write_is_taken(fixture, twice, 0));
+    assert_false(write_is_taken(fixture, &tombstone, 1));
+}
+
+static void
+a_scan_comes_back(void **state)
+{
+    Fixture *fixture = *state;
+    ScanFrame scan = {.epoch = 1,
+                      .bucket_id = 2,
+                      .partition = 255,
+                      .digest_only = true,
+                      .after = text("after"),
+                      .through = text("through"),
+                      .max_bytes = 65536};
+
+    scan_encode(&fixture->buffer, TAG, &scan);
+    scan = (ScanFrame){0};
+    assert_true(scan_decode(take(fixture, FRAME_SCAN), &scan));
+    assert_int_equal(scan.partition, 255);
+    assert_true(scan.digest_only);
+    assert_false(scan.seal);
+    assert_text(scan.after, "after");
+    assert_text(scan.through, "through");
+    assert_int_equal(scan.max_bytes, 65536);
+}
+
+static void
+scan_replies_come_back_with_and_without_rows(void **state)
+{
+    Fixture *fixture = *state;
+    ScanRow rows[] = {
+        {.key = text("k"), .object = text("o"), .context = text("c")},
+        {.key = text("l"),                .object = text("p")                   }
+    };
+    ScanReply reply = {.status = STATUS_OK,
+                       .done = true,
+                       .last = text("l"),
+                       .digest = {{7}},
+                       .row_count = 2,
+                       .rows = rows};
+
+    scan_reply_encode(&fixture->buffer, TAG, &reply);
+    reply = (ScanReply){0};
+    assert_true(scan_reply_decode(take(fixture, FRAME_SCAN_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.row_count, 2);
+    assert_true(reply.done);
+    assert_text(reply.rows[0].context, "c");
+    assert_text(reply.rows[1].object, "p");
+    reply.rows = NULL;
+    reply.row_count = 1000000;
+    buffer_reset(&fixture->buffer);
+    scan_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(scan_reply_decode(take(fixture, FRAME_SCAN_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.row_count, 1000000);
+    assert_null(reply.rows);
+    assert_int_equal(reply.digest.bytes[0], 7);
+}
+
+static void
+equal_objects_under_two_keys_do_not_cancel_out(void **state)
+{
+    Digest a = message_row_digest(text("a"), text("object"));
+    Digest b = message_row_digest(text("b"), text("object"));
+
+    digest_mix(&a, &b);
+    assert_false(digest_equal(&a, &DIGEST_ABSENT));
+}
+
+static void
+a_bucket_comes_back(void **state)
+{
+    Fixture *fixture = *state;
+    BucketColumn columns[] = {
+        {"items", "jsonb"},
+        {"note",  "text" }
+    };
+    Bucket bucket = {
+        .id = 3,
+        .name = "cart",
+        .n = 3,
+        .key_types = {KEY_UUID, KEY_DATE},
+        .key_names = {"id",     "day"   },
+        .key_count = 2,
+        .columns = columns,
+        .column_count = 2
+    };
+
+    bucket_create_encode(&fixture->buffer, TAG, &bucket);
+    bucket = (Bucket){0};
+    assert_true(bucket_create_decode(take(fixture, FRAME_BUCKET_CREATE), &fixture->arena, &bucket));
+    assert_int_equal(bucket.id, 3);
+    assert_string_equal(bucket.name, "cart");
+    assert_int_equal(bucket.key_types[1], KEY_DATE);
+    assert_string_equal(bucket.key_names[1], "day");
+    assert_string_equal(bucket.columns[1].type, "text");
+}
+
+static void
+a_nodes_status_comes_back(void **state)
+{
+    Fixture *fixture = *state;
+    MemberId reachable[] = {MEMBER, OTHER};
+    NodeStatus status = {.id = MEMBER,
+                         .name = text("n1"),
+                         .epoch = 4,
+                         .uptime_ms = 1000,
+                         .rss_bytes = 1 << 30,
+                         .disk_bytes = 77,
+                         .keys_estimate = 88,
+                         .reachable = reachable,
+                         .reachable_count = 2};
+
+    node_status_fetch_encode(&fixture->buffer, TAG);
+    take(fixture, FRAME_NODE_STATUS);
+    buffer_reset(&fixture->buffer);
+    node_status_encode(&fixture->buffer, TAG, &status);
+    status = (NodeStatus){0};
+    assert_true(
+        node_status_decode(take(fixture, FRAME_NODE_STATUS_REPLY), &fixture->arena, &status));
+    assert_text(status.name, "n1");
+    assert_int_equal(status.rss_bytes, 1 << 30);
+    assert_int_equal(status.keys_estimate, 88);
+    assert_int_equal(status.reachable_count, 2);
+    assert_memory_equal(&status.reachable[1], &OTHER, sizeof(OTHER));
+}
+
+static void
+replicas_and_their_results_come_back(void **state)
+{
+    Fixture *fixture = *state;
+    ReplicateItem items[] = {
+        {.ref = 1,          .bucket_id = 2, .key = text("k"), .object = text("o")},
+        {.ref = UINT64_MAX, .bucket_id = 3, .key = text("l"), .object = text("p")}
+    };
+    ReplicateFrame replicate = {.epoch = 5, .items = items, .item_count = 2};
+    ReplicateResult results[] = {
+        {1,          STATUS_OK     },
+        {UINT64_MAX, STATUS_STORAGE}
+    };
+    ReplicateReply reply = {.items = results, .item_count = 2};
+
+    replicate_encode(&fixture->buffer, TAG, &replicate);
+    assert_true(replicate_decode(take(fixture, FRAME_REPLICATE), &fixture->arena, &replicate));
+    assert_int_equal(replicate.epoch, 5);
+    assert_true(replicate.items[1].ref == UINT64_MAX);
+    assert_text(replicate.items[1].object, "p");
+    buffer_reset(&fixture->buffer);
+    replicate_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(
+        replicate_reply_decode(take(fixture, FRAME_REPLICATE_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.items[1].status, STATUS_STORAGE);
+}
+
+/* The coordinator gathers items one by one; the frame must be the one of the struct. */
+static void
+gathered_items_make_the_same_replicate_frame(void **state)
+{
+    Fixture *fixture = *state;
+    ReplicateItem items[] = {
+        {.ref = 1, .bucket_id = 2, .key = text("k"), .object = text("o")},
+        {.ref = 2, .bucket_id = 2, .key = text("l"), .object = text("p")}
+    };
+    ReplicateFrame replicate = {.epoch = 5, .items = items, .item_count = 2};
+    Buffer gathered;
+    Buffer frame;
+
+    buffer_init(&gathered, &MEMORY_HEAP);
+    buffer_init(&frame, &MEMORY_HEAP);
+    replicate_encode(&fixture->buffer, TAG, &replicate);
+    for (int i = 0; i < 2; i++)
+        replicate_item_encode(&gathered, &items[i]);
+    replicate_encode_items(&frame, TAG, 5, 2, buffer_slice(&gathered));
+    assert_true(slice_equal(buffer_slice(&frame), buffer_slice(&fixture->buffer)));
+    buffer_free(&gathered);
+    buffer_free(&frame);
+}
+
+static void
+gathered_results_make_the_same_reply_frame(void **state)
+{
+    Fixture *fixture = *state;
+    ReplicateResult results[] = {
+        {1, STATUS_OK     },
+        {2, STATUS_STORAGE}
+    };
+    ReplicateReply reply = {.items = results, .item_count = 2};
+    Buffer gathered;
+    Buffer frame;
+
+    buffer_init(&gathered, &MEMORY_HEAP);
+    buffer_init(&frame, &MEMORY_HEAP);
+    replicate_reply_encode(&fixture->buffer, TAG, &reply);
+    for (int i = 0; i < 2; i++)
+        replicate_result_encode(&gathered, &results[i]);
+    replicate_reply_encode_items(&frame, TAG, 2, buffer_slice(&gathered));
+    assert_true(slice_equal(buffer_slice(&frame), buffer_slice(&fixture->buffer)));
+    buffer_free(&gathered);
+    buffer_free(&frame);
+}
+
+static void
+hellos_come_back(void **state)
+{
+    static const FrameType types[] = {FRAME_HELLO, FRAME_HELLO_REPLY};
+    Fixture *fixture = *state;
+    HelloFrame hello = {.id = MEMBER,
+                        .name = text("n1"),
+                        .address = text("127.0.0.1"),
+                        .port = 7101,
+                        .zone = text("east"),
+                        .weight = 2,
+                        .partitions = 256,
+                        .epoch = 3,
+                        .seeds = text("127.0.0.1:7101")};
+
+    for (int i = 0; i < 2; i++)
+    {
+        HelloFrame decoded;
+
+        buffer_reset(&fixture->buffer);
+        hello_encode(&fixture->buffer, types[i], TAG, &hello);
+        assert_true(hello_decode(take(fixture, types[i]), &decoded));
+        assert_memory_equal(&decoded.id, &MEMBER, sizeof(MEMBER));
+        assert_text(decoded.address, "127.0.0.1");
+        assert_int_equal(decoded.port, 7101);
+        assert_text(decoded.zone, "east");
+        assert_int_equal(decoded.weight, 2);
+        assert_int_equal(decoded.partitions, 256);
+        assert_int_equal(decoded.epoch, 3);
+        assert_text(decoded.seeds, "127.0.0.1:7101");
+    }
+}
+
+static void
+paxos_frames_come_back(void **state)
+{
+    static const FrameType types[] = {FRAME_PREPARE, FRAME_PROMISE, FRAME_ACCEPT, FRAME_ACCEPTED,
+                                      FRAME_CHOSEN};
+    Fixture *fixture = *state;
+    PaxosFrame paxos = {
+        .epoch = 1,
+        .ballot = {.round = 2, .proposer = MEMBER},
+        .ok = true,
+        .promised = {.round = 3, .proposer = OTHER },
+        .accepted = {.round = 1, .proposer = OTHER },
+        .document = text("document")
+    };
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+    {
+        PaxosFrame decoded;
+
+        buffer_reset(&fixture->buffer);
+        paxos_frame_encode(&fixture->buffer, types[i], TAG, &paxos);
+        assert_true(paxos_frame_decode(take(fixture, types[i]), &decoded));
+        assert_int_equal(ballot_compare(&decoded.ballot, &paxos.ballot), 0);
+        assert_int_equal(ballot_compare(&decoded.promised, &paxos.promised), 0);
+        assert_int_equal(ballot_compare(&decoded.accepted, &paxos.accepted), 0);
+        assert_true(decoded.ok);
+        assert_text(decoded.document, "document");
+    }
+}
+
+static void
+ballots_order_by_round_then_proposer(void **state)
+{
+    Ballot low = {.round = 1, .proposer = OTHER};
+    Ballot middle = {.round = 2, .proposer = MEMBER};
+    Ballot high = {.round = 2, .proposer = OTHER};
+
+    assert_true(ballot_compare(&low, &middle) < 0);
+    assert_true(ballot_compare(&middle, &high) < 0);
+    assert_true(ballot_compare(&high, &low) > 0);
+    assert_int_equal(ballot_compare(&high, &high), 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_frame_of_unknown_type_or_without_a_tag_is_refused),
+        TEST(clients_may_ask_but_neither_answer_nor_speak_for_nodes),
+        TEST(an_error_comes_back),
+        TEST(an_unknown_status_reads_as_a_bad_frame),
+        TEST(a_topology_fetch_and_its_answer_come_back),
+        TEST(a_read_comes_back),
+        TEST(a_full_read_reply_comes_back_with_the_digests_of_its_objects),
+        TEST(a_digest_reply_carries_digests_alone),
+        TEST(a_write_and_its_reply_come_back),
+        TEST(a_write_that_could_not_be_stamped_is_refused),
+        TEST(a_scan_comes_back),
+        TEST(scan_replies_come_back_with_and_without_rows),
+        TEST(equal_objects_under_two_keys_do_not_cancel_out),
+        TEST(a_bucket_comes_back),
+        TEST(a_nodes_status_comes_back),
+        TEST(replicas_and_their_results_come_back),
+        TEST(gathered_items_make_the_same_replicate_frame),
+        TEST(gathered_results_make_the_same_reply_frame),
+        TEST(hellos_come_back),
+        TEST(paxos_frames_come_back),
+        TEST(ballots_order_by_round_then_proposer),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
