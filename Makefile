@@ -59,7 +59,8 @@ LDFLAGS += $(SANITIZE) -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 # The daemon's objects are position independent as an executable's are; the extension's are made by
 # fdw.mk, from the same shared/ sources, for a shared library.  The two sets are never linked together.
 COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -fPIE -MMD -MP -c $< -o $@
-LINK = $(CC) $(LDFLAGS) -pie -o $@
+# Renamed into place: what runs keeps its file, and nobody starts a half-written one.
+LINK = $(CC) $(LDFLAGS) -pie -o $@.new
 
 # One short line a file; V=1 shows the commands.
 Q := $(if $(V),,@)
@@ -131,33 +132,33 @@ $(BUILD)/libfuzz.a: $(call object,$(FUZZ_HELP_SRC)); $(archive)
 $(BUILD)/bin/dynamo_node: $(call object,node/main.c) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) $^ $(LIBS)
+	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
 
 $(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(UNIT_HELP_LIB) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) $^ -lcmocka $(LIBS)
+	$(Q)$(LINK) $^ -lcmocka $(LIBS) && mv $@.new $@
 
 $(BUILD)/bin/dynamo_sim: $(call object,$(SIM_SRC)) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) $^ $(LIBS)
+	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
 
 $(BUILD)/replay/%: $(BUILD)/obj/test/fuzz/%_fuzz.o $(BUILD)/obj/test/fuzz/replay_main.o \
 		$(FUZZ_HELP_LIB) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) $^ $(LIBS)
+	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
 
 $(BUILD)/fuzz/%: $(BUILD)/obj/test/fuzz/%.o $(FUZZ_HELP_LIB) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -fsanitize=fuzzer $^ $(LIBS)
+	$(Q)$(LINK) -fsanitize=fuzzer $^ $(LIBS) && mv $@.new $@
 
 $(BUILD)/bin/bench_%: $(BUILD)/obj/test/bench/%.o $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) $^ $(LIBS)
+	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
 
 .SECONDARY:
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(ALL_SRC))
