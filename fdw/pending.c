@@ -271,7 +271,10 @@ pending_truncate(ClientCluster *cluster, SubTransactionId subtransaction)
          group = group->next)
     {
         while (group->count > 0 && group->tags[group->count - 1].subtransaction >= subtransaction)
-            position = Min(position, group->tags[--group->count].position);
+        {
+            group->count--;
+            position = Min(position, group->tags[group->count].position);
+        }
     }
     if (position != PG_UINT64_MAX)
         pending_cut(pending, position);
