@@ -23,6 +23,7 @@ my $root = abs_path(dirname(__FILE__) . '/../..');
 my %alive;    # by folder
 
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
+$SIG{PIPE} = 'IGNORE';    # a psql that ends early leaves its input unread
 END
 {
     my $status = $?;
