@@ -77,6 +77,14 @@ on_server_closed(void *ctx)
 }
 
 static void
+on_drained(void *ctx)
+{
+    Daemon *daemon = ctx;
+
+    server_close(daemon->server, on_server_closed, daemon);
+}
+
+static void
 stop(void *ctx)
 {
     Daemon *daemon = ctx;
@@ -85,8 +93,7 @@ stop(void *ctx)
         return;
     daemon->is_stopping = true;
     log_info(daemon->log, "stopping");
-    server_drain(daemon->server);
-    server_close(daemon->server, on_server_closed, daemon);
+    server_drain(daemon->server, (uint64_t)daemon->config.request_timeout_ms, on_drained, daemon);
 }
 
 static void

@@ -38,6 +38,35 @@ on_internal_closed(uv_handle_t *handle)
 
 /* ---- the turn ---- */
 
+/* A client that waits for an answer. Other nodes ask again, elsewhere. */
+static bool
+is_waiting(const Session *session)
+{
+    if (session->phase != SESSION_OPEN || session->role == USER_ROLE_PEER)
+        return false;
+    return session->busy || session->unanswered_frames > 0;
+}
+
+static void
+check_drained(Server *server)
+{
+    void (*drained)(void *ctx) = server->drained;
+    const Session *session;
+
+    if (drained == NULL)
+        return;
+    if (uv_now(server->loop) < server->drain_deadline_ms)
+    {
+        TAILQ_FOREACH(session, &server->sessions, all)
+        {
+            if (is_waiting(session))
+                return;
+        }
+    }
+    server->drained = NULL;
+    drained(server->drained_ctx);
+}
+
 /* Nothing that one step makes possible may wait for the next event: the loop might sleep long. */
 static void
 end_turn(Server *server)
@@ -60,6 +89,7 @@ end_turn(Server *server)
         while ((session = TAILQ_FIRST(&server->dirty)) != NULL)
             session_flush(session);
     } while (!TAILQ_EMPTY(&server->resumable));
+    check_drained(server);
 }
 
 static void
@@ -105,7 +135,7 @@ on_deadlines(uv_timer_t *timer)
             meet_deadline(session);
         is_needed = is_needed || session->deadline_ms != 0;
     }
-    if (!is_needed)
+    if (!is_needed && server->drained == NULL)
         uv_timer_stop(timer);
 }
 
@@ -305,12 +335,16 @@ tell_shutdown(Session *session)
 }
 
 void
-server_drain(Server *server)
+server_drain(Server *server, uint64_t grace_ms, void (*drained)(void *ctx), void *ctx)
 {
     Session *session;
     Session *next;
 
     server->is_draining = true;
+    server->drain_deadline_ms = uv_now(server->loop) + grace_ms;
+    server->drained = drained;
+    server->drained_ctx = ctx;
+    server_watch_deadlines(server);
     stop_listening(server);
     for (session = TAILQ_FIRST(&server->sessions); session != NULL; session = next)
     {
@@ -339,6 +373,7 @@ server_close(Server *server, void (*closed)(void *ctx), void *ctx)
 
     assert(!server->is_closing);
     server->is_draining = true;
+    server->drained = NULL;
     server->is_closing = true;
     server->closed = closed;
     server->closed_ctx = ctx;

@@ -97,9 +97,12 @@ int server_port(const Server *server);
 /* Reads certificate and key again; on failure the old ones stay in use. */
 Outcome server_reload(Server *server) MUST_CHECK;
 
-/* Stops accepting. Sessions without a query in work are told 57P01 and closed, others when their
- * query is answered; streams stay until server_close, so that their requests can be finished. */
-void server_drain(Server *server);
+/*
+ * Stops accepting, ends sessions (57P01) as they have no query in work, and takes no more frames
+ * from streams of clients; those of other nodes go on. Calls drained once: when every query and
+ * every frame of a client has its answer, or after grace_ms. server_close is due then.
+ */
+void server_drain(Server *server, uint64_t grace_ms, void (*drained)(void *ctx), void *ctx);
 
 /* Tells every session 57P01, closes all within a second, calls closed (may be NULL), then the
  * server is freed. */

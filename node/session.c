@@ -72,7 +72,10 @@ on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 static bool
 may_go_on(const Session *session)
 {
-    return !session_is_over(session) && !session->busy &&
+    bool is_drained = session->server->is_draining && session->state == PGWIRE_STREAM &&
+                      session->role != USER_ROLE_PEER;
+
+    return !session_is_over(session) && !session->busy && !is_drained &&
            session_unsent_bytes(session) < SERVER_OUTPUT_PAUSE_BYTES;
 }
 
@@ -99,6 +102,7 @@ handle_frame(Session *session, Slice frame)
     Server *server = session->server;
 
     server->stats.received_frames++;
+    session->unanswered_frames++;
     if (server->handler.stream_frame != NULL)
         server->handler.stream_frame(server->ctx, session, frame);
 }
@@ -665,6 +669,8 @@ session_frame_end(Session *session)
     }
     pgwire_end(&session->output, session->frame_mark);
     session->server->stats.sent_frames++;
+    if (session->unanswered_frames > 0)
+        session->unanswered_frames--;
     session_touch(session);
 }
 

@@ -84,6 +84,7 @@ struct Session
     UserRole role;
     bool was_authenticated; /* session_closed is owed to the handler */
     bool was_stream;
+    uint64_t unanswered_frames; /* of a client's stream: each has one answer */
     void *data;
 
     bool reading;
@@ -126,6 +127,9 @@ struct Server
     unsigned open_handles;
     bool is_listening;
     bool is_draining;
+    uint64_t drain_deadline_ms;
+    void (*drained)(void *ctx); /* NULL once it was called */
+    void *drained_ctx;
     bool is_closing;
     void (*closed)(void *ctx);
     void *closed_ctx;

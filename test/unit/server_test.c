@@ -33,6 +33,8 @@ typedef struct Fixture
     pthread_t thread;
     uv_loop_t loop;
     uv_async_t stop;
+    uv_timer_t later; /* answers the frame "hold" */
+    Session *held;
     uv_sem_t is_listening;
     Config config;
     Users *users;
@@ -93,10 +95,25 @@ on_cancel(void *ctx, Session *session)
 }
 
 static void
+on_later(uv_timer_t *timer)
+{
+    Fixture *fixture = timer->data;
+
+    session_send_frame(fixture->held, slice_from_string("held"));
+}
+
+static void
 on_frame(void *ctx, Session *session, Slice frame)
 {
+    Fixture *fixture = ctx;
     Buffer *out;
 
+    if (slice_equal(frame, slice_from_string("hold")))
+    {
+        fixture->held = session;
+        uv_timer_start(&fixture->later, on_later, 300, 0);
+        return;
+    }
     if (frame.length > 0 && frame.data[0] % 2 == 0)
     {
         session_send_frame(session, frame);
@@ -127,6 +144,15 @@ on_server_closed(void *ctx)
     Fixture *fixture = ctx;
 
     uv_close((uv_handle_t *)&fixture->stop, NULL);
+    uv_close((uv_handle_t *)&fixture->later, NULL);
+}
+
+static void
+on_drained(void *ctx)
+{
+    Fixture *fixture = ctx;
+
+    server_close(fixture->server, on_server_closed, fixture);
 }
 
 static void
@@ -134,8 +160,7 @@ on_stop(uv_async_t *async)
 {
     Fixture *fixture = async->data;
 
-    server_drain(fixture->server);
-    server_close(fixture->server, on_server_closed, fixture);
+    server_drain(fixture->server, DEADLINE_MS, on_drained, fixture);
 }
 
 static void *
@@ -198,7 +223,8 @@ start_with(const char *const *settings)
     assert_false(log_new("test", LOG_LEVEL_ERROR, "", &fixture->log).failed);
     uv_loop_init(&fixture->loop);
     uv_async_init(&fixture->loop, &fixture->stop, on_stop);
-    fixture->stop.data = fixture;
+    uv_timer_init(&fixture->loop, &fixture->later);
+    fixture->stop.data = fixture->later.data = fixture;
     uv_sem_init(&fixture->is_listening, 0);
     pthread_create(&fixture->thread, NULL, serve, fixture);
     uv_sem_wait(&fixture->is_listening);
@@ -911,6 +937,22 @@ the_end_of_the_server_is_told(void **state)
     PQfinish(stream);
 }
 
+static void
+a_frame_in_work_is_answered_before_the_end(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = open_stream(fixture);
+
+    send_frame(connection, "hold", 4);
+    send_frame(connection, "echo", 4);
+    assert_int_equal(PQflush(connection), 0);
+    expect_frame(connection, "echo", 4);
+    stop(fixture);
+    expect_frame(connection, "held", 4);
+    expect_stream_error(connection, "57P01");
+    PQfinish(connection);
+}
+
 /* ---- TLS ---- */
 
 static void
@@ -1058,6 +1100,7 @@ main(void)
         cmocka_unit_test(a_frame_too_large_is_refused_before_it_comes),
         cmocka_unit_test(a_client_that_does_not_read_is_held_back),
         cmocka_unit_test(the_end_of_the_server_is_told),
+        cmocka_unit_test(a_frame_in_work_is_answered_before_the_end),
         cmocka_unit_test(frames_pass_over_tls),
         cmocka_unit_test(tls_is_strict),
     };
