@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -928,7 +929,7 @@ write_until_killed(const char *directory)
             put(store, key_of(store, key), key, NULL);
         }
         uv_run(&store->loop, rocks_pending(store->storage) < 16 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
-        if (rocks_pending(store->storage) == 0)
+        if (store->next_ref == CALLS_MAX && rocks_pending(store->storage) == 0)
             pause();
     }
 }
@@ -944,6 +945,7 @@ start_writer(const char *directory, int *answers)
     assert_true(pid >= 0);
     if (pid == 0)
     {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(pipes[1], STDOUT_FILENO);
         execl("/proc/self/exe", "rocks_test", "--write", directory, (char *)NULL);
         _exit(127);
