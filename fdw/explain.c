@@ -22,14 +22,28 @@ explain_bucket(const RelationInfo *info, ExplainState *es)
     ExplainPropertyUInteger("W", NULL, relation_w(info), es);
 }
 
+typedef struct ExplainCounter
+{
+    const char *label;
+    uint64 value;
+} ExplainCounter;
+
+/* As the line of buffers: what is zero is left out, but for the first. */
+static void
+explain_counters_line(const ExplainCounter *rows, int count, ExplainState *es)
+{
+    appendStringInfoSpaces(es->str, es->indent * 2);
+    for (int i = 0; i < count; i++)
+        if (i == 0 || rows[i].value > 0)
+            appendStringInfo(es->str, "%s%s: " UINT64_FORMAT, i == 0 ? "" : "  ", rows[i].label,
+                             rows[i].value);
+    appendStringInfoChar(es->str, '\n');
+}
+
 void
 explain_counters(const ClientCounters *counters, ExplainState *es)
 {
-    const struct
-    {
-        const char *label;
-        uint64 value;
-    } rows[] = {
+    const ExplainCounter rows[] = {
         {"Requests", counters->requests},     {"Keys Asked", counters->keys},
         {"Pages", counters->pages},           {"Frames", counters->frames},
         {"Mismatches", counters->mismatches}, {"Hedges", counters->hedges},
@@ -37,15 +51,10 @@ explain_counters(const ClientCounters *counters, ExplainState *es)
     };
 
     if (es->format == EXPLAIN_FORMAT_TEXT)
-        appendStringInfoSpaces(es->str, es->indent * 2);
-    for (int i = 0; i < lengthof(rows); i++)
-        if (es->format == EXPLAIN_FORMAT_TEXT)
-            appendStringInfo(es->str, "%s%s: " UINT64_FORMAT, i == 0 ? "" : "  ", rows[i].label,
-                             rows[i].value);
-        else
+        explain_counters_line(rows, lengthof(rows), es);
+    else
+        for (int i = 0; i < lengthof(rows); i++)
             ExplainPropertyUInteger(rows[i].label, NULL, rows[i].value, es);
-    if (es->format == EXPLAIN_FORMAT_TEXT)
-        appendStringInfoChar(es->str, '\n');
 }
 
 /* ---- the condition ---- */

@@ -25,6 +25,8 @@ struct RowCodec
     Memory memory;
     Arena arena; /* of one call */
     Buffer buffer;
+    Slice key;                 /* being decoded, for errors */
+    const DataColumn *reading; /* likewise; NULL: none yet */
 };
 
 RowCodec *
@@ -443,6 +445,7 @@ row_decode_sibling(RowCodec *codec, Slice bytes, uint32 place, uint32 live, Datu
 
         if (!codec->wanted[i])
             continue;
+        codec->reading = &codec->info->data[i];
         stored = row_find_column(columns, count, codec->info->data[i].name, (uint32) i);
         nulls[at] = stored == NULL || stored->is_null;
         elements[at] = nulls[at] ? (Datum) 0 : column_decode(&codec->columns[i], stored);
@@ -484,6 +487,34 @@ row_decode_values(RowCodec *codec, const Object *object, uint32 live, Datum *val
     }
 }
 
+/* Says which stored value an error is about: the receive functions do not know. */
+static void
+row_add_error_context(void *argument)
+{
+    const RowCodec *codec = argument;
+    const char *key = row_describe_key(codec->info, codec->key);
+
+    if (codec->reading != NULL)
+        errcontext("column \"%s\" of key %s in bucket \"%s\"", codec->reading->name, key,
+                   codec->info->bucket);
+    else
+        errcontext("key %s in bucket \"%s\"", key, codec->info->bucket);
+}
+
+static void
+row_decode_object(RowCodec *codec, const Object *object, uint32 live, Datum *values, bool *nulls)
+{
+    ErrorContextCallback callback = {.previous = error_context_stack,
+                                     .callback = row_add_error_context,
+                                     .arg = codec};
+
+    codec->reading = NULL;
+    error_context_stack = &callback;
+    row_decode_key(codec, codec->key, values, nulls);
+    row_decode_values(codec, object, live, values, nulls);
+    error_context_stack = callback.previous;
+}
+
 bool
 row_decode(RowCodec *codec, Slice key, Slice bytes, Slice context, Datum *values, bool *nulls)
 {
@@ -500,8 +531,8 @@ row_decode(RowCodec *codec, Slice key, Slice bytes, Slice context, Datum *values
     if (live == 0)
         return false;
     memset(nulls, true, codec->desc->natts * sizeof(bool));
-    row_decode_key(codec, key, values, nulls);
-    row_decode_values(codec, &object, live, values, nulls);
+    codec->key = key;
+    row_decode_object(codec, &object, live, values, nulls);
     if (AttributeNumberIsValid(context_attnum) && context.length > 0)
     {
         values[context_attnum - 1] = row_varlena_datum(context);
