@@ -4,7 +4,8 @@
 
 enum
 {
-    RECORD_FORMAT = 1
+    RECORD_FORMAT = 1,
+    EPOCH_COUNTERS = 1 << 30
 };
 
 static void
@@ -47,14 +48,17 @@ update_record_object(Slice record, Slice *object)
     return record_split(record, &stamp, object);
 }
 
-/* The stamp to count on from: the present one, or a new epoch when it cannot be proved to be the
- * highest. */
+/*
+ * The stamp to count on from: the present one, or a new epoch when it cannot be proved to be the
+ * highest. No epoch is counted to its end, so that a record with any counter can be stamped.
+ */
 static void
 open_stamp(Run *run, Stamp *stamp, const VClock *seen)
 {
     bool mine = stamp->epoch != 0 && memcmp(&stamp->actor, &run->actor, sizeof(Actor)) == 0;
 
-    if (mine && vclock_counter(seen, &stamp->actor, stamp->epoch) == stamp->counter)
+    if (mine && vclock_counter(seen, &stamp->actor, stamp->epoch) == stamp->counter &&
+        stamp->counter < EPOCH_COUNTERS)
         return;
 #ifdef BUG_COUNTER_WITHOUT_EPOCH
     run->epoch = 0;
