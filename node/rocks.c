@@ -15,6 +15,9 @@ enum
     SYNC_EVERY_BYTES = 1024 * 1024
 };
 
+/* Of the memtable's size: some 50 bits a key of a few hundred bytes. */
+#define MEMTABLE_BLOOM_SHARE 0.03
+
 /*
  * What the C API has no call for. Blocks enter the cache when a memtable is flushed, so that warm
  * records stay warm; the manifest names the logs that were closed and synced, so that one that is
@@ -54,6 +57,9 @@ set_sizes(rocksdb_options_t *options, const RocksOptions *wanted)
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
     rocksdb_options_set_bytes_per_sync(options, SYNC_EVERY_BYTES);
+    /* Most writes are of new keys: a filter spares them the walk down the memtable's skip list. */
+    rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, MEMTABLE_BLOOM_SHARE);
+    rocksdb_options_set_memtable_whole_key_filtering(options, 1);
     /* One thread writes. */
     rocksdb_options_set_allow_concurrent_memtable_write(options, 0);
     rocksdb_options_set_enable_write_thread_adaptive_yield(options, 0);
