@@ -1,0 +1,200 @@
+#include "test/unit/server_fixture.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+struct Fixture
+{
+    pthread_t thread;
+    uv_loop_t loop;
+    uv_async_t stop;
+    uv_sem_t is_listening;
+    const ServerHandler *handler;
+    void *ctx;
+    Config config;
+    Users *users;
+    Log *log;
+    Server *server;
+    int port;
+};
+
+static void
+on_server_closed(void *ctx)
+{
+    Fixture *fixture = ctx;
+
+    uv_close((uv_handle_t *)&fixture->stop, NULL);
+}
+
+static void
+on_drained(void *ctx)
+{
+    Fixture *fixture = ctx;
+
+    server_close(fixture->server, on_server_closed, fixture);
+}
+
+static void
+on_stop(uv_async_t *async)
+{
+    Fixture *fixture = async->data;
+
+    server_drain(fixture->server, FIXTURE_DEADLINE_MS, on_drained, fixture);
+}
+
+static void *
+serve(void *argument)
+{
+    Fixture *fixture = argument;
+    Outcome outcome;
+
+    fixture->server = server_new(&fixture->loop, &fixture->config, fixture->users, fixture->log,
+                                 fixture->handler, fixture->ctx);
+    outcome = server_listen(fixture->server);
+    if (outcome.failed)
+        fprintf(stderr, "%s\n", outcome.message);
+    fixture->port = outcome.failed ? -1 : server_port(fixture->server);
+    uv_sem_post(&fixture->is_listening);
+    uv_run(&fixture->loop, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+static void
+add_user(char *text, size_t size, const char *name, const char *role)
+{
+    static const uint8_t salt[SCRAM_SALT_BYTES] = "sixteen of salt";
+    char verifier_text[SCRAM_VERIFIER_TEXT_SIZE];
+    ScramVerifier verifier;
+
+    scram_verifier_make(&verifier, "secret", salt);
+    scram_verifier_format(&verifier, verifier_text);
+    snprintf(text + strlen(text), size - strlen(text), "%s %s %s\n", name, role, verifier_text);
+}
+
+static void
+make_users(Fixture *fixture)
+{
+    static const uint8_t key[USERS_CLUSTER_KEY_BYTES] = "a cluster key of thirty-two byte";
+    char text[1024] = "";
+
+    fixture->users = users_new(key);
+    add_user(text, sizeof(text), "shop", "data");
+    add_user(text, sizeof(text), "watcher", "stats");
+    add_user(text, sizeof(text), "root", "admin");
+    assert_false(users_parse(fixture->users, text, strlen(text), "users").failed);
+}
+
+Fixture *
+fixture_start(const ServerHandler *handler, void *ctx, const char *const *settings)
+{
+    Fixture *fixture = calloc(1, sizeof(Fixture));
+
+    assert_non_null(fixture);
+    fixture->handler = handler;
+    fixture->ctx = ctx;
+    config_init(&fixture->config);
+    fixture->config.auth_timeout_ms = FIXTURE_AUTH_TIMEOUT_MS;
+    fixture->config.port = 0; /* the system's choice */
+    for (; settings != NULL && *settings != NULL; settings++)
+        assert_false(config_set_argument(&fixture->config, *settings).failed);
+    make_users(fixture);
+    assert_false(log_new("test", LOG_LEVEL_ERROR, "", &fixture->log).failed);
+    uv_loop_init(&fixture->loop);
+    uv_async_init(&fixture->loop, &fixture->stop, on_stop);
+    fixture->stop.data = fixture;
+    uv_sem_init(&fixture->is_listening, 0);
+    pthread_create(&fixture->thread, NULL, serve, fixture);
+    uv_sem_wait(&fixture->is_listening);
+    assert_true(fixture->port > 0);
+    return fixture;
+}
+
+void
+fixture_stop(Fixture *fixture)
+{
+    uv_async_send(&fixture->stop);
+    pthread_join(fixture->thread, NULL);
+    assert_int_equal(uv_loop_close(&fixture->loop), 0);
+    uv_sem_destroy(&fixture->is_listening);
+    log_free(fixture->log);
+    users_free(fixture->users);
+    config_free(&fixture->config);
+    free(fixture);
+}
+
+int
+fixture_port(const Fixture *fixture)
+{
+    return fixture->port;
+}
+
+uv_loop_t *
+fixture_loop(Fixture *fixture)
+{
+    return &fixture->loop;
+}
+
+const Config *
+fixture_config(const Fixture *fixture)
+{
+    return &fixture->config;
+}
+
+Log *
+fixture_log(const Fixture *fixture)
+{
+    return fixture->log;
+}
+
+static void
+ignore_notice(void *ctx, const char *message)
+{
+}
+
+PGconn *
+fixture_connect(const Fixture *fixture, const char *user, const char *password, const char *more)
+{
+    PGconn *connection;
+    char text[512];
+
+    snprintf(text, sizeof(text),
+             "host=127.0.0.1 port=%d dbname=dynamo user=%s password=%s sslmode=disable "
+             "gssencmode=disable connect_timeout=10 %s",
+             fixture->port, user, password, more);
+    connection = PQconnectdb(text);
+    PQsetNoticeProcessor(connection, ignore_notice, NULL);
+    return connection;
+}
+
+PGconn *
+fixture_connect_as(const Fixture *fixture, const char *user)
+{
+    PGconn *connection = fixture_connect(fixture, user, "secret", "");
+
+    if (PQstatus(connection) != CONNECTION_OK)
+        fail_msg("%s", PQerrorMessage(connection));
+    return connection;
+}
+
+void
+fixture_assert_sqlstate(const PGresult *result, const char *sqlstate)
+{
+    assert_int_equal(PQresultStatus(result), PGRES_FATAL_ERROR);
+    assert_string_equal(PQresultErrorField(result, PG_DIAG_SQLSTATE), sqlstate);
+}
+
+void
+fixture_assert_query_fails(PGconn *connection, const char *sql, const char *sqlstate)
+{
+    PGresult *result = PQexec(connection, sql);
+
+    fixture_assert_sqlstate(result, sqlstate);
+    PQclear(result);
+    assert_int_equal(PQstatus(connection), CONNECTION_OK);
+}
