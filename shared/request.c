@@ -8,6 +8,7 @@
  */
 #include "shared/request.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef enum PartKind
@@ -45,6 +46,7 @@ struct Part
     uint32_t tag;
     uint32_t member;
     uint64_t sent_ms;
+    bool overdue; /* its silence has been acted upon */
     uint32_t *keys;
     uint32_t key_count;
     uint32_t key_capacity;
@@ -53,13 +55,14 @@ struct Part
 
 typedef struct KeyState
 {
+    uint64_t position;
     uint16_t owners[TOPOLOGY_N_MAX]; /* members in preference order */
     uint8_t order[TOPOLOGY_N_MAX];   /* places in owners, in the order to ask */
     uint8_t owner_count;
     uint8_t asked;   /* of order */
     uint8_t pending; /* asks that may still be answered */
     uint8_t answers;
-    uint8_t coordinated; /* owners asked for a coordinated read */
+    uint32_t coordinated; /* owners asked for a coordinated read, by place in owners */
     bool done;
     bool has_full;
     bool full_pending;
@@ -207,14 +210,38 @@ ask_next(Request *request, uint32_t key)
     return true;
 }
 
+/* How well an owner is suited to coordinate: best one that has answered, worst one that was silent. */
+static int
+coordinator_rank(const Request *request, uint32_t key, uint8_t place)
+{
+    const KeyState *state = &request->states[key];
+
+    if (request->members[state->owners[place]].silent)
+        return 0;
+    return (request->reads[key].answered >> place & 1) != 0 ? 2 : 1;
+}
+
 static bool
 ask_coordinated(Request *request, uint32_t key)
 {
     KeyState *state = &request->states[key];
+    int best = -1;
+    uint8_t chosen = 0;
 
-    if (state->coordinated == state->owner_count)
+    for (uint8_t i = 0; i < state->owner_count; i++)
+    {
+        uint8_t place = state->order[i];
+
+        if ((state->coordinated >> place & 1) == 0 && coordinator_rank(request, key, place) > best)
+        {
+            best = coordinator_rank(request, key, place);
+            chosen = place;
+        }
+    }
+    if (best < 0)
         return false;
-    ask(request, key, PART_COORDINATED, state->owners[state->order[state->coordinated++]]);
+    state->coordinated |= UINT32_C(1) << chosen;
+    ask(request, key, PART_COORDINATED, state->owners[chosen]);
     return true;
 }
 
@@ -351,7 +378,7 @@ release_part(Request *request, Part *part)
 {
     if (part->state == PART_SENT || part->state == PART_SILENT)
         request->members[part->member].under_way--;
-    for (uint32_t i = 0; i < part->key_count && part->state != PART_SILENT; i++)
+    for (uint32_t i = 0; i < part->key_count; i++)
         request->states[part->keys[i]].pending--;
     part->state = PART_ENDED;
 }
@@ -429,8 +456,12 @@ take_error(Request *request, Part *part, const Frame *frame)
     release_part(request, part);
     for (uint32_t i = 0; i < part->key_count; i++)
     {
-        if (!request->states[part->keys[i]].done && !was_silent)
+        if (request->states[part->keys[i]].done)
+            continue;
+        if (!was_silent)
             take_refusal(request, part->keys[i], part->kind, status);
+        else if (request->states[part->keys[i]].pending == 0)
+            give_up(request, part->keys[i]);
     }
 }
 
@@ -495,12 +526,11 @@ hedge_part(Request *request, Part *part)
 
         has_other = !state->done && state->asked < state->owner_count;
     }
+    part->overdue = true;
     request->members[part->member].silent = true;
     if (!has_other && part->kind != PART_COORDINATED)
         return;
     request->counters.hedges++;
-    for (uint32_t i = 0; i < part->key_count; i++)
-        request->states[part->keys[i]].pending--;
     part->state = PART_SILENT;
     for (uint32_t i = 0; i < part->key_count; i++)
     {
@@ -538,7 +568,8 @@ request_tick(Request *request, uint64_t now_ms)
     request->now_ms = now_ms;
     for (Part *part = request->parts; part != NULL; part = part->next)
     {
-        if (part->state == PART_SENT && now_ms >= silent_from_ms(request, part))
+        if (part->state == PART_SENT && !part->overdue &&
+            now_ms >= silent_from_ms(request, part))
             hedge_part(request, part);
     }
     if (now_ms >= request->deadline_ms)
@@ -552,8 +583,7 @@ request_wake_ms(const Request *request)
 
     for (const Part *part = request->parts; part != NULL; part = part->next)
     {
-        if (part->state == PART_SENT && !request->members[part->member].silent &&
-            silent_from_ms(request, part) < wake)
+        if (part->state == PART_SENT && !part->overdue && silent_from_ms(request, part) < wake)
             wake = silent_from_ms(request, part);
     }
     return wake;
@@ -735,16 +765,15 @@ place_key(Request *request, uint32_t key)
 {
     KeyState *state = &request->states[key];
     const bool *avoid = request->options.avoid;
-    uint64_t position;
     uint8_t count = 0;
 
-    if (!topology_position(request->bucket, key_of(request, key), &position))
+    if (!topology_position(request->bucket, key_of(request, key), &state->position))
     {
         end_key(request, key, STATUS_BAD_KEY);
         return false;
     }
-    state->owner_count = (uint8_t) topology_preference(request->topology, position, state->owners,
-                                                       request->bucket->n);
+    state->owner_count = (uint8_t) topology_preference(
+        request->topology, state->position, state->owners, request->bucket->n);
     for (uint8_t i = 0; i < state->owner_count; i++)
     {
         if (avoid == NULL || !avoid[state->owners[i]])
@@ -758,6 +787,42 @@ place_key(Request *request, uint32_t key)
     return true;
 }
 
+typedef struct PlacedKey
+{
+    uint64_t position;
+    uint32_t key;
+} PlacedKey;
+
+static int
+compare_placed(const void *a, const void *b)
+{
+    const PlacedKey *left = a;
+    const PlacedKey *right = b;
+
+    if (left->position != right->position)
+        return left->position < right->position ? -1 : 1;
+    return (left->key > right->key) - (left->key < right->key);
+}
+
+/* Places every key. Those that can be placed come in ring order: neighbours travel, and are stored, together. */
+static PlacedKey *
+place_keys(Request *request, uint32_t *count_out)
+{
+    PlacedKey *placed = ARENA_ARRAY(request->arena, PlacedKey, request->key_count);
+    uint32_t count = 0;
+
+    for (uint32_t key = 0; key < request->key_count; key++)
+    {
+        if (place_key(request, key))
+            placed[count++] =
+                (PlacedKey){.position = request->states[key].position, .key = key};
+    }
+    if (count > 1)
+        qsort(placed, count, sizeof(PlacedKey), compare_placed);
+    *count_out = count;
+    return placed;
+}
+
 Request *
 request_read(Arena *arena, RequestTags *tags, const Topology *topology, const Bucket *bucket,
              const RequestOptions *options, const Slice *keys, uint32_t key_count, uint64_t now_ms)
@@ -767,10 +832,14 @@ request_read(Arena *arena, RequestTags *tags, const Topology *topology, const Bu
 
     request->keys = keys;
     request->reads = arena_alloc_zero(arena, sizeof(RequestReadResult) * key_count);
-    for (uint32_t key = 0; key < key_count; key++)
+
+    uint32_t placed_count;
+    const PlacedKey *placed = place_keys(request, &placed_count);
+
+    for (uint32_t at = 0; at < placed_count; at++)
     {
-        if (!place_key(request, key))
-            continue;
+        uint32_t key = placed[at].key;
+
         for (uint32_t i = 0; i < options->quorum; i++)
         {
             if (!ask_next(request, key))
@@ -793,10 +862,11 @@ request_write(Arena *arena, RequestTags *tags, const Topology *topology, const B
     request->is_write = true;
     request->items = items;
     request->writes = arena_alloc_zero(arena, sizeof(RequestWriteResult) * item_count);
-    for (uint32_t key = 0; key < item_count; key++)
-    {
-        if (place_key(request, key))
-            (void) ask_next(request, key);
-    }
+
+    uint32_t placed_count;
+    const PlacedKey *placed = place_keys(request, &placed_count);
+
+    for (uint32_t at = 0; at < placed_count; at++)
+        (void) ask_next(request, placed[at].key);
     return request;
 }
