@@ -44,11 +44,11 @@ CREATE FOREIGN TABLE cart (
     context     bytea    OPTIONS (context 'true')
 ) SERVER dynamo OPTIONS (bucket 'cart', n '3', r '2', w '2');
 
--- One cart for each of the first 3000 customers: one sibling, a list of one to four lines.
+-- One cart for each of the first 3000 customers: one sibling with one to four products, sku: quantity.
 INSERT INTO cart (customer_id, items, note)
 SELECT c.id,
-       ARRAY[(SELECT jsonb_agg(jsonb_build_object('sku', 'SKU-' || lpad((1 + pick(c.id * 4 + line, :seed + 8, 2000))::text, 5, '0'),
-                                                  'quantity', 1 + pick(c.id * 4 + line, :seed + 9, 3)))
+       ARRAY[(SELECT jsonb_object_agg('SKU-' || lpad((1 + pick(c.id * 4 + line, :seed + 8, 2000))::text, 5, '0'),
+                                      1 + pick(c.id * 4 + line, :seed + 9, 3))
               FROM generate_series(0, pick(c.id, :seed + 10, 4)) line)],
        ARRAY[(ARRAY['gift', '', NULL, 'please ring ''twice''', 'früh am Morgen 🐓'])[1 + pick(c.id, :seed + 11, 5)]]
 FROM customer c
