@@ -78,7 +78,7 @@ arena_alloc(Arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2)
         abort();
-    size = (size + ARENA_ALIGNMENT - 1) & ~(size_t) (ARENA_ALIGNMENT - 1);
+    size = (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
     if (arena->blocks == NULL || arena->blocks->size - arena->used < size)
         add_block(arena, size);
 

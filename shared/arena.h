@@ -1,7 +1,8 @@
 /*
  * Arena: memory released all at once.
  *
- * A function that takes an Arena * allocates there and owns nothing else. Allocations are aligned to 16 bytes.
+ * A function that takes an Arena * allocates there and owns nothing else. Allocations are aligned
+ * to 16 bytes.
  */
 #ifndef SHARED_ARENA_H
 #define SHARED_ARENA_H
@@ -34,7 +35,7 @@ void *arena_copy(Arena *arena, const void *data, size_t size);
 /* A NUL-terminated copy of length bytes. */
 char *arena_copy_string(Arena *arena, const char *text, size_t length);
 
-#define ARENA_NEW(arena, type) ((type *) arena_alloc_zero((arena), sizeof(type)))
-#define ARENA_ARRAY(arena, type, count) ((type *) arena_alloc_array((arena), (count), sizeof(type)))
+#define ARENA_NEW(arena, type) ((type *)arena_alloc_zero((arena), sizeof(type)))
+#define ARENA_ARRAY(arena, type, count) ((type *)arena_alloc_array((arena), (count), sizeof(type)))
 
 #endif

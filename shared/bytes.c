@@ -89,7 +89,7 @@ put_big_endian(Buffer *buffer, uint64_t value, unsigned bytes)
     uint8_t *target = buffer_reserve(buffer, bytes);
 
     for (unsigned i = 0; i < bytes; i++)
-        target[i] = (uint8_t) (value >> (8 * (bytes - 1 - i)));
+        target[i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
     buffer->length += bytes;
 }
 
@@ -126,10 +126,10 @@ buffer_put_varint(Buffer *buffer, uint64_t value)
 
     while (value >= 0x80)
     {
-        target[length++] = (uint8_t) (value | 0x80);
+        target[length++] = (uint8_t)(value | 0x80);
         value >>= 7;
     }
-    target[length++] = (uint8_t) value;
+    target[length++] = (uint8_t)value;
     buffer->length += length;
 }
 
@@ -150,7 +150,7 @@ void
 buffer_set_u32(Buffer *buffer, size_t offset, uint32_t value)
 {
     for (unsigned i = 0; i < 4; i++)
-        buffer->data[offset + i] = (uint8_t) (value >> (8 * (3 - i)));
+        buffer->data[offset + i] = (uint8_t)(value >> (8 * (3 - i)));
 }
 
 Reader
@@ -171,7 +171,7 @@ reader_fail(Reader *reader)
 size_t
 reader_left(const Reader *reader)
 {
-    return (size_t) (reader->end - reader->at);
+    return (size_t)(reader->end - reader->at);
 }
 
 bool
@@ -210,19 +210,19 @@ take_big_endian(Reader *reader, unsigned bytes)
 uint8_t
 reader_u8(Reader *reader)
 {
-    return (uint8_t) take_big_endian(reader, 1);
+    return (uint8_t)take_big_endian(reader, 1);
 }
 
 uint16_t
 reader_u16(Reader *reader)
 {
-    return (uint16_t) take_big_endian(reader, 2);
+    return (uint16_t)take_big_endian(reader, 2);
 }
 
 uint32_t
 reader_u32(Reader *reader)
 {
-    return (uint32_t) take_big_endian(reader, 4);
+    return (uint32_t)take_big_endian(reader, 4);
 }
 
 uint64_t
@@ -243,7 +243,7 @@ reader_varint(Reader *reader)
 
         if ((shift == 63 && byte > 1) || (shift > 0 && byte == 0))
             break;
-        value |= (uint64_t) (byte & 0x7f) << shift;
+        value |= (uint64_t)(byte & 0x7f) << shift;
         if ((byte & 0x80) == 0)
             return reader->failed ? 0 : value;
     }
@@ -261,7 +261,7 @@ reader_slice(Reader *reader)
         reader_fail(reader);
         return SLICE_EMPTY;
     }
-    return reader_take(reader, (size_t) length);
+    return reader_take(reader, (size_t)length);
 }
 
 void
@@ -285,7 +285,7 @@ reader_count(Reader *reader, size_t minimum_bytes)
         reader_fail(reader);
         return 0;
     }
-    return (uint32_t) count;
+    return (uint32_t)count;
 }
 
 char *
@@ -298,5 +298,5 @@ reader_string(Reader *reader, Arena *arena)
         reader_fail(reader);
         taken = SLICE_EMPTY;
     }
-    return arena_copy_string(arena, (const char *) taken.data, taken.length);
+    return arena_copy_string(arena, (const char *)taken.data, taken.length);
 }

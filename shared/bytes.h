@@ -1,8 +1,9 @@
 /*
  * bytes: Slice (borrowed bytes), Buffer (growing bytes), Reader (checked decoding).
  *
- * Integers are big-endian. A varint is LEB128, at most 10 bytes. A "slice" on the wire is a varint length and the bytes.
- * A Reader is sticky: after the first failure every read gives zero or empty, and the decoder checks reader_finish() once.
+ * Integers are big-endian. A varint is LEB128, at most 10 bytes. A "slice" on the wire is a varint
+ * length and the bytes. A Reader is sticky: after the first failure every read gives zero or empty,
+ * and the decoder checks reader_finish() once.
  */
 #ifndef SHARED_BYTES_H
 #define SHARED_BYTES_H
@@ -24,7 +25,7 @@ typedef struct Slice
 static inline Slice
 slice_make(const void *data, size_t length)
 {
-    return (Slice){(const uint8_t *) data, length};
+    return (Slice){(const uint8_t *)data, length};
 }
 
 Slice slice_from_string(const char *text);
@@ -96,8 +97,8 @@ Slice reader_take(Reader *reader, size_t length);
 void reader_copy(Reader *reader, void *target, size_t length);
 
 /*
- * A varint element count, refused when the rest of the input cannot hold that many elements of at least
- * minimum_bytes each: no count makes a decoder allocate more than a multiple of its input.
+ * A varint element count, refused when the rest of the input cannot hold that many elements of at
+ * least minimum_bytes each: no count makes a decoder allocate more than a multiple of its input.
  */
 uint32_t reader_count(Reader *reader, size_t minimum_bytes);
 

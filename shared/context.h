@@ -1,8 +1,9 @@
 /*
  * context: causal contexts as they leave the cluster, opaque to whoever holds them.
  *
- * A sealed context is version, bucket, key hash, version vector and a MAC: keyed BLAKE2b-128 under a key derived from the
- * cluster key, over all of that and the key's bytes. So it cannot be forged, edited, or used for another key or cluster.
+ * A sealed context is version, bucket, key hash, version vector and a MAC: keyed BLAKE2b-128 under
+ * a key derived from the cluster key, over all of that and the key's bytes. So it cannot be forged,
+ * edited, or used for another key or cluster.
  */
 #ifndef SHARED_CONTEXT_H
 #define SHARED_CONTEXT_H
@@ -17,10 +18,10 @@ typedef struct ContextKey
 typedef enum ContextResult
 {
     CONTEXT_OK,
-    CONTEXT_MALFORMED,   /* truncated, or of an unknown version */
+    CONTEXT_MALFORMED, /* truncated, or of an unknown version */
     CONTEXT_OTHER_BUCKET,
     CONTEXT_OTHER_KEY,
-    CONTEXT_FORGED       /* edited, or sealed by another cluster */
+    CONTEXT_FORGED /* edited, or sealed by another cluster */
 } ContextResult;
 
 /* The sealing key of a cluster, from the 32 bytes of its cluster key. */

@@ -15,7 +15,7 @@ hash_table(Slice bytes)
 {
     uint64_t result;
 
-    crypto_shorthash_siphash24((unsigned char *) &result, bytes.data, bytes.length, HASH_KEY);
+    crypto_shorthash_siphash24((unsigned char *)&result, bytes.data, bytes.length, HASH_KEY);
     return result;
 }
 
@@ -26,8 +26,8 @@ hash_ring(uint32_t bucket_id, Slice first_column)
     uint8_t out[8];
     uint64_t result = 0;
     size_t length = first_column.length;
-    uint8_t prefix[4] = {(uint8_t) (bucket_id >> 24), (uint8_t) (bucket_id >> 16),
-                         (uint8_t) (bucket_id >> 8), (uint8_t) bucket_id};
+    uint8_t prefix[4] = {(uint8_t)(bucket_id >> 24), (uint8_t)(bucket_id >> 16),
+                         (uint8_t)(bucket_id >> 8), (uint8_t)bucket_id};
 
     /* A long column is hashed first, so that the input fits on the stack whatever its length. */
     memcpy(small, prefix, sizeof(prefix));

@@ -1,7 +1,8 @@
 /*
  * hash: the two hashes everything else names by role.
  *
- * Ring positions must be equal on every node, client and version, so their SipHash key is a public constant.
+ * Ring positions must be equal on every node, client and version, so their SipHash key is a public
+ * constant.
  */
 #ifndef SHARED_HASH_H
 #define SHARED_HASH_H

@@ -1,8 +1,9 @@
 /*
  * keycodec: typed key columns as bytes whose memcmp order is the order of the values.
  *
- * A key is its columns' encodings one after another; each encoding says where it ends. text (byte order, a deterministic
- * collation) and bytea escape 0x00 as 0x00 0xFF and end with 0x00 0x01, so a prefix sorts first.
+ * A key is its columns' encodings one after another; each encoding says where it ends. text (byte
+ * order, a deterministic collation) and bytea escape 0x00 as 0x00 0xFF and end with 0x00 0x01, so a
+ * prefix sorts first.
  */
 #ifndef SHARED_KEYCODEC_H
 #define SHARED_KEYCODEC_H
@@ -43,10 +44,12 @@ void keycodec_put(Buffer *buffer, const KeyValue *value);
 /* Reads the next column; fails the reader on bytes that keycodec_put never makes. */
 KeyValue keycodec_next(Reader *reader, KeyType type, Arena *arena);
 
-/* Checks a whole key against its types and gives the bytes of its first column, which place it on the ring. */
+/* Checks a whole key against its types and gives the bytes of its first column, which place it on
+ * the ring. */
 bool keycodec_split(Slice key, const KeyType *types, uint32_t type_count, Slice *first_column);
 
-/* What keycodec_print makes (and the usual other spellings of uuid and boolean) to a value; false when it is none. */
+/* What keycodec_print makes (and the usual other spellings of uuid and boolean) to a value; false
+ * when it is none. */
 bool keycodec_parse(KeyType type, const char *text, Arena *arena, KeyValue *value);
 
 /* The value as people read it: dates and times as their number. */

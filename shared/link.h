@@ -1,9 +1,11 @@
 /*
- * Link: a connection to a node that carries frames, over libpq, without ever waiting (the one shared piece that does I/O).
+ * Link: a connection to a node that carries frames, over libpq, without ever waiting (the one
+ * shared piece that does I/O).
  *
- * The owner watches link_socket for what link_wants says and calls link_step when it is ready; a backend does so with a
- * WaitEventSet, a node with uv_poll, a test with poll(2). The address must be numeric: libpq would resolve a name
- * with a blocking call. For the same reason give gssencmode 'disable': looking for Kerberos tickets may block.
+ * The owner watches link_socket for what link_wants says and calls link_step when it is ready; a
+ * backend does so with a WaitEventSet, a node with uv_poll, a test with poll(2). The address must
+ * be numeric: libpq would resolve a name with a blocking call. For the same reason give gssencmode
+ * 'disable': looking for Kerberos tickets may block.
  */
 #ifndef SHARED_LINK_H
 #define SHARED_LINK_H
@@ -39,7 +41,8 @@ int link_socket(const Link *link);
 /* LINK_READ and LINK_WRITE as bits. */
 int link_wants(const Link *link);
 
-/* Queues a frame; only while streaming. It leaves at link_flush. False: it was not queued, the connection is lost. */
+/* Queues a frame; only while streaming. It leaves at link_flush. False: it was not queued, the
+ * connection is lost. */
 bool link_send(Link *link, Slice frame);
 
 /* Sends what is queued as far as the socket takes it. */
@@ -49,8 +52,8 @@ LinkState link_flush(Link *link);
 bool link_has_unsent(const Link *link);
 
 /*
- * The next whole frame; borrowed until the next call. False: none yet, or broken: frames that came before the connection
- * was lost are handed out first, so look at link_state after the last one.
+ * The next whole frame; borrowed until the next call. False: none yet, or broken: frames that came
+ * before the connection was lost are handed out first, so look at link_state after the last one.
  */
 bool link_receive(Link *link, Slice *frame);
 

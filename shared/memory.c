@@ -5,7 +5,7 @@
 static void *
 heap_resize(void *context, void *ptr, size_t size)
 {
-    (void) context;
+    (void)context;
     if (size == 0)
     {
         free(ptr);

@@ -1,8 +1,9 @@
 /*
  * Memory: where shared code gets its bytes from.
  *
- * The daemon backs it by the heap, a backend by a MemoryContext, so that the same code may be longjmp'ed across: whatever
- * it allocated belongs to the caller's Memory. resize() never returns NULL: the provider aborts, or raises, on exhaustion.
+ * The daemon backs it by the heap, a backend by a MemoryContext, so that the same code may be
+ * longjmp'ed across: whatever it allocated belongs to the caller's Memory. resize() never returns
+ * NULL: the provider aborts, or raises, on exhaustion.
  */
 #ifndef SHARED_MEMORY_H
 #define SHARED_MEMORY_H

@@ -1,15 +1,18 @@
 /*
- * Object: what a node stores for a key, a context and the siblings that are alive under it (Dynamo 4.4).
+ * Object: what a node stores for a key, a context and the siblings that are alive under it
+ * (Dynamo 4.4).
  *
  * Invariants:
  *  O1  the context covers every dot of every sibling;
  *  O2  every sibling has at least one dot, its dots are sorted, and no dot stands in two siblings;
- *  O3  siblings are sorted by (written_at_ms, request), each request id once, so equal objects have equal bytes.
+ *  O3  siblings are sorted by (written_at_ms, request), each request id once; a sibling is as old
+ * as its oldest dot. So equal objects have equal bytes.
  *
- * object_merge is a join: commutative, associative, idempotent. A dot survives unless the other side's context covers it
- * and the other side no longer has it; a sibling survives while one of its dots does; siblings with one request id are one
- * sibling with the dots of both. (A rule that let one covered dot kill a sibling's other dots would depend on the order of
- * merges.) Whole objects travel, never deltas: a version vector would claim siblings that the receiver lacks.
+ * object_merge is a join: commutative, associative, idempotent. A dot survives unless the other
+ * side's context covers it and the other side no longer has it; a sibling survives while one of its
+ * dots does; siblings with one request id are one sibling with the dots of both. (A rule that let
+ * one covered dot kill a sibling's other dots would depend on the order of merges.) Whole objects
+ * travel, never deltas: a version vector would claim siblings that the receiver lacks.
  */
 #ifndef SHARED_OBJECT_H
 #define SHARED_OBJECT_H
@@ -25,8 +28,8 @@ typedef struct RequestId
 typedef struct Sibling
 {
     RequestId request;
-    uint64_t written_at_ms; /* wall clock of the stamping node, for people; never decides order of events */
-    uint64_t *dot_times_ms; /* the same for each dot (written_at_ms is the least); NULL: all are written_at_ms */
+    uint64_t written_at_ms; /* wall clock of the stamping node, for people: orders no events */
+    uint64_t *dot_times_ms; /* the same by dot; NULL: written_at_ms for each */
     bool tombstone;
     Slice value; /* empty for a tombstone */
     Dot *dots;
@@ -43,7 +46,8 @@ typedef struct Object
 /* Borrows the values of both. */
 Object object_merge(Arena *arena, const Object *a, const Object *b);
 
-/* The object without what context covers, with context merged in: what a write that saw context leaves of it. */
+/* The object without what context covers, with context merged in: what a write that saw context
+ * leaves of it. */
 Object object_overwrite(Arena *arena, const Object *object, const VClock *context);
 
 /* The sibling of that request id, or NULL. */
@@ -57,7 +61,7 @@ uint32_t object_live_count(const Object *object);
 
 void object_encode(Buffer *buffer, const Object *object);
 
-/* False on bytes that no encoder made (every invariant is checked). Values are borrowed from bytes. */
+/* False on bytes that no encoder made: every invariant is checked. Borrows values from bytes. */
 bool object_decode(Slice bytes, Arena *arena, Object *object);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * ring: who owns which part of the hash ring (Dynamo 6.2, strategy 3: Q equal partitions).
  *
- * A claim names one node a partition. The preference list of a partition is the distinct nodes met when walking the ring
- * from it: the first n are the owners of a bucket with n replicas, the rest are the fallbacks in order. The claim spaces
- * the partitions of one node as far apart as it can, so that the owners' load is even; distinctness never depends on it.
+ * A claim names one node a partition. The preference list of a partition is the distinct nodes met
+ * when walking the ring from it: the first n are the owners of a bucket with n replicas, the rest
+ * are the fallbacks in order. The claim spaces the partitions of one node as far apart as it can,
+ * so that the owners' load is even; distinctness never depends on it.
  */
 #ifndef SHARED_RING_H
 #define SHARED_RING_H
@@ -32,8 +33,9 @@ uint32_t ring_partition(uint64_t position, uint32_t partitions);
 uint64_t ring_partition_start(uint32_t partition, uint32_t partitions);
 
 /*
- * Fills claim[partitions] with node indexes: each node gets its weight's share (rounded either way), and no node twice within
- * min(node_count, spacing) neighbours, at the ring's wrap too, where the shares allow it. Equal input gives equal output.
+ * Fills claim[partitions] with node indexes: each node gets its weight's share (rounded either
+ * way), and no node twice within min(node_count, spacing) neighbours, at the ring's wrap too, where
+ * the shares allow it. Equal input gives equal output.
  */
 void ring_claim(const RingNode *nodes, uint32_t node_count, uint32_t partitions, uint32_t spacing,
                 Arena *arena, uint16_t *claim);

@@ -1,8 +1,9 @@
 /*
- * Topology: the one document that says who is in the cluster, who owns what, and which buckets exist.
+ * Topology: the one document that says who is in the cluster, who owns what, and which buckets
+ * exist.
  *
- * Numbered by epoch. Only chosen documents (node/paxos) are used or sent on. A decoded Topology lives in one arena; its
- * strings are NUL-terminated there.
+ * Numbered by epoch. Only chosen documents (node/paxos) are used or sent on. A decoded Topology
+ * lives in one arena; its strings are NUL-terminated there.
  */
 #ifndef SHARED_TOPOLOGY_H
 #define SHARED_TOPOLOGY_H
@@ -50,8 +51,8 @@ typedef struct Topology
     uint32_t partitions;
     Member *members; /* sorted by id */
     uint32_t member_count;
-    uint16_t *claim;      /* partitions entries: indexes into members */
-    uint16_t *preference; /* by partition, preference_length members each; made from claim */
+    uint16_t *claim;            /* partitions entries: indexes into members */
+    uint16_t *preference;       /* by partition, preference_length members each; made from claim */
     uint32_t preference_length; /* members that own a partition: all, unless there are too many */
     Bucket *buckets;
     uint32_t bucket_count;
@@ -79,8 +80,8 @@ const Bucket *topology_bucket_by_name(const Topology *topology, const char *name
 void topology_claim(Topology *topology, Arena *arena);
 
 /*
- * Epoch + 1 with bucket added under a new id, which borrows from neither; or the reason why not in *why (a sentence
- * without a full stop).
+ * Epoch + 1 with bucket added under a new id, which borrows from neither; or the reason why not in
+ * *why (a sentence without a full stop).
  */
 bool topology_add_bucket(const Topology *topology, const Bucket *bucket, Arena *arena,
                          Topology *next, const char **why);
@@ -88,12 +89,13 @@ bool topology_add_bucket(const Topology *topology, const Bucket *bucket, Arena *
 /* True when key types, n and key column count are the same. */
 bool topology_bucket_agrees(const Bucket *a, const Bucket *b);
 
-/* Where a key is: checks it against the bucket's key types. False: the key is not one of this bucket. */
+/* Where a key is: checks it against the bucket's key types. False: the key is not one of this
+ * bucket. */
 bool topology_position(const Bucket *bucket, Slice key, uint64_t *position);
 
 /*
- * The preference list of a ring position as member indexes, owners first, then fallbacks; returns how many. With max of
- * bucket->n these are the owners.
+ * The preference list of a ring position as member indexes, owners first, then fallbacks; returns
+ * how many. With max of bucket->n these are the owners.
  */
 uint32_t topology_preference(const Topology *topology, uint64_t position, uint16_t *members,
                              uint32_t max);

@@ -1,10 +1,12 @@
 /*
- * update: the pure change that storage runs on the object it holds; stamping and merging are here and nowhere else.
+ * update: the pure change that storage runs on the object it holds; stamping and merging are here
+ * and nowhere else.
  *
- * A Record is what a node keeps for a key: the object, and beside it (never inside, never sent, never set by a merge) the
- * Stamp: under which actor, epoch and counter this node itself last stamped the key. A counter is continued only when that
- * actor is the present run's and nothing has brought a higher counter for it; otherwise a new epoch is opened. So an object
- * that was lost, restored, cloned or unreadable never leads to a dot being used twice.
+ * A Record is what a node keeps for a key: the object, and beside it (never inside, never sent,
+ * never set by a merge) the Stamp: under which actor, epoch and counter this node itself last
+ * stamped the key. A counter is continued only when that actor is the present run's and nothing has
+ * brought a higher counter for it; otherwise a new epoch is opened. So an object that was lost,
+ * restored, cloned or unreadable never leads to a dot being used twice.
  */
 #ifndef SHARED_UPDATE_H
 #define SHARED_UPDATE_H
@@ -32,8 +34,9 @@ typedef struct PutValue
 } PutValue;
 
 /*
- * A client's write of one key: values replace what context has seen and stand beside what it has not. When one of the
- * request ids is already a sibling, nothing is stamped: a write that arrives twice is one write.
+ * A client's write of one key: values replace what context has seen and stand beside what it has
+ * not. When one of the request ids is already a sibling, nothing is stamped: a write that arrives
+ * twice is one write.
  */
 typedef struct Put
 {
@@ -43,7 +46,8 @@ typedef struct Put
     uint64_t now_ms;      /* wall clock, for people */
 } Put;
 
-/* First merge is merged into the object, then put is stamped on it; either may be NULL. Both are borrowed. */
+/* First merge is merged into the object, then put is stamped on it; either may be NULL. Both are
+ * borrowed. */
 typedef struct Update
 {
     const Object *merge;
@@ -54,12 +58,13 @@ typedef enum UpdateResult
 {
     UPDATE_CHANGED,
     UPDATE_UNCHANGED, /* the record already says so */
-    UPDATE_CORRUPT    /* the stored bytes or the merged object cannot be decoded; nothing was changed */
+    UPDATE_CORRUPT /* the stored bytes or the merged object cannot be decoded; nothing was changed
+                    */
 } UpdateResult;
 
 /*
- * Applies update to the stored record (empty when the key is unknown) and appends the new record to out.
- * *object is set to the encoded object inside out->data: valid until out changes.
+ * Applies update to the stored record (empty when the key is unknown) and appends the new record to
+ * out. *object is set to the encoded object inside out->data: valid until out changes.
  */
 UpdateResult update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer *out,
                           Slice *object);

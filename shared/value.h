@@ -1,8 +1,8 @@
 /*
  * value: what a sibling holds, the named, typed columns of a row as the extension writes them.
  *
- * A column is its name, its type (the OID of a built-in type, else 0 and the qualified name) and the type's binary send
- * form, or NULL. Nodes never look inside but to show it on the console.
+ * A column is its name, its type (the OID of a built-in type, else 0 and the qualified name) and
+ * the type's binary send form, or NULL. Nodes never look inside but to show it on the console.
  */
 #ifndef SHARED_VALUE_H
 #define SHARED_VALUE_H

@@ -85,7 +85,7 @@ vclock_compare(const VClock *a, const VClock *b)
 VClock
 vclock_merge(Arena *arena, const VClock *a, const VClock *b)
 {
-    VClock merged = {.entries = ARENA_ARRAY(arena, Dot, (size_t) a->count + b->count)};
+    VClock merged = {.entries = ARENA_ARRAY(arena, Dot, (size_t)a->count + b->count)};
     uint32_t i = 0;
     uint32_t j = 0;
 

@@ -1,9 +1,9 @@
 /*
  * vclock: dots and version vectors (Dynamo 4.4; dotted version vectors, Preguica et al. 2010).
  *
- * A dot names one event: the counter-th stamp of one epoch of one run of a process (the actor). A version vector maps
- * (actor, epoch) to the highest counter seen. Entries are kept sorted by (actor, epoch), each pair once, so that equal
- * vectors have equal bytes.
+ * A dot names one event: the counter-th stamp of one epoch of one run of a process (the actor). A
+ * version vector maps (actor, epoch) to the highest counter seen. Entries are kept sorted by
+ * (actor, epoch), each pair once, so that equal vectors have equal bytes.
  */
 #ifndef SHARED_VCLOCK_H
 #define SHARED_VCLOCK_H
