@@ -53,16 +53,17 @@ admin_take_status(Ask *ask, int index, const Frame *frame)
 }
 
 static void
-admin_ask_nodes(ClientCluster *cluster, const ClusterTopology *topology, AdminNodes *nodes, Ask *ask)
+admin_ask_nodes(ClientCluster *cluster, const ClusterTopology *topology, AdminNodes *nodes,
+                Ask *ask)
 {
     arena_init(&nodes->arena, memory_of_context(CurrentMemoryContext));
     nodes->statuses = palloc0(sizeof(NodeStatus) * topology->topology.member_count);
     *ask = (Ask){.nodes = topology->nodes,
-                 .count = (int) topology->topology.member_count,
+                 .count = (int)topology->topology.member_count,
                  .tag = ++cluster->tags.last,
                  .take = admin_take_status,
                  .argument = nodes,
-                 .want = (int) topology->topology.member_count,
+                 .want = (int)topology->topology.member_count,
                  .patient_ms = Min(ADMIN_NODE_TIMEOUT_MS, cluster_timeout_ms()),
                  .timeout_ms = Min(ADMIN_NODE_TIMEOUT_MS, cluster_timeout_ms())};
     buffer_init(&ask->frame, memory_of_context(CurrentMemoryContext));
@@ -111,7 +112,7 @@ admin_status_error(const LinksNode *node, const AskReply *reply)
         return NULL;
     if (reply->state == ASK_REFUSED)
         return reply->message[0] != '\0' ? reply->message : status_text(reply->status);
-    return links_error(node)[0] != '\0' ? links_error(node) : "it did not answer in time";
+    return links_node_error(node)[0] != '\0' ? links_node_error(node) : "it did not answer in time";
 }
 
 static Datum
@@ -119,7 +120,7 @@ admin_interval(uint64 ms)
 {
     Interval *interval = palloc0(sizeof(Interval));
 
-    interval->time = (TimeOffset) Min(ms, PG_INT64_MAX / 1000) * 1000;
+    interval->time = (TimeOffset)Min(ms, PG_INT64_MAX / 1000) * 1000;
     return IntervalPGetDatum(interval);
 }
 
@@ -154,14 +155,14 @@ admin_put_node(ReturnSetInfo *result, const Topology *topology, uint32 index, co
     values[NODES_PORT] = Int32GetDatum(member->port);
     values[NODES_MEMBER] = admin_member_id(&member->id);
     values[NODES_STATUS] = CStringGetTextDatum(admin_status_name(reply));
-    values[NODES_EPOCH] = Int64GetDatum((int64) status->epoch);
+    values[NODES_EPOCH] = Int64GetDatum((int64)status->epoch);
     values[NODES_UPTIME] = admin_interval(status->uptime_ms);
-    values[NODES_RSS_BYTES] = Int64GetDatum((int64) status->rss_bytes);
-    values[NODES_DISK_BYTES] = Int64GetDatum((int64) status->disk_bytes);
-    values[NODES_KEYS_ESTIMATE] = Int64GetDatum((int64) status->keys_estimate);
+    values[NODES_RSS_BYTES] = Int64GetDatum((int64)status->rss_bytes);
+    values[NODES_DISK_BYTES] = Int64GetDatum((int64)status->disk_bytes);
+    values[NODES_KEYS_ESTIMATE] = Int64GetDatum((int64)status->keys_estimate);
     values[NODES_OWNED_PARTITIONS] = Int32GetDatum(admin_claimed(topology, index));
     nulls[NODES_ERROR] = error == NULL;
-    values[NODES_ERROR] = error != NULL ? CStringGetTextDatum(error) : (Datum) 0;
+    values[NODES_ERROR] = error != NULL ? CStringGetTextDatum(error) : (Datum)0;
     for (int i = NODES_EPOCH; i <= NODES_KEYS_ESTIMATE; i++)
         nulls[i] = reply->state != ASK_GOOD;
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
@@ -180,9 +181,9 @@ dynamo_nodes(PG_FUNCTION_ARGS)
     InitMaterializedSRF(fcinfo, 0);
     admin_ask_nodes(cluster, topology, &nodes, &ask);
     for (uint32 i = 0; i < topology->topology.member_count; i++)
-        admin_put_node((ReturnSetInfo *) fcinfo->resultinfo, &topology->topology, i,
+        admin_put_node((ReturnSetInfo *)fcinfo->resultinfo, &topology->topology, i,
                        topology->nodes[i], &ask.replies[i], &nodes.statuses[i]);
-    return (Datum) 0;
+    return (Datum)0;
 }
 
 /* ---- connections ---- */
@@ -208,41 +209,40 @@ typedef struct AdminConnections
 } AdminConnections;
 
 static const char *
-admin_link_state(const LinksView *view)
+admin_link_state(const LinksNode *node)
 {
-    if (view->suspect)
+    if (node->suspect)
         return "suspect";
-    if (view->connecting)
-        return "connecting";
-    return view->up ? "up" : "closed";
+    if (node->link == NULL)
+        return "closed";
+    return node->streaming ? "up" : "connecting";
 }
 
 static void
 admin_put_text(Datum *values, bool *nulls, int column, const char *value)
 {
     nulls[column] = value == NULL;
-    values[column] = value != NULL ? CStringGetTextDatum(value) : (Datum) 0;
+    values[column] = value != NULL ? CStringGetTextDatum(value) : (Datum)0;
 }
 
 static void
-admin_put_link(const LinksView *view, void *argument)
+admin_put_link(const LinksNode *node, void *argument)
 {
     AdminConnections *connections = argument;
     const PoolView *shown = connections->pool;
-    ForeignServer *server =
-        GetForeignServerExtended(shown->server_id, FSV_MISSING_OK);
+    ForeignServer *server = GetForeignServerExtended(shown->server_id, FSV_MISSING_OK);
     Datum values[CONNECTIONS_COLUMNS];
     bool nulls[CONNECTIONS_COLUMNS] = {false};
 
     admin_put_text(values, nulls, CONNECTIONS_SERVER, server != NULL ? server->servername : NULL);
     admin_put_text(values, nulls, CONNECTIONS_USER, GetUserNameFromId(shown->user_id, true));
-    admin_put_text(values, nulls, CONNECTIONS_NODE, view->name);
-    admin_put_text(values, nulls, CONNECTIONS_ADDRESS, view->address);
-    values[CONNECTIONS_PORT] = Int32GetDatum(view->port);
-    admin_put_text(values, nulls, CONNECTIONS_STATE, admin_link_state(view));
+    admin_put_text(values, nulls, CONNECTIONS_NODE, node->name);
+    admin_put_text(values, nulls, CONNECTIONS_ADDRESS, node->address);
+    values[CONNECTIONS_PORT] = Int32GetDatum(node->port);
+    admin_put_text(values, nulls, CONNECTIONS_STATE, admin_link_state(node));
     values[CONNECTIONS_USED] = BoolGetDatum(shown->used);
     values[CONNECTIONS_VALID] = BoolGetDatum(!shown->stale);
-    admin_put_text(values, nulls, CONNECTIONS_ERROR, view->error[0] != '\0' ? view->error : NULL);
+    admin_put_text(values, nulls, CONNECTIONS_ERROR, node->error[0] != '\0' ? node->error : NULL);
     tuplestore_putvalues(connections->result->setResult, connections->result->setDesc, values,
                          nulls);
 }
@@ -260,11 +260,11 @@ PG_FUNCTION_INFO_V1(dynamo_connections);
 PGDLLEXPORT Datum
 dynamo_connections(PG_FUNCTION_ARGS)
 {
-    AdminConnections connections = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
+    AdminConnections connections = {.result = (ReturnSetInfo *)fcinfo->resultinfo};
 
     InitMaterializedSRF(fcinfo, 0);
     pool_each(admin_put_cluster, &connections);
-    return (Datum) 0;
+    return (Datum)0;
 }
 
 PG_FUNCTION_INFO_V1(dynamo_disconnect);

@@ -3,7 +3,7 @@
 static Ask *
 ask_of(Operation *operation)
 {
-    return (Ask *) ((char *) operation - offsetof(Ask, operation));
+    return (Ask *)((char *)operation - offsetof(Ask, operation));
 }
 
 static int
@@ -46,7 +46,7 @@ ask_take_error(Ask *ask, int index, const Frame *frame)
     if (frame->type == FRAME_ERROR && error_decode(frame, &error))
     {
         reply->status = error.status;
-        reply->message = pnstrdup((const char *) error.message.data, error.message.length);
+        reply->message = pnstrdup((const char *)error.message.data, error.message.length);
     }
     ask_end(ask, index, ASK_REFUSED);
 }
@@ -87,7 +87,8 @@ ask_wake_ms(Operation *operation)
 {
     Ask *ask = ask_of(operation);
 
-    return ask->started_ms + (ask->good > 0 ? Min(ask->patient_ms, ask->timeout_ms) : ask->timeout_ms);
+    return ask->started_ms +
+           (ask->good > 0 ? Min(ask->patient_ms, ask->timeout_ms) : ask->timeout_ms);
 }
 
 static bool
@@ -96,7 +97,7 @@ ask_was_silent(Operation *operation, LinksNode *node)
     Ask *ask = ask_of(operation);
     int index = ask_index(ask, node);
 
-    return index < ask->count && ask->replies[index].state == ASK_OPEN && links_is_up(node) &&
+    return index < ask->count && ask->replies[index].state == ASK_OPEN && links_node_is_up(node) &&
            ask->now_ms >= ask->started_ms + ask->patient_ms;
 }
 

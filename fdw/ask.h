@@ -1,5 +1,6 @@
 /*
- * ask: one question to several nodes at once, as an operation: for the topology, for a node's status, to create a bucket.
+ * ask: one question to several nodes at once, as an operation: for the topology, for a node's
+ * status, to create a bucket.
  */
 #ifndef FDW_ASK_H
 #define FDW_ASK_H
@@ -8,7 +9,7 @@
 
 typedef enum AskState
 {
-    ASK_OPEN,    /* no answer yet; what is open at the end did not answer in time */
+    ASK_OPEN, /* no answer yet; what is open at the end did not answer in time */
     ASK_GOOD,
     ASK_REFUSED, /* by FRAME_ERROR, or with an answer that could not be used */
     ASK_LOST     /* links_error says why */
@@ -30,7 +31,8 @@ typedef struct Ask
     Buffer frame;
     uint32 tag;
 
-    /* Uses the answer of nodes[index], which is no error; false: it cannot be used, replies[index].status may say why. */
+    /* Uses the answer of nodes[index], which is no error; false: it cannot be used,
+     * replies[index].status may say why. */
     bool (*take)(struct Ask *ask, int index, const Frame *frame);
     void *argument;
 
@@ -46,8 +48,9 @@ typedef struct Ask
 } Ask;
 
 /*
- * Sends ask->frame, which was encoded with ask->tag, to the nodes and waits for the answers. Everything up to timeout_ms is
- * the caller's to fill. True when want, or after patient_ms one, was good.
+ * Sends ask->frame, which was encoded with ask->tag, to the nodes and waits for the answers.
+ * Everything up to timeout_ms is the caller's to fill. True when want, or after patient_ms one, was
+ * good.
  */
 bool ask_run(Links *links, Ask *ask);
 

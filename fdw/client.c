@@ -15,8 +15,8 @@ enum
 {
     PAGE_BYTES = 128 * 1024,
     PAGE_WINDOW = 16,
-    BEHIND_PAUSE_MS = 20,      /* between tries while nodes have not heard of a topology */
-    CREATE_PATIENT_MS = 1000   /* for one node to create a bucket, before the next one is asked */
+    BEHIND_PAUSE_MS = 20,    /* between tries while nodes have not heard of a topology */
+    CREATE_PATIENT_MS = 1000 /* for one node to create a bucket, before the next one is asked */
 };
 
 /* ---- buckets ---- */
@@ -116,10 +116,11 @@ client_ensure_bucket(ClientCluster *cluster, const Bucket *wanted)
         bucket = topology_bucket_by_name(&cluster->topology->topology, wanted->name);
     }
     if (bucket == NULL)
-        ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
-                        errmsg("bucket \"%s\" was created, but the topology of server \"%s\" does not "
-                               "name it",
-                               wanted->name, cluster->server_name)));
+        ereport(ERROR,
+                (errcode(ERRCODE_FDW_ERROR),
+                 errmsg("bucket \"%s\" was created, but the topology of server \"%s\" does not "
+                        "name it",
+                        wanted->name, cluster->server_name)));
     client_check_bucket(bucket, wanted);
     return bucket;
 }
@@ -161,8 +162,8 @@ client_is_behind(StatusCode status)
 void
 client_catch_up(ClientCluster *cluster)
 {
-    (void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, BEHIND_PAUSE_MS,
-                     PG_WAIT_EXTENSION);
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, BEHIND_PAUSE_MS,
+                    PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
     cluster_refresh(cluster);
@@ -188,9 +189,8 @@ client_multiget(ClientCluster *cluster, const Bucket *bucket, const Slice *keys,
 
         request_options.seal = options->seal;
         request_operation_init(&operation, topology);
-        operation.requests[0] =
-            request_read(&arena, &cluster->tags, &topology->topology, bucket, &request_options, keys,
-                         key_count, links_now_ms());
+        operation.requests[0] = request_read(&arena, &cluster->tags, &topology->topology, bucket,
+                                             &request_options, keys, key_count, links_now_ms());
         request_operation_run(cluster, &operation);
         client_count_request(counters, operation.requests[0], key_count);
         results = request_read_results(operation.requests[0]);
@@ -198,8 +198,8 @@ client_multiget(ClientCluster *cluster, const Bucket *bucket, const Slice *keys,
         if (failed == key_count)
             return results;
         if (!client_is_behind(results[failed].status) || links_now_ms() >= deadline_ms)
-            report_read(cluster, &(ReportRead){topology, bucket, options, keys, results, key_count,
-                                               failed});
+            report_read(cluster,
+                        &(ReportRead){topology, bucket, options, keys, results, key_count, failed});
         client_catch_up(cluster);
     }
 }
@@ -223,7 +223,7 @@ struct ClientScan
 static ClientScan *
 scan_of(Operation *operation)
 {
-    return (ClientScan *) ((char *) operation - offsetof(ClientScan, operation));
+    return (ClientScan *)((char *)operation - offsetof(ClientScan, operation));
 }
 
 static bool
@@ -294,7 +294,8 @@ static const OperationMethods scan_methods = {
     .done = scan_done,
 };
 
-/* The scan's memory is about to go. After the end of the transaction the cluster may be gone already. */
+/* The scan's memory is about to go. After the end of the transaction the cluster may be gone
+ * already. */
 static void
 scan_detach(void *argument)
 {

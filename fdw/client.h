@@ -1,10 +1,11 @@
 /*
  * client: what a backend asks of a cluster: topology, buckets, batches of reads and writes, scans.
  *
- * Nothing connects before it is needed. Every wait is interruptible (cancel, statement_timeout, connecting included) and
- * bounded by a deadline. Several scans may be open at once and share the links: each frame goes to the request that its tag
- * names, and an answer that nobody waits for any more is dropped, so an ERROR in the middle of anything leaves the links
- * usable. A cluster comes from pool_cluster().
+ * Nothing connects before it is needed. Every wait is interruptible (cancel, statement_timeout,
+ * connecting included) and bounded by a deadline. Several scans may be open at once and share the
+ * links: each frame goes to the request that its tag names, and an answer that nobody waits for any
+ * more is dropped, so an ERROR in the middle of anything leaves the links usable. A cluster comes
+ * from pool_cluster().
  *
  * Failures are raised through fdw/report.h: what comes back here is good.
  */
@@ -40,8 +41,9 @@ typedef struct ClientCounters
 } ClientCounters;
 
 /*
- * The bucket of that name, or NULL when the cluster has none. Valid until the end of the transaction. Connects when the
- * topology is not known yet; a name that the known topology lacks is looked for anew once in each statement.
+ * The bucket of that name, or NULL when the cluster has none. Valid until the end of the
+ * transaction. Connects when the topology is not known yet; a name that the known topology lacks is
+ * looked for anew once in each statement.
  */
 const Bucket *client_bucket(ClientCluster *cluster, const char *name);
 
@@ -49,14 +51,15 @@ const Bucket *client_bucket(ClientCluster *cluster, const char *name);
 void client_check_bucket(const Bucket *found, const Bucket *wanted);
 
 /*
- * The bucket of wanted's name, proposed to the cluster when it is absent (wanted->id is ignored) and checked as
- * client_check_bucket does. Valid until the end of the transaction.
+ * The bucket of wanted's name, proposed to the cluster when it is absent (wanted->id is ignored)
+ * and checked as client_check_bucket does. Valid until the end of the transaction.
  */
 const Bucket *client_ensure_bucket(ClientCluster *cluster, const Bucket *wanted);
 
 /*
- * Reads a batch of keys of the bucket (each once, at least one). One result a key, in their order, every status STATUS_OK;
- * the results and their bytes live in the current memory context. counters may be NULL.
+ * Reads a batch of keys of the bucket (each once, at least one). One result a key, in their order,
+ * every status STATUS_OK; the results and their bytes live in the current memory context. counters
+ * may be NULL.
  */
 const RequestReadResult *client_multiget(ClientCluster *cluster, const Bucket *bucket,
                                          const Slice *keys, uint32_t key_count,
@@ -64,13 +67,15 @@ const RequestReadResult *client_multiget(ClientCluster *cluster, const Bucket *b
                                          ClientCounters *counters);
 
 /*
- * A scan of the whole bucket, in no order across partitions. It lives in a child of the current memory context and ends by
- * itself when that is reset or deleted. counters may be NULL; else it must live as long as the scan.
+ * A scan of the whole bucket, in no order across partitions. It lives in a child of the current
+ * memory context and ends by itself when that is reset or deleted. counters may be NULL; else it
+ * must live as long as the scan.
  */
 ClientScan *client_scan_begin(ClientCluster *cluster, const Bucket *bucket,
                               const ClientReadOptions *options, ClientCounters *counters);
 
-/* The next page, or NULL at the end. Valid until the next call for this scan. Objects of tombstones alone are among them. */
+/* The next page, or NULL at the end. Valid until the next call for this scan. Objects of tombstones
+ * alone are among them. */
 const PagerRow *client_scan_page(ClientScan *scan, uint32_t *row_count);
 void client_scan_end(ClientScan *scan);
 

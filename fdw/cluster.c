@@ -72,12 +72,12 @@ cluster_read_seeds(ClientCluster *cluster, List *options)
 
         if (host[0] == '/' || host[0] == '\0' || host[0] == '@')
             ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                            errmsg("host \"%s\" of server \"%s\" is no name or address of a node", host,
-                                   cluster->server_name)));
+                            errmsg("host \"%s\" of server \"%s\" is no name or address of a node",
+                                   host, cluster->server_name)));
         if (ports != NULL)
             port = next_element(&ports);
         seed->host = host;
-        seed->port = port != NULL ? (uint16) atoi(port) : CLUSTER_DEFAULT_PORT;
+        seed->port = port != NULL ? (uint16)atoi(port) : CLUSTER_DEFAULT_PORT;
     }
 }
 
@@ -85,8 +85,8 @@ cluster_read_seeds(ClientCluster *cluster, List *options)
 static bool
 is_passed_on(const char *name)
 {
-    return options_is_connection(name) && strcmp(name, "host") != 0 &&
-           strcmp(name, "port") != 0 && strcmp(name, "connect_timeout") != 0;
+    return options_is_connection(name) && strcmp(name, "host") != 0 && strcmp(name, "port") != 0 &&
+           strcmp(name, "connect_timeout") != 0;
 }
 
 static int
@@ -114,22 +114,26 @@ cluster_needs_password(const ClientCluster *cluster, List *mapping)
     if (superuser_arg(cluster->user_id) || !options_bool(mapping, "password_required", true))
         return false;
     if (password == NULL || password[0] == '\0')
-        ereport(ERROR, (errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
-                        errmsg("password is required"),
-                        errdetail("The user mapping of an ordinary user for server \"%s\" must have a "
-                                  "password.",
-                                  cluster->server_name)));
+        ereport(ERROR,
+                (errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+                 errmsg("password is required"),
+                 errdetail("The user mapping of an ordinary user for server \"%s\" must have a "
+                           "password.",
+                           cluster->server_name)));
     return true;
 }
 
 /* What links always give; the application's name may be overridden. */
 static const char *const FIXED_OPTIONS[][2] = {
-    {"dbname", "dynamo"}, {"gssencmode", "disable"}, {"fallback_application_name", "dynamo_fdw"}};
+    {"dbname",                    "dynamo"    },
+    {"gssencmode",                "disable"   },
+    {"fallback_application_name", "dynamo_fdw"}
+};
 
 static void
 cluster_make_links(ClientCluster *cluster, List *server, List *mapping)
 {
-    int most = list_length(server) + list_length(mapping) + (int) lengthof(FIXED_OPTIONS) + 1;
+    int most = list_length(server) + list_length(mapping) + (int)lengthof(FIXED_OPTIONS) + 1;
     double connect_s = options_number(server, "connect_timeout", 0);
     LinksOptions options = {.keywords = palloc0(sizeof(char *) * most),
                             .values = palloc0(sizeof(char *) * most),
@@ -144,7 +148,7 @@ cluster_make_links(ClientCluster *cluster, List *server, List *mapping)
         options.values[count++] = FIXED_OPTIONS[i][1];
     }
     if (connect_s > 0)
-        options.connect_timeout_ms = (uint64) Min(connect_s * 1000, INT_MAX);
+        options.connect_timeout_ms = (uint64)Min(connect_s * 1000, INT_MAX);
     cluster->links = links_new(cluster->context, &options);
 }
 
@@ -171,7 +175,7 @@ cluster_new(MemoryContext context, const ForeignServer *server, const UserMappin
 void
 cluster_free(ClientCluster *cluster)
 {
-    links_close(cluster->links);
+    links_free(cluster->links);
     MemoryContextDelete(cluster->context);
 }
 
@@ -180,7 +184,7 @@ cluster_free(ClientCluster *cluster)
 uint32
 cluster_timeout_ms(void)
 {
-    return (uint32) settings.request_timeout_ms;
+    return (uint32)settings.request_timeout_ms;
 }
 
 uint32
@@ -199,7 +203,7 @@ cluster_link_member(ClientCluster *cluster, const Member *member)
 
     if (node == NULL)
         return links_add(cluster->links, member->name, NULL, member->address, member->port);
-    links_rename(node, member->name);
+    links_node_rename(node, member->name);
     return node;
 }
 
@@ -338,7 +342,7 @@ cluster_bootstrap(ClientCluster *cluster)
     if (!cluster_fetch(cluster, &ask))
         report_no_topology(cluster, &ask, unresolved.data);
     links_keep(cluster->links, cluster->topology->nodes,
-               (int) cluster->topology->topology.member_count);
+               (int)cluster->topology->topology.member_count);
 }
 
 ClusterTopology *
@@ -350,7 +354,7 @@ cluster_topology(ClientCluster *cluster)
         cluster_bootstrap(cluster);
     topology = cluster->topology;
     for (uint32 i = 0; i < topology->topology.member_count; i++)
-        topology->avoid[i] = links_is_suspect(topology->nodes[i]);
+        topology->avoid[i] = links_node_is_suspect(topology->nodes[i]);
     return topology;
 }
 
@@ -390,5 +394,5 @@ cluster_end_transaction(ClientCluster *cluster)
         topology->older = older->older;
         MemoryContextDelete(older->context);
     }
-    links_keep(cluster->links, topology->nodes, (int) topology->topology.member_count);
+    links_keep(cluster->links, topology->nodes, (int)topology->topology.member_count);
 }

@@ -1,9 +1,11 @@
 /*
- * cluster: what a backend knows of one cluster, behind fdw/client.h: how to reach it, its topology, its links.
+ * cluster: what a backend knows of one cluster, behind fdw/client.h: how to reach it, its topology,
+ * its links.
  *
- * The first topology comes from whichever of the server's hosts answers first; from then on the members are linked to by the
- * addresses that the topology gives. A newer topology takes the older one's place, which stays in memory until the end of
- * the transaction: buckets and members that were handed out stay valid.
+ * The first topology comes from whichever of the server's hosts answers first; from then on the
+ * members are linked to by the addresses that the topology gives. A newer topology takes the older
+ * one's place, which stays in memory until the end of the transaction: buckets and members that
+ * were handed out stay valid.
  */
 #ifndef FDW_CLUSTER_H
 #define FDW_CLUSTER_H
@@ -42,12 +44,13 @@ struct ClientCluster
     int seed_count;
     Links *links;
     RequestTags tags;
-    ClusterTopology *topology;   /* NULL: not known yet */
+    ClusterTopology *topology;  /* NULL: not known yet */
     TimestampTz looked_anew_at; /* the statement for which the topology was last fetched anew */
-    struct Pending *pending;     /* fdw/pending; NULL: none */
+    struct Pending *pending;    /* fdw/pending; NULL: none */
 };
 
-/* In a child of context. Connects to nothing. Errors: 2F003 for a mapping without the password it needs, 22023. */
+/* In a child of context. Connects to nothing. Errors: 2F003 for a mapping without the password it
+ * needs, 22023. */
 ClientCluster *cluster_new(MemoryContext context, const ForeignServer *server,
                            const UserMapping *mapping, Oid user_id);
 
@@ -63,7 +66,8 @@ ClusterTopology *cluster_topology(ClientCluster *cluster);
 /* Asks the members (several, since one may not have heard) for a newer topology. */
 void cluster_refresh(ClientCluster *cluster);
 
-/* Makes a chosen document, as FRAME_TOPOLOGY carries it, the present topology if it is newer. False: it cannot be read. */
+/* Makes a chosen document, as FRAME_TOPOLOGY carries it, the present topology if it is newer.
+ * False: it cannot be read. */
 bool cluster_adopt(ClientCluster *cluster, const Frame *frame);
 
 /* The member index of node, or TOPOLOGY_NO_MEMBER. */

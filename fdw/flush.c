@@ -64,7 +64,8 @@ flush_count(Flush *flush, ReportFate fate, const WriteItem *item)
         flush->report.first_keys[fate][before] = report_key(flush->group->bucket, item->key);
 }
 
-/* The first failure is told in full, but one that leaves a write in doubt comes before one that does not. */
+/* The first failure is told in full, but one that leaves a write in doubt comes before one that
+ * does not. */
 static void
 flush_note_failure(Flush *flush, const WriteItem *item, const RequestWriteResult *result)
 {
@@ -174,7 +175,8 @@ batch_is_behind(const FlushBatch *batch, const RequestWriteResult *results)
     return false;
 }
 
-/* Sends again what was refused for that reason; nothing of it is written, so the request ids are as good as new. */
+/* Sends again what was refused for that reason; nothing of it is written, so the request ids are as
+ * good as new. */
 static void
 flush_retry_behind(Flush *flush, const FlushBatch *batch, RequestWriteResult *results)
 {
@@ -195,9 +197,9 @@ flush_retry_behind(Flush *flush, const FlushBatch *batch, RequestWriteResult *re
     arena_init(&again.arena, &again.memory);
     request_operation_init(&operation, cluster_topology(flush->cluster));
     options = request_operation_options(operation.topology, flush->group->w, cluster_timeout_ms());
-    operation.requests[0] = request_write(&again.arena, &flush->cluster->tags,
-                                          &operation.topology->topology, flush->group->bucket,
-                                          &options, items, again.count, links_now_ms());
+    operation.requests[0] =
+        request_write(&again.arena, &flush->cluster->tags, &operation.topology->topology,
+                      flush->group->bucket, &options, items, again.count, links_now_ms());
     request_operation_run(flush->cluster, &operation);
     for (uint32 i = 0; i < again.count; i++)
         results[places[i]] = request_write_results(operation.requests[0])[i];
@@ -312,7 +314,7 @@ flush_deadline_ms(void)
         return 0;
     end = TimestampTzPlusMilliseconds(GetCurrentStatementStartTimestamp(), StatementTimeout);
     left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
-    return links_now_ms() + (uint64) Max(left_ms, 1);
+    return links_now_ms() + (uint64)Max(left_ms, 1);
 }
 
 void

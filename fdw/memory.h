@@ -1,7 +1,8 @@
 /*
  * memory: lets the pure code of shared/ allocate in a MemoryContext.
  *
- * What it allocated goes away with the context, so an ERROR may pass through that code at any allocation.
+ * What it allocated goes away with the context, so an ERROR may pass through that code at any
+ * allocation.
  */
 #ifndef FDW_MEMORY_H
 #define FDW_MEMORY_H

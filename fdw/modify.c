@@ -30,11 +30,12 @@ static void
 modify_refuse_on_conflict(const ModifyTable *plan)
 {
     if (plan != NULL && plan->onConflictAction != ONCONFLICT_NONE)
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("INSERT with an ON CONFLICT clause is not supported on foreign tables of "
-                               "dynamo_fdw"),
-                        errhint("An INSERT never fails for a key that exists: it becomes a sibling of "
-                                "what is there.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("INSERT with an ON CONFLICT clause is not supported on foreign tables of "
+                        "dynamo_fdw"),
+                 errhint("An INSERT never fails for a key that exists: it becomes a sibling of "
+                         "what is there.")));
 }
 
 List *
@@ -54,8 +55,8 @@ modify_set_up(EState *estate, ResultRelInfo *result, Index range_table_index)
 
     modify->info = relation_info(relation);
     modify->codec = row_codec_new(modify->info, RelationGetDescr(relation));
-    modify->cluster = pool_cluster(modify->info->serverid,
-                                   compat_check_user(estate, range_table_index));
+    modify->cluster =
+        pool_cluster(modify->info->serverid, compat_check_user(estate, range_table_index));
     modify->row = AllocSetContextCreate(estate->es_query_cxt, "dynamo_fdw row to write",
                                         ALLOCSET_DEFAULT_SIZES);
     result->ri_FdwState = modify;
@@ -74,7 +75,8 @@ dynamoBeginForeignModify(ModifyTableState *state, ResultRelInfo *result, List *p
 void
 dynamoBeginForeignInsert(ModifyTableState *state, ResultRelInfo *result)
 {
-    /* A partition that no one named is not in the range table; the rights are those of the table it is a part of. */
+    /* A partition that no one named is not in the range table; the rights are those of the table it
+     * is a part of. */
     ResultRelInfo *named = result->ri_RangeTableIndex != 0 ? result : result->ri_RootResultRelInfo;
 
     modify_refuse_on_conflict(castNode(ModifyTable, state->ps.plan));

@@ -1,11 +1,12 @@
 /*
  * modify: INSERT and COPY into a foreign table.
  *
- * A row becomes one put in the transaction's pending writes; nothing is sent before the transaction commits. So there is
- * nothing to gain from the executor's batches of rows, and no callback for them. The bucket is created when the first row
- * needs it.
+ * A row becomes one put in the transaction's pending writes; nothing is sent before the transaction
+ * commits. So there is nothing to gain from the executor's batches of rows, and no callback for
+ * them. The bucket is created when the first row needs it.
  *
- * Not here yet: UPDATE and DELETE. PostgreSQL refuses them, with 0A000, for want of their callbacks.
+ * Not here yet: UPDATE and DELETE. PostgreSQL refuses them, with 0A000, for want of their
+ * callbacks.
  */
 #ifndef FDW_MODIFY_H
 #define FDW_MODIFY_H

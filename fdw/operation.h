@@ -1,11 +1,12 @@
 /*
- * operation: something that sends frames to nodes and waits for their answers, as fdw/links.h drives it.
+ * operation: something that sends frames to nodes and waits for their answers, as fdw/links.h
+ * drives it.
  *
- * A request, a scan, and a question to several nodes are operations. Like the step modules behind them they never wait
- * and never touch a socket.
+ * A request, a scan, and a question to several nodes are operations. Like the step modules behind
+ * them they never wait and never touch a socket.
  *
- * Time: an operation is judged only by the time that it was being waited for. A cursor that nobody fetches from for a
- * minute has not made its nodes silent for a minute.
+ * Time: an operation is judged only by the time that it was being waited for. A cursor that nobody
+ * fetches from for a minute has not made its nodes silent for a minute.
  */
 #ifndef FDW_OPERATION_H
 #define FDW_OPERATION_H
@@ -21,7 +22,8 @@ typedef struct Operation Operation;
 
 typedef struct OperationMethods
 {
-    /* The next frame and whom it is for; false when there is none now. The frame is valid until the next call. */
+    /* The next frame and whom it is for; false when there is none now. The frame is valid until the
+     * next call. */
     bool (*next_send)(Operation *operation, LinksNode **node, Slice *frame);
 
     /* False when the frame's tag is none of this operation. */
@@ -32,7 +34,8 @@ typedef struct OperationMethods
     void (*tick)(Operation *operation, uint64 now_ms);
     uint64 (*wake_ms)(Operation *operation);
 
-    /* True when node let the operation wait so long that others were asked too, and has not answered since. */
+    /* True when node let the operation wait so long that others were asked too, and has not
+     * answered since. */
     bool (*was_silent)(Operation *operation, LinksNode *node);
 
     /* Nothing to wait for now. */
@@ -42,9 +45,9 @@ typedef struct OperationMethods
 struct Operation
 {
     const OperationMethods *methods;
-    dlist_node attached;  /* of operations that live from one wait to the next */
-    uint64 idle_ms;       /* time that does not count */
-    uint64 paused_at_ms;  /* 0: never waited for yet */
+    dlist_node attached; /* of operations that live from one wait to the next */
+    uint64 idle_ms;      /* time that does not count */
+    uint64 paused_at_ms; /* 0: never waited for yet */
 };
 
 static inline bool

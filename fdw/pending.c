@@ -1,7 +1,8 @@
 /*
- * A log keeps the bytes of all puts to a cluster in blocks; beside it the entries of each bucket stand in an array of their
- * own, ready to be handed to requests. Subtransaction ids only grow, and what a subtransaction and its children put is the
- * end of the log while it lasts: so a ROLLBACK TO cuts off the longest end whose ids are not below its own.
+ * A log keeps the bytes of all puts to a cluster in blocks; beside it the entries of each bucket
+ * stand in an array of their own, ready to be handed to requests. Subtransaction ids only grow, and
+ * what a subtransaction and its children put is the end of the log while it lasts: so a ROLLBACK TO
+ * cuts off the longest end whose ids are not below its own.
  */
 #include "fdw/pending.h"
 
@@ -52,8 +53,8 @@ pending_begin(ClientCluster *cluster)
 {
     Pending *pending = MemoryContextAllocZero(cluster->context, sizeof(Pending));
 
-    pending->context =
-        AllocSetContextCreate(cluster->context, "dynamo_fdw pending writes", ALLOCSET_DEFAULT_SIZES);
+    pending->context = AllocSetContextCreate(cluster->context, "dynamo_fdw pending writes",
+                                             ALLOCSET_DEFAULT_SIZES);
     cluster->pending = pending;
     return pending;
 }
@@ -69,13 +70,14 @@ pending_check_bound(const Pending *pending, size_t more)
 {
     uint64 bytes = pending_position(pending) + pending->array_bytes + more;
 
-    if (bytes > (uint64) settings.max_pending_kb * 1024)
-        ereport(ERROR,
-                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                 errmsg("the unsent writes of this transaction take more than dynamo_fdw.max_pending "
-                        "(%d kB)",
-                        settings.max_pending_kb),
-                 errhint("Raise dynamo_fdw.max_pending, or write in several transactions.")));
+    if (bytes > (uint64)settings.max_pending_kb * 1024)
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+             errmsg("the unsent writes of this transaction take more than dynamo_fdw.max_pending "
+                    "(%d kB)",
+                    settings.max_pending_kb),
+             errhint("Raise dynamo_fdw.max_pending, or write in several transactions.")));
 }
 
 static void
@@ -89,7 +91,7 @@ pending_add_block(Pending *pending, size_t size)
     *block = (PendingBlock){.older = pending->newest,
                             .start = pending_position(pending),
                             .size = payload,
-                            .data = (char *) (block + 1)};
+                            .data = (char *)(block + 1)};
     pending->newest = block;
 }
 
@@ -126,8 +128,8 @@ pending_draw_id(Pending *pending)
     if (pending->ids_left == 0)
     {
         if (!pg_strong_random(pending->ids, sizeof(pending->ids)))
-            ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-                            errmsg("could not generate random values")));
+            ereport(ERROR,
+                    (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
         pending->ids_left = REQUEST_IDS;
     }
     return pending->ids[--pending->ids_left];
@@ -153,8 +155,8 @@ static void
 pending_grow(Pending *pending, PendingGroup *group)
 {
     uint32 capacity = group->capacity > 0 ? group->capacity * 2 : ENTRIES_FIRST;
-    Size items = sizeof(WriteItem) * (Size) capacity;
-    Size tags = sizeof(PendingTag) * (Size) capacity;
+    Size items = sizeof(WriteItem) * (Size)capacity;
+    Size tags = sizeof(PendingTag) * (Size)capacity;
 
     if (group->capacity == 0)
     {
@@ -204,8 +206,9 @@ pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, const WriteI
                       .position = pending_position(pending)};
 
     if (IsParallelWorker())
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("cannot write to a foreign table of dynamo_fdw in a parallel worker")));
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("cannot write to a foreign table of dynamo_fdw in a parallel worker")));
     pending_check_bound(pending, item_bytes(item));
     if (group->count == group->capacity)
         pending_grow(pending, group);
@@ -258,7 +261,7 @@ pending_cut(Pending *pending, uint64 position)
         pfree(block);
     }
     if (pending->newest != NULL && pending_position(pending) > position)
-        pending->newest->used = (size_t) (position - pending->newest->start);
+        pending->newest->used = (size_t)(position - pending->newest->start);
 }
 
 void

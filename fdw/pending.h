@@ -1,9 +1,9 @@
 /*
  * pending: the writes of a transaction that have not left yet.
  *
- * An append-only log of puts for each cluster, in memory, each tagged with its subtransaction. ROLLBACK TO cuts the log's
- * end off, ROLLBACK drops it; at PRE_COMMIT everything leaves (fdw/flush.h). A cluster's log is bounded by
- * dynamo_fdw.max_pending.
+ * An append-only log of puts for each cluster, in memory, each tagged with its subtransaction.
+ * ROLLBACK TO cuts the log's end off, ROLLBACK drops it; at PRE_COMMIT everything leaves
+ * (fdw/flush.h). A cluster's log is bounded by dynamo_fdw.max_pending.
  */
 #ifndef FDW_PENDING_H
 #define FDW_PENDING_H
@@ -13,12 +13,14 @@
 #include "fdw/client.h"
 
 /*
- * Adds one put of a key, to be acknowledged by w owners; everything is copied, and the request ids are drawn here (those in
- * the item are ignored). Raises 54000 over the bound, 0A000 in a parallel worker.
+ * Adds one put of a key, to be acknowledged by w owners; everything is copied, and the request ids
+ * are drawn here (those in the item are ignored). Raises 54000 over the bound, 0A000 in a parallel
+ * worker.
  */
 void pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, const WriteItem *item);
 
-/* Raises 0A000 when this transaction has unsent writes to the bucket: they would be missing from what is read. */
+/* Raises 0A000 when this transaction has unsent writes to the bucket: they would be missing from
+ * what is read. */
 void pending_check_none(const ClientCluster *cluster, const char *bucket_name);
 
 /* The entries of one bucket and w, in the order they were put. */

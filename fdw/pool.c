@@ -38,7 +38,8 @@ static Pool pool;
 /* ---- invalidation ---- */
 
 /*
- * Any change of a user mapping may change which mapping a user has, so it makes all stale; a server's change makes its own.
+ * Any change of a user mapping may change which mapping a user has, so it makes all stale; a
+ * server's change makes its own.
  */
 static void
 pool_invalidate(Datum argument, int cache_id, uint32 hash)
@@ -76,9 +77,10 @@ pool_refuse_prepare(void)
     hash_seq_init(&scan, pool.entries);
     while ((entry = hash_seq_search(&scan)) != NULL)
         if (entry->used && entry->cluster != NULL && !pending_is_empty(entry->cluster))
-            ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                            errmsg("cannot PREPARE a transaction that has written to foreign tables of "
-                                   "dynamo_fdw")));
+            ereport(ERROR,
+                    (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                     errmsg("cannot PREPARE a transaction that has written to foreign tables of "
+                            "dynamo_fdw")));
 }
 
 static void
@@ -137,8 +139,8 @@ pool_on_transaction(XactEvent event, void *argument)
 }
 
 static void
-pool_on_subtransaction(SubXactEvent event, SubTransactionId subtransaction,
-                       SubTransactionId parent, void *argument)
+pool_on_subtransaction(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId parent,
+                       void *argument)
 {
     HASH_SEQ_STATUS scan;
     PoolEntry *entry;
@@ -158,13 +160,12 @@ pool_begin(void)
 {
     HASHCTL control = {.keysize = sizeof(PoolKey), .entrysize = sizeof(PoolEntry)};
 
-    pool.context =
-        AllocSetContextCreate(TopMemoryContext, "dynamo_fdw pool", ALLOCSET_SMALL_SIZES);
+    pool.context = AllocSetContextCreate(TopMemoryContext, "dynamo_fdw pool", ALLOCSET_SMALL_SIZES);
     control.hcxt = pool.context;
     pool.entries =
         hash_create("dynamo_fdw clusters", 8, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-    CacheRegisterSyscacheCallback(FOREIGNSERVEROID, pool_invalidate, (Datum) 0);
-    CacheRegisterSyscacheCallback(USERMAPPINGOID, pool_invalidate, (Datum) 0);
+    CacheRegisterSyscacheCallback(FOREIGNSERVEROID, pool_invalidate, (Datum)0);
+    CacheRegisterSyscacheCallback(USERMAPPINGOID, pool_invalidate, (Datum)0);
     RegisterXactCallback(pool_on_transaction, NULL);
     RegisterSubXactCallback(pool_on_subtransaction, NULL);
 }
@@ -252,8 +253,7 @@ pool_disconnect(Oid server_id)
         return false;
     hash_seq_init(&scan, pool.entries);
     while ((entry = hash_seq_search(&scan)) != NULL)
-        if (entry->cluster != NULL &&
-            (!OidIsValid(server_id) || entry->key.server_id == server_id))
+        if (entry->cluster != NULL && (!OidIsValid(server_id) || entry->key.server_id == server_id))
             closed |= pool_disconnect_entry(entry);
     return closed;
 }

@@ -40,7 +40,7 @@ append_key_columns(StringInfo text, const Bucket *bucket, Slice key)
         buffer_reset(&printed);
         keycodec_print(&printed, &value);
         appendStringInfo(text, "%s%s%.*s%s", i > 0 ? ", " : "", quoted ? "\"" : "",
-                         (int) printed.length, (const char *) printed.data, quoted ? "\"" : "");
+                         (int)printed.length, (const char *)printed.data, quoted ? "\"" : "");
     }
     return reader_finish(&reader);
 }
@@ -64,14 +64,14 @@ report_key(const Bucket *bucket, Slice key)
 static void
 append_node(StringInfo text, const LinksNode *node, bool answered)
 {
-    const char *error = links_error(node);
+    const char *error = links_node_error(node);
 
-    appendStringInfo(text, "%s%s", text->len > 0 ? "; " : "", links_label(node));
+    appendStringInfo(text, "%s%s", text->len > 0 ? "; " : "", links_node_label(node));
     if (answered)
         appendStringInfoString(text, " answered");
     else if (error[0] != '\0')
         appendStringInfo(text, ": %s", error);
-    else if (links_is_up(node))
+    else if (links_node_is_up(node))
         appendStringInfoString(text, " is up");
     else
         appendStringInfoString(text, " did not answer");
@@ -123,7 +123,7 @@ is_no_postgres(const char *error)
 static ConnectFailure
 connect_failure(const LinksNode *node, const AskReply *reply)
 {
-    const char *sqlstate = links_sqlstate(node);
+    const char *sqlstate = links_node_sqlstate(node);
 
     if (reply->state == ASK_REFUSED)
         return reply->status == STATUS_NOT_FORMED ? CONNECT_NOT_FORMED : CONNECT_NOWHERE;
@@ -134,7 +134,7 @@ connect_failure(const LinksNode *node, const AskReply *reply)
     if (strcmp(sqlstate, "0A000") == 0)
         return CONNECT_VERSION;
     if (strcmp(sqlstate, "42601") == 0 || strcmp(sqlstate, "3D000") == 0 ||
-        strcmp(sqlstate, "08P01") == 0 || is_no_postgres(links_error(node)))
+        strcmp(sqlstate, "08P01") == 0 || is_no_postgres(links_node_error(node)))
         return CONNECT_NO_NODE;
     return CONNECT_NOWHERE;
 }
@@ -142,13 +142,13 @@ connect_failure(const LinksNode *node, const AskReply *reply)
 static void
 append_reply(StringInfo text, const LinksNode *node, const AskReply *reply)
 {
-    const char *why = links_error(node);
+    const char *why = links_node_error(node);
 
     if (reply->state == ASK_REFUSED)
         why = reply->message[0] != '\0' ? reply->message : status_text(reply->status);
     else if (why[0] == '\0')
         why = "no answer in time";
-    appendStringInfo(text, "%s%s: %s", text->len > 0 ? "; " : "", links_label(node), why);
+    appendStringInfo(text, "%s%s: %s", text->len > 0 ? "; " : "", links_node_label(node), why);
 }
 
 static int
@@ -159,9 +159,9 @@ report_connect_error(const ClientCluster *cluster, ConnectFailure failure, const
     switch (failure)
     {
     case CONNECT_LOGIN:
-        errcode(sqlstate_code(links_sqlstate(node)));
+        errcode(sqlstate_code(links_node_sqlstate(node)));
         errhint("Check options \"user\" and \"password\" of the user mapping.");
-        return errmsg("could not log in to server \"%s\": %s", server, links_error(node));
+        return errmsg("could not log in to server \"%s\": %s", server, links_node_error(node));
     case CONNECT_NO_PASSWORD:
         errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED);
         errhint("The nodes must ask for a password, or a superuser must set option "
@@ -205,8 +205,8 @@ report_no_topology(const ClientCluster *cluster, const Ask *ask, const char *unr
             worst_node = ask->nodes[i];
         }
     }
-    ereport(ERROR, (report_connect_error(cluster, worst, worst_node),
-                    errdetail("%s.", detail.data)));
+    ereport(ERROR,
+            (report_connect_error(cluster, worst, worst_node), errdetail("%s.", detail.data)));
 }
 
 /* ---- buckets ---- */
@@ -232,11 +232,12 @@ bucket_shape(const Bucket *bucket)
 void
 report_bucket_conflict(const Bucket *found, const Bucket *wanted)
 {
-    ereport(ERROR,
-            (errcode(ERRCODE_DATATYPE_MISMATCH),
-             errmsg("bucket \"%s\" has another shape than the foreign table", wanted->name),
-             errdetail("The bucket has %s, the table %s.", bucket_shape(found), bucket_shape(wanted)),
-             errhint("Change the key columns or option \"n\" of the table, or use another bucket.")));
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_DATATYPE_MISMATCH),
+         errmsg("bucket \"%s\" has another shape than the foreign table", wanted->name),
+         errdetail("The bucket has %s, the table %s.", bucket_shape(found), bucket_shape(wanted)),
+         errhint("Change the key columns or option \"n\" of the table, or use another bucket.")));
 }
 
 void
@@ -261,7 +262,8 @@ static int
 read_hint(StatusCode status, const ClientReadOptions *options)
 {
     if (status == STATUS_UNAVAILABLE && options->r > 1)
-        return errhint("A lower dynamo_fdw.r reads from fewer owners, at the price of stale answers.");
+        return errhint(
+            "A lower dynamo_fdw.r reads from fewer owners, at the price of stale answers.");
     return 0;
 }
 
@@ -280,7 +282,7 @@ report_read(const ClientCluster *cluster, const ReportRead *read)
 {
     const RequestReadResult *result = &read->results[read->failed];
     Slice key = read->keys[read->failed];
-    uint32 reached = (uint32) __builtin_popcount(result->answered);
+    uint32 reached = (uint32)__builtin_popcount(result->answered);
     char *owners = report_owners(read->topology, read->bucket, key, result->answered);
 
     ereport(ERROR,
@@ -363,10 +365,12 @@ static int
 write_hint(const ReportWrite *write)
 {
     if (write->counts[REPORT_UNKNOWN] > 0)
-        return errhint("The transaction is rolled back here, but the cluster keeps what is applied and "
-                       "may keep what is unknown.");
+        return errhint(
+            "The transaction is rolled back here, but the cluster keeps what is applied and "
+            "may keep what is unknown.");
     if (write->counts[REPORT_APPLIED] > 0)
-        return errhint("The transaction is rolled back here, but the cluster keeps what is applied.");
+        return errhint(
+            "The transaction is rolled back here, but the cluster keeps what is applied.");
     return errhint("The transaction is rolled back, and nothing of it was written in the cluster.");
 }
 

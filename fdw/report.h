@@ -1,8 +1,8 @@
 /*
  * report: the one place where failures of the cluster become errors of the statement.
  *
- * Each names what was asked, of whom, and what was reached; a write's says whether it was refused (nothing is written
- * anywhere) or unknown (some replica may keep it). Nothing here returns.
+ * Each names what was asked, of whom, and what was reached; a write's says whether it was refused
+ * (nothing is written anywhere) or unknown (some replica may keep it). Nothing here returns.
  */
 #ifndef FDW_REPORT_H
 #define FDW_REPORT_H
@@ -11,8 +11,8 @@
 #include "fdw/cluster.h"
 
 /* No node gave a topology. unresolved: lines about host names without an address. */
-void report_no_topology(const ClientCluster *cluster, const Ask *ask,
-                        const char *unresolved) pg_attribute_noreturn();
+void report_no_topology(const ClientCluster *cluster, const Ask *ask, const char *unresolved)
+    pg_attribute_noreturn();
 
 /* Key types or n differ. */
 void report_bucket_conflict(const Bucket *found, const Bucket *wanted) pg_attribute_noreturn();
@@ -36,9 +36,9 @@ typedef struct ReportRead
 
 void report_read(const ClientCluster *cluster, const ReportRead *read) pg_attribute_noreturn();
 
-void report_scan(const ClientCluster *cluster, const ClusterTopology *topology, const Bucket *bucket,
-                 const ClientReadOptions *options, StatusCode status, uint32 partition)
-    pg_attribute_noreturn();
+void report_scan(const ClientCluster *cluster, const ClusterTopology *topology,
+                 const Bucket *bucket, const ClientReadOptions *options, StatusCode status,
+                 uint32 partition) pg_attribute_noreturn();
 
 /* What became of the keys of a transaction's writes. */
 typedef enum ReportFate
@@ -63,14 +63,15 @@ typedef struct ReportWrite
     const char *nodes;       /* what is to be said of its owners, by report_owners; NULL: nothing */
     uint32 w;
     uint32 n;
-    StatusCode status;   /* of the first write that failed; STATUS_OK: only the time was over */
-    bool canceled;       /* at the user's request */
+    StatusCode status; /* of the first write that failed; STATUS_OK: only the time was over */
+    bool canceled;     /* at the user's request */
 } ReportWrite;
 
 void report_write(const ClientCluster *cluster, const ReportWrite *write) pg_attribute_noreturn();
 
 /* What can be said of the owners of key: who answered (bits by place), why the others did not. */
-char *report_owners(const ClusterTopology *topology, const Bucket *bucket, Slice key, uint32 answered);
+char *report_owners(const ClusterTopology *topology, const Bucket *bucket, Slice key,
+                    uint32 answered);
 
 /* A key as people read it: (7, "a"). */
 char *report_key(const Bucket *bucket, Slice key);

@@ -10,7 +10,7 @@ enum
 static RequestOperation *
 request_operation_of(Operation *operation)
 {
-    return (RequestOperation *) ((char *) operation - offsetof(RequestOperation, operation));
+    return (RequestOperation *)((char *)operation - offsetof(RequestOperation, operation));
 }
 
 static bool

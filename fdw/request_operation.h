@@ -16,7 +16,8 @@ typedef struct RequestOperation
     Operation operation;
     const ClusterTopology *topology;
     Request *requests[REQUEST_OPERATION_MAX]; /* NULL: a free place */
-    uint64 deadline_ms; /* of links_now_ms; when it is over the operation is done whatever its requests are. 0: none */
+    uint64 deadline_ms; /* of links_now_ms; when it is over the operation is done whatever its
+                           requests are. 0: none */
     bool watch_cancel;  /* so is it when a cancel has come, which the caller holds off */
 } RequestOperation;
 

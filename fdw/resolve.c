@@ -1,6 +1,7 @@
 /*
- * glibc's getaddrinfo_a looks names up in a thread of its own, which blocks every signal. What it writes to is on the heap
- * and is given up, not freed, when the wait ends before the lookup does and the lookup cannot be cancelled.
+ * glibc's getaddrinfo_a looks names up in a thread of its own, which blocks every signal. What it
+ * writes to is on the heap and is given up, not freed, when the wait ends before the lookup does
+ * and the lookup cannot be cancelled.
  */
 #include "fdw/resolve.h"
 
@@ -34,7 +35,8 @@ resolve_print(struct addrinfo *found)
     {
         char text[NI_MAXHOST];
 
-        if (getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST) == 0)
+        if (getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST) ==
+            0)
             addresses = lappend(addresses, pstrdup(text));
     }
     return addresses;
@@ -102,8 +104,8 @@ lookup_wait(Lookup *lookup, uint64 timeout_ms)
     {
         if (links_now_ms() >= deadline_ms)
             return false;
-        (void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, RESOLVE_POLL_MS,
-                         PG_WAIT_EXTENSION);
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, RESOLVE_POLL_MS,
+                        PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);
         if (INTERRUPTS_PENDING_CONDITION())
         {

@@ -11,8 +11,9 @@
 #include "nodes/pg_list.h"
 
 /*
- * The addresses of host as a list of strings, in the resolver's order. NIL: not found, or not within timeout_ms; *error then
- * says so, one line. A numeric address is its own only one, at once. Errors: the interrupts'.
+ * The addresses of host as a list of strings, in the resolver's order. NIL: not found, or not
+ * within timeout_ms; *error then says so, one line. A numeric address is its own only one, at once.
+ * Errors: the interrupts'.
  */
 List *resolve_host(const char *host, uint64 timeout_ms, const char **error);
 

@@ -1,0 +1,336 @@
+#include "fdw/links_node.h"
+
+#include "storage/fd.h"
+#include "utils/memutils.h"
+
+#include "fdw/links.h"
+
+enum
+{
+    PAUSE_MIN_MS = 1000,
+    PAUSE_MAX_MS = 10000
+};
+
+/* ---- what it is called ---- */
+
+static void
+relabel(LinksNode *node)
+{
+    const char *form = strchr(node->address, ':') != NULL ? "[%s]:%u" : "%s:%u";
+    char *place = psprintf(form, node->address, (unsigned)node->port);
+
+    node->label = node->name != NULL ? psprintf("%s (%s)", node->name, place) : place;
+}
+
+LinksNode *
+links_node_new(MemoryContext context, const LinksOptions *options, const LinksNodeEvents *events,
+               void *owner, const char *name, const char *host, const char *address, uint16 port)
+{
+    MemoryContext own = AllocSetContextCreate(context, "dynamo_fdw node", ALLOCSET_SMALL_SIZES);
+    MemoryContext before = MemoryContextSwitchTo(own);
+    LinksNode *node = palloc0(sizeof(LinksNode));
+
+    node->context = own;
+    node->options = options;
+    node->events = events;
+    node->owner = owner;
+    node->name = name != NULL ? pstrdup(name) : NULL;
+    node->host = pstrdup(host != NULL ? host : address);
+    node->address = pstrdup(address);
+    node->port = port;
+    node->event_socket = PGINVALID_SOCKET;
+    relabel(node);
+    MemoryContextSwitchTo(before);
+    return node;
+}
+
+void
+links_node_free(LinksNode *node)
+{
+    links_node_close(node);
+    MemoryContextDelete(node->context);
+}
+
+void
+links_node_rename(LinksNode *node, const char *name)
+{
+    MemoryContext before;
+
+    if (node->name != NULL && strcmp(node->name, name) == 0)
+        return;
+    before = MemoryContextSwitchTo(node->context);
+    node->name = pstrdup(name);
+    relabel(node);
+    MemoryContextSwitchTo(before);
+}
+
+/* ---- suspicion ---- */
+
+/*
+ * A link that is still there may yet bring an answer, so it is given the longest time before it is
+ * made anew.
+ */
+void
+links_node_suspect(LinksNode *node, uint64 now_ms)
+{
+    node->pause_ms = node->suspect ? Min(node->pause_ms * 2, PAUSE_MAX_MS) : PAUSE_MIN_MS;
+    node->suspect = true;
+    node->prove_at_ms = now_ms + (node->streaming ? PAUSE_MAX_MS : node->pause_ms);
+}
+
+static void
+trust(LinksNode *node)
+{
+    node->suspect = false;
+    node->error[0] = '\0';
+    node->sqlstate[0] = '\0';
+}
+
+/* ---- opening, closing, breaking ---- */
+
+void
+links_node_drop_queued(LinksNode *node, const Operation *operation)
+{
+    int kept = 0;
+
+    for (int i = 0; i < node->queued; i++)
+    {
+        if (operation != NULL && node->queue[i].operation != operation)
+            node->queue[kept++] = node->queue[i];
+        else
+            pfree((void *)node->queue[i].bytes.data);
+    }
+    node->queued = kept;
+}
+
+void
+links_node_close(LinksNode *node)
+{
+    if (node->link == NULL)
+        return;
+    links_node_drop_queued(node, NULL);
+    link_close(node->link);
+    ReleaseExternalFD();
+    node->link = NULL;
+    node->streaming = false;
+    node->flush_wanted = false;
+    node->event_socket = PGINVALID_SOCKET;
+    node->socket_moved = true;
+}
+
+static void
+set_error(LinksNode *node, const char *error, const char *sqlstate)
+{
+    strlcpy(node->error, error, sizeof(node->error));
+    strlcpy(node->sqlstate, sqlstate, sizeof(node->sqlstate));
+}
+
+static void
+break_link(LinksNode *node, const char *error, const char *sqlstate)
+{
+    uint64 now_ms = links_now_ms();
+
+    set_error(node, error, sqlstate);
+    links_node_close(node);
+    links_node_suspect(node, now_ms);
+    node->events->lost(node->owner, node, now_ms);
+}
+
+/* libpq's words without what the node's label says already. */
+static const char *
+bare_error(const char *error)
+{
+    static const char failed[] = " failed: ";
+    static const char fatal[] = "FATAL:  ";
+    const char *at = strstr(error, failed);
+
+    if (strncmp(error, "connection to server at", strlen("connection to server at")) == 0 &&
+        at != NULL)
+        error = at + strlen(failed);
+    if (strncmp(error, fatal, strlen(fatal)) == 0)
+        error += strlen(fatal);
+    return error;
+}
+
+static void
+break_by_link(LinksNode *node)
+{
+    char error[sizeof(node->error)];
+    char sqlstate[sizeof(node->sqlstate)];
+
+    strlcpy(error, bare_error(link_error(node->link)), sizeof(error));
+    strlcpy(sqlstate, link_sqlstate(node->link), sizeof(sqlstate));
+    break_link(node, error[0] != '\0' ? error : "the connection was lost", sqlstate);
+}
+
+void
+links_node_open(LinksNode *node, uint64 now_ms)
+{
+    const LinksOptions *options = node->options;
+    const char *keywords[64];
+    const char *values[64];
+    char port[8];
+    int count = 0;
+
+    if (!AcquireExternalFD())
+    {
+        set_error(node, "this server process has too many files open", "53000");
+        links_node_suspect(node, now_ms);
+        return;
+    }
+    snprintf(port, sizeof(port), "%u", (unsigned)node->port);
+    keywords[count] = "host";
+    values[count++] = node->host;
+    keywords[count] = "hostaddr";
+    values[count++] = node->address;
+    keywords[count] = "port";
+    values[count++] = port;
+    for (int i = 0; options->keywords[i] != NULL && count < lengthof(keywords) - 1; i++)
+    {
+        keywords[count] = options->keywords[i];
+        values[count++] = options->values[i];
+    }
+    keywords[count] = NULL;
+    values[count] = NULL;
+    node->link = link_open(keywords, values);
+    node->connect_by_ms = now_ms + options->connect_timeout_ms;
+    node->socket_moved = true;
+}
+
+/* ---- sending ---- */
+
+/* The operation may encode its next frame over this one, so it is copied. */
+static void
+queue_frame(LinksNode *node, const Operation *operation, Slice frame)
+{
+    uint8_t *copy = MemoryContextAllocHuge(node->context, frame.length);
+
+    memcpy(copy, frame.data, frame.length);
+    if (node->queued == node->queue_capacity)
+    {
+        int capacity = node->queue_capacity > 0 ? node->queue_capacity * 2 : 8;
+
+        node->queue = node->queue == NULL
+                          ? MemoryContextAlloc(node->context, sizeof(LinksNodeFrame) * capacity)
+                          : repalloc(node->queue, sizeof(LinksNodeFrame) * capacity);
+        node->queue_capacity = capacity;
+    }
+    node->queue[node->queued++] = (LinksNodeFrame){operation, slice_make(copy, frame.length)};
+}
+
+void
+links_node_send(LinksNode *node, const Operation *operation, Slice frame)
+{
+    if (node->link == NULL)
+        links_node_open(node, links_now_ms());
+    if (node->link == NULL)
+        node->events->lost(node->owner, node, links_now_ms());
+    else if (!node->streaming)
+        queue_frame(node, operation, frame);
+    else if (link_send(node->link, frame))
+        node->flush_wanted = true;
+    else
+        break_by_link(node);
+}
+
+static void
+send_queued(LinksNode *node)
+{
+    for (int i = 0; i < node->queued; i++)
+    {
+        if (!link_send(node->link, node->queue[i].bytes))
+        {
+            break_by_link(node);
+            return;
+        }
+    }
+    node->flush_wanted = true;
+    links_node_drop_queued(node, NULL);
+}
+
+void
+links_node_flush(LinksNode *node)
+{
+    if (!node->flush_wanted)
+        return;
+    node->flush_wanted = false;
+    if (link_flush(node->link) == LINK_BROKEN)
+        break_by_link(node);
+}
+
+/* ---- receiving ---- */
+
+static void
+receive(LinksNode *node)
+{
+    uint64 now_ms = links_now_ms();
+    Slice bytes;
+    Frame frame;
+
+    while (node->link != NULL && link_receive(node->link, &bytes))
+    {
+        if (!frame_decode(bytes, &frame))
+        {
+            break_link(node, "it sent bytes that are no frame", "08P01");
+            return;
+        }
+        trust(node);
+        node->events->frame(node->owner, node, &frame, now_ms);
+    }
+    if (node->link != NULL && link_state(node->link) == LINK_BROKEN)
+        break_by_link(node);
+}
+
+static void
+connected(LinksNode *node)
+{
+    if (node->options->password_needed && !link_used_password(node->link))
+    {
+        break_link(node, "it did not ask for the password of the user mapping", "2F003");
+        return;
+    }
+    node->streaming = true;
+    trust(node);
+    send_queued(node);
+}
+
+void
+links_node_step(LinksNode *node)
+{
+    LinkState state = link_step(node->link);
+
+    if (!node->streaming && state == LINK_CONNECTING)
+        node->socket_moved = true;
+    else if (!node->streaming && state == LINK_STREAMING)
+        connected(node);
+    if (node->streaming)
+        receive(node);
+    else if (state == LINK_BROKEN && node->link != NULL)
+        break_by_link(node);
+}
+
+/* ---- time ---- */
+
+void
+links_node_check_time(LinksNode *node, uint64 now_ms)
+{
+    if (node->link != NULL && !node->streaming)
+    {
+        if (now_ms >= node->connect_by_ms)
+            break_link(node, "it did not answer in time while connecting", "");
+    }
+    else if (node->suspect && now_ms >= node->prove_at_ms)
+    {
+        if (node->link != NULL)
+            break_link(node, "it did not answer in time", "");
+        links_node_open(node, now_ms);
+    }
+}
+
+uint64
+links_node_wake_ms(const LinksNode *node)
+{
+    if (node->link != NULL && !node->streaming)
+        return node->connect_by_ms;
+    return node->suspect ? node->prove_at_ms : PG_UINT64_MAX;
+}

@@ -1,0 +1,138 @@
+/*
+ * links_node: one node as a backend knows it: its address, its link, the frames that wait for the
+ * link, and whether the node is a suspect. Part of fdw/links.h, which does the waiting.
+ *
+ * States: no link; connecting (frames queue up); streaming. A link that breaks is closed at once
+ * and the node becomes a suspect, which it stays until a frame comes from it or a new link to it is
+ * up.
+ */
+#ifndef FDW_LINKS_NODE_H
+#define FDW_LINKS_NODE_H
+
+#include "fdw/pg.h"
+
+#include "lib/ilist.h"
+
+#include "fdw/operation.h"
+#include "shared/link.h"
+
+typedef struct LinksOptions
+{
+    const char **keywords; /* libpq's, but for host, hostaddr and port; NULL at the end */
+    const char **values;
+    uint64 connect_timeout_ms;
+    bool password_needed; /* a node that does not ask for the password is not used */
+} LinksOptions;
+
+/* What the node tells its owner. */
+typedef struct LinksNodeEvents
+{
+    void (*lost)(void *owner, LinksNode *node, uint64 now_ms);
+    void (*frame)(void *owner, LinksNode *node, const Frame *frame, uint64 now_ms);
+} LinksNodeEvents;
+
+/* A frame that waits for its link. */
+typedef struct LinksNodeFrame
+{
+    const Operation *operation; /* may be gone: only compared */
+    Slice bytes;                /* a copy in the node's memory */
+} LinksNodeFrame;
+
+struct LinksNode
+{
+    dlist_node listed;
+    MemoryContext context;
+    const LinksOptions *options;
+    const LinksNodeEvents *events;
+    void *owner;
+    char *name; /* NULL: not known yet */
+    char *host;
+    char *address;
+    uint16 port;
+    char *label;
+
+    Link *link; /* NULL: none */
+    bool streaming;
+    bool flush_wanted;
+    bool socket_moved; /* the set that is waited for does not hold its present socket */
+    uint64 connect_by_ms;
+    LinksNodeFrame *queue;
+    int queued;
+    int queue_capacity;
+
+    int event; /* its place in the set that is waited for */
+    pgsocket event_socket;
+    uint32 event_mask;
+
+    bool suspect;
+    uint64 pause_ms;
+    uint64 prove_at_ms; /* a suspect's next try */
+    char sqlstate[6];
+    char error[512];
+};
+
+/* In a child of context; options, events and owner are borrowed. */
+LinksNode *links_node_new(MemoryContext context, const LinksOptions *options,
+                          const LinksNodeEvents *events, void *owner, const char *name,
+                          const char *host, const char *address, uint16 port);
+void links_node_free(LinksNode *node);
+void links_node_rename(LinksNode *node, const char *name);
+
+/* Begins to connect; what is at once in the way makes the node a suspect without a link. */
+void links_node_open(LinksNode *node, uint64 now_ms);
+void links_node_close(LinksNode *node);
+
+/* Takes the frame to the link, opening it first. What cannot be sent ends in events->lost. */
+void links_node_send(LinksNode *node, const Operation *operation, Slice frame);
+void links_node_flush(LinksNode *node);
+
+/* Goes on with what the socket is ready for, and hands out frames. */
+void links_node_step(LinksNode *node);
+
+/* Breaks a link that has been connecting or silent for too long, and gives a suspect its next try.
+ */
+void links_node_check_time(LinksNode *node, uint64 now_ms);
+
+/* When links_node_check_time has something to do. */
+uint64 links_node_wake_ms(const LinksNode *node);
+
+/* "name (address:port)". */
+static inline const char *
+links_node_label(const LinksNode *node)
+{
+    return node->label;
+}
+
+/* Why the last link failed, one line without a full stop, and the SQLSTATE with it; "" when it did
+ * not. */
+static inline const char *
+links_node_error(const LinksNode *node)
+{
+    return node->error;
+}
+
+static inline const char *
+links_node_sqlstate(const LinksNode *node)
+{
+    return node->sqlstate;
+}
+
+static inline bool
+links_node_is_suspect(const LinksNode *node)
+{
+    return node->suspect;
+}
+
+static inline bool
+links_node_is_up(const LinksNode *node)
+{
+    return node->streaming && !node->suspect;
+}
+
+/* It was silent while others had to be asked. */
+void links_node_suspect(LinksNode *node, uint64 now_ms);
+
+/* Forgets the queued frames of an operation, or of all when it is NULL. */
+void links_node_drop_queued(LinksNode *node, const Operation *operation);
+
+#endif
