@@ -152,6 +152,21 @@ sub await
     return ok(0, $what);
 }
 
+# Waits until every node sees every node up: links come back a moment after a node does.
+sub await_all_up
+{
+    my ($self, $what, $nodes) = @_;
+    $nodes //= 3;
+    return $self->await($what // 'every node sees every node', sub {
+        for my $node (1 .. $nodes)
+        {
+            my $up = () = $self->console($node, 'SHOW NODES') =~ /\|up\|/g;
+            return 0 if $up < $nodes;
+        }
+        return 1;
+    });
+}
+
 for my $command (qw(kill stop cont start wipe add))
 {
     no strict 'refs';

@@ -40,11 +40,10 @@ for my $node (1 .. 3)
     cmp_ok($seconds, '<', 10, "node $node killed: in a bounded time");
     is($cluster->query('SELECT count(*) FROM t WHERE id <= 200'), 200, "node $node killed: a scan has every row");
     $cluster->start($node);
-    $cluster->await("node $node is back: w = 3 works", sub {
-        $next++;
-        $cluster->query("SET dynamo_fdw.w = 3; INSERT INTO t (id, v) VALUES ($next, '{w3}')");
-        1;
-    });
+    $cluster->await_all_up("node $node is back");
+    $next++;
+    is($cluster->query("SET dynamo_fdw.w = 3; INSERT INTO t (id, v) VALUES ($next, '{w3}') RETURNING id"), $next,
+        "node $node is back: w = 3 works");
 }
 
 # ---- stopped: the node holds its connections and answers nothing ----
@@ -53,6 +52,7 @@ my $seconds = work('node 2 stopped', 60);
 cmp_ok($seconds, '<', 15, 'node 2 stopped: the delay is paid once, not on each statement');
 is($cluster->query('SELECT count(*) FROM t WHERE id <= 200'), 200, 'node 2 stopped: a scan has every row');
 $cluster->cont(2);
+$cluster->await_all_up('node 2 goes on');
 work('node 2 goes on', 5);
 
 # ---- two down ----
