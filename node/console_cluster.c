@@ -412,6 +412,7 @@ refuse_key_count(Session *session, const Bucket *bucket)
         length += (size_t)snprintf(detail + length, sizeof(detail) - length, "%s%s %s",
                                    i > 0 ? ", " : "It is keyed by ", bucket->key_names[i],
                                    keycodec_type_name(bucket->key_types[i]));
+    snprintf(detail + strlen(detail), sizeof(detail) - strlen(detail), ".");
     snprintf(message, sizeof(message), "bucket \"%.128s\" needs %u key value%s", bucket->name,
              bucket->key_count, bucket->key_count > 1 ? "s" : "");
     session_error(session, "42601", message, detail, NULL);

@@ -19,6 +19,7 @@
 
 #define DATABASE_NAME "dynamo"
 #define RESERVED_SESSIONS 3 /* for admins */
+#define REFUSALS_LOGGED 10  /* a second: a flood of wrong passwords must not fill the disk */
 
 static const char *const parameters[][2] = {
     {"server_version",                SERVER_VERSION_TEXT},
@@ -81,6 +82,24 @@ accept_user(Session *session, const User *user)
 }
 
 static void
+log_refusal(Session *session, const char *message)
+{
+    Server *server = session->server;
+    uint64_t now = uv_now(server->loop);
+
+    if (now - server->refusals_since_ms >= 1000)
+    {
+        if (server->refusals > REFUSALS_LOGGED)
+            log_warning(server->log, "%u more logins were refused",
+                        server->refusals - REFUSALS_LOGGED);
+        server->refusals_since_ms = now;
+        server->refusals = 0;
+    }
+    if (++server->refusals <= REFUSALS_LOGGED)
+        log_warning(server->log, "login from %s: %s", session->peer_address, message);
+}
+
+static void
 refuse_password(Session *session)
 {
     char message[160];
@@ -88,7 +107,7 @@ refuse_password(Session *session)
     snprintf(message, sizeof(message), "password authentication failed for user \"%.63s\"",
              session->user);
     session->server->stats.logins_failed++;
-    log_warning(session->server->log, "login from %s: %s", session->peer_address, message);
+    log_refusal(session, message);
     session_fatal(session, "28P01", message, NULL, NULL);
 }
 

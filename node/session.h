@@ -139,7 +139,9 @@ struct Server
     SessionList dirty;           /* have output */
     SessionList resumable;       /* may go on with their input */
     uint64_t next_id;
-    size_t client_count; /* logged in, other nodes not counted */
+    size_t client_count;        /* logged in, other nodes not counted */
+    uint64_t refusals_since_ms; /* the second for which refusals are counted */
+    unsigned refusals;
     ServerStats stats;
     uint8_t read_buffer[SERVER_READ_BYTES]; /* each read is parsed before the next */
 };
