@@ -254,10 +254,12 @@ batchjoin_add_vars(List *vars, Node *expr, Index relid)
     return vars;
 }
 
+/* The join's target counts, not the plan's target list: a projection above may replace that one. */
 static List *
-batchjoin_inner_vars(const BatchJoinPath *path, const BatchJoinClauses *clauses, List *tlist)
+batchjoin_inner_vars(const BatchJoinPath *path, const BatchJoinClauses *clauses)
 {
-    List *all = list_make5(tlist, clauses->keys, clauses->join, clauses->inner, clauses->other);
+    List *all = list_make5(path->path.path.parent->reltarget->exprs, clauses->keys, clauses->join,
+                           clauses->inner, clauses->other);
 
     return batchjoin_add_vars(NIL, (Node *) all, path->inner->relid);
 }
@@ -283,7 +285,7 @@ batchjoin_make_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, L
     const BatchJoinPath *path = (const BatchJoinPath *) best_path;
     BatchJoinClauses clauses = batchjoin_split(path);
     List *outer_tlist = ((Plan *) linitial(custom_plans))->targetlist;
-    List *inner_vars = batchjoin_inner_vars(path, &clauses, tlist);
+    List *inner_vars = batchjoin_inner_vars(path, &clauses);
     CustomScan *scan = makeNode(CustomScan);
     List *attributes = NIL;
     ListCell *cell;
