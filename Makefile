@@ -199,10 +199,10 @@ installcheck:
 	test/check --installcheck
 
 demo:
-	test/demo
+	@test/demo
 
 demo-stop:
-	test/demo --stop
+	@test/demo --stop
 
 bench:
 	test/install-packages build bench
@@ -216,7 +216,7 @@ sim: simulator
 
 # Every bug in test/sim/bugs, built in and looked for: a checker that finds nothing proves nothing.
 sim-bugs: simulator
-	test/sim-bugs $(BUG)
+	@test/sim-bugs $(BUG)
 
 # Each fuzz target for FUZZ_SECONDS, starting from the corpus that `make check` replays.
 FUZZ_SECONDS ?= 60
@@ -241,7 +241,7 @@ soak: all simulator
 	test/check --soak
 
 lint:
-	test/lint
+	@test/lint
 
 .PHONY: format coverage compile_commands.json
 C_FILES = $(wildcard shared/*.[ch] node/*.[ch] fdw/*.[ch] test/unit/*.[ch] test/sim/*.[ch] \
