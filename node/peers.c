@@ -28,6 +28,7 @@ typedef struct Peer
     PeerState state;
     Link *link;
     uv_poll_t *poll; /* of its own, since its closing may outlast the link */
+    int watched;     /* events that poll was started for: each start costs system calls */
     uv_timer_t timer;
     uint64_t retry_ms;
     bool dirty; /* frames wait for peers_flush */
@@ -166,8 +167,11 @@ watch(Peer *peer)
         }
         peer->poll->data = peer;
         peer->peers->open_handles++;
+        peer->watched = 0;
     }
-    uv_poll_start(peer->poll, events, on_ready);
+    if (events != peer->watched)
+        uv_poll_start(peer->poll, events, on_ready);
+    peer->watched = events;
 }
 
 static void
