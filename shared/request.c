@@ -528,7 +528,7 @@ hedge_part(Request *request, Part *part)
     }
     part->overdue = true;
     request->members[part->member].silent = true;
-    if (!has_other && part->kind != PART_COORDINATED)
+    if (!has_other && (request->is_write || part->kind == PART_DIGEST))
         return;
     request->counters.hedges++;
     part->state = PART_SILENT;
