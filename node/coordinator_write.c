@@ -52,6 +52,8 @@ apply_item(Operation *operation, Item *item, Actions *actions)
     {
         operation_merge(operation, item);
         item->update.merge = &item->merge;
+        if (item->known)
+            item->update.put = NULL;
     }
 #endif
     actions_apply(actions, operation->bucket_id, item->position, item->key, &item->update,

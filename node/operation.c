@@ -214,6 +214,18 @@ operation_take_object(Operation *operation, Item *item, uint32_t place, StatusCo
     item->answered |= bit;
 }
 
+/* Looked for in each object by itself: in their merge it may be gone, replaced by a write that saw it. */
+static bool
+holds_put(const Object *object, const Put *put)
+{
+    for (uint32_t i = 0; i < put->value_count; i++)
+    {
+        if (object_find(object, &put->values[i].request) != NULL)
+            return true;
+    }
+    return false;
+}
+
 void
 operation_merge(Operation *operation, Item *item)
 {
@@ -226,7 +238,10 @@ operation_merge(Operation *operation, Item *item)
         if ((item->answered & bit) == 0 || item->objects[place].length == 0)
             continue;
         if (object_decode(item->objects[place], &operation->arena, &object))
+        {
+            item->known = item->known || holds_put(&object, &item->put);
             item->merge = object_merge(&operation->arena, &item->merge, &object);
+        }
         else
         {
             item->answered &= ~bit;

@@ -42,6 +42,7 @@ typedef struct Item
     Update update;
     Put put;      /* writes */
     Object merge; /* what was gathered */
+    bool known;   /* writes: what was gathered holds the put's request id */
     Slice merged; /* reads: encoded */
 } Item;
 
@@ -108,7 +109,7 @@ bool operation_gathered(const Item *item);
 void operation_take_object(Operation *operation, Item *item, uint32_t place, StatusCode status,
                            Slice object);
 
-/* Merges what was gathered into item->merge; what cannot be decoded counts as a failure to answer. */
+/* Merges what was gathered into item->merge and sets item->known; what cannot be decoded counts as a failure to answer. */
 void operation_merge(Operation *operation, Item *item);
 
 /* Puts the object into the outboxes of the owners named by places. */
