@@ -44,6 +44,7 @@ audit_next(Client *client)
     if (client->audit_key == checker_key_count(world->checker))
     {
         client->audit_done = true;
+        client->audit_done_us = world->now_us;
         return;
     }
     ask(client);
@@ -101,4 +102,10 @@ bool
 client_audit_is_done(const Client *client)
 {
     return client->audit_done;
+}
+
+uint64_t
+client_audit_age_us(const Client *client)
+{
+    return client->world->now_us - client->audit_done_us;
 }

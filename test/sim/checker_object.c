@@ -269,7 +269,11 @@ checker_read_end(Checker *checker, const ReadMark *mark, Slice object, Slice sea
                           version_set_has(&record->acked_by[record->n - mark->r + 1], missed)
                               ? "acknowledged by enough of them"
                               : "read from enough of them");
-    for (uint32_t c = 1; c <= mark->r && c <= CHECKER_HOSTS_MAX; c++)
+
+    /* One hop: r owners were equal. A coordinated read: it waited for n-r+1 of them. */
+    uint32_t owners = mark->r < record->n - mark->r + 1 ? mark->r : record->n - mark->r + 1;
+
+    for (uint32_t c = 1; c <= owners; c++)
         version_set_merge(&record->shown_by[c], &seen->past);
     version_set_merge(&record->applied, &seen->siblings);
 }
@@ -332,6 +336,7 @@ void
 checker_durable(Checker *checker, uint32_t host, uint32_t key, Slice bytes, uint64_t now_us)
 {
     KeyRecord *record = checker->keys[key];
+    VersionSet siblings = {0};
     Object object;
 
     arena_reset(&checker->scratch);
@@ -347,9 +352,11 @@ checker_durable(Checker *checker, uint32_t host, uint32_t key, Slice bytes, uint
         Version *version = &checker->versions[number];
 
         version_set_add(&record->applied, version->ordinal);
-        if (version->durable_us[host] == CHECKER_NEVER)
+        version_set_add(&siblings, version->ordinal);
+        if (!version_set_has(&record->on_disk[host], version->ordinal))
             version->durable_us[host] = now_us;
     }
+    record->on_disk[host] = siblings;
 }
 
 void

@@ -12,6 +12,7 @@ enum
 {
     ANSWER_TIMEOUT_US = 400000,
     CREATE_TIMEOUT_US = 1500000,
+    CREATE_PATIENCE_US = 5000000,
     EXTRA_BUCKETS = 6
 };
 
@@ -46,10 +47,13 @@ drop_waiting(Client *client, uint32_t host)
 }
 
 void
-client_drop_waiting(Client *client)
+client_hang_up(Client *client)
 {
     for (uint32_t host = 0; host < NETWORK_HOSTS_MAX; host++)
+    {
+        network_hang_up(client->world, network_link(client->world, client->endpoint, host));
         drop_waiting(client, host);
+    }
 }
 
 void
@@ -57,7 +61,8 @@ client_free(Client *client)
 {
     if (client->request != NULL)
         request_end(client->request);
-    client_drop_waiting(client);
+    for (uint32_t host = 0; host < NETWORK_HOSTS_MAX; host++)
+        drop_waiting(client, host);
     for (uint32_t i = 0; i < CLIENT_KEYS_MAX; i++)
     {
         buffer_free(&client->keys[i].sealed);
@@ -234,7 +239,7 @@ create_bucket(Client *client, const char *name, uint32_t n)
     trace(client->world, "c%u asks for bucket \"%s\" of n %u", client->index, name, n);
     buffer_init(&frame, &MEMORY_HEAP);
     bucket_create_encode(&frame, client->tag, &bucket);
-    send_to_any(client, &frame, CREATE_TIMEOUT_US);
+    send_to_any(client, &frame, client->must_succeed ? CREATE_PATIENCE_US : CREATE_TIMEOUT_US);
     buffer_free(&frame);
 }
 
@@ -330,7 +335,8 @@ go_on(Client *client)
         world->operations_left--;
         world->counters.operations++;
         client->must_succeed = world_is_calm(world);
-        if (random_percent(&world->random, world->mix.bucket_percent))
+        if (world->phase != WORLD_ONE_DOWN &&
+            random_percent(&world->random, world->mix.bucket_percent))
             create_extra_bucket(client);
         else
             client_request_begin(client);

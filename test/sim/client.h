@@ -25,6 +25,9 @@ bool client_is_idle(const Client *client);
 /* Has seen a topology with the bucket. */
 bool client_is_ready(const Client *client);
 
+/* Closes all links; not while a request is under way. */
+void client_hang_up(Client *client);
+
 /* By the client's topology; it must be ready. */
 uint32_t client_owner(const Client *client, Slice key, uint32_t place);
 uint32_t client_bucket_id(const Client *client);
@@ -32,6 +35,9 @@ uint32_t client_bucket_id(const Client *client);
 /* Makes one coordinated read of all r = n owners of each key at each of its owners, and nothing else any more. */
 void client_begin_audit(Client *client);
 bool client_audit_is_done(const Client *client);
+
+/* Since it was done. */
+uint64_t client_audit_age_us(const Client *client);
 
 /* What the network brings. */
 void client_link_up(World *world, uint32_t client, uint32_t host);

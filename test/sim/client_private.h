@@ -84,6 +84,7 @@ struct Client
     uint32_t audit_host;
     ReadMark audit_mark;
     bool audit_done;
+    uint64_t audit_done_us;
 };
 
 uint64_t client_now_ms(const Client *client);
@@ -98,7 +99,6 @@ void client_rest(Client *client);
 
 /* Asks for the topology again before the next thing. */
 void client_refetch(Client *client);
-void client_drop_waiting(Client *client);
 
 /* Starts a read or write; goes on with it after something has changed; ends it as told or cancelled. */
 void client_request_begin(Client *client);

@@ -310,9 +310,7 @@ client_request_cancel(Client *client)
     for (uint32_t i = 0; client->is_write && i < client->item_count; i++)
         checker_write_end(world->checker, client->items[i].put, client->options.quorum,
                           STATUS_UNKNOWN, 0);
-    for (uint32_t host = 0; host < world->mix.hosts; host++)
-        network_hang_up(world, network_link(world, client->endpoint, host));
-    client_drop_waiting(client);
+    client_hang_up(client);
     request_end(client->request);
     client->request = NULL;
     client_rest(client);

@@ -94,7 +94,7 @@ host_init(World *world, uint32_t index)
     host->config.weight = 1;
     host->config.seeds = world->seeds;
     host->config.partitions = world->mix.partitions;
-    host->config.request_timeout_ms = world->mix.request_timeout_ms;
+    host->config.request_timeout_ms = world->mix.node_timeout_ms;
     host->config.peer_timeout_ms = world->mix.peer_timeout_ms;
     host->config.max_key_bytes = 64;
     host->config.max_value_bytes = 256;
@@ -180,6 +180,7 @@ host_boot(World *world, uint32_t index)
     host->wake_at_us = 0;
     host->epoch_seen = 0;
     memset(host->knows, 0, sizeof(host->knows));
+    memset(host->up_since_us, 0, sizeof(host->up_since_us));
     trace(world, "%s starts", host->name);
     network_host_up(world, index);
     host->engine = engine_new(&host->config, &output, buffer_slice(&host->state));
@@ -357,6 +358,27 @@ watch_topology(World *world, Host *host)
     buffer_free(&document);
 }
 
+/* Whom the engine holds for up, and since when. */
+static void
+watch_peers(World *world, Host *host)
+{
+    const Topology *topology = engine_topology(host->engine);
+
+    for (uint32_t i = 0; topology->epoch > 0 && i < world->mix.hosts; i++)
+    {
+        uint32_t member = topology_member(topology, &world->hosts[i].config.id);
+
+        bool up = engine_member_is_up(host->engine, member);
+
+        if (up != (host->up_since_us[i] != 0))
+            trace(world, "%s holds n%u for %s", host->name, i, up ? "up" : "down");
+        if (!up)
+            host->up_since_us[i] = 0;
+        else if (host->up_since_us[i] == 0)
+            host->up_since_us[i] = world->now_us;
+    }
+}
+
 void
 host_turn(World *world, uint32_t index)
 {
@@ -380,6 +402,7 @@ host_turn(World *world, uint32_t index)
     host->turn_due = false;
     engine_turn_end(host->engine);
     watch_topology(world, host);
+    watch_peers(world, host);
     want_wake(world, host);
     if (host->inbox_count > 0)
         want_turn(world, host, 1);

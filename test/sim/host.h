@@ -12,6 +12,11 @@
 
 typedef struct World World;
 
+enum
+{
+    HOST_PEERS_MAX = 8
+};
+
 typedef enum InboxKind
 {
     INBOX_SESSION_FRAME,
@@ -54,7 +59,8 @@ typedef struct Host
     bool turn_due;
     uint64_t wake_at_us;
     uint64_t epoch_seen;
-    bool knows[8]; /* peers that the engine asked a link to, by host */
+    bool knows[HOST_PEERS_MAX];           /* peers that the engine asked a link to, by host */
+    uint64_t up_since_us[HOST_PEERS_MAX]; /* since when the engine holds that host for up; 0: it does not */
 } Host;
 
 void host_init(World *world, uint32_t index);

@@ -86,6 +86,7 @@ mix_draw(Random *random)
     mix.latency_max_us = mix.latency_min_us + skewed(random, 50, 10000);
     mix.turn_max_us = skewed(random, 1, 2000);
     mix.peer_timeout_ms = (uint32_t) random_between(random, 200, 1500);
+    mix.node_timeout_ms = 1000 + mix.peer_timeout_ms * (uint32_t) random_between(random, 2, 4);
     draw_disks(&mix, random);
     draw_clients(&mix, random);
     if (random_percent(random, 6))

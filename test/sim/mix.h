@@ -51,8 +51,9 @@ typedef struct Mix
 
     /* Nodes and clients. */
     uint32_t turn_max_us;
-    uint32_t request_timeout_ms;
+    uint32_t request_timeout_ms; /* of clients */
     uint32_t peer_timeout_ms;
+    uint32_t node_timeout_ms; /* of a node's operations: more than it takes to notice that a peer is down */
     uint32_t hedge_after_ms;
     uint32_t think_max_us;
     uint32_t cancel_percent; /* requests whose client goes away */
