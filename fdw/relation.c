@@ -84,7 +84,14 @@ relation_set_context(RelationInfo *info, Form_pg_attribute attribute)
 static void
 relation_add_data(RelationInfo *info, Form_pg_attribute attribute, const char *name)
 {
-    DataColumn *column = &info->data[info->data_count];
+    info->data[info->data_count].attnum = attribute->attnum;
+    info->data[info->data_count].name = name;
+    info->data_count++;
+}
+
+static void
+relation_set_data_type(const RelationInfo *info, DataColumn *column, Form_pg_attribute attribute)
+{
     Oid element_type = get_element_type(attribute->atttypid);
 
     /* int2vector and the like have elements, but are no arrays that could be built from them. */
@@ -98,8 +105,6 @@ relation_add_data(RelationInfo *info, Form_pg_attribute attribute, const char *n
                         errhint("Declare it as %s[], or mark it with OPTIONS (key 'true') or "
                                 "OPTIONS (context 'true').",
                                 format_type_be(attribute->atttypid))));
-    column->attnum = attribute->attnum;
-    column->name = name;
     column->array_type = attribute->atttypid;
     column->element_type = element_type;
     column->typmod = attribute->atttypmod;
@@ -107,7 +112,6 @@ relation_add_data(RelationInfo *info, Form_pg_attribute attribute, const char *n
     column->type_name = column->stored_oid != 0
                             ? format_type_be(element_type)
                             : format_type_extended(element_type, -1, FORMAT_TYPE_FORCE_QUALIFY);
-    info->data_count++;
 }
 
 static void
@@ -164,6 +168,8 @@ relation_add_columns(RelationInfo *info, TupleDesc desc)
                  errmsg("foreign table \"%s\" has no key column", info->table_name),
                  errhint("Mark the key with ALTER FOREIGN TABLE ... ALTER COLUMN ... OPTIONS (ADD "
                          "key 'true').")));
+    for (int i = 0; i < info->data_count; i++)
+        relation_set_data_type(info, &info->data[i], TupleDescAttr(desc, info->data[i].attnum - 1));
 }
 
 /* A number that the table may give, else the server, else nobody. */
