@@ -1,5 +1,6 @@
 #include "shared/update.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum
@@ -66,12 +67,27 @@ open_stamp(Run *run, Stamp *stamp, const VClock *seen)
     *stamp = (Stamp){.actor = run->actor, .epoch = ++run->epoch};
 }
 
-static bool
-any_known(const Object *object, const Put *put)
+static int
+compare_requests(const void *a, const void *b)
 {
+    return memcmp(a, b, sizeof(RequestId));
+}
+
+/* True when one of the put's values is a sibling already. The ids are sorted: both sides may be
+ * many. */
+static bool
+any_known(const Object *object, const Put *put, Arena *arena)
+{
+    RequestId *requests = ARENA_ARRAY(arena, RequestId, put->value_count);
+
     for (uint32_t i = 0; i < put->value_count; i++)
+        requests[i] = put->values[i].request;
+    if (put->value_count > 1)
+        qsort(requests, put->value_count, sizeof(RequestId), compare_requests);
+    for (uint32_t i = 0; i < object->sibling_count; i++)
     {
-        if (object_find(object, &put->values[i].request) != NULL)
+        if (bsearch(&object->siblings[i].request, requests, put->value_count, sizeof(RequestId),
+                    compare_requests) != NULL)
             return true;
     }
     return false;
@@ -119,7 +135,7 @@ update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer 
         return UPDATE_CORRUPT;
     if (update->merge != NULL)
         current = object_merge(arena, &current, update->merge);
-    if (update->put != NULL && !any_known(&current, update->put))
+    if (update->put != NULL && !any_known(&current, update->put, arena))
         current = stamp_put(run, &stamp, &current, update->put, arena);
 
     size_t start = out->length;

@@ -285,6 +285,40 @@ an_unreadable_record_is_reported_and_not_changed(void **state)
     assert_int_equal(fixture->run.epoch, 1);
 }
 
+static Put *
+put_of_many(Fixture *fixture, uint32_t count, uint8_t series)
+{
+    Put *many = ARENA_NEW(&fixture->arena, Put);
+
+    many->values = ARENA_ARRAY(&fixture->arena, PutValue, count);
+    many->value_count = count;
+    for (uint32_t i = 0; i < count; i++)
+    {
+        many->values[i] = value_of(series, "v");
+        memcpy(&many->values[i].request.bytes[1], &i, sizeof(i));
+    }
+    return many;
+}
+
+/* With the square of their number this would take minutes. */
+static void
+many_values_join_many_siblings_in_time(void **state)
+{
+    enum
+    {
+        COUNT = 200000
+    };
+    Fixture *fixture = *state;
+
+    assert_int_equal(apply(fixture, &(Update){.put = put_of_many(fixture, COUNT, 1)}),
+                     UPDATE_CHANGED);
+    assert_int_equal(apply(fixture, &(Update){.put = put_of_many(fixture, COUNT, 2)}),
+                     UPDATE_CHANGED);
+    assert_int_equal(apply(fixture, &(Update){.put = put_of_many(fixture, COUNT, 1)}),
+                     UPDATE_UNCHANGED);
+    assert_int_equal(stored(fixture).sibling_count, 2 * COUNT);
+}
+
 static void
 a_copied_update_does_not_borrow(void **state)
 {
@@ -338,6 +372,7 @@ main(void)
         TEST(another_start_of_the_process_stamps_as_another_actor),
         TEST(a_merge_never_moves_the_stamp),
         TEST(an_unreadable_record_is_reported_and_not_changed),
+        TEST(many_values_join_many_siblings_in_time),
         TEST(a_copied_update_does_not_borrow),
         TEST(random_histories_agree_with_sets_of_events),
     };
