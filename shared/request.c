@@ -488,15 +488,27 @@ request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t n
     return true;
 }
 
-void
-request_lost(Request *request, uint32_t member, uint64_t now_ms)
+static void
+fail_member(Request *request, uint32_t member, bool reached, uint64_t now_ms)
 {
     request->now_ms = now_ms;
     for (Part *part = request->parts; part != NULL; part = part->next)
     {
         if (part->member == member && part->state != PART_ENDED)
-            fail_part(request, part, part->state != PART_QUEUED, STATUS_OK);
+            fail_part(request, part, reached && part->state != PART_QUEUED, STATUS_OK);
     }
+}
+
+void
+request_lost(Request *request, uint32_t member, uint64_t now_ms)
+{
+    fail_member(request, member, true, now_ms);
+}
+
+void
+request_unreached(Request *request, uint32_t member, uint64_t now_ms)
+{
+    fail_member(request, member, false, now_ms);
 }
 
 /* How long a part may be silent: a write is given twice the time, since repeating one costs more. */

@@ -74,6 +74,9 @@ bool request_answer(Request *request, uint32_t member, const Frame *frame, uint6
 /* The link to member broke or could not be made: what it owes will not come. */
 void request_lost(Request *request, uint32_t member, uint64_t now_ms);
 
+/* As request_lost, for a member to which no byte of this request's frames has left: what it was to write was not written. */
+void request_unreached(Request *request, uint32_t member, uint64_t now_ms);
+
 /* Time passed. */
 void request_tick(Request *request, uint64_t now_ms);
 
