@@ -109,7 +109,7 @@ report_marks()
         awk -v us="$us" -v theirs="$theirs" -v wanted="$wanted" -v ours="${words[*]:1:3}" \
             -v peer="${words[*]:4:3}" 'BEGIN {
                 printf "%-6s %5.2f (wanted %4s)  %s against %s\n",
-                    us / theirs >= wanted ? "met" : "MISSED", us / theirs, wanted, ours, peer }'
+                    (us / theirs >= wanted ? "met" : "MISSED"), us / theirs, wanted, ours, peer }'
     done
 }
 

@@ -87,7 +87,7 @@ workload_parse(int argc, char **argv)
 {
     Workload workload = {.host = "127.0.0.1",
                          .directory = ".",
-                         .user = "",
+                         .user = "dynamo",
                          .clients = 1,
                          .keys = 20000,
                          .seconds = 3,
