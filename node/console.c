@@ -14,7 +14,7 @@
 struct Console
 {
     ConsoleHost host;
-    TAILQ_HEAD(, ConsoleWait) waits;
+    ConsoleWait *waits;
     Column setting; /* the one column of SHOW name, until the next statement */
     char setting_name[64];
 };
@@ -58,136 +58,6 @@ console_row_send(ConsoleRow *row, Session *session)
 {
     session_row(session, row->values);
     row->count = 0;
-}
-
-/* ---- words ---- */
-
-/* Skips white space and comments; returns false at a comment without an end. */
-static bool
-skip_space(char **at)
-{
-    for (;;)
-    {
-        *at += strspn(*at, " \t\r\n\f");
-        if (strncmp(*at, "--", 2) == 0)
-            *at += strcspn(*at, "\n");
-        else if (strncmp(*at, "/*", 2) == 0)
-        {
-            char *end = strstr(*at + 2, "*/");
-
-            if (end == NULL)
-                return false;
-            *at = end + 2;
-        }
-        else
-            return true;
-    }
-}
-
-/* Reads a quoted word in place, doubled quotes standing for one. */
-static bool
-take_quoted(char **at, const char **word)
-{
-    char quote = **at;
-    char *from = *at + 1;
-    char *to = from;
-
-    *word = from;
-    for (; *from != '\0'; from++)
-    {
-        if (*from == quote && from[1] != quote)
-            break;
-        if (*from == quote)
-            from++;
-        *to++ = *from;
-    }
-    if (*from == '\0')
-        return false;
-    *to = '\0';
-    *at = from + 1;
-    return true;
-}
-
-/* Passes over a word that is not quoted; quotes inside of it keep what they hold together. */
-static void
-skip_plain(char **at)
-{
-    while ((*at)[strcspn(*at, " \t\r\n\f;'\"")] != '\0')
-    {
-        char *end;
-
-        *at += strcspn(*at, " \t\r\n\f;'\"");
-        if (**at != '\'' && **at != '"')
-            return;
-        end = strchr(*at + 1, **at);
-        if (end == NULL)
-            break;
-        *at = end + 1;
-    }
-    *at += strlen(*at);
-}
-
-/* Takes one word, whose first character is not white space. */
-static bool
-take_word(char **at, ConsoleWords *words, char **end)
-{
-    const char *word = *at;
-    bool is_quoted = **at == '\'' || **at == '"';
-
-    *end = NULL;
-    if (is_quoted && !take_quoted(at, &word))
-        return false;
-    if (!is_quoted)
-    {
-        skip_plain(at);
-        *end = *at;
-    }
-    if (words->count < CONSOLE_WORDS_MAX)
-    {
-        words->text[words->count] = word;
-        words->is_quoted[words->count] = is_quoted;
-    }
-    words->count++;
-    return true;
-}
-
-/* Cuts a statement into words, in place. The NUL behind a plain word is written only after what
- * stood there was looked at. Returns NULL or what is wrong. */
-static const char *
-split_words(char *text, ConsoleWords *words)
-{
-    char *at = text;
-    char *end = NULL;
-
-    words->count = 0;
-    for (;;)
-    {
-        bool is_spaced = skip_space(&at);
-        char next = *at;
-
-        if (end != NULL)
-            *end = '\0';
-        if (!is_spaced)
-            return "a comment has no end";
-        if (next == '\0')
-            return NULL;
-        if (next == ';')
-        {
-            at++;
-            at += strspn(at, "; \t\r\n");
-            return skip_space(&at) && *at == '\0' ? NULL
-                                                  : "only one statement can be sent at a time";
-        }
-        if (!take_word(&at, words, &end))
-            return "a quoted word has no end";
-    }
-}
-
-bool
-console_is_keyword(const ConsoleWords *words, size_t index, const char *keyword)
-{
-    return index < words->count && index < CONSOLE_WORDS_MAX && !words->is_quoted[index] &&
-           strcasecmp(words->text[index], keyword) == 0;
 }
 
 /* ---- commands ---- */
@@ -518,7 +388,7 @@ find_command(const ConsoleWords *words, bool *has_wrong_arguments)
 static const ConsoleCommand *
 prepare(Console *console, Session *session, char *text, ConsoleWords *words)
 {
-    const char *error = split_words(text, words);
+    const char *error = console_words_split(text, words);
     const ConsoleCommand *command;
     bool has_wrong_arguments;
     char message[128];
@@ -557,7 +427,7 @@ is_empty(const char *sql)
 {
     char *copy = copy_sql(sql);
     ConsoleWords words;
-    bool empty = split_words(copy, &words) == NULL && words.count == 0;
+    bool empty = console_words_split(copy, &words) == NULL && words.count == 0;
 
     free(copy);
     return empty;
@@ -625,22 +495,25 @@ console_wait_begin(Console *console, Session *session, ConsoleWait *wait,
     wait->console = console;
     wait->session = session;
     wait->drop = drop;
-    TAILQ_INSERT_TAIL(&console->waits, wait, link);
+    wait->next = console->waits;
+    console->waits = wait;
 }
 
 void
 console_wait_end(ConsoleWait *wait)
 {
-    TAILQ_REMOVE(&wait->console->waits, wait, link);
+    ConsoleWait **at = &wait->console->waits;
+
+    while (*at != wait)
+        at = &(*at)->next;
+    *at = wait->next;
 }
 
 /* A session has at most one query in work. */
 static bool
 drop_wait(Console *console, const Session *session)
 {
-    ConsoleWait *wait;
-
-    TAILQ_FOREACH(wait, &console->waits, link)
+    for (ConsoleWait *wait = console->waits; wait != NULL; wait = wait->next)
     {
         if (wait->session == session)
         {
@@ -672,7 +545,6 @@ console_new(const ConsoleHost *host)
     if (console == NULL)
         abort();
     console->host = *host;
-    TAILQ_INIT(&console->waits);
     return console;
 }
 

@@ -8,11 +8,9 @@
 #ifndef NODE_CONSOLE_H
 #define NODE_CONSOLE_H
 
-#include <sys/queue.h>
-
+#include "node/console_words.h"
 #include "node/server.h"
 
-#define CONSOLE_WORDS_MAX 12
 #define CONSOLE_ROW_MAX 32
 
 typedef struct Console Console;
@@ -39,14 +37,6 @@ void console_cancel(Console *console, Session *session);
 void console_session_closed(Console *console, Session *session);
 
 /* ---- for the functions of commands ---- */
-
-/* A statement, cut into words; comments and the final semicolon are gone. */
-typedef struct ConsoleWords
-{
-    size_t count; /* may exceed CONSOLE_WORDS_MAX; words beyond are not kept */
-    const char *text[CONSOLE_WORDS_MAX];
-    bool is_quoted[CONSOLE_WORDS_MAX]; /* was 'so' or "so": not a keyword */
-} ConsoleWords;
 
 typedef struct ConsoleCommand ConsoleCommand;
 
@@ -86,7 +76,7 @@ typedef struct ConsoleWait ConsoleWait;
 
 struct ConsoleWait
 {
-    TAILQ_ENTRY(ConsoleWait) link;
+    ConsoleWait *next;
     Console *console;
     Session *session;
     void (*drop)(ConsoleWait *wait);
@@ -95,9 +85,6 @@ struct ConsoleWait
 void console_wait_begin(Console *console, Session *session, ConsoleWait *wait,
                         void (*drop)(ConsoleWait *wait));
 void console_wait_end(ConsoleWait *wait);
-
-/* True if the word is this keyword, in capitals or not. */
-bool console_is_keyword(const ConsoleWords *words, size_t index, const char *keyword);
 
 /* A row being put together, one value after the other. */
 typedef struct ConsoleRow

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "shared/value.h"
 
@@ -174,17 +173,35 @@ console_value_dot(Buffer *out, const Dot *dot)
     put_text(out, text);
 }
 
+/* Days since 1970 to a date of the proleptic Gregorian calendar, counted from a 1st of March so
+ * that the leap day is the last of its year. */
+static void
+date_of_days(int64_t days, int64_t *year, int *month, int *day)
+{
+    int64_t since = days + 719468; /* 0000-03-01 */
+    int64_t era = since / 146097;  /* 400 years */
+    int64_t of_era = since % 146097;
+    int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t march_month = (5 * of_year + 2) / 153;
+
+    *day = (int)(of_year - (153 * march_month + 2) / 5 + 1);
+    *month = (int)(march_month < 10 ? march_month + 3 : march_month - 9);
+    *year = era * 400 + year_of_era + (*month <= 2);
+}
+
 void
 console_value_time(Buffer *out, uint64_t wall_ms)
 {
-    time_t seconds = (time_t)(wall_ms / 1000);
+    uint64_t seconds = wall_ms / 1000;
+    unsigned second = (unsigned)(seconds % 86400);
+    int64_t year;
+    int month;
+    int day;
     char text[64];
-    char date[40];
-    struct tm parts;
 
-    if (gmtime_r(&seconds, &parts) == NULL)
-        return;
-    strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &parts);
-    snprintf(text, sizeof(text), "%s.%03u+00", date, (unsigned)(wall_ms % 1000));
+    date_of_days((int64_t)(seconds / 86400), &year, &month, &day);
+    snprintf(text, sizeof(text), "%04" PRId64 "-%02d-%02d %02u:%02u:%02u.%03u+00", year, month, day,
+             second / 3600, second / 60 % 60, second % 60, (unsigned)(wall_ms % 1000));
     put_text(out, text);
 }

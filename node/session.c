@@ -1,14 +1,10 @@
 /*
- * One connection: bytes in, messages to their handlers, bytes out, and how it ends.
+ * One connection: bytes in, messages to their handlers, and how it begins and ends.
  *
  * Reading: a read goes into the server's buffer (or behind an incomplete message in the session's
  * own) and is parsed there. A session whose query is in work, or whose client does not fetch its
  * replies, keeps its messages in input and is not read from until it can go on.
- *
- * Writing: replies gather in output; session_flush, at the end of the turn, tries to write them at
- * once and leaves the rest to one uv_write at a time.
  */
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sodium.h>
@@ -22,28 +18,11 @@
 
 #define WAITING_INPUT_MAX (64 * 1024) /* messages kept while a query is answered */
 #define RESERVE_MAX (1024 * 1024)
-#define KEEP_BUFFER_BYTES (1024 * 1024) /* larger ones are given back when they are empty */
 #define KEEPALIVE_S 30
 #define USER_TIMEOUT_MS 30000
 
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer);
 static void on_closed(uv_handle_t *handle);
-
-size_t
-session_unsent_bytes(const Session *session)
-{
-    return session->output.length + session->wire.length + session->in_flight.length -
-           session->in_flight_sent;
-}
-
-static void
-empty_buffer(Buffer *buffer)
-{
-    if (buffer->capacity > KEEP_BUFFER_BYTES)
-        buffer_free(buffer);
-    else
-        buffer_reset(buffer);
-}
 
 /* ---- reading ---- */
 
@@ -69,8 +48,8 @@ on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 }
 
 /* True while the next message of the session may be handled. */
-static bool
-may_go_on(const Session *session)
+bool
+session_may_go_on(const Session *session)
 {
     bool is_drained = session->server->is_draining && session->state == PGWIRE_STREAM &&
                       session->role != USER_ROLE_PEER;
@@ -80,11 +59,11 @@ may_go_on(const Session *session)
 }
 
 /* Reads from the socket only while there is a use for what may come. */
-static void
-adjust_reading(Session *session)
+void
+session_adjust_reading(Session *session)
 {
     bool wanted =
-        session->phase == SESSION_LINGERING || may_go_on(session) ||
+        session->phase == SESSION_LINGERING || session_may_go_on(session) ||
         (session->busy && !session_is_over(session) && session->input.length < WAITING_INPUT_MAX);
 
     if (session->phase == SESSION_CLOSED || wanted == session->reading)
@@ -184,7 +163,7 @@ consume(Session *session, Slice input)
     size_t done = 0;
 
     session->needed = 0;
-    while (may_go_on(session))
+    while (session_may_go_on(session))
     {
         PgwireMessage message;
         const char *error = NULL;
@@ -209,7 +188,7 @@ consume_own_input(Session *session)
 {
     buffer_consume(&session->input, consume(session, buffer_slice(&session->input)));
     if (session->input.length == 0)
-        empty_buffer(&session->input);
+        session_empty_buffer(&session->input);
 }
 
 static void
@@ -256,7 +235,7 @@ on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
         receive_cipher(session, (const uint8_t *)buffer->base, (size_t)count);
     else
         receive_plain(session, (const uint8_t *)buffer->base, (size_t)count);
-    adjust_reading(session);
+    session_adjust_reading(session);
 }
 
 void
@@ -273,21 +252,12 @@ session_resume(Session *session)
 {
     TAILQ_REMOVE(&session->server->resumable, session, resumable);
     session->is_resumable = false;
-    if (session->input.length > 0 && may_go_on(session))
+    if (session->input.length > 0 && session_may_go_on(session))
         consume_own_input(session);
-    adjust_reading(session);
+    session_adjust_reading(session);
 }
 
-/* ---- writing ---- */
-
-void
-session_touch(Session *session)
-{
-    if (session->is_dirty || session->phase == SESSION_CLOSED)
-        return;
-    session->is_dirty = true;
-    TAILQ_INSERT_TAIL(&session->server->dirty, session, dirty);
-}
+/* ---- the last words ---- */
 
 static void
 on_shutdown(uv_shutdown_t *request, int status)
@@ -302,8 +272,8 @@ on_shutdown(uv_shutdown_t *request, int status)
  * A close with unread input makes the kernel send a reset, which may overtake our last words. So
  * close our half, and leave the other half a moment to close.
  */
-static void
-linger(Session *session)
+void
+session_linger(Session *session)
 {
     session->phase = SESSION_LINGERING;
     session->deadline_ms = uv_now(session->server->loop) + SESSION_LINGER_MS;
@@ -311,114 +281,7 @@ linger(Session *session)
     if (uv_shutdown(&session->shutdown, (uv_stream_t *)&session->tcp, on_shutdown) != 0)
         session_abort(session);
     else
-        adjust_reading(session);
-}
-
-static void
-on_written(uv_write_t *request, int status)
-{
-    Session *session = request->handle->data;
-
-    session->writing = false;
-    if (session->phase == SESSION_CLOSED)
-        return;
-    if (status < 0)
-    {
-        session_abort(session);
-        return;
-    }
-    session->server->stats.sent_bytes += session->in_flight.length - session->in_flight_sent;
-    empty_buffer(&session->in_flight);
-    session->in_flight_sent = 0;
-    session_touch(session);
-}
-
-/* Hands over to libuv what the socket did not take. */
-static void
-write_later(Session *session, Buffer *ready, size_t sent)
-{
-    Buffer spare = session->in_flight;
-    uv_buf_t rest;
-    int result;
-
-    session->in_flight = *ready;
-    session->in_flight_sent = sent;
-    *ready = spare;
-    rest = uv_buf_init((char *)session->in_flight.data + sent,
-                       (unsigned)(session->in_flight.length - sent));
-    session->writing = true;
-    result = uv_write(&session->write, (uv_stream_t *)&session->tcp, &rest, 1, on_written);
-    if (result != 0)
-    {
-        session->writing = false;
-        session_abort(session);
-    }
-}
-
-static void
-write_now(Session *session, Buffer *ready)
-{
-    uv_buf_t all = uv_buf_init((char *)ready->data, (unsigned)ready->length);
-    int sent = uv_try_write((uv_stream_t *)&session->tcp, &all, 1);
-
-    if (sent < 0 && sent != UV_EAGAIN)
-    {
-        session_abort(session);
-        return;
-    }
-    if (sent > 0)
-        session->server->stats.sent_bytes += (uint64_t)sent;
-    if (sent == (int)ready->length)
-        empty_buffer(ready);
-    else
-        write_later(session, ready, sent > 0 ? (size_t)sent : 0);
-}
-
-static bool
-encrypt(Session *session)
-{
-    bool is_alive =
-        session->output.length == 0 || tls_send(session->tls, buffer_slice(&session->output));
-
-    empty_buffer(&session->output);
-    if (session->phase == SESSION_ENDING)
-        tls_end(session->tls);
-    tls_take_output(session->tls, &session->wire);
-    return is_alive;
-}
-
-static void
-remove_dirty(Session *session)
-{
-    if (session->is_dirty)
-        TAILQ_REMOVE(&session->server->dirty, session, dirty);
-    session->is_dirty = false;
-}
-
-void
-session_flush(Session *session)
-{
-    Buffer *ready = session->tls != NULL ? &session->wire : &session->output;
-
-    remove_dirty(session);
-    if (session->phase >= SESSION_LINGERING)
-        return;
-    if (session->tls != NULL && !encrypt(session))
-        session_abort(session);
-    else if (session_unsent_bytes(session) > SERVER_OUTPUT_MAX_BYTES)
-    {
-        log_warning(session->server->log, "session %llu of %s is cut: %zu bytes wait to be read",
-                    (unsigned long long)session->id, session->peer_address,
-                    session_unsent_bytes(session));
-        session_abort(session);
-    }
-    else if (!session->writing && ready->length > 0)
-        write_now(session, ready);
-    if (session->phase == SESSION_ENDING && !session->writing)
-        linger(session);
-    else if (session->input.length > 0 && may_go_on(session))
-        session_mark_resumable(session);
-    adjust_reading(session);
+        session_adjust_reading(session);
 }
 
 /* ---- beginning and end ---- */
@@ -511,7 +374,7 @@ session_accept(Server *server)
     set_socket_options(session);
     set_peer_address(session);
     server_watch_deadlines(server);
-    adjust_reading(session);
+    session_adjust_reading(session);
     return session;
 }
 
@@ -574,7 +437,7 @@ session_abort(Session *session)
     leave_login(session);
     session->phase = SESSION_CLOSED;
     session->deadline_ms = 0;
-    remove_dirty(session);
+    session_untouch(session);
     if (session->is_resumable)
         TAILQ_REMOVE(&session->server->resumable, session, resumable);
     session->is_resumable = false;
@@ -648,37 +511,4 @@ void *
 session_data(const Session *session)
 {
     return session->data;
-}
-
-/* ---- frames ---- */
-
-Buffer *
-session_frame_begin(Session *session)
-{
-    session->frame_mark = pgwire_begin(&session->output, 'd');
-    return &session->output;
-}
-
-void
-session_frame_end(Session *session)
-{
-    if (session_is_over(session) || session->state != PGWIRE_STREAM)
-    {
-        session->output.length = session->frame_mark - 1; /* nobody is there to read it */
-        return;
-    }
-    pgwire_end(&session->output, session->frame_mark);
-    session->server->stats.sent_frames++;
-    if (session->unanswered_frames > 0)
-        session->unanswered_frames--;
-    session_touch(session);
-}
-
-void
-session_send_frame(Session *session, Slice frame)
-{
-    Buffer *output = session_frame_begin(session);
-
-    buffer_put(output, frame.data, frame.length);
-    session_frame_end(session);
 }

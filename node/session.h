@@ -151,17 +151,11 @@ struct Server
 /* Accepts from the listener; NULL if that failed. */
 Session *session_accept(Server *server);
 
-/* Puts the session on the list that is flushed at the end of the turn. */
-void session_touch(Session *session);
-
 /* Lets the session go on with its input at the end of the turn, if nothing holds it. */
 void session_mark_resumable(Session *session);
 
 /* Goes on with the input that waited. */
 void session_resume(Session *session);
-
-/* Sends what has gathered, as far as the socket takes it now. */
-void session_flush(Session *session);
 
 /* Closes at once; what was not sent is lost. */
 void session_abort(Session *session);
@@ -179,6 +173,27 @@ session_is_over(const Session *session)
 {
     return session->phase >= SESSION_ENDING;
 }
+
+/* True while the next message of the session may be handled. */
+bool session_may_go_on(const Session *session);
+
+/* Reads from the socket only while there is a use for what may come. */
+void session_adjust_reading(Session *session);
+
+/* All has left: closes our half, and leaves the client a moment to close the other. */
+void session_linger(Session *session);
+
+/* ---- session_output.c ---- */
+
+/* Puts the session on the list that is flushed at the end of the turn, or takes it off. */
+void session_touch(Session *session);
+void session_untouch(Session *session);
+
+/* Sends what has gathered, as far as the socket takes it now. */
+void session_flush(Session *session);
+
+/* Empties a buffer, and gives its memory back if that is much. */
+void session_empty_buffer(Buffer *buffer);
 
 /* ---- login.c: each takes one message ---- */
 

@@ -1,5 +1,6 @@
 #include "test/unit/server_fixture.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 struct Fixture
@@ -197,4 +200,61 @@ fixture_assert_query_fails(PGconn *connection, const char *sql, const char *sqls
     fixture_assert_sqlstate(result, sqlstate);
     PQclear(result);
     assert_int_equal(PQstatus(connection), CONNECTION_OK);
+}
+
+int
+fixture_connect_raw(const Fixture *fixture)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)fixture->port)};
+    struct timeval patience = {FIXTURE_DEADLINE_MS / 1000, 0};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    return fd;
+}
+
+void
+fixture_send(int fd, const void *data, size_t length)
+{
+    assert_int_equal(send(fd, data, length, MSG_NOSIGNAL), length);
+}
+
+/* Everything the server sends until it closes. */
+Buffer
+fixture_read_to_end(int fd)
+{
+    Buffer all;
+    ssize_t got;
+
+    buffer_init(&all, &MEMORY_HEAP);
+    while ((got = recv(fd, buffer_reserve(&all, 4096), 4096, 0)) > 0)
+        all.length += (size_t)got;
+    if (got != 0)
+        fail_msg("the server did not close the connection");
+    close(fd);
+    buffer_put_u8(&all, 0);
+    return all;
+}
+
+bool
+fixture_has_text(const Buffer *all, const char *text)
+{
+    return memmem(all->data, all->length, text, strlen(text)) != NULL;
+}
+
+void
+fixture_assert_refused(const Fixture *fixture, const void *data, size_t length,
+                       const char *expected)
+{
+    int fd = fixture_connect_raw(fixture);
+    Buffer all;
+
+    fixture_send(fd, data, length);
+    all = fixture_read_to_end(fd);
+    if (!fixture_has_text(&all, expected))
+        fail_msg("no \"%s\" in the answer", expected);
+    buffer_free(&all);
 }

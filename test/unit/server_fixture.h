@@ -38,4 +38,22 @@ void fixture_assert_sqlstate(const PGresult *result, const char *sqlstate);
 /* The query fails with this SQLSTATE, and the session goes on. */
 void fixture_assert_query_fails(PGconn *connection, const char *sql, const char *sqlstate);
 
+/* A plain socket, whose reads fail after FIXTURE_DEADLINE_MS. */
+int fixture_connect_raw(const Fixture *fixture);
+void fixture_send(int fd, const void *data, size_t length);
+
+/* Everything the server sends until it closes, and a NUL; closes fd. The caller frees it. */
+Buffer fixture_read_to_end(int fd);
+bool fixture_has_text(const Buffer *all, const char *text);
+
+/* Who sends this gets an answer with expected in it, and is cut. */
+void fixture_assert_refused(const Fixture *fixture, const void *data, size_t length,
+                            const char *expected);
+
+/* Packets of a client, without their NUL when passed through BYTES. */
+#define FIXTURE_STARTUP "\0\0\0\x13\0\3\0\0user\0shop\0\0"
+#define FIXTURE_SSL_REQUEST "\0\0\0\x08\x04\xd2\x16\x2f"
+#define FIXTURE_GSS_REQUEST "\0\0\0\x08\x04\xd2\x16\x30"
+#define FIXTURE_BYTES(literal) (literal), sizeof(literal) - 1
+
 #endif

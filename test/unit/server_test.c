@@ -4,12 +4,7 @@
  */
 #include "test/unit/server_fixture.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <libpq-fe.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
@@ -20,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -133,69 +127,6 @@ start(void)
     return start_with(NULL);
 }
 
-/* ---- clients ---- */
-
-static int
-connect_raw(const Fixture *fixture)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)fixture_port(fixture))};
-    struct timeval patience = {FIXTURE_DEADLINE_MS / 1000, 0};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    return fd;
-}
-
-static void
-send_raw(int fd, const void *data, size_t length)
-{
-    assert_int_equal(send(fd, data, length, MSG_NOSIGNAL), length);
-}
-
-/* Everything the server sends until it closes. */
-static Buffer
-read_to_end(int fd)
-{
-    Buffer all;
-    ssize_t got;
-
-    buffer_init(&all, &MEMORY_HEAP);
-    while ((got = recv(fd, buffer_reserve(&all, 4096), 4096, 0)) > 0)
-        all.length += (size_t)got;
-    if (got != 0)
-        fail_msg("the server did not close the connection");
-    close(fd);
-    buffer_put_u8(&all, 0);
-    return all;
-}
-
-static bool
-has_text(const Buffer *all, const char *text)
-{
-    return memmem(all->data, all->length, text, strlen(text)) != NULL;
-}
-
-static void
-assert_refused(const Fixture *fixture, const void *data, size_t length, const char *expected)
-{
-    int fd = connect_raw(fixture);
-    Buffer all;
-
-    send_raw(fd, data, length);
-    all = read_to_end(fd);
-    if (!has_text(&all, expected))
-        fail_msg("no \"%s\" in the answer", expected);
-    buffer_free(&all);
-}
-
-#define STARTUP "\0\0\0\x13\0\3\0\0user\0shop\0\0"
-#define SSL_REQUEST "\0\0\0\x08\x04\xd2\x16\x2f"
-#define GSS_REQUEST "\0\0\0\x08\x04\xd2\x16\x30"
-#define BYTES(literal) (literal), sizeof(literal) - 1
-
 /* ---- login ---- */
 
 static void
@@ -274,21 +205,27 @@ hostile_startup_packets_are_refused(void **state)
 {
     Fixture *fixture = start();
 
-    assert_refused(fixture, BYTES("\0\0\0\0"), "08P01");
-    assert_refused(fixture, BYTES("\xff\xff\xff\xff"), "08P01");
-    assert_refused(fixture, BYTES("\0\0\x27\x11"), "08P01");
-    assert_refused(fixture, BYTES("GET / HTTP/1.1\r\n\r\n"), "08P01");
-    assert_refused(fixture, BYTES("\0\0\0\x09\0\3\0\0\0"), "no user name");
-    assert_refused(fixture, BYTES("\0\0\0\x13\0\2\0\0user\0shop\0\0"), "unsupported frontend");
-    assert_refused(fixture, BYTES(SSL_REQUEST STARTUP), "unencrypted data");
-    assert_refused(fixture, BYTES(GSS_REQUEST STARTUP), "unencrypted data");
-    assert_refused(fixture, BYTES(STARTUP STARTUP), "unexpected message type");
-    assert_refused(fixture,
-                   BYTES(STARTUP "Q\0\0\0\x09"
-                                 "ECHO\0"),
-                   "unexpected message type");
-    assert_refused(fixture, BYTES(STARTUP "p\0\0\x27\x10"), "invalid message length");
-    assert_refused(fixture, BYTES(STARTUP "p\0\0\0\x0cMD5\0\0\0\0\0"), "SASL");
+    fixture_assert_refused(fixture, FIXTURE_BYTES("\0\0\0\0"), "08P01");
+    fixture_assert_refused(fixture, FIXTURE_BYTES("\xff\xff\xff\xff"), "08P01");
+    fixture_assert_refused(fixture, FIXTURE_BYTES("\0\0\x27\x11"), "08P01");
+    fixture_assert_refused(fixture, FIXTURE_BYTES("GET / HTTP/1.1\r\n\r\n"), "08P01");
+    fixture_assert_refused(fixture, FIXTURE_BYTES("\0\0\0\x09\0\3\0\0\0"), "no user name");
+    fixture_assert_refused(fixture, FIXTURE_BYTES("\0\0\0\x13\0\2\0\0user\0shop\0\0"),
+                           "unsupported frontend");
+    fixture_assert_refused(fixture, FIXTURE_BYTES(FIXTURE_SSL_REQUEST FIXTURE_STARTUP),
+                           "unencrypted data");
+    fixture_assert_refused(fixture, FIXTURE_BYTES(FIXTURE_GSS_REQUEST FIXTURE_STARTUP),
+                           "unencrypted data");
+    fixture_assert_refused(fixture, FIXTURE_BYTES(FIXTURE_STARTUP FIXTURE_STARTUP),
+                           "unexpected message type");
+    fixture_assert_refused(fixture,
+                           FIXTURE_BYTES(FIXTURE_STARTUP "Q\0\0\0\x09"
+                                                         "ECHO\0"),
+                           "unexpected message type");
+    fixture_assert_refused(fixture, FIXTURE_BYTES(FIXTURE_STARTUP "p\0\0\x27\x10"),
+                           "invalid message length");
+    fixture_assert_refused(fixture, FIXTURE_BYTES(FIXTURE_STARTUP "p\0\0\0\x0cMD5\0\0\0\0\0"),
+                           "SASL");
     fixture_stop(fixture);
 }
 
@@ -296,19 +233,19 @@ static void
 encryption_can_be_asked_for_once_each(void **state)
 {
     Fixture *fixture = start();
-    int fd = connect_raw(fixture);
+    int fd = fixture_connect_raw(fixture);
     char answer;
     Buffer all;
 
-    send_raw(fd, BYTES(GSS_REQUEST));
+    fixture_send(fd, FIXTURE_BYTES(FIXTURE_GSS_REQUEST));
     assert_int_equal(recv(fd, &answer, 1, 0), 1);
     assert_int_equal(answer, 'N');
-    send_raw(fd, BYTES(SSL_REQUEST));
+    fixture_send(fd, FIXTURE_BYTES(FIXTURE_SSL_REQUEST));
     assert_int_equal(recv(fd, &answer, 1, 0), 1);
     assert_int_equal(answer, 'N');
-    send_raw(fd, BYTES(SSL_REQUEST));
-    all = read_to_end(fd);
-    assert_true(has_text(&all, "asked for twice"));
+    fixture_send(fd, FIXTURE_BYTES(FIXTURE_SSL_REQUEST));
+    all = fixture_read_to_end(fd);
+    assert_true(fixture_has_text(&all, "asked for twice"));
     buffer_free(&all);
     fixture_stop(fixture);
 }
@@ -320,9 +257,9 @@ a_newer_minor_version_is_negotiated(void **state)
     static const char expected[] = "v\0\0\0\x13\0\3\0\0\0\0\0\x01_pq_.x\0R";
     Fixture *fixture = start();
     char answer[sizeof(expected) - 1];
-    int fd = connect_raw(fixture);
+    int fd = fixture_connect_raw(fixture);
 
-    send_raw(fd, startup, sizeof(startup) - 1);
+    fixture_send(fd, startup, sizeof(startup) - 1);
     assert_int_equal(recv(fd, answer, sizeof(answer), MSG_WAITALL), sizeof(answer));
     assert_memory_equal(answer, expected, sizeof(answer));
     close(fd);
@@ -332,16 +269,16 @@ a_newer_minor_version_is_negotiated(void **state)
 static void
 a_login_byte_by_byte_is_no_different(void **state)
 {
-    static const char bytes[] = SSL_REQUEST;
+    static const char bytes[] = FIXTURE_SSL_REQUEST;
     Fixture *fixture = start();
-    int fd = connect_raw(fixture);
+    int fd = fixture_connect_raw(fixture);
     char answer;
 
     for (size_t i = 0; i < sizeof(bytes) - 1; i++)
-        send_raw(fd, bytes + i, 1);
+        fixture_send(fd, bytes + i, 1);
     assert_int_equal(recv(fd, &answer, 1, 0), 1);
-    for (size_t i = 0; i < sizeof(STARTUP) - 1; i++)
-        send_raw(fd, &STARTUP[i], 1);
+    for (size_t i = 0; i < sizeof(FIXTURE_STARTUP) - 1; i++)
+        fixture_send(fd, &FIXTURE_STARTUP[i], 1);
     assert_int_equal(recv(fd, &answer, 1, 0), 1);
     assert_int_equal(answer, 'R');
     close(fd);
@@ -352,12 +289,12 @@ static void
 who_does_not_log_in_is_cut_in_time(void **state)
 {
     Fixture *fixture = start();
-    int fd = connect_raw(fixture);
+    int fd = fixture_connect_raw(fixture);
     Buffer all;
 
-    send_raw(fd, BYTES("\0\0"));
-    all = read_to_end(fd);
-    assert_true(has_text(&all, "timeout"));
+    fixture_send(fd, FIXTURE_BYTES("\0\0"));
+    all = fixture_read_to_end(fd);
+    assert_true(fixture_has_text(&all, "timeout"));
     buffer_free(&all);
     fixture_stop(fixture);
 }
@@ -375,7 +312,7 @@ half_open_connections_keep_nobody_out(void **state)
     PGconn *connection;
 
     for (size_t i = 0; i < FLOOD; i++)
-        flood[i] = connect_raw(fixture);
+        flood[i] = fixture_connect_raw(fixture);
     /* The very first attempts may fall into the burst of young connections. */
     connection = fixture_connect(fixture, "root", "secret", "");
     for (int i = 0; i < 60 && PQstatus(connection) != CONNECTION_OK; i++)
@@ -568,7 +505,7 @@ messages_behind_a_query_in_work_wait(void **state)
     PQsendQuery(connection, "WAIT");
     while (PQflush(connection) > 0)
         continue;
-    send_raw(poll_fd.fd, echo, sizeof(echo) - 1);
+    fixture_send(poll_fd.fd, echo, sizeof(echo) - 1);
     assert_int_equal(poll(&poll_fd, 1, 100), 0);
     while (poll(&poll_fd, 1, 20) == 0)
         assert_int_equal(PQcancel(cancel, error, sizeof(error)), 1);
@@ -724,7 +661,7 @@ a_frame_too_large_is_refused_before_it_comes(void **state)
     Fixture *fixture = start();
     PGconn *connection = open_stream(fixture);
 
-    send_raw(PQsocket(connection), header, 5);
+    fixture_send(PQsocket(connection), header, 5);
     expect_stream_error(connection, "54000");
     PQfinish(connection);
     fixture_stop(fixture);
@@ -801,125 +738,6 @@ a_frame_in_work_is_answered_before_the_end(void **state)
     PQfinish(connection);
 }
 
-/* ---- TLS ---- */
-
-static void
-make_certificate(const char *cert_file, const char *key_file)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-    X509_NAME *name = X509_get_subject_name(cert);
-    FILE *file;
-
-    X509_set_version(cert, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-    X509_gmtime_adj(X509_getm_notBefore(cert), 0);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1,
-                               0);
-    X509_set_issuer_name(cert, name);
-    X509_set_pubkey(cert, key);
-    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-    file = fopen(cert_file, "w");
-    assert_int_equal(PEM_write_X509(file, cert), 1);
-    fclose(file);
-    file = fopen(key_file, "w");
-    fchmod(fileno(file), 0600);
-    assert_int_equal(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
-    fclose(file);
-    X509_free(cert);
-    EVP_PKEY_free(key);
-}
-
-/* A server with a certificate of its own, in files that exist while it starts. */
-static Fixture *
-start_with_tls(void)
-{
-    char dir[] = "/tmp/server_test_XXXXXX";
-    char cert_file[64];
-    char key_file[64];
-    char settings[2][96];
-    const char *list[] = {settings[0], settings[1], "ssl=on", NULL};
-    Fixture *fixture;
-
-    assert_non_null(mkdtemp(dir));
-    snprintf(cert_file, sizeof(cert_file), "%s/cert", dir);
-    snprintf(key_file, sizeof(key_file), "%s/key", dir);
-    make_certificate(cert_file, key_file);
-    snprintf(settings[0], sizeof(settings[0]), "ssl_cert_file=%s", cert_file);
-    snprintf(settings[1], sizeof(settings[1]), "ssl_key_file=%s", key_file);
-    fixture = start_with(list);
-    unlink(cert_file);
-    unlink(key_file);
-    rmdir(dir);
-    return fixture;
-}
-
-static void
-frames_pass_over_tls(void **state)
-{
-    enum
-    {
-        LARGE = 3000000
-    };
-    Fixture *fixture = start_with_tls();
-    PGconn *connection = fixture_connect(fixture, "shop", "secret", "sslmode=require");
-    char *data = malloc(LARGE);
-    PGresult *result;
-
-    assert_non_null(data);
-    memset(data, 'y', LARGE);
-    assert_int_equal(PQstatus(connection), CONNECTION_OK);
-    assert_int_equal(PQsslInUse(connection), 1);
-    result = PQexec(connection, "STREAM 1");
-    assert_int_equal(PQresultStatus(result), PGRES_COPY_BOTH);
-    PQclear(result);
-    send_frame(connection, "small", 5);
-    send_frame(connection, data, LARGE);
-    assert_int_equal(PQflush(connection), 0);
-    expect_frame(connection, "small", 5);
-    expect_frame(connection, data, LARGE);
-    free(data);
-    PQfinish(connection);
-    fixture_stop(fixture);
-}
-
-static void
-tls_is_strict(void **state)
-{
-    Fixture *fixture = start_with_tls();
-    PGconn *connection = fixture_connect(fixture, "shop", "wrong", "sslmode=require");
-    int fd;
-    char answer;
-    Buffer all;
-
-    assert_non_null(strstr(PQerrorMessage(connection), "password authentication failed"));
-    PQfinish(connection);
-    connection =
-        fixture_connect(fixture, "shop", "secret", "sslmode=require channel_binding=require");
-    assert_int_equal(PQstatus(connection), CONNECTION_BAD);
-    assert_non_null(strstr(PQerrorMessage(connection), "channel binding"));
-    PQfinish(connection);
-    connection = fixture_connect(fixture, "shop", "secret",
-                                 "sslmode=require ssl_max_protocol_version=TLSv1.1 "
-                                 "ssl_min_protocol_version=TLSv1");
-    assert_int_equal(PQstatus(connection), CONNECTION_BAD);
-    PQfinish(connection);
-    connection = fixture_connect(fixture, "shop", "secret", "sslmode=disable");
-    assert_int_equal(PQstatus(connection), CONNECTION_OK);
-    PQfinish(connection);
-    assert_refused(fixture, BYTES(SSL_REQUEST STARTUP), "unencrypted data");
-    fd = connect_raw(fixture);
-    send_raw(fd, BYTES(SSL_REQUEST));
-    assert_int_equal(recv(fd, &answer, 1, 0), 1);
-    assert_int_equal(answer, 'S');
-    send_raw(fd, BYTES(STARTUP));
-    all = read_to_end(fd);
-    assert_false(has_text(&all, "SCRAM"));
-    buffer_free(&all);
-    fixture_stop(fixture);
-}
-
 int
 main(void)
 {
@@ -950,8 +768,6 @@ main(void)
         cmocka_unit_test(a_client_that_does_not_read_is_held_back),
         cmocka_unit_test(the_end_of_the_server_is_told),
         cmocka_unit_test(a_frame_in_work_is_answered_before_the_end),
-        cmocka_unit_test(frames_pass_over_tls),
-        cmocka_unit_test(tls_is_strict),
     };
 
     signal(SIGPIPE, SIG_IGN);
