@@ -1,5 +1,6 @@
 #include "shared/message.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum
@@ -285,15 +286,27 @@ write_encode(Buffer *buffer, uint32_t tag, const WriteFrame *write)
     }
 }
 
-static bool
-request_is_repeated(const WriteItem *item, uint32_t index)
+static int
+compare_requests(const void *a, const void *b)
 {
-    for (uint32_t i = 0; i < index; i++)
+    return memcmp(a, b, sizeof(RequestId));
+}
+
+/* Sorted, since a client chooses how many values a write has. */
+static bool
+requests_are_distinct(const WriteItem *item, Arena *arena)
+{
+    RequestId *requests = ARENA_ARRAY(arena, RequestId, item->value_count);
+
+    for (uint32_t i = 0; i < item->value_count; i++)
+        requests[i] = item->values[i].request;
+    qsort(requests, item->value_count, sizeof(RequestId), compare_requests);
+    for (uint32_t i = 1; i < item->value_count; i++)
     {
-        if (memcmp(&item->values[i].request, &item->values[index].request, sizeof(RequestId)) == 0)
-            return true;
+        if (compare_requests(&requests[i - 1], &requests[i]) == 0)
+            return false;
     }
-    return false;
+    return true;
 }
 
 static void
@@ -312,9 +325,11 @@ decode_write_item(Reader *reader, Arena *arena, WriteItem *item)
         reader_copy(reader, value->request.bytes, sizeof(RequestId));
         value->tombstone = reader_bool(reader);
         value->value = reader_slice(reader);
-        if ((value->tombstone && value->value.length > 0) || request_is_repeated(item, i))
+        if (value->tombstone && value->value.length > 0)
             reader_fail(reader);
     }
+    if (!reader->failed && item->value_count > 1 && !requests_are_distinct(item, arena))
+        reader_fail(reader);
 }
 
 bool

@@ -882,3 +882,23 @@ request_write(Arena *arena, RequestTags *tags, const Topology *topology, const B
         (void) ask_next(request, placed[at].key);
     return request;
 }
+
+WriteItem *
+request_ring_order(Arena *arena, const Bucket *bucket, const WriteItem *items, uint32_t item_count)
+{
+    PlacedKey *placed = ARENA_ARRAY(arena, PlacedKey, item_count);
+    WriteItem *ordered = ARENA_ARRAY(arena, WriteItem, item_count);
+
+    for (uint32_t i = 0; i < item_count; i++)
+    {
+        placed[i] = (PlacedKey){.key = i};
+
+        /* A key that is not the bucket's goes first, to be refused like any other. */
+        (void)topology_position(bucket, items[i].key, &placed[i].position);
+    }
+    if (item_count > 1)
+        qsort(placed, item_count, sizeof(PlacedKey), compare_placed);
+    for (uint32_t i = 0; i < item_count; i++)
+        ordered[i] = items[placed[i].key];
+    return ordered;
+}

@@ -65,6 +65,13 @@ Request *request_write(Arena *arena, RequestTags *tags, const Topology *topology
                        const Bucket *bucket, const RequestOptions *options, const WriteItem *items,
                        uint32_t item_count, uint64_t now_ms);
 
+/*
+ * The items in ring order, copied to the arena: a writer of many batches that follow the ring spares the stores most of
+ * their work, since a batch's keys then lie side by side.
+ */
+WriteItem *request_ring_order(Arena *arena, const Bucket *bucket, const WriteItem *items,
+                              uint32_t item_count);
+
 /* The next frame to send, and to whom; false when there is none now. The frame is valid until the next call. */
 bool request_next_send(Request *request, uint32_t *member, Slice *frame);
 
