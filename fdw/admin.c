@@ -14,6 +14,7 @@
 #include "fdw/compat.h"
 #include "fdw/memory.h"
 #include "fdw/pool.h"
+#include "fdw/report.h"
 #include "fdw/scan.h"
 
 enum
@@ -105,16 +106,6 @@ admin_status_name(const AskReply *reply)
     }
 }
 
-static const char *
-admin_status_error(const LinksNode *node, const AskReply *reply)
-{
-    if (reply->state == ASK_GOOD)
-        return NULL;
-    if (reply->state == ASK_REFUSED)
-        return reply->message[0] != '\0' ? reply->message : status_text(reply->status);
-    return links_node_error(node)[0] != '\0' ? links_node_error(node) : "it did not answer in time";
-}
-
 static Datum
 admin_interval(uint64 ms)
 {
@@ -146,7 +137,7 @@ admin_put_node(ReturnSetInfo *result, const Topology *topology, uint32 index, co
                const AskReply *reply, const NodeStatus *status)
 {
     const Member *member = &topology->members[index];
-    const char *error = admin_status_error(node, reply);
+    const char *error = reply->state == ASK_GOOD ? NULL : report_reason(node, reply);
     Datum values[NODES_COLUMNS];
     bool nulls[NODES_COLUMNS] = {false};
 

@@ -34,7 +34,8 @@ typedef struct Flush
     bool failed;
     uint64 deadline_ms; /* 0: none */
     const PendingGroup *group;
-    uint32 next; /* of the group: the first that is not sent */
+    const WriteItem *items; /* of the group, in the order they are sent */
+    uint32 next;            /* the first that is not sent */
     RequestOperation operation;
     FlushBatch batches[REQUEST_OPERATION_MAX]; /* of operation.requests */
 } Flush;
@@ -78,8 +79,11 @@ flush_note_failure(Flush *flush, const WriteItem *item, const RequestWriteResult
     report->bucket_name = flush->group->bucket->name;
     report->w = flush->group->w;
     report->n = flush->group->bucket->n;
-    report->nodes =
-        report_owners(flush->operation.topology, flush->group->bucket, item->key, result->acked);
+    report->key = report_key(flush->group->bucket, item->key);
+    report->nodes = report_is_about_content(result->status)
+                        ? NULL
+                        : report_owners(flush->operation.topology, flush->group->bucket, item->key,
+                                        result->acked);
 }
 
 static void
@@ -97,9 +101,15 @@ flush_count_result(Flush *flush, const WriteItem *item, const RequestWriteResult
 static void
 flush_count_not_sent(Flush *flush)
 {
-    for (; flush->group != NULL; flush->group = flush->group->next, flush->next = 0)
+    const WriteItem *items = flush->items;
+
+    for (; flush->group != NULL; flush->group = flush->group->next, flush->next = 0, items = NULL)
+    {
+        if (items == NULL)
+            items = flush->group->items;
         for (uint32 i = flush->next; i < flush->group->count; i++)
-            flush_count(flush, REPORT_NOT_SENT, &flush->group->items[i]);
+            flush_count(flush, REPORT_NOT_SENT, &items[i]);
+    }
 }
 
 /* ---- batches ---- */
@@ -118,7 +128,7 @@ item_bytes(const WriteItem *item)
 static uint32
 flush_batch_count(const Flush *flush)
 {
-    const WriteItem *items = flush->group->items + flush->next;
+    const WriteItem *items = flush->items + flush->next;
     uint32 left = flush->group->count - flush->next;
     size_t bytes = 0;
     uint32 count = 0;
@@ -149,7 +159,7 @@ flush_begin_batch(Flush *flush, int place)
                                            ALLOCSET_DEFAULT_SIZES);
     batch->memory = memory_in_context(batch->context);
     arena_init(&batch->arena, &batch->memory);
-    batch->items = flush->group->items + flush->next;
+    batch->items = flush->items + flush->next;
     batch->count = flush_batch_count(flush);
     flush->next += batch->count;
     flush->operation.requests[place] = flush_request(flush, batch);
@@ -286,9 +296,23 @@ flush_has_more(const Flush *flush)
     return busy || flush->next < flush->group->count || flush->group->next != NULL;
 }
 
+/* What fits one batch is put in order by its request. */
+static const WriteItem *
+flush_order(const PendingGroup *group, Arena *arena)
+{
+    if (group->count <= BATCH_ITEMS)
+        return group->items;
+    return request_ring_order(arena, group->bucket, group->items, group->count);
+}
+
 static void
 flush_group(Flush *flush)
 {
+    Memory memory = memory_in_context(CurrentMemoryContext);
+    Arena arena;
+
+    arena_init(&arena, &memory);
+    flush->items = flush_order(flush->group, &arena);
     request_operation_init(&flush->operation, cluster_topology(flush->cluster));
     flush->operation.deadline_ms = flush->deadline_ms;
     flush->operation.watch_cancel = true;
@@ -302,6 +326,8 @@ flush_group(Flush *flush)
         if (flush_has_more(flush) && (QueryCancelPending || flush_time_is_over(flush)))
             flush_give_up(flush);
     }
+    if (!flush->failed)
+        arena_free(&arena);
 }
 
 static uint64

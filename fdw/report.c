@@ -1,8 +1,14 @@
 #include "fdw/report.h"
 
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 
 #include "fdw/memory.h"
+
+enum
+{
+    COLUMN_BYTES_MAX = 80 /* shown of a key column */
+};
 
 static int
 sqlstate_code(const char *sqlstate)
@@ -18,6 +24,18 @@ append_key_hex(StringInfo text, Slice key)
     appendStringInfoString(text, "\\x");
     for (size_t i = 0; i < key.length && i < 64; i++)
         appendStringInfo(text, "%02x", key.data[i]);
+}
+
+static void
+append_clipped(StringInfo text, Slice printed)
+{
+    const char *start = (const char *)printed.data;
+    int length = (int)printed.length;
+    int clipped = pg_mbcliplen(start, length, COLUMN_BYTES_MAX);
+
+    appendBinaryStringInfo(text, start, clipped);
+    if (clipped < length)
+        appendStringInfoString(text, "...");
 }
 
 static bool
@@ -39,8 +57,9 @@ append_key_columns(StringInfo text, const Bucket *bucket, Slice key)
             return false;
         buffer_reset(&printed);
         keycodec_print(&printed, &value);
-        appendStringInfo(text, "%s%s%.*s%s", i > 0 ? ", " : "", quoted ? "\"" : "",
-                         (int)printed.length, (const char *)printed.data, quoted ? "\"" : "");
+        appendStringInfo(text, "%s%s", i > 0 ? ", " : "", quoted ? "\"" : "");
+        append_clipped(text, buffer_slice(&printed));
+        appendStringInfoString(text, quoted ? "\"" : "");
     }
     return reader_finish(&reader);
 }
@@ -139,16 +158,19 @@ connect_failure(const LinksNode *node, const AskReply *reply)
     return CONNECT_NOWHERE;
 }
 
+const char *
+report_reason(const LinksNode *node, const AskReply *reply)
+{
+    if (reply->state == ASK_REFUSED)
+        return reply->message[0] != '\0' ? reply->message : status_text(reply->status);
+    return links_node_error(node)[0] != '\0' ? links_node_error(node) : "no answer in time";
+}
+
 static void
 append_reply(StringInfo text, const LinksNode *node, const AskReply *reply)
 {
-    const char *why = links_node_error(node);
-
-    if (reply->state == ASK_REFUSED)
-        why = reply->message[0] != '\0' ? reply->message : status_text(reply->status);
-    else if (why[0] == '\0')
-        why = "no answer in time";
-    appendStringInfo(text, "%s%s: %s", text->len > 0 ? "; " : "", links_node_label(node), why);
+    appendStringInfo(text, "%s%s: %s", text->len > 0 ? "; " : "", links_node_label(node),
+                     report_reason(node, reply));
 }
 
 static int
@@ -244,16 +266,12 @@ void
 report_bucket_not_created(const ClientCluster *cluster, const Bucket *wanted, const LinksNode *node,
                           const AskReply *reply)
 {
-    StringInfoData detail;
-
-    initStringInfo(&detail);
-    append_reply(&detail, node, reply);
     ereport(ERROR, (errcode(reply->state == ASK_REFUSED
                                 ? sqlstate_code(status_sqlstate(reply->status))
                                 : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-                    errmsg("could not create bucket \"%s\" in the cluster of server \"%s\"",
-                           wanted->name, cluster->server_name),
-                    errdetail("%s.", detail.data)));
+                    errmsg("could not create bucket \"%s\" in the cluster of server \"%s\": %s",
+                           wanted->name, cluster->server_name, report_reason(node, reply)),
+                    errdetail("%s was asked.", links_node_label(node))));
 }
 
 /* ---- reads ---- */
@@ -337,6 +355,13 @@ write_counts(const ReportWrite *write)
     return text.data;
 }
 
+bool
+report_is_about_content(StatusCode status)
+{
+    return status == STATUS_BAD_KEY || status == STATUS_BAD_CONTEXT || status == STATUS_TOO_LARGE ||
+           status == STATUS_FORBIDDEN;
+}
+
 static int
 write_error(const ReportWrite *write)
 {
@@ -353,11 +378,11 @@ write_error(const ReportWrite *write)
     if (write->counts[REPORT_UNKNOWN] > 0)
     {
         errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN);
-        return errmsg("could not confirm a write to bucket \"%s\": %s", write->bucket_name,
-                      status_text(write->status));
+        return errmsg("could not confirm the write of key %s to bucket \"%s\": %s", write->key,
+                      write->bucket_name, status_text(write->status));
     }
     errcode(sqlstate_code(status_sqlstate(write->status)));
-    return errmsg("could not write to bucket \"%s\": %s", write->bucket_name,
+    return errmsg("could not write key %s to bucket \"%s\": %s", write->key, write->bucket_name,
                   status_text(write->status));
 }
 

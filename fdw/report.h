@@ -14,6 +14,9 @@
 void report_no_topology(const ClientCluster *cluster, const Ask *ask, const char *unresolved)
     pg_attribute_noreturn();
 
+/* Why a node did not give what it was asked for: its own words, or the link's. */
+const char *report_reason(const LinksNode *node, const AskReply *reply);
+
 /* Key types or n differ. */
 void report_bucket_conflict(const Bucket *found, const Bucket *wanted) pg_attribute_noreturn();
 
@@ -59,15 +62,20 @@ typedef struct ReportWrite
 {
     uint64 counts[REPORT_FATES];
     char *first_keys[REPORT_FATES][REPORT_FIRST_KEYS];
-    const char *bucket_name; /* of the first write that failed */
-    const char *nodes;       /* what is to be said of its owners, by report_owners; NULL: nothing */
+    /* Of the first write that failed: */
+    const char *bucket_name;
+    const char *key;
+    const char *nodes; /* what is to be said of its owners, by report_owners; NULL: nothing */
     uint32 w;
     uint32 n;
-    StatusCode status; /* of the first write that failed; STATUS_OK: only the time was over */
+    StatusCode status; /* STATUS_OK: none failed, but the time was over */
     bool canceled;     /* at the user's request */
 } ReportWrite;
 
 void report_write(const ClientCluster *cluster, const ReportWrite *write) pg_attribute_noreturn();
+
+/* True for a refusal that is about the write itself and not about the nodes. */
+bool report_is_about_content(StatusCode status);
 
 /* What can be said of the owners of key: who answered (bits by place), why the others did not. */
 char *report_owners(const ClusterTopology *topology, const Bucket *bucket, Slice key,
