@@ -11,6 +11,15 @@
 
 #include "shared/value.h"
 
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        (const uint8_t *)(literal), sizeof(literal) - 1                                            \
+    }
+#define NOTHING                                                                                    \
+    {                                                                                              \
+        NULL, 0                                                                                    \
+    }
+
 static void
 times_agree_with_the_calendar_of_libc(void **state)
 {
@@ -37,12 +46,12 @@ static void
 rows_are_shown_as_json(void **state)
 {
     static const ValueColumn columns[] = {
-        {{(const uint8_t *)"t", 1},   25,   {NULL, 0}, false, {(const uint8_t *)"a\"\\\n", 4}         },
-        {{(const uint8_t *)"n", 1},   23,   {NULL, 0}, false, {(const uint8_t *)"\xff\xff\xff\xfe", 4}},
-        {{(const uint8_t *)"b", 1},   16,   {NULL, 0}, false, {(const uint8_t *)"\1", 1}              },
-        {{(const uint8_t *)"j", 1},   3802, {NULL, 0}, false, {(const uint8_t *)"\1[1]", 4}           },
-        {{(const uint8_t *)"odd", 3}, 23,   {NULL, 0}, false, {(const uint8_t *)"\1\2", 2}            },
-        {{(const uint8_t *)"z", 1},   25,   {NULL, 0}, true,  {NULL, 0}                               },
+        {TEXT("t"),   25,   NOTHING, false, TEXT("a\"\\\n")         },
+        {TEXT("n"),   23,   NOTHING, false, TEXT("\xff\xff\xff\xfe")},
+        {TEXT("b"),   16,   NOTHING, false, TEXT("\1")              },
+        {TEXT("j"),   3802, NOTHING, false, TEXT("\1[1]")           },
+        {TEXT("odd"), 23,   NOTHING, false, TEXT("\1\2")            },
+        {TEXT("z"),   25,   NOTHING, true,  NOTHING                 },
     };
     Buffer value;
     Buffer out;
