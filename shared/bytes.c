@@ -251,6 +251,26 @@ reader_varint(Reader *reader)
     return 0;
 }
 
+uint32_t
+reader_varint32(Reader *reader)
+{
+    uint64_t value = reader_varint(reader);
+
+    if (value > UINT32_MAX)
+        reader_fail(reader);
+    return (uint32_t) value;
+}
+
+bool
+reader_bool(Reader *reader)
+{
+    uint8_t value = reader_u8(reader);
+
+    if (value > 1)
+        reader_fail(reader);
+    return value == 1;
+}
+
 Slice
 reader_slice(Reader *reader)
 {

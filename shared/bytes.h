@@ -87,6 +87,10 @@ uint32_t reader_u32(Reader *reader);
 uint64_t reader_u64(Reader *reader);
 uint64_t reader_varint(Reader *reader);
 
+/* A varint that fits 32 bits; a byte that is 0 or 1. Others fail. */
+uint32_t reader_varint32(Reader *reader);
+bool reader_bool(Reader *reader);
+
 /* A varint length and its bytes, borrowed from the input. */
 Slice reader_slice(Reader *reader);
 

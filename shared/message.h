@@ -1,6 +1,9 @@
 /*
  * message: the frames that clients and nodes exchange, as structs, and their codecs.
  *
+ * message.c holds what every frame shares, message_data.c reads, writes, scans and replicates, message_member.c what nodes say to
+ * each other about themselves.
+ *
  * A frame is one CopyData payload: type (1 byte), tag (4 bytes, chosen by the asker and repeated in the answer), body.
  * Decoders borrow byte strings from the frame and allocate arrays in the arena; they return false on bytes that no encoder
  * makes. Anything a node refuses as a whole is answered by FRAME_ERROR.
@@ -287,9 +290,5 @@ void hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame
 bool hello_decode(const Frame *frame, HelloFrame *hello);
 void paxos_frame_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *paxos);
 bool paxos_frame_decode(const Frame *frame, PaxosFrame *paxos);
-
-/* The form in which a bucket stands in a topology and in FRAME_BUCKET_CREATE. */
-void bucket_encode(Buffer *buffer, const Bucket *bucket);
-Bucket bucket_decode(Reader *reader, Arena *arena);
 
 #endif

@@ -1,7 +1,6 @@
 #include "shared/topology.h"
 
 #include "shared/hash.h"
-#include "shared/message.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +27,58 @@ compare_members(const void *a, const void *b)
 }
 
 void
+topology_encode_bucket(Buffer *buffer, const Bucket *bucket)
+{
+    buffer_put_u32(buffer, bucket->id);
+    buffer_put_string(buffer, bucket->name);
+    buffer_put_varint(buffer, bucket->n);
+    buffer_put_varint(buffer, bucket->key_count);
+    for (uint32_t i = 0; i < bucket->key_count; i++)
+    {
+        buffer_put_u8(buffer, (uint8_t) bucket->key_types[i]);
+        buffer_put_string(buffer, bucket->key_names[i]);
+    }
+    buffer_put_varint(buffer, bucket->column_count);
+    for (uint32_t i = 0; i < bucket->column_count; i++)
+    {
+        buffer_put_string(buffer, bucket->columns[i].name);
+        buffer_put_string(buffer, bucket->columns[i].type);
+    }
+}
+
+Bucket
+topology_decode_bucket(Reader *reader, Arena *arena)
+{
+    Bucket bucket = {.id = reader_u32(reader)};
+
+    bucket.name = reader_string(reader, arena);
+    bucket.n = reader_varint32(reader);
+    bucket.key_count = reader_count(reader, 2);
+    if (bucket.key_count == 0 || bucket.key_count > KEY_COLUMNS_MAX)
+    {
+        reader_fail(reader);
+        bucket.key_count = 0;
+    }
+    for (uint32_t i = 0; i < bucket.key_count; i++)
+    {
+        uint8_t type = reader_u8(reader);
+
+        if (!keycodec_type_is_known(type))
+            reader_fail(reader);
+        bucket.key_types[i] = (KeyType) type;
+        bucket.key_names[i] = reader_string(reader, arena);
+    }
+    bucket.column_count = reader_count(reader, 2);
+    bucket.columns = ARENA_ARRAY(arena, BucketColumn, bucket.column_count);
+    for (uint32_t i = 0; i < bucket.column_count; i++)
+    {
+        bucket.columns[i].name = reader_string(reader, arena);
+        bucket.columns[i].type = reader_string(reader, arena);
+    }
+    return bucket;
+}
+
+void
 topology_encode(Buffer *buffer, const Topology *topology)
 {
     buffer_put_u8(buffer, TOPOLOGY_FORMAT);
@@ -50,7 +101,7 @@ topology_encode(Buffer *buffer, const Topology *topology)
         buffer_put_varint(buffer, topology->claim[i]);
     buffer_put_varint(buffer, topology->bucket_count);
     for (uint32_t i = 0; i < topology->bucket_count; i++)
-        bucket_encode(buffer, &topology->buckets[i]);
+        topology_encode_bucket(buffer, &topology->buckets[i]);
 }
 
 /* A word stands in log lines and console columns; so do addresses, of which more characters are
@@ -211,7 +262,7 @@ decode_buckets(Reader *reader, Arena *arena, Topology *topology)
     {
         uint32_t last_id = i > 0 ? topology->buckets[i - 1].id : 0;
 
-        topology->buckets[i] = bucket_decode(reader, arena);
+        topology->buckets[i] = topology_decode_bucket(reader, arena);
         if (topology->buckets[i].id <= last_id ||
             bucket_fault(&topology->buckets[i], topology->preference_length) != NULL)
             reader_fail(reader);

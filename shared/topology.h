@@ -69,6 +69,10 @@ enum
 #define TOPOLOGY_NO_MEMBER UINT32_MAX
 
 void topology_encode(Buffer *buffer, const Topology *topology);
+
+/* One bucket, as it stands in a topology and in the frame that asks for it. */
+void topology_encode_bucket(Buffer *buffer, const Bucket *bucket);
+Bucket topology_decode_bucket(Reader *reader, Arena *arena);
 bool topology_decode(Slice bytes, Arena *arena, Topology *topology);
 
 /* Index of the member, or TOPOLOGY_NO_MEMBER. */

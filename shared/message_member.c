@@ -1,0 +1,100 @@
+#include "shared/message.h"
+
+#include <string.h>
+
+static void
+put_id(Buffer *buffer, const MemberId *id)
+{
+    buffer_put(buffer, id->bytes, sizeof(id->bytes));
+}
+
+static MemberId
+reader_id(Reader *reader)
+{
+    MemberId id;
+
+    reader_copy(reader, id.bytes, sizeof(id.bytes));
+    return id;
+}
+
+void
+hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hello)
+{
+    frame_encode_header(buffer, type, tag);
+    put_id(buffer, &hello->id);
+    buffer_put_slice(buffer, hello->name);
+    buffer_put_slice(buffer, hello->address);
+    buffer_put_u16(buffer, hello->port);
+    buffer_put_slice(buffer, hello->zone);
+    buffer_put_varint(buffer, hello->weight);
+    buffer_put_varint(buffer, hello->partitions);
+    buffer_put_varint(buffer, hello->epoch);
+    buffer_put_slice(buffer, hello->seeds);
+}
+
+bool
+hello_decode(const Frame *frame, HelloFrame *hello)
+{
+    Reader reader = reader_begin(frame->body);
+
+    hello->id = reader_id(&reader);
+    hello->name = reader_slice(&reader);
+    hello->address = reader_slice(&reader);
+    hello->port = reader_u16(&reader);
+    hello->zone = reader_slice(&reader);
+    hello->weight = reader_varint32(&reader);
+    hello->partitions = reader_varint32(&reader);
+    hello->epoch = reader_varint(&reader);
+    hello->seeds = reader_slice(&reader);
+    return reader_finish(&reader);
+}
+
+int
+ballot_compare(const Ballot *a, const Ballot *b)
+{
+    if (a->round != b->round)
+        return a->round < b->round ? -1 : 1;
+    return memcmp(&a->proposer, &b->proposer, sizeof(MemberId));
+}
+
+static void
+put_ballot(Buffer *buffer, const Ballot *ballot)
+{
+    buffer_put_varint(buffer, ballot->round);
+    put_id(buffer, &ballot->proposer);
+}
+
+static Ballot
+reader_ballot(Reader *reader)
+{
+    Ballot ballot = {.round = reader_varint(reader)};
+
+    ballot.proposer = reader_id(reader);
+    return ballot;
+}
+
+void
+paxos_frame_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *paxos)
+{
+    frame_encode_header(buffer, type, tag);
+    buffer_put_varint(buffer, paxos->epoch);
+    put_ballot(buffer, &paxos->ballot);
+    buffer_put_u8(buffer, paxos->ok);
+    put_ballot(buffer, &paxos->promised);
+    put_ballot(buffer, &paxos->accepted);
+    buffer_put_slice(buffer, paxos->document);
+}
+
+bool
+paxos_frame_decode(const Frame *frame, PaxosFrame *paxos)
+{
+    Reader reader = reader_begin(frame->body);
+
+    paxos->epoch = reader_varint(&reader);
+    paxos->ballot = reader_ballot(&reader);
+    paxos->ok = reader_bool(&reader);
+    paxos->promised = reader_ballot(&reader);
+    paxos->accepted = reader_ballot(&reader);
+    paxos->document = reader_slice(&reader);
+    return reader_finish(&reader);
+}
