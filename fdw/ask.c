@@ -67,7 +67,7 @@ ask_answer(Operation *operation, LinksNode *node, const Frame *frame, uint64 now
 }
 
 static void
-ask_lost(Operation *operation, LinksNode *node, uint64 now_ms)
+ask_lost(Operation *operation, LinksNode *node, bool reached, uint64 now_ms)
 {
     Ask *ask = ask_of(operation);
     int index = ask_index(ask, node);

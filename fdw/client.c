@@ -248,7 +248,7 @@ scan_answer(Operation *operation, LinksNode *node, const Frame *frame, uint64 no
 }
 
 static void
-scan_lost(Operation *operation, LinksNode *node, uint64 now_ms)
+scan_lost(Operation *operation, LinksNode *node, bool reached, uint64 now_ms)
 {
     ClientScan *scan = scan_of(operation);
     uint32 member = cluster_member(scan->topology, node);

@@ -200,20 +200,21 @@ links_pump(Operation *operation)
 }
 
 static void
-links_on_lost(void *owner, LinksNode *node, uint64 now_ms)
+links_on_lost(void *owner, LinksNode *node, bool reached, uint64 now_ms)
 {
     Links *links = owner;
     Operation *running = links->running;
     dlist_iter iter;
 
     if (running != NULL)
-        running->methods->lost(running, node, operation_clock(links, running, now_ms));
+        running->methods->lost(running, node, reached, operation_clock(links, running, now_ms));
     dlist_foreach (iter, &links->attached)
     {
         Operation *operation = dlist_container(Operation, attached, iter.cur);
 
         if (operation != running)
-            operation->methods->lost(operation, node, operation_clock(links, operation, now_ms));
+            operation->methods->lost(operation, node, reached,
+                                     operation_clock(links, operation, now_ms));
     }
 }
 

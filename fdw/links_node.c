@@ -129,11 +129,12 @@ static void
 break_link(LinksNode *node, const char *error, const char *sqlstate)
 {
     uint64 now_ms = links_now_ms();
+    bool reached = node->streaming;
 
     set_error(node, error, sqlstate);
     links_node_close(node);
     links_node_suspect(node, now_ms);
-    node->events->lost(node->owner, node, now_ms);
+    node->events->lost(node->owner, node, reached, now_ms);
 }
 
 /* libpq's words without what the node's label says already. */
@@ -224,7 +225,7 @@ links_node_send(LinksNode *node, const Operation *operation, Slice frame)
     if (node->link == NULL)
         links_node_open(node, links_now_ms());
     if (node->link == NULL)
-        node->events->lost(node->owner, node, links_now_ms());
+        node->events->lost(node->owner, node, false, links_now_ms());
     else if (!node->streaming)
         queue_frame(node, operation, frame);
     else if (link_send(node->link, frame))

@@ -27,7 +27,7 @@ typedef struct LinksOptions
 /* What the node tells its owner. */
 typedef struct LinksNodeEvents
 {
-    void (*lost)(void *owner, LinksNode *node, uint64 now_ms);
+    void (*lost)(void *owner, LinksNode *node, bool reached, uint64 now_ms);
     void (*frame)(void *owner, LinksNode *node, const Frame *frame, uint64 now_ms);
 } LinksNodeEvents;
 

@@ -45,14 +45,20 @@ request_operation_answer(Operation *operation, LinksNode *node, const Frame *fra
 }
 
 static void
-request_operation_lost(Operation *operation, LinksNode *node, uint64 now_ms)
+request_operation_lost(Operation *operation, LinksNode *node, bool reached, uint64 now_ms)
 {
     RequestOperation *self = request_operation_of(operation);
     uint32 member = cluster_member(self->topology, node);
 
     for (int i = 0; i < REQUEST_OPERATION_MAX; i++)
-        if (self->requests[i] != NULL && member != TOPOLOGY_NO_MEMBER)
+    {
+        if (self->requests[i] == NULL || member == TOPOLOGY_NO_MEMBER)
+            continue;
+        if (reached)
             request_lost(self->requests[i], member, now_ms);
+        else
+            request_unreached(self->requests[i], member, now_ms);
+    }
 }
 
 static void
