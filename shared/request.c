@@ -357,8 +357,12 @@ take_read_item(Request *request, const Part *part, uint32_t key, const ReadItem 
     else if (!digest_equal(&state->digest, &item->digest))
         state->mismatch = true;
     settle_read(request, key);
-    if (!state->done && state->pending == 0 && state->answers < request->options.quorum)
+    if (state->done || state->pending > 0)
+        return;
+    if (state->answers < request->options.quorum)
         move_on(request, key, part->kind);
+    else
+        give_up(request, key);
 }
 
 static void
@@ -450,16 +454,20 @@ static void
 take_error(Request *request, Part *part, const Frame *frame)
 {
     ErrorFrame error;
-    StatusCode status = error_decode(frame, &error) ? error.status : STATUS_BAD_FRAME;
     bool was_silent = part->state == PART_SILENT;
 
+    if (!error_decode(frame, &error))
+    {
+        fail_part(request, part, true, STATUS_BAD_FRAME);
+        return;
+    }
     release_part(request, part);
     for (uint32_t i = 0; i < part->key_count; i++)
     {
         if (request->states[part->keys[i]].done)
             continue;
         if (!was_silent)
-            take_refusal(request, part->keys[i], part->kind, status);
+            take_refusal(request, part->keys[i], part->kind, error.status);
         else if (request->states[part->keys[i]].pending == 0)
             give_up(request, part->keys[i]);
     }
