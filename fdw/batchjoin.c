@@ -74,8 +74,7 @@ static bool
 batchjoin_takes_inner(PlannerInfo *root, RelOptInfo *inner)
 {
     return inner->reloptkind == RELOPT_BASEREL && inner->rtekind == RTE_RELATION &&
-           inner->fdwroutine != NULL &&
-           inner->fdwroutine->GetForeignPlan == dynamoGetForeignPlan &&
+           inner->fdwroutine != NULL && inner->fdwroutine->GetForeignPlan == dynamoGetForeignPlan &&
            bms_is_empty(inner->lateral_relids) && !batchjoin_reads_system_columns(inner) &&
            !batchjoin_has_pseudoconstant(inner->baserestrictinfo) &&
            batchjoin_only_vars(inner->reltarget->exprs);
@@ -85,9 +84,8 @@ static bool
 batchjoin_takes(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *inner, JoinType join_type,
                 List *restrict_list)
 {
-    bool known_type = join_type == JOIN_INNER || join_type == JOIN_LEFT ||
-                      join_type == JOIN_SEMI || join_type == JOIN_ANTI ||
-                      join_type == JOIN_UNIQUE_OUTER;
+    bool known_type = join_type == JOIN_INNER || join_type == JOIN_LEFT || join_type == JOIN_SEMI ||
+                      join_type == JOIN_ANTI || join_type == JOIN_UNIQUE_OUTER;
 
     return settings.enable_batch_join && known_type && root->rowMarks == NIL &&
            root->qual_security_level == 0 && bms_is_empty(joinrel->lateral_relids) &&
@@ -144,14 +142,13 @@ batchjoin_set_cost(PlannerInfo *root, Path *path, const Path *outer, const Batch
 
     cost_qual_eval(&quals, join->restrict_list, root);
     path->rows = path->parent->rows;
-    path->startup_cost = outer->startup_cost + info->startup_cost + quals.startup +
-                         path->pathtarget->cost.startup;
-    path->total_cost =
-        outer->total_cost + quals.startup + path->pathtarget->cost.startup +
-        plan_lookup_cost(info, outer_rows, settings.join_batch_size) +
-        outer_rows * (2 * cpu_tuple_cost + quals.per_tuple +
-                      join->inner->baserestrictcost.per_tuple) +
-        path->rows * (cpu_tuple_cost + path->pathtarget->cost.per_tuple);
+    path->startup_cost =
+        outer->startup_cost + info->startup_cost + quals.startup + path->pathtarget->cost.startup;
+    path->total_cost = outer->total_cost + quals.startup + path->pathtarget->cost.startup +
+                       plan_lookup_cost(info, outer_rows, settings.join_batch_size) +
+                       outer_rows * (2 * cpu_tuple_cost + quals.per_tuple +
+                                     join->inner->baserestrictcost.per_tuple) +
+                       path->rows * (cpu_tuple_cost + path->pathtarget->cost.per_tuple);
 }
 
 static void
@@ -177,9 +174,8 @@ static void
 batchjoin_add_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
                     RelOptInfo *innerrel, JoinType join_type, JoinPathExtraData *extra)
 {
-    BatchJoinPath join = {.inner = innerrel,
-                          .join_type = join_type,
-                          .restrict_list = extra->restrictlist};
+    BatchJoinPath join = {
+        .inner = innerrel, .join_type = join_type, .restrict_list = extra->restrictlist};
     ListCell *cell;
 
     if (next_hook != NULL)
@@ -191,8 +187,8 @@ batchjoin_add_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel
         return;
     if (join_type == JOIN_UNIQUE_OUTER)
     {
-        Path *unique = (Path *) create_unique_path(root, outerrel, outerrel->cheapest_total_path,
-                                                   extra->sjinfo);
+        Path *unique = (Path *)create_unique_path(root, outerrel, outerrel->cheapest_total_path,
+                                                  extra->sjinfo);
 
         join.join_type = JOIN_INNER;
         if (unique != NULL && unique->param_info == NULL)
@@ -200,7 +196,7 @@ batchjoin_add_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel
         return;
     }
     foreach (cell, outerrel->pathlist)
-        if (((Path *) lfirst(cell))->param_info == NULL)
+        if (((Path *)lfirst(cell))->param_info == NULL)
             batchjoin_add_path(root, joinrel, lfirst(cell), &join);
 }
 
@@ -249,7 +245,7 @@ batchjoin_add_vars(List *vars, Node *expr, Index relid)
     ListCell *cell;
 
     foreach (cell, found)
-        if (((Var *) lfirst(cell))->varno == (int) relid)
+        if (((Var *)lfirst(cell))->varno == (int)relid)
             vars = list_append_unique(vars, lfirst(cell));
     return vars;
 }
@@ -261,7 +257,7 @@ batchjoin_inner_vars(const BatchJoinPath *path, const BatchJoinClauses *clauses)
     List *all = list_make5(path->path.path.parent->reltarget->exprs, clauses->keys, clauses->join,
                            clauses->inner, clauses->other);
 
-    return batchjoin_add_vars(NIL, (Node *) all, path->inner->relid);
+    return batchjoin_add_vars(NIL, (Node *)all, path->inner->relid);
 }
 
 static List *
@@ -271,10 +267,9 @@ batchjoin_scan_tlist(List *outer_tlist, List *inner_vars)
     ListCell *cell;
 
     foreach (cell, outer_tlist)
-        scan_tlist = lappend(scan_tlist,
-                             makeTargetEntry(copyObject(lfirst_node(TargetEntry, cell)->expr),
-                                             (AttrNumber) (list_length(scan_tlist) + 1), NULL,
-                                             false));
+        scan_tlist = lappend(
+            scan_tlist, makeTargetEntry(copyObject(lfirst_node(TargetEntry, cell)->expr),
+                                        (AttrNumber)(list_length(scan_tlist) + 1), NULL, false));
     return add_to_flat_tlist(scan_tlist, inner_vars);
 }
 
@@ -282,23 +277,22 @@ static Plan *
 batchjoin_make_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
                     List *restrict_clauses, List *custom_plans)
 {
-    const BatchJoinPath *path = (const BatchJoinPath *) best_path;
+    const BatchJoinPath *path = (const BatchJoinPath *)best_path;
     BatchJoinClauses clauses = batchjoin_split(path);
-    List *outer_tlist = ((Plan *) linitial(custom_plans))->targetlist;
+    List *outer_tlist = ((Plan *)linitial(custom_plans))->targetlist;
     List *inner_vars = batchjoin_inner_vars(path, &clauses);
     CustomScan *scan = makeNode(CustomScan);
     List *attributes = NIL;
     ListCell *cell;
 
     foreach (cell, inner_vars)
-        attributes = lappend_int(attributes, ((Var *) lfirst(cell))->varattno);
+        attributes = lappend_int(attributes, ((Var *)lfirst(cell))->varattno);
     scan->scan.plan.targetlist = tlist;
     scan->scan.plan.qual = clauses.other;
     scan->flags = best_path->flags;
     scan->custom_plans = custom_plans;
     scan->custom_scan_tlist = batchjoin_scan_tlist(outer_tlist, inner_vars);
-    scan->custom_exprs =
-        list_make4(clauses.values, clauses.join, clauses.inner, clauses.keys);
+    scan->custom_exprs = list_make4(clauses.values, clauses.join, clauses.inner, clauses.keys);
     scan->custom_private =
         list_make4(makeInteger(path->join_type), makeInteger(list_length(outer_tlist)),
                    clauses.value_types, attributes);

@@ -1,12 +1,14 @@
 /*
  * batchjoin: plans joins that look up the keys of many outer rows at once, as a custom scan.
  *
- * A nested loop asks the cluster once for every outer row; this asks once for every dynamo_fdw.join_batch_size of them. It
- * takes a foreign table as the inner side of an inner, left, semi or anti join whose conditions, with the table's own, name
- * one key for each outer row. Outer order is kept. Whatever it does not take is left to the parameterized path of
- * fdw/plan.h: outer rows that may be locked or rechecked, system columns, keys from arrays, lateral references.
+ * A nested loop asks the cluster once for every outer row; this asks once for every
+ * dynamo_fdw.join_batch_size of them. It takes a foreign table as the inner side of an inner, left,
+ * semi or anti join whose conditions, with the table's own, name one key for each outer row. Outer
+ * order is kept. Whatever it does not take is left to the parameterized path of fdw/plan.h: outer
+ * rows that may be locked or rechecked, system columns, keys from arrays, lateral references.
  *
- * The scan tuple is the outer plan's columns and then the table's columns that are used; every expression reads from it.
+ * The scan tuple is the outer plan's columns and then the table's columns that are used; every
+ * expression reads from it.
  */
 #ifndef FDW_BATCHJOIN_H
 #define FDW_BATCHJOIN_H
@@ -30,7 +32,8 @@ enum BatchJoinExprs
 enum BatchJoinPrivate
 {
     BATCHJOIN_JOIN_TYPE,   /* Integer: JOIN_INNER, JOIN_LEFT, JOIN_SEMI or JOIN_ANTI */
-    BATCHJOIN_OUTER_COUNT, /* Integer: columns of the outer plan; custom_scan_tlist has the table's Vars behind them */
+    BATCHJOIN_OUTER_COUNT, /* Integer: columns of the outer plan; custom_scan_tlist has the table's
+                              Vars behind them */
     BATCHJOIN_VALUE_TYPES, /* OidList, by key column */
     BATCHJOIN_ATTRIBUTES   /* IntList: attribute numbers of the table's Vars; 0 is the whole row */
 };

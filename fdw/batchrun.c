@@ -80,7 +80,7 @@ static void
 batchrun_open_table(BatchRun *run, CustomScan *scan, EState *estate, bool explain_only)
 {
     TargetEntry *entry = list_nth_node(TargetEntry, scan->custom_scan_tlist, run->outer_count);
-    Index index = (Index) castNode(Var, entry->expr)->varno;
+    Index index = (Index)castNode(Var, entry->expr)->varno;
 
     run->relation = ExecGetRangeTableRelation(estate, index);
     run->source = source_new(run->relation, estate, index, batchrun_attribute_set(run->attributes),
@@ -90,14 +90,14 @@ batchrun_open_table(BatchRun *run, CustomScan *scan, EState *estate, bool explai
 static void
 batchrun_begin(CustomScanState *node, EState *estate, int eflags)
 {
-    BatchRun *run = (BatchRun *) node;
+    BatchRun *run = (BatchRun *)node;
     CustomScan *scan = castNode(CustomScan, node->ss.ps.plan);
     PlanState *outer = ExecInitNode(linitial(scan->custom_plans), estate, eflags);
     bool explain_only = (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0;
     int attribute_count;
 
     node->custom_ps = list_make1(outer);
-    run->join_type = (JoinType) intVal(list_nth(scan->custom_private, BATCHJOIN_JOIN_TYPE));
+    run->join_type = (JoinType)intVal(list_nth(scan->custom_private, BATCHJOIN_JOIN_TYPE));
     run->outer_count = intVal(list_nth(scan->custom_private, BATCHJOIN_OUTER_COUNT));
     run->value_types = list_nth(scan->custom_private, BATCHJOIN_VALUE_TYPES);
     run->attributes = list_nth(scan->custom_private, BATCHJOIN_ATTRIBUTES);
@@ -110,8 +110,7 @@ batchrun_begin(CustomScanState *node, EState *estate, int eflags)
         ExecInitQual(list_nth(scan->custom_exprs, BATCHJOIN_JOIN_QUALS), &node->ss.ps);
     run->inner_quals =
         ExecInitQual(list_nth(scan->custom_exprs, BATCHJOIN_INNER_QUALS), &node->ss.ps);
-    run->outer_slot =
-        ExecInitExtraTupleSlot(estate, ExecGetResultType(outer), &TTSOpsMinimalTuple);
+    run->outer_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(outer), &TTSOpsMinimalTuple);
     attribute_count = RelationGetDescr(run->relation)->natts;
     run->inner_values = palloc0(attribute_count * sizeof(Datum));
     run->inner_nulls = palloc0(attribute_count * sizeof(bool));
@@ -130,7 +129,7 @@ batchrun_rescan(CustomScanState *node)
     if (outer->chgParam == NULL)
         ExecReScan(outer);
     ExecScanReScan(&node->ss);
-    batchrun_restart((BatchRun *) node);
+    batchrun_restart((BatchRun *)node);
 }
 
 static void
@@ -171,11 +170,11 @@ batchrun_add_key(BatchRun *run)
     for (int i = 0; found && i < info->key_count; i++)
     {
         bool is_null;
-        Datum value = ExecEvalExpr(list_nth_node(ExprState, run->value_states, i), econtext,
-                                   &is_null);
+        Datum value =
+            ExecEvalExpr(list_nth_node(ExprState, run->value_states, i), econtext, &is_null);
 
-        found = !is_null && row_key_part(&info->keys[i], value, list_nth_oid(run->value_types, i),
-                                         &parts[i]);
+        found = !is_null &&
+                row_key_part(&info->keys[i], value, list_nth_oid(run->value_types, i), &parts[i]);
     }
     MemoryContextSwitchTo(before);
     return found ? keyset_add(&run->keys, info, parts) : SLICE_EMPTY;
@@ -201,7 +200,7 @@ batchrun_take_rows(BatchRun *run)
     PlanState *outer = linitial(run->node.custom_ps);
     Size held = 0;
 
-    while (run->row_count < run->batch_rows && held < (Size) work_mem * 1024)
+    while (run->row_count < run->batch_rows && held < (Size)work_mem * 1024)
     {
         TupleTableSlot *slot = ExecProcNode(outer);
 
@@ -225,8 +224,8 @@ batchrun_look_up(BatchRun *run)
     if (run->keys.count == 0 || !source_open(source))
         return;
     before = MemoryContextSwitchTo(run->batch);
-    run->results = client_multiget(source->cluster, source->bucket, run->keys.keys,
-                                   run->keys.count, &source->options, &source->counters);
+    run->results = client_multiget(source->cluster, source->bucket, run->keys.keys, run->keys.count,
+                                   &source->options, &source->counters);
     MemoryContextSwitchTo(before);
 }
 
@@ -237,14 +236,14 @@ batchrun_load(BatchRun *run)
     if (run->outer_ended)
         return false;
     MemoryContextReset(run->batch);
-    run->batch_rows = Min(run->batch_rows, (uint32) settings.join_batch_size);
+    run->batch_rows = Min(run->batch_rows, (uint32)settings.join_batch_size);
     run->rows = MemoryContextAllocHuge(run->batch, run->batch_rows * sizeof(BatchRow));
     run->row_count = run->next_row = 0;
     run->results = NULL;
     keyset_init(&run->keys, run->batch);
     batchrun_take_rows(run);
     batchrun_look_up(run);
-    run->batch_rows = Min(run->batch_rows * BATCHRUN_GROWTH, (uint32) settings.join_batch_size);
+    run->batch_rows = Min(run->batch_rows * BATCHRUN_GROWTH, (uint32)settings.join_batch_size);
     return run->row_count > 0;
 }
 
@@ -253,8 +252,8 @@ batchrun_load(BatchRun *run)
 static Datum
 batchrun_whole_row(BatchRun *run)
 {
-    HeapTuple tuple = heap_form_tuple(RelationGetDescr(run->relation), run->inner_values,
-                                      run->inner_nulls);
+    HeapTuple tuple =
+        heap_form_tuple(RelationGetDescr(run->relation), run->inner_values, run->inner_nulls);
 
     return HeapTupleGetDatum(tuple);
 }
@@ -269,17 +268,17 @@ batchrun_set_inner(BatchRun *run)
 
     foreach (cell, run->attributes)
     {
-        AttrNumber attnum = (AttrNumber) lfirst_int(cell);
+        AttrNumber attnum = (AttrNumber)lfirst_int(cell);
         bool is_row = attnum == InvalidAttrNumber;
 
         slot->tts_isnull[place] = !is_row && run->inner_nulls[attnum - 1];
-        slot->tts_values[place] =
-            is_row ? batchrun_whole_row(run) : run->inner_values[attnum - 1];
+        slot->tts_values[place] = is_row ? batchrun_whole_row(run) : run->inner_values[attnum - 1];
         place++;
     }
 }
 
-/* Joins the outer row in the scan tuple with the table's row of that key; false, and NULLs, when there is none. */
+/* Joins the outer row in the scan tuple with the table's row of that key; false, and NULLs, when
+ * there is none. */
 static bool
 batchrun_match(BatchRun *run, const BatchRow *row)
 {
@@ -317,7 +316,7 @@ batchrun_next_outer(BatchRun *run, const BatchRow **row)
 static TupleTableSlot *
 batchrun_next(ScanState *scan)
 {
-    BatchRun *run = (BatchRun *) scan;
+    BatchRun *run = (BatchRun *)scan;
     const BatchRow *row;
 
     while (batchrun_next_outer(run, &row))
@@ -372,15 +371,17 @@ batchrun_join_name(JoinType type)
 static void
 batchrun_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 {
-    const BatchRun *run = (const BatchRun *) node;
+    const BatchRun *run = (const BatchRun *)node;
     CustomScan *scan = castNode(CustomScan, node->ss.ps.plan);
     static const struct
     {
         const char *label;
         int place;
-    } conditions[] = {{"Key Cond", BATCHJOIN_KEY_CLAUSES},
-                      {"Join Filter", BATCHJOIN_JOIN_QUALS},
-                      {"Lookup Filter", BATCHJOIN_INNER_QUALS}};
+    } conditions[] = {
+        {"Key Cond",      BATCHJOIN_KEY_CLAUSES},
+        {"Join Filter",   BATCHJOIN_JOIN_QUALS },
+        {"Lookup Filter", BATCHJOIN_INNER_QUALS}
+    };
 
     ExplainPropertyText("Join Type", batchrun_join_name(run->join_type), es);
     ExplainPropertyText("Lookup On", run->source->info->table_name, es);
@@ -411,7 +412,7 @@ batchrun_create(CustomScan *scan)
 
     NodeSetTag(run, T_CustomScanState);
     run->node.methods = &exec_methods;
-    return (Node *) run;
+    return (Node *)run;
 }
 
 const CustomScanMethods batchrun_scan_methods = {

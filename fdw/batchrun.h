@@ -1,8 +1,9 @@
 /*
  * batchrun: runs the batched join that fdw/batchjoin.h plans.
  *
- * A batch of outer rows is copied, their keys are looked up in one multiget, and then each row is joined with what its key
- * gave: at most one row of the table. The first batches are small, so that a LIMIT above does not pay for a large one.
+ * A batch of outer rows is copied, their keys are looked up in one multiget, and then each row is
+ * joined with what its key gave: at most one row of the table. The first batches are small, so that
+ * a LIMIT above does not pay for a large one.
  */
 #ifndef FDW_BATCHRUN_H
 #define FDW_BATCHRUN_H

@@ -9,7 +9,8 @@
 
 #include "fdw/compat.h"
 
-/* How bytes of one stored type become the column's type: receive, cast, apply the typmod, check the domain. */
+/* How bytes of one stored type become the column's type: receive, cast, apply the typmod, check the
+ * domain. */
 struct ColumnReader
 {
     ColumnReader *next;
@@ -74,7 +75,7 @@ static char *
 column_stored_type_name(const ValueColumn *stored)
 {
     if (stored->type_oid == 0)
-        return pnstrdup((const char *) stored->type_name.data, stored->type_name.length);
+        return pnstrdup((const char *)stored->type_name.data, stored->type_name.length);
     if (SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(stored->type_oid)))
         return format_type_be(stored->type_oid);
     return psprintf("with OID %u", stored->type_oid);
@@ -102,7 +103,8 @@ column_stored_type(const ColumnCodec *codec, const ValueColumn *stored)
                        SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(stored->type_oid))
                    ? stored->type_oid
                    : InvalidOid;
-    if (column->stored_oid == 0 && slice_equal(stored->type_name, slice_from_string(column->type_name)))
+    if (column->stored_oid == 0 &&
+        slice_equal(stored->type_name, slice_from_string(column->type_name)))
         return column->element_type;
     return compat_find_type(column_stored_type_name(stored));
 }
@@ -114,16 +116,14 @@ column_reader_set_cast(ColumnCodec *codec, ColumnReader *reader, const ValueColu
     const DataColumn *column = codec->column;
     Oid base = getBaseType(column->element_type);
     Oid function;
-    CoercionPathType path =
-        find_coercion_pathway(base, stored_type, COERCION_IMPLICIT, &function);
+    CoercionPathType path = find_coercion_pathway(base, stored_type, COERCION_IMPLICIT, &function);
 
     if (path != COERCION_PATH_RELABELTYPE && path != COERCION_PATH_FUNC)
         column_refuse(codec, stored);
     reader->has_cast = path == COERCION_PATH_FUNC;
     if (reader->has_cast)
         fmgr_info_cxt(function, &reader->cast, codec->context);
-    if (column->typmod >= 0 &&
-        find_typmod_coercion_function(base, &function) == COERCION_PATH_FUNC)
+    if (column->typmod >= 0 && find_typmod_coercion_function(base, &function) == COERCION_PATH_FUNC)
     {
         fmgr_info_cxt(function, &reader->length_cast, codec->context);
         reader->has_length_cast = true;
@@ -186,9 +186,9 @@ column_decode(ColumnCodec *codec, const ValueColumn *stored)
 
     /* A copy, because receive functions may count on the byte after the end. */
     resetStringInfo(bytes);
-    appendBinaryStringInfo(bytes, (const char *) stored->data.data, (int) stored->data.length);
-    value = ReceiveFunctionCall(&reader->receive, bytes, reader->receive_param,
-                                reader->receive_typmod);
+    appendBinaryStringInfo(bytes, (const char *)stored->data.data, (int)stored->data.length);
+    value =
+        ReceiveFunctionCall(&reader->receive, bytes, reader->receive_param, reader->receive_typmod);
     if (bytes->cursor != bytes->len)
         ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
                         errmsg("stored value of type %s has bytes left over",

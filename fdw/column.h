@@ -1,9 +1,9 @@
 /*
  * column: the elements of one data column to bytes of their type's send form, and back.
  *
- * Bytes are stored with the type that wrote them (shared/value.h). A column reads its own type; a domain's base type and
- * other binary-coercible types; and whatever has an implicit cast to its own type, such as integer for bigint. So a column
- * may be widened without a rewrite of what is stored.
+ * Bytes are stored with the type that wrote them (shared/value.h). A column reads its own type; a
+ * domain's base type and other binary-coercible types; and whatever has an implicit cast to its own
+ * type, such as integer for bigint. So a column may be widened without a rewrite of what is stored.
  */
 #ifndef FDW_COLUMN_H
 #define FDW_COLUMN_H
@@ -30,7 +30,8 @@ typedef struct ColumnCodec
     StringInfoData scratch;
 } ColumnCodec;
 
-/* Everything lives in the current context. 42883: the type has no binary send or receive function. */
+/* Everything lives in the current context. 42883: the type has no binary send or receive function.
+ */
 void column_codec_init(ColumnCodec *codec, const DataColumn *column);
 
 /* value is not NULL. The bytes are palloc'd in the current context. */
@@ -38,7 +39,8 @@ ValueColumn column_encode(ColumnCodec *codec, Datum value);
 
 ValueColumn column_encode_null(const ColumnCodec *codec);
 
-/* stored is not NULL. 42804: a type that the column cannot take; 22P03: bytes that are none of that type. */
+/* stored is not NULL. 42804: a type that the column cannot take; 22P03: bytes that are none of that
+ * type. */
 Datum column_decode(ColumnCodec *codec, const ValueColumn *stored);
 
 #endif

@@ -1,8 +1,10 @@
 /*
- * compat: every difference between PostgreSQL's versions that the extension meets, and nothing else.
+ * compat: every difference between PostgreSQL's versions that the extension meets, and nothing
+ * else.
  *
- * Built and tested on 15. Of 15's own minors: DatumGetHeapTupleHeader, and so PG_GETARG_HEAPTUPLEHEADER, became a function
- * in 15.20; a module that uses them does not load on 15.18.
+ * Built and tested on 15. Of 15's own minors: DatumGetHeapTupleHeader, and so
+ * PG_GETARG_HEAPTUPLEHEADER, became a function in 15.20; a module that uses them does not load
+ * on 15.18.
  */
 #ifndef FDW_COMPAT_H
 #define FDW_COMPAT_H
@@ -38,12 +40,11 @@
 static inline void
 InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
 {
-    ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+    ReturnSetInfo *result = (ReturnSetInfo *)fcinfo->resultinfo;
     MemoryContext before;
     TupleDesc desc;
 
-    if (result == NULL || !IsA(result, ReturnSetInfo) ||
-        !(result->allowedModes & SFRM_Materialize))
+    if (result == NULL || !IsA(result, ReturnSetInfo) || !(result->allowedModes & SFRM_Materialize))
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("set-valued function called in context that cannot accept a set")));
     before = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
@@ -83,7 +84,7 @@ compat_find_type(const char *name)
 #if PG_VERSION_NUM >= 160000
     ErrorSaveContext problem = {T_ErrorSaveContext};
 
-    if (!parseTypeString(name, &type, &typmod, (Node *) &problem))
+    if (!parseTypeString(name, &type, &typmod, (Node *)&problem))
         return InvalidOid;
 #else
     parseTypeString(name, &type, &typmod, true);
@@ -104,7 +105,8 @@ compat_check_user(EState *estate, Index index)
     return OidIsValid(user) ? user : GetUserId();
 }
 
-/* Raises 42501 when user may not use the server: 16 made one function of those for each kind of object. */
+/* Raises 42501 when user may not use the server: 16 made one function of those for each kind of
+ * object. */
 static inline void
 compat_check_server_usage(Oid server_id, const char *server_name, Oid user_id)
 {

@@ -12,9 +12,8 @@ explain_bucket(const RelationInfo *info, ExplainState *es)
     ExplainPropertyText("Bucket", info->bucket, es);
     if (es->format == EXPLAIN_FORMAT_TEXT)
     {
-        ExplainPropertyText("Quorum", psprintf("N=%u R=%u W=%u", info->n, relation_r(info),
-                                               relation_w(info)),
-                            es);
+        ExplainPropertyText(
+            "Quorum", psprintf("N=%u R=%u W=%u", info->n, relation_r(info), relation_w(info)), es);
         return;
     }
     ExplainPropertyUInteger("N", NULL, info->n, es);
@@ -44,10 +43,13 @@ void
 explain_counters(const ClientCounters *counters, ExplainState *es)
 {
     const ExplainCounter rows[] = {
-        {"Requests", counters->requests},     {"Keys Asked", counters->keys},
-        {"Pages", counters->pages},           {"Frames", counters->frames},
-        {"Mismatches", counters->mismatches}, {"Hedges", counters->hedges},
-        {"Failovers", counters->failovers},
+        {"Requests",   counters->requests  },
+        {"Keys Asked", counters->keys      },
+        {"Pages",      counters->pages     },
+        {"Frames",     counters->frames    },
+        {"Mismatches", counters->mismatches},
+        {"Hedges",     counters->hedges    },
+        {"Failovers",  counters->failovers },
     };
 
     if (es->format == EXPLAIN_FORMAT_TEXT)
@@ -78,13 +80,13 @@ explain_find_below(Plan *plan, const Plan *wanted, List **ancestors)
     switch (nodeTag(plan))
     {
     case T_Append:
-        return explain_find_in(((Append *) plan)->appendplans, wanted, ancestors);
+        return explain_find_in(((Append *)plan)->appendplans, wanted, ancestors);
     case T_MergeAppend:
-        return explain_find_in(((MergeAppend *) plan)->mergeplans, wanted, ancestors);
+        return explain_find_in(((MergeAppend *)plan)->mergeplans, wanted, ancestors);
     case T_SubqueryScan:
-        return explain_find(((SubqueryScan *) plan)->subplan, wanted, ancestors);
+        return explain_find(((SubqueryScan *)plan)->subplan, wanted, ancestors);
     case T_CustomScan:
-        return explain_find_in(((CustomScan *) plan)->custom_plans, wanted, ancestors);
+        return explain_find_in(((CustomScan *)plan)->custom_plans, wanted, ancestors);
     default:
         return false;
     }
@@ -120,7 +122,7 @@ explain_ancestors(const PlanState *node)
 void
 explain_condition(const char *label, List *clauses, Plan *plan, List *ancestors, ExplainState *es)
 {
-    Node *condition = (Node *) make_ands_explicit(copyObject(clauses));
+    Node *condition = (Node *)make_ands_explicit(copyObject(clauses));
     List *context = set_deparse_context_plan(es->deparse_cxt, plan, ancestors);
     bool prefix = list_length(es->rtable) > 1 || es->verbose;
 

@@ -1,6 +1,6 @@
 /*
- * explain: what a scan shows in EXPLAIN: the condition that names its keys; with VERBOSE the bucket and n, r, w; with
- * ANALYZE what was asked of the cluster. It contacts no node.
+ * explain: what a scan shows in EXPLAIN: the condition that names its keys; with VERBOSE the bucket
+ * and n, r, w; with ANALYZE what was asked of the cluster. It contacts no node.
  */
 #ifndef FDW_EXPLAIN_H
 #define FDW_EXPLAIN_H
@@ -15,7 +15,8 @@
 /* Shared with the batched join. */
 void explain_bucket(const RelationInfo *info, ExplainState *es);
 void explain_counters(const ClientCounters *counters, ExplainState *es);
-/* Clauses of plan, ANDed, as EXPLAIN shows an index's condition; ancestors are the plans above, nearest first. */
+/* Clauses of plan, ANDed, as EXPLAIN shows an index's condition; ancestors are the plans above,
+ * nearest first. */
 void explain_condition(const char *label, List *clauses, Plan *plan, List *ancestors,
                        ExplainState *es);
 

@@ -24,13 +24,13 @@ keyset_init(Keyset *set, MemoryContext context)
 static void
 keyset_grow(Keyset *set)
 {
-    Size wanted = Max(16, (Size) set->capacity * 2);
+    Size wanted = Max(16, (Size)set->capacity * 2);
 
     if (set->keys == NULL)
         set->keys = MemoryContextAllocHuge(set->context, wanted * sizeof(Slice));
     else
         set->keys = repalloc_huge(set->keys, wanted * sizeof(Slice));
-    set->capacity = (uint32) wanted;
+    set->capacity = (uint32)wanted;
 }
 
 Slice
@@ -117,7 +117,7 @@ keyset_add_product(Keyset *set, const RelationInfo *info, const KeysetColumn *co
 static int
 keyset_compare(const void *a, const void *b)
 {
-    return slice_compare(*(const Slice *) a, *(const Slice *) b);
+    return slice_compare(*(const Slice *)a, *(const Slice *)b);
 }
 
 void

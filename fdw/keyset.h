@@ -33,7 +33,8 @@ void keyset_init(Keyset *set, MemoryContext context);
 Slice keyset_add(Keyset *set, const RelationInfo *info, const KeyValue *parts);
 
 /*
- * Adds every combination of the columns' values. NULL equals nothing, so a NULL, and a value that no key can have, adds none.
+ * Adds every combination of the columns' values. NULL equals nothing, so a NULL, and a value that
+ * no key can have, adds none.
  */
 void keyset_add_product(Keyset *set, const RelationInfo *info, const KeysetColumn *columns);
 

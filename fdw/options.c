@@ -18,20 +18,27 @@ typedef enum OptionForm
 {
     FORM_TEXT,
     FORM_NAME, /* 1 to TOPOLOGY_NAME_MAX bytes */
-    FORM_BOOLEAN,
-    FORM_REPLICAS, /* 1 to TOPOLOGY_N_MAX */
-    FORM_NUMBER,   /* finite, not negative */
-    FORM_PORTS,    /* comma separated */
-    FORM_CONFLICT
+    FORM_BOOL,
+    FORM_COUNT,  /* of replicas: 1 to TOPOLOGY_N_MAX */
+    FORM_NUMBER, /* finite, not negative */
+    FORM_PORTS,  /* comma separated */
+    FORM_MODE    /* of on_conflict */
 } OptionForm;
+
+typedef enum OptionUse
+{
+    OURS,
+    GUARD, /* ours; lowers a guard, so for superusers */
+    LIBPQ, /* taken by libpq under this name */
+    FILES  /* likewise; names a file that the server process would open, so for superusers */
+} OptionUse;
 
 typedef struct Option
 {
     const char *name;
     Oid catalog; /* of the objects that take it */
     OptionForm form;
-    bool connection;     /* libpq takes it under this name */
-    bool superuser_only; /* names a file for the server to open, or lowers the guard */
+    OptionUse use;
     const char *meaning;
 } Option;
 
@@ -40,47 +47,52 @@ typedef struct Option
 #define TABLE ForeignTableRelationId
 #define COLUMN AttributeRelationId
 
-/* Sorted as the hints list them: by object, then as a person reads them. */
+/* In the order in which hints list them. */
 static const Option option_table[] = {
-    {"host", SERVER, FORM_TEXT, true, false, "addresses of nodes, comma separated"},
-    {"port", SERVER, FORM_PORTS, true, false, "their ports, comma separated, or one for all"},
-    {"n", SERVER, FORM_REPLICAS, false, false, "replicas of each key, for tables without n"},
-    {"r", SERVER, FORM_REPLICAS, false, false, "replicas that a read waits for"},
-    {"w", SERVER, FORM_REPLICAS, false, false, "replicas that a write waits for"},
-    {"fdw_startup_cost", SERVER, FORM_NUMBER, false, false, "planner's cost of a round trip"},
-    {"fdw_tuple_cost", SERVER, FORM_NUMBER, false, false, "planner's cost of a row fetched"},
-    {"connect_timeout", SERVER, FORM_NUMBER, true, false, "seconds for one connection"},
-    {"application_name", SERVER, FORM_TEXT, true, false, "shown by the nodes"},
-    {"sslmode", SERVER, FORM_TEXT, true, false, "as libpq"},
-    {"sslrootcert", SERVER, FORM_TEXT, true, true, "as libpq"},
-    {"sslcrl", SERVER, FORM_TEXT, true, true, "as libpq"},
-    {"sslcrldir", SERVER, FORM_TEXT, true, true, "as libpq"},
-    {"sslsni", SERVER, FORM_TEXT, true, false, "as libpq"},
-    {"ssl_min_protocol_version", SERVER, FORM_TEXT, true, false, "as libpq"},
-    {"ssl_max_protocol_version", SERVER, FORM_TEXT, true, false, "as libpq"},
-    {"channel_binding", SERVER, FORM_TEXT, true, false, "as libpq"},
-    {"keepalives", SERVER, FORM_NUMBER, true, false, "as libpq"},
-    {"keepalives_idle", SERVER, FORM_NUMBER, true, false, "as libpq"},
-    {"keepalives_interval", SERVER, FORM_NUMBER, true, false, "as libpq"},
-    {"keepalives_count", SERVER, FORM_NUMBER, true, false, "as libpq"},
-    {"tcp_user_timeout", SERVER, FORM_NUMBER, true, false, "as libpq"},
-    {"user", MAPPING, FORM_TEXT, true, false, "user of the cluster"},
-    {"password", MAPPING, FORM_TEXT, true, false, "that user's password"},
-    {"password_required", MAPPING, FORM_BOOLEAN, false, true,
-     "false lets an ordinary user connect without password"},
-    {"sslcert", MAPPING, FORM_TEXT, true, true, "as libpq"},
-    {"sslkey", MAPPING, FORM_TEXT, true, true, "as libpq"},
-    {"sslpassword", MAPPING, FORM_TEXT, true, false, "as libpq"},
-    {"bucket", TABLE, FORM_NAME, false, false, "name in the cluster, if not the table's"},
-    {"n", TABLE, FORM_REPLICAS, false, false, "replicas of each key (default 3)"},
-    {"r", TABLE, FORM_REPLICAS, false, false, "replicas that a read waits for (default 2)"},
-    {"w", TABLE, FORM_REPLICAS, false, false, "replicas that a write waits for (default 2)"},
-    {"on_conflict", TABLE, FORM_CONFLICT, false, false, "what SELECT makes of siblings: siblings"},
-    {"rows", TABLE, FORM_NUMBER, false, false, "rows that the planner counts on"},
-    {"key", COLUMN, FORM_BOOLEAN, false, false, "the column is part of the key"},
-    {"context", COLUMN, FORM_BOOLEAN, false, false, "the column is the causal context"},
-    {"column_name", COLUMN, FORM_NAME, false, false, "name in the cluster, if not the column's"},
+    {"host",                     SERVER,  FORM_TEXT,   LIBPQ, "addresses, comma separated"     },
+    {"port",                     SERVER,  FORM_PORTS,  LIBPQ, "their ports, or one for all"    },
+    {"n",                        SERVER,  FORM_COUNT,  OURS,  "replicas of each key (3)"       },
+    {"r",                        SERVER,  FORM_COUNT,  OURS,  "replicas a read waits for (2)"  },
+    {"w",                        SERVER,  FORM_COUNT,  OURS,  "replicas a write waits for (2)" },
+    {"fdw_startup_cost",         SERVER,  FORM_NUMBER, OURS,  "planner's cost of a round trip" },
+    {"fdw_tuple_cost",           SERVER,  FORM_NUMBER, OURS,  "planner's cost of a row fetched"},
+    {"connect_timeout",          SERVER,  FORM_NUMBER, LIBPQ, "seconds for one connection"     },
+    {"application_name",         SERVER,  FORM_TEXT,   LIBPQ, "shown by the nodes"             },
+    {"sslmode",                  SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                       },
+    {"sslrootcert",              SERVER,  FORM_TEXT,   FILES, "as libpq"                       },
+    {"sslcrl",                   SERVER,  FORM_TEXT,   FILES, "as libpq"                       },
+    {"sslcrldir",                SERVER,  FORM_TEXT,   FILES, "as libpq"                       },
+    {"sslsni",                   SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                       },
+    {"ssl_min_protocol_version", SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                       },
+    {"ssl_max_protocol_version", SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                       },
+    {"channel_binding",          SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                       },
+    {"keepalives",               SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                       },
+    {"keepalives_idle",          SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                       },
+    {"keepalives_interval",      SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                       },
+    {"keepalives_count",         SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                       },
+    {"tcp_user_timeout",         SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                       },
+    {"user",                     MAPPING, FORM_TEXT,   LIBPQ, "user of the cluster"            },
+    {"password",                 MAPPING, FORM_TEXT,   LIBPQ, "that user's password"           },
+    {"password_required",        MAPPING, FORM_BOOL,   GUARD, "false: no password is fine"     },
+    {"sslcert",                  MAPPING, FORM_TEXT,   FILES, "as libpq"                       },
+    {"sslkey",                   MAPPING, FORM_TEXT,   FILES, "as libpq"                       },
+    {"sslpassword",              MAPPING, FORM_TEXT,   LIBPQ, "as libpq"                       },
+    {"bucket",                   TABLE,   FORM_NAME,   OURS,  "its name in the cluster"        },
+    {"n",                        TABLE,   FORM_COUNT,  OURS,  "as the server's, for this table"},
+    {"r",                        TABLE,   FORM_COUNT,  OURS,  "as the server's, for this table"},
+    {"w",                        TABLE,   FORM_COUNT,  OURS,  "as the server's, for this table"},
+    {"on_conflict",              TABLE,   FORM_MODE,   OURS,  "what SELECT makes of siblings"  },
+    {"rows",                     TABLE,   FORM_NUMBER, OURS,  "rows that the planner counts on"},
+    {"key",                      COLUMN,  FORM_BOOL,   OURS,  "part of the key"                },
+    {"context",                  COLUMN,  FORM_BOOL,   OURS,  "the causal context"             },
+    {"column_name",              COLUMN,  FORM_NAME,   OURS,  "its name in the cluster"        },
 };
+
+static bool
+options_is_for_superusers(const Option *option)
+{
+    return option->use == GUARD || option->use == FILES;
+}
 
 /* ---- reading ---- */
 
@@ -104,7 +116,7 @@ options_is_connection(const char *name)
 {
     for (int i = 0; i < lengthof(option_table); i++)
         if (strcmp(option_table[i].name, name) == 0)
-            return option_table[i].connection;
+            return option_table[i].use == LIBPQ || option_table[i].use == FILES;
     return false;
 }
 
@@ -132,9 +144,9 @@ options_number(List *options, const char *name, double fallback)
 static void
 options_refuse_value(const char *name, const char *value, const char *hint)
 {
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("invalid value for option \"%s\": \"%s\"", name, value),
-                    errhint("%s", hint)));
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+             errmsg("invalid value for option \"%s\": \"%s\"", name, value), errhint("%s", hint)));
 }
 
 static void
@@ -154,7 +166,7 @@ options_check_replicas(const char *name, const char *value)
 
     if (end == value || *end != '\0' || count < 1 || count > TOPOLOGY_N_MAX)
         options_refuse_value(name, value,
-                             psprintf("Give a number from 1 to %d.", (int) TOPOLOGY_N_MAX));
+                             psprintf("Give a number from 1 to %d.", (int)TOPOLOGY_N_MAX));
 }
 
 static void
@@ -189,8 +201,7 @@ static void
 options_check_name(const char *name, const char *value)
 {
     if (value[0] == '\0' || strlen(value) > TOPOLOGY_NAME_MAX)
-        options_refuse_value(name, value,
-                             psprintf("Give 1 to %d bytes.", (int) TOPOLOGY_NAME_MAX));
+        options_refuse_value(name, value, psprintf("Give 1 to %d bytes.", (int)TOPOLOGY_NAME_MAX));
 }
 
 static void
@@ -213,10 +224,10 @@ options_check_value(const Option *option, const char *value)
     case FORM_NAME:
         options_check_name(option->name, value);
         break;
-    case FORM_BOOLEAN:
+    case FORM_BOOL:
         options_check_boolean(option->name, value);
         break;
-    case FORM_REPLICAS:
+    case FORM_COUNT:
         options_check_replicas(option->name, value);
         break;
     case FORM_NUMBER:
@@ -225,7 +236,7 @@ options_check_value(const Option *option, const char *value)
     case FORM_PORTS:
         options_check_ports(option->name, value);
         break;
-    case FORM_CONFLICT:
+    case FORM_MODE:
         options_check_conflict(option->name, value);
         break;
     }
@@ -261,7 +272,7 @@ options_check(DefElem *given, Oid catalog)
 
     if (option == NULL)
         options_refuse_name(given->defname, catalog);
-    if (option->superuser_only && !superuser())
+    if (options_is_for_superusers(option) && !superuser())
         ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                         errmsg("permission denied to set option \"%s\"", option->name),
                         errhint("Only superusers may name files for the server to open, or waive "
@@ -325,7 +336,7 @@ PG_FUNCTION_INFO_V1(dynamo_fdw_options);
 PGDLLEXPORT Datum
 dynamo_fdw_options(PG_FUNCTION_ARGS)
 {
-    ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+    ReturnSetInfo *result = (ReturnSetInfo *)fcinfo->resultinfo;
 
     InitMaterializedSRF(fcinfo, 0);
     for (int i = 0; i < lengthof(option_table); i++)
@@ -333,11 +344,11 @@ dynamo_fdw_options(PG_FUNCTION_ARGS)
         const Option *option = &option_table[i];
         Datum values[] = {CStringGetTextDatum(options_catalog_name(option->catalog)),
                           CStringGetTextDatum(option->name),
-                          BoolGetDatum(option->superuser_only),
+                          BoolGetDatum(options_is_for_superusers(option)),
                           CStringGetTextDatum(option->meaning)};
         bool nulls[lengthof(values)] = {false};
 
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }
-    return (Datum) 0;
+    return (Datum)0;
 }

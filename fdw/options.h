@@ -1,8 +1,8 @@
 /*
  * options: the options of servers, user mappings, tables and columns, in one table.
  *
- * The names are libpq's and postgres_fdw's wherever those have one. What the table allows for an object is all that the
- * validator lets in, so readers need not check the form of a value again.
+ * The names are libpq's and postgres_fdw's wherever those have one. What the table allows for an
+ * object is all that the validator lets in, so readers need not check the form of a value again.
  */
 #ifndef FDW_OPTIONS_H
 #define FDW_OPTIONS_H
@@ -16,7 +16,8 @@ enum
     OPTIONS_DEFAULT_N = 3,
     OPTIONS_DEFAULT_R = 2,
     OPTIONS_DEFAULT_W = 2,
-    /* A store of unknown size is taken for a large one: a plan that fetches it whole is the last choice. */
+    /* A store of unknown size is taken for a large one: a plan that fetches it whole is the last
+       choice. */
     OPTIONS_DEFAULT_ROWS = 100000,
     OPTIONS_DEFAULT_STARTUP_COST = 100
 };
@@ -26,7 +27,8 @@ enum
 /* The value of an option in a list of DefElem, or NULL. */
 const char *options_find(List *options, const char *name);
 
-/* True for the options of a server or a user mapping that libpq takes under the same name (user and password too). */
+/* True for the options of a server or a user mapping that libpq takes under the same name (user and
+ * password too). */
 bool options_is_connection(const char *name);
 
 /* An option that the validator holds to be a boolean or a number; fallback when it is not given. */

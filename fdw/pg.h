@@ -1,9 +1,11 @@
 /*
- * pg: postgres.h for files that also use shared/. Every file of fdw/ includes it in place of postgres.h, first.
+ * pg: postgres.h for files that also use shared/. Every file of fdw/ includes it in place of
+ * postgres.h, first.
  *
- * PostgreSQL and shared/bytes.h both name a type Buffer. A type's name is no part of an interface between binaries, so
- * PostgreSQL's is read here under another one, by including all of its headers that mention it and that the extension may
- * meet. A header that is missing here shows as "conflicting types for Buffer".
+ * PostgreSQL and shared/bytes.h both name a type Buffer. A type's name is no part of an interface
+ * between binaries, so PostgreSQL's is read here under another one, by including all of its headers
+ * that mention it and that the extension may meet. A header that is missing here shows as
+ * "conflicting types for Buffer".
  */
 #ifndef FDW_PG_H
 #define FDW_PG_H

@@ -68,13 +68,11 @@ plan_rest_selectivity(PlannerInfo *root, RelOptInfo *baserel, List *restrict_inf
 }
 
 static double
-plan_lookup_rows(PlannerInfo *root, RelOptInfo *baserel, List *restrict_infos,
-                 const KeyQual *quals)
+plan_lookup_rows(PlannerInfo *root, RelOptInfo *baserel, List *restrict_infos, const KeyQual *quals)
 {
     double keys = quals_estimate_keys(plan_relation(baserel), quals);
 
-    return clamp_row_est(keys *
-                         plan_rest_selectivity(root, baserel, restrict_infos, quals));
+    return clamp_row_est(keys * plan_rest_selectivity(root, baserel, restrict_infos, quals));
 }
 
 void
@@ -116,7 +114,7 @@ plan_add_path(PlannerInfo *root, RelOptInfo *baserel, bool is_lookup, double row
 {
     const RelationInfo *info = plan_relation(baserel);
 
-    add_path(baserel, (Path *) compat_create_foreignscan_path(
+    add_path(baserel, (Path *)compat_create_foreignscan_path(
                           root, baserel, rows, info->startup_cost, Max(cost, info->startup_cost),
                           required_outer, list_make1(makeInteger(is_lookup))));
 }
@@ -157,12 +155,12 @@ plan_member_is_column(PlannerInfo *root, RelOptInfo *baserel, EquivalenceClass *
                       EquivalenceMember *member, void *argument)
 {
     const PlanColumn *column = argument;
-    Node *expr = (Node *) member->em_expr;
+    Node *expr = (Node *)member->em_expr;
 
     while (expr != NULL && IsA(expr, RelabelType))
-        expr = (Node *) ((RelabelType *) expr)->arg;
-    return expr != NULL && IsA(expr, Var) && ((Var *) expr)->varno == (int) baserel->relid &&
-           ((Var *) expr)->varattno == column->info->keys[column->key].attnum;
+        expr = (Node *)((RelabelType *)expr)->arg;
+    return expr != NULL && IsA(expr, Var) && ((Var *)expr)->varno == (int)baserel->relid &&
+           ((Var *)expr)->varattno == column->info->keys[column->key].attnum;
 }
 
 /* Join clauses that may name keys: of equivalence classes, which joininfo lacks, and the others. */
@@ -177,9 +175,9 @@ plan_join_clauses(PlannerInfo *root, RelOptInfo *baserel)
     {
         PlanColumn column = {info, i};
 
-        clauses = list_concat(clauses, generate_implied_equalities_for_column(
-                                           root, baserel, plan_member_is_column, &column,
-                                           baserel->lateral_referencers));
+        clauses = list_concat(
+            clauses, generate_implied_equalities_for_column(root, baserel, plan_member_is_column,
+                                                            &column, baserel->lateral_referencers));
     }
     foreach (cell, baserel->joininfo)
     {
@@ -202,7 +200,8 @@ plan_add_relids(List *sets, Relids relids)
     return lappend(sets, relids);
 }
 
-/* The sets of outer relations worth trying: each that a clause needs, and all of them together for keys of columns. */
+/* The sets of outer relations worth trying: each that a clause needs, and all of them together for
+ * keys of columns. */
 static List *
 plan_outer_sets(PlannerInfo *root, RelOptInfo *baserel)
 {
@@ -219,7 +218,7 @@ plan_outer_sets(PlannerInfo *root, RelOptInfo *baserel)
         if (!quals_match(plan_relation(baserel), baserel->relid, restrict_info->clause, &ignored))
             continue;
         outer = bms_union(restrict_info->clause_relids, baserel->lateral_relids);
-        outer = bms_del_member(outer, (int) baserel->relid);
+        outer = bms_del_member(outer, (int)baserel->relid);
         all = bms_add_members(all, outer);
         sets = plan_add_relids(sets, outer);
     }
@@ -269,8 +268,8 @@ plan_attributes(const RelOptInfo *baserel, List *local_clauses)
     List *list = NIL;
     int member = -1;
 
-    pull_varattnos((Node *) baserel->reltarget->exprs, baserel->relid, &attributes);
-    pull_varattnos((Node *) local_clauses, baserel->relid, &attributes);
+    pull_varattnos((Node *)baserel->reltarget->exprs, baserel->relid, &attributes);
+    pull_varattnos((Node *)local_clauses, baserel->relid, &attributes);
     while ((member = bms_next_member(attributes, member)) >= 0)
         list = lappend_int(list, member + FirstLowInvalidHeapAttributeNumber);
     return list;
@@ -304,9 +303,9 @@ plan_decode(const ForeignScan *scan)
         plan.value_types[i] = list_nth_oid(value_types, i);
         plan.is_array[i] = list_nth_int(is_array, i) != 0;
     }
-    foreach (cell, (List *) list_nth(private, PRIVATE_ATTRIBUTES))
-        plan.attributes = bms_add_member(plan.attributes,
-                                         lfirst_int(cell) - FirstLowInvalidHeapAttributeNumber);
+    foreach (cell, (List *)list_nth(private, PRIVATE_ATTRIBUTES))
+        plan.attributes =
+            bms_add_member(plan.attributes, lfirst_int(cell) - FirstLowInvalidHeapAttributeNumber);
     return plan;
 }
 

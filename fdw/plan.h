@@ -1,9 +1,10 @@
 /*
  * plan: paths and plans for scans of a foreign table. Planning reads catalogs and contacts no node.
  *
- * There are two kinds of scan. A lookup asks for keys that conditions name, known when it runs: constants, parameters, or
- * columns of an outer row. A full scan reads the whole bucket, and is not even offered where the table's own conditions name
- * the keys: so no estimate can turn a prepared lookup into a scan.
+ * There are two kinds of scan. A lookup asks for keys that conditions name, known when it runs:
+ * constants, parameters, or columns of an outer row. A full scan reads the whole bucket, and is not
+ * even offered where the table's own conditions name the keys: so no estimate can turn a prepared
+ * lookup into a scan.
  */
 #ifndef FDW_PLAN_H
 #define FDW_PLAN_H
@@ -20,7 +21,8 @@
 typedef struct ScanPlan
 {
     bool is_lookup;
-    /* Of a lookup, by key column; the value is the expression of the same place in ForeignScan.fdw_exprs. */
+    /* Of a lookup, by key column; the value is the expression of the same place in
+     * ForeignScan.fdw_exprs. */
     Oid value_types[KEY_COLUMNS_MAX];
     bool is_array[KEY_COLUMNS_MAX];
     Bitmapset *attributes; /* that are read, offset as pull_varattnos does */
@@ -38,7 +40,8 @@ ForeignScan *dynamoGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid fo
 /* The table's RelationInfo, made by dynamoGetForeignRelSize. */
 const RelationInfo *plan_relation(const RelOptInfo *baserel);
 
-/* The cost of looking up keys in batches of batch_keys, without the caller's own work on the rows. */
+/* The cost of looking up keys in batches of batch_keys, without the caller's own work on the rows.
+ */
 Cost plan_lookup_cost(const RelationInfo *info, double keys, double batch_keys);
 
 #endif

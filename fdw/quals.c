@@ -17,11 +17,11 @@ quals_key_column(const RelationInfo *info, Index relid, Node *expr)
 
     /* varchar columns are compared as text, domains as their base type. */
     while (expr != NULL && IsA(expr, RelabelType))
-        expr = (Node *) ((RelabelType *) expr)->arg;
+        expr = (Node *)((RelabelType *)expr)->arg;
     if (expr == NULL || !IsA(expr, Var))
         return -1;
-    var = (Var *) expr;
-    if (var->varno != (int) relid || var->varlevelsup != 0)
+    var = (Var *)expr;
+    if (var->varno != (int)relid || var->varlevelsup != 0)
         return -1;
     for (int i = 0; i < info->key_count; i++)
         if (info->keys[i].attnum == var->varattno)
@@ -29,7 +29,8 @@ quals_key_column(const RelationInfo *info, Index relid, Node *expr)
     return -1;
 }
 
-/* True when a value of the type has at most one equal among the column's values, and row_key_part finds it. */
+/* True when a value of the type has at most one equal among the column's values, and row_key_part
+ * finds it. */
 static bool
 quals_type_fits(const KeyColumn *key, Oid type)
 {
@@ -63,8 +64,8 @@ quals_is_equality(const KeyColumn *key, Oid operator_id, Oid collation)
 static bool
 quals_is_value(Index relid, Expr *expr)
 {
-    return !bms_is_member((int) relid, pull_varnos(NULL, (Node *) expr)) &&
-           !contain_volatile_functions((Node *) expr);
+    return !bms_is_member((int)relid, pull_varnos(NULL, (Node *)expr)) &&
+           !contain_volatile_functions((Node *)expr);
 }
 
 /* key_side: 0 when the column stands left of the operator. */
@@ -101,19 +102,19 @@ static bool
 quals_match_any(const RelationInfo *info, Index relid, ScalarArrayOpExpr *clause, KeyQual *qual)
 {
     qual->is_array = true;
-    return clause->useOr && quals_match_sides(info, relid, clause->opno, clause->inputcollid,
-                                              clause->args, 0, qual);
+    return clause->useOr &&
+           quals_match_sides(info, relid, clause->opno, clause->inputcollid, clause->args, 0, qual);
 }
 
 /* The planner turns `k = true` into `k`, and `k = false` into `NOT k`. */
 static bool
 quals_match_boolean(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual)
 {
-    bool negated = IsA(clause, BoolExpr) && ((BoolExpr *) clause)->boolop == NOT_EXPR;
-    Node *column = negated ? linitial(((BoolExpr *) clause)->args) : (Node *) clause;
+    bool negated = IsA(clause, BoolExpr) && ((BoolExpr *)clause)->boolop == NOT_EXPR;
+    Node *column = negated ? linitial(((BoolExpr *)clause)->args) : (Node *)clause;
 
     qual->key = quals_key_column(info, relid, column);
-    qual->value = (Expr *) makeBoolConst(!negated, false);
+    qual->value = (Expr *)makeBoolConst(!negated, false);
     qual->value_type = BOOLOID;
     return qual->key >= 0 && info->keys[qual->key].type == KEY_BOOLEAN;
 }
@@ -123,9 +124,9 @@ quals_match(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual)
 {
     *qual = (KeyQual){.clause = clause};
     if (IsA(clause, OpExpr))
-        return quals_match_operator(info, relid, (OpExpr *) clause, qual);
+        return quals_match_operator(info, relid, (OpExpr *)clause, qual);
     if (IsA(clause, ScalarArrayOpExpr))
-        return quals_match_any(info, relid, (ScalarArrayOpExpr *) clause, qual);
+        return quals_match_any(info, relid, (ScalarArrayOpExpr *)clause, qual);
     return quals_match_boolean(info, relid, clause, qual);
 }
 
@@ -157,6 +158,6 @@ quals_estimate_keys(const RelationInfo *info, const KeyQual *quals)
 
     for (int i = 0; i < info->key_count; i++)
         if (quals[i].is_array)
-            keys *= Max(estimate_array_length((Node *) quals[i].value), 1);
+            keys *= Max(estimate_array_length((Node *)quals[i].value), 1);
     return keys;
 }

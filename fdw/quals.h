@@ -1,11 +1,13 @@
 /*
- * quals: which conditions of a query name keys, so that a scan can look them up instead of reading the bucket.
+ * quals: which conditions of a query name keys, so that a scan can look them up instead of reading
+ * the bucket.
  *
- * A condition names keys of one key column when it is an equality of the btree family of the column's type between the
- * column and something that does not come from the table: `k = 7`, `k = $1`, `k = other.k`, `k IN (...)`,
- * `k = ANY (array)`; for a boolean column also `k` and `NOT k`. Integers of any size compare with one another. A date,
- * timestamp or timestamptz column also takes the types that give one exact value of its own. Text needs a deterministic
- * collation, under which equal means equal bytes.
+ * A condition names keys of one key column when it is an equality of the btree family of the
+ * column's type between the column and something that does not come from the table: `k = 7`, `k =
+ * $1`, `k = other.k`, `k IN (...)`, `k = ANY (array)`; for a boolean column also `k` and `NOT k`.
+ * Integers of any size compare with one another. A date, timestamp or timestamptz column also takes
+ * the types that give one exact value of its own. Text needs a deterministic collation, under which
+ * equal means equal bytes.
  */
 #ifndef FDW_QUALS_H
 #define FDW_QUALS_H
@@ -29,8 +31,9 @@ typedef struct KeyQual
 bool quals_match(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual);
 
 /*
- * One KeyQual for each key column, in their order, from the clauses (expressions, implicitly ANDed); scalars are preferred
- * to arrays. NULL when a column has none: then the clauses name no whole keys.
+ * One KeyQual for each key column, in their order, from the clauses (expressions, implicitly
+ * ANDed); scalars are preferred to arrays. NULL when a column has none: then the clauses name no
+ * whole keys.
  */
 KeyQual *quals_choose(const RelationInfo *info, Index relid, List *clauses);
 

@@ -16,17 +16,17 @@ static const struct KeyTypeRow
     Oid type;
     KeyType key_type;
 } key_type_table[] = {
-    {INT2OID, KEY_INTEGER},
-    {INT4OID, KEY_INTEGER},
-    {INT8OID, KEY_INTEGER},
-    {TEXTOID, KEY_TEXT},
-    {VARCHAROID, KEY_TEXT},
-    {BYTEAOID, KEY_BYTEA},
-    {UUIDOID, KEY_UUID},
-    {DATEOID, KEY_DATE},
-    {TIMESTAMPOID, KEY_TIMESTAMP},
+    {INT2OID,        KEY_INTEGER    },
+    {INT4OID,        KEY_INTEGER    },
+    {INT8OID,        KEY_INTEGER    },
+    {TEXTOID,        KEY_TEXT       },
+    {VARCHAROID,     KEY_TEXT       },
+    {BYTEAOID,       KEY_BYTEA      },
+    {UUIDOID,        KEY_UUID       },
+    {DATEOID,        KEY_DATE       },
+    {TIMESTAMPOID,   KEY_TIMESTAMP  },
     {TIMESTAMPTZOID, KEY_TIMESTAMPTZ},
-    {BOOLOID, KEY_BOOLEAN},
+    {BOOLOID,        KEY_BOOLEAN    },
 };
 
 static KeyType
@@ -35,13 +35,13 @@ relation_key_type(const RelationInfo *info, Form_pg_attribute attribute, Oid bas
     for (int i = 0; i < lengthof(key_type_table); i++)
         if (key_type_table[i].type == base_type)
             return key_type_table[i].key_type;
-    ereport(ERROR,
-            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-             errmsg("type %s of key column \"%s\" of foreign table \"%s\" is not supported",
-                    format_type_be(attribute->atttypid), NameStr(attribute->attname),
-                    info->table_name),
-             errhint("A key column is smallint, integer, bigint, text, varchar, bytea, uuid, date, "
-                     "timestamp, timestamptz or boolean.")));
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+         errmsg("type %s of key column \"%s\" of foreign table \"%s\" is not supported",
+                format_type_be(attribute->atttypid), NameStr(attribute->attname), info->table_name),
+         errhint("A key column is smallint, integer, bigint, text, varchar, bytea, uuid, date, "
+                 "timestamp, timestamptz or boolean.")));
 }
 
 static void
@@ -52,7 +52,7 @@ relation_add_key(RelationInfo *info, Form_pg_attribute attribute, const char *na
     if (info->key_count == KEY_COLUMNS_MAX)
         ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
                         errmsg("foreign table \"%s\" has more than %d key columns",
-                               info->table_name, (int) KEY_COLUMNS_MAX)));
+                               info->table_name, (int)KEY_COLUMNS_MAX)));
     key->attnum = attribute->attnum;
     key->name = name;
     key->base_type = getBaseType(attribute->atttypid);
@@ -74,10 +74,11 @@ relation_set_context(RelationInfo *info, Form_pg_attribute attribute)
                         errmsg("foreign table \"%s\" has more than one context column",
                                info->table_name)));
     if (getBaseType(attribute->atttypid) != BYTEAOID)
-        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                        errmsg("context column \"%s\" of foreign table \"%s\" has type %s, not bytea",
-                               NameStr(attribute->attname), info->table_name,
-                               format_type_be(attribute->atttypid))));
+        ereport(ERROR,
+                (errcode(ERRCODE_DATATYPE_MISMATCH),
+                 errmsg("context column \"%s\" of foreign table \"%s\" has type %s, not bytea",
+                        NameStr(attribute->attname), info->table_name,
+                        format_type_be(attribute->atttypid))));
     info->context_attnum = attribute->attnum;
 }
 
@@ -96,15 +97,16 @@ relation_set_data_type(const RelationInfo *info, DataColumn *column, Form_pg_att
 
     /* int2vector and the like have elements, but are no arrays that could be built from them. */
     if (!OidIsValid(element_type) || get_array_type(element_type) != attribute->atttypid)
-        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                        errmsg("data column \"%s\" of foreign table \"%s\" has type %s, which is no "
-                               "array",
-                               NameStr(attribute->attname), info->table_name,
-                               format_type_be(attribute->atttypid)),
-                        errdetail("A data column holds one element for each sibling."),
-                        errhint("Declare it as %s[], or mark it with OPTIONS (key 'true') or "
-                                "OPTIONS (context 'true').",
-                                format_type_be(attribute->atttypid))));
+        ereport(ERROR,
+                (errcode(ERRCODE_DATATYPE_MISMATCH),
+                 errmsg("data column \"%s\" of foreign table \"%s\" has type %s, which is no "
+                        "array",
+                        NameStr(attribute->attname), info->table_name,
+                        format_type_be(attribute->atttypid)),
+                 errdetail("A data column holds one element for each sibling."),
+                 errhint("Declare it as %s[], or mark it with OPTIONS (key 'true') or "
+                         "OPTIONS (context 'true').",
+                         format_type_be(attribute->atttypid))));
     column->array_type = attribute->atttypid;
     column->element_type = element_type;
     column->typmod = attribute->atttypmod;
@@ -183,18 +185,17 @@ static void
 relation_check_quorum(const RelationInfo *info, const char *name, uint32 quorum, const char *source)
 {
     if (quorum > info->n)
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                 errmsg("%s %u of foreign table \"%s\" is greater than its n of %u", name, quorum,
-                        info->table_name, info->n),
-                 errhint("It comes from %s.", source)));
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("%s %u of foreign table \"%s\" is greater than its n of %u", name,
+                               quorum, info->table_name, info->n),
+                        errhint("It comes from %s.", source)));
 }
 
 static uint32
 relation_quorum(const RelationInfo *info, List *table, List *server, const char *name,
                 uint32 fallback)
 {
-    uint32 quorum = (uint32) relation_number(table, server, name, Min(fallback, info->n));
+    uint32 quorum = (uint32)relation_number(table, server, name, Min(fallback, info->n));
 
     relation_check_quorum(info, name, quorum,
                           options_find(table, name) != NULL ? "the table's options"
@@ -221,7 +222,7 @@ relation_info(Relation rel)
     info->serverid = table->serverid;
     info->table_name = pstrdup(RelationGetRelationName(rel));
     info->bucket = relation_bucket_name(rel, table->options);
-    info->n = (uint32) relation_number(table->options, server, "n", OPTIONS_DEFAULT_N);
+    info->n = (uint32)relation_number(table->options, server, "n", OPTIONS_DEFAULT_N);
     info->r = relation_quorum(info, table->options, server, "r", OPTIONS_DEFAULT_R);
     info->w = relation_quorum(info, table->options, server, "w", OPTIONS_DEFAULT_W);
     info->rows = options_number(table->options, "rows", OPTIONS_DEFAULT_ROWS);
@@ -236,8 +237,8 @@ relation_r(const RelationInfo *info)
 {
     if (settings.r == 0)
         return info->r;
-    relation_check_quorum(info, "r", (uint32) settings.r, "the setting dynamo_fdw.r");
-    return (uint32) settings.r;
+    relation_check_quorum(info, "r", (uint32)settings.r, "the setting dynamo_fdw.r");
+    return (uint32)settings.r;
 }
 
 uint32
@@ -245,8 +246,8 @@ relation_w(const RelationInfo *info)
 {
     if (settings.w == 0)
         return info->w;
-    relation_check_quorum(info, "w", (uint32) settings.w, "the setting dynamo_fdw.w");
-    return (uint32) settings.w;
+    relation_check_quorum(info, "w", (uint32)settings.w, "the setting dynamo_fdw.w");
+    return (uint32)settings.w;
 }
 
 Bucket *
@@ -256,14 +257,14 @@ relation_as_bucket(const RelationInfo *info)
 
     bucket->name = info->bucket;
     bucket->n = info->n;
-    bucket->key_count = (uint32_t) info->key_count;
+    bucket->key_count = (uint32_t)info->key_count;
     for (int i = 0; i < info->key_count; i++)
     {
         bucket->key_types[i] = info->keys[i].type;
         bucket->key_names[i] = info->keys[i].name;
     }
     bucket->columns = palloc0(Max(info->data_count, 1) * sizeof(BucketColumn));
-    bucket->column_count = (uint32_t) info->data_count;
+    bucket->column_count = (uint32_t)info->data_count;
     for (int i = 0; i < info->data_count; i++)
     {
         bucket->columns[i].name = info->data[i].name;

@@ -1,8 +1,10 @@
 /*
- * relation: what a foreign table says about its bucket: names, key columns, data columns, context column, n, r, w.
+ * relation: what a foreign table says about its bucket: names, key columns, data columns, context
+ * column, n, r, w.
  *
- * A RelationInfo is made from the catalogs whenever a statement plans or starts, in the current memory context, and never
- * changes. Making it contacts no node. A table that cannot be a bucket is refused here, with the column named.
+ * A RelationInfo is made from the catalogs whenever a statement plans or starts, in the current
+ * memory context, and never changes. Making it contacts no node. A table that cannot be a bucket is
+ * refused here, with the column named.
  */
 #ifndef FDW_RELATION_H
 #define FDW_RELATION_H
@@ -25,9 +27,9 @@ typedef struct KeyColumn
 typedef struct DataColumn
 {
     AttrNumber attnum;
-    const char *name;      /* in the store */
-    Oid array_type;        /* the column's type */
-    Oid element_type;      /* of one sibling's value; may be a domain */
+    const char *name; /* in the store */
+    Oid array_type;   /* the column's type */
+    Oid element_type; /* of one sibling's value; may be a domain */
     int32 typmod;
     uint32 stored_oid;     /* element_type when it is built in, else 0 */
     const char *type_name; /* as format_type prints it, schema-qualified unless built in */
@@ -42,7 +44,7 @@ typedef struct RelationInfo
     uint32 n;
     uint32 r; /* table option, else server option, else default; relation_r counts the setting in */
     uint32 w;
-    double rows; /* what the planner shall believe */
+    double rows;       /* what the planner shall believe */
     Cost startup_cost; /* of one round trip */
     Cost tuple_cost;   /* of one row fetched */
 
@@ -53,14 +55,17 @@ typedef struct RelationInfo
     AttrNumber context_attnum; /* InvalidAttrNumber: the table has none */
 } RelationInfo;
 
-/* Errors: 42P16, 42701, 42804, 0A000 for what a bucket cannot be; 22023 for r or w greater than n. */
+/* Errors: 42P16, 42701, 42804, 0A000 for what a bucket cannot be; 22023 for r or w greater than n.
+ */
 RelationInfo *relation_info(Relation rel);
 
-/* The quorum in force: the setting dynamo_fdw.r (.w) where it is not 0. 22023 when it is greater than n. */
+/* The quorum in force: the setting dynamo_fdw.r (.w) where it is not 0. 22023 when it is greater
+ * than n. */
 uint32 relation_r(const RelationInfo *info);
 uint32 relation_w(const RelationInfo *info);
 
-/* The bucket that the first write creates, and that a present one is compared with; id is 0. Palloc'd, borrows from info. */
+/* The bucket that the first write creates, and that a present one is compared with; id is 0.
+ * Palloc'd, borrows from info. */
 Bucket *relation_as_bucket(const RelationInfo *info);
 
 #endif

@@ -177,11 +177,10 @@ row_encode_key(RowCodec *codec, TupleTableSlot *slot)
         Datum value = slot_getattr(slot, key->attnum, &is_null);
 
         if (is_null)
-            ereport(ERROR,
-                    (errcode(ERRCODE_NOT_NULL_VIOLATION),
-                     errmsg("null value in key column \"%s\" of foreign table \"%s\"",
-                            NameStr(TupleDescAttr(codec->desc, key->attnum - 1)->attname),
-                            info->table_name)));
+            ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                            errmsg("null value in key column \"%s\" of foreign table \"%s\"",
+                                   NameStr(TupleDescAttr(codec->desc, key->attnum - 1)->attname),
+                                   info->table_name)));
         row_key_part(key, value, key->base_type, &parts[i]);
     }
     buffer_reset(&codec->buffer);
@@ -212,11 +211,11 @@ row_take_array(const ColumnCodec *codec, TupleTableSlot *slot)
         return result;
     array = DatumGetArrayTypeP(value);
     if (ARR_NDIM(array) > 1)
-        ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-                        errmsg("array in column \"%s\" has %d dimensions", column->name,
-                               ARR_NDIM(array)),
-                        errhint("Element i is the value of sibling i. For values that are arrays "
-                                "themselves declare the column with a domain over the array.")));
+        ereport(ERROR,
+                (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+                 errmsg("array in column \"%s\" has %d dimensions", column->name, ARR_NDIM(array)),
+                 errhint("Element i is the value of sibling i. For values that are arrays "
+                         "themselves declare the column with a domain over the array.")));
     if (ARR_NDIM(array) == 0)
         ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
                         errmsg("array in column \"%s\" is empty", column->name),
@@ -263,7 +262,7 @@ row_encode_sibling(RowCodec *codec, const RowArray *arrays, int place)
                              : column_encode(&codec->columns[i], arrays[i].elements[place]);
     }
     buffer_reset(&codec->buffer);
-    value_encode(&codec->buffer, columns, (uint32_t) count);
+    value_encode(&codec->buffer, columns, (uint32_t)count);
     pfree(columns);
     return row_copy_buffer(&codec->buffer);
 }
@@ -277,10 +276,10 @@ row_encode_values(RowCodec *codec, TupleTableSlot *slot, uint32 *count)
 
     for (int i = 0; i < columns; i++)
         arrays[i] = row_take_array(&codec->columns[i], slot);
-    *count = (uint32) row_sibling_count(codec, arrays);
+    *count = (uint32)row_sibling_count(codec, arrays);
     values = palloc(*count * sizeof(Slice));
     for (uint32 i = 0; i < *count; i++)
-        values[i] = row_encode_sibling(codec, arrays, (int) i);
+        values[i] = row_encode_sibling(codec, arrays, (int)i);
     return values;
 }
 
@@ -302,15 +301,15 @@ row_context(RowCodec *codec, TupleTableSlot *slot)
 static Datum
 row_varlena_datum(Slice bytes)
 {
-    return PointerGetDatum(cstring_to_text_with_len((const char *) bytes.data, (int) bytes.length));
+    return PointerGetDatum(cstring_to_text_with_len((const char *)bytes.data, (int)bytes.length));
 }
 
 static Datum
 row_integer_datum(const KeyColumn *key, int64 number)
 {
     bool fits = key->base_type == INT8OID ||
-                (key->base_type == INT4OID && number == (int32) number) ||
-                (key->base_type == INT2OID && number == (int16) number);
+                (key->base_type == INT4OID && number == (int32)number) ||
+                (key->base_type == INT2OID && number == (int16)number);
 
     if (!fits)
         ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -319,8 +318,8 @@ row_integer_datum(const KeyColumn *key, int64 number)
                                number, key->name, format_type_be(key->base_type)),
                         errhint("Declare the column as bigint.")));
     return key->base_type == INT8OID   ? Int64GetDatum(number)
-           : key->base_type == INT4OID ? Int32GetDatum((int32) number)
-                                       : Int16GetDatum((int16) number);
+           : key->base_type == INT4OID ? Int32GetDatum((int32)number)
+                                       : Int16GetDatum((int16)number);
 }
 
 static Datum
@@ -331,7 +330,7 @@ row_key_datum(const KeyColumn *key, const KeyValue *part)
     case KEY_INTEGER:
         return row_integer_datum(key, part->number);
     case KEY_DATE:
-        return DateADTGetDatum((DateADT) part->number);
+        return DateADTGetDatum((DateADT)part->number);
     case KEY_TIMESTAMP:
     case KEY_TIMESTAMPTZ:
         return TimestampGetDatum(part->number);
@@ -348,7 +347,7 @@ row_key_datum(const KeyColumn *key, const KeyValue *part)
     case KEY_BYTEA:
         return row_varlena_datum(part->bytes);
     }
-    return (Datum) 0;
+    return (Datum)0;
 }
 
 static void
@@ -397,8 +396,8 @@ row_describe_key(const RelationInfo *info, Slice key)
             break;
         buffer_reset(&printed);
         keycodec_print(&printed, &part);
-        appendStringInfo(&text, "%s%.*s", i == 0 ? "(" : ", ", (int) printed.length,
-                         (const char *) printed.data);
+        appendStringInfo(&text, "%s%.*s", i == 0 ? "(" : ", ", (int)printed.length,
+                         (const char *)printed.data);
     }
     if (reader_finish(&reader))
     {
@@ -414,7 +413,8 @@ row_describe_key(const RelationInfo *info, Slice key)
 
 /* ---- values from the store ---- */
 
-/* The stored column of that name; they mostly stand in the table's order, so place is looked at first. */
+/* The stored column of that name; they mostly stand in the table's order, so place is looked at
+ * first. */
 static const ValueColumn *
 row_find_column(const ValueColumn *columns, uint32 count, const char *name, uint32 place)
 {
@@ -428,7 +428,8 @@ row_find_column(const ValueColumn *columns, uint32 count, const char *name, uint
     return NULL;
 }
 
-/* Fills row `place` of every wanted column's elements; they lie column by column, live elements each. */
+/* Fills row `place` of every wanted column's elements; they lie column by column, live elements
+ * each. */
 static void
 row_decode_sibling(RowCodec *codec, Slice bytes, uint32 place, uint32 live, Datum *elements,
                    bool *nulls)
@@ -440,22 +441,22 @@ row_decode_sibling(RowCodec *codec, Slice bytes, uint32 place, uint32 live, Datu
         row_refuse_bytes(codec, "a value");
     for (int i = 0; i < codec->info->data_count; i++)
     {
-        uint32 at = (uint32) i * live + place;
+        uint32 at = (uint32)i * live + place;
         const ValueColumn *stored;
 
         if (!codec->wanted[i])
             continue;
         codec->reading = &codec->info->data[i];
-        stored = row_find_column(columns, count, codec->info->data[i].name, (uint32) i);
+        stored = row_find_column(columns, count, codec->info->data[i].name, (uint32)i);
         nulls[at] = stored == NULL || stored->is_null;
-        elements[at] = nulls[at] ? (Datum) 0 : column_decode(&codec->columns[i], stored);
+        elements[at] = nulls[at] ? (Datum)0 : column_decode(&codec->columns[i], stored);
     }
 }
 
 static Datum
 row_build_array(const ColumnCodec *codec, Datum *elements, bool *nulls, uint32 count)
 {
-    int dimension = (int) count;
+    int dimension = (int)count;
     int lower_bound = 1;
 
     return PointerGetDatum(construct_md_array(elements, nulls, 1, &dimension, &lower_bound,
@@ -466,9 +467,9 @@ row_build_array(const ColumnCodec *codec, Datum *elements, bool *nulls, uint32 c
 static void
 row_decode_values(RowCodec *codec, const Object *object, uint32 live, Datum *values, bool *nulls)
 {
-    uint32 columns = (uint32) codec->info->data_count;
+    uint32 columns = (uint32)codec->info->data_count;
     Datum *elements = ARENA_ARRAY(&codec->arena, Datum, columns * live);
-    bool *element_nulls = ARENA_ARRAY(&codec->arena, bool, columns * live);
+    bool *element_nulls = ARENA_ARRAY(&codec->arena, bool, columns *live);
     uint32 place = 0;
 
     for (uint32 i = 0; i < object->sibling_count; i++)
@@ -504,9 +505,8 @@ row_add_error_context(void *argument)
 static void
 row_decode_object(RowCodec *codec, const Object *object, uint32 live, Datum *values, bool *nulls)
 {
-    ErrorContextCallback callback = {.previous = error_context_stack,
-                                     .callback = row_add_error_context,
-                                     .arg = codec};
+    ErrorContextCallback callback = {
+        .previous = error_context_stack, .callback = row_add_error_context, .arg = codec};
 
     codec->reading = NULL;
     error_context_stack = &callback;

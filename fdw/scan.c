@@ -112,8 +112,8 @@ scan_begin_pages(DynamoScan *state)
     Source *source = state->source;
     MemoryContext before = MemoryContextSwitchTo(state->context);
 
-    state->scan = client_scan_begin(source->cluster, source->bucket, &source->options,
-                                    &source->counters);
+    state->scan =
+        client_scan_begin(source->cluster, source->bucket, &source->options, &source->counters);
     MemoryContextSwitchTo(before);
 }
 
@@ -209,5 +209,5 @@ dynamoEndForeignScan(ForeignScanState *node)
 const Source *
 scan_source(const ForeignScanState *node)
 {
-    return ((const DynamoScan *) node->fdw_state)->source;
+    return ((const DynamoScan *)node->fdw_state)->source;
 }

@@ -1,9 +1,9 @@
 /*
  * scan: runs a ForeignScan: multigets of the keys that a lookup names, or the bucket page by page.
  *
- * States: not started; rows of a batch or page at hand; at the end. Nothing is asked of the cluster before the first row is
- * wanted. Everything lives in the query's memory and in one child of it that a rescan resets, so an ERROR needs no cleaning
- * up.
+ * States: not started; rows of a batch or page at hand; at the end. Nothing is asked of the cluster
+ * before the first row is wanted. Everything lives in the query's memory and in one child of it
+ * that a rescan resets, so an ERROR needs no cleaning up.
  */
 #ifndef FDW_SCAN_H
 #define FDW_SCAN_H

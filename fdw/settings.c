@@ -35,10 +35,9 @@ settings_define_planner(void)
                              "Lets the planner join by looking up the keys of many rows at once.",
                              NULL, &settings.enable_batch_join, true, PGC_USERSET, GUC_EXPLAIN,
                              NULL, NULL, NULL);
-    DefineCustomIntVariable("dynamo_fdw.join_batch_size",
-                            "Outer rows whose keys a join looks up at once.", NULL,
-                            &settings.join_batch_size, 1024, 1, 65536, PGC_USERSET, GUC_EXPLAIN,
-                            NULL, NULL, NULL);
+    DefineCustomIntVariable(
+        "dynamo_fdw.join_batch_size", "Outer rows whose keys a join looks up at once.", NULL,
+        &settings.join_batch_size, 1024, 1, 65536, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 }
 
 void

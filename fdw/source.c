@@ -31,7 +31,7 @@ source_open(Source *source)
     if (source->is_open)
         return source->bucket != NULL;
     source->options.r = relation_r(source->info);
-    source->options.timeout_ms = (uint32) settings.request_timeout_ms;
+    source->options.timeout_ms = (uint32)settings.request_timeout_ms;
     source->bucket = client_bucket(source->cluster, source->info->bucket);
     if (source->bucket != NULL)
         client_check_bucket(source->bucket, relation_as_bucket(source->info));

@@ -1,8 +1,8 @@
 /*
  * source: the bucket that a plan node reads: table, codec, cluster, quorum, counters.
  *
- * Made when the node begins, opened when the first row is wanted: nothing is asked of the cluster before. It lives in the
- * context that was current when it was made.
+ * Made when the node begins, opened when the first row is wanted: nothing is asked of the cluster
+ * before. It lives in the context that was current when it was made.
  */
 #ifndef FDW_SOURCE_H
 #define FDW_SOURCE_H
@@ -27,9 +27,10 @@ typedef struct Source
 } Source;
 
 /*
- * For a node over the range table's entry index that reads attributes (offset as pull_varattnos does). Refuses, 0A000, a
- * bucket with writes of this transaction that have not left yet; so make it as the node begins: a statement does not see its
- * own writes, but may not miss earlier ones. With explain_only it reads the catalogs and no more.
+ * For a node over the range table's entry index that reads attributes (offset as pull_varattnos
+ * does). Refuses, 0A000, a bucket with writes of this transaction that have not left yet; so make
+ * it as the node begins: a statement does not see its own writes, but may not miss earlier ones.
+ * With explain_only it reads the catalogs and no more.
  */
 Source *source_new(Relation relation, EState *estate, Index index, const Bitmapset *attributes,
                    bool explain_only);
