@@ -75,6 +75,32 @@ plan_lookup_rows(PlannerInfo *root, RelOptInfo *baserel, List *restrict_infos, c
     return clamp_row_est(keys * plan_rest_selectivity(root, baserel, restrict_infos, quals));
 }
 
+/*
+ * Tells the planner that no two rows have one key, in the only words that it has for this: a unique
+ * index. It makes the sizes of joins right and lets them stop at the first match. The index belongs
+ * to no access method, so nothing tries to scan it.
+ */
+static void
+plan_add_key_index(RelOptInfo *baserel)
+{
+    const RelationInfo *info = plan_relation(baserel);
+    IndexOptInfo *index = makeNode(IndexOptInfo);
+
+    index->rel = baserel;
+    index->tuples = baserel->tuples;
+    index->ncolumns = index->nkeycolumns = info->key_count;
+    index->indexkeys = palloc(info->key_count * sizeof(int));
+    index->indexcollations = palloc0(info->key_count * sizeof(Oid));
+    index->opfamily = palloc(info->key_count * sizeof(Oid));
+    for (int i = 0; i < info->key_count; i++)
+    {
+        index->indexkeys[i] = info->keys[i].attnum;
+        index->opfamily[i] = quals_opfamily(&info->keys[i]);
+    }
+    index->unique = index->immediate = true;
+    baserel->indexlist = lappend(baserel->indexlist, index);
+}
+
 void
 dynamoGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
@@ -86,6 +112,7 @@ dynamoGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntable
     baserel->fdw_private = info;
     if (baserel->tuples <= 0)
         baserel->tuples = info->rows;
+    plan_add_key_index(baserel);
     set_baserel_size_estimates(root, baserel);
     quals = plan_choose(baserel, baserel->baserestrictinfo);
     if (quals != NULL)

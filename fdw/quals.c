@@ -50,12 +50,16 @@ quals_type_fits(const KeyColumn *key, Oid type)
     }
 }
 
+Oid
+quals_opfamily(const KeyColumn *key)
+{
+    return lookup_type_cache(key->base_type, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+}
+
 static bool
 quals_is_equality(const KeyColumn *key, Oid operator_id, Oid collation)
 {
-    TypeCacheEntry *type = lookup_type_cache(key->base_type, TYPECACHE_BTREE_OPFAMILY);
-
-    if (get_op_opfamily_strategy(operator_id, type->btree_opf) != BTEqualStrategyNumber)
+    if (get_op_opfamily_strategy(operator_id, quals_opfamily(key)) != BTEqualStrategyNumber)
         return false;
     return key->type != KEY_TEXT ||
            (OidIsValid(collation) && get_collation_isdeterministic(collation));
@@ -106,6 +110,41 @@ quals_match_any(const RelationInfo *info, Index relid, ScalarArrayOpExpr *clause
            quals_match_sides(info, relid, clause->opno, clause->inputcollid, clause->args, 0, qual);
 }
 
+/* Makes the values of equalities with one column and of one type an array. */
+static Expr *
+quals_make_array(List *values, Oid value_type)
+{
+    ArrayExpr *array = makeNode(ArrayExpr);
+
+    array->array_typeid = get_array_type(value_type);
+    array->element_typeid = value_type;
+    array->elements = values;
+    array->location = -1;
+    return (Expr *)array;
+}
+
+static bool
+quals_match_or(const RelationInfo *info, Index relid, List *equalities, KeyQual *qual)
+{
+    List *values = NIL;
+    ListCell *cell;
+
+    foreach (cell, equalities)
+    {
+        KeyQual one = {0};
+
+        if (!IsA(lfirst(cell), OpExpr) || !quals_match_operator(info, relid, lfirst(cell), &one) ||
+            (values != NIL && (one.key != qual->key || one.value_type != qual->value_type)))
+            return false;
+        qual->key = one.key;
+        qual->value_type = one.value_type;
+        values = lappend(values, one.value);
+    }
+    qual->value = quals_make_array(values, qual->value_type);
+    qual->is_array = true;
+    return true;
+}
+
 /* The planner turns `k = true` into `k`, and `k = false` into `NOT k`. */
 static bool
 quals_match_boolean(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual)
@@ -127,6 +166,8 @@ quals_match(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual)
         return quals_match_operator(info, relid, (OpExpr *)clause, qual);
     if (IsA(clause, ScalarArrayOpExpr))
         return quals_match_any(info, relid, (ScalarArrayOpExpr *)clause, qual);
+    if (is_orclause(clause))
+        return quals_match_or(info, relid, ((BoolExpr *)clause)->args, qual);
     return quals_match_boolean(info, relid, clause, qual);
 }
 

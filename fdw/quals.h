@@ -3,11 +3,11 @@
  * the bucket.
  *
  * A condition names keys of one key column when it is an equality of the btree family of the
- * column's type between the column and something that does not come from the table: `k = 7`, `k =
- * $1`, `k = other.k`, `k IN (...)`, `k = ANY (array)`; for a boolean column also `k` and `NOT k`.
- * Integers of any size compare with one another. A date, timestamp or timestamptz column also takes
- * the types that give one exact value of its own. Text needs a deterministic collation, under which
- * equal means equal bytes.
+ * column's type between the column and something that does not come from the table: `k = 7`,
+ * `k = $1`, `k = other.k`, `k IN (...)`, `k = ANY (array)`, `k = 7 OR k = 8`; for a boolean column
+ * also `k` and `NOT k`. Integers of any size compare with one another. A date, timestamp or
+ * timestamptz column also takes the types that give one exact value of its own. Text needs a
+ * deterministic collation, under which equal means equal bytes.
  */
 #ifndef FDW_QUALS_H
 #define FDW_QUALS_H
@@ -26,6 +26,9 @@ typedef struct KeyQual
     Oid value_type; /* of the scalar, or of the array's elements, as row_key_part takes it */
     bool is_array;
 } KeyQual;
+
+/* The btree operator family whose equalities name keys of the column. */
+Oid quals_opfamily(const KeyColumn *key);
 
 /* True when clause names keys of the table at range table index relid. */
 bool quals_match(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual);

@@ -19,6 +19,7 @@ EXPLAIN (COSTS OFF) SELECT * FROM big WHERE k IN (1, 2, 3);
 EXPLAIN (COSTS OFF) SELECT * FROM big WHERE k = ANY (ARRAY[1, 2]::smallint[]);
 EXPLAIN (COSTS OFF) SELECT * FROM word WHERE k = 'x' OR k = 'y';
 EXPLAIN (COSTS OFF) SELECT * FROM word WHERE k IN ('x', 'y') AND k = 'x';
+EXPLAIN (COSTS OFF) SELECT * FROM big WHERE k = 1 OR k = 2 OR (k = 3 AND v IS NULL);
 
 -- Not lookups: other operators, other collations, volatile values, parts of a key, ALL.
 CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
@@ -66,6 +67,18 @@ RESET dynamo_fdw.enable_batch_join;
 EXPLAIN SELECT * FROM big;
 ALTER FOREIGN TABLE big OPTIONS (ADD rows '50');
 EXPLAIN SELECT * FROM big;
+
+-- The planner knows that keys are unique: a join finds at most one row for each outer row.
+CREATE FUNCTION join_rows(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (FORMAT JSON) ' || query INTO plan;
+    RETURN plan->0->'Plan'->>'Plan Rows';
+END $$;
+SELECT join_rows('SELECT * FROM local JOIN big ON k = id');
+SELECT join_rows('SELECT * FROM local JOIN stamp ON d = now()::date AND t = now()');
+DROP FUNCTION join_rows;
 
 -- VERBOSE and other formats.
 EXPLAIN (VERBOSE, COSTS OFF) SELECT v FROM big WHERE k = 7;
