@@ -88,8 +88,9 @@ take_acknowledgements(Coordinator *coordinator, const View *view, uint32_t membe
 }
 
 /*
- * The member's answer to an operation's gathering: its items are those that the member was asked for, in order. reply NULL:
- * it will not answer. An item that ends may take the operation with it, hence the look at the generation.
+ * The member's answer to an operation's gathering: its items are those that the member was asked
+ * for, in order. reply NULL: it will not answer. An item that ends may take the operation with it,
+ * hence the look at the generation.
  */
 static void
 take_gathered(Coordinator *coordinator, const View *view, Operation *operation, uint32_t member,
@@ -117,7 +118,7 @@ take_gathered(Coordinator *coordinator, const View *view, Operation *operation, 
         }
         if (item->phase != ITEM_GATHERING)
             continue;
-        operation_take_object(operation, item, (uint32_t) place,
+        operation_take_object(operation, item, (uint32_t)place,
                               answered ? reply->items[next - 1].status : STATUS_UNAVAILABLE,
                               answered ? reply->items[next - 1].object : SLICE_EMPTY);
         progress(coordinator, view, operation, item, actions);
@@ -168,7 +169,7 @@ visit_items(Coordinator *coordinator, const View *view, uint32_t member_down, Ac
             if (item->phase == ITEM_DONE)
                 continue;
             if (place >= 0 && item->phase == ITEM_GATHERING)
-                operation_take_object(operation, item, (uint32_t) place, STATUS_UNAVAILABLE,
+                operation_take_object(operation, item, (uint32_t)place, STATUS_UNAVAILABLE,
                                       SLICE_EMPTY);
             else if (place >= 0 && (item->acked & 1u << place) == 0)
                 item->sending_failed |= 1u << place;

@@ -1,13 +1,15 @@
 /*
- * Coordinator: carries out clients' writes and coordinated reads of keys that this node owns (Dynamo 4.5), as a step module.
+ * Coordinator: carries out clients' writes and coordinated reads of keys that this node owns
+ * (Dynamo 4.5), as a step module.
  *
- * Write: stamp and merge here, send the whole merged object to the other owners while the own sync runs, answer when w
- * owners have it durably. A write marked as a retry first asks the reachable owners what they hold, so that a request id
- * that one of them knows is not stamped again. Failure modes: fewer than w owners reachable before stamping is a refusal,
- * nothing was written; afterwards every failure to reach w is unknown.
- * Coordinated read: full objects from every reachable owner, merged when at least r have answered; owners that answered
- * something older get the merge, and the answer waits until n-r+1 owners have it durably: then no later read of r owners can
- * miss what this one saw.
+ * Write: stamp and merge here, send the whole merged object to the other owners while the own sync
+ * runs, answer when w owners have it durably. A write marked as a retry first asks the reachable
+ * owners what they hold, so that a request id that one of them knows is not stamped again. Failure
+ * modes: fewer than w owners reachable before stamping is a refusal, nothing was written;
+ * afterwards every failure to reach w is unknown. Coordinated read: full objects from every
+ * reachable owner, merged when at least r have answered; owners that answered something older get
+ * the merge, and the answer waits until n-r+1 owners have it durably: then no later read of r
+ * owners can miss what this one saw.
  *
  * Replicates of one turn are gathered by target and leave in coordinator_flush().
  */

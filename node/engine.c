@@ -1,7 +1,9 @@
 /*
- * The wiring of one node: each event goes to the step module that its frame type or ref names, then the actions are run.
+ * The wiring of one node: each event goes to the step module that its frame type or ref names, then
+ * the actions are run.
  *
- * A frame of an epoch that this node has not reached yet is held back, while the topology is fetched, for at most HOLD_MS.
+ * A frame of an epoch that this node has not reached yet is held back, while the topology is
+ * fetched, for at most HOLD_MS.
  */
 #include "node/engine.h"
 
@@ -133,7 +135,7 @@ persist_if_needed(Engine *engine)
         return;
     buffer_init(&state, &MEMORY_HEAP);
     paxos_encode(paxos, &state);
-    (void) engine->output.persist(engine->output.context, buffer_slice(&state));
+    (void)engine->output.persist(engine->output.context, buffer_slice(&state));
     buffer_free(&state);
 }
 
@@ -141,33 +143,32 @@ static void
 run_action(Engine *engine, const Action *action)
 {
     const EngineOutput *output = &engine->output;
-    Slice frame = slice_make(engine->actions.frames.data + action->frame_offset,
-                             action->frame_length);
+    Slice frame =
+        slice_make(engine->actions.frames.data + action->frame_offset, action->frame_length);
     uint32_t peer;
 
     switch (action->kind)
     {
-        case ACTION_REPLY:
-            output->reply(output->context, action->session, frame);
-            break;
-        case ACTION_SEND:
-            peer = membership_peer_of(engine->membership, action->member);
-            if (peer != TOPOLOGY_NO_MEMBER)
-                output->send(output->context, peer, frame);
-            break;
-        case ACTION_SEND_PEER:
-            output->send(output->context, action->member, frame);
-            break;
-        case ACTION_APPLY:
-            engine->storage->apply(engine->storage, action->storage_key, action->update,
-                                   action->ref);
-            break;
-        case ACTION_READ:
-            engine->storage->read(engine->storage, action->storage_key, action->ref);
-            break;
-        case ACTION_SCAN:
-            engine->storage->scan(engine->storage, &action->range, action->ref);
-            break;
+    case ACTION_REPLY:
+        output->reply(output->context, action->session, frame);
+        break;
+    case ACTION_SEND:
+        peer = membership_peer_of(engine->membership, action->member);
+        if (peer != TOPOLOGY_NO_MEMBER)
+            output->send(output->context, peer, frame);
+        break;
+    case ACTION_SEND_PEER:
+        output->send(output->context, action->member, frame);
+        break;
+    case ACTION_APPLY:
+        engine->storage->apply(engine->storage, action->storage_key, action->update, action->ref);
+        break;
+    case ACTION_READ:
+        engine->storage->read(engine->storage, action->storage_key, action->ref);
+        break;
+    case ACTION_SCAN:
+        engine->storage->scan(engine->storage, &action->range, action->ref);
+        break;
     }
 }
 
@@ -205,8 +206,8 @@ handle_read(Engine *engine, Origin origin, const Frame *frame)
     Reader reader = reader_begin(frame->body);
 
     /* The mode stands behind epoch and bucket. */
-    (void) reader_varint(&reader);
-    (void) reader_u32(&reader);
+    (void)reader_varint(&reader);
+    (void)reader_u32(&reader);
     if (reader_u8(&reader) == READ_COORDINATED)
         coordinator_read(engine->coordinator, &view, origin, frame, &engine->actions);
     else
@@ -256,7 +257,7 @@ handle_node_status(Engine *engine, Origin origin, const Frame *frame)
                          .disk_bytes = storage.disk_bytes,
                          .keys_estimate = storage.keys_estimate};
 
-    (void) frame;
+    (void)frame;
     if (engine->output.resident_bytes != NULL)
         status.rss_bytes = engine->output.resident_bytes(engine->output.context);
     status.reachable = ARENA_ARRAY(&engine->actions.arena, MemberId, topology->member_count);
@@ -278,17 +279,17 @@ typedef struct SessionRoute
 
 /* What a session may send, by frame type; the rest are answers, which come on links of our own. */
 static const SessionRoute SESSION_ROUTES[FRAME_TYPE_END] = {
-    [FRAME_TOPOLOGY_FETCH] = {handle_membership, false, false},
-    [FRAME_BUCKET_CREATE] = {handle_membership, false, false},
+    [FRAME_TOPOLOGY_FETCH] = {handle_membership,  false, false},
+    [FRAME_BUCKET_CREATE] = {handle_membership,  false, false},
     [FRAME_NODE_STATUS] = {handle_node_status, false, false},
-    [FRAME_READ] = {handle_read, true, true},
-    [FRAME_WRITE] = {handle_write, true, true},
-    [FRAME_SCAN] = {handle_scan, true, true},
-    [FRAME_REPLICATE] = {handle_replicate, true, true},
-    [FRAME_HELLO] = {handle_membership, false, false},
-    [FRAME_PREPARE] = {handle_membership, false, false},
-    [FRAME_ACCEPT] = {handle_membership, false, false},
-    [FRAME_CHOSEN] = {handle_membership, false, false},
+    [FRAME_READ] = {handle_read,        true,  true },
+    [FRAME_WRITE] = {handle_write,       true,  true },
+    [FRAME_SCAN] = {handle_scan,        true,  true },
+    [FRAME_REPLICATE] = {handle_replicate,   true,  true },
+    [FRAME_HELLO] = {handle_membership,  false, false},
+    [FRAME_PREPARE] = {handle_membership,  false, false},
+    [FRAME_ACCEPT] = {handle_membership,  false, false},
+    [FRAME_CHOSEN] = {handle_membership,  false, false},
 };
 
 static void
@@ -296,13 +297,13 @@ hold_frame(Engine *engine, uint64_t session, bool is_peer, Slice bytes)
 {
     if (engine->held_count == HELD_MAX)
         drop_held(engine, 0);
-    engine->held = memory_resize(&MEMORY_HEAP, engine->held,
-                                 (engine->held_count + 1) * sizeof(HeldFrame));
+    engine->held =
+        memory_resize(&MEMORY_HEAP, engine->held, (engine->held_count + 1) * sizeof(HeldFrame));
 
     HeldFrame *held = &engine->held[engine->held_count++];
 
-    *held = (HeldFrame){
-        .session = session, .is_peer = is_peer, .until_ms = engine->now_ms + HOLD_MS};
+    *held =
+        (HeldFrame){.session = session, .is_peer = is_peer, .until_ms = engine->now_ms + HOLD_MS};
     buffer_init(&held->frame, &MEMORY_HEAP);
     buffer_put(&held->frame, bytes.data, bytes.length);
     membership_fetch(engine->membership, &engine->actions);
@@ -369,7 +370,8 @@ release_held(Engine *engine)
     }
 }
 
-/* Tells the coordinator whom it need not wait for any more. Member numbers are stable while members are: see topology.h. */
+/* Tells the coordinator whom it need not wait for any more. Member numbers are stable while members
+ * are: see topology.h. */
 static void
 note_down(Engine *engine)
 {
@@ -378,8 +380,7 @@ note_down(Engine *engine)
 
     if (engine->was_up_count != topology->member_count)
     {
-        engine->was_up =
-            memory_resize(&MEMORY_HEAP, engine->was_up, topology->member_count + 1);
+        engine->was_up = memory_resize(&MEMORY_HEAP, engine->was_up, topology->member_count + 1);
         memset(engine->was_up, 0, topology->member_count + 1);
         engine->was_up_count = topology->member_count;
     }
@@ -441,8 +442,7 @@ engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
         View view = view_of(engine);
 
         if (member != TOPOLOGY_NO_MEMBER)
-            coordinator_member_frame(engine->coordinator, &view, member, &frame,
-                                     &engine->actions);
+            coordinator_member_frame(engine->coordinator, &view, member, &frame, &engine->actions);
     }
     else
         membership_peer_frame(engine->membership, peer, &frame, engine->now_ms, &engine->actions);

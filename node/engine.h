@@ -1,12 +1,13 @@
 /*
  * Engine: one node without its I/O, the step modules wired together.
  *
- * Frames, links going up and down, storage answers and time go in; frames, storage calls and state to persist come out. The
- * daemon (node/node.c) and the simulator (test/sim) run it unchanged. Calls must not be nested: outputs are called only from
- * inside an engine call, and must not call back into the engine; storage may answer from inside its calls.
+ * Frames, links going up and down, storage answers and time go in; frames, storage calls and state
+ * to persist come out. The daemon (node/node.c) and the simulator (test/sim) run it unchanged.
+ * Calls must not be nested: outputs are called only from inside an engine call, and must not call
+ * back into the engine; storage may answer from inside its calls.
  *
- * A turn: engine_time(), any number of events, engine_turn_end(), which sends what was gathered (replicates and their
- * acknowledgements travel in batches, one frame a target a turn).
+ * A turn: engine_time(), any number of events, engine_turn_end(), which sends what was gathered
+ * (replicates and their acknowledgements travel in batches, one frame a target a turn).
  *
  * Peers are numbered by the caller, one number for each address, for the life of the process.
  */
@@ -25,7 +26,8 @@ typedef struct EngineConfig
     uint16_t port;
     const char *zone;
     uint32_t weight;
-    const char *seeds; /* sorted "host:port" list, comma separated, own address included when a seed; "" waits to be joined */
+    const char *seeds; /* sorted "host:port" list, comma separated, own address included when a
+                          seed; "" waits to be joined */
     uint32_t partitions;
     uint32_t request_timeout_ms;
     uint32_t peer_timeout_ms; /* silence after which a peer counts as down */
@@ -39,7 +41,8 @@ typedef struct EngineOutput
     void (*send)(void *context, uint32_t peer, Slice frame);
     void (*reply)(void *context, uint64_t session, Slice frame);
 
-    /* Must be durable when it returns: the acceptor's promises and the chosen topology (rare, small). */
+    /* Must be durable when it returns: the acceptor's promises and the chosen topology (rare,
+     * small). */
     bool (*persist)(void *context, Slice state);
 
     /* The number of the peer at that address; the caller keeps a link to it from then on. */
@@ -58,13 +61,14 @@ typedef struct EngineCounters
     uint64_t writes_retried; /* that came marked as a retry */
     uint64_t reads;          /* keys read here, full or digest */
     uint64_t reads_coordinated;
-    uint64_t repairs; /* stale owners that a coordinated read sent the merge to */
+    uint64_t repairs;    /* stale owners that a coordinated read sent the merge to */
     uint64_t replicates; /* keys taken from other nodes */
     uint64_t scans;
     uint64_t frames_refused;
 } EngineCounters;
 
-/* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All are borrowed. */
+/* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All
+ * are borrowed. */
 Engine *engine_new(const EngineConfig *config, const EngineOutput *output, Slice state);
 void engine_free(Engine *engine);
 StorageEvents engine_storage_events(Engine *engine);
@@ -72,7 +76,8 @@ void engine_set_storage(Engine *engine, Storage *storage);
 
 void engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms);
 
-/* A frame from a client (or, with is_peer, from another node) on a session of the server; borrowed during the call. */
+/* A frame from a client (or, with is_peer, from another node) on a session of the server; borrowed
+ * during the call. */
 void engine_session_frame(Engine *engine, uint64_t session, bool is_peer, Slice frame);
 
 /* The link to a peer carries frames from now on; or no longer does. */

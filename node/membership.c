@@ -8,7 +8,7 @@ enum
 {
     TICK_MS = 100,
     HELLO_MS = 250,
-    PAUSE_MS = 500,          /* between two ticks: this process stood still */
+    PAUSE_MS = 500, /* between two ticks: this process stood still */
     SECOND_PROPOSER_MS = 3000,
     BUCKET_WAIT_MS = 4000,
     WAITING_TEXT_MAX = 256
@@ -16,7 +16,7 @@ enum
 
 typedef struct Peer
 {
-    bool linked; /* the link carries frames */
+    bool linked;  /* the link carries frames */
     bool greeted; /* has answered a hello since linked */
     MemberId id;
     uint64_t epoch;
@@ -106,15 +106,14 @@ read_seeds(Membership *membership)
         if (colon == NULL || strcmp(seed, own) == 0)
             continue;
         *colon = '\0';
-        membership->seed_peers =
-            memory_resize(&MEMORY_HEAP, membership->seed_peers,
-                          (membership->seed_count + 1) * sizeof(uint32_t));
+        membership->seed_peers = memory_resize(&MEMORY_HEAP, membership->seed_peers,
+                                               (membership->seed_count + 1) * sizeof(uint32_t));
         membership->seed_peers[membership->seed_count++] = membership->output->peer(
-            membership->output->context, seed, (uint16_t) strtoul(colon + 1, NULL, 10));
+            membership->output->context, seed, (uint16_t)strtoul(colon + 1, NULL, 10));
     }
     memory_resize(&MEMORY_HEAP, seeds, 0);
     for (uint32_t i = 0; i < membership->seed_count; i++)
-        (void) peer_of(membership, membership->seed_peers[i]);
+        (void)peer_of(membership, membership->seed_peers[i]);
 }
 
 Membership *
@@ -246,7 +245,7 @@ log_epoch(Membership *membership)
     char text[128];
 
     snprintf(text, sizeof(text), "topology epoch %llu: %u members, %u buckets",
-             (unsigned long long) membership->topology.epoch, membership->topology.member_count,
+             (unsigned long long)membership->topology.epoch, membership->topology.member_count,
              membership->topology.bucket_count);
     log_event(membership, text);
 }
@@ -279,8 +278,8 @@ adopt(Membership *membership)
         return;
     arena_reset(&membership->arena);
     *topology = (Topology){0};
-    (void) topology_decode(slice_copy(&membership->arena, paxos_document(membership->paxos)),
-                           &membership->arena, topology);
+    (void)topology_decode(slice_copy(&membership->arena, paxos_document(membership->paxos)),
+                          &membership->arena, topology);
     membership->self = topology_member(topology, &membership->config->id);
     membership->up = memory_resize(&MEMORY_HEAP, membership->up, topology->member_count);
     membership->member_peers = memory_resize(&MEMORY_HEAP, membership->member_peers,
@@ -414,7 +413,7 @@ take_topology(Membership *membership, const Frame *frame)
             memcmp(topology.cluster, membership->topology.cluster, sizeof(topology.cluster)) != 0)
             log_event(membership, "a peer offered the topology of another cluster; refused");
         else
-            (void) paxos_take_chosen(membership->paxos, answer.document);
+            (void)paxos_take_chosen(membership->paxos, answer.document);
     }
     arena_free(&arena);
 }
@@ -441,7 +440,8 @@ refuse_creation(const Creation *creation, StatusCode status, const char *why, Ac
     actions_error(actions, creation->origin, status, why);
 }
 
-/* Answers a creation that needs no proposal (any more); false when it must be proposed, with the document in next. */
+/* Answers a creation that needs no proposal (any more); false when it must be proposed, with the
+ * document in next. */
 static bool
 settle_creation(Membership *membership, const Creation *creation, Arena *arena, Topology *next,
                 Actions *actions)
@@ -512,7 +512,8 @@ pump_creations(Membership *membership, uint64_t now_ms, Actions *actions)
     }
 }
 
-/* A document was chosen meanwhile: take it up, and look at the waiting creations again, which may choose one more. */
+/* A document was chosen meanwhile: take it up, and look at the waiting creations again, which may
+ * choose one more. */
 static void
 after_paxos(Membership *membership, uint64_t now_ms, Actions *actions)
 {
@@ -536,9 +537,8 @@ take_creation(Membership *membership, Origin origin, const Frame *frame, uint64_
     }
     arena_init(&creation.arena, &MEMORY_HEAP);
 
-    Frame kept = {.type = frame->type,
-                  .tag = frame->tag,
-                  .body = slice_copy(&creation.arena, frame->body)};
+    Frame kept = {
+        .type = frame->type, .tag = frame->tag, .body = slice_copy(&creation.arena, frame->body)};
 
     if (!bucket_create_decode(&kept, &creation.arena, &creation.bucket))
     {
@@ -546,39 +546,38 @@ take_creation(Membership *membership, Origin origin, const Frame *frame, uint64_
         arena_free(&creation.arena);
         return;
     }
-    membership->creations =
-        memory_resize(&MEMORY_HEAP, membership->creations,
-                      (membership->creation_count + 1) * sizeof(Creation));
+    membership->creations = memory_resize(&MEMORY_HEAP, membership->creations,
+                                          (membership->creation_count + 1) * sizeof(Creation));
     membership->creations[membership->creation_count++] = creation;
     pump_creations(membership, now_ms, actions);
 }
 
 void
-membership_session_frame(Membership *membership, Origin origin, const Frame *frame,
-                         uint64_t now_ms, Actions *actions)
+membership_session_frame(Membership *membership, Origin origin, const Frame *frame, uint64_t now_ms,
+                         Actions *actions)
 {
     TopologyFetch fetch;
     HelloFrame hello;
 
     switch (frame->type)
     {
-        case FRAME_HELLO:
-            hello = own_hello(membership);
-            hello_encode(actions_frame(actions), FRAME_HELLO_REPLY, origin.tag, &hello);
-            actions_reply(actions, origin.session);
-            break;
-        case FRAME_TOPOLOGY_FETCH:
-            if (topology_fetch_decode(frame, &fetch))
-                answer_topology(membership, origin, fetch.have_epoch, actions);
-            else
-                actions_error(actions, origin, STATUS_BAD_FRAME, "");
-            break;
-        case FRAME_BUCKET_CREATE:
-            take_creation(membership, origin, frame, now_ms, actions);
-            break;
-        default:
-            paxos_session_frame(membership->paxos, origin, frame, actions);
-            break;
+    case FRAME_HELLO:
+        hello = own_hello(membership);
+        hello_encode(actions_frame(actions), FRAME_HELLO_REPLY, origin.tag, &hello);
+        actions_reply(actions, origin.session);
+        break;
+    case FRAME_TOPOLOGY_FETCH:
+        if (topology_fetch_decode(frame, &fetch))
+            answer_topology(membership, origin, fetch.have_epoch, actions);
+        else
+            actions_error(actions, origin, STATUS_BAD_FRAME, "");
+        break;
+    case FRAME_BUCKET_CREATE:
+        take_creation(membership, origin, frame, now_ms, actions);
+        break;
+    default:
+        paxos_session_frame(membership->paxos, origin, frame, actions);
+        break;
     }
     after_paxos(membership, now_ms, actions);
 }
@@ -617,7 +616,8 @@ describe_formation(Membership *membership)
             snprintf(text, WAITING_TEXT_MAX, "%u of %u other seeds have not answered yet",
                      membership->seed_count - i, membership->seed_count);
         else if (peer->epoch > 0)
-            snprintf(text, WAITING_TEXT_MAX, "seed %.100s is in a cluster already: this node waits to be joined",
+            snprintf(text, WAITING_TEXT_MAX,
+                     "seed %.100s is in a cluster already: this node waits to be joined",
                      peer->name);
         else if (strcmp(peer->seeds, config->seeds) != 0)
             snprintf(text, WAITING_TEXT_MAX, "seed %.60s has other seeds: %.120s", peer->name,
@@ -631,7 +631,7 @@ describe_formation(Membership *membership)
 static int
 compare_members(const void *a, const void *b)
 {
-    return memcmp(&((const Member *) a)->id, &((const Member *) b)->id, sizeof(MemberId));
+    return memcmp(&((const Member *)a)->id, &((const Member *)b)->id, sizeof(MemberId));
 }
 
 static void
@@ -643,7 +643,7 @@ fill_first_topology(Membership *membership, Arena *arena, Topology *topology)
     topology->epoch = 1;
     topology->partitions = config->partitions;
     for (unsigned i = 0; i < sizeof(topology->cluster); i++)
-        topology->cluster[i] = (uint8_t) output->random(output->context);
+        topology->cluster[i] = (uint8_t)output->random(output->context);
     topology->member_count = membership->seed_count + 1;
     topology->members = arena_alloc_zero(arena, sizeof(Member) * topology->member_count);
     topology->members[0] = (Member){.id = config->id,
@@ -735,8 +735,7 @@ void
 membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
 {
     const EngineOutput *output = membership->output;
-    bool paused =
-        membership->last_tick_ms != 0 && now_ms >= membership->last_tick_ms + PAUSE_MS;
+    bool paused = membership->last_tick_ms != 0 && now_ms >= membership->last_tick_ms + PAUSE_MS;
 
     if (now_ms < membership->last_tick_ms + TICK_MS)
         return;
@@ -764,6 +763,7 @@ membership_waiting_for(const Membership *membership)
     if (membership->topology.epoch == 0)
         return membership->waiting_for[0] != '\0' ? membership->waiting_for
                                                   : "the node has just started";
-    return membership->self == TOPOLOGY_NO_MEMBER ? "this node is not a member: it waits to be joined"
-                                                  : "";
+    return membership->self == TOPOLOGY_NO_MEMBER
+               ? "this node is not a member: it waits to be joined"
+               : "";
 }

@@ -1,12 +1,14 @@
 /*
- * Membership: who the other nodes are, which of them can be reached, and what is proposed for the next epoch; a step module.
+ * Membership: who the other nodes are, which of them can be reached, and what is proposed for the
+ * next epoch; a step module.
  *
- * Formation: a node in no cluster greets its seeds. When every seed has answered with the same set of seeds and partitions and
- * none is in a cluster, epoch 1 is proposed, by the seed with the lowest member id (by the others when it does not get there);
- * all seeds must accept it. A seed that is in a cluster is asked for its topology instead.
- * Liveness: a hello to every peer at short intervals; a member is up while its link carries frames, it answers in time and
- * it is who the topology says. A node that was paused itself holds no silence against others.
- * Buckets: creations wait in a queue; each is one proposal on top of the newest topology.
+ * Formation: a node in no cluster greets its seeds. When every seed has answered with the same set
+ * of seeds and partitions and none is in a cluster, epoch 1 is proposed, by the seed with the
+ * lowest member id (by the others when it does not get there); all seeds must accept it. A seed
+ * that is in a cluster is asked for its topology instead. Liveness: a hello to every peer at short
+ * intervals; a member is up while its link carries frames, it answers in time and it is who the
+ * topology says. A node that was paused itself holds no silence against others. Buckets: creations
+ * wait in a queue; each is one proposal on top of the newest topology.
  */
 #ifndef NODE_MEMBERSHIP_H
 #define NODE_MEMBERSHIP_H
@@ -16,12 +18,14 @@
 
 typedef struct Membership Membership;
 
-/* config and output are borrowed; output is used for peer numbers, log lines and random numbers only. */
+/* config and output are borrowed; output is used for peer numbers, log lines and random numbers
+ * only. */
 Membership *membership_new(const EngineConfig *config, const EngineOutput *output, Slice state);
 void membership_free(Membership *membership);
 Paxos *membership_paxos(Membership *membership);
 
-/* The topology in force (epoch 0: none), own member number, and who is up by member; valid until the next event. */
+/* The topology in force (epoch 0: none), own member number, and who is up by member; valid until
+ * the next event. */
 const Topology *membership_topology(const Membership *membership);
 uint32_t membership_self(const Membership *membership);
 const bool *membership_up(const Membership *membership);

@@ -18,7 +18,8 @@ enum
     PEER_TIMEOUT_MS = 1000
 };
 
-/* Session numbers: slot in the low half, generation above it, and this bit for questions of the node's own. */
+/* Session numbers: slot in the low half, generation above it, and this bit for questions of the
+ * node's own. */
 #define QUESTION_BIT (UINT64_C(1) << 63)
 
 typedef struct Stream
@@ -133,8 +134,8 @@ static bool
 write_synced(const char *path, Slice bytes)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write(fd, bytes.data, bytes.length) == (ssize_t)bytes.length &&
-                   fsync(fd) == 0;
+    bool written =
+        fd >= 0 && write(fd, bytes.data, bytes.length) == (ssize_t)bytes.length && fsync(fd) == 0;
 
     if (fd >= 0)
         close(fd);
@@ -476,15 +477,13 @@ open_storage(Node *node)
     const Config *config = node->start.config;
     StorageEvents events = engine_storage_events(node->engine);
     char path[PATH_SIZE];
-    RocksOptions options = {
-        .directory = identity_path(node->start.dir, "data", path, sizeof(path)),
-        .block_cache_bytes = (uint64_t)config->block_cache_mb * 1024 * 1024,
-        .write_buffer_bytes = (uint64_t)config->write_buffer_mb * 1024 * 1024};
+    RocksOptions options = {.directory = identity_path(node->start.dir, "data", path, sizeof(path)),
+                            .block_cache_bytes = (uint64_t)config->block_cache_mb * 1024 * 1024,
+                            .write_buffer_bytes = (uint64_t)config->write_buffer_mb * 1024 * 1024};
 
     randombytes_buf(&node->run.actor, sizeof(Actor));
 
-    Outcome outcome =
-        rocks_open(node->start.loop, &options, &node->run, &events, &node->storage);
+    Outcome outcome = rocks_open(node->start.loop, &options, &node->run, &events, &node->storage);
 
     if (outcome.failed)
         return outcome;

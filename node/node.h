@@ -1,8 +1,9 @@
 /*
- * Node: the engine joined to the world, libuv loop, storage, links to peers, sessions of the server.
+ * Node: the engine joined to the world, libuv loop, storage, links to peers, sessions of the
+ * server.
  *
- * Everything runs on the loop's thread. Sessions of the server, and questions the node asks itself (the console's GET), are
- * numbered for the engine; an answer to a number that has gone is dropped.
+ * Everything runs on the loop's thread. Sessions of the server, and questions the node asks itself
+ * (the console's GET), are numbered for the engine; an answer to a number that has gone is dropped.
  */
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
@@ -25,10 +26,12 @@ typedef struct NodeStart
     Log *log;
 } NodeStart;
 
-/* Opens storage and begins to connect to the seeds. Everything in start is borrowed until node_close is over. */
+/* Opens storage and begins to connect to the seeds. Everything in start is borrowed until
+ * node_close is over. */
 Outcome node_open(const NodeStart *start, Node **node) MUST_CHECK;
 
-/* Completes what storage has begun, closes the links; closed runs on the loop when nothing is left. */
+/* Completes what storage has begun, closes the links; closed runs on the loop when nothing is left.
+ */
 void node_close(Node *node, void (*closed)(void *ctx), void *ctx);
 
 /* Parts of ServerHandler. */
@@ -49,8 +52,9 @@ uint64_t node_resident_bytes(void);
 const char *node_member_error(const Node *node, uint32_t member);
 
 /*
- * Carries out a frame as if a client had sent it (its tag is of no account). answer is called once, during the call or later;
- * the frame given to it is valid during the call. Returns a number that node_forget takes.
+ * Carries out a frame as if a client had sent it (its tag is of no account). answer is called once,
+ * during the call or later; the frame given to it is valid during the call. Returns a number that
+ * node_forget takes.
  */
 typedef void (*NodeAnswer)(void *ctx, const Frame *answer);
 uint64_t node_ask(Node *node, Slice frame, NodeAnswer answer, void *ctx);

@@ -11,7 +11,7 @@ add_slot(Coordinator *coordinator)
         return NULL;
     if ((slot & (slot - 1)) == 0)
     {
-        size_t capacity = slot ? (size_t) slot * 2 : 1;
+        size_t capacity = slot ? (size_t)slot * 2 : 1;
 
         coordinator->slots =
             memory_resize(&MEMORY_HEAP, coordinator->slots, capacity * sizeof(Operation *));
@@ -68,10 +68,10 @@ operation_end(Coordinator *coordinator, Operation *operation)
 uint64_t
 operation_ref(const Operation *operation, const Item *item)
 {
-    uint64_t index = (uint64_t) (item - operation->items);
+    uint64_t index = (uint64_t)(item - operation->items);
 
-    return (uint64_t) operation->kind << 56 | (uint64_t) operation->slot << 40 |
-           (uint64_t) operation->generation << 24 | index;
+    return (uint64_t)operation->kind << 56 | (uint64_t)operation->slot << 40 |
+           (uint64_t)operation->generation << 24 | index;
 }
 
 Operation *
@@ -84,16 +84,16 @@ operation_of_tag(Coordinator *coordinator, uint32_t tag)
 
     Operation *operation = coordinator->slots[slot];
 
-    return operation->live && operation->generation == (uint16_t) tag ? operation : NULL;
+    return operation->live && operation->generation == (uint16_t)tag ? operation : NULL;
 }
 
 Operation *
 operation_of(Coordinator *coordinator, uint64_t ref, Item **item)
 {
     uint32_t index = ref & (OPERATION_ITEMS_MAX - 1);
-    Operation *operation = operation_of_tag(coordinator, (uint32_t) (ref >> 24));
+    Operation *operation = operation_of_tag(coordinator, (uint32_t)(ref >> 24));
 
-    if (operation == NULL || (uint64_t) operation->kind != ref >> 56 ||
+    if (operation == NULL || (uint64_t)operation->kind != ref >> 56 ||
         index >= operation->item_count)
         return NULL;
     *item = &operation->items[index];
@@ -107,14 +107,14 @@ operation_place(const View *view, const Bucket *bucket, Item *item)
         return STATUS_TOO_LARGE;
     if (!topology_position(bucket, item->key, &item->position))
         return STATUS_BAD_KEY;
-    item->owner_count = (uint8_t) topology_preference(view->topology, item->position, item->owners,
-                                                      bucket->n);
+    item->owner_count =
+        (uint8_t)topology_preference(view->topology, item->position, item->owners, bucket->n);
 
     int place = operation_member_place(item, view->self);
 
     if (place < 0)
         return STATUS_NOT_OWNER;
-    item->self = (uint8_t) place;
+    item->self = (uint8_t)place;
     return STATUS_OK;
 }
 
@@ -176,14 +176,13 @@ operation_gather(const View *view, Operation *operation, Actions *actions)
         ReadFrame read = {.epoch = view->topology->epoch,
                           .bucket_id = operation->bucket_id,
                           .mode = READ_FULL,
-                          .timeout_ms = (uint32_t) (operation->deadline_ms - view->now_ms),
+                          .timeout_ms = (uint32_t)(operation->deadline_ms - view->now_ms),
                           .keys = keys,
                           .key_count = count};
 
         if (count == 0)
             continue;
-        read_encode(actions_frame(actions),
-                    operation->slot << 16 | operation->generation, &read);
+        read_encode(actions_frame(actions), operation->slot << 16 | operation->generation, &read);
         actions_send(actions, member);
     }
 }
@@ -208,13 +207,13 @@ operation_take_object(Operation *operation, Item *item, uint32_t place, StatusCo
         return;
     }
     if (item->objects == NULL)
-        item->objects =
-            arena_alloc_zero(&operation->arena, sizeof(Slice) * item->owner_count);
+        item->objects = arena_alloc_zero(&operation->arena, sizeof(Slice) * item->owner_count);
     item->objects[place] = slice_copy(&operation->arena, object);
     item->answered |= bit;
 }
 
-/* Looked for in each object by itself: in their merge it may be gone, replaced by a write that saw it. */
+/* Looked for in each object by itself: in their merge it may be gone, replaced by a write that saw
+ * it. */
 static bool
 holds_put(const Object *object, const Put *put)
 {

@@ -1,8 +1,9 @@
 /*
- * Operation: one client frame that the coordinator is carrying out, its keys and who has answered what.
+ * Operation: one client frame that the coordinator is carrying out, its keys and who has answered
+ * what.
  *
- * Shared by coordinator_write.c and coordinator_read.c, by nobody else. A ref names owner, slot, generation and item, so an
- * answer that comes after the operation has ended finds nothing.
+ * Shared by coordinator_write.c and coordinator_read.c, by nobody else. A ref names owner, slot,
+ * generation and item, so an answer that comes after the operation has ended finds nothing.
  */
 #ifndef NODE_OPERATION_H
 #define NODE_OPERATION_H
@@ -101,7 +102,8 @@ StatusCode operation_place(const View *view, const Bucket *bucket, Item *item);
 int operation_member_place(const Item *item, uint32_t member);
 uint32_t operation_reachable(const View *view, const Item *item);
 
-/* Asks reachable owners but this node for the full objects of the gathering items: one frame a member. */
+/* Asks reachable owners but this node for the full objects of the gathering items: one frame a
+ * member. */
 void operation_gather(const View *view, Operation *operation, Actions *actions);
 bool operation_gathered(const Item *item);
 
@@ -109,7 +111,8 @@ bool operation_gathered(const Item *item);
 void operation_take_object(Operation *operation, Item *item, uint32_t place, StatusCode status,
                            Slice object);
 
-/* Merges what was gathered into item->merge and sets item->known; what cannot be decoded counts as a failure to answer. */
+/* Merges what was gathered into item->merge and sets item->known; what cannot be decoded counts as
+ * a failure to answer. */
 void operation_merge(Operation *operation, Item *item);
 
 /* Puts the object into the outboxes of the owners named by places. */

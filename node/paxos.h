@@ -1,9 +1,11 @@
 /*
- * Paxos: chooses one topology document for each epoch (Lamport, "Paxos Made Simple", one instance an epoch), as a step module.
+ * Paxos: chooses one topology document for each epoch (Lamport, "Paxos Made Simple", one instance
+ * an epoch), as a step module.
  *
- * The voters of an epoch are the members of the one before; for epoch 1 all seeds, and every one must accept. A proposer that
- * meets an accepted document completes that one. What this node promised and accepted is part of its state: whoever runs
- * it makes the state durable (paxos_wants_persist) before any action of the same step leaves.
+ * The voters of an epoch are the members of the one before; for epoch 1 all seeds, and every one
+ * must accept. A proposer that meets an accepted document completes that one. What this node
+ * promised and accepted is part of its state: whoever runs it makes the state durable
+ * (paxos_wants_persist) before any action of the same step leaves.
  */
 #ifndef NODE_PAXOS_H
 #define NODE_PAXOS_H
@@ -26,15 +28,19 @@ bool paxos_wants_persist(Paxos *paxos);
 Slice paxos_document(const Paxos *paxos);
 uint64_t paxos_epoch(const Paxos *paxos);
 
-/* Who decides on the next epoch: peers by number, this node too or not, and how many of them are a quorum. */
+/* Who decides on the next epoch: peers by number, this node too or not, and how many of them are a
+ * quorum. */
 void paxos_set_voters(Paxos *paxos, const uint32_t *peers, uint32_t peer_count, bool self_votes,
                       uint32_t quorum);
 
-/* Starts a ballot for the next epoch with this document, unless one is under way. random: 64 random bits. */
-void paxos_propose(Paxos *paxos, Slice document, uint64_t now_ms, uint64_t random, Actions *actions);
+/* Starts a ballot for the next epoch with this document, unless one is under way. random: 64 random
+ * bits. */
+void paxos_propose(Paxos *paxos, Slice document, uint64_t now_ms, uint64_t random,
+                   Actions *actions);
 bool paxos_is_proposing(const Paxos *paxos);
 
-/* A PREPARE, ACCEPT or CHOSEN that came in on a session. paxos_epoch tells whether a document was chosen. */
+/* A PREPARE, ACCEPT or CHOSEN that came in on a session. paxos_epoch tells whether a document was
+ * chosen. */
 void paxos_session_frame(Paxos *paxos, Origin origin, const Frame *frame, Actions *actions);
 
 /* A PROMISE or ACCEPTED from a voter, or a CHOSEN. */

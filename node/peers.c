@@ -226,14 +226,21 @@ static void
 connect_peer(Peer *peer)
 {
     Peers *peers = peer->peers;
-    const char *const keywords[] = {"hostaddr",    "port",           "user",
-                                    "password",    "dbname",         "application_name",
-                                    "sslmode",     "gssencmode",     "client_encoding",
+    const char *const keywords[] = {"hostaddr",       "port",       "user",
+                                    "password",       "dbname",     "application_name",
+                                    "sslmode",        "gssencmode", "client_encoding",
                                     "sslcompression", NULL};
-    const char *const values[] = {peer->address,   peer->port, "_peer",
-                                  peers->password, "dynamo",   peers->name,
-                                  peers->start.use_tls ? "require" : "disable", "disable", "UTF8",
-                                  "0",             NULL};
+    const char *const values[] = {peer->address,
+                                  peer->port,
+                                  "_peer",
+                                  peers->password,
+                                  "dynamo",
+                                  peers->name,
+                                  peers->start.use_tls ? "require" : "disable",
+                                  "disable",
+                                  "UTF8",
+                                  "0",
+                                  NULL};
 
     peer->link = link_open(keywords, values);
     peer->state = PEER_CONNECTING;
@@ -268,7 +275,8 @@ peers_send(Peers *peers, uint32_t number, Slice frame)
     peer->dirty = true;
 }
 
-/* A link that breaks here is found broken when its socket is next ready: no event from inside of a call. */
+/* A link that breaks here is found broken when its socket is next ready: no event from inside of a
+ * call. */
 void
 peers_flush(Peers *peers)
 {

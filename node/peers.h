@@ -1,8 +1,9 @@
 /*
  * Peers: this node's links to the others, kept up by reconnecting, one for each address.
  *
- * Happy path: connect (SCRAM with the password derived from the cluster key), STREAM, up, frames. Failure modes: refused, timed out
- * or broken: down, and a new attempt after a growing pause (100 ms to 1 s).
+ * Happy path: connect (SCRAM with the password derived from the cluster key), STREAM, up, frames.
+ * Failure modes: refused, timed out or broken: down, and a new attempt after a growing pause (100
+ * ms to 1 s).
  */
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
@@ -25,7 +26,8 @@ typedef struct PeersStart
     bool use_tls;
     uint64_t connect_timeout_ms;
 
-    /* A link carries frames; no longer does; a frame came (valid during the call). Never called from inside of peers_*. */
+    /* A link carries frames; no longer does; a frame came (valid during the call). Never called
+     * from inside of peers_*. */
     void (*up)(void *ctx, uint32_t peer);
     void (*down)(void *ctx, uint32_t peer);
     void (*frame)(void *ctx, uint32_t peer, Slice frame);

@@ -1,8 +1,8 @@
 /*
  * Replica: answers for what this node itself holds, reads, scans and replicates, as a step module.
  *
- * A read or scan answers durable state only. A replicate is acknowledged when its merge is durable; the acknowledgements of one turn
- * are gathered by session and leave in replica_flush().
+ * A read or scan answers durable state only. A replicate is acknowledged when its merge is durable;
+ * the acknowledgements of one turn are gathered by session and leave in replica_flush().
  */
 #ifndef NODE_REPLICA_H
 #define NODE_REPLICA_H

@@ -91,9 +91,9 @@ make_storage_key(Actions *actions, uint32_t bucket_id, uint64_t position, Slice 
     uint8_t *bytes = arena_alloc(&actions->arena, length);
 
     for (unsigned i = 0; i < sizeof(bucket_id); i++)
-        bytes[i] = (uint8_t) (bucket_id >> (8 * (3 - i)));
+        bytes[i] = (uint8_t)(bucket_id >> (8 * (3 - i)));
     for (unsigned i = 0; i < sizeof(position); i++)
-        bytes[4 + i] = (uint8_t) (position >> (8 * (7 - i)));
+        bytes[4 + i] = (uint8_t)(position >> (8 * (7 - i)));
     for (size_t i = 0; i < key.length; i++)
         bytes[12 + i] = key.data[i];
     return slice_make(bytes, length);

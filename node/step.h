@@ -1,9 +1,9 @@
 /*
  * step: what the step modules of a node share, the view they decide on and the actions they return.
  *
- * A step module takes an event and appends actions; it never does I/O, reads a clock or draws a random number. The engine
- * (node/engine.h) runs the actions after the step has returned. Frames and keys named by an action live in the Actions until
- * actions_reset().
+ * A step module takes an event and appends actions; it never does I/O, reads a clock or draws a
+ * random number. The engine (node/engine.h) runs the actions after the step has returned. Frames
+ * and keys named by an action live in the Actions until actions_reset().
  */
 #ifndef NODE_STEP_H
 #define NODE_STEP_H
@@ -36,8 +36,8 @@ typedef struct View
 
 typedef enum ActionKind
 {
-    ACTION_REPLY, /* frame to session */
-    ACTION_SEND,  /* frame to member */
+    ACTION_REPLY,     /* frame to session */
+    ACTION_SEND,      /* frame to member */
     ACTION_SEND_PEER, /* frame to the peer of that number, member or not */
     ACTION_APPLY,
     ACTION_READ,
@@ -48,7 +48,7 @@ typedef struct Action
 {
     ActionKind kind;
     uint64_t session;
-    uint32_t member; /* or peer */
+    uint32_t member;     /* or peer */
     size_t frame_offset; /* into Actions.frames */
     size_t frame_length;
     uint64_t ref;
@@ -80,7 +80,8 @@ void actions_init(Actions *actions);
 void actions_free(Actions *actions);
 void actions_reset(Actions *actions);
 
-/* Returns where to encode the one frame; actions_reply, actions_send or actions_send_peer names its target. */
+/* Returns where to encode the one frame; actions_reply, actions_send or actions_send_peer names its
+ * target. */
 Buffer *actions_frame(Actions *actions);
 void actions_reply(Actions *actions, uint64_t session);
 void actions_send(Actions *actions, uint32_t member);

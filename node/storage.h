@@ -1,14 +1,17 @@
 /*
  * Storage: the one interface through which the steps reach what a node keeps.
  *
- * Two implementations: RocksDB (node/rocks.h) and the simulator's, in memory (test/sim). Both run update_apply() and nothing else to
- * change an object. Answers come through StorageEvents, possibly before the call returns; a ref is the caller's and is repeated.
+ * Two implementations: RocksDB (node/rocks.h) and the simulator's, in memory (test/sim). Both run
+ * update_apply() and nothing else to change an object. Answers come through StorageEvents, possibly
+ * before the call returns; a ref is the caller's and is repeated.
  *
- * A storage key is bucket id (4 bytes), ring position (8), key, so that a partition of a bucket is one contiguous range.
+ * A storage key is bucket id (4 bytes), ring position (8), key, so that a partition of a bucket is
+ * one contiguous range.
  *
- * apply: `merged` is reported when the new object is settled in memory (it may be sent to other nodes), `durable` when it
- * would survive power loss (it may be acknowledged). A later apply sees an earlier one whether durable or not; read and scan
- * see durable objects only. An unchanged object is durable once the write it equals is. After a failed sync every apply fails and
+ * apply: `merged` is reported when the new object is settled in memory (it may be sent to other
+ * nodes), `durable` when it would survive power loss (it may be acknowledged). A later apply sees
+ * an earlier one whether durable or not; read and scan see durable objects only. An unchanged
+ * object is durable once the write it equals is. After a failed sync every apply fails and
  * storage_failed() is true for good.
  */
 #ifndef NODE_STORAGE_H
@@ -35,7 +38,8 @@ typedef struct StoragePage
 
 typedef struct StorageEvents
 {
-    /* object: encoded, valid during the call. status other than OK: refused, nothing was changed, no durable follows. */
+    /* object: encoded, valid during the call. status other than OK: refused, nothing was changed,
+     * no durable follows. */
     void (*merged)(void *context, uint64_t ref, StatusCode status, Slice object);
     void (*durable)(void *context, uint64_t ref, StatusCode status);
     /* object empty: absent. Valid during the call. */

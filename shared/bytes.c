@@ -258,7 +258,7 @@ reader_varint32(Reader *reader)
 
     if (value > UINT32_MAX)
         reader_fail(reader);
-    return (uint32_t) value;
+    return (uint32_t)value;
 }
 
 bool

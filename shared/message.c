@@ -7,27 +7,27 @@ typedef struct FrameTypeRow
 } FrameTypeRow;
 
 static const FrameTypeRow FRAME_TYPES[FRAME_TYPE_END] = {
-    [FRAME_ERROR] = {"error", false},
-    [FRAME_TOPOLOGY_FETCH] = {"topology_fetch", true},
-    [FRAME_TOPOLOGY] = {"topology", false},
-    [FRAME_READ] = {"read", true},
-    [FRAME_READ_REPLY] = {"read_reply", false},
-    [FRAME_WRITE] = {"write", true},
-    [FRAME_WRITE_REPLY] = {"write_reply", false},
-    [FRAME_SCAN] = {"scan", true},
-    [FRAME_SCAN_REPLY] = {"scan_reply", false},
-    [FRAME_BUCKET_CREATE] = {"bucket_create", true},
-    [FRAME_NODE_STATUS] = {"node_status", true},
+    [FRAME_ERROR] = {"error",             false},
+    [FRAME_TOPOLOGY_FETCH] = {"topology_fetch",    true },
+    [FRAME_TOPOLOGY] = {"topology",          false},
+    [FRAME_READ] = {"read",              true },
+    [FRAME_READ_REPLY] = {"read_reply",        false},
+    [FRAME_WRITE] = {"write",             true },
+    [FRAME_WRITE_REPLY] = {"write_reply",       false},
+    [FRAME_SCAN] = {"scan",              true },
+    [FRAME_SCAN_REPLY] = {"scan_reply",        false},
+    [FRAME_BUCKET_CREATE] = {"bucket_create",     true },
+    [FRAME_NODE_STATUS] = {"node_status",       true },
     [FRAME_NODE_STATUS_REPLY] = {"node_status_reply", false},
-    [FRAME_REPLICATE] = {"replicate", false},
-    [FRAME_REPLICATE_REPLY] = {"replicate_reply", false},
-    [FRAME_HELLO] = {"hello", false},
-    [FRAME_HELLO_REPLY] = {"hello_reply", false},
-    [FRAME_PREPARE] = {"prepare", false},
-    [FRAME_PROMISE] = {"promise", false},
-    [FRAME_ACCEPT] = {"accept", false},
-    [FRAME_ACCEPTED] = {"accepted", false},
-    [FRAME_CHOSEN] = {"chosen", false},
+    [FRAME_REPLICATE] = {"replicate",         false},
+    [FRAME_REPLICATE_REPLY] = {"replicate_reply",   false},
+    [FRAME_HELLO] = {"hello",             false},
+    [FRAME_HELLO_REPLY] = {"hello_reply",       false},
+    [FRAME_PREPARE] = {"prepare",           false},
+    [FRAME_PROMISE] = {"promise",           false},
+    [FRAME_ACCEPT] = {"accept",            false},
+    [FRAME_ACCEPTED] = {"accepted",          false},
+    [FRAME_CHOSEN] = {"chosen",            false},
 };
 
 const char *
@@ -48,7 +48,7 @@ frame_decode(Slice bytes, Frame *frame)
     Reader reader = reader_begin(bytes);
     uint8_t type = reader_u8(&reader);
 
-    frame->type = type > 0 && type < FRAME_TYPE_END ? (FrameType) type : FRAME_TYPE_END;
+    frame->type = type > 0 && type < FRAME_TYPE_END ? (FrameType)type : FRAME_TYPE_END;
     frame->tag = reader_u32(&reader);
     frame->body = reader_take(&reader, reader_left(&reader));
     return !reader.failed && frame->type != FRAME_TYPE_END;
@@ -57,7 +57,7 @@ frame_decode(Slice bytes, Frame *frame)
 void
 frame_encode_header(Buffer *buffer, FrameType type, uint32_t tag)
 {
-    buffer_put_u8(buffer, (uint8_t) type);
+    buffer_put_u8(buffer, (uint8_t)type);
     buffer_put_u32(buffer, tag);
 }
 
@@ -65,7 +65,7 @@ void
 error_encode(Buffer *buffer, uint32_t tag, StatusCode status, const char *message)
 {
     frame_encode_header(buffer, FRAME_ERROR, tag);
-    buffer_put_u8(buffer, (uint8_t) status);
+    buffer_put_u8(buffer, (uint8_t)status);
     buffer_put_string(buffer, message);
 }
 

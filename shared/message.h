@@ -1,12 +1,13 @@
 /*
  * message: the frames that clients and nodes exchange, as structs, and their codecs.
  *
- * message.c holds what every frame shares, message_data.c reads, writes, scans and replicates, message_member.c what nodes say to
- * each other about themselves.
+ * message.c holds what every frame shares, message_data.c reads, writes, scans and replicates,
+ * message_member.c what nodes say to each other about themselves.
  *
- * A frame is one CopyData payload: type (1 byte), tag (4 bytes, chosen by the asker and repeated in the answer), body.
- * Decoders borrow byte strings from the frame and allocate arrays in the arena; they return false on bytes that no encoder
- * makes. Anything a node refuses as a whole is answered by FRAME_ERROR.
+ * A frame is one CopyData payload: type (1 byte), tag (4 bytes, chosen by the asker and repeated in
+ * the answer), body. Decoders borrow byte strings from the frame and allocate arrays in the arena;
+ * they return false on bytes that no encoder makes. Anything a node refuses as a whole is answered
+ * by FRAME_ERROR.
  */
 #ifndef SHARED_MESSAGE_H
 #define SHARED_MESSAGE_H
@@ -78,7 +79,8 @@ typedef struct TopologyFetch
 typedef struct TopologyFrame
 {
     uint64_t epoch;
-    Slice document; /* topology_encode's bytes; empty when the asker has this epoch or a newer one */
+    Slice
+        document; /* topology_encode's bytes; empty when the asker has this epoch or a newer one */
 } TopologyFrame;
 
 typedef enum ReadMode
@@ -169,8 +171,8 @@ typedef struct ScanRow
 typedef struct ScanReply
 {
     StatusCode status;
-    bool done;  /* nothing of the asked range lies behind last */
-    Slice last; /* the last place that the page covers; empty when the page has no row */
+    bool done;     /* nothing of the asked range lies behind last */
+    Slice last;    /* the last place that the page covers; empty when the page has no row */
     Digest digest; /* XOR over rows of the digest of (key, object) */
     uint32_t row_count;
     ScanRow *rows; /* NULL in digest_only */
@@ -246,7 +248,7 @@ typedef struct PaxosFrame
 {
     uint64_t epoch; /* that the document is to become */
     Ballot ballot;  /* of the round this frame belongs to */
-    bool ok;        /* PROMISE, ACCEPTED: granted; else promised says to whom the promise was given */
+    bool ok; /* PROMISE, ACCEPTED: granted; else promised says to whom the promise was given */
     Ballot promised;
     Ballot accepted; /* PROMISE: of document */
     Slice document;  /* ACCEPT, CHOSEN: proposed or chosen; PROMISE: accepted before, if any */

@@ -20,7 +20,7 @@ read_encode(Buffer *buffer, uint32_t tag, const ReadFrame *read)
     frame_encode_header(buffer, FRAME_READ, tag);
     buffer_put_varint(buffer, read->epoch);
     buffer_put_u32(buffer, read->bucket_id);
-    buffer_put_u8(buffer, (uint8_t) read->mode);
+    buffer_put_u8(buffer, (uint8_t)read->mode);
     buffer_put_varint(buffer, read->r);
     buffer_put_varint(buffer, read->timeout_ms);
     buffer_put_u8(buffer, read->seal);
@@ -36,7 +36,7 @@ reader_mode(Reader *reader)
 
     if (mode < READ_FULL || mode > READ_COORDINATED)
         reader_fail(reader);
-    return (ReadMode) mode;
+    return (ReadMode)mode;
 }
 
 bool
@@ -61,13 +61,13 @@ void
 read_reply_encode(Buffer *buffer, uint32_t tag, const ReadReply *reply)
 {
     frame_encode_header(buffer, FRAME_READ_REPLY, tag);
-    buffer_put_u8(buffer, (uint8_t) reply->mode);
+    buffer_put_u8(buffer, (uint8_t)reply->mode);
     buffer_put_varint(buffer, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)
     {
         const ReadItem *item = &reply->items[i];
 
-        buffer_put_u8(buffer, (uint8_t) item->status);
+        buffer_put_u8(buffer, (uint8_t)item->status);
         if (item->status != STATUS_OK)
             buffer_put_u8(buffer, 0);
         else if (reply->mode == READ_DIGEST)
@@ -208,7 +208,7 @@ write_reply_encode(Buffer *buffer, uint32_t tag, const WriteReply *reply)
     buffer_put_varint(buffer, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)
     {
-        buffer_put_u8(buffer, (uint8_t) reply->items[i].status);
+        buffer_put_u8(buffer, (uint8_t)reply->items[i].status);
         buffer_put_varint(buffer, reply->items[i].acked);
     }
 }
@@ -262,7 +262,7 @@ void
 scan_reply_encode(Buffer *buffer, uint32_t tag, const ScanReply *reply)
 {
     frame_encode_header(buffer, FRAME_SCAN_REPLY, tag);
-    buffer_put_u8(buffer, (uint8_t) reply->status);
+    buffer_put_u8(buffer, (uint8_t)reply->status);
     buffer_put_u8(buffer, reply->done);
     buffer_put_slice(buffer, reply->last);
     buffer_put(buffer, reply->digest.bytes, sizeof(Digest));
@@ -314,7 +314,8 @@ message_row_digest(Slice key, Slice object)
     Digest digest = digest_of(object);
     Digest salt = digest_of(key);
 
-    /* The object's digest is hashed with the key's, so that equal objects under two keys do not cancel out. */
+    /* The object's digest is hashed with the key's, so that equal objects under two keys do not
+     * cancel out. */
     uint8_t both[2 * sizeof(Digest)];
 
     memcpy(both, salt.bytes, sizeof(Digest));
@@ -377,7 +378,7 @@ void
 replicate_result_encode(Buffer *buffer, const ReplicateResult *result)
 {
     buffer_put_u64(buffer, result->ref);
-    buffer_put_u8(buffer, (uint8_t) result->status);
+    buffer_put_u8(buffer, (uint8_t)result->status);
 }
 
 void

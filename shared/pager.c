@@ -1,10 +1,12 @@
 /*
  * A full scan by partition pages with the quorum merge.
  *
- * Each partition goes through: PAGE_FULL (one owner streams rows), PAGE_DIGESTS (r-1 others give the digest over the same
- * range), then either it is ready, or PAGE_ROWS (r-1 others send their rows of that range) and PAGE_MERGE (one Request reads
- * every key that differs, coordinated). A partition's next page is asked for when the one before is ready. Failure modes: a member
- * that is lost, refuses or is silent is replaced by the partition's next owner, and the page begins again with what is left.
+ * Each partition goes through: PAGE_FULL (one owner streams rows), PAGE_DIGESTS (r-1 others give
+ * the digest over the same range), then either it is ready, or PAGE_ROWS (r-1 others send their
+ * rows of that range) and PAGE_MERGE (one Request reads every key that differs, coordinated). A
+ * partition's next page is asked for when the one before is ready. Failure modes: a member that is
+ * lost, refuses or is silent is replaced by the partition's next owner, and the page begins again
+ * with what is left.
  */
 #include "shared/pager.h"
 
@@ -62,8 +64,8 @@ struct Pager
     const Topology *topology;
     const Bucket *bucket;
     RequestOptions options;
-    bool *avoid;  /* by member */
-    bool *silent; /* by member */
+    bool *avoid;        /* by member */
+    bool *silent;       /* by member */
     uint64_t *heard_ms; /* by member: the last answer */
     uint32_t page_bytes;
     uint32_t window;
@@ -159,7 +161,7 @@ begin_full(Pager *pager, Page *page)
 {
     page->state = PAGE_FULL;
     memset(page->asks, 0, sizeof(Ask) * page->owner_count);
-    if (page->owner_count - (uint32_t) __builtin_popcount(page->dropped) < pager->options.quorum)
+    if (page->owner_count - (uint32_t)__builtin_popcount(page->dropped) < pager->options.quorum)
         fail_pager(pager, page, STATUS_UNAVAILABLE);
     else
         ask(pager, page, first_place(page));
@@ -304,9 +306,8 @@ begin_merge(Pager *pager, Page *page)
     }
     page->state = PAGE_MERGE;
     options.avoid = pager->avoid;
-    page->merge =
-        request_read(&page->arena, pager->tags, pager->topology, pager->bucket, &options,
-                     page->differing, page->differing_count, pager->now_ms);
+    page->merge = request_read(&page->arena, pager->tags, pager->topology, pager->bucket, &options,
+                               page->differing, page->differing_count, pager->now_ms);
 }
 
 static void
@@ -366,33 +367,33 @@ advance(Pager *pager, Page *page)
 
     switch (page->state)
     {
-        case PAGE_FULL:
-            page->is_last = full->reply.done && page->limit.length == 0;
-            page->through = full->reply.done ? page->limit : full->reply.last;
-            if (pager->options.quorum > 1)
-            {
-                ask_others(pager, page, PAGE_DIGESTS);
-                return;
-            }
+    case PAGE_FULL:
+        page->is_last = full->reply.done && page->limit.length == 0;
+        page->through = full->reply.done ? page->limit : full->reply.last;
+        if (pager->options.quorum > 1)
+        {
+            ask_others(pager, page, PAGE_DIGESTS);
+            return;
+        }
+        use_rows(page, &full->reply);
+        finish_page(pager, page);
+        return;
+    case PAGE_DIGESTS:
+        if (digests_agree(pager, page))
+        {
             use_rows(page, &full->reply);
             finish_page(pager, page);
             return;
-        case PAGE_DIGESTS:
-            if (digests_agree(pager, page))
-            {
-                use_rows(page, &full->reply);
-                finish_page(pager, page);
-                return;
-            }
-            pager->counters.mismatches++;
-            ask_others(pager, page, PAGE_ROWS);
-            return;
-        case PAGE_ROWS:
-            begin_merge(pager, page);
-            return;
-        case PAGE_MERGE:
-        case PAGE_READY:
-            return;
+        }
+        pager->counters.mismatches++;
+        ask_others(pager, page, PAGE_ROWS);
+        return;
+    case PAGE_ROWS:
+        begin_merge(pager, page);
+        return;
+    case PAGE_MERGE:
+    case PAGE_READY:
+        return;
     }
 }
 
@@ -429,7 +430,8 @@ take_answer(Pager *pager, Page *page, uint32_t place, const Frame *frame)
         return;
     }
 
-    /* This owner holds more of the range than fits one answer: the page must end where its answer does. */
+    /* This owner holds more of the range than fits one answer: the page must end where its answer
+     * does. */
     if (place != first_place(page) && !answer->reply.done)
     {
         page->limit = answer->reply.last;
@@ -508,7 +510,7 @@ tick_page(Pager *pager, Page *page)
     for (uint32_t place = 0; place < page->owner_count; place++)
     {
         const Ask *open = &page->asks[place];
-        uint32_t left = page->owner_count - (uint32_t) __builtin_popcount(page->dropped);
+        uint32_t left = page->owner_count - (uint32_t)__builtin_popcount(page->dropped);
         uint64_t since = silent_since_ms(pager, open);
         uint64_t waited = pager->now_ms > since ? pager->now_ms - since : 0;
 
@@ -625,7 +627,8 @@ pager_was_silent(const Pager *pager, uint32_t member)
     return pager->silent[member];
 }
 
-/* Pages are handed out in the order of partitions, so that the order of rows does not hang on timing. */
+/* Pages are handed out in the order of partitions, so that the order of rows does not hang on
+ * timing. */
 PagerState
 pager_state(Pager *pager)
 {
@@ -690,8 +693,7 @@ pager_new(const Memory *memory, RequestTags *tags, const Topology *topology, con
                      .now_ms = now_ms};
     pager->avoid = new_flags(memory, options->avoid, topology->member_count);
     pager->silent = new_flags(memory, NULL, topology->member_count);
-    pager->heard_ms =
-        memory_resize(memory, NULL, (topology->member_count + 1) * sizeof(uint64_t));
+    pager->heard_ms = memory_resize(memory, NULL, (topology->member_count + 1) * sizeof(uint64_t));
     memset(pager->heard_ms, 0, (topology->member_count + 1) * sizeof(uint64_t));
     pager->options.avoid = pager->avoid;
     buffer_init(&pager->frame, memory);

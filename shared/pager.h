@@ -1,10 +1,11 @@
 /*
- * Pager: a full scan of a bucket, partition by partition in pages, with the quorum merge, as a step module.
+ * Pager: a full scan of a bucket, partition by partition in pages, with the quorum merge, as a step
+ * module.
  *
- * For each partition one owner streams pages of full rows; r-1 other owners give the digest over the same range. Pages
- * whose digests agree are handed on as they are; for a page that differs the pager fetches the others' rows of that range
- * and makes a coordinated read of every key that is not equal on all. Several partitions are under way at once, at most window
- * pages are held.
+ * For each partition one owner streams pages of full rows; r-1 other owners give the digest over
+ * the same range. Pages whose digests agree are handed on as they are; for a page that differs the
+ * pager fetches the others' rows of that range and makes a coordinated read of every key that is
+ * not equal on all. Several partitions are under way at once, at most window pages are held.
  *
  * I/O as in shared/request.h: the caller sends, and reports answers, lost members and time.
  */
@@ -35,7 +36,7 @@ typedef enum PagerState
     PAGER_WAITING, /* nothing to hand out now: send, wait for answers */
     PAGER_ROWS,    /* pager_next_page gives a page */
     PAGER_END,
-    PAGER_FAILED   /* pager_failure says why */
+    PAGER_FAILED /* pager_failure says why */
 } PagerState;
 
 /* memory backs the arenas of the pages; options->quorum is r. topology and bucket are borrowed. */

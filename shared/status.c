@@ -7,6 +7,7 @@ typedef struct StatusRow
     const char *text;
 } StatusRow;
 
+/* clang-format off: the columns would not fit its width. */
 static const StatusRow STATUS_ROWS[STATUS_COUNT] = {
     [STATUS_OK] = {"ok", "00000", "done"},
     [STATUS_UNKNOWN] = {"unknown", "08007", "the write quorum was not confirmed in time"},
@@ -25,6 +26,7 @@ static const StatusRow STATUS_ROWS[STATUS_COUNT] = {
     [STATUS_FORBIDDEN] = {"forbidden", "42501", "the role may not do this"},
     [STATUS_SHUTTING_DOWN] = {"shutting_down", "57P01", "the node is shutting down"},
 };
+/* clang-format on */
 
 const char *
 status_name(StatusCode code)
@@ -47,5 +49,5 @@ status_text(StatusCode code)
 StatusCode
 status_from_byte(uint8_t byte)
 {
-    return byte < STATUS_COUNT ? (StatusCode) byte : STATUS_BAD_FRAME;
+    return byte < STATUS_COUNT ? (StatusCode)byte : STATUS_BAD_FRAME;
 }

@@ -1,8 +1,8 @@
 /*
  * status: how a request, or one key of it, ended. One table gives each its name and SQLSTATE.
  *
- * The three classes that a writer must tell apart: STATUS_OK; refused (nothing was written anywhere); STATUS_UNKNOWN (some
- * replica may keep it).
+ * The three classes that a writer must tell apart: STATUS_OK; refused (nothing was written
+ * anywhere); STATUS_UNKNOWN (some replica may keep it).
  */
 #ifndef SHARED_STATUS_H
 #define SHARED_STATUS_H
@@ -13,20 +13,20 @@
 typedef enum StatusCode
 {
     STATUS_OK,
-    STATUS_UNKNOWN,          /* written somewhere, quorum not confirmed */
-    STATUS_UNAVAILABLE,      /* fewer owners reachable than asked for; nothing was written */
-    STATUS_NOT_OWNER,        /* the node asked does not own the key */
-    STATUS_BEHIND,           /* the node asked does not know this epoch or bucket yet */
-    STATUS_NOT_FORMED,       /* the node is in no cluster yet */
-    STATUS_BAD_FRAME,        /* the frame could not be read */
-    STATUS_BAD_KEY,          /* the key is not one of the bucket's key types */
-    STATUS_BAD_CONTEXT,      /* forged, edited, or of another key */
-    STATUS_TOO_LARGE,        /* key or value over the node's limit */
-    STATUS_BUCKET_CONFLICT,  /* exists with other key types or n */
-    STATUS_BAD_BUCKET,       /* a bucket that cannot be: n over the nodes, bad name */
-    STATUS_CORRUPT,          /* what is stored for the key cannot be read */
-    STATUS_STORAGE,          /* the disk failed: the node has stopped writing */
-    STATUS_FORBIDDEN,        /* the role may not send this frame */
+    STATUS_UNKNOWN,         /* written somewhere, quorum not confirmed */
+    STATUS_UNAVAILABLE,     /* fewer owners reachable than asked for; nothing was written */
+    STATUS_NOT_OWNER,       /* the node asked does not own the key */
+    STATUS_BEHIND,          /* the node asked does not know this epoch or bucket yet */
+    STATUS_NOT_FORMED,      /* the node is in no cluster yet */
+    STATUS_BAD_FRAME,       /* the frame could not be read */
+    STATUS_BAD_KEY,         /* the key is not one of the bucket's key types */
+    STATUS_BAD_CONTEXT,     /* forged, edited, or of another key */
+    STATUS_TOO_LARGE,       /* key or value over the node's limit */
+    STATUS_BUCKET_CONFLICT, /* exists with other key types or n */
+    STATUS_BAD_BUCKET,      /* a bucket that cannot be: n over the nodes, bad name */
+    STATUS_CORRUPT,         /* what is stored for the key cannot be read */
+    STATUS_STORAGE,         /* the disk failed: the node has stopped writing */
+    STATUS_FORBIDDEN,       /* the role may not send this frame */
     STATUS_SHUTTING_DOWN,
     STATUS_COUNT
 } StatusCode;

@@ -35,7 +35,7 @@ topology_encode_bucket(Buffer *buffer, const Bucket *bucket)
     buffer_put_varint(buffer, bucket->key_count);
     for (uint32_t i = 0; i < bucket->key_count; i++)
     {
-        buffer_put_u8(buffer, (uint8_t) bucket->key_types[i]);
+        buffer_put_u8(buffer, (uint8_t)bucket->key_types[i]);
         buffer_put_string(buffer, bucket->key_names[i]);
     }
     buffer_put_varint(buffer, bucket->column_count);
@@ -65,7 +65,7 @@ topology_decode_bucket(Reader *reader, Arena *arena)
 
         if (!keycodec_type_is_known(type))
             reader_fail(reader);
-        bucket.key_types[i] = (KeyType) type;
+        bucket.key_types[i] = (KeyType)type;
         bucket.key_names[i] = reader_string(reader, arena);
     }
     bucket.column_count = reader_count(reader, 2);
