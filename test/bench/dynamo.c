@@ -294,6 +294,7 @@ client_advance(Bench *bench, Client *client)
         return;
     client_check(bench, client);
     latencies_add(&bench->latencies, workload_now_ns() - client->sent_ns);
+    request_end(client->request);
     client_begin(bench, client);
 }
 
