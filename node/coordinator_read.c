@@ -22,8 +22,16 @@ seal_item(const View *view, const Operation *operation, Item *item, Actions *act
 
     if (!operation->seal || item->merged.length == 0)
         return;
+    const VClock *context = &item->merge.context;
+
+#ifdef BUG_CONTEXT_BEFORE_MERGE
+    Object own = {0};
+
+    if (object_decode(item->objects[item->self], &actions->arena, &own))
+        context = &own.context;
+#endif
     buffer_init(&sealed, &MEMORY_HEAP);
-    context_seal(&sealed, view->sealer, operation->bucket_id, item->key, &item->merge.context);
+    context_seal(&sealed, view->sealer, operation->bucket_id, item->key, context);
     reply->context = slice_copy(&actions->arena, buffer_slice(&sealed));
     buffer_free(&sealed);
 }

@@ -52,8 +52,10 @@ apply_item(Operation *operation, Item *item, Actions *actions)
     {
         operation_merge(operation, item);
         item->update.merge = &item->merge;
+#ifndef BUG_RETRY_TRUSTS_THE_MERGE
         if (item->known)
             item->update.put = NULL;
+#endif
     }
 #endif
     actions_apply(actions, operation->bucket_id, item->position, item->key, &item->update,
@@ -204,7 +206,11 @@ coordinator_write_progress(Coordinator *coordinator, const View *view, Operation
         if (count_bits(item->acked) >= operation->quorum)
             end_item(coordinator, operation, item, STATUS_OK, actions);
         else if (possible < operation->quorum || view->now_ms >= operation->deadline_ms)
+#ifdef BUG_UNKNOWN_AS_REFUSED
+            end_item(coordinator, operation, item, STATUS_UNAVAILABLE, actions);
+#else
             end_item(coordinator, operation, item, STATUS_UNKNOWN, actions);
+#endif
     }
 }
 

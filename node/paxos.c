@@ -297,12 +297,14 @@ take_promise(Paxos *paxos, const PaxosFrame *answer, Actions *actions)
     note_rounds(paxos, &answer->promised);
     if (!answer->ok)
         return;
+#ifndef BUG_PROPOSER_KEEPS_OWN
     if (answer->document.length > 0 &&
         ballot_compare(&answer->accepted, &paxos->value_ballot) > 0)
     {
         paxos->value_ballot = answer->accepted;
         buffer_assign(&paxos->value, answer->document);
     }
+#endif
     if (++paxos->granted_count == paxos->quorum)
         begin_accepting(paxos, actions);
 }

@@ -13,7 +13,7 @@ enum
     ANSWER_TIMEOUT_US = 400000,
     CREATE_TIMEOUT_US = 1500000,
     CREATE_PATIENCE_US = 5000000,
-    EXTRA_BUCKETS = 6
+    EXTRA_BUCKETS = 40
 };
 
 static const char BUCKET_NAME[] = "cart";

@@ -124,6 +124,7 @@ static void
 strike_host(World *world, Strike *strike)
 {
     Host *host = &world->hosts[strike->host];
+    uint32_t forgotten;
 
     switch (strike->kind)
     {
@@ -146,7 +147,8 @@ strike_host(World *world, Strike *strike)
         break;
     case FAULT_AMNESIA:
         host = &world->hosts[world->faults.amnesiac];
-        trace(world, "%s's disk forgets %u keys", host->name, sim_store_forget(host->store));
+        forgotten = sim_store_forget(host->store);
+        trace(world, "%s's disk forgets %u keys", host->name, forgotten);
         break;
     default:
         break;

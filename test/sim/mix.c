@@ -9,6 +9,18 @@ skewed(Random *random, uint32_t low, uint32_t high)
     return (uint32_t) random_between(random, low, top);
 }
 
+/* low to high, each doubling as likely as any other. */
+static uint32_t
+scaled(Random *random, uint32_t low, uint32_t high)
+{
+    uint32_t doublings = 0;
+
+    while (low << (doublings + 1) <= high)
+        doublings++;
+    low <<= random_below(random, doublings + 1);
+    return (uint32_t) random_between(random, low, low * 2 < high ? low * 2 : high);
+}
+
 /* 0 in most runs, else up to high. */
 static uint32_t
 sometimes(Random *random, uint32_t percent, uint32_t high)
@@ -37,9 +49,9 @@ draw_strikes(Mix *mix, Random *random)
     mix->slow_disk_weight = sometimes(random, 40, 5);
     mix->failed_sync_weight = sometimes(random, 25, 4);
     mix->clock_weight = sometimes(random, 30, 4);
-    mix->amnesia_weight = sometimes(random, 8, 4);
-    mix->fault_gap_us = skewed(random, 20000, 800000);
-    mix->fault_length_us = skewed(random, 20000, 2000000);
+    mix->amnesia_weight = sometimes(random, 12, 10);
+    mix->fault_gap_us = scaled(random, 30000, 3000000);
+    mix->fault_length_us = scaled(random, 5000, 2000000);
     mix->one_way = random_percent(random, 30);
     mix->faults_while_forming = random_percent(random, 40);
 }
@@ -71,6 +83,21 @@ draw_clients(Mix *mix, Random *random)
     mix->clocks_off = random_percent(random, 60);
 }
 
+/* Buckets made at every turn while nodes come and go: proposals meet, and are cut short. */
+static void
+draw_storm(Mix *mix, Random *random)
+{
+    mix->bucket_percent = 70;
+    mix->latency_min_us = 1000;
+    mix->latency_max_us = skewed(random, 2000, 20000);
+    mix->think_max_us = skewed(random, 100, 20000);
+    mix->drop_ppm = skewed(random, 1000, 60000);
+    mix->crash_weight = skewed(random, 4, 10);
+    mix->partition_weight = skewed(random, 4, 10);
+    mix->fault_gap_us = skewed(random, 10000, 60000);
+    mix->fault_length_us = skewed(random, 1000, 200000);
+}
+
 Mix
 mix_draw(Random *random)
 {
@@ -93,6 +120,8 @@ mix_draw(Random *random)
         return mix;
     draw_network(&mix, random);
     draw_strikes(&mix, random);
+    if (random_percent(random, 6))
+        draw_storm(&mix, random);
     return mix;
 }
 

@@ -10,7 +10,7 @@
 bool
 trace_is_on(const World *world)
 {
-    return world->tracing;
+    return world->tracing != NULL;
 }
 
 void
@@ -18,11 +18,11 @@ trace_line(World *world, const char *format, ...)
 {
     va_list arguments;
 
-    printf("%10.3f ms  ", (double) world->now_us / 1000);
+    fprintf(world->tracing, "%10.3f ms  ", (double) world->now_us / 1000);
     va_start(arguments, format);
-    vprintf(format, arguments);
+    vfprintf(world->tracing, format, arguments);
     va_end(arguments);
-    putchar('\n');
+    fputc('\n', world->tracing);
 }
 
 /* A text that lives in the world and is used again after a few more. */

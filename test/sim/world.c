@@ -1,6 +1,5 @@
 #include "test/sim/world.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,7 +97,8 @@ hook_in_reach(void *context, uint32_t index, uint32_t other_index, uint64_t sinc
     return host_runs(host) && host_runs(other) && host->troubled_us < since_us &&
            other->troubled_us < since_us && link->state == LINK_UP &&
            link->troubled_us < since_us && world->trouble_us < since_us &&
-           host->up_since_us[other_index] != 0 && host->up_since_us[other_index] < since_us;
+           host->up_since_us[other_index] != 0 && host->up_since_us[other_index] < since_us &&
+           engine_member_is_up(host->engine, member_of(host, other));
 }
 
 /* ---- birth and death ---- */
@@ -120,7 +120,7 @@ make_hosts(World *world)
 }
 
 static World *
-new_world(uint64_t seed, bool tracing)
+new_world(uint64_t seed, FILE *tracing)
 {
     World *world = memory_resize(&MEMORY_HEAP, NULL, sizeof(World));
     CheckerHooks hooks = {.owner = hook_owner,
@@ -464,7 +464,7 @@ live(World *world)
 }
 
 WorldResult
-world_run(uint64_t seed, bool tracing)
+world_run(uint64_t seed, FILE *tracing)
 {
     World *world = new_world(seed, tracing);
     WorldResult result = {0};

@@ -7,6 +7,8 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include <stdio.h>
+
 #include "test/sim/checker.h"
 #include "test/sim/client.h"
 #include "test/sim/event_queue.h"
@@ -58,7 +60,7 @@ struct World
     ContextKey sealer;
     char seeds[128];
     uint64_t trouble_us; /* the last time something went wrong */
-    bool tracing;
+    FILE *tracing; /* NULL: no */
     TraceText texts[TRACE_TEXTS];
     uint32_t text_next;
     uint64_t hash; /* of all that happened */
@@ -76,7 +78,8 @@ typedef struct WorldResult
     CheckerCounters checks;
 } WorldResult;
 
-WorldResult world_run(uint64_t seed, bool tracing);
+/* tracing: where to tell the run, or NULL. Telling it changes nothing. */
+WorldResult world_run(uint64_t seed, FILE *tracing);
 
 /* Adds to the hash of the run. */
 void world_mix(World *world, uint64_t word);
