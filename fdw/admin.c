@@ -65,6 +65,7 @@ admin_ask_nodes(ClientCluster *cluster, const ClusterTopology *topology, AdminNo
                  .take = admin_take_status,
                  .argument = nodes,
                  .want = (int)topology->topology.member_count,
+                 .enough = (int)topology->topology.member_count,
                  .patient_ms = Min(ADMIN_NODE_TIMEOUT_MS, cluster_timeout_ms()),
                  .timeout_ms = Min(ADMIN_NODE_TIMEOUT_MS, cluster_timeout_ms())};
     buffer_init(&ask->frame, memory_of_context(CurrentMemoryContext));

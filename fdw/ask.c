@@ -1,5 +1,7 @@
 #include "fdw/ask.h"
 
+#include "fdw/foreign_text.h"
+
 static Ask *
 ask_of(Operation *operation)
 {
@@ -47,6 +49,7 @@ ask_take_error(Ask *ask, int index, const Frame *frame)
     {
         reply->status = error.status;
         reply->message = pnstrdup((const char *)error.message.data, error.message.length);
+        foreign_text_clean(reply->message);
     }
     ask_end(ask, index, ASK_REFUSED);
 }
@@ -88,7 +91,7 @@ ask_wake_ms(Operation *operation)
     Ask *ask = ask_of(operation);
 
     return ask->started_ms +
-           (ask->good > 0 ? Min(ask->patient_ms, ask->timeout_ms) : ask->timeout_ms);
+           (ask->good >= ask->enough ? Min(ask->patient_ms, ask->timeout_ms) : ask->timeout_ms);
 }
 
 static bool
@@ -132,5 +135,5 @@ ask_run(Links *links, Ask *ask)
     ask->good = 0;
     ask->started_ms = ask->now_ms = links_now_ms();
     links_run(links, &ask->operation);
-    return ask->good >= Min(ask->want, 1);
+    return ask->good >= ask->enough;
 }

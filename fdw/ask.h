@@ -18,8 +18,8 @@ typedef enum AskState
 typedef struct AskReply
 {
     AskState state;
-    StatusCode status;   /* of ASK_REFUSED */
-    const char *message; /* of ASK_REFUSED, in the context that was current at ask_run; may be "" */
+    StatusCode status; /* of ASK_REFUSED */
+    char *message;     /* of ASK_REFUSED, in the context that was current at ask_run; may be "" */
 } AskReply;
 
 typedef struct Ask
@@ -36,8 +36,9 @@ typedef struct Ask
     bool (*take)(struct Ask *ask, int index, const Frame *frame);
     void *argument;
 
-    int want;          /* good answers that are enough */
-    uint64 patient_ms; /* after this long one good answer is enough */
+    int want;          /* good answers that end it at once */
+    int enough;        /* good answers that end it after patient_ms */
+    uint64 patient_ms; /* a node that is silent for longer is a suspect */
     uint64 timeout_ms;
 
     int sent;
@@ -49,8 +50,7 @@ typedef struct Ask
 
 /*
  * Sends ask->frame, which was encoded with ask->tag, to the nodes and waits for the answers.
- * Everything up to timeout_ms is the caller's to fill. True when want, or after patient_ms one, was
- * good.
+ * Everything up to timeout_ms is the caller's to fill. True when enough answers were good.
  */
 bool ask_run(Links *links, Ask *ask);
 

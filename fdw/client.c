@@ -28,7 +28,8 @@ client_bucket(ClientCluster *cluster, const char *name)
 
     if (bucket != NULL || cluster->looked_anew_at == GetCurrentStatementStartTimestamp())
         return bucket;
-    cluster_refresh(cluster);
+    cluster_refresh(cluster, true);
+    cluster->looked_anew_at = GetCurrentStatementStartTimestamp();
     return topology_bucket_by_name(&cluster->topology->topology, name);
 }
 
@@ -56,6 +57,7 @@ client_propose(ClientCluster *cluster, LinksNode **node, const Bucket *wanted, u
                .take = client_take_created,
                .argument = cluster,
                .want = 1,
+               .enough = 1,
                .patient_ms = timeout_ms,
                .timeout_ms = timeout_ms};
 
@@ -99,7 +101,7 @@ client_create_bucket(ClientCluster *cluster, const Bucket *wanted)
             break;
     }
     if (reply.state == ASK_REFUSED && reply.status == STATUS_BUCKET_CONFLICT)
-        cluster_refresh(cluster);
+        cluster_refresh(cluster, false);
     else
         report_bucket_not_created(cluster, wanted, last, &reply);
 }
@@ -166,7 +168,7 @@ client_catch_up(ClientCluster *cluster)
                     PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
-    cluster_refresh(cluster);
+    cluster_refresh(cluster, false);
 }
 
 const RequestReadResult *

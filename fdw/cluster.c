@@ -15,8 +15,7 @@ enum
 {
     CLUSTER_DEFAULT_PORT = 7101,
     CLUSTER_CONNECT_TIMEOUT_MS = 3000, /* of one link, without option connect_timeout */
-    CLUSTER_REFRESH_NODES = 8,         /* asked for a newer topology */
-    CLUSTER_REFRESH_PATIENT_MS = 200
+    REFRESH_PATIENT_MS = 200
 };
 
 /* ---- what the server and the user mapping say ---- */
@@ -334,7 +333,7 @@ static void
 cluster_bootstrap(ClientCluster *cluster)
 {
     StringInfoData unresolved;
-    Ask ask = {.want = 1};
+    Ask ask = {.want = 1, .enough = 1};
 
     initStringInfo(&unresolved);
     ask.count = cluster_seed_nodes(cluster, &ask.nodes, &unresolved);
@@ -359,24 +358,26 @@ cluster_topology(ClientCluster *cluster)
 }
 
 void
-cluster_refresh(ClientCluster *cluster)
+cluster_refresh(ClientCluster *cluster, bool by_majority)
 {
     ClusterTopology *topology = cluster_topology(cluster);
-    uint32 members = topology->topology.member_count;
-    Ask ask = {.patient_ms = CLUSTER_REFRESH_PATIENT_MS};
+    int members = (int)topology->topology.member_count;
+    Ask ask = {.enough = by_majority ? members / 2 + 1 : 1, .patient_ms = REFRESH_PATIENT_MS};
 
-    cluster->looked_anew_at = GetCurrentStatementStartTimestamp();
     ask.nodes = palloc(sizeof(LinksNode *) * members);
     for (int suspects = 0; suspects <= 1; suspects++)
     {
-        for (uint32 i = 0; i < members && ask.count < CLUSTER_REFRESH_NODES; i++)
+        for (int i = 0; i < members; i++)
             if (topology->avoid[i] == (suspects == 1))
                 ask.nodes[ask.count++] = topology->nodes[i];
         if (suspects == 0)
-            ask.want = Max(ask.count, 1);
+            ask.want = Max(ask.count, ask.enough);
     }
-    if (!cluster_fetch(cluster, &ask))
+    if (cluster_fetch(cluster, &ask))
+        return;
+    if (ask.good == 0)
         report_no_topology(cluster, &ask, "");
+    report_no_majority(cluster, &ask);
 }
 
 void

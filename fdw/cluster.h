@@ -63,8 +63,12 @@ void cluster_end_transaction(ClientCluster *cluster);
 /* The topology, got from the cluster when there is none yet; its avoid is brought up to date. */
 ClusterTopology *cluster_topology(ClientCluster *cluster);
 
-/* Asks the members (several, since one may not have heard) for a newer topology. */
-void cluster_refresh(ClientCluster *cluster);
+/*
+ * Asks the members for a newer topology, all that are well, since one may not have heard. By
+ * majority: a majority must answer, so that what it does not name is known to be absent. 57P03 when
+ * too few do.
+ */
+void cluster_refresh(ClientCluster *cluster, bool by_majority);
 
 /* Makes a chosen document, as FRAME_TOPOLOGY carries it, the present topology if it is newer.
  * False: it cannot be read. */

@@ -32,6 +32,7 @@ struct Links
     WaitEventSet *set;  /* NULL: to be made */
     int set_capacity;
     WaitEvent *events;
+    uint64 left_ms; /* when the last links_run ended */
 };
 
 uint64
@@ -435,10 +436,20 @@ links_leave(Links *links)
     links->running = NULL;
     if (operation == NULL)
         return;
+    links->left_ms = links_now_ms();
     if (links_has_attached(links, operation))
-        operation->paused_at_ms = links_now_ms();
+        operation->paused_at_ms = links->left_ms;
     else
         links_forget_queued(links, operation);
+}
+
+static void
+links_skip_time(Links *links, uint64 now_ms)
+{
+    dlist_iter iter;
+
+    dlist_foreach (iter, &links->nodes)
+        links_node_skip_time(dlist_container(LinksNode, listed, iter.cur), now_ms - links->left_ms);
 }
 
 /* One wait, and what follows from it and from the time. */
@@ -465,6 +476,7 @@ links_run(Links *links, Operation *operation)
 
     CHECK_FOR_INTERRUPTS();
     links_leave(links);
+    links_skip_time(links, start_ms);
     operation_resume(operation, start_ms);
     links->running = operation;
     links_check_time(links, start_ms);

@@ -3,6 +3,7 @@
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
+#include "fdw/foreign_text.h"
 #include "fdw/links.h"
 
 enum
@@ -122,6 +123,7 @@ static void
 set_error(LinksNode *node, const char *error, const char *sqlstate)
 {
     strlcpy(node->error, error, sizeof(node->error));
+    foreign_text_clean(node->error);
     strlcpy(node->sqlstate, sqlstate, sizeof(node->sqlstate));
 }
 
@@ -175,8 +177,7 @@ links_node_open(LinksNode *node, uint64 now_ms)
 
     if (!AcquireExternalFD())
     {
-        set_error(node, "this server process has too many files open", "53000");
-        links_node_suspect(node, now_ms);
+        break_link(node, "this server process has too many files open", "53000");
         return;
     }
     snprintf(port, sizeof(port), "%u", (unsigned)node->port);
@@ -196,6 +197,8 @@ links_node_open(LinksNode *node, uint64 now_ms)
     node->link = link_open(keywords, values);
     node->connect_by_ms = now_ms + options->connect_timeout_ms;
     node->socket_moved = true;
+    if (link_state(node->link) == LINK_BROKEN)
+        break_by_link(node);
 }
 
 /* ---- sending ---- */
@@ -225,8 +228,8 @@ links_node_send(LinksNode *node, const Operation *operation, Slice frame)
     if (node->link == NULL)
         links_node_open(node, links_now_ms());
     if (node->link == NULL)
-        node->events->lost(node->owner, node, false, links_now_ms());
-    else if (!node->streaming)
+        return;
+    if (!node->streaming)
         queue_frame(node, operation, frame);
     else if (link_send(node->link, frame))
         node->flush_wanted = true;
@@ -326,6 +329,12 @@ links_node_check_time(LinksNode *node, uint64 now_ms)
             break_link(node, "it did not answer in time", "");
         links_node_open(node, now_ms);
     }
+}
+
+void
+links_node_skip_time(LinksNode *node, uint64 idle_ms)
+{
+    node->connect_by_ms += idle_ms;
 }
 
 uint64

@@ -78,7 +78,7 @@ LinksNode *links_node_new(MemoryContext context, const LinksOptions *options,
 void links_node_free(LinksNode *node);
 void links_node_rename(LinksNode *node, const char *name);
 
-/* Begins to connect; what is at once in the way makes the node a suspect without a link. */
+/* Begins to connect; what is at once in the way ends in events->lost. */
 void links_node_open(LinksNode *node, uint64 now_ms);
 void links_node_close(LinksNode *node);
 
@@ -92,6 +92,9 @@ void links_node_step(LinksNode *node);
 /* Breaks a link that has been connecting or silent for too long, and gives a suspect its next try.
  */
 void links_node_check_time(LinksNode *node, uint64 now_ms);
+
+/* Nobody waited for that long, so that a link which is being made could not get on. */
+void links_node_skip_time(LinksNode *node, uint64 idle_ms);
 
 /* When links_node_check_time has something to do. */
 uint64 links_node_wake_ms(const LinksNode *node);

@@ -231,6 +231,20 @@ report_no_topology(const ClientCluster *cluster, const Ask *ask, const char *unr
             (report_connect_error(cluster, worst, worst_node), errdetail("%s.", detail.data)));
 }
 
+void
+report_no_majority(const ClientCluster *cluster, const Ask *ask)
+{
+    StringInfoData nodes;
+
+    initStringInfo(&nodes);
+    for (int i = 0; i < ask->count; i++)
+        append_node(&nodes, ask->nodes[i], ask->replies[i].state == ASK_GOOD);
+    ereport(ERROR, (errcode(ERRCODE_CANNOT_CONNECT_NOW),
+                    errmsg("too few nodes of server \"%s\" can be reached", cluster->server_name),
+                    errdetail("%d of %d nodes were asked for, %d answered: %s.", ask->enough,
+                              ask->count, ask->good, nodes.data)));
+}
+
 /* ---- buckets ---- */
 
 static char *

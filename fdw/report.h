@@ -14,6 +14,9 @@
 void report_no_topology(const ClientCluster *cluster, const Ask *ask, const char *unresolved)
     pg_attribute_noreturn();
 
+/* Some gave one, but fewer than had to. */
+void report_no_majority(const ClientCluster *cluster, const Ask *ask) pg_attribute_noreturn();
+
 /* Why a node did not give what it was asked for: its own words, or the link's. */
 const char *report_reason(const LinksNode *node, const AskReply *reply);
 

@@ -1,0 +1,15 @@
+/*
+ * foreign_text: what a node says in words, made fit for PostgreSQL's own messages.
+ */
+#ifndef FDW_FOREIGN_TEXT_H
+#define FDW_FOREIGN_TEXT_H
+
+#include "fdw/pg.h"
+
+/*
+ * Replaces, in place, control characters by question marks; and, when the text is not valid in the
+ * database's encoding, everything that is not ASCII.
+ */
+void foreign_text_clean(char *text);
+
+#endif
