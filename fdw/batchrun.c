@@ -11,6 +11,7 @@
 
 #include "fdw/batchjoin.h"
 #include "fdw/explain.h"
+#include "fdw/key.h"
 #include "fdw/keyset.h"
 #include "fdw/settings.h"
 #include "fdw/source.h"
@@ -174,7 +175,7 @@ batchrun_add_key(BatchRun *run)
             ExecEvalExpr(list_nth_node(ExprState, run->value_states, i), econtext, &is_null);
 
         found = !is_null &&
-                row_key_part(&info->keys[i], value, list_nth_oid(run->value_types, i), &parts[i]);
+                key_part(&info->keys[i], value, list_nth_oid(run->value_types, i), &parts[i]);
     }
     MemoryContextSwitchTo(before);
     return found ? keyset_add(&run->keys, info, parts) : SLICE_EMPTY;

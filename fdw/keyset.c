@@ -5,8 +5,8 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "fdw/key.h"
 #include "fdw/memory.h"
-#include "fdw/row.h"
 
 /* The parts that one column can have. */
 typedef struct KeysetParts
@@ -42,7 +42,7 @@ keyset_add(Keyset *set, const RelationInfo *info, const KeyValue *parts)
     if (set->count == set->capacity)
         keyset_grow(set);
     buffer_init(&buffer, &memory);
-    row_put_key(info, parts, &buffer);
+    key_put(info, parts, &buffer);
     set->keys[set->count] = buffer_slice(&buffer);
     return set->keys[set->count++];
 }
@@ -65,7 +65,7 @@ keyset_array_parts(const KeyColumn *key, const KeysetColumn *column)
     result.parts = palloc(Max(count, 1) * sizeof(KeyValue));
     for (int i = 0; i < count; i++)
         if (!nulls[i] &&
-            row_key_part(key, elements[i], column->value_type, &result.parts[result.count]))
+            key_part(key, elements[i], column->value_type, &result.parts[result.count]))
             result.count++;
     return result;
 }
@@ -80,7 +80,7 @@ keyset_parts(const KeyColumn *key, const KeysetColumn *column)
     if (column->is_array)
         return keyset_array_parts(key, column);
     result.parts = palloc(sizeof(KeyValue));
-    if (row_key_part(key, column->value, column->value_type, result.parts))
+    if (key_part(key, column->value, column->value_type, result.parts))
         result.count = 1;
     return result;
 }

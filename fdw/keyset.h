@@ -24,7 +24,7 @@ typedef struct KeysetColumn
     Datum value; /* a scalar, or an array of them when is_array */
     bool is_null;
     bool is_array;
-    Oid value_type; /* of the scalar or of the elements, as row_key_part takes it */
+    Oid value_type; /* of the scalar or of the elements, as key_part takes it */
 } KeysetColumn;
 
 void keyset_init(Keyset *set, MemoryContext context);

@@ -29,7 +29,7 @@ quals_key_column(const RelationInfo *info, Index relid, Node *expr)
     return -1;
 }
 
-/* True when a value of the type has at most one equal among the column's values, and row_key_part
+/* True when a value of the type has at most one equal among the column's values, and key_part
  * finds it. */
 static bool
 quals_type_fits(const KeyColumn *key, Oid type)

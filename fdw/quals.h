@@ -23,7 +23,7 @@ typedef struct KeyQual
     Expr *clause;   /* the whole condition */
     int key;        /* index into RelationInfo.keys */
     Expr *value;    /* a scalar, or an array of them when is_array */
-    Oid value_type; /* of the scalar, or of the array's elements, as row_key_part takes it */
+    Oid value_type; /* of the scalar, or of the array's elements, as key_part takes it */
     bool is_array;
 } KeyQual;
 

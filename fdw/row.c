@@ -1,18 +1,14 @@
 #include "fdw/row.h"
 
 #include "access/sysattr.h"
-#include "catalog/pg_type.h"
-#include "executor/tuptable.h"
 #include "nodes/bitmapset.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/date.h"
 #include "utils/lsyscache.h"
-#include "utils/timestamp.h"
-#include "utils/uuid.h"
 
 #include "fdw/column.h"
 #include "fdw/compat.h"
+#include "fdw/encoding.h"
+#include "fdw/key.h"
 #include "fdw/memory.h"
 #include "shared/object.h"
 
@@ -72,97 +68,7 @@ row_copy_buffer(const Buffer *buffer)
     return slice_make(copy, buffer->length);
 }
 
-/* ---- keys to the store ---- */
-
-static bool
-row_integer_part(const KeyColumn *key, Datum value, Oid value_type, KeyValue *part)
-{
-    part->number = value_type == INT8OID   ? DatumGetInt64(value)
-                   : value_type == INT4OID ? DatumGetInt32(value)
-                                           : DatumGetInt16(value);
-    if (key->base_type == INT2OID)
-        return part->number >= PG_INT16_MIN && part->number <= PG_INT16_MAX;
-    if (key->base_type == INT4OID)
-        return part->number >= PG_INT32_MIN && part->number <= PG_INT32_MAX;
-    return true;
-}
-
-/* A date equals a timestamp that is its midnight. */
-static bool
-row_date_part(Datum value, Oid value_type, KeyValue *part)
-{
-    int overflow = 0;
-    DateADT date;
-
-    if (value_type == DATEOID)
-    {
-        part->number = DatumGetDateADT(value);
-        return true;
-    }
-    date = DatumGetDateADT(DirectFunctionCall1(timestamp_date, value));
-    part->number = date;
-    return date2timestamp_opt_overflow(date, &overflow) == DatumGetTimestamp(value) &&
-           overflow == 0;
-}
-
-/* A date beyond the timestamps equals none of them. */
-static bool
-row_timestamp_part(const KeyColumn *key, Datum value, Oid value_type, KeyValue *part)
-{
-    bool zoned = key->type == KEY_TIMESTAMPTZ;
-    int overflow = 0;
-
-    if (value_type == DATEOID)
-        part->number = zoned ? date2timestamptz_opt_overflow(DatumGetDateADT(value), &overflow)
-                             : date2timestamp_opt_overflow(DatumGetDateADT(value), &overflow);
-    else if (zoned && value_type == TIMESTAMPOID)
-        part->number = timestamp2timestamptz_opt_overflow(DatumGetTimestamp(value), &overflow);
-    else
-        part->number = DatumGetTimestamp(value);
-    return overflow == 0;
-}
-
-static Slice
-row_varlena_bytes(Datum value)
-{
-    struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
-
-    return slice_make(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-}
-
-bool
-row_key_part(const KeyColumn *key, Datum value, Oid value_type, KeyValue *part)
-{
-    *part = (KeyValue){.type = key->type};
-    switch (key->type)
-    {
-    case KEY_INTEGER:
-        return row_integer_part(key, value, value_type, part);
-    case KEY_DATE:
-        return row_date_part(value, value_type, part);
-    case KEY_TIMESTAMP:
-    case KEY_TIMESTAMPTZ:
-        return row_timestamp_part(key, value, value_type, part);
-    case KEY_BOOLEAN:
-        part->number = DatumGetBool(value);
-        return true;
-    case KEY_UUID:
-        part->bytes = slice_make(DatumGetUUIDP(value)->data, UUID_LEN);
-        return true;
-    case KEY_TEXT:
-    case KEY_BYTEA:
-        part->bytes = row_varlena_bytes(value);
-        return true;
-    }
-    return false;
-}
-
-void
-row_put_key(const RelationInfo *info, const KeyValue *parts, Buffer *buffer)
-{
-    for (int i = 0; i < info->key_count; i++)
-        keycodec_put(buffer, &parts[i]);
-}
+/* ---- to the store ---- */
 
 Slice
 row_encode_key(RowCodec *codec, TupleTableSlot *slot)
@@ -181,14 +87,12 @@ row_encode_key(RowCodec *codec, TupleTableSlot *slot)
                             errmsg("null value in key column \"%s\" of foreign table \"%s\"",
                                    NameStr(TupleDescAttr(codec->desc, key->attnum - 1)->attname),
                                    info->table_name)));
-        row_key_part(key, value, key->base_type, &parts[i]);
+        key_part(key, value, key->base_type, &parts[i]);
     }
     buffer_reset(&codec->buffer);
-    row_put_key(info, parts, &codec->buffer);
+    key_put(info, parts, &codec->buffer);
     return row_copy_buffer(&codec->buffer);
 }
-
-/* ---- values to the store ---- */
 
 /* One data column of the row, taken apart. */
 typedef struct RowArray
@@ -267,20 +171,38 @@ row_encode_sibling(RowCodec *codec, const RowArray *arrays, int place)
     return row_copy_buffer(&codec->buffer);
 }
 
+/* The arguments of row_encode_siblings, and its result. */
+typedef struct RowEncoding
+{
+    RowCodec *codec;
+    const RowArray *arrays;
+    uint32 count;
+    Slice *values;
+} RowEncoding;
+
+static void
+row_encode_siblings(void *argument)
+{
+    RowEncoding *encoding = argument;
+
+    for (uint32 i = 0; i < encoding->count; i++)
+        encoding->values[i] = row_encode_sibling(encoding->codec, encoding->arrays, (int)i);
+}
+
 Slice *
 row_encode_values(RowCodec *codec, TupleTableSlot *slot, uint32 *count)
 {
     int columns = codec->info->data_count;
     RowArray *arrays = palloc(Max(columns, 1) * sizeof(RowArray));
-    Slice *values;
+    RowEncoding encoding = {.codec = codec, .arrays = arrays};
 
     for (int i = 0; i < columns; i++)
         arrays[i] = row_take_array(&codec->columns[i], slot);
-    *count = (uint32)row_sibling_count(codec, arrays);
-    values = palloc(*count * sizeof(Slice));
-    for (uint32 i = 0; i < *count; i++)
-        values[i] = row_encode_sibling(codec, arrays, (int)i);
-    return values;
+    encoding.count = (uint32)row_sibling_count(codec, arrays);
+    encoding.values = palloc(encoding.count * sizeof(Slice));
+    encoding_run(row_encode_siblings, &encoding);
+    *count = encoding.count;
+    return encoding.values;
 }
 
 Slice
@@ -293,61 +215,7 @@ row_context(RowCodec *codec, TupleTableSlot *slot)
     if (!AttributeNumberIsValid(attnum))
         return SLICE_EMPTY;
     value = slot_getattr(slot, attnum, &is_null);
-    return is_null ? SLICE_EMPTY : row_varlena_bytes(value);
-}
-
-/* ---- keys from the store ---- */
-
-static Datum
-row_varlena_datum(Slice bytes)
-{
-    return PointerGetDatum(cstring_to_text_with_len((const char *)bytes.data, (int)bytes.length));
-}
-
-static Datum
-row_integer_datum(const KeyColumn *key, int64 number)
-{
-    bool fits = key->base_type == INT8OID ||
-                (key->base_type == INT4OID && number == (int32)number) ||
-                (key->base_type == INT2OID && number == (int16)number);
-
-    if (!fits)
-        ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-                        errmsg("stored key " INT64_FORMAT " is out of range for column \"%s\" of "
-                               "type %s",
-                               number, key->name, format_type_be(key->base_type)),
-                        errhint("Declare the column as bigint.")));
-    return key->base_type == INT8OID   ? Int64GetDatum(number)
-           : key->base_type == INT4OID ? Int32GetDatum((int32)number)
-                                       : Int16GetDatum((int16)number);
-}
-
-static Datum
-row_key_datum(const KeyColumn *key, const KeyValue *part)
-{
-    switch (key->type)
-    {
-    case KEY_INTEGER:
-        return row_integer_datum(key, part->number);
-    case KEY_DATE:
-        return DateADTGetDatum((DateADT)part->number);
-    case KEY_TIMESTAMP:
-    case KEY_TIMESTAMPTZ:
-        return TimestampGetDatum(part->number);
-    case KEY_BOOLEAN:
-        return BoolGetDatum(part->number != 0);
-    case KEY_UUID:
-    {
-        pg_uuid_t *uuid = palloc(sizeof(pg_uuid_t));
-
-        memcpy(uuid->data, part->bytes.data, UUID_LEN);
-        return UUIDPGetDatum(uuid);
-    }
-    case KEY_TEXT:
-    case KEY_BYTEA:
-        return row_varlena_datum(part->bytes);
-    }
-    return (Datum)0;
+    return is_null ? SLICE_EMPTY : key_varlena_bytes(value);
 }
 
 static void
@@ -357,61 +225,7 @@ row_refuse_bytes(const RowCodec *codec, const char *what)
                     errmsg("%s in bucket \"%s\" cannot be read", what, codec->info->bucket)));
 }
 
-static void
-row_decode_key(RowCodec *codec, Slice key, Datum *values, bool *nulls)
-{
-    Reader reader = reader_begin(key);
-
-    for (int i = 0; i < codec->info->key_count; i++)
-    {
-        const KeyColumn *column = &codec->info->keys[i];
-        KeyValue part = keycodec_next(&reader, column->type, &codec->arena);
-
-        if (reader.failed)
-            row_refuse_bytes(codec, "a key");
-        values[column->attnum - 1] = row_key_datum(column, &part);
-        nulls[column->attnum - 1] = false;
-    }
-    if (!reader_finish(&reader))
-        row_refuse_bytes(codec, "a key");
-}
-
-char *
-row_describe_key(const RelationInfo *info, Slice key)
-{
-    Memory memory = memory_in_context(CurrentMemoryContext);
-    Reader reader = reader_begin(key);
-    StringInfoData text;
-    Buffer printed;
-    Arena arena;
-
-    arena_init(&arena, &memory);
-    buffer_init(&printed, &memory);
-    initStringInfo(&text);
-    for (int i = 0; i < info->key_count; i++)
-    {
-        KeyValue part = keycodec_next(&reader, info->keys[i].type, &arena);
-
-        if (reader.failed)
-            break;
-        buffer_reset(&printed);
-        keycodec_print(&printed, &part);
-        appendStringInfo(&text, "%s%.*s", i == 0 ? "(" : ", ", (int)printed.length,
-                         (const char *)printed.data);
-    }
-    if (reader_finish(&reader))
-    {
-        appendStringInfoChar(&text, ')');
-        return text.data;
-    }
-    resetStringInfo(&text);
-    appendStringInfoString(&text, "\\x");
-    for (size_t i = 0; i < key.length; i++)
-        appendStringInfo(&text, "%02x", key.data[i]);
-    return text.data;
-}
-
-/* ---- values from the store ---- */
+/* ---- from the store ---- */
 
 /* The stored column of that name; they mostly stand in the table's order, so place is looked at
  * first. */
@@ -493,7 +307,7 @@ static void
 row_add_error_context(void *argument)
 {
     const RowCodec *codec = argument;
-    const char *key = row_describe_key(codec->info, codec->key);
+    const char *key = key_describe(codec->info, codec->key);
 
     if (codec->reading != NULL)
         errcontext("column \"%s\" of key %s in bucket \"%s\"", codec->reading->name, key,
@@ -502,16 +316,37 @@ row_add_error_context(void *argument)
         errcontext("key %s in bucket \"%s\"", key, codec->info->bucket);
 }
 
+/* The arguments of row_decode_parts. */
+typedef struct RowDecoding
+{
+    RowCodec *codec;
+    const Object *object;
+    uint32 live;
+    Datum *values;
+    bool *nulls;
+} RowDecoding;
+
+static void
+row_decode_parts(void *argument)
+{
+    const RowDecoding *decoding = argument;
+    RowCodec *codec = decoding->codec;
+
+    if (!key_decode(codec->info, codec->key, &codec->arena, decoding->values, decoding->nulls))
+        row_refuse_bytes(codec, "a key");
+    row_decode_values(codec, decoding->object, decoding->live, decoding->values, decoding->nulls);
+}
+
 static void
 row_decode_object(RowCodec *codec, const Object *object, uint32 live, Datum *values, bool *nulls)
 {
     ErrorContextCallback callback = {
         .previous = error_context_stack, .callback = row_add_error_context, .arg = codec};
+    RowDecoding decoding = {codec, object, live, values, nulls};
 
     codec->reading = NULL;
     error_context_stack = &callback;
-    row_decode_key(codec, codec->key, values, nulls);
-    row_decode_values(codec, object, live, values, nulls);
+    encoding_run(row_decode_parts, &decoding);
     error_context_stack = callback.previous;
 }
 
@@ -535,7 +370,7 @@ row_decode(RowCodec *codec, Slice key, Slice bytes, Slice context, Datum *values
     row_decode_object(codec, &object, live, values, nulls);
     if (AttributeNumberIsValid(context_attnum) && context.length > 0)
     {
-        values[context_attnum - 1] = row_varlena_datum(context);
+        values[context_attnum - 1] = key_varlena_datum(context);
         nulls[context_attnum - 1] = false;
     }
     return true;

@@ -47,21 +47,6 @@ Slice *row_encode_values(RowCodec *codec, TupleTableSlot *slot, uint32 *count);
  */
 Slice row_context(RowCodec *codec, TupleTableSlot *slot);
 
-/*
- * A value that is compared with a key column as that column's key part, borrowing from it.
- * value_type is the base type of the column's own type, or: smallint, integer, bigint for one
- * another; timestamp for a date; date for a timestamp; date and timestamp for a timestamptz. False:
- * no key can equal it.
- */
-bool row_key_part(const KeyColumn *key, Datum value, Oid value_type, KeyValue *part);
-
-/* parts: one for each key column. Appends to buffer. */
-void row_put_key(const RelationInfo *info, const KeyValue *parts, Buffer *buffer);
-
-/* A key for messages: (7, "a"). For any bytes; those that are no key of the table are shown in
- * hexadecimal. */
-char *row_describe_key(const RelationInfo *info, Slice key);
-
 /* ---- from the store ---- */
 
 /*

@@ -143,7 +143,30 @@ SELECT v FROM key_narrow WHERE k = -1;
 SELECT v FROM key_narrow WHERE k = 70000;
 SELECT v FROM key_narrow;
 
-DROP FOREIGN TABLE key_smallint, key_bigint, key_text, key_varchar, key_bytea, key_uuid, key_date, key_timestamp, key_timestamptz,
+-- What is stored does not depend on the client's encoding; nor do errors.
+CREATE FOREIGN TABLE encoded (k text OPTIONS (key 'true'), v text[], p place[], j jsonb[], n int[]) SERVER dynamo;
+INSERT INTO encoded VALUES ('é1', '{é}', '{"(é,ok,)"}', '{"{\"é\": 1}"}', '{1}');
+SET client_encoding = latin1;
+INSERT INTO encoded VALUES (chr(233) || '2', ARRAY[chr(233)], ARRAY[ROW(chr(233), 'ok', NULL)::place],
+    ARRAY[jsonb_build_object(chr(233), 1)], '{2}');
+SELECT n, v[1] = chr(233) AS v, (p[1]).city = chr(233) AS p, j[1] ? chr(233) AS j, k = chr(233) || n[1] AS k FROM encoded ORDER BY n;
+SELECT n FROM encoded WHERE k = chr(233) || '1';
+ALTER FOREIGN TABLE encoded ALTER COLUMN v TYPE int[];
+\set SHOW_CONTEXT never
+SELECT v FROM encoded WHERE k = chr(233) || '1';
+\set SHOW_CONTEXT errors
+SHOW client_encoding;
+RESET client_encoding;
+ALTER FOREIGN TABLE encoded ALTER COLUMN v TYPE text[];
+SELECT k, v, p, j FROM encoded ORDER BY n;
+
+-- A table that is all key.
+CREATE FOREIGN TABLE bare (k int OPTIONS (key 'true')) SERVER dynamo;
+INSERT INTO bare VALUES (1), (2);
+SELECT * FROM bare ORDER BY k;
+SELECT * FROM bare WHERE k = 2;
+
+DROP FOREIGN TABLE encoded, bare, key_smallint, key_bigint, key_text, key_varchar, key_bytea, key_uuid, key_date, key_timestamp, key_timestamptz,
     key_boolean, key_several, data_types, data_view, data_passing, key_wide, key_narrow;
 DROP TYPE place, mood;
 DROP DOMAIN tags, price, customer_number;
