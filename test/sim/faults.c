@@ -211,11 +211,37 @@ end_strike(World *world, Strike *strike)
 }
 
 void
+faults_crash_soon(World *world, uint32_t host)
+{
+    world_schedule(world, random_below(&world->random, 2 * (uint64_t) world->mix.latency_max_us),
+                   (Event){.kind = EVENT_FAULT,
+                           .token = world->faults.generation,
+                           .target = host,
+                           .flag = 1});
+}
+
+static void
+crash_now(World *world, uint32_t host)
+{
+    world->counters.faults++;
+    host_crash(world, host);
+    world_schedule(world, random_between(&world->random, 1000, 2000 + world->mix.fault_length_us),
+                   (Event){.kind = EVENT_HOST_BOOT, .target = host});
+}
+
+void
 faults_strike(World *world, const Event *event)
 {
     FaultKind kind = draw_kind(world);
 
-    if (event->token != world->faults.generation || kind == FAULT_KINDS)
+    if (event->token != world->faults.generation)
+        return;
+    if (event->flag != 0)
+    {
+        crash_now(world, event->target);
+        return;
+    }
+    if (kind == FAULT_KINDS)
         return;
     for (uint32_t i = 0; i < FAULTS_AT_ONCE; i++)
     {

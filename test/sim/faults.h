@@ -47,6 +47,9 @@ void faults_heal(World *world);
 /* One host out of reach for good: killed, stopped or cut off; until faults_heal. */
 void faults_take_down(World *world, uint32_t host);
 
+/* The host crashes soon, and comes back. */
+void faults_crash_soon(World *world, uint32_t host);
+
 /* What the queue brings. */
 void faults_strike(World *world, const Event *event);
 void faults_end_strike(World *world, const Event *event);

@@ -175,6 +175,7 @@ host_boot(World *world, uint32_t index)
     host->booting = false;
     if (host->engine != NULL)
         return;
+    world->counters.restarts += host->incarnation > 0;
     host->incarnation++;
     host->turn_due = false;
     host->wake_at_us = 0;

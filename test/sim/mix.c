@@ -42,6 +42,7 @@ draw_network(Mix *mix, Random *random)
 static void
 draw_strikes(Mix *mix, Random *random)
 {
+    mix->crash_ppm = sometimes(random, 40, 3000);
     mix->crash_weight = sometimes(random, 60, 10);
     mix->blackout_weight = sometimes(random, 20, 3);
     mix->pause_weight = sometimes(random, 40, 6);
@@ -87,15 +88,19 @@ draw_clients(Mix *mix, Random *random)
 static void
 draw_storm(Mix *mix, Random *random)
 {
-    mix->bucket_percent = 70;
+    mix->bucket_percent = 80;
+    mix->hosts = 3;
+    mix->n = 3;
+    mix->clients = 5;
+    mix->crash_ppm = scaled(random, 1000, 10000);
     mix->latency_min_us = 1000;
     mix->latency_max_us = skewed(random, 2000, 20000);
     mix->think_max_us = skewed(random, 100, 20000);
     mix->drop_ppm = skewed(random, 1000, 60000);
     mix->crash_weight = skewed(random, 4, 10);
     mix->partition_weight = skewed(random, 4, 10);
-    mix->fault_gap_us = skewed(random, 10000, 60000);
-    mix->fault_length_us = skewed(random, 1000, 200000);
+    mix->fault_gap_us = scaled(random, 30000, 400000);
+    mix->fault_length_us = scaled(random, 5000, 800000);
 }
 
 Mix
@@ -120,7 +125,7 @@ mix_draw(Random *random)
         return mix;
     draw_network(&mix, random);
     draw_strikes(&mix, random);
-    if (random_percent(random, 6))
+    if (random_percent(random, 8))
         draw_storm(&mix, random);
     return mix;
 }

@@ -219,6 +219,18 @@ queue_up(World *world, Link *link, uint8_t side, uint64_t delay_us)
     return at_us - world->now_us;
 }
 
+/* Crashes that follow what was just said find more than those at any time; rare frames get their share. */
+static void
+maybe_crash_sender(World *world, const Link *link, uint8_t side, Slice frame)
+{
+    uint32_t sender = sender_of(link, side);
+    bool rare = frame.data[0] >= FRAME_PREPARE && frame.data[0] <= FRAME_CHOSEN;
+
+    if (is_host(sender) &&
+        random_per_million(&world->random, world->mix.crash_ppm * (rare ? 20 : 1)))
+        faults_crash_soon(world, sender);
+}
+
 static void
 transmit(World *world, Link *link, uint8_t side, uint64_t connection, Slice frame)
 {
@@ -229,6 +241,7 @@ transmit(World *world, Link *link, uint8_t side, uint64_t connection, Slice fram
     world->counters.frames++;
     if (!world->network.clean)
     {
+        maybe_crash_sender(world, link, side, frame);
         if (random_per_million(random, mix->reset_ppm))
         {
             network_break(world, link);
@@ -411,6 +424,7 @@ network_host_down(World *world, uint32_t host, bool silent)
         own->troubled_us = world->now_us;
         if (silent)
         {
+            own->cut = own->connection;
             own->dial = 0;
             own->state = LINK_DOWN;
             own->connection = 0;
@@ -423,6 +437,8 @@ network_host_down(World *world, uint32_t host, bool silent)
         Link *link = network_link(world, from, host);
 
         link->troubled_us = world->now_us;
+        if (silent)
+            link->cut = link->session;
         if (link->session != 0)
             tell_closed(world, link, LINK_TO_DIALER, link->session,
                         silent ? random_below(&world->random, KEEPALIVE_MAX_US)

@@ -81,7 +81,7 @@ void network_hang_up(World *world, Link *link);
 /* The connection breaks: both sides learn of it, each in its time. */
 void network_break(World *world, Link *link);
 
-/* A host's process is gone, or is there again; silent: the others are not told. */
+/* A host's process is gone, or is there again; silent: what it sent last is lost, and the others are not told. */
 void network_host_down(World *world, uint32_t host, bool silent);
 void network_host_up(World *world, uint32_t host);
 
