@@ -1,4 +1,4 @@
-#include "node/membership.h"
+#include "node/membership_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,65 +8,13 @@ enum
 {
     TICK_MS = 100,
     HELLO_MS = 250,
-    PAUSE_MS = 500, /* between two ticks: this process stood still */
-    SECOND_PROPOSER_MS = 3000,
-    BUCKET_WAIT_MS = 4000,
-    WAITING_TEXT_MAX = 256
-};
-
-typedef struct Peer
-{
-    bool linked;  /* the link carries frames */
-    bool greeted; /* has answered a hello since linked */
-    MemberId id;
-    uint64_t epoch;
-    char *name;
-    char *address;
-    char *zone;
-    char *seeds;
-    uint16_t port;
-    uint32_t weight;
-    uint32_t partitions;
-    uint64_t hello_sent_ms;
-    uint64_t hello_since_ms; /* the oldest unanswered hello; 0: none */
-    bool silent;
-} Peer;
-
-typedef struct Creation
-{
-    Origin origin;
-    Arena arena;
-    Bucket bucket;
-    uint64_t deadline_ms;
-} Creation;
-
-struct Membership
-{
-    const EngineConfig *config;
-    const EngineOutput *output;
-    Paxos *paxos;
-    Arena arena; /* of the topology */
-    Topology topology;
-    uint32_t self;
-    bool *up;
-    uint32_t *member_peers; /* by member */
-    bool epoch_changed;
-    Peer *peers;
-    uint32_t peer_count;
-    uint32_t *seed_peers;
-    uint32_t seed_count; /* the others among the seeds */
-    bool is_seed;
-    uint64_t complete_ms; /* since when all seeds agree; 0: they do not */
-    Creation *creations;
-    uint32_t creation_count;
-    uint64_t last_tick_ms;
-    char waiting_for[WAITING_TEXT_MAX];
+    PAUSE_MS = 500 /* between two ticks: this process stood still */
 };
 
 static void adopt(Membership *membership);
 
-static Peer *
-peer_of(Membership *membership, uint32_t number)
+Peer *
+membership_peer(Membership *membership, uint32_t number)
 {
     while (membership->peer_count <= number)
     {
@@ -113,7 +61,7 @@ read_seeds(Membership *membership)
     }
     memory_resize(&MEMORY_HEAP, seeds, 0);
     for (uint32_t i = 0; i < membership->seed_count; i++)
-        (void)peer_of(membership, membership->seed_peers[i]);
+        (void)membership_peer(membership, membership->seed_peers[i]);
 }
 
 Membership *
@@ -220,7 +168,7 @@ member_is_up(Membership *membership, uint32_t member)
     if (number == TOPOLOGY_NO_MEMBER)
         return false;
 
-    const Peer *peer = peer_of(membership, number);
+    const Peer *peer = membership_peer(membership, number);
 
     return peer->linked && peer->greeted && !peer->silent &&
            memcmp(&peer->id, &membership->topology.members[member].id, sizeof(MemberId)) == 0;
@@ -317,7 +265,7 @@ own_hello(const Membership *membership)
 static void
 send_hello(Membership *membership, uint32_t number, uint64_t now_ms, Actions *actions)
 {
-    Peer *peer = peer_of(membership, number);
+    Peer *peer = membership_peer(membership, number);
     HelloFrame hello = own_hello(membership);
 
     peer->hello_sent_ms = now_ms;
@@ -330,7 +278,7 @@ send_hello(Membership *membership, uint32_t number, uint64_t now_ms, Actions *ac
 void
 membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actions *actions)
 {
-    Peer *entry = peer_of(membership, peer);
+    Peer *entry = membership_peer(membership, peer);
 
     entry->linked = true;
     entry->greeted = false;
@@ -342,8 +290,8 @@ membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actio
 void
 membership_peer_down(Membership *membership, uint32_t peer)
 {
-    peer_of(membership, peer)->linked = false;
-    peer_of(membership, peer)->greeted = false;
+    membership_peer(membership, peer)->linked = false;
+    membership_peer(membership, peer)->greeted = false;
     refresh_up(membership);
 }
 
@@ -369,7 +317,7 @@ membership_fetch(Membership *membership, Actions *actions)
 static void
 take_hello(Membership *membership, uint32_t number, const Frame *frame, Actions *actions)
 {
-    Peer *peer = peer_of(membership, number);
+    Peer *peer = membership_peer(membership, number);
     HelloFrame hello;
 
     if (!hello_decode(frame, &hello))
@@ -418,8 +366,9 @@ take_topology(Membership *membership, const Frame *frame)
     arena_free(&arena);
 }
 
-static void
-answer_topology(Membership *membership, Origin origin, uint64_t have_epoch, Actions *actions)
+void
+membership_answer_topology(Membership *membership, Origin origin, uint64_t have_epoch,
+                           Actions *actions)
 {
     TopologyFrame answer = {.epoch = membership->topology.epoch};
 
@@ -434,84 +383,6 @@ answer_topology(Membership *membership, Origin origin, uint64_t have_epoch, Acti
     actions_reply(actions, origin.session);
 }
 
-static void
-refuse_creation(const Creation *creation, StatusCode status, const char *why, Actions *actions)
-{
-    actions_error(actions, creation->origin, status, why);
-}
-
-/* Answers a creation that needs no proposal (any more); false when it must be proposed, with the
- * document in next. */
-static bool
-settle_creation(Membership *membership, const Creation *creation, Arena *arena, Topology *next,
-                Actions *actions)
-{
-    const Topology *topology = &membership->topology;
-    const Bucket *existing = topology_bucket_by_name(topology, creation->bucket.name);
-    const char *why = "";
-
-    if (existing != NULL && topology_bucket_agrees(existing, &creation->bucket))
-        answer_topology(membership, creation->origin, 0, actions);
-    else if (existing != NULL)
-        refuse_creation(creation, STATUS_BUCKET_CONFLICT,
-                        "the bucket exists with other key types or another n", actions);
-    else if (!topology_add_bucket(topology, &creation->bucket, arena, next, &why))
-        refuse_creation(creation, STATUS_BAD_BUCKET, why, actions);
-    else
-        return false;
-    return true;
-}
-
-static void
-drop_creation(Membership *membership, uint32_t index)
-{
-    arena_free(&membership->creations[index].arena);
-    membership->creation_count--;
-    memmove(&membership->creations[index], &membership->creations[index + 1],
-            (membership->creation_count - index) * sizeof(Creation));
-}
-
-/* Settles what can be settled and proposes the first that must be. */
-static void
-pump_creations(Membership *membership, uint64_t now_ms, Actions *actions)
-{
-    const EngineOutput *output = membership->output;
-    uint32_t i = 0;
-
-    while (i < membership->creation_count)
-    {
-        Creation *creation = &membership->creations[i];
-        Arena arena;
-        Topology next;
-
-        arena_init(&arena, &MEMORY_HEAP);
-
-        bool settled = settle_creation(membership, creation, &arena, &next, actions);
-
-        if (!settled && now_ms >= creation->deadline_ms)
-        {
-            refuse_creation(creation, STATUS_UNAVAILABLE,
-                            "too few members answered to create the bucket", actions);
-            settled = true;
-        }
-        if (!settled && !paxos_is_proposing(membership->paxos))
-        {
-            Buffer document;
-
-            buffer_init(&document, &MEMORY_HEAP);
-            topology_encode(&document, &next);
-            paxos_propose(membership->paxos, buffer_slice(&document), now_ms,
-                          output->random(output->context), actions);
-            buffer_free(&document);
-        }
-        arena_free(&arena);
-        if (settled)
-            drop_creation(membership, i);
-        else
-            i++;
-    }
-}
-
 /* A document was chosen meanwhile: take it up, and look at the waiting creations again, which may
  * choose one more. */
 static void
@@ -520,36 +391,8 @@ after_paxos(Membership *membership, uint64_t now_ms, Actions *actions)
     while (paxos_epoch(membership->paxos) > membership->topology.epoch)
     {
         adopt(membership);
-        pump_creations(membership, now_ms, actions);
+        membership_pump_buckets(membership, now_ms, actions);
     }
-}
-
-static void
-take_creation(Membership *membership, Origin origin, const Frame *frame, uint64_t now_ms,
-              Actions *actions)
-{
-    Creation creation = {.origin = origin, .deadline_ms = now_ms + BUCKET_WAIT_MS};
-
-    if (membership->self == TOPOLOGY_NO_MEMBER)
-    {
-        actions_error(actions, origin, STATUS_NOT_FORMED, membership_waiting_for(membership));
-        return;
-    }
-    arena_init(&creation.arena, &MEMORY_HEAP);
-
-    Frame kept = {
-        .type = frame->type, .tag = frame->tag, .body = slice_copy(&creation.arena, frame->body)};
-
-    if (!bucket_create_decode(&kept, &creation.arena, &creation.bucket))
-    {
-        actions_error(actions, origin, STATUS_BAD_FRAME, "");
-        arena_free(&creation.arena);
-        return;
-    }
-    membership->creations = memory_resize(&MEMORY_HEAP, membership->creations,
-                                          (membership->creation_count + 1) * sizeof(Creation));
-    membership->creations[membership->creation_count++] = creation;
-    pump_creations(membership, now_ms, actions);
 }
 
 void
@@ -568,12 +411,12 @@ membership_session_frame(Membership *membership, Origin origin, const Frame *fra
         break;
     case FRAME_TOPOLOGY_FETCH:
         if (topology_fetch_decode(frame, &fetch))
-            answer_topology(membership, origin, fetch.have_epoch, actions);
+            membership_answer_topology(membership, origin, fetch.have_epoch, actions);
         else
             actions_error(actions, origin, STATUS_BAD_FRAME, "");
         break;
     case FRAME_BUCKET_CREATE:
-        take_creation(membership, origin, frame, now_ms, actions);
+        membership_create_bucket(membership, origin, frame, now_ms, actions);
         break;
     default:
         paxos_session_frame(membership->paxos, origin, frame, actions);
@@ -598,127 +441,10 @@ membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame,
     after_paxos(membership, now_ms, actions);
 }
 
-/* What keeps the seeds from forming a cluster; "" when nothing does. */
-static void
-describe_formation(Membership *membership)
-{
-    const EngineConfig *config = membership->config;
-    char *text = membership->waiting_for;
-
-    text[0] = '\0';
-    if (!membership->is_seed)
-        snprintf(text, WAITING_TEXT_MAX, "this node is not among the seeds: it waits to be joined");
-    for (uint32_t i = 0; i < membership->seed_count && text[0] == '\0'; i++)
-    {
-        const Peer *peer = peer_of(membership, membership->seed_peers[i]);
-
-        if (!peer->linked || !peer->greeted)
-            snprintf(text, WAITING_TEXT_MAX, "%u of %u other seeds have not answered yet",
-                     membership->seed_count - i, membership->seed_count);
-        else if (peer->epoch > 0)
-            snprintf(text, WAITING_TEXT_MAX,
-                     "seed %.100s is in a cluster already: this node waits to be joined",
-                     peer->name);
-        else if (strcmp(peer->seeds, config->seeds) != 0)
-            snprintf(text, WAITING_TEXT_MAX, "seed %.60s has other seeds: %.120s", peer->name,
-                     peer->seeds);
-        else if (peer->partitions != config->partitions)
-            snprintf(text, WAITING_TEXT_MAX, "seed %.100s has partitions = %u", peer->name,
-                     peer->partitions);
-    }
-}
-
-static int
-compare_members(const void *a, const void *b)
-{
-    return memcmp(&((const Member *)a)->id, &((const Member *)b)->id, sizeof(MemberId));
-}
-
-static void
-fill_first_topology(Membership *membership, Arena *arena, Topology *topology)
-{
-    const EngineConfig *config = membership->config;
-    const EngineOutput *output = membership->output;
-
-    topology->epoch = 1;
-    topology->partitions = config->partitions;
-    for (unsigned i = 0; i < sizeof(topology->cluster); i++)
-        topology->cluster[i] = (uint8_t)output->random(output->context);
-    topology->member_count = membership->seed_count + 1;
-    topology->members = arena_alloc_zero(arena, sizeof(Member) * topology->member_count);
-    topology->members[0] = (Member){.id = config->id,
-                                    .name = config->name,
-                                    .address = config->address,
-                                    .port = config->port,
-                                    .zone = config->zone,
-                                    .weight = config->weight};
-    for (uint32_t i = 0; i < membership->seed_count; i++)
-    {
-        const Peer *peer = peer_of(membership, membership->seed_peers[i]);
-
-        topology->members[i + 1] = (Member){.id = peer->id,
-                                            .name = peer->name,
-                                            .address = peer->address,
-                                            .port = peer->port,
-                                            .zone = peer->zone,
-                                            .weight = peer->weight};
-    }
-    qsort(topology->members, topology->member_count, sizeof(Member), compare_members);
-    topology_claim(topology, arena);
-}
-
-static void
-propose_first(Membership *membership, uint64_t now_ms, Actions *actions)
-{
-    const EngineOutput *output = membership->output;
-    Arena arena;
-    Topology topology = {0};
-    Buffer document;
-
-    arena_init(&arena, &MEMORY_HEAP);
-    buffer_init(&document, &MEMORY_HEAP);
-    fill_first_topology(membership, &arena, &topology);
-    topology_encode(&document, &topology);
-    paxos_propose(membership->paxos, buffer_slice(&document), now_ms,
-                  output->random(output->context), actions);
-    buffer_free(&document);
-    arena_free(&arena);
-}
-
-static bool
-has_lowest_id(Membership *membership)
-{
-    for (uint32_t i = 0; i < membership->seed_count; i++)
-    {
-        const Peer *peer = peer_of(membership, membership->seed_peers[i]);
-
-        if (memcmp(&peer->id, &membership->config->id, sizeof(MemberId)) < 0)
-            return false;
-    }
-    return true;
-}
-
-static void
-try_formation(Membership *membership, uint64_t now_ms, Actions *actions)
-{
-    describe_formation(membership);
-    if (membership->waiting_for[0] != '\0')
-    {
-        membership->complete_ms = 0;
-        return;
-    }
-    snprintf(membership->waiting_for, WAITING_TEXT_MAX, "the seeds agree; the cluster is forming");
-    if (membership->complete_ms == 0)
-        membership->complete_ms = now_ms;
-    if (!paxos_is_proposing(membership->paxos) &&
-        (has_lowest_id(membership) || now_ms >= membership->complete_ms + SECOND_PROPOSER_MS))
-        propose_first(membership, now_ms, actions);
-}
-
 static void
 tend_peer(Membership *membership, uint32_t number, bool paused, uint64_t now_ms, Actions *actions)
 {
-    Peer *peer = peer_of(membership, number);
+    Peer *peer = membership_peer(membership, number);
 
     if (!peer->linked)
         return;
@@ -744,9 +470,9 @@ membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
         tend_peer(membership, i, paused, now_ms, actions);
     paxos_tick(membership->paxos, now_ms, output->random(output->context), actions);
     if (membership->topology.epoch == 0)
-        try_formation(membership, now_ms, actions);
+        membership_try_formation(membership, now_ms, actions);
     after_paxos(membership, now_ms, actions);
-    pump_creations(membership, now_ms, actions);
+    membership_pump_buckets(membership, now_ms, actions);
     after_paxos(membership, now_ms, actions);
     refresh_up(membership);
 }

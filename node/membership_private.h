@@ -1,0 +1,85 @@
+/*
+ * The inside of Membership, for membership.c, membership_formation.c and membership_buckets.c
+ * alone.
+ */
+#ifndef NODE_MEMBERSHIP_PRIVATE_H
+#define NODE_MEMBERSHIP_PRIVATE_H
+
+#include "node/membership.h"
+
+enum
+{
+    WAITING_TEXT_MAX = 256
+};
+
+typedef struct Peer
+{
+    bool linked;  /* the link carries frames */
+    bool greeted; /* has answered a hello since linked */
+    MemberId id;
+    uint64_t epoch;
+    char *name;
+    char *address;
+    char *zone;
+    char *seeds;
+    uint16_t port;
+    uint32_t weight;
+    uint32_t partitions;
+    uint64_t hello_sent_ms;
+    uint64_t hello_since_ms; /* the oldest unanswered hello; 0: none */
+    bool silent;
+} Peer;
+
+typedef struct Creation
+{
+    Origin origin;
+    Arena arena;
+    Bucket bucket;
+    uint64_t deadline_ms;
+} Creation;
+
+struct Membership
+{
+    const EngineConfig *config;
+    const EngineOutput *output;
+    Paxos *paxos;
+    Arena arena; /* of the topology */
+    Topology topology;
+    uint32_t self;
+    bool *up;
+    uint32_t *member_peers; /* by member */
+    bool epoch_changed;
+    Peer *peers;
+    uint32_t peer_count;
+    uint32_t *seed_peers;
+    uint32_t seed_count; /* the others among the seeds */
+    bool is_seed;
+    uint64_t complete_ms; /* since when all seeds agree; 0: they do not */
+    Creation *creations;
+    uint32_t creation_count;
+    uint64_t last_tick_ms;
+    char waiting_for[WAITING_TEXT_MAX];
+};
+
+/* The entry of a peer; made when it is not there. */
+Peer *membership_peer(Membership *membership, uint32_t number);
+
+/* Sends the topology in force, unless the asker has it. */
+void membership_answer_topology(Membership *membership, Origin origin, uint64_t have_epoch,
+                                Actions *actions);
+
+/* ---- membership_formation.c ---- */
+
+/* While in no cluster: says what is waited for, and proposes epoch 1 when nothing is. */
+void membership_try_formation(Membership *membership, uint64_t now_ms, Actions *actions);
+
+/* ---- membership_buckets.c ---- */
+
+/* A FRAME_BUCKET_CREATE. */
+void membership_create_bucket(Membership *membership, Origin origin, const Frame *frame,
+                              uint64_t now_ms, Actions *actions);
+
+/* Settles the waiting creations that can be settled and proposes the first that must be. */
+void membership_pump_buckets(Membership *membership, uint64_t now_ms, Actions *actions);
+
+#endif
