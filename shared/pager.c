@@ -4,9 +4,10 @@
  * Each partition goes through: PAGE_FULL (one owner streams rows), PAGE_DIGESTS (r-1 others give
  * the digest over the same range), then either it is ready, or PAGE_ROWS (r-1 others send their
  * rows of that range) and PAGE_MERGE (one Request reads every key that differs, coordinated). A
- * partition's next page is asked for when the one before is ready. Failure modes: a member that is
- * lost, refuses or is silent is replaced by the partition's next owner, and the page begins again
- * with what is left.
+ * partition's next page is asked for when the one before is ready and the window has a place; the
+ * page that is handed out next needs none, so that the scan always goes on. Failure modes: a member
+ * that is lost, refuses or is silent is replaced by the partition's next owner, and the page begins
+ * again with what is left.
  */
 #include "shared/pager.h"
 
@@ -15,6 +16,7 @@
 
 typedef enum PageState
 {
+    PAGE_QUEUED, /* waits for a place in the window */
     PAGE_FULL,
     PAGE_DIGESTS,
     PAGE_ROWS,
@@ -71,7 +73,7 @@ struct Pager
     uint32_t window;
     uint64_t now_ms;
     uint32_t next_partition;
-    uint32_t page_count;
+    uint32_t page_count; /* under way or ready */
     Page *pages;
     Page *handed_out; /* kept until the next call */
     bool failed;
@@ -190,23 +192,36 @@ use_rows(Page *page, const ScanReply *reply)
 }
 
 static void
+begin_page(Pager *pager, Page *page)
+{
+    pager->page_count++;
+    begin_full(pager, page);
+}
+
+/* Pages that are queued go before partitions that nobody has looked into yet. */
+static void
 fill_window(Pager *pager)
 {
+    Page **tail = &pager->pages;
+
+    for (; *tail != NULL; tail = &(*tail)->next)
+    {
+        bool is_next = tail == &pager->pages;
+
+        if ((*tail)->state == PAGE_QUEUED && (is_next || pager->page_count < pager->window) &&
+            !pager->failed)
+            begin_page(pager, *tail);
+    }
     while (pager->page_count < pager->window &&
            pager->next_partition < pager->topology->partitions && !pager->failed)
     {
-        Page *page = new_page(pager, pager->next_partition++, SLICE_EMPTY);
-        Page **tail = &pager->pages;
-
-        while (*tail != NULL)
-            tail = &(*tail)->next;
-        *tail = page;
-        pager->page_count++;
-        begin_full(pager, page);
+        *tail = new_page(pager, pager->next_partition++, SLICE_EMPTY);
+        begin_page(pager, *tail);
+        tail = &(*tail)->next;
     }
 }
 
-/* The rest of the partition is asked for at once, so that it comes while this page is read. */
+/* The rest of the partition is queued behind it: asked for soon, while this page is read. */
 static void
 finish_page(Pager *pager, Page *page)
 {
@@ -218,8 +233,6 @@ finish_page(Pager *pager, Page *page)
 
     rest->next = page->next;
     page->next = rest;
-    pager->page_count++;
-    begin_full(pager, rest);
 }
 
 /* The rows of every owner that takes part, as a sorted array. */
@@ -367,6 +380,8 @@ advance(Pager *pager, Page *page)
 
     switch (page->state)
     {
+    case PAGE_QUEUED:
+        return;
     case PAGE_FULL:
         page->is_last = full->reply.done && page->limit.length == 0;
         page->through = full->reply.done ? page->limit : full->reply.last;
