@@ -142,8 +142,8 @@ admin_put_node(ReturnSetInfo *result, const Topology *topology, uint32 index, co
     Datum values[NODES_COLUMNS];
     bool nulls[NODES_COLUMNS] = {false};
 
-    values[NODES_NAME] = CStringGetTextDatum(member->name);
-    values[NODES_ADDRESS] = CStringGetTextDatum(member->address);
+    values[NODES_NAME] = CStringGetTextDatum(node->name);
+    values[NODES_ADDRESS] = CStringGetTextDatum(node->address);
     values[NODES_PORT] = Int32GetDatum(member->port);
     values[NODES_MEMBER] = admin_member_id(&member->id);
     values[NODES_STATUS] = CStringGetTextDatum(admin_status_name(reply));

@@ -89,26 +89,21 @@ flush_note_failure(Flush *flush, const WriteItem *item, const RequestWriteResult
 static void
 flush_count_result(Flush *flush, const WriteItem *item, const RequestWriteResult *result)
 {
-    if (result->status == STATUS_OK)
-    {
-        flush->report.counts[REPORT_APPLIED]++;
-        return;
-    }
     flush_count(flush, fate_of(result->status), item);
-    flush_note_failure(flush, item, result);
+    if (result->status != STATUS_OK)
+        flush_note_failure(flush, item, result);
 }
 
 static void
 flush_count_not_sent(Flush *flush)
 {
-    const WriteItem *items = flush->items;
-
-    for (; flush->group != NULL; flush->group = flush->group->next, flush->next = 0, items = NULL)
+    while (flush->group != NULL)
     {
-        if (items == NULL)
-            items = flush->group->items;
         for (uint32 i = flush->next; i < flush->group->count; i++)
-            flush_count(flush, REPORT_NOT_SENT, &items[i]);
+            flush_count(flush, REPORT_NOT_SENT, &flush->items[i]);
+        flush->group = flush->group->next;
+        flush->items = flush->group != NULL ? flush->group->items : NULL;
+        flush->next = 0;
     }
 }
 
@@ -254,12 +249,9 @@ flush_give_up(Flush *flush)
         request_tick(request, PG_UINT64_MAX);
         for (uint32 i = 0; i < flush->batches[place].count; i++)
         {
-            const RequestWriteResult *result = &request_write_results(request)[i];
+            StatusCode status = request_write_results(request)[i].status;
 
-            if (result->status == STATUS_OK)
-                flush->report.counts[REPORT_APPLIED]++;
-            else
-                flush_count(flush, fate_of(result->status), &flush->batches[place].items[i]);
+            flush_count(flush, fate_of(status), &flush->batches[place].items[i]);
         }
         flush->operation.requests[place] = NULL;
     }
@@ -343,26 +335,39 @@ flush_deadline_ms(void)
     return links_now_ms() + (uint64)Max(left_ms, 1);
 }
 
+static void
+flush_groups(Flush *flush)
+{
+    flush->deadline_ms = flush_deadline_ms();
+    flush->group = pending_groups(flush->cluster);
+    while (flush->group != NULL && !flush->failed)
+    {
+        flush->next = 0;
+        flush_group(flush);
+        if (!flush->failed)
+            flush->group = flush->group->next;
+    }
+    if (flush->failed)
+        flush_count_not_sent(flush);
+}
+
 void
 flush_run(ClientCluster *cluster)
 {
     Flush flush = {.cluster = cluster};
+    MemoryContext own;
+    MemoryContext before;
 
     if (pending_is_empty(cluster))
         return;
-    flush.deadline_ms = flush_deadline_ms();
+    own = AllocSetContextCreate(TopTransactionContext, "dynamo_fdw flush", ALLOCSET_DEFAULT_SIZES);
+    before = MemoryContextSwitchTo(own);
     /* A cancel is told with the counts, so it must not be raised from inside a wait. */
     HOLD_CANCEL_INTERRUPTS();
-    for (flush.group = pending_groups(cluster); flush.group != NULL && !flush.failed;
-         flush.group = flush.group->next, flush.next = 0)
-    {
-        flush_group(&flush);
-        if (flush.failed)
-            break;
-    }
-    if (flush.failed)
-        flush_count_not_sent(&flush);
+    flush_groups(&flush);
     RESUME_CANCEL_INTERRUPTS();
+    MemoryContextSwitchTo(before);
     if (flush.failed)
         report_write(cluster, &flush.report);
+    MemoryContextDelete(own);
 }

@@ -5,7 +5,7 @@
 void
 foreign_text_clean(char *text)
 {
-    bool valid = pg_verifymbstr(text, (int)strlen(text), true);
+    bool valid = GetDatabaseEncoding() == PG_UTF8 && pg_verifymbstr(text, (int)strlen(text), true);
 
     for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++)
         if (*at < ' ' || *at == 0x7f || (*at > 0x7f && !valid))

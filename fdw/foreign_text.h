@@ -7,8 +7,8 @@
 #include "fdw/pg.h"
 
 /*
- * Replaces, in place, control characters by question marks; and, when the text is not valid in the
- * database's encoding, everything that is not ASCII.
+ * Replaces, in place, control characters by question marks; and, unless the text is UTF-8 and the
+ * database's encoding is too, everything that is not ASCII.
  */
 void foreign_text_clean(char *text);
 

@@ -3,6 +3,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
+#include "fdw/foreign_text.h"
 #include "fdw/memory.h"
 
 enum
@@ -26,16 +27,18 @@ append_key_hex(StringInfo text, Slice key)
         appendStringInfo(text, "%02x", key.data[i]);
 }
 
+/* Text in the cluster is UTF-8. */
 static void
 append_clipped(StringInfo text, Slice printed)
 {
-    const char *start = (const char *)printed.data;
-    int length = (int)printed.length;
-    int clipped = pg_mbcliplen(start, length, COLUMN_BYTES_MAX);
+    char *copy = pnstrdup((const char *)printed.data, printed.length);
+    int length = (int)strlen(copy);
 
-    appendBinaryStringInfo(text, start, clipped);
-    if (clipped < length)
+    foreign_text_clean(copy);
+    appendBinaryStringInfo(text, copy, pg_mbcliplen(copy, length, COLUMN_BYTES_MAX));
+    if (length > COLUMN_BYTES_MAX)
         appendStringInfoString(text, "...");
+    pfree(copy);
 }
 
 static bool
@@ -262,6 +265,7 @@ bucket_shape(const Bucket *bucket)
                          type != NULL ? type : "of an unknown type");
     }
     appendStringInfo(&text, ") and n %u", bucket->n);
+    foreign_text_clean(text.data);
     return text.data;
 }
 
