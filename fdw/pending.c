@@ -135,6 +135,32 @@ pending_draw_id(Pending *pending)
     return pending->ids[--pending->ids_left];
 }
 
+static int
+compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(RequestId));
+}
+
+/* Siblings of one time are ordered by their ids: ascending ones keep a row's elements in order. */
+static void
+pending_name_values(Pending *pending, PutValue *values, uint32 count)
+{
+    RequestId *ids;
+
+    if (count == 1)
+    {
+        values[0].request = pending_draw_id(pending);
+        return;
+    }
+    ids = palloc(sizeof(RequestId) * count);
+    for (uint32 i = 0; i < count; i++)
+        ids[i] = pending_draw_id(pending);
+    qsort(ids, count, sizeof(RequestId), compare_ids);
+    for (uint32 i = 0; i < count; i++)
+        values[i].request = ids[i];
+    pfree(ids);
+}
+
 static PendingGroup *
 pending_group(Pending *pending, const Bucket *bucket, uint32 w)
 {
@@ -191,9 +217,9 @@ pending_copy_item(Pending *pending, const WriteItem *item)
                       .value_count = item->value_count};
 
     for (uint32_t i = 0; i < item->value_count; i++)
-        copy.values[i] = (PutValue){.request = pending_draw_id(pending),
-                                    .tombstone = item->values[i].tombstone,
+        copy.values[i] = (PutValue){.tombstone = item->values[i].tombstone,
                                     .value = pending_copy(pending, item->values[i].value)};
+    pending_name_values(pending, copy.values, item->value_count);
     return copy;
 }
 

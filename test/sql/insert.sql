@@ -30,6 +30,10 @@ SELECT id, name FROM thing WHERE id IN (20, 21) ORDER BY id;
 INSERT INTO thing (id, name) VALUES (30, '{first}'), (30, '{second}');
 SELECT cardinality(name) AS siblings FROM thing WHERE id = 30;
 
+-- The elements of one row keep their order.
+INSERT INTO thing (id, name) SELECT 31, array_agg('n' || g ORDER BY g) FROM generate_series(1, 40) g;
+SELECT name = (SELECT array_agg('n' || g ORDER BY g) FROM generate_series(1, 40) g) AS in_order FROM thing WHERE id = 31;
+
 -- RETURNING shows what was put; the context is known only after the commit.
 INSERT INTO thing (id, name) VALUES (40, '{returned}') RETURNING id, name, price, context, tableoid::regclass;
 WITH put AS (INSERT INTO thing (id, name) VALUES (41, '{a}'), (42, '{b}') RETURNING id)
@@ -88,8 +92,8 @@ INSERT INTO thing SELECT 30, '{resolved}', NULL, context FROM thing WHERE id = 3
 SELECT name FROM thing WHERE id = 30;
 INSERT INTO thing SELECT 30, '{wrong}', NULL, context FROM thing WHERE id = 1;
 INSERT INTO thing VALUES (30, '{wrong}', NULL, '\x0102030405');
-INSERT INTO thing SELECT g, '{mixed}', NULL, CASE g WHEN 32 THEN '\x00'::bytea END FROM generate_series(31, 33) g;
-SELECT id FROM thing WHERE id BETWEEN 31 AND 33 ORDER BY id;
+INSERT INTO thing SELECT g, '{mixed}', NULL, CASE g WHEN 35 THEN '\x00'::bytea END FROM generate_series(34, 36) g;
+SELECT id FROM thing WHERE id BETWEEN 34 AND 36 ORDER BY id;
 SELECT name FROM thing WHERE id = 30;
 
 -- What is refused, and that nothing of it is written.
