@@ -5,6 +5,7 @@
 enum
 {
     STATE_FORMAT = 1,
+    CLUSTER_BYTES = sizeof(((Topology *)0)->cluster),
     BALLOT_MS = 300,       /* to be answered by a quorum */
     BALLOT_JITTER_MS = 200 /* so that two proposers do not meet for ever */
 };
@@ -22,7 +23,8 @@ struct Paxos
 
     /* State: durable before it is shown. */
     Buffer document;
-    uint64_t epoch;
+    uint64_t epoch; /* as is the cluster: of document */
+    uint8_t cluster[CLUSTER_BYTES];
     Ballot promised; /* for epoch + 1, as are the two below */
     Ballot accepted;
     Buffer accepted_document;
@@ -77,18 +79,43 @@ paxos_free(Paxos *paxos)
     memory_resize(&MEMORY_HEAP, paxos, 0);
 }
 
-/* The epoch of a document that can be decoded; 0 otherwise. */
-static uint64_t
-document_epoch(Slice document)
+typedef struct DocumentHead
+{
+    uint64_t epoch; /* 0: the document cannot be decoded */
+    uint8_t cluster[CLUSTER_BYTES];
+} DocumentHead;
+
+static DocumentHead
+document_head(Slice document)
 {
     Arena arena;
     Topology topology;
-    uint64_t epoch;
+    DocumentHead head = {0};
 
     arena_init(&arena, &MEMORY_HEAP);
-    epoch = topology_decode(document, &arena, &topology) ? topology.epoch : 0;
+    if (topology_decode(document, &arena, &topology))
+    {
+        head.epoch = topology.epoch;
+        memcpy(head.cluster, topology.cluster, CLUSTER_BYTES);
+    }
     arena_free(&arena);
-    return epoch;
+    return head;
+}
+
+/* A document of another cluster must never follow ours, whatever its epoch. */
+static bool
+follows_ours(const Paxos *paxos, const DocumentHead *head)
+{
+    return head->epoch > paxos->epoch &&
+           (paxos->epoch == 0 || memcmp(head->cluster, paxos->cluster, CLUSTER_BYTES) == 0);
+}
+
+static void
+set_document(Paxos *paxos, Slice document, const DocumentHead *head)
+{
+    buffer_assign(&paxos->document, document);
+    paxos->epoch = head->epoch;
+    memcpy(paxos->cluster, head->cluster, CLUSTER_BYTES);
 }
 
 static void
@@ -132,8 +159,12 @@ paxos_load(Paxos *paxos, Slice state)
     paxos->promised = take_ballot(&reader);
     paxos->accepted = take_ballot(&reader);
     buffer_assign(&paxos->accepted_document, reader_slice(&reader));
-    buffer_assign(&paxos->document, document);
-    paxos->epoch = document.length > 0 ? document_epoch(document) : 0;
+    if (document.length > 0)
+    {
+        DocumentHead head = document_head(document);
+
+        set_document(paxos, document, &head);
+    }
     paxos->highest_round = paxos->promised.round;
     return reader_finish(&reader) && (document.length == 0 || paxos->epoch > 0);
 }
@@ -178,12 +209,11 @@ paxos_set_voters(Paxos *paxos, const uint32_t *peers, uint32_t peer_count, bool 
 bool
 paxos_take_chosen(Paxos *paxos, Slice document)
 {
-    uint64_t epoch = document_epoch(document);
+    DocumentHead head = document_head(document);
 
-    if (epoch <= paxos->epoch)
+    if (!follows_ours(paxos, &head))
         return false;
-    buffer_assign(&paxos->document, document);
-    paxos->epoch = epoch;
+    set_document(paxos, document, &head);
     paxos->promised = paxos->accepted = (Ballot){0};
     buffer_reset(&paxos->accepted_document);
     paxos->phase = PHASE_IDLE;
@@ -218,8 +248,10 @@ accept(Paxos *paxos, const Ballot *ballot, Slice document)
 {
     PaxosFrame answer = {.epoch = paxos->epoch + 1, .ballot = *ballot};
 
-    if (ballot_compare(ballot, &paxos->promised) >= 0 &&
-        document_epoch(document) == paxos->epoch + 1)
+    DocumentHead head = document_head(document);
+
+    if (ballot_compare(ballot, &paxos->promised) >= 0 && head.epoch == paxos->epoch + 1 &&
+        follows_ours(paxos, &head))
     {
         paxos->promised = paxos->accepted = *ballot;
         buffer_assign(&paxos->accepted_document, document);

@@ -47,7 +47,7 @@ void paxos_session_frame(Paxos *paxos, Origin origin, const Frame *frame, Action
 void paxos_peer_frame(Paxos *paxos, uint32_t peer, const Frame *frame, uint64_t now_ms,
                       uint64_t random, Actions *actions);
 
-/* Takes a document known to be chosen; true when it is newer than ours. */
+/* Takes a document known to be chosen; true when it is newer than ours and of our cluster. */
 bool paxos_take_chosen(Paxos *paxos, Slice document);
 
 /* Starts an unanswered ballot again, with a higher number. */
