@@ -12,7 +12,7 @@ request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t n
     if (part == NULL)
         return false;
     request->now_ms = now_ms;
-    request->members[member].heard_ms = now_ms;
+    request->tags->heard_ms[member] = now_ms;
     request->members[member].silent = false;
     if (part->state != PART_SENT && part->state != PART_SILENT)
         return true;

@@ -23,10 +23,15 @@
 
 typedef struct Request Request;
 
-/* Shared by all requests of one asker, so that no two frames in flight have one tag. */
+/*
+ * What all requests and pagers of one asker share: no two frames in flight have one tag, and a
+ * member that answers any of them is not silent, however long the others must wait in its queue.
+ * All zero at first.
+ */
 typedef struct RequestTags
 {
     uint32_t last;
+    uint64_t heard_ms[RING_NODES_MAX]; /* by member: the last answer */
 } RequestTags;
 
 typedef struct RequestOptions

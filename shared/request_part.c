@@ -118,7 +118,7 @@ silence_ms(const Request *request)
 uint64_t
 request_part_silent_from_ms(const Request *request, const Part *part)
 {
-    uint64_t heard = request->members[part->member].heard_ms;
+    uint64_t heard = request->tags->heard_ms[part->member];
 
     return (heard > part->sent_ms ? heard : part->sent_ms) + silence_ms(request);
 }

@@ -31,7 +31,7 @@ enum
 {
     PART_KEYS_MAX = 512,
     PART_BYTES_MAX = 256 * 1024,
-    MEMBER_WINDOW = 16 /* parts under way at one member */
+    MEMBER_WINDOW = 4 /* parts under way at one member: enough to keep it busy */
 };
 
 typedef struct Part Part;
@@ -72,7 +72,6 @@ typedef struct KeyState
 
 typedef struct MemberState
 {
-    uint64_t heard_ms; /* the last answer */
     uint32_t under_way;
     bool silent;
     Part *draft[PART_KINDS]; /* parts still being filled */

@@ -61,6 +61,7 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
+    fixture.tags = (RequestTags){0};
     if (fixture.request != NULL)
         request_end(fixture.request);
     stage_free(&fixture.stage);
@@ -746,7 +747,7 @@ a_member_has_a_window_of_frames_under_way(void **state)
     {
         ITEMS = 40,
         BYTES = 300 * 1024,
-        WINDOW = 16
+        WINDOW = 4
     };
     WriteItem items[ITEMS];
     char *value;
@@ -865,6 +866,19 @@ a_write_refused_for_what_it_is_is_not_tried_elsewhere(void **state)
     answer_write(0, STATUS_BAD_CONTEXT, 0);
     assert_write(STATUS_BAD_CONTEXT);
     assert_int_equal(fixture.sent_count, 1);
+}
+
+static void
+an_owner_that_answers_another_request_is_not_silent(void **state)
+{
+    uint64_t due;
+
+    write_one();
+    due = request_wake_ms(fixture.request);
+    fixture.tags.heard_ms[sent(0)->member] = due - 1;
+    request_tick(fixture.request, due);
+    assert_false(request_was_silent(fixture.request, sent(0)->member));
+    assert_int_equal(pump(), 0);
 }
 
 static void
@@ -1015,6 +1029,7 @@ main(void)
         TEST(a_write_that_may_be_somewhere_ends_unknown),
         TEST(a_node_that_says_unknown_ends_a_write_so),
         TEST(a_write_refused_for_what_it_is_is_not_tried_elsewhere),
+        TEST(an_owner_that_answers_another_request_is_not_silent),
         TEST(a_silent_owner_of_a_write_is_given_twice_the_time),
         TEST(a_hedged_write_waits_for_the_silent_owner_when_the_others_refuse),
         TEST(a_silent_owner_that_is_lost_after_all_leaves_a_write_unknown),
