@@ -7,7 +7,8 @@
  * partition's next page is asked for when the one before is ready and the window has a place; the
  * page that is handed out next needs none, so that the scan always goes on. Failure modes: a member
  * that is lost, refuses or is silent is replaced by the partition's next owner, and the page begins
- * again with what is left.
+ * again with what is left. Who was merely silent is asked again, with more patience, when too few
+ * are left without it: the next owner may be down where this one was slow.
  */
 #include "shared/pager.h"
 
@@ -45,7 +46,10 @@ struct Page
     uint32_t partition;
     uint16_t owners[TOPOLOGY_N_MAX]; /* those to avoid last */
     uint32_t owner_count;
-    uint32_t dropped; /* owners, by place, that did not answer */
+    uint32_t dropped;   /* owners, by place, that did not answer */
+    uint32_t slow;      /* of these, those that may still do */
+    uint32_t patience;  /* doublings of hedge_after_ms */
+    uint64_t silent_ms; /* since when the first owner was silent; 0: none was */
     Slice after;
     Slice limit;   /* the place that the page must not pass; empty: none */
     Slice through; /* the place that the full page ends at */
@@ -68,7 +72,6 @@ struct Pager
     RequestOptions options;
     bool *avoid;        /* by member */
     bool *silent;       /* by member */
-    uint64_t *heard_ms; /* by member: the last answer */
     uint32_t page_bytes;
     uint32_t window;
     uint64_t now_ms;
@@ -158,12 +161,24 @@ ask(Pager *pager, Page *page, uint32_t place)
     page->asks[place] = (Ask){.tag = ++pager->tags->last, .member = page->owners[place]};
 }
 
+static uint32_t
+count_left(const Page *page)
+{
+    return page->owner_count - (uint32_t)__builtin_popcount(page->dropped);
+}
+
 static void
 begin_full(Pager *pager, Page *page)
 {
     page->state = PAGE_FULL;
     memset(page->asks, 0, sizeof(Ask) * page->owner_count);
-    if (page->owner_count - (uint32_t)__builtin_popcount(page->dropped) < pager->options.quorum)
+    if (count_left(page) < pager->options.quorum && page->slow != 0)
+    {
+        page->dropped &= ~page->slow;
+        page->slow = 0;
+        page->patience++;
+    }
+    if (count_left(page) < pager->options.quorum)
         fail_pager(pager, page, STATUS_UNAVAILABLE);
     else
         ask(pager, page, first_place(page));
@@ -476,7 +491,7 @@ pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms)
             if (open->tag != frame->tag || open->member != member || !open->sent)
                 continue;
             pager->silent[member] = false;
-            pager->heard_ms[member] = now_ms;
+            pager->tags->heard_ms[member] = now_ms;
             if (!open->answered)
                 take_answer(pager, page, place, frame);
             return true;
@@ -514,9 +529,27 @@ pager_lost(Pager *pager, uint32_t member, uint64_t now_ms)
 static uint64_t
 silent_since_ms(const Pager *pager, const Ask *open)
 {
-    uint64_t heard = pager->heard_ms[open->member];
+    uint64_t heard = pager->tags->heard_ms[open->member];
 
     return heard > open->sent_ms ? heard : open->sent_ms;
+}
+
+/* How long an owner of the page may be silent before another one is asked instead. */
+static uint64_t
+patience_ms(const Pager *pager, const Page *page)
+{
+    uint64_t patience = (uint64_t)pager->options.hedge_after_ms << (page->patience & 31);
+
+    return patience < pager->options.timeout_ms ? patience : pager->options.timeout_ms;
+}
+
+/* When the page fails for want of answers. */
+static uint64_t
+deadline_ms(const Pager *pager, const Page *page, const Ask *open)
+{
+    uint64_t since = page->silent_ms != 0 ? page->silent_ms : silent_since_ms(pager, open);
+
+    return since + pager->options.timeout_ms;
 }
 
 static void
@@ -525,21 +558,24 @@ tick_page(Pager *pager, Page *page)
     for (uint32_t place = 0; place < page->owner_count; place++)
     {
         const Ask *open = &page->asks[place];
-        uint32_t left = page->owner_count - (uint32_t)__builtin_popcount(page->dropped);
+        bool has_other = count_left(page) > pager->options.quorum || page->slow != 0;
         uint64_t since = silent_since_ms(pager, open);
         uint64_t waited = pager->now_ms > since ? pager->now_ms - since : 0;
 
         if (open->tag == 0 || open->answered || !open->sent)
             continue;
-        if (waited >= pager->options.timeout_ms)
+        if (pager->now_ms >= deadline_ms(pager, page, open))
         {
             fail_pager(pager, page, STATUS_UNAVAILABLE);
             return;
         }
-        if (waited >= pager->options.hedge_after_ms && left > pager->options.quorum)
+        if (waited >= patience_ms(pager, page) && has_other)
         {
             pager->silent[open->member] = true;
             pager->avoid[open->member] = true;
+            page->slow |= 1u << place;
+            if (page->silent_ms == 0)
+                page->silent_ms = since;
             drop_owner(pager, page, place);
             return;
         }
@@ -577,12 +613,12 @@ pager_wake_ms(const Pager *pager)
         {
             const Ask *open = &page->asks[place];
             uint64_t since = silent_since_ms(pager, open);
-            uint64_t hedge = since + pager->options.hedge_after_ms;
+            uint64_t hedge = since + patience_ms(pager, page);
 
             if (open->tag == 0 || open->answered || !open->sent)
                 continue;
-            if (hedge <= pager->now_ms)
-                hedge = since + pager->options.timeout_ms;
+            if (hedge <= pager->now_ms || hedge > deadline_ms(pager, page, open))
+                hedge = deadline_ms(pager, page, open);
             due = hedge < due ? hedge : due;
         }
         wake = due < wake ? due : wake;
@@ -708,8 +744,6 @@ pager_new(const Memory *memory, RequestTags *tags, const Topology *topology, con
                      .now_ms = now_ms};
     pager->avoid = new_flags(memory, options->avoid, topology->member_count);
     pager->silent = new_flags(memory, NULL, topology->member_count);
-    pager->heard_ms = memory_resize(memory, NULL, (topology->member_count + 1) * sizeof(uint64_t));
-    memset(pager->heard_ms, 0, (topology->member_count + 1) * sizeof(uint64_t));
     pager->options.avoid = pager->avoid;
     buffer_init(&pager->frame, memory);
     return pager;
@@ -730,6 +764,5 @@ pager_free(Pager *pager)
     buffer_free(&pager->frame);
     memory_resize(pager->memory, pager->avoid, 0);
     memory_resize(pager->memory, pager->silent, 0);
-    memory_resize(pager->memory, pager->heard_ms, 0);
     memory_resize(pager->memory, pager, 0);
 }

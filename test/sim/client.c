@@ -61,6 +61,8 @@ client_free(Client *client)
 {
     if (client->request != NULL)
         request_end(client->request);
+    if (client->pager != NULL)
+        pager_free(client->pager);
     for (uint32_t host = 0; host < NETWORK_HOSTS_MAX; host++)
         drop_waiting(client, host);
     for (uint32_t i = 0; i < CLIENT_KEYS_MAX; i++)
@@ -158,6 +160,16 @@ client_send(Client *client, uint32_t host, Slice frame)
     network_dial(world, link, false);
 }
 
+/* Something has changed for what is under way. */
+static void
+pump(Client *client)
+{
+    if (client->state == CLIENT_ASKS)
+        client_request_pump(client);
+    else
+        client_scan_pump(client);
+}
+
 void
 client_link_up(World *world, uint32_t index, uint32_t host)
 {
@@ -178,14 +190,18 @@ client_link_lost(World *world, uint32_t index, uint32_t host)
     drop_waiting(client, host);
     if (client->state == CLIENT_AUDITS && client->audit_host == host)
         audit_again(client);
-    if (client->state != CLIENT_ASKS)
+    if (client->state != CLIENT_ASKS && client->state != CLIENT_SCANS)
         return;
     for (uint32_t member = 0; member < client->topology.member_count; member++)
     {
-        if (client_host_of(client, member) == host)
+        if (client_host_of(client, member) != host)
+            continue;
+        if (client->state == CLIENT_ASKS)
             request_lost(client->request, member, client_now_ms(client));
+        else
+            pager_lost(client->pager, member, client_now_ms(client));
     }
-    client_request_pump(client);
+    pump(client);
 }
 
 /* ---- topology and buckets ---- */
@@ -338,6 +354,8 @@ go_on(Client *client)
         if (world->phase != WORLD_ONE_DOWN &&
             random_percent(&world->random, world->mix.bucket_percent))
             create_extra_bucket(client);
+        else if (random_percent(&world->random, world->mix.scan_percent))
+            client_scan_begin(client);
         else
             client_request_begin(client);
     }
@@ -390,6 +408,10 @@ client_wake(World *world, const Event *event)
     case CLIENT_FETCHES:
         fetch_topology(client);
         break;
+    case CLIENT_SCANS:
+        pager_tick(client->pager, client_now_ms(client));
+        client_scan_pump(client);
+        break;
     case CLIENT_AUDITS:
         audit_again(client);
         break;
@@ -425,13 +447,17 @@ client_frame(World *world, uint32_t index, uint32_t host, Slice bytes)
         take_answer(client, &frame);
     else if (client->state == CLIENT_AUDITS)
         audit_frame(client, host, &frame);
-    else if (client->state == CLIENT_ASKS)
+    else if (client->state == CLIENT_ASKS || client->state == CLIENT_SCANS)
     {
         for (uint32_t member = 0; member < client->topology.member_count; member++)
         {
-            if (client_host_of(client, member) == host)
+            if (client_host_of(client, member) != host)
+                continue;
+            if (client->state == CLIENT_ASKS)
                 (void) request_answer(client->request, member, &frame, client_now_ms(client));
+            else
+                (void) pager_answer(client->pager, member, &frame, client_now_ms(client));
         }
-        client_request_pump(client);
+        pump(client);
     }
 }

@@ -5,7 +5,7 @@
 #ifndef SIM_CLIENT_PRIVATE_H
 #define SIM_CLIENT_PRIVATE_H
 
-#include "shared/request.h"
+#include "shared/pager.h"
 #include "test/sim/checker.h"
 #include "test/sim/client.h"
 #include "test/sim/network.h"
@@ -14,7 +14,8 @@ enum
 {
     CLIENT_BATCH_MAX = 4,
     CLIENT_KEYS_MAX = 8,
-    CLIENT_WAITING_MAX = 16
+    CLIENT_WAITING_MAX = 64,
+    CLIENT_PATIENCE_MS = 5000 /* of requests that must succeed */
 };
 
 typedef enum ClientState
@@ -23,6 +24,7 @@ typedef enum ClientState
     CLIENT_CREATES, /* a bucket */
     CLIENT_IDLE,    /* thinks, or has nothing to do */
     CLIENT_ASKS,    /* a request is under way */
+    CLIENT_SCANS,
     CLIENT_AUDITS
 } ClientState;
 
@@ -72,6 +74,9 @@ struct Client
     ClientItem items[CLIENT_BATCH_MAX];
     uint32_t item_count;
     uint64_t begun_us;
+    Pager *pager;
+    bool scanned[CLIENT_KEYS_MAX];
+    ReadMark scan_marks[CLIENT_KEYS_MAX];
 
     /* Frames for hosts whose link is not up yet. */
     Packet *waiting[NETWORK_HOSTS_MAX][CLIENT_WAITING_MAX];
@@ -104,6 +109,9 @@ void client_refetch(Client *client);
 void client_request_begin(Client *client);
 void client_request_pump(Client *client);
 void client_request_cancel(Client *client);
+
+void client_scan_begin(Client *client);
+void client_scan_pump(Client *client);
 
 void audit_next(Client *client);
 void audit_frame(Client *client, uint32_t host, const Frame *frame);

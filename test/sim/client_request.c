@@ -7,11 +7,6 @@
 #include "test/sim/trace.h"
 #include "test/sim/world.h"
 
-enum
-{
-    PATIENT_TIMEOUT_MS = 5000
-};
-
 static void
 draw_options(Client *client)
 {
@@ -24,7 +19,7 @@ draw_options(Client *client)
         .quorum = mix->weak_quorums && !client->must_succeed
                       ? (uint32_t) random_between(&world->random, 1, n)
                       : majority,
-        .timeout_ms = client->must_succeed ? PATIENT_TIMEOUT_MS : mix->request_timeout_ms,
+        .timeout_ms = client->must_succeed ? CLIENT_PATIENCE_MS : mix->request_timeout_ms,
         .hedge_after_ms = mix->hedge_after_ms,
         .seal = true};
     if (mix->avoids_silent)

@@ -41,6 +41,7 @@ typedef struct Totals
     uint64_t unknown;
     uint64_t refused;
     uint64_t reads;
+    uint64_t scans;
     uint64_t faults;
     uint64_t restarts;
     uint64_t retries;
@@ -63,6 +64,7 @@ add_result(Totals *totals, const WorldResult *result)
     totals->acked += result->checks.writes_ok;
     totals->unknown += result->checks.writes_unknown;
     totals->refused += result->checks.writes_refused;
+    totals->scans += result->counters.scans;
     totals->reads += result->checks.reads;
     totals->retry_extras += result->checks.retry_extras;
     totals->virtual_us += result->virtual_us;
@@ -87,9 +89,9 @@ print_totals(const Totals *totals, double seconds)
            totals->seeds, seconds, (double) totals->seeds / seconds,
            (double) totals->virtual_us / 3.6e9, totals->events, totals->frames);
     printf("%" PRIu64 " operations; keys written: %" PRIu64 " acknowledged, %" PRIu64
-           " unknown, %" PRIu64 " refused; %" PRIu64 " keys read; up to %u siblings\n",
+           " unknown, %" PRIu64 " refused; %" PRIu64 " keys read, %" PRIu64 " scans; up to %u siblings\n",
            totals->operations, totals->acked, totals->unknown, totals->refused, totals->reads,
-           totals->siblings_most);
+           totals->scans, totals->siblings_most);
     printf("%" PRIu64 " faults, %" PRIu64 " restarts; %" PRIu64
            " frames of retried writes, which left %" PRIu64 " extra siblings\n",
            totals->faults, totals->restarts, totals->retries, totals->retry_extras);

@@ -79,6 +79,7 @@ draw_clients(Mix *mix, Random *random)
     mix->blind_percent = (uint32_t) random_between(random, 5, 60);
     mix->delete_percent = (uint32_t) random_between(random, 0, 30);
     mix->bucket_percent = sometimes(random, 40, 6);
+    mix->scan_percent = sometimes(random, 50, 15);
     mix->avoids_silent = random_percent(random, 70);
     mix->weak_quorums = random_percent(random, 40);
     mix->clocks_off = random_percent(random, 60);

@@ -62,6 +62,7 @@ typedef struct Mix
     uint32_t write_percent;
     uint32_t blind_percent;  /* of writes: without a context */
     uint32_t delete_percent; /* of versions */
+    uint32_t scan_percent;   /* operations that scan the bucket */
     uint32_t bucket_percent; /* operations that make a bucket */
     bool avoids_silent;      /* clients ask silent members last */
     bool weak_quorums;       /* r and w of each request are drawn; else both are a majority */

@@ -195,7 +195,8 @@ drop_log(SimStore *store, uint32_t count, bool durable)
         buffer_free(&store->log[i].record);
     }
     store->log_count -= count;
-    memmove(store->log, store->log + count, store->log_count * sizeof(LogEntry));
+    if (store->log_count > 0 && count > 0)
+        memmove(store->log, store->log + count, store->log_count * sizeof(LogEntry));
 }
 
 static StoreWork *
