@@ -77,7 +77,7 @@ client_is_final(const AskReply *reply)
             reply->status == STATUS_FORBIDDEN || reply->status == STATUS_BAD_FRAME);
 }
 
-/* Members that are well first. Returns when a node says that the bucket is there. */
+/* Members that are well first. Returns when the bucket is there, be it of another shape. */
 static void
 client_create_bucket(ClientCluster *cluster, const Bucket *wanted)
 {
@@ -102,7 +102,7 @@ client_create_bucket(ClientCluster *cluster, const Bucket *wanted)
     }
     if (reply.state == ASK_REFUSED && reply.status == STATUS_BUCKET_CONFLICT)
         cluster_refresh(cluster, false);
-    else
+    if (topology_bucket_by_name(&cluster->topology->topology, wanted->name) == NULL)
         report_bucket_not_created(cluster, wanted, last, &reply);
 }
 

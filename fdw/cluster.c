@@ -373,7 +373,7 @@ cluster_refresh(ClientCluster *cluster, bool by_majority)
         if (suspects == 0)
             ask.want = Max(ask.count, ask.enough);
     }
-    if (cluster_fetch(cluster, &ask))
+    if (cluster_fetch(cluster, &ask) || !by_majority)
         return;
     if (ask.good == 0)
         report_no_topology(cluster, &ask, "");

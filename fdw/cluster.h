@@ -65,8 +65,8 @@ ClusterTopology *cluster_topology(ClientCluster *cluster);
 
 /*
  * Asks the members for a newer topology, all that are well, since one may not have heard. By
- * majority: a majority must answer, so that what it does not name is known to be absent. 57P03 when
- * too few do.
+ * majority: a majority must answer, so that what it does not name is known to be absent; 08001 and
+ * its like, or 57P03, when too few do. Otherwise nothing is raised when none does.
  */
 void cluster_refresh(ClientCluster *cluster, bool by_majority);
 
