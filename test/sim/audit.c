@@ -1,4 +1,5 @@
-/* The final reads: a coordinated read of every owner, asked of each owner in turn, so that all are repaired. */
+/* The final reads: a coordinated read of every owner, asked of each owner in turn, so that all are
+ * repaired. */
 #include "test/sim/client_private.h"
 
 #include "test/sim/trace.h"
@@ -56,8 +57,9 @@ audit_again(Client *client)
     if (client->audit_done)
         return;
     if (++client->audit_tries == AUDIT_TRIES_MAX)
-        checker_violation(client->world->checker, "L1", "the final read of k%u at n%u does not come",
-                          client->audit_key, client->audit_host);
+        checker_violation(client->world->checker, "L1",
+                          "the final read of k%u at n%u does not come", client->audit_key,
+                          client->audit_host);
     else
         ask(client);
 }

@@ -66,8 +66,8 @@ checker_add_key(Checker *checker, uint32_t bucket_id, Slice key, uint32_t n)
     record->bucket_id = bucket_id;
     record->key = slice_copy(&checker->arena, key);
     record->n = n;
-    checker->keys = memory_resize(&MEMORY_HEAP, checker->keys,
-                                  (checker->key_count + 1) * sizeof(KeyRecord *));
+    checker->keys =
+        memory_resize(&MEMORY_HEAP, checker->keys, (checker->key_count + 1) * sizeof(KeyRecord *));
     checker->keys[checker->key_count] = record;
     return checker->key_count++;
 }
@@ -95,7 +95,8 @@ checker_key_count(const Checker *checker)
     return checker->key_count;
 }
 
-/* Looks random, so that the order of siblings is not the order of writing, and ends in the version's number. */
+/* Looks random, so that the order of siblings is not the order of writing, and ends in the
+ * version's number. */
 static RequestId
 make_request_id(const Checker *checker, uint32_t version)
 {
@@ -105,7 +106,7 @@ make_request_id(const Checker *checker, uint32_t version)
     random_seed(&random, checker->seed ^ random_hash(version));
     random_fill(&random, request.bytes, REQUEST_HASH_BYTES);
     for (unsigned i = 0; i < 4; i++)
-        request.bytes[REQUEST_HASH_BYTES + i] = (uint8_t) (version >> (24 - 8 * i));
+        request.bytes[REQUEST_HASH_BYTES + i] = (uint8_t)(version >> (24 - 8 * i));
     return request;
 }
 
@@ -133,14 +134,14 @@ checker_value(const Checker *checker, uint32_t version, Arena *arena)
 
     if (row->tombstone)
         return SLICE_EMPTY;
-    length = snprintf((char *) bytes, 64, "key %u version %u put %u ", row->key, row->ordinal,
-                      row->put);
+    length =
+        snprintf((char *)bytes, 64, "key %u version %u put %u ", row->key, row->ordinal, row->put);
     random_seed(&random, checker->seed + version);
 
     size_t fill = random_below(&random, VALUE_FILL_MAX);
 
     random_fill(&random, bytes + length, fill);
-    return slice_make(bytes, (size_t) length + fill);
+    return slice_make(bytes, (size_t)length + fill);
 }
 
 static void
@@ -148,8 +149,8 @@ add_version(Checker *checker, uint32_t key, uint32_t put, bool tombstone)
 {
     KeyRecord *record = checker->keys[key];
 
-    checker->versions = grow(checker->versions, checker->version_count,
-                             &checker->version_capacity, sizeof(Version));
+    checker->versions = grow(checker->versions, checker->version_count, &checker->version_capacity,
+                             sizeof(Version));
 
     Version *version = &checker->versions[checker->version_count];
 
@@ -225,9 +226,8 @@ check_durable(Checker *checker, const PutRecord *put, uint32_t acked)
         return;
     for (uint32_t place = 0; place < record->n; place++)
     {
-        uint32_t host = ((acked >> place) & 1) != 0
-                            ? hooks->owner(hooks->context, put->key, place)
-                            : CHECKER_NONE;
+        uint32_t host = ((acked >> place) & 1) != 0 ? hooks->owner(hooks->context, put->key, place)
+                                                    : CHECKER_NONE;
         Object object;
         Seen seen;
 
@@ -242,9 +242,10 @@ check_durable(Checker *checker, const PutRecord *put, uint32_t acked)
             uint32_t ordinal = checker->versions[put->first + i].ordinal;
 
             if (!version_set_has(&seen.past, ordinal))
-                checker_violation(checker, "S8",
-                                  "k%u.v%u was acknowledged for n%u, which does not have it on disk",
-                                  put->key, ordinal, host);
+                checker_violation(
+                    checker, "S8",
+                    "k%u.v%u was acknowledged for n%u, which does not have it on disk", put->key,
+                    ordinal, host);
         }
     }
 }
@@ -253,7 +254,7 @@ static void
 write_ok(Checker *checker, PutRecord *put, uint32_t w, uint32_t acked)
 {
     KeyRecord *record = checker->keys[put->key];
-    uint32_t owners = (uint32_t) __builtin_popcount(acked);
+    uint32_t owners = (uint32_t)__builtin_popcount(acked);
 
     put->state = PUT_OK;
     checker->counters.writes_ok++;
@@ -336,11 +337,11 @@ checker_topology(Checker *checker, uint64_t epoch, const Digest *document)
             continue;
         if (!digest_equal(&checker->epochs[i].document, document))
             checker_violation(checker, "T1", "two topologies for epoch %llu",
-                              (unsigned long long) epoch);
+                              (unsigned long long)epoch);
         return;
     }
-    checker->epochs = memory_resize(&MEMORY_HEAP, checker->epochs,
-                                    (checker->epoch_count + 1) * sizeof(EpochRow));
+    checker->epochs =
+        memory_resize(&MEMORY_HEAP, checker->epochs, (checker->epoch_count + 1) * sizeof(EpochRow));
     checker->epochs[checker->epoch_count++] = (EpochRow){epoch, *document};
 }
 

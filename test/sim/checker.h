@@ -1,23 +1,23 @@
 /*
  * checker: knows what clients did and were told, and finds what a sibling store must never do.
  *
- * It shares no code with the product's merge: order between versions is an explicit set for each write, of the versions
- * that its context had been shown together with what those had been shown. Objects are only decoded with the product's codec.
+ * It shares no code with the product's merge: order between versions is an explicit set for each
+ * write, of the versions that its context had been shown together with what those had been shown.
+ * Objects are only decoded with the product's codec.
  *
- *  S1 lost        an acknowledged (or ever observed) version is neither a final sibling nor replaced by one that saw it;
- *                 also: a context that claims a version which its reader was not shown
- *  S2 resurrected a final sibling was replaced by a write that saw it; a context that does not cover what it came with
- *  S3 false       siblings of one object of which one saw the other. A retried write that was stamped twice may leave
- *                 one extra sibling, and only where its second stamp was unseen: counted apart
- *  S4 phantom     bytes that no client wrote to that key, one version twice in one object
- *  S5 dot reuse   one dot, two versions
- *  S7 stale       a read of r owners misses what w owners acknowledged, r + w > n, or what such a read has shown before
- *  S8 hollow      an acknowledgement from an owner that does not have the version durably
- *  S9 refused     a version appears whose write was refused
- * S14 restamped   a retry was stamped anew though an owner in reach had the version
- * T1  topology    two documents for one epoch
- * L1  repair      owners differ after coordinated reads at every one of them
- * L3  available   an operation failed though nothing was wrong
+ *  S1 lost        an acknowledged (or ever observed) version is neither a final sibling nor
+ * replaced by one that saw it; also: a context that claims a version which its reader was not shown
+ *  S2 resurrected a final sibling was replaced by a write that saw it; a context that does not
+ * cover what it came with S3 false       siblings of one object of which one saw the other. A
+ * retried write that was stamped twice may leave one extra sibling, and only where its second stamp
+ * was unseen: counted apart S4 phantom     bytes that no client wrote to that key, one version
+ * twice in one object S5 dot reuse   one dot, two versions S7 stale       a read of r owners misses
+ * what w owners acknowledged, r + w > n, or what such a read has shown before S8 hollow      an
+ * acknowledgement from an owner that does not have the version durably S9 refused     a version
+ * appears whose write was refused S14 restamped   a retry was stamped anew though an owner in reach
+ * had the version T1  topology    two documents for one epoch L1  repair      owners differ after
+ * coordinated reads at every one of them L3  available   an operation failed though nothing was
+ * wrong
  *
  * Versions are numbered by key, from 0. The first violation is kept, later ones are ignored.
  */
@@ -48,7 +48,8 @@ typedef struct CheckerHooks
     /* What host has on disk for the key; borrowed, empty when it has nothing. */
     Slice (*durable_object)(void *context, uint32_t host, uint32_t key);
 
-    /* True when nothing has hindered host since since_us to learn from the other one what it has. */
+    /* True when nothing has hindered host since since_us to learn from the other one what it has.
+     */
     bool (*in_reach)(void *context, uint32_t host, uint32_t other, uint64_t since_us);
     void *context;
 } CheckerHooks;
@@ -76,7 +77,8 @@ typedef struct CheckerCounters
     uint32_t writes_refused;
     uint32_t reads;
     uint32_t siblings_most;
-    uint32_t retry_extras; /* versions that stood beside one that saw them, because a retry was stamped anew */
+    uint32_t retry_extras; /* versions that stood beside one that saw them, because a retry was
+                              stamped anew */
 } CheckerCounters;
 
 Checker *checker_new(uint64_t seed, const ContextKey *sealer, const CheckerHooks *hooks);
@@ -92,8 +94,9 @@ Slice checker_key(const Checker *checker, uint32_t key);
 uint32_t checker_key_count(const Checker *checker);
 
 /*
- * A write of count versions of a key begins; context is what its sealed context opens to, past what its reader had been
- * shown (both may be NULL). Returns the number of the put, or CHECKER_NONE when the key can take no more versions.
+ * A write of count versions of a key begins; context is what its sealed context opens to, past what
+ * its reader had been shown (both may be NULL). Returns the number of the put, or CHECKER_NONE when
+ * the key can take no more versions.
  */
 uint32_t checker_write_begin(Checker *checker, uint32_t key, const VersionSet *past,
                              const VClock *context, uint32_t count, uint32_t tombstones);
@@ -110,7 +113,8 @@ void checker_write_end(Checker *checker, uint32_t put, uint32_t w, StatusCode st
 
 ReadMark checker_read_begin(const Checker *checker, uint32_t key, uint32_t r);
 
-/* The sealed context may be empty when none was asked for. *clock is what it opens to, in the arena. */
+/* The sealed context may be empty when none was asked for. *clock is what it opens to, in the
+ * arena. */
 void checker_read_end(Checker *checker, const ReadMark *mark, Slice object, Slice sealed,
                       Arena *arena, Seen *seen, VClock *clock);
 

@@ -1,4 +1,5 @@
-/* The look at objects: what must hold of each at any time, of what a read gives, and of what is left in the end. */
+/* The look at objects: what must hold of each at any time, of what a read gives, and of what is
+ * left in the end. */
 #include "test/sim/checker_private.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@ dot_hash(uint32_t key, const Dot *dot)
 
     memcpy(words, dot->actor.id, sizeof(words));
     hash = (words[0] ^ dot->epoch * 0x9e3779b97f4a7c15u ^ key) + dot->counter;
-    return (uint32_t) ((hash * 0xff51afd7ed558ccdu) >> 32);
+    return (uint32_t)((hash * 0xff51afd7ed558ccdu) >> 32);
 }
 
 static void
@@ -31,8 +32,8 @@ table_grow(Checker *checker)
     if (checker->dot_count * 2 < checker->dot_table_size)
         return;
     checker->dot_table_size = checker->dot_table_size ? checker->dot_table_size * 2 : 1024;
-    checker->dot_table = memory_resize(&MEMORY_HEAP, checker->dot_table,
-                                       checker->dot_table_size * sizeof(uint32_t));
+    checker->dot_table =
+        memory_resize(&MEMORY_HEAP, checker->dot_table, checker->dot_table_size * sizeof(uint32_t));
     memset(checker->dot_table, 0, checker->dot_table_size * sizeof(uint32_t));
     for (uint32_t row = 0; row < checker->dot_count; row++)
         table_put(checker, row);
@@ -61,8 +62,8 @@ add_dot(Checker *checker, uint32_t key, const Dot *dot, uint32_t version)
     if (checker->dot_count == checker->dot_capacity)
     {
         checker->dot_capacity = checker->dot_capacity ? checker->dot_capacity * 2 : 256;
-        checker->dots = memory_resize(&MEMORY_HEAP, checker->dots,
-                                      checker->dot_capacity * sizeof(DotRow));
+        checker->dots =
+            memory_resize(&MEMORY_HEAP, checker->dots, checker->dot_capacity * sizeof(DotRow));
     }
     checker->dots[checker->dot_count] = (DotRow){
         .key = key, .version = version, .dot = *dot, .next_of_key = checker->keys[key]->first_dot};
@@ -84,12 +85,12 @@ checker_note_dot(Checker *checker, const Dot *dot, uint32_t version)
         add_dot(checker, key, dot, version);
     else if (row->version != version)
     {
-        checker_violation(checker, "S5",
-                          "one dot (actor %02x%02x, epoch %llu, counter %llu) names k%u.v%u and k%u.v%u",
-                          dot->actor.id[0], dot->actor.id[1], (unsigned long long) dot->epoch,
-                          (unsigned long long) dot->counter, key,
-                          checker->versions[row->version].ordinal, key,
-                          checker->versions[version].ordinal);
+        checker_violation(
+            checker, "S5",
+            "one dot (actor %02x%02x, epoch %llu, counter %llu) names k%u.v%u and k%u.v%u",
+            dot->actor.id[0], dot->actor.id[1], (unsigned long long)dot->epoch,
+            (unsigned long long)dot->counter, key, checker->versions[row->version].ordinal, key,
+            checker->versions[version].ordinal);
         return false;
     }
     return true;
@@ -219,8 +220,8 @@ check_sealed(Checker *checker, uint32_t key, const Object *object, Slice sealed,
              const Seen *seen, VClock *clock)
 {
     const KeyRecord *record = checker->keys[key];
-    ContextResult result = context_open(sealed, &checker->sealer, record->bucket_id, record->key,
-                                        arena, clock);
+    ContextResult result =
+        context_open(sealed, &checker->sealer, record->bucket_id, record->key, arena, clock);
 
     if (result != CONTEXT_OK)
     {
@@ -235,13 +236,12 @@ check_sealed(Checker *checker, uint32_t key, const Object *object, Slice sealed,
         for (uint32_t d = 0; d < sibling->dot_count; d++)
         {
             if (!vclock_covers(clock, &sibling->dots[d]))
-                checker_violation(checker, "S2",
-                                  "the context of k%u does not cover v%u, which came with it", key,
-                                  checker->versions[checker_version(checker, &sibling->request)]
-                                      .ordinal);
+                checker_violation(
+                    checker, "S2", "the context of k%u does not cover v%u, which came with it", key,
+                    checker->versions[checker_version(checker, &sibling->request)].ordinal);
         }
     }
-    (void) checker_claims(checker, key, clock, seen);
+    (void)checker_claims(checker, key, clock, seen);
 }
 
 void
@@ -327,8 +327,8 @@ checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice bytes)
         if (checker->versions[number].retry_us[host] != CHECKER_NEVER && !checker->amnesia &&
             is_held_in_reach(checker, &checker->versions[number], host))
             checker_violation(checker, "S14",
-                              "n%u stamped k%u.v%u anew although an owner in reach had it", host, key,
-                              checker->versions[number].ordinal);
+                              "n%u stamped k%u.v%u anew although an owner in reach had it", host,
+                              key, checker->versions[number].ordinal);
     }
 }
 

@@ -1,5 +1,6 @@
 /*
- * checker_private: what checker.c (the record of what clients did) and checker_object.c (the look at what came of it) share.
+ * checker_private: what checker.c (the record of what clients did) and checker_object.c (the look
+ * at what came of it) share.
  */
 #ifndef SIM_CHECKER_PRIVATE_H
 #define SIM_CHECKER_PRIVATE_H

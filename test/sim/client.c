@@ -99,8 +99,8 @@ client_owner(const Client *client, Slice key, uint32_t place)
     uint16_t owners[TOPOLOGY_N_MAX];
     uint64_t position;
 
-    (void) topology_position(client->bucket, key, &position);
-    (void) topology_preference(&client->topology, position, owners, client->bucket->n);
+    (void)topology_position(client->bucket, key, &position);
+    (void)topology_preference(&client->topology, position, owners, client->bucket->n);
     return client_host_of(client, owners[place]);
 }
 
@@ -120,10 +120,9 @@ client_wake_at(Client *client, uint64_t at_us)
     if (client->wake_us == at_us)
         return;
     client->wake_us = at_us;
-    world_schedule(world, at_us - world->now_us,
-                   (Event){.kind = EVENT_CLIENT_WAKE,
-                           .target = client->index,
-                           .token = ++client->wake_token});
+    world_schedule(
+        world, at_us - world->now_us,
+        (Event){.kind = EVENT_CLIENT_WAKE, .target = client->index, .token = ++client->wake_token});
 }
 
 /* ---- links ---- */
@@ -210,7 +209,7 @@ static void
 send_to_any(Client *client, const Buffer *frame, uint64_t timeout_us)
 {
     World *world = client->world;
-    uint32_t host = (uint32_t) random_below(&world->random, world->mix.hosts);
+    uint32_t host = (uint32_t)random_below(&world->random, world->mix.hosts);
 
     client->deadline_us = world->now_us + timeout_us;
     client_send(client, host, buffer_slice(frame));
@@ -265,8 +264,8 @@ create_extra_bucket(Client *client)
     World *world = client->world;
     char name[16];
 
-    snprintf(name, sizeof(name), "extra%u", (unsigned) random_below(&world->random, EXTRA_BUCKETS));
-    create_bucket(client, name, (uint32_t) random_between(&world->random, 1, world->mix.hosts));
+    snprintf(name, sizeof(name), "extra%u", (unsigned)random_below(&world->random, EXTRA_BUCKETS));
+    create_bucket(client, name, (uint32_t)random_between(&world->random, 1, world->mix.hosts));
 }
 
 /* The keys of the run, known once the bucket has an id. */
@@ -297,8 +296,8 @@ take_topology(Client *client, const Frame *frame)
 
     if (!topology_frame_decode(frame, &topology))
     {
-        checker_violation(client->world->checker, "frame", "c%u got a topology frame it cannot read",
-                          client->index);
+        checker_violation(client->world->checker, "frame",
+                          "c%u got a topology frame it cannot read", client->index);
         return;
     }
     if (topology.document.length == 0 || topology.epoch <= client->topology.epoch)
@@ -454,9 +453,9 @@ client_frame(World *world, uint32_t index, uint32_t host, Slice bytes)
             if (client_host_of(client, member) != host)
                 continue;
             if (client->state == CLIENT_ASKS)
-                (void) request_answer(client->request, member, &frame, client_now_ms(client));
+                (void)request_answer(client->request, member, &frame, client_now_ms(client));
             else
-                (void) pager_answer(client->pager, member, &frame, client_now_ms(client));
+                (void)pager_answer(client->pager, member, &frame, client_now_ms(client));
         }
         pump(client);
     }

@@ -1,8 +1,9 @@
 /*
  * client: someone who reads and writes keys, through shared/request.h and over links of his own.
  *
- * A client makes the bucket when it is not there, remembers for each key the context of what he read last, and tells the checker
- * what he asks and what he is told. The auditor (test/sim/audit.h) is a client who does no more than the final reads.
+ * A client makes the bucket when it is not there, remembers for each key the context of what he
+ * read last, and tells the checker what he asks and what he is told. The auditor (test/sim/audit.h)
+ * is a client who does no more than the final reads.
  */
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
@@ -32,7 +33,8 @@ void client_hang_up(Client *client);
 uint32_t client_owner(const Client *client, Slice key, uint32_t place);
 uint32_t client_bucket_id(const Client *client);
 
-/* Makes one coordinated read of all r = n owners of each key at each of its owners, and nothing else any more. */
+/* Makes one coordinated read of all r = n owners of each key at each of its owners, and nothing
+ * else any more. */
 void client_begin_audit(Client *client);
 bool client_audit_is_done(const Client *client);
 

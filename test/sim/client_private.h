@@ -1,6 +1,6 @@
 /*
- * client_private: what client.c (links, topology, the course of things), client_request.c (reads and writes of keys) and audit.c
- * share.
+ * client_private: what client.c (links, topology, the course of things), client_request.c (reads
+ * and writes of keys) and audit.c share.
  */
 #ifndef SIM_CLIENT_PRIVATE_H
 #define SIM_CLIENT_PRIVATE_H
@@ -105,7 +105,8 @@ void client_rest(Client *client);
 /* Asks for the topology again before the next thing. */
 void client_refetch(Client *client);
 
-/* Starts a read or write; goes on with it after something has changed; ends it as told or cancelled. */
+/* Starts a read or write; goes on with it after something has changed; ends it as told or
+ * cancelled. */
 void client_request_begin(Client *client);
 void client_request_pump(Client *client);
 void client_request_cancel(Client *client);

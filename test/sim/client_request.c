@@ -17,7 +17,7 @@ draw_options(Client *client)
 
     client->options = (RequestOptions){
         .quorum = mix->weak_quorums && !client->must_succeed
-                      ? (uint32_t) random_between(&world->random, 1, n)
+                      ? (uint32_t)random_between(&world->random, 1, n)
                       : majority,
         .timeout_ms = client->must_succeed ? CLIENT_PATIENCE_MS : mix->request_timeout_ms,
         .hedge_after_ms = mix->hedge_after_ms,
@@ -39,8 +39,8 @@ draw_keys(Client *client)
 {
     World *world = client->world;
     uint32_t keys = world->mix.keys;
-    uint32_t count = (uint32_t) random_between(&world->random, 1, world->mix.batch_max);
-    uint32_t first = (uint32_t) random_below(&world->random, keys);
+    uint32_t count = (uint32_t)random_between(&world->random, 1, world->mix.batch_max);
+    uint32_t first = (uint32_t)random_below(&world->random, keys);
 
     client->item_count = count < keys ? count : keys;
     for (uint32_t i = 0; i < client->item_count; i++)
@@ -65,8 +65,7 @@ begin_read(Client *client)
         ClientItem *item = &client->items[i];
 
         keys[i] = key_bytes(client, item->key);
-        item->mark =
-            checker_read_begin(client->world->checker, item->key, client->options.quorum);
+        item->mark = checker_read_begin(client->world->checker, item->key, client->options.quorum);
         trace(client->world, "c%u reads k%u, r %u", client->index, item->key,
               client->options.quorum);
     }
@@ -126,7 +125,7 @@ fill_write_item(Client *client, ClientItem *item, WriteItem *write)
     const ClientKey *known = &client->keys[item->key];
     const ClientKey *other = &client->keys[(item->key + 1) % world->mix.keys];
     bool blind = !known->has_context || random_percent(random, world->mix.blind_percent);
-    uint32_t count = random_percent(random, 85) ? 1 : (uint32_t) random_between(random, 2, 3);
+    uint32_t count = random_percent(random, 85) ? 1 : (uint32_t)random_between(random, 2, 3);
     uint32_t tombstones = random_percent(random, world->mix.delete_percent) ? 1 : 0;
 
     item->foreign = random_percent(random, 2) && other != known && other->has_context;
@@ -146,8 +145,7 @@ fill_write_item(Client *client, ClientItem *item, WriteItem *write)
     for (uint32_t i = 0; i < count; i++)
         write->values[i] = checker_put_value(world->checker, item->put, i, &client->arena);
     trace(world, "c%u writes %s to k%u, %u values, w %u, %s", client->index,
-          trace_version(world, &write->values[0].request), item->key, count,
-          client->options.quorum,
+          trace_version(world, &write->values[0].request), item->key, count, client->options.quorum,
           item->foreign ? "with another key's context"
           : blind       ? "blind"
                         : "with a context");
@@ -186,8 +184,8 @@ end_write(Client *client, const ClientItem *item, const RequestWriteResult *resu
     if (result->status != STATUS_OK)
         world->counters.failed_operations++;
     if (item->foreign && result->status == STATUS_OK)
-        checker_violation(world->checker, "S10", "a write of k%u was taken with another key's context",
-                          item->key);
+        checker_violation(world->checker, "S10",
+                          "a write of k%u was taken with another key's context", item->key);
     if (client->must_succeed && !item->foreign && result->status != STATUS_OK)
         checker_violation(world->checker, "L3", "a write of k%u failed in calm: %s", item->key,
                           status_name(result->status));

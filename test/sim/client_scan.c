@@ -14,7 +14,7 @@ draw_scan_options(Client *client)
 
     client->options = (RequestOptions){
         .quorum = mix->weak_quorums && !client->must_succeed
-                      ? (uint32_t) random_between(&world->random, 1, n)
+                      ? (uint32_t)random_between(&world->random, 1, n)
                       : n / 2 + 1,
         .timeout_ms = client->must_succeed ? CLIENT_PATIENCE_MS : mix->request_timeout_ms,
         .hedge_after_ms = mix->hedge_after_ms,
@@ -38,13 +38,12 @@ client_scan_begin(Client *client)
     for (uint32_t key = 0; key < world->mix.keys; key++)
     {
         client->scanned[key] = false;
-        client->scan_marks[key] =
-            checker_read_begin(world->checker, key, client->options.quorum);
+        client->scan_marks[key] = checker_read_begin(world->checker, key, client->options.quorum);
     }
-    client->pager = pager_new(&MEMORY_HEAP, &client->tags, &client->topology, client->bucket,
-                              &client->options, (uint32_t) random_between(&world->random, 50, 3000),
-                              (uint32_t) random_between(&world->random, 1, 8),
-                              client_now_ms(client));
+    client->pager =
+        pager_new(&MEMORY_HEAP, &client->tags, &client->topology, client->bucket, &client->options,
+                  (uint32_t)random_between(&world->random, 50, 3000),
+                  (uint32_t)random_between(&world->random, 1, 8), client_now_ms(client));
     client_scan_pump(client);
 }
 

@@ -29,8 +29,9 @@ typedef struct Event
 {
     uint64_t at_us;
     uint64_t sequence; /* set by event_queue_push */
-    uint64_t token;    /* incarnation, connection, ...: an event whose token is not the present one is void */
-    void *payload;     /* owned by the event; heap memory */
+    uint64_t token; /* incarnation, connection, ...: an event whose token is not the present one is
+                       void */
+    void *payload;  /* owned by the event; heap memory */
     EventKind kind;
     uint32_t target;
     uint8_t side;

@@ -9,7 +9,7 @@ schedule_next(World *world)
     const Mix *mix = &world->mix;
 
     if (mix->fault_gap_us > 0)
-        world_schedule(world, random_between(&world->random, 1, 2 * (uint64_t) mix->fault_gap_us),
+        world_schedule(world, random_between(&world->random, 1, 2 * (uint64_t)mix->fault_gap_us),
                        (Event){.kind = EVENT_FAULT, .token = world->faults.generation});
 }
 
@@ -27,14 +27,10 @@ draw_kind(World *world)
 {
     const Mix *mix = &world->mix;
     uint32_t weights[FAULT_KINDS] = {
-        [FAULT_CRASH] = mix->crash_weight,
-        [FAULT_BLACKOUT] = mix->blackout_weight,
-        [FAULT_PAUSE] = mix->pause_weight,
-        [FAULT_PARTITION] = mix->partition_weight,
-        [FAULT_SLOW_DISK] = mix->slow_disk_weight,
-        [FAULT_FAILED_SYNC] = mix->failed_sync_weight,
-        [FAULT_CLOCK] = mix->clock_weight,
-        [FAULT_AMNESIA] = mix->amnesia_weight,
+        [FAULT_CRASH] = mix->crash_weight,         [FAULT_BLACKOUT] = mix->blackout_weight,
+        [FAULT_PAUSE] = mix->pause_weight,         [FAULT_PARTITION] = mix->partition_weight,
+        [FAULT_SLOW_DISK] = mix->slow_disk_weight, [FAULT_FAILED_SYNC] = mix->failed_sync_weight,
+        [FAULT_CLOCK] = mix->clock_weight,         [FAULT_AMNESIA] = mix->amnesia_weight,
     };
     uint32_t total = 0;
 
@@ -48,7 +44,7 @@ draw_kind(World *world)
 
     while (drawn >= weights[kind])
         drawn -= weights[kind++];
-    return (FaultKind) kind;
+    return (FaultKind)kind;
 }
 
 /* ---- partitions ---- */
@@ -76,7 +72,8 @@ mend(World *world, Strike *strike)
     }
 }
 
-/* Endpoints of the one side cannot reach those of the other, or not be reached by them, or neither. */
+/* Endpoints of the one side cannot reach those of the other, or not be reached by them, or neither.
+ */
 static void
 cut_sides(World *world, Strike *strike, uint32_t side, bool one_way)
 {
@@ -111,10 +108,10 @@ partition(World *world, Strike *strike)
     if (random_percent(random, 60))
     {
         for (uint32_t client = 0; client < world->mix.clients; client++)
-            side |= (uint32_t) random_percent(random, 30) << (NETWORK_HOSTS_MAX + client);
+            side |= (uint32_t)random_percent(random, 30) << (NETWORK_HOSTS_MAX + client);
     }
     else
-        side = (uint32_t) random_below(random, 1u << NETWORK_ENDPOINTS_MAX);
+        side = (uint32_t)random_below(random, 1u << NETWORK_ENDPOINTS_MAX);
     cut_sides(world, strike, side, one_way);
 }
 
@@ -142,7 +139,7 @@ strike_host(World *world, Strike *strike)
         sim_store_fail_next_sync(host->store);
         break;
     case FAULT_CLOCK:
-        host->wall_offset_ms = (int64_t) random_below(&world->random, 630720000000) - 315360000000;
+        host->wall_offset_ms = (int64_t)random_below(&world->random, 630720000000) - 315360000000;
         trace(world, "%s's clock jumps", host->name);
         break;
     case FAULT_AMNESIA:
@@ -160,7 +157,7 @@ begin_strike(World *world, Strike *strike, FaultKind kind)
 {
     *strike = (Strike){.live = true,
                        .kind = kind,
-                       .host = (uint32_t) random_below(&world->random, world->mix.hosts)};
+                       .host = (uint32_t)random_below(&world->random, world->mix.hosts)};
     world->counters.faults++;
     world_trouble(world);
     if (kind == FAULT_PARTITION)
@@ -213,11 +210,9 @@ end_strike(World *world, Strike *strike)
 void
 faults_crash_soon(World *world, uint32_t host)
 {
-    world_schedule(world, random_below(&world->random, 2 * (uint64_t) world->mix.latency_max_us),
-                   (Event){.kind = EVENT_FAULT,
-                           .token = world->faults.generation,
-                           .target = host,
-                           .flag = 1});
+    world_schedule(
+        world, random_below(&world->random, 2 * (uint64_t)world->mix.latency_max_us),
+        (Event){.kind = EVENT_FAULT, .token = world->faults.generation, .target = host, .flag = 1});
 }
 
 static void
@@ -248,11 +243,9 @@ faults_strike(World *world, const Event *event)
         if (world->faults.strikes[i].live)
             continue;
         begin_strike(world, &world->faults.strikes[i], kind);
-        world_schedule(world,
-                       random_between(&world->random, 1000, 2000 + world->mix.fault_length_us),
-                       (Event){.kind = EVENT_FAULT_ENDS,
-                               .target = i,
-                               .token = world->faults.generation});
+        world_schedule(
+            world, random_between(&world->random, 1000, 2000 + world->mix.fault_length_us),
+            (Event){.kind = EVENT_FAULT_ENDS, .target = i, .token = world->faults.generation});
         break;
     }
     schedule_next(world);
@@ -293,8 +286,7 @@ faults_take_down(World *world, uint32_t host)
     Strike *strike = &world->faults.strikes[0];
     FaultKind kinds[] = {FAULT_CRASH, FAULT_PAUSE, FAULT_PARTITION};
 
-    *strike = (Strike){
-        .live = true, .kind = kinds[random_below(&world->random, 3)], .host = host};
+    *strike = (Strike){.live = true, .kind = kinds[random_below(&world->random, 3)], .host = host};
     if (strike->kind == FAULT_PARTITION)
         cut_sides(world, strike, 1u << host, false);
     else

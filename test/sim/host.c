@@ -45,9 +45,9 @@ static uint32_t
 out_peer(void *context, const char *address, uint16_t port)
 {
     Host *host = context;
-    uint32_t peer = (uint32_t) port - PORT_FIRST;
+    uint32_t peer = (uint32_t)port - PORT_FIRST;
 
-    (void) address;
+    (void)address;
     if (peer != host->index && !host->knows[peer])
     {
         host->knows[peer] = true;
@@ -89,7 +89,7 @@ host_init(World *world, uint32_t index)
     memcpy(&host->config.id, id, sizeof(id));
     host->config.name = host->name;
     host->config.address = host->address;
-    host->config.port = (uint16_t) (PORT_FIRST + index);
+    host->config.port = (uint16_t)(PORT_FIRST + index);
     host->config.zone = host->zone;
     host->config.weight = 1;
     host->config.seeds = world->seeds;
@@ -100,7 +100,7 @@ host_init(World *world, uint32_t index)
     host->config.max_value_bytes = 256;
     memcpy(host->config.cluster_key, world->cluster_key, sizeof(world->cluster_key));
     if (world->mix.clocks_off)
-        host->wall_offset_ms = (int64_t) random_below(&world->random, 630720000000) - 315360000000;
+        host->wall_offset_ms = (int64_t)random_below(&world->random, 630720000000) - 315360000000;
     buffer_init(&host->state, &MEMORY_HEAP);
     host->store = sim_store_new(world, index);
 }
@@ -133,10 +133,9 @@ want_turn(World *world, Host *host, uint64_t delay_us)
     if (host->turn_due)
         return;
     host->turn_due = true;
-    world_schedule(world, delay_us,
-                   (Event){.kind = EVENT_HOST_TURN,
-                           .target = host->index,
-                           .token = host->incarnation});
+    world_schedule(
+        world, delay_us,
+        (Event){.kind = EVENT_HOST_TURN, .target = host->index, .token = host->incarnation});
 }
 
 /* A wake at the engine's time, unless an earlier one is due. */
@@ -154,10 +153,9 @@ want_wake(World *world, Host *host)
     if (host->wake_at_us > world->now_us && host->wake_at_us <= wake_us)
         return;
     host->wake_at_us = wake_us;
-    world_schedule(world, wake_us - world->now_us,
-                   (Event){.kind = EVENT_HOST_WAKE,
-                           .target = host->index,
-                           .token = host->incarnation});
+    world_schedule(
+        world, wake_us - world->now_us,
+        (Event){.kind = EVENT_HOST_WAKE, .target = host->index, .token = host->incarnation});
 }
 
 void
@@ -187,7 +185,8 @@ host_boot(World *world, uint32_t index)
     host->engine = engine_new(&host->config, &output, buffer_slice(&host->state));
     if (host->engine == NULL)
     {
-        checker_violation(world->checker, "state", "n%u cannot start from what it persisted", index);
+        checker_violation(world->checker, "state", "n%u cannot start from what it persisted",
+                          index);
         return;
     }
 
@@ -309,7 +308,7 @@ give(World *world, Host *host, const InboxItem *item)
     case INBOX_SESSION_FRAME:
         note_retry(world, host, frame);
         trace(world, "%s takes from session %llu: %s", host->name,
-              (unsigned long long) item->session, trace_frame(world, frame));
+              (unsigned long long)item->session, trace_frame(world, frame));
         engine_session_frame(host->engine, item->session, item->is_peer, frame);
         break;
     case INBOX_PEER_UP:
@@ -345,8 +344,8 @@ watch_topology(World *world, Host *host)
         return;
     if (topology->epoch < host->epoch_seen)
         checker_violation(world->checker, "T1", "n%u went back from epoch %llu to %llu",
-                          host->index, (unsigned long long) host->epoch_seen,
-                          (unsigned long long) topology->epoch);
+                          host->index, (unsigned long long)host->epoch_seen,
+                          (unsigned long long)topology->epoch);
     host->epoch_seen = topology->epoch;
     buffer_init(&document, &MEMORY_HEAP);
     topology_encode(&document, topology);
@@ -354,7 +353,7 @@ watch_topology(World *world, Host *host)
     Digest digest = digest_of(buffer_slice(&document));
 
     trace(world, "%s uses the topology of epoch %llu", host->name,
-          (unsigned long long) topology->epoch);
+          (unsigned long long)topology->epoch);
     checker_topology(world->checker, topology->epoch, &digest);
     buffer_free(&document);
 }
@@ -384,13 +383,13 @@ void
 host_turn(World *world, uint32_t index)
 {
     Host *host = &world->hosts[index];
-    int64_t wall_ms = BOOT_WALL_MS_2023 * INT64_C(1000) + (int64_t) (world->now_us / 1000) +
-                      host->wall_offset_ms;
+    int64_t wall_ms =
+        BOOT_WALL_MS_2023 * INT64_C(1000) + (int64_t)(world->now_us / 1000) + host->wall_offset_ms;
 
     host->turn_due = false;
     if (!host_runs(host))
         return;
-    engine_time(host->engine, world->now_us / 1000, (uint64_t) wall_ms);
+    engine_time(host->engine, world->now_us / 1000, (uint64_t)wall_ms);
     host->turn_due = true; /* what comes in meanwhile is of this turn */
     for (uint32_t i = 0; i < host->inbox_count; i++)
     {

@@ -1,8 +1,9 @@
 /*
  * host: a machine with a clock, a disk and, while it runs, one engine.
  *
- * Everything that reaches the engine waits in the inbox for the host's next turn; a paused host has no turns, a host that is
- * down has no engine. The disk, the persisted state and the member id outlive the process.
+ * Everything that reaches the engine waits in the inbox for the host's next turn; a paused host has
+ * no turns, a host that is down has no engine. The disk, the persisted state and the member id
+ * outlive the process.
  */
 #ifndef SIM_HOST_H
 #define SIM_HOST_H
@@ -60,7 +61,8 @@ typedef struct Host
     uint64_t wake_at_us;
     uint64_t epoch_seen;
     bool knows[HOST_PEERS_MAX];           /* peers that the engine asked a link to, by host */
-    uint64_t up_since_us[HOST_PEERS_MAX]; /* since when the engine holds that host for up; 0: it does not */
+    uint64_t up_since_us[HOST_PEERS_MAX]; /* since when the engine holds that host for up; 0: it
+                                             does not */
 } Host;
 
 void host_init(World *world, uint32_t index);

@@ -78,7 +78,7 @@ seconds_now(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static void
@@ -86,10 +86,11 @@ print_totals(const Totals *totals, double seconds)
 {
     printf("%" PRIu64 " seeds in %.1f s (%.0f a second), %.0f hours of virtual time, %" PRIu64
            " events, %" PRIu64 " frames\n",
-           totals->seeds, seconds, (double) totals->seeds / seconds,
-           (double) totals->virtual_us / 3.6e9, totals->events, totals->frames);
+           totals->seeds, seconds, (double)totals->seeds / seconds,
+           (double)totals->virtual_us / 3.6e9, totals->events, totals->frames);
     printf("%" PRIu64 " operations; keys written: %" PRIu64 " acknowledged, %" PRIu64
-           " unknown, %" PRIu64 " refused; %" PRIu64 " keys read, %" PRIu64 " scans; up to %u siblings\n",
+           " unknown, %" PRIu64 " refused; %" PRIu64 " keys read, %" PRIu64
+           " scans; up to %u siblings\n",
            totals->operations, totals->acked, totals->unknown, totals->refused, totals->reads,
            totals->scans, totals->siblings_most);
     printf("%" PRIu64 " faults, %" PRIu64 " restarts; %" PRIu64

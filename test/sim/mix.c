@@ -4,9 +4,9 @@
 static uint32_t
 skewed(Random *random, uint32_t low, uint32_t high)
 {
-    uint32_t top = (uint32_t) random_between(random, low, high);
+    uint32_t top = (uint32_t)random_between(random, low, high);
 
-    return (uint32_t) random_between(random, low, top);
+    return (uint32_t)random_between(random, low, top);
 }
 
 /* low to high, each doubling as likely as any other. */
@@ -18,7 +18,7 @@ scaled(Random *random, uint32_t low, uint32_t high)
     while (low << (doublings + 1) <= high)
         doublings++;
     low <<= random_below(random, doublings + 1);
-    return (uint32_t) random_between(random, low, low * 2 < high ? low * 2 : high);
+    return (uint32_t)random_between(random, low, low * 2 < high ? low * 2 : high);
 }
 
 /* 0 in most runs, else up to high. */
@@ -71,13 +71,13 @@ static void
 draw_clients(Mix *mix, Random *random)
 {
     mix->think_max_us = skewed(random, 100, 60000);
-    mix->request_timeout_ms = (uint32_t) random_between(random, 300, 2000);
+    mix->request_timeout_ms = (uint32_t)random_between(random, 300, 2000);
     mix->hedge_after_ms = skewed(random, 3, 200);
     mix->cancel_percent = sometimes(random, 30, 20);
     mix->batch_max = skewed(random, 1, 4);
-    mix->write_percent = (uint32_t) random_between(random, 30, 80);
-    mix->blind_percent = (uint32_t) random_between(random, 5, 60);
-    mix->delete_percent = (uint32_t) random_between(random, 0, 30);
+    mix->write_percent = (uint32_t)random_between(random, 30, 80);
+    mix->blind_percent = (uint32_t)random_between(random, 5, 60);
+    mix->delete_percent = (uint32_t)random_between(random, 0, 30);
     mix->bucket_percent = sometimes(random, 40, 6);
     mix->scan_percent = sometimes(random, 50, 15);
     mix->avoids_silent = random_percent(random, 70);
@@ -109,17 +109,17 @@ mix_draw(Random *random)
 {
     Mix mix = {0};
 
-    mix.hosts = (uint32_t) random_between(random, 3, 5);
-    mix.clients = (uint32_t) random_between(random, 2, 5);
+    mix.hosts = (uint32_t)random_between(random, 3, 5);
+    mix.clients = (uint32_t)random_between(random, 2, 5);
     mix.keys = skewed(random, 1, 8);
-    mix.n = random_percent(random, 75) ? 3 : (uint32_t) random_between(random, 1, mix.hosts);
+    mix.n = random_percent(random, 75) ? 3 : (uint32_t)random_between(random, 1, mix.hosts);
     mix.partitions = 8u << random_below(random, 3);
-    mix.operations = (uint32_t) random_between(random, 40, 160);
+    mix.operations = (uint32_t)random_between(random, 40, 160);
     mix.latency_min_us = skewed(random, 50, 2000);
     mix.latency_max_us = mix.latency_min_us + skewed(random, 50, 10000);
     mix.turn_max_us = skewed(random, 1, 2000);
-    mix.peer_timeout_ms = (uint32_t) random_between(random, 200, 1500);
-    mix.node_timeout_ms = 1000 + mix.peer_timeout_ms * (uint32_t) random_between(random, 2, 4);
+    mix.peer_timeout_ms = (uint32_t)random_between(random, 200, 1500);
+    mix.node_timeout_ms = 1000 + mix.peer_timeout_ms * (uint32_t)random_between(random, 2, 4);
     draw_disks(&mix, random);
     draw_clients(&mix, random);
     if (random_percent(random, 6))

@@ -1,8 +1,9 @@
 /*
  * mix: the shape of one simulated run, drawn from its seed.
  *
- * Each run has only some kinds of faults, each with its own rate ("swarm testing"): a run with every fault at once hides the
- * bugs that need a calm moment, and a run with fixed rates never leaves the middle of the road.
+ * Each run has only some kinds of faults, each with its own rate ("swarm testing"): a run with
+ * every fault at once hides the bugs that need a calm moment, and a run with fixed rates never
+ * leaves the middle of the road.
  */
 #ifndef SIM_MIX_H
 #define SIM_MIX_H
@@ -54,7 +55,8 @@ typedef struct Mix
     uint32_t turn_max_us;
     uint32_t request_timeout_ms; /* of clients */
     uint32_t peer_timeout_ms;
-    uint32_t node_timeout_ms; /* of a node's operations: more than it takes to notice that a peer is down */
+    uint32_t node_timeout_ms; /* of a node's operations: more than it takes to notice that a peer is
+                                 down */
     uint32_t hedge_after_ms;
     uint32_t think_max_us;
     uint32_t cancel_percent; /* requests whose client goes away */

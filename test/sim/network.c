@@ -24,7 +24,7 @@ is_host(uint32_t endpoint)
 static uint32_t
 link_number(const World *world, const Link *link)
 {
-    return (uint32_t) (link - world->network.links);
+    return (uint32_t)(link - world->network.links);
 }
 
 Link *
@@ -75,10 +75,9 @@ network_dial(World *world, Link *link, bool wanted)
         return;
     link->state = LINK_DIALING;
     link->dial = ++world->network.dials;
-    world_schedule(world, random_below(&world->random, 2000),
-                   (Event){.kind = EVENT_DIAL,
-                           .target = link_number(world, link),
-                           .token = link->dial});
+    world_schedule(
+        world, random_below(&world->random, 2000),
+        (Event){.kind = EVENT_DIAL, .target = link_number(world, link), .token = link->dial});
 }
 
 static bool
@@ -98,11 +97,10 @@ network_dial_due(World *world, const Event *event)
         return;
     if (!works && (world->hosts[link->to].engine != NULL || random_percent(&world->random, 30)))
         length = CONNECT_TIMEOUT_US;
-    world_schedule(world, length,
-                   (Event){.kind = EVENT_DIAL_DONE,
-                           .target = event->target,
-                           .token = link->dial,
-                           .flag = works});
+    world_schedule(
+        world, length,
+        (Event){
+            .kind = EVENT_DIAL_DONE, .target = event->target, .token = link->dial, .flag = works});
 }
 
 static void
@@ -110,10 +108,9 @@ redial(World *world, Link *link)
 {
     link->state = LINK_DIALING;
     link->dial = ++world->network.dials;
-    world_schedule(world, random_between(&world->random, REDIAL_MIN_US, REDIAL_MAX_US),
-                   (Event){.kind = EVENT_DIAL,
-                           .target = link_number(world, link),
-                           .token = link->dial});
+    world_schedule(
+        world, random_between(&world->random, REDIAL_MIN_US, REDIAL_MAX_US),
+        (Event){.kind = EVENT_DIAL, .target = link_number(world, link), .token = link->dial});
 }
 
 /* The dialer has no connection any more, or got none. */
@@ -184,7 +181,8 @@ is_held_up(const World *world, const Link *link, uint8_t side)
     return world->network.blocked[from][to] > 0;
 }
 
-/* Frames between nodes that may come twice or overtake others: a hello opens a link and stays first. */
+/* Frames between nodes that may come twice or overtake others: a hello opens a link and stays
+ * first. */
 static bool
 may_be_shuffled(const Link *link, Slice frame)
 {
@@ -219,7 +217,8 @@ queue_up(World *world, Link *link, uint8_t side, uint64_t delay_us)
     return at_us - world->now_us;
 }
 
-/* Crashes that follow what was just said find more than those at any time; rare frames get their share. */
+/* Crashes that follow what was just said find more than those at any time; rare frames get their
+ * share. */
 static void
 maybe_crash_sender(World *world, const Link *link, uint8_t side, Slice frame)
 {
@@ -343,8 +342,7 @@ deliver_to_dialer(World *world, Link *link, Event *event)
         return;
     }
     host_inbox(world, link->from,
-               (InboxItem){
-                   .kind = INBOX_PEER_FRAME, .peer = link->to, .payload = event->payload});
+               (InboxItem){.kind = INBOX_PEER_FRAME, .peer = link->to, .payload = event->payload});
     event->payload = NULL;
 }
 
@@ -466,7 +464,7 @@ maybe_give_up(World *world, Link *link)
     world_schedule(world, random_below(&world->random, KEEPALIVE_MAX_US),
                    (Event){.kind = EVENT_CLOSED,
                            .target = link_number(world, link),
-                           .side = (uint8_t) random_below(&world->random, 2),
+                           .side = (uint8_t)random_below(&world->random, 2),
                            .token = connection,
                            .flag = 1});
 }

@@ -1,10 +1,11 @@
 /*
  * network: links as TCP has them, and what can go wrong with them.
  *
- * A link joins an endpoint (a host, or a client) to a host that it dials. While a connection lives its frames arrive in
- * order; it may be slow, blocked by a partition (frames wait, and neither side knows), or break (frames in flight are lost and each
- * side learns of it at its own time). Frames between nodes may also come twice or overtake each other, which TCP never does
- * but a retry over a second connection may.
+ * A link joins an endpoint (a host, or a client) to a host that it dials. While a connection lives
+ * its frames arrive in order; it may be slow, blocked by a partition (frames wait, and neither side
+ * knows), or break (frames in flight are lost and each side learns of it at its own time). Frames
+ * between nodes may also come twice or overtake each other, which TCP never does but a retry over a
+ * second connection may.
  */
 #ifndef SIM_NETWORK_H
 #define SIM_NETWORK_H
@@ -40,23 +41,24 @@ typedef enum LinkState
 /* Connections are numbered over the whole run; the number is the server's session too. */
 typedef struct Link
 {
-    uint32_t from; /* endpoint: a host, or NETWORK_HOSTS_MAX + client */
-    uint32_t to;   /* host */
-    LinkState state;       /* as the dialer sees it */
-    uint64_t connection;   /* as the dialer sees it; 0: none */
-    uint64_t session;      /* as the server sees it; 0: none */
-    uint64_t cut;          /* a connection that broke: what it carried is lost */
-    uint64_t dial;         /* number of the dial under way */
-    uint64_t last_us[2];   /* when the last frame to that side arrives */
-    uint64_t troubled_us;  /* the last time something went wrong with it */
-    bool wanted;           /* dialed again when it goes down */
+    uint32_t from;        /* endpoint: a host, or NETWORK_HOSTS_MAX + client */
+    uint32_t to;          /* host */
+    LinkState state;      /* as the dialer sees it */
+    uint64_t connection;  /* as the dialer sees it; 0: none */
+    uint64_t session;     /* as the server sees it; 0: none */
+    uint64_t cut;         /* a connection that broke: what it carried is lost */
+    uint64_t dial;        /* number of the dial under way */
+    uint64_t last_us[2];  /* when the last frame to that side arrives */
+    uint64_t troubled_us; /* the last time something went wrong with it */
+    bool wanted;          /* dialed again when it goes down */
 } Link;
 
 typedef struct Network
 {
     Link links[NETWORK_LINKS_MAX];
-    uint8_t blocked[NETWORK_ENDPOINTS_MAX][NETWORK_ENDPOINTS_MAX]; /* [from][to]: how many partitions do */
-    Event *held; /* arrivals and notices that a partition holds up */
+    uint8_t blocked[NETWORK_ENDPOINTS_MAX]
+                   [NETWORK_ENDPOINTS_MAX]; /* [from][to]: how many partitions do */
+    Event *held;                            /* arrivals and notices that a partition holds up */
     uint32_t held_count;
     uint32_t held_capacity;
     uint64_t connections;
@@ -81,7 +83,8 @@ void network_hang_up(World *world, Link *link);
 /* The connection breaks: both sides learn of it, each in its time. */
 void network_break(World *world, Link *link);
 
-/* A host's process is gone, or is there again; silent: what it sent last is lost, and the others are not told. */
+/* A host's process is gone, or is there again; silent: what it sent last is lost, and the others
+ * are not told. */
 void network_host_down(World *world, uint32_t host, bool silent);
 void network_host_up(World *world, uint32_t host);
 

@@ -66,5 +66,5 @@ void
 random_fill(Random *random, uint8_t *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        bytes[i] = (uint8_t) (random_next(random) >> 32);
+        bytes[i] = (uint8_t)(random_next(random) >> 32);
 }

@@ -1,5 +1,6 @@
 /*
- * random: the one source of chance of a simulated run, a xoshiro256** generator. Equal seeds give equal runs.
+ * random: the one source of chance of a simulated run, a xoshiro256** generator. Equal seeds give
+ * equal runs.
  */
 #ifndef SIM_RANDOM_H
 #define SIM_RANDOM_H

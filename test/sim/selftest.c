@@ -1,2 +1,6 @@
 #include "test/sim/selftest.h"
-int selftest_run(void){return 0;}
+int
+selftest_run(void)
+{
+    return 0;
+}

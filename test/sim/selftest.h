@@ -1,5 +1,6 @@
 /*
- * selftest: hand-made histories for the checker. Each is right but for one thing, which must be found.
+ * selftest: hand-made histories for the checker. Each is right but for one thing, which must be
+ * found.
  */
 #ifndef SIM_SELFTEST_H
 #define SIM_SELFTEST_H

@@ -125,7 +125,7 @@ checked_key(const SimStore *store, const StoreKey *key)
     Reader reader = reader_begin(key->key);
     uint32_t bucket_id = reader_u32(&reader);
 
-    (void) reader_u64(&reader);
+    (void)reader_u64(&reader);
     return checker_find_key(store->world->checker, bucket_id,
                             reader_take(&reader, reader_left(&reader)));
 }
@@ -233,7 +233,7 @@ sim_store_sync_ends(SimStore *store)
     {
         /* Some of it may be on the disk all the same. */
         store->storage.failed = true;
-        drop_log(store, (uint32_t) random_below(&store->world->random, count + 1), true);
+        drop_log(store, (uint32_t)random_below(&store->world->random, count + 1), true);
         drop_log(store, store->log_count, false);
         trace(store->world, "n%u's disk fails a sync: %u writes are not durable", store->host,
               count);
@@ -269,9 +269,9 @@ settle_unchanged(SimStore *store, StoreKey *key, uint64_t ref)
     else if (random_percent(&world->random, 50))
         report_durable(store, ref, STATUS_OK);
     else
-        host_inbox(world, store->host,
-                   (InboxItem){.kind = INBOX_STORE,
-                               .payload = new_work(STORE_WORK_DURABLE, ref, 0)});
+        host_inbox(
+            world, store->host,
+            (InboxItem){.kind = INBOX_STORE, .payload = new_work(STORE_WORK_DURABLE, ref, 0)});
 }
 
 static void
@@ -326,7 +326,7 @@ schedule_work(SimStore *store, StoreWork *work)
 static void
 store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t ref)
 {
-    SimStore *store = (SimStore *) storage;
+    SimStore *store = (SimStore *)storage;
     World *world = store->world;
 
     if (store->waiting == NULL && !random_percent(&world->random, world->mix.merged_later_percent))
@@ -387,7 +387,7 @@ read_now(SimStore *store, Slice storage_key, uint64_t ref)
 static void
 store_read(Storage *storage, Slice storage_key, uint64_t ref)
 {
-    SimStore *store = (SimStore *) storage;
+    SimStore *store = (SimStore *)storage;
     World *world = store->world;
 
     if (!random_percent(&world->random, world->mix.read_later_percent))
@@ -403,7 +403,6 @@ store_read(Storage *storage, Slice storage_key, uint64_t ref)
     schedule_work(store, work);
 }
 
-
 /* True when the key lies in the range; *row is filled then. */
 static bool
 row_in_range(const StoreKey *key, const StorageRange *range, StorageRow *row)
@@ -412,8 +411,7 @@ row_in_range(const StoreKey *key, const StorageRange *range, StorageRow *row)
     uint32_t bucket_id = reader_u32(&reader);
     Slice place = reader_take(&reader, reader_left(&reader));
 
-    return bucket_id == range->bucket_id &&
-           storage_place_split(place, &row->position, &row->key) &&
+    return bucket_id == range->bucket_id && storage_place_split(place, &row->position, &row->key) &&
            row->position >= range->first_position && row->position <= range->last_position &&
            (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
            (range->through.length == 0 || slice_compare(place, range->through) <= 0) &&
@@ -449,7 +447,7 @@ scan_now(SimStore *store, const StorageRange *range, uint64_t ref)
 static void
 store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
 {
-    SimStore *store = (SimStore *) storage;
+    SimStore *store = (SimStore *)storage;
     World *world = store->world;
 
     if (!random_percent(&world->random, world->mix.read_later_percent))
@@ -458,9 +456,8 @@ store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
         return;
     }
 
-    StoreWork *work =
-        new_work(STORE_WORK_SCAN, ref, range->after.length + range->through.length);
-    uint8_t *bytes = (uint8_t *) (work + 1);
+    StoreWork *work = new_work(STORE_WORK_SCAN, ref, range->after.length + range->through.length);
+    uint8_t *bytes = (uint8_t *)(work + 1);
 
     work->range = *range;
     if (range->after.length > 0)
@@ -476,7 +473,7 @@ store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
 static StorageCounters
 store_counters(Storage *storage)
 {
-    return ((SimStore *) storage)->counted;
+    return ((SimStore *)storage)->counted;
 }
 
 void
@@ -511,10 +508,8 @@ sim_store_new(World *world, uint32_t host)
     SimStore *store = memory_resize(&MEMORY_HEAP, NULL, sizeof(SimStore));
 
     *store = (SimStore){.world = world, .host = host};
-    store->storage = (Storage){.apply = store_apply,
-                               .read = store_read,
-                               .scan = store_scan,
-                               .counters = store_counters};
+    store->storage = (Storage){
+        .apply = store_apply, .read = store_read, .scan = store_scan, .counters = store_counters};
     store->waiting_tail = &store->waiting;
     arena_init(&store->scratch, &MEMORY_HEAP);
     buffer_init(&store->record, &MEMORY_HEAP);
@@ -526,7 +521,7 @@ sim_store_crash(SimStore *store)
 {
     uint64_t reached = random_below(&store->world->random, store->log_count + 1);
 
-    drop_log(store, (uint32_t) reached, true);
+    drop_log(store, (uint32_t)reached, true);
     drop_log(store, store->log_count, false);
     while (store->waiting != NULL)
     {
@@ -629,7 +624,7 @@ sim_store_durable(const SimStore *store, uint32_t bucket_id, Slice key)
 
         if (reader_u32(&reader) != bucket_id)
             continue;
-        (void) reader_u64(&reader);
+        (void)reader_u64(&reader);
         if (slice_equal(reader_take(&reader, reader_left(&reader)), key))
             return update_record_object(buffer_slice(&store->keys[i]->durable), &object)
                        ? object
@@ -645,8 +640,8 @@ sim_store_digest(const SimStore *store)
 
     for (uint32_t i = 0; i < store->key_count; i++)
     {
-        Digest row = message_row_digest(store->keys[i]->key,
-                                        buffer_slice(&store->keys[i]->durable));
+        Digest row =
+            message_row_digest(store->keys[i]->key, buffer_slice(&store->keys[i]->durable));
 
         digest_mix(&digest, &row);
     }

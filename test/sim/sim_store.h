@@ -1,9 +1,10 @@
 /*
- * sim_store: the node/storage.h of a simulated host, in memory, with a disk that may be slow, fail, or lose its power.
+ * sim_store: the node/storage.h of a simulated host, in memory, with a disk that may be slow, fail,
+ * or lose its power.
  *
- * An apply runs update_apply() at once or a little later, in the order given; its merged is reported then. What was applied is
- * durable when the sync that took it up ends. A crash keeps what was durable and a random beginning of the rest, which may
- * have reached the disk unreported.
+ * An apply runs update_apply() at once or a little later, in the order given; its merged is
+ * reported then. What was applied is durable when the sync that took it up ends. A crash keeps what
+ * was durable and a random beginning of the rest, which may have reached the disk unreported.
  */
 #ifndef SIM_STORE_H
 #define SIM_STORE_H

@@ -18,7 +18,7 @@ trace_line(World *world, const char *format, ...)
 {
     va_list arguments;
 
-    fprintf(world->tracing, "%10.3f ms  ", (double) world->now_us / 1000);
+    fprintf(world->tracing, "%10.3f ms  ", (double)world->now_us / 1000);
     va_start(arguments, format);
     vfprintf(world->tracing, format, arguments);
     va_end(arguments);
@@ -50,7 +50,7 @@ add(TraceText *text, const char *format, ...)
                        arguments);
     va_end(arguments);
     if (length > 0)
-        text->length += (size_t) length;
+        text->length += (size_t)length;
     if (text->length >= sizeof(text->bytes))
         text->length = sizeof(text->bytes) - 1;
 }
@@ -184,7 +184,7 @@ tell_write_reply(World *world, TraceText *text, const Frame *frame, Arena *arena
 {
     WriteReply reply;
 
-    (void) world;
+    (void)world;
     if (!write_reply_decode(frame, arena, &reply))
         return;
     for (uint32_t i = 0; i < reply.item_count; i++)
@@ -211,7 +211,7 @@ tell_replicate_reply(World *world, TraceText *text, const Frame *frame, Arena *a
 {
     ReplicateReply reply;
 
-    (void) world;
+    (void)world;
     if (!replicate_reply_decode(frame, arena, &reply))
         return;
     for (uint32_t i = 0; i < reply.item_count; i++)
@@ -223,11 +223,11 @@ tell_paxos(World *world, TraceText *text, const Frame *frame, Arena *arena)
 {
     PaxosFrame paxos;
 
-    (void) world;
-    (void) arena;
+    (void)world;
+    (void)arena;
     if (paxos_frame_decode(frame, &paxos))
-        add(text, " of epoch %llu, round %llu%s%s", (unsigned long long) paxos.epoch,
-            (unsigned long long) paxos.ballot.round, paxos.ok ? ", granted" : "",
+        add(text, " of epoch %llu, round %llu%s%s", (unsigned long long)paxos.epoch,
+            (unsigned long long)paxos.ballot.round, paxos.ok ? ", granted" : "",
             paxos.document.length > 0 ? ", with a document" : "");
 }
 
@@ -236,11 +236,11 @@ tell_error(World *world, TraceText *text, const Frame *frame, Arena *arena)
 {
     ErrorFrame error;
 
-    (void) world;
-    (void) arena;
+    (void)world;
+    (void)arena;
     if (error_decode(frame, &error))
-        add(text, " %s %.*s", status_name(error.status), (int) error.message.length,
-            (const char *) error.message.data);
+        add(text, " %s %.*s", status_name(error.status), (int)error.message.length,
+            (const char *)error.message.data);
 }
 
 const char *

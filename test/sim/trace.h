@@ -32,11 +32,11 @@ const char *trace_frame(World *world, Slice frame);
 const char *trace_version(World *world, const RequestId *request);
 const char *trace_object(World *world, Slice object);
 
-#define trace(world, ...) \
-    do \
-    { \
-        if (trace_is_on(world)) \
-            trace_line(world, __VA_ARGS__); \
+#define trace(world, ...)                                                                          \
+    do                                                                                             \
+    {                                                                                              \
+        if (trace_is_on(world))                                                                    \
+            trace_line(world, __VA_ARGS__);                                                        \
     } while (0)
 
 #endif

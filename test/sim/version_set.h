@@ -1,5 +1,6 @@
 /*
- * version_set: explicit sets of the versions of one key, the checker's own notion of cause and effect.
+ * version_set: explicit sets of the versions of one key, the checker's own notion of cause and
+ * effect.
  *
  * The product orders versions by dots and vectors; the checker by these sets and nothing else.
  */
@@ -48,7 +49,7 @@ version_set_first_outside(const VersionSet *set, const VersionSet *other)
         uint64_t rest = set->words[i] & ~other->words[i];
 
         if (rest != 0)
-            return i * 64 + (uint32_t) __builtin_ctzll(rest);
+            return i * 64 + (uint32_t)__builtin_ctzll(rest);
     }
     return VERSION_SET_MAX;
 }

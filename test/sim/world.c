@@ -109,8 +109,8 @@ make_hosts(World *world)
     size_t length = 0;
 
     for (uint32_t i = 0; i < world->mix.hosts; i++)
-        length += (size_t) snprintf(world->seeds + length, sizeof(world->seeds) - length,
-                                    "%s10.0.0.%u:%u", i > 0 ? "," : "", i + 1, 7100 + i);
+        length += (size_t)snprintf(world->seeds + length, sizeof(world->seeds) - length,
+                                   "%s10.0.0.%u:%u", i > 0 ? "," : "", i + 1, 7100 + i);
     for (uint32_t i = 0; i < world->mix.hosts; i++)
     {
         host_init(world, i);
@@ -138,7 +138,7 @@ new_world(uint64_t seed, FILE *tracing)
     world->checker = checker_new(seed, &world->sealer, &hooks);
     if (world->mix.amnesia_weight > 0)
         checker_allow_amnesia(world->checker);
-    world->faults.amnesiac = (uint32_t) random_below(&world->random, world->mix.hosts);
+    world->faults.amnesiac = (uint32_t)random_below(&world->random, world->mix.hosts);
     network_init(world);
     make_hosts(world);
     for (uint32_t i = 0; i <= world->mix.clients; i++)
@@ -164,10 +164,13 @@ free_world(World *world)
 static void
 enter(World *world, WorldPhase phase)
 {
-    static const char *NAMES[] = {
-        "the cluster forms",      "clients at work",          "everything settles",
-        "calm: all must succeed", "one down: all must succeed", "everything settles again",
-        "the final reads"};
+    static const char *NAMES[] = {"the cluster forms",
+                                  "clients at work",
+                                  "everything settles",
+                                  "calm: all must succeed",
+                                  "one down: all must succeed",
+                                  "everything settles again",
+                                  "the final reads"};
 
     world->phase = phase;
     world->phase_since_us = world->now_us;
@@ -215,7 +218,8 @@ all_are_ready(const World *world)
     return true;
 }
 
-/* Every node runs, is in the cluster, has every link and holds every other one for up. NULL, or what is missing. */
+/* Every node runs, is in the cluster, has every link and holds every other one for up. NULL, or
+ * what is missing. */
 static const char *
 what_is_missing(World *world, char text[128])
 {
@@ -291,7 +295,7 @@ end_calm(World *world)
     if (world->phase == WORLD_CALM && world->mix.n >= 3)
     {
         enter(world, WORLD_ONE_DOWN);
-        faults_take_down(world, (uint32_t) random_below(&world->random, world->mix.hosts));
+        faults_take_down(world, (uint32_t)random_below(&world->random, world->mix.hosts));
         start_clients(world, CALM_OPERATIONS * world->mix.clients);
         return;
     }
@@ -385,8 +389,7 @@ store_work(World *world, Event *event)
 {
     if (!is_of_this_life(world, event))
         return;
-    host_inbox(world, event->target,
-               (InboxItem){.kind = INBOX_STORE, .payload = event->payload});
+    host_inbox(world, event->target, (InboxItem){.kind = INBOX_STORE, .payload = event->payload});
     event->payload = NULL;
 }
 

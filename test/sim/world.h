@@ -1,8 +1,8 @@
 /*
  * world: one simulated run, everything that has a seed, a clock and a fate.
  *
- * Virtual time is in microseconds. All chance comes from world->random, all order from world->events, so that a seed gives
- * one run and no other.
+ * Virtual time is in microseconds. All chance comes from world->random, all order from
+ * world->events, so that a seed gives one run and no other.
  */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
@@ -32,13 +32,14 @@ typedef struct WorldCounters
 
 typedef enum WorldPhase
 {
-    WORLD_FORMS,   /* until every node is in the cluster, or the time for that is over */
-    WORLD_RUNS,    /* clients at work, faults about */
-    WORLD_SETTLES, /* healed: links come up, requests end */
-    WORLD_CALM,    /* every operation must succeed */
-    WORLD_ONE_DOWN, /* one node is out of reach: every operation of a majority must succeed all the same */
+    WORLD_FORMS,    /* until every node is in the cluster, or the time for that is over */
+    WORLD_RUNS,     /* clients at work, faults about */
+    WORLD_SETTLES,  /* healed: links come up, requests end */
+    WORLD_CALM,     /* every operation must succeed */
+    WORLD_ONE_DOWN, /* one node is out of reach: every operation of a majority must succeed all the
+                       same */
     WORLD_SETTLES_AGAIN,
-    WORLD_AUDITS   /* coordinated reads everywhere, then a look at every disk */
+    WORLD_AUDITS /* coordinated reads everywhere, then a look at every disk */
 } WorldPhase;
 
 struct World
@@ -60,7 +61,7 @@ struct World
     ContextKey sealer;
     char seeds[128];
     uint64_t trouble_us; /* the last time something went wrong */
-    FILE *tracing; /* NULL: no */
+    FILE *tracing;       /* NULL: no */
     TraceText texts[TRACE_TEXTS];
     uint32_t text_next;
     uint64_t hash; /* of all that happened */
