@@ -1,9 +1,6 @@
 #include "fdw/client.h"
 
 #include "access/xact.h"
-#include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/latch.h"
 #include "utils/memutils.h"
 
 #include "fdw/ask.h"
@@ -164,10 +161,7 @@ client_is_behind(StatusCode status)
 void
 client_catch_up(ClientCluster *cluster)
 {
-    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, BEHIND_PAUSE_MS,
-                    PG_WAIT_EXTENSION);
-    ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
+    links_pause(cluster->links, BEHIND_PAUSE_MS);
     cluster_refresh(cluster, false);
 }
 

@@ -488,6 +488,16 @@ links_run(Links *links, Operation *operation)
 }
 
 void
+links_pause(Links *links, uint64 pause_ms)
+{
+    uint64 end_ms = links_now_ms() + pause_ms;
+
+    links_leave(links);
+    while (links_now_ms() < end_ms)
+        links_wait(links, end_ms);
+}
+
+void
 links_attach(Links *links, Operation *operation)
 {
     dlist_push_tail(&links->attached, &operation->attached);

@@ -50,6 +50,9 @@ void links_each(const Links *links, void (*visit)(const LinksNode *node, void *a
 /* Sends what operation has to send and waits until it is done. Errors: the interrupts'. */
 void links_run(Links *links, Operation *operation);
 
+/* Waits for nothing but the time, while frames that come are handed out. */
+void links_pause(Links *links, uint64 pause_ms);
+
 /* An operation that lives from one links_run to the next takes its frames also while another is
  * waited for. */
 void links_attach(Links *links, Operation *operation);
