@@ -9,6 +9,22 @@ enum
     SECOND_PROPOSER_MS = 3000 /* after which others than the lowest id propose too */
 };
 
+/* An earlier seed with the same member id, one folder being a copy of the other's; NULL if none. */
+static const Peer *
+twin_of(Membership *membership, uint32_t seed)
+{
+    const Peer *peer = membership_peer(membership, membership->seed_peers[seed]);
+
+    for (uint32_t i = 0; i < seed; i++)
+    {
+        const Peer *other = membership_peer(membership, membership->seed_peers[i]);
+
+        if (memcmp(&other->id, &peer->id, sizeof(MemberId)) == 0)
+            return other;
+    }
+    return NULL;
+}
+
 /* What keeps the seeds from forming a cluster; "" when nothing does. */
 static void
 describe_formation(Membership *membership)
@@ -36,6 +52,9 @@ describe_formation(Membership *membership)
         else if (peer->partitions != config->partitions)
             snprintf(text, WAITING_TEXT_MAX, "seed %.100s has partitions = %u", peer->name,
                      peer->partitions);
+        else if (twin_of(membership, i) != NULL)
+            snprintf(text, WAITING_TEXT_MAX, "seeds %.100s and %.100s have the same member id",
+                     twin_of(membership, i)->name, peer->name);
     }
 }
 
