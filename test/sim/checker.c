@@ -309,7 +309,7 @@ ReadMark
 checker_read_begin(const Checker *checker, uint32_t key, uint32_t r)
 {
     const KeyRecord *record = checker->keys[key];
-    ReadMark mark = {.key = key, .r = r};
+    ReadMark mark = {.key = key, .r = r, .acked = record->acked_by[1]};
 
     if (r >= 1 && r <= record->n)
     {

@@ -68,6 +68,7 @@ typedef struct ReadMark
     uint32_t key;
     uint32_t r;
     VersionSet required;
+    VersionSet acked; /* by anyone */
 } ReadMark;
 
 typedef struct CheckerCounters
@@ -77,6 +78,7 @@ typedef struct CheckerCounters
     uint32_t writes_refused;
     uint32_t reads;
     uint32_t siblings_most;
+    uint32_t stale_reads;  /* that missed an acknowledged version, as reads of too few owners may */
     uint32_t retry_extras; /* versions that stood beside one that saw them, because a retry was
                               stamped anew */
 } CheckerCounters;

@@ -260,6 +260,9 @@ checker_read_end(Checker *checker, const ReadMark *mark, Slice object, Slice sea
         check_sealed(checker, mark->key, &decoded, sealed, arena, seen, clock);
     checker->counters.reads++;
 
+    if (version_set_first_outside(&mark->acked, &seen->past) != VERSION_SET_MAX)
+        checker->counters.stale_reads++;
+
     uint32_t missed = version_set_first_outside(&mark->required, &seen->past);
 
     if (missed != VERSION_SET_MAX && !checker->amnesia)

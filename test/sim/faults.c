@@ -215,8 +215,8 @@ faults_crash_soon(World *world, uint32_t host)
         (Event){.kind = EVENT_FAULT, .token = world->faults.generation, .target = host, .flag = 1});
 }
 
-static void
-crash_now(World *world, uint32_t host)
+void
+faults_crash_now(World *world, uint32_t host)
 {
     world->counters.faults++;
     host_crash(world, host);
@@ -233,7 +233,7 @@ faults_strike(World *world, const Event *event)
         return;
     if (event->flag != 0)
     {
-        crash_now(world, event->target);
+        faults_crash_now(world, event->target);
         return;
     }
     if (kind == FAULT_KINDS)

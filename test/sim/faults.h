@@ -47,7 +47,8 @@ void faults_heal(World *world);
 /* One host out of reach for good: killed, stopped or cut off; until faults_heal. */
 void faults_take_down(World *world, uint32_t host);
 
-/* The host crashes soon, and comes back. */
+/* The host crashes soon or now, and comes back. */
+void faults_crash_now(World *world, uint32_t host);
 void faults_crash_soon(World *world, uint32_t host);
 
 /* What the queue brings. */

@@ -20,6 +20,8 @@ out_send(void *context, uint32_t peer, Slice frame)
 {
     Host *host = context;
 
+    if (host->doomed)
+        return;
     network_send(host->world, network_link(host->world, host->index, peer), frame);
 }
 
@@ -28,14 +30,29 @@ out_reply(void *context, uint64_t session, Slice frame)
 {
     Host *host = context;
 
+    if (host->doomed)
+        return;
     network_reply(host->world, host->index, session, frame);
 }
 
+/* The process may die here, before or after the disk has it; nothing that it says later is heard.
+ */
 static bool
 out_persist(void *context, Slice state)
 {
     Host *host = context;
+    World *world = host->world;
 
+    if (!world->network.clean && !host->doomed &&
+        random_percent(&world->random, world->mix.persist_crash_percent))
+    {
+        trace(world, "%s dies while it persists its state", host->name);
+        host->doomed = true;
+        if (random_percent(&world->random, 50))
+            return false;
+    }
+    else if (host->doomed)
+        return false;
     buffer_reset(&host->state);
     buffer_put(&host->state, state.data, state.length);
     return true;
@@ -210,6 +227,7 @@ host_crash(World *world, uint32_t index)
     host->engine = NULL;
     host->incarnation++;
     host->paused = false;
+    host->doomed = false;
     host->troubled_us = world->now_us;
     clear_inbox(host);
     sim_store_crash(host->store);
@@ -401,6 +419,11 @@ host_turn(World *world, uint32_t index)
     host->inbox_count = 0;
     host->turn_due = false;
     engine_turn_end(host->engine);
+    if (host->doomed)
+    {
+        faults_crash_now(world, index);
+        return;
+    }
     watch_topology(world, host);
     watch_peers(world, host);
     want_wake(world, host);

@@ -51,6 +51,7 @@ typedef struct Host
     Buffer state; /* what the engine persisted */
     uint64_t incarnation;
     bool paused;
+    bool doomed;  /* dies at the end of this turn, and is silent until then */
     bool booting; /* a boot is due */
     int64_t wall_offset_ms;
     uint64_t troubled_us; /* the last time something was wrong with it */

@@ -46,6 +46,7 @@ typedef struct Totals
     uint64_t restarts;
     uint64_t retries;
     uint64_t retry_extras;
+    uint64_t stale_reads;
     uint64_t virtual_us;
     uint32_t siblings_most;
 } Totals;
@@ -66,6 +67,7 @@ add_result(Totals *totals, const WorldResult *result)
     totals->refused += result->checks.writes_refused;
     totals->scans += result->counters.scans;
     totals->reads += result->checks.reads;
+    totals->stale_reads += result->checks.stale_reads;
     totals->retry_extras += result->checks.retry_extras;
     totals->virtual_us += result->virtual_us;
     if (result->checks.siblings_most > totals->siblings_most)
@@ -94,8 +96,10 @@ print_totals(const Totals *totals, double seconds)
            totals->operations, totals->acked, totals->unknown, totals->refused, totals->reads,
            totals->scans, totals->siblings_most);
     printf("%" PRIu64 " faults, %" PRIu64 " restarts; %" PRIu64
-           " frames of retried writes, which left %" PRIu64 " extra siblings\n",
-           totals->faults, totals->restarts, totals->retries, totals->retry_extras);
+           " frames of retried writes left %" PRIu64 " extra siblings; %" PRIu64
+           " stale reads of too few owners\n",
+           totals->faults, totals->restarts, totals->retries, totals->retry_extras,
+           totals->stale_reads);
     if (totals->failed == 0)
         printf("sim: %" PRIu64 " passed\n", totals->seeds);
     else

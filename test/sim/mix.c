@@ -43,6 +43,7 @@ static void
 draw_strikes(Mix *mix, Random *random)
 {
     mix->crash_ppm = sometimes(random, 40, 3000);
+    mix->persist_crash_percent = sometimes(random, 30, 20);
     mix->crash_weight = sometimes(random, 60, 10);
     mix->blackout_weight = sometimes(random, 20, 3);
     mix->pause_weight = sometimes(random, 40, 6);

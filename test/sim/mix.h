@@ -30,7 +30,8 @@ typedef struct Mix
     uint32_t reorder_ppm;   /* frames between nodes that overtake others */
 
     /* What strikes from time to time, as weights; all 0: nothing does. */
-    uint32_t crash_ppm; /* frames whose sender, a node, crashes soon after */
+    uint32_t crash_ppm;             /* frames whose sender, a node, crashes soon after */
+    uint32_t persist_crash_percent; /* of the times a node persists its state */
     uint32_t crash_weight;
     uint32_t blackout_weight; /* every node at once */
     uint32_t pause_weight;

@@ -3,55 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "test/sim/trace.h"
+#include "test/sim/sim_store_private.h"
 #include "test/sim/world.h"
-
-typedef struct StoreKey
-{
-    Slice key; /* storage key, owned */
-    Buffer current;
-    Buffer durable;
-    uint32_t unsynced; /* entries of the log */
-} StoreKey;
-
-/* What was applied and is not durable yet, in order. */
-typedef struct LogEntry
-{
-    StoreKey *key;
-    Buffer record; /* empty: nothing changed, durable with what came before */
-    uint64_t ref;
-} LogEntry;
-
-typedef struct WaitingApply
-{
-    struct WaitingApply *next;
-    Arena arena;
-    Slice key;
-    Update *update;
-    uint64_t ref;
-} WaitingApply;
-
-struct SimStore
-{
-    Storage storage; /* first, so that a Storage * is a SimStore * */
-    World *world;
-    uint32_t host;
-    StorageEvents events;
-    Run run;
-    Arena scratch;
-    Buffer record;
-    StoreKey **keys; /* in order */
-    uint32_t key_count;
-    LogEntry *log;
-    uint32_t log_count;
-    uint32_t log_capacity;
-    uint32_t syncing; /* entries that the sync under way makes durable; 0: none is */
-    WaitingApply *waiting;
-    WaitingApply **waiting_tail;
-    bool slow;
-    bool fail_next;
-    StorageCounters counted;
-};
 
 static int
 compare_keys(const StoreKey *key, Slice wanted)
@@ -111,139 +64,6 @@ make_key(SimStore *store, Slice wanted)
     return key;
 }
 
-static void
-copy_record(Buffer *target, const Buffer *source)
-{
-    buffer_reset(target);
-    buffer_put(target, source->data, source->length);
-}
-
-/* The number that the checker gave to a storage key, or CHECKER_NONE. */
-static uint32_t
-checked_key(const SimStore *store, const StoreKey *key)
-{
-    Reader reader = reader_begin(key->key);
-    uint32_t bucket_id = reader_u32(&reader);
-
-    (void)reader_u64(&reader);
-    return checker_find_key(store->world->checker, bucket_id,
-                            reader_take(&reader, reader_left(&reader)));
-}
-
-/* ---- the log and its syncs ---- */
-
-static void
-begin_sync(SimStore *store)
-{
-    World *world = store->world;
-    const Mix *mix = &world->mix;
-    uint64_t length = random_between(&world->random, mix->sync_min_us, mix->sync_max_us);
-
-    if (store->syncing > 0 || store->log_count == 0)
-        return;
-    store->syncing = store->log_count;
-    if (store->slow)
-        length = length * 40 + 20000;
-    world_schedule(world, length,
-                   (Event){.kind = EVENT_STORE_SYNC,
-                           .target = store->host,
-                           .token = world->hosts[store->host].incarnation});
-}
-
-static void
-append_log(SimStore *store, StoreKey *key, bool changed, uint64_t ref)
-{
-    if (store->log_count == store->log_capacity)
-    {
-        store->log_capacity = store->log_capacity ? store->log_capacity * 2 : 32;
-        store->log =
-            memory_resize(&MEMORY_HEAP, store->log, store->log_capacity * sizeof(LogEntry));
-    }
-
-    LogEntry *entry = &store->log[store->log_count++];
-
-    *entry = (LogEntry){.key = key, .ref = ref};
-    buffer_init(&entry->record, &MEMORY_HEAP);
-    if (changed)
-        copy_record(&entry->record, &key->current);
-    key->unsynced++;
-    begin_sync(store);
-}
-
-static void
-make_durable(SimStore *store, LogEntry *entry)
-{
-    uint32_t number = checked_key(store, entry->key);
-    Slice object;
-
-    if (entry->record.length == 0)
-        return;
-    copy_record(&entry->key->durable, &entry->record);
-    if (number != CHECKER_NONE && update_record_object(buffer_slice(&entry->record), &object))
-        checker_durable(store->world->checker, store->host, number, object, store->world->now_us);
-}
-
-/* Takes the first count entries off the log; durable: they are on the disk. */
-static void
-drop_log(SimStore *store, uint32_t count, bool durable)
-{
-    for (uint32_t i = 0; i < count; i++)
-    {
-        if (durable)
-            make_durable(store, &store->log[i]);
-        store->log[i].key->unsynced--;
-        buffer_free(&store->log[i].record);
-    }
-    store->log_count -= count;
-    if (store->log_count > 0 && count > 0)
-        memmove(store->log, store->log + count, store->log_count * sizeof(LogEntry));
-}
-
-static StoreWork *
-new_work(StoreWorkKind kind, uint64_t ref, size_t extra)
-{
-    StoreWork *work = memory_resize(&MEMORY_HEAP, NULL, sizeof(StoreWork) + extra);
-
-    *work = (StoreWork){.kind = kind, .ref = ref};
-    return work;
-}
-
-void
-sim_store_sync_ends(SimStore *store)
-{
-    uint32_t count = store->syncing;
-    bool failed = store->fail_next;
-
-    if (failed)
-        count = store->log_count;
-
-    StoreWork *work = new_work(STORE_WORK_SYNCED, 0, count * sizeof(uint64_t));
-
-    store->counted.syncs++;
-    work->ref_count = count;
-    work->status = failed ? STATUS_STORAGE : STATUS_OK;
-    for (uint32_t i = 0; i < count; i++)
-        work->refs[i] = store->log[i].ref;
-    store->syncing = 0;
-    store->fail_next = false;
-#ifdef BUG_FAILED_SYNC_TRUSTED
-    work->status = STATUS_OK;
-#endif
-    if (failed)
-    {
-        /* Some of it may be on the disk all the same. */
-        store->storage.failed = true;
-        drop_log(store, (uint32_t)random_below(&store->world->random, count + 1), true);
-        drop_log(store, store->log_count, false);
-        trace(store->world, "n%u's disk fails a sync: %u writes are not durable", store->host,
-              count);
-    }
-    else
-        drop_log(store, count, true);
-    host_inbox(store->world, store->host, (InboxItem){.kind = INBOX_STORE, .payload = work});
-    begin_sync(store);
-}
-
 /* ---- apply ---- */
 
 static void
@@ -265,13 +85,13 @@ settle_unchanged(SimStore *store, StoreKey *key, uint64_t ref)
     World *world = store->world;
 
     if (key->unsynced > 0)
-        append_log(store, key, false, ref);
+        sim_store_log_append(store, key, false, ref);
     else if (random_percent(&world->random, 50))
         report_durable(store, ref, STATUS_OK);
     else
-        host_inbox(
-            world, store->host,
-            (InboxItem){.kind = INBOX_STORE, .payload = new_work(STORE_WORK_DURABLE, ref, 0)});
+        host_inbox(world, store->host,
+                   (InboxItem){.kind = INBOX_STORE,
+                               .payload = sim_store_new_work(STORE_WORK_DURABLE, ref, 0)});
 }
 
 static void
@@ -299,10 +119,10 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
     }
     if (result == UPDATE_CHANGED)
     {
-        uint32_t number = checked_key(store, key);
+        uint32_t number = sim_store_checked_key(store, key);
 
-        copy_record(&key->current, &store->record);
-        append_log(store, key, true, ref);
+        sim_store_copy_record(&key->current, &store->record);
+        sim_store_log_append(store, key, true, ref);
         if (update->put != NULL && number != CHECKER_NONE)
             checker_stamped(store->world->checker, store->host, number, object);
     }
@@ -343,7 +163,7 @@ store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t 
     apply->update = update_copy(&apply->arena, update);
     *store->waiting_tail = apply;
     store->waiting_tail = &apply->next;
-    schedule_work(store, new_work(STORE_WORK_APPLY, ref, 0));
+    schedule_work(store, sim_store_new_work(STORE_WORK_APPLY, ref, 0));
 }
 
 static void
@@ -396,7 +216,7 @@ store_read(Storage *storage, Slice storage_key, uint64_t ref)
         return;
     }
 
-    StoreWork *work = new_work(STORE_WORK_READ, ref, storage_key.length);
+    StoreWork *work = sim_store_new_work(STORE_WORK_READ, ref, storage_key.length);
 
     memcpy(work + 1, storage_key.data, storage_key.length);
     work->key = slice_make(work + 1, storage_key.length);
@@ -456,7 +276,8 @@ store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
         return;
     }
 
-    StoreWork *work = new_work(STORE_WORK_SCAN, ref, range->after.length + range->through.length);
+    StoreWork *work =
+        sim_store_new_work(STORE_WORK_SCAN, ref, range->after.length + range->through.length);
     uint8_t *bytes = (uint8_t *)(work + 1);
 
     work->range = *range;
@@ -521,8 +342,8 @@ sim_store_crash(SimStore *store)
 {
     uint64_t reached = random_below(&store->world->random, store->log_count + 1);
 
-    drop_log(store, (uint32_t)reached, true);
-    drop_log(store, store->log_count, false);
+    sim_store_log_drop(store, (uint32_t)reached, true);
+    sim_store_log_drop(store, store->log_count, false);
     while (store->waiting != NULL)
     {
         WaitingApply *next = store->waiting->next;
@@ -534,7 +355,7 @@ sim_store_crash(SimStore *store)
     store->syncing = 0;
     store->fail_next = false;
     for (uint32_t i = 0; i < store->key_count; i++)
-        copy_record(&store->keys[i]->current, &store->keys[i]->durable);
+        sim_store_copy_record(&store->keys[i]->current, &store->keys[i]->durable);
 }
 
 Storage *

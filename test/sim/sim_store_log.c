@@ -1,0 +1,138 @@
+/* The disk: what was applied waits in the log until a sync makes it durable, or a crash ends it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "test/sim/sim_store_private.h"
+#include "test/sim/trace.h"
+#include "test/sim/world.h"
+
+void
+sim_store_copy_record(Buffer *target, const Buffer *source)
+{
+    buffer_reset(target);
+    buffer_put(target, source->data, source->length);
+}
+
+/* The number that the checker gave to a storage key, or CHECKER_NONE. */
+uint32_t
+sim_store_checked_key(const SimStore *store, const StoreKey *key)
+{
+    Reader reader = reader_begin(key->key);
+    uint32_t bucket_id = reader_u32(&reader);
+
+    (void)reader_u64(&reader);
+    return checker_find_key(store->world->checker, bucket_id,
+                            reader_take(&reader, reader_left(&reader)));
+}
+
+static void
+begin_sync(SimStore *store)
+{
+    World *world = store->world;
+    const Mix *mix = &world->mix;
+    uint64_t length = random_between(&world->random, mix->sync_min_us, mix->sync_max_us);
+
+    if (store->syncing > 0 || store->log_count == 0)
+        return;
+    store->syncing = store->log_count;
+    if (store->slow)
+        length = length * 40 + 20000;
+    world_schedule(world, length,
+                   (Event){.kind = EVENT_STORE_SYNC,
+                           .target = store->host,
+                           .token = world->hosts[store->host].incarnation});
+}
+
+void
+sim_store_log_append(SimStore *store, StoreKey *key, bool changed, uint64_t ref)
+{
+    if (store->log_count == store->log_capacity)
+    {
+        store->log_capacity = store->log_capacity ? store->log_capacity * 2 : 32;
+        store->log =
+            memory_resize(&MEMORY_HEAP, store->log, store->log_capacity * sizeof(LogEntry));
+    }
+
+    LogEntry *entry = &store->log[store->log_count++];
+
+    *entry = (LogEntry){.key = key, .ref = ref};
+    buffer_init(&entry->record, &MEMORY_HEAP);
+    if (changed)
+        sim_store_copy_record(&entry->record, &key->current);
+    key->unsynced++;
+    begin_sync(store);
+}
+
+static void
+make_durable(SimStore *store, LogEntry *entry)
+{
+    uint32_t number = sim_store_checked_key(store, entry->key);
+    Slice object;
+
+    if (entry->record.length == 0)
+        return;
+    sim_store_copy_record(&entry->key->durable, &entry->record);
+    if (number != CHECKER_NONE && update_record_object(buffer_slice(&entry->record), &object))
+        checker_durable(store->world->checker, store->host, number, object, store->world->now_us);
+}
+
+/* Takes the first count entries off the log; durable: they are on the disk. */
+void
+sim_store_log_drop(SimStore *store, uint32_t count, bool durable)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (durable)
+            make_durable(store, &store->log[i]);
+        store->log[i].key->unsynced--;
+        buffer_free(&store->log[i].record);
+    }
+    store->log_count -= count;
+    if (store->log_count > 0 && count > 0)
+        memmove(store->log, store->log + count, store->log_count * sizeof(LogEntry));
+}
+
+StoreWork *
+sim_store_new_work(StoreWorkKind kind, uint64_t ref, size_t extra)
+{
+    StoreWork *work = memory_resize(&MEMORY_HEAP, NULL, sizeof(StoreWork) + extra);
+
+    *work = (StoreWork){.kind = kind, .ref = ref};
+    return work;
+}
+
+void
+sim_store_sync_ends(SimStore *store)
+{
+    uint32_t count = store->syncing;
+    bool failed = store->fail_next;
+
+    if (failed)
+        count = store->log_count;
+
+    StoreWork *work = sim_store_new_work(STORE_WORK_SYNCED, 0, count * sizeof(uint64_t));
+
+    store->counted.syncs++;
+    work->ref_count = count;
+    work->status = failed ? STATUS_STORAGE : STATUS_OK;
+    for (uint32_t i = 0; i < count; i++)
+        work->refs[i] = store->log[i].ref;
+    store->syncing = 0;
+    store->fail_next = false;
+#ifdef BUG_FAILED_SYNC_TRUSTED
+    work->status = STATUS_OK;
+#endif
+    if (failed)
+    {
+        /* Some of it may be on the disk all the same. */
+        store->storage.failed = true;
+        sim_store_log_drop(store, (uint32_t)random_below(&store->world->random, count + 1), true);
+        sim_store_log_drop(store, store->log_count, false);
+        trace(store->world, "n%u's disk fails a sync: %u writes are not durable", store->host,
+              count);
+    }
+    else
+        sim_store_log_drop(store, count, true);
+    host_inbox(store->world, store->host, (InboxItem){.kind = INBOX_STORE, .payload = work});
+    begin_sync(store);
+}
