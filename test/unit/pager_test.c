@@ -261,6 +261,7 @@ answer(const Question *question)
 static void
 begin_scan(void)
 {
+    fixture.tags = (RequestTags){0};
     fixture.pager =
         pager_new(&MEMORY_HEAP, &fixture.tags, &fixture.stage.topology, fixture.stage.bucket,
                   &fixture.options, PAGE_BYTES, fixture.window, fixture.now_ms);
@@ -507,6 +508,20 @@ a_scan_fails_at_its_deadline_when_too_many_owners_are_silent(void **state)
 }
 
 static void
+a_member_that_answers_another_scan_is_not_silent(void **state)
+{
+    uint32_t asked;
+
+    hold_everywhere(0, 29);
+    begin_scan();
+    asked = pump();
+    fixture.tags.heard_ms[fixture.queue[0].member] = START_MS + HEDGE_MS - 1;
+    pager_tick(fixture.pager, START_MS + HEDGE_MS);
+    assert_false(pager_was_silent(fixture.pager, fixture.queue[0].member));
+    assert_true(asked > 0);
+}
+
+static void
 avoided_members_are_asked_only_when_they_must_be(void **state)
 {
     bool avoid[STAGE_MEMBERS_MAX] = {[2] = true};
@@ -655,6 +670,7 @@ main(void)
         TEST(a_silent_owner_is_replaced_and_avoided_from_then_on),
         TEST(a_scan_fails_when_too_few_owners_are_left),
         TEST(a_scan_fails_at_its_deadline_when_too_many_owners_are_silent),
+        TEST(a_member_that_answers_another_scan_is_not_silent),
         TEST(avoided_members_are_asked_only_when_they_must_be),
         TEST(answers_that_are_none_of_this_scan_are_not_taken),
         TEST(an_answer_that_comes_twice_counts_once),
