@@ -11,7 +11,7 @@ enum
 static uint32_t
 count_bits(uint32_t places)
 {
-    return (uint32_t) __builtin_popcount(places);
+    return (uint32_t)__builtin_popcount(places);
 }
 
 static void
@@ -84,7 +84,8 @@ encode_merge(Operation *operation, Item *item)
     buffer_free(&bytes);
 }
 
-/* The owners that have the merge count as having acknowledged it; those that answered something else are sent it. */
+/* The owners that have the merge count as having acknowledged it; those that answered something
+ * else are sent it. */
 static void
 repair_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
             Actions *actions)
@@ -167,9 +168,8 @@ coordinator_read_progress(Coordinator *coordinator, const View *view, Operation 
 static bool
 decode_read(Operation *operation, const Frame *frame, ReadFrame *read)
 {
-    Frame copy = {.type = frame->type,
-                  .tag = frame->tag,
-                  .body = slice_copy(&operation->arena, frame->body)};
+    Frame copy = {
+        .type = frame->type, .tag = frame->tag, .body = slice_copy(&operation->arena, frame->body)};
 
     return read_decode(&copy, &operation->arena, read) && read->key_count < OPERATION_ITEMS_MAX;
 }

@@ -5,7 +5,7 @@
 static uint32_t
 count_bits(uint32_t places)
 {
-    return (uint32_t) __builtin_popcount(places);
+    return (uint32_t)__builtin_popcount(places);
 }
 
 static void
@@ -89,8 +89,7 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
 static void
 begin_items(Operation *operation, const View *view, const Bucket *bucket, const WriteFrame *write)
 {
-    operation->items =
-        arena_alloc_zero(&operation->arena, sizeof(Item) * write->item_count);
+    operation->items = arena_alloc_zero(&operation->arena, sizeof(Item) * write->item_count);
     operation->item_count = write->item_count;
     for (uint32_t i = 0; i < write->item_count; i++)
     {
@@ -111,12 +110,10 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
 static bool
 decode_write(Operation *operation, const Frame *frame, WriteFrame *write)
 {
-    Frame copy = {.type = frame->type,
-                  .tag = frame->tag,
-                  .body = slice_copy(&operation->arena, frame->body)};
+    Frame copy = {
+        .type = frame->type, .tag = frame->tag, .body = slice_copy(&operation->arena, frame->body)};
 
-    return write_decode(&copy, &operation->arena, write) &&
-           write->item_count < OPERATION_ITEMS_MAX;
+    return write_decode(&copy, &operation->arena, write) && write->item_count < OPERATION_ITEMS_MAX;
 }
 
 static void
@@ -133,7 +130,8 @@ start_items(Coordinator *coordinator, const View *view, Operation *operation, bo
     if (retry)
         operation_gather(view, operation, actions);
 
-    /* The last item to end takes the operation with it, so what is needed afterwards is read first. */
+    /* The last item to end takes the operation with it, so what is needed afterwards is read first.
+     */
     uint32_t count = operation->item_count;
 
     for (uint32_t i = 0; i < count; i++)
@@ -155,8 +153,7 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
                   Actions *actions)
 {
     WriteFrame write;
-    Operation *operation =
-        operation_begin(coordinator, view, REF_COORDINATOR_WRITE, origin, 0);
+    Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_WRITE, origin, 0);
 
     if (operation == NULL)
     {

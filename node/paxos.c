@@ -285,7 +285,7 @@ choose(Paxos *paxos, Actions *actions)
     chosen.document = slice_copy(&arena, buffer_slice(&paxos->value));
     send_voters(paxos, FRAME_CHOSEN, &chosen, actions);
 
-    (void) paxos_take_chosen(paxos, chosen.document);
+    (void)paxos_take_chosen(paxos, chosen.document);
     arena_free(&arena);
 }
 
@@ -306,7 +306,8 @@ ask_to_accept(Paxos *paxos)
     memset(paxos->granted, 0, paxos->voter_count + 1);
 }
 
-/* A quorum has promised: the highest document accepted before, or else our own, is put to the vote. */
+/* A quorum has promised: the highest document accepted before, or else our own, is put to the vote.
+ */
 static void
 begin_accepting(Paxos *paxos, Actions *actions)
 {
@@ -330,8 +331,7 @@ take_promise(Paxos *paxos, const PaxosFrame *answer, Actions *actions)
     if (!answer->ok)
         return;
 #ifndef BUG_PROPOSER_KEEPS_OWN
-    if (answer->document.length > 0 &&
-        ballot_compare(&answer->accepted, &paxos->value_ballot) > 0)
+    if (answer->document.length > 0 && ballot_compare(&answer->accepted, &paxos->value_ballot) > 0)
     {
         paxos->value_ballot = answer->accepted;
         buffer_assign(&paxos->value, answer->document);
@@ -408,12 +408,13 @@ paxos_session_frame(Paxos *paxos, Origin origin, const Frame *frame, Actions *ac
     }
     if (frame->type == FRAME_CHOSEN)
     {
-        (void) paxos_take_chosen(paxos, asked.document);
+        (void)paxos_take_chosen(paxos, asked.document);
         return;
     }
     if (asked.epoch != paxos->epoch + 1)
     {
-        /* The proposer is behind and learns what was chosen; or we are, and its next hello tells us. */
+        /* The proposer is behind and learns what was chosen; or we are, and its next hello tells
+         * us. */
         if (asked.epoch <= paxos->epoch)
         {
             answer = (PaxosFrame){.epoch = paxos->epoch, .document = paxos_document(paxos)};
@@ -439,7 +440,7 @@ voter_index(const Paxos *paxos, uint32_t peer)
     for (uint32_t i = 0; i < paxos->voter_count; i++)
     {
         if (paxos->voters[i] == peer)
-            return (int) i;
+            return (int)i;
     }
     return -1;
 }
@@ -456,7 +457,7 @@ paxos_peer_frame(Paxos *paxos, uint32_t peer, const Frame *frame, uint64_t now_m
         return;
     if (frame->type == FRAME_CHOSEN)
     {
-        (void) paxos_take_chosen(paxos, answer.document);
+        (void)paxos_take_chosen(paxos, answer.document);
         return;
     }
     if (voter < 0 || paxos->phase != phase || answer.epoch != paxos->epoch + 1 ||

@@ -87,7 +87,7 @@ add_task(Replica *replica)
         return NULL;
     if ((slot & (slot - 1)) == 0)
     {
-        size_t capacity = slot ? (size_t) slot * 2 : 1;
+        size_t capacity = slot ? (size_t)slot * 2 : 1;
 
         replica->tasks = memory_resize(&MEMORY_HEAP, replica->tasks, capacity * sizeof(Task *));
         replica->free_tasks =
@@ -135,8 +135,8 @@ end_task(Replica *replica, Task *task)
 static uint64_t
 task_ref(const Task *task, uint32_t item)
 {
-    return (uint64_t) REF_REPLICA << 56 | (uint64_t) task->slot << 40 |
-           (uint64_t) task->generation << 24 | item;
+    return (uint64_t)REF_REPLICA << 56 | (uint64_t)task->slot << 40 |
+           (uint64_t)task->generation << 24 | item;
 }
 
 static Task *
@@ -150,15 +150,14 @@ task_of(Replica *replica, uint64_t ref, uint32_t *item)
 
     Task *task = replica->tasks[slot];
 
-    return task->live && task->generation == (uint16_t) (ref >> 24) ? task : NULL;
+    return task->live && task->generation == (uint16_t)(ref >> 24) ? task : NULL;
 }
 
 static Frame
 keep_frame(Task *task, const Frame *frame)
 {
-    return (Frame){.type = frame->type,
-                   .tag = frame->tag,
-                   .body = slice_copy(&task->arena, frame->body)};
+    return (Frame){
+        .type = frame->type, .tag = frame->tag, .body = slice_copy(&task->arena, frame->body)};
 }
 
 static void
