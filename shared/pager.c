@@ -543,6 +543,13 @@ patience_ms(const Pager *pager, const Page *page)
     return patience < pager->options.timeout_ms ? patience : pager->options.timeout_ms;
 }
 
+/* Without this owner there would still be enough to go on with. */
+static bool
+has_other(const Pager *pager, const Page *page)
+{
+    return count_left(page) > pager->options.quorum || page->slow != 0;
+}
+
 /* When the page fails for want of answers. */
 static uint64_t
 deadline_ms(const Pager *pager, const Page *page, const Ask *open)
@@ -558,7 +565,6 @@ tick_page(Pager *pager, Page *page)
     for (uint32_t place = 0; place < page->owner_count; place++)
     {
         const Ask *open = &page->asks[place];
-        bool has_other = count_left(page) > pager->options.quorum || page->slow != 0;
         uint64_t since = silent_since_ms(pager, open);
         uint64_t waited = pager->now_ms > since ? pager->now_ms - since : 0;
 
@@ -569,7 +575,7 @@ tick_page(Pager *pager, Page *page)
             fail_pager(pager, page, STATUS_UNAVAILABLE);
             return;
         }
-        if (waited >= patience_ms(pager, page) && has_other)
+        if (waited >= patience_ms(pager, page) && has_other(pager, page))
         {
             pager->silent[open->member] = true;
             pager->avoid[open->member] = true;
@@ -617,7 +623,7 @@ pager_wake_ms(const Pager *pager)
 
             if (open->tag == 0 || open->answered || !open->sent)
                 continue;
-            if (hedge <= pager->now_ms || hedge > deadline_ms(pager, page, open))
+            if (!has_other(pager, page) || hedge > deadline_ms(pager, page, open))
                 hedge = deadline_ms(pager, page, open);
             due = hedge < due ? hedge : due;
         }

@@ -192,6 +192,30 @@ tell_write_reply(World *world, TraceText *text, const Frame *frame, Arena *arena
 }
 
 static void
+tell_scan(World *world, TraceText *text, const Frame *frame, Arena *arena)
+{
+    ScanFrame scan;
+
+    (void)world;
+    (void)arena;
+    if (scan_decode(frame, &scan))
+        add(text, "%s of partition %u%s%s", scan.digest_only ? " digest" : " rows", scan.partition,
+            scan.after.length > 0 ? ", on from a row" : "",
+            scan.through.length > 0 ? ", up to a row" : "");
+}
+
+static void
+tell_scan_reply(World *world, TraceText *text, const Frame *frame, Arena *arena)
+{
+    ScanReply reply;
+
+    (void)world;
+    if (scan_reply_decode(frame, arena, &reply))
+        add(text, " %s, %u rows%s, digest %02x%02x", status_name(reply.status), reply.row_count,
+            reply.done ? ", the last" : "", reply.digest.bytes[0], reply.digest.bytes[1]);
+}
+
+static void
 tell_replicate(World *world, TraceText *text, const Frame *frame, Arena *arena)
 {
     ReplicateFrame replicate;
@@ -252,6 +276,8 @@ trace_frame(World *world, Slice bytes)
         [FRAME_READ_REPLY] = tell_read_reply,
         [FRAME_WRITE] = tell_write,
         [FRAME_WRITE_REPLY] = tell_write_reply,
+        [FRAME_SCAN] = tell_scan,
+        [FRAME_SCAN_REPLY] = tell_scan_reply,
         [FRAME_REPLICATE] = tell_replicate,
         [FRAME_REPLICATE_REPLY] = tell_replicate_reply,
         [FRAME_PREPARE] = tell_paxos,
