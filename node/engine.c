@@ -3,7 +3,7 @@
  * the actions are run.
  *
  * A frame of an epoch that this node has not reached yet is held back, while the topology is
- * fetched, for at most HOLD_MS.
+ * fetched, for at most HOLD_MS; one that there is no room for is carried out with what is known.
  */
 #include "node/engine.h"
 
@@ -17,7 +17,8 @@
 enum
 {
     HOLD_MS = 1000,
-    HELD_MAX = 1024
+    HELD_MAX = 1024,
+    HELD_BYTES_MAX = 32 * 1024 * 1024
 };
 
 typedef struct HeldFrame
@@ -46,6 +47,7 @@ struct Engine
     uint32_t was_up_count;
     HeldFrame *held;
     uint32_t held_count;
+    size_t held_bytes;
     uint64_t frames_refused;
 };
 
@@ -85,20 +87,27 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     return engine;
 }
 
-static void
-drop_held(Engine *engine, uint32_t index)
+static HeldFrame
+take_held(Engine *engine, uint32_t index)
 {
-    buffer_free(&engine->held[index].frame);
+    HeldFrame held = engine->held[index];
+
     engine->held_count--;
+    engine->held_bytes -= held.frame.length;
     memmove(&engine->held[index], &engine->held[index + 1],
             (engine->held_count - index) * sizeof(HeldFrame));
+    return held;
 }
 
 void
 engine_free(Engine *engine)
 {
     while (engine->held_count > 0)
-        drop_held(engine, engine->held_count - 1);
+    {
+        HeldFrame held = take_held(engine, engine->held_count - 1);
+
+        buffer_free(&held.frame);
+    }
     memory_resize(&MEMORY_HEAP, engine->held, 0);
     memory_resize(&MEMORY_HEAP, engine->was_up, 0);
     if (engine->membership != NULL)
@@ -292,11 +301,15 @@ static const SessionRoute SESSION_ROUTES[FRAME_TYPE_END] = {
     [FRAME_CHOSEN] = {handle_membership,  false, false},
 };
 
+static bool
+has_room_to_hold(const Engine *engine, Slice bytes)
+{
+    return engine->held_count < HELD_MAX && bytes.length <= HELD_BYTES_MAX - engine->held_bytes;
+}
+
 static void
 hold_frame(Engine *engine, uint64_t session, bool is_peer, Slice bytes)
 {
-    if (engine->held_count == HELD_MAX)
-        drop_held(engine, 0);
     engine->held =
         memory_resize(&MEMORY_HEAP, engine->held, (engine->held_count + 1) * sizeof(HeldFrame));
 
@@ -306,6 +319,7 @@ hold_frame(Engine *engine, uint64_t session, bool is_peer, Slice bytes)
         (HeldFrame){.session = session, .is_peer = is_peer, .until_ms = engine->now_ms + HOLD_MS};
     buffer_init(&held->frame, &MEMORY_HEAP);
     buffer_put(&held->frame, bytes.data, bytes.length);
+    engine->held_bytes += bytes.length;
     membership_fetch(engine->membership, &engine->actions);
 }
 
@@ -335,7 +349,7 @@ dispatch(Engine *engine, uint64_t session, bool is_peer, Slice bytes, bool may_h
         engine->frames_refused++;
         actions_error(&engine->actions, origin, STATUS_FORBIDDEN, "");
     }
-    else if (may_hold && is_ahead(engine, &frame))
+    else if (may_hold && is_ahead(engine, &frame) && has_room_to_hold(engine, bytes))
         hold_frame(engine, session, is_peer, bytes);
     else if (SESSION_ROUTES[frame.type].for_members && !is_member(engine))
         actions_error(&engine->actions, origin, STATUS_NOT_FORMED,
@@ -352,26 +366,29 @@ release_held(Engine *engine)
 
     while (i < engine->held_count)
     {
-        HeldFrame held = engine->held[i];
+        Slice bytes = buffer_slice(&engine->held[i].frame);
         Frame frame;
 
-        if (frame_decode(buffer_slice(&held.frame), &frame) && is_ahead(engine, &frame) &&
-            engine->now_ms < held.until_ms)
+        if (frame_decode(bytes, &frame) && is_ahead(engine, &frame) &&
+            engine->now_ms < engine->held[i].until_ms)
         {
             i++;
             continue;
         }
-        engine->held_count--;
-        memmove(&engine->held[i], &engine->held[i + 1],
-                (engine->held_count - i) * sizeof(HeldFrame));
+
+        HeldFrame held = take_held(engine, i);
+
         dispatch(engine, held.session, held.is_peer, buffer_slice(&held.frame), false);
         run_actions(engine);
         buffer_free(&held.frame);
     }
 }
 
-/* Tells the coordinator whom it need not wait for any more. Member numbers are stable while members
- * are: see topology.h. */
+/*
+ * Tells the coordinator whom it need not wait for any more. What that makes it ask for is run
+ * before the next member is looked at: an operation that lets something be stored may end by that
+ * one, and the update with it. Member numbers are stable while members are: see topology.h.
+ */
 static void
 note_down(Engine *engine)
 {
@@ -394,6 +411,7 @@ note_down(Engine *engine)
             View view = view_of(engine);
 
             coordinator_member_down(engine->coordinator, &view, i, &engine->actions);
+            run_actions(engine);
         }
     }
 }

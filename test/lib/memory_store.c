@@ -1,0 +1,235 @@
+#include "test/lib/memory_store.h"
+
+#include <string.h>
+
+typedef struct Entry
+{
+    Buffer key; /* storage key */
+    Buffer current;
+    Buffer durable;
+} Entry;
+
+struct MemoryStore
+{
+    Storage storage; /* first: the interface is cast back to the store */
+    StorageEvents events;
+    Run run;
+    Arena scratch;
+    Entry *entries; /* sorted by key */
+    uint32_t entry_count;
+    uint64_t *waiting; /* refs of applies that are not durable yet */
+    uint32_t waiting_count;
+    bool held;
+    StorageCounters counted;
+};
+
+static void
+assign(Buffer *buffer, Slice bytes)
+{
+    buffer_reset(buffer);
+    buffer_put(buffer, bytes.data, bytes.length);
+}
+
+/* The place of the first entry whose key is not before key. */
+static uint32_t
+find_place(const MemoryStore *store, Slice key)
+{
+    uint32_t low = 0;
+    uint32_t high = store->entry_count;
+
+    while (low < high)
+    {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (slice_compare(buffer_slice(&store->entries[middle].key), key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static Entry *
+find_entry(const MemoryStore *store, Slice key)
+{
+    uint32_t place = find_place(store, key);
+
+    return place < store->entry_count && slice_equal(buffer_slice(&store->entries[place].key), key)
+               ? &store->entries[place]
+               : NULL;
+}
+
+static Entry *
+make_entry(MemoryStore *store, Slice key)
+{
+    Entry *found = find_entry(store, key);
+    uint32_t place = find_place(store, key);
+
+    if (found != NULL)
+        return found;
+    store->entries =
+        memory_resize(&MEMORY_HEAP, store->entries, (store->entry_count + 1) * sizeof(Entry));
+    memmove(&store->entries[place + 1], &store->entries[place],
+            (store->entry_count - place) * sizeof(Entry));
+    store->entry_count++;
+    found = &store->entries[place];
+    buffer_init(&found->key, &MEMORY_HEAP);
+    buffer_init(&found->current, &MEMORY_HEAP);
+    buffer_init(&found->durable, &MEMORY_HEAP);
+    assign(&found->key, key);
+    return found;
+}
+
+static void
+store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t ref)
+{
+    MemoryStore *store = (MemoryStore *)storage;
+    const StorageEvents *events = &store->events;
+    Entry *entry = make_entry(store, storage_key);
+    Buffer record;
+    Slice object;
+
+    store->counted.applies++;
+    if (storage->failed)
+    {
+        events->merged(events->context, ref, STATUS_STORAGE, SLICE_EMPTY);
+        return;
+    }
+    arena_reset(&store->scratch);
+    buffer_init(&record, &MEMORY_HEAP);
+    if (update_apply(&store->run, buffer_slice(&entry->current), update, &store->scratch, &record,
+                     &object) == UPDATE_CORRUPT)
+        events->merged(events->context, ref, STATUS_CORRUPT, SLICE_EMPTY);
+    else
+    {
+        assign(&entry->current, buffer_slice(&record));
+        store->waiting = memory_resize(&MEMORY_HEAP, store->waiting,
+                                       (store->waiting_count + 1) * sizeof(uint64_t));
+        store->waiting[store->waiting_count++] = ref;
+        events->merged(events->context, ref, STATUS_OK, object);
+        if (!store->held)
+            memory_store_sync(store);
+    }
+    buffer_free(&record);
+}
+
+static void
+store_read(Storage *storage, Slice storage_key, uint64_t ref)
+{
+    MemoryStore *store = (MemoryStore *)storage;
+    const Entry *entry = find_entry(store, storage_key);
+    Slice object = SLICE_EMPTY;
+
+    store->counted.reads++;
+    if (entry != NULL)
+        (void)update_record_object(buffer_slice(&entry->durable), &object);
+    store->events.read_done(store->events.context, ref, STATUS_OK, object);
+}
+
+static bool
+row_in_range(const Entry *entry, const StorageRange *range, StorageRow *row)
+{
+    Reader reader = reader_begin(buffer_slice(&entry->key));
+    uint32_t bucket_id = reader_u32(&reader);
+    Slice place = reader_take(&reader, reader_left(&reader));
+
+    return bucket_id == range->bucket_id && entry->durable.length > 0 &&
+           storage_place_split(place, &row->position, &row->key) &&
+           row->position >= range->first_position && row->position <= range->last_position &&
+           (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
+           (range->through.length == 0 || slice_compare(place, range->through) <= 0) &&
+           update_record_object(buffer_slice(&entry->durable), &row->object);
+}
+
+static void
+store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
+{
+    MemoryStore *store = (MemoryStore *)storage;
+    StoragePage page = {.done = true};
+    StorageRow row;
+    size_t bytes = 0;
+
+    store->counted.scans++;
+    arena_reset(&store->scratch);
+    page.rows = ARENA_ARRAY(&store->scratch, StorageRow, store->entry_count);
+    for (uint32_t i = 0; i < store->entry_count && page.done; i++)
+    {
+        if (!row_in_range(&store->entries[i], range, &row))
+            continue;
+        page.done = page.row_count == 0 || bytes < range->max_bytes;
+        if (!page.done)
+            break;
+        bytes += row.key.length + row.object.length;
+        page.rows[page.row_count++] = row;
+    }
+    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
+}
+
+static StorageCounters
+store_counters(Storage *storage)
+{
+    return ((MemoryStore *)storage)->counted;
+}
+
+MemoryStore *
+memory_store_new(void)
+{
+    MemoryStore *store = memory_resize(&MEMORY_HEAP, NULL, sizeof(MemoryStore));
+
+    *store = (MemoryStore){.run = {.actor = {{1}}}};
+    store->storage = (Storage){
+        .apply = store_apply, .read = store_read, .scan = store_scan, .counters = store_counters};
+    arena_init(&store->scratch, &MEMORY_HEAP);
+    return store;
+}
+
+void
+memory_store_free(MemoryStore *store)
+{
+    for (uint32_t i = 0; i < store->entry_count; i++)
+    {
+        buffer_free(&store->entries[i].key);
+        buffer_free(&store->entries[i].current);
+        buffer_free(&store->entries[i].durable);
+    }
+    memory_resize(&MEMORY_HEAP, store->entries, 0);
+    memory_resize(&MEMORY_HEAP, store->waiting, 0);
+    arena_free(&store->scratch);
+    memory_resize(&MEMORY_HEAP, store, 0);
+}
+
+Storage *
+memory_store_open(MemoryStore *store, const StorageEvents *events)
+{
+    store->events = *events;
+    return &store->storage;
+}
+
+void
+memory_store_hold(MemoryStore *store)
+{
+    store->held = true;
+}
+
+void
+memory_store_fail(MemoryStore *store)
+{
+    store->storage.failed = true;
+}
+
+void
+memory_store_sync(MemoryStore *store)
+{
+    uint32_t count = store->waiting_count;
+    uint64_t *refs = store->waiting;
+    StatusCode status = store->storage.failed ? STATUS_STORAGE : STATUS_OK;
+
+    store->counted.syncs++;
+    store->waiting = NULL;
+    store->waiting_count = 0;
+    for (uint32_t i = 0; i < store->entry_count && status == STATUS_OK; i++)
+        assign(&store->entries[i].durable, buffer_slice(&store->entries[i].current));
+    for (uint32_t i = 0; i < count; i++)
+        store->events.durable(store->events.context, refs[i], status);
+    memory_resize(&MEMORY_HEAP, refs, 0);
+}

@@ -1,0 +1,29 @@
+/*
+ * memory_store: a node/storage.h in memory, for tests of what stands on a storage.
+ *
+ * Answers from inside its calls; what is applied is durable at once, or, while held, when
+ * memory_store_sync() is called. Reads and scans see durable objects only.
+ */
+#ifndef TEST_LIB_MEMORY_STORE_H
+#define TEST_LIB_MEMORY_STORE_H
+
+#include "node/storage.h"
+
+typedef struct MemoryStore MemoryStore;
+
+MemoryStore *memory_store_new(void);
+void memory_store_free(MemoryStore *store);
+
+/* The storage that reports to events; valid until memory_store_free(). */
+Storage *memory_store_open(MemoryStore *store, const StorageEvents *events);
+
+/* From now on nothing is durable before the next memory_store_sync(). */
+void memory_store_hold(MemoryStore *store);
+
+/* Makes durable what was held, and reports it in the order of the applies. */
+void memory_store_sync(MemoryStore *store);
+
+/* From now on a sync fails, and so does every apply. */
+void memory_store_fail(MemoryStore *store);
+
+#endif

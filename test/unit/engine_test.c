@@ -1,0 +1,778 @@
+#include "node/engine.h"
+#include "node/paxos.h"
+#include "test/lib/memory_store.h"
+#include "test/unit/stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum
+{
+    PORT = 7100,
+    CLIENT = 5, /* a session of a client */
+    MEMBER = 6, /* a session of another node */
+    TAG = 9,
+    HOLD_MS = 1000,
+    PEER_TIMEOUT_MS = 1000,
+    OUT_MAX = 4096
+};
+
+typedef enum OutKind
+{
+    OUT_SEND,
+    OUT_REPLY,
+    OUT_PERSIST
+} OutKind;
+
+/* What came out of the engine, in order. */
+typedef struct Out
+{
+    OutKind kind;
+    uint64_t to; /* peer or session */
+    Frame frame;
+} Out;
+
+typedef struct Fixture
+{
+    Stage stage;
+    EngineConfig config;
+    MemoryStore *store;
+    Engine *engine; /* member 0; peers 1 and 2 are played by the test */
+    Out outs[OUT_MAX];
+    uint32_t out_count;
+    uint64_t now_ms;
+    uint64_t random;
+} Fixture;
+
+static Fixture fixture;
+
+static void
+note(OutKind kind, uint64_t to, Slice frame)
+{
+    Out *out = &fixture.outs[fixture.out_count++];
+
+    assert_true(fixture.out_count < OUT_MAX);
+    *out = (Out){.kind = kind, .to = to};
+    if (kind != OUT_PERSIST)
+        out->frame = stage_decode(&fixture.stage, frame);
+}
+
+static void
+output_send(void *context, uint32_t peer, Slice frame)
+{
+    (void)context;
+    note(OUT_SEND, peer, frame);
+}
+
+static void
+output_reply(void *context, uint64_t session, Slice frame)
+{
+    (void)context;
+    note(OUT_REPLY, session, frame);
+}
+
+static bool
+output_persist(void *context, Slice state)
+{
+    (void)context;
+    note(OUT_PERSIST, 0, state);
+    return true;
+}
+
+static uint32_t
+output_peer(void *context, const char *address, uint16_t port)
+{
+    (void)context;
+    (void)address;
+    return port - PORT;
+}
+
+static void
+output_log(void *context, const char *event)
+{
+    (void)context;
+    (void)event;
+}
+
+static uint64_t
+output_random(void *context)
+{
+    (void)context;
+    return fixture.random++;
+}
+
+/* What a node persists that is in the stage's cluster. */
+static Slice
+formed_state(void)
+{
+    Paxos *paxos = paxos_new(&fixture.config.id);
+    Slice state;
+
+    topology_encode(stage_buffer(&fixture.stage), &fixture.stage.topology);
+    assert_true(paxos_take_chosen(paxos, buffer_slice(&fixture.stage.frame)));
+    paxos_encode(paxos, stage_buffer(&fixture.stage));
+    state = slice_copy(&fixture.stage.arena, buffer_slice(&fixture.stage.frame));
+    paxos_free(paxos);
+    return state;
+}
+
+static void
+start(Slice state)
+{
+    EngineOutput output = {.send = output_send,
+                           .reply = output_reply,
+                           .persist = output_persist,
+                           .peer = output_peer,
+                           .log = output_log,
+                           .random = output_random};
+    StorageEvents events;
+
+    fixture.engine = engine_new(&fixture.config, &output, state);
+    assert_non_null(fixture.engine);
+    fixture.store = memory_store_new();
+    events = engine_storage_events(fixture.engine);
+    engine_set_storage(fixture.engine, memory_store_open(fixture.store, &events));
+    engine_time(fixture.engine, fixture.now_ms, 1700000000000);
+}
+
+static int
+set_up_members(uint32_t members, const char *seeds)
+{
+    fixture = (Fixture){.now_ms = 1000};
+    stage_init(&fixture.stage, members, members);
+    fixture.config = (EngineConfig){.id = stage_member_id(0),
+                                    .name = "n0",
+                                    .address = "127.0.0.1",
+                                    .port = PORT,
+                                    .zone = "",
+                                    .weight = 1,
+                                    .seeds = seeds,
+                                    .partitions = STAGE_PARTITIONS,
+                                    .request_timeout_ms = 5000,
+                                    .peer_timeout_ms = PEER_TIMEOUT_MS,
+                                    .max_key_bytes = 100,
+                                    .max_value_bytes = 1000000};
+    return 0;
+}
+
+/* One of three in a cluster. */
+static int
+set_up(void **state)
+{
+    set_up_members(3, "127.0.0.1:7100,127.0.0.1:7101,127.0.0.1:7102");
+    start(formed_state());
+    return 0;
+}
+
+/* A cluster of its own. */
+static int
+set_up_alone(void **state)
+{
+    set_up_members(1, "127.0.0.1:7100");
+    start(formed_state());
+    return 0;
+}
+
+/* In no cluster. */
+static int
+set_up_new(void **state)
+{
+    set_up_members(3, "127.0.0.1:7100,127.0.0.1:7101,127.0.0.1:7102");
+    start(SLICE_EMPTY);
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    engine_free(fixture.engine);
+    memory_store_free(fixture.store);
+    stage_free(&fixture.stage);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_ALONE(name) cmocka_unit_test_setup_teardown(name, set_up_alone, tear_down)
+#define TEST_NEW(name) cmocka_unit_test_setup_teardown(name, set_up_new, tear_down)
+
+/* ---- what goes in ---- */
+
+static void
+pass(uint64_t ms)
+{
+    fixture.now_ms += ms;
+    engine_time(fixture.engine, fixture.now_ms, 1700000000000 + fixture.now_ms);
+    engine_tick(fixture.engine);
+    engine_turn_end(fixture.engine);
+}
+
+/* What stage_buffer() holds, from a session. */
+static void
+give(uint64_t session)
+{
+    Slice bytes = slice_copy(&fixture.stage.arena, buffer_slice(&fixture.stage.frame));
+
+    engine_session_frame(fixture.engine, session, session == MEMBER, bytes);
+    engine_turn_end(fixture.engine);
+}
+
+/* What stage_buffer() holds, from a peer that was asked. */
+static void
+answer(uint32_t peer)
+{
+    Slice bytes = slice_copy(&fixture.stage.arena, buffer_slice(&fixture.stage.frame));
+
+    engine_peer_frame(fixture.engine, peer, bytes);
+    engine_turn_end(fixture.engine);
+}
+
+static void
+answer_hello(uint32_t peer, uint64_t epoch)
+{
+    HelloFrame hello = {.id = stage_member_id(peer),
+                        .name = slice_from_string("peer"),
+                        .address = slice_from_string("127.0.0.1"),
+                        .port = (uint16_t)(PORT + peer),
+                        .weight = 1,
+                        .partitions = STAGE_PARTITIONS,
+                        .epoch = epoch};
+
+    hello_encode(stage_buffer(&fixture.stage), FRAME_HELLO_REPLY, 0, &hello);
+    answer(peer);
+}
+
+/* Links to both peers, who answer. */
+static void
+peers_up(void)
+{
+    for (uint32_t peer = 1; peer < fixture.stage.topology.member_count; peer++)
+    {
+        engine_peer_up(fixture.engine, peer);
+        answer_hello(peer, fixture.stage.topology.epoch);
+        assert_true(engine_member_is_up(fixture.engine, peer));
+    }
+    fixture.out_count = 0;
+}
+
+static void
+give_write(Slice key, const char *value, uint32_t w, bool retry, uint64_t epoch)
+{
+    WriteItem item = stage_write(&fixture.stage, key, stage_request(1, 1), value);
+    WriteFrame write = {.epoch = epoch,
+                        .bucket_id = STAGE_BUCKET,
+                        .w = w,
+                        .retry = retry,
+                        .items = &item,
+                        .item_count = 1};
+
+    write_encode(stage_buffer(&fixture.stage), TAG, &write);
+    give(CLIENT);
+}
+
+static void
+give_read(Slice key, ReadMode mode, uint64_t epoch, uint32_t bucket_id)
+{
+    ReadFrame read = {
+        .epoch = epoch, .bucket_id = bucket_id, .mode = mode, .r = 1, .keys = &key, .key_count = 1};
+
+    read_encode(stage_buffer(&fixture.stage), TAG, &read);
+    give(CLIENT);
+}
+
+/* The stage's topology one epoch later, with a second bucket; as a peer answers it. */
+static void
+answer_next_topology(uint32_t peer)
+{
+    Bucket bucket = *fixture.stage.bucket;
+    Topology next;
+    const char *why;
+    Buffer document;
+    TopologyFrame frame;
+
+    bucket.name = "orders";
+    assert_true(
+        topology_add_bucket(&fixture.stage.topology, &bucket, &fixture.stage.arena, &next, &why));
+    buffer_init(&document, &MEMORY_HEAP);
+    topology_encode(&document, &next);
+    frame = (TopologyFrame){.epoch = next.epoch, .document = buffer_slice(&document)};
+    topology_frame_encode(stage_buffer(&fixture.stage), 0, &frame);
+    buffer_free(&document);
+    answer(peer);
+}
+
+/* ---- what came out ---- */
+
+static uint32_t
+count_outs(OutKind kind, uint64_t to)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < fixture.out_count; i++)
+        count += fixture.outs[i].kind == kind && fixture.outs[i].to == to;
+    return count;
+}
+
+static uint32_t
+count_sent(uint32_t peer, FrameType type)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < fixture.out_count; i++)
+        count += fixture.outs[i].kind == OUT_SEND && fixture.outs[i].to == peer &&
+                 fixture.outs[i].frame.type == type;
+    return count;
+}
+
+/* The one answer to the session; it is forgotten with all that came out. */
+static Frame
+reply_to(uint64_t session)
+{
+    Frame frame = {0};
+
+    assert_int_equal(count_outs(OUT_REPLY, session), 1);
+    for (uint32_t i = 0; i < fixture.out_count; i++)
+    {
+        if (fixture.outs[i].kind == OUT_REPLY && fixture.outs[i].to == session)
+            frame = fixture.outs[i].frame;
+    }
+    fixture.out_count = 0;
+    return frame;
+}
+
+static void
+assert_refused(uint64_t session, StatusCode status)
+{
+    Frame frame = reply_to(session);
+
+    assert_int_equal(stage_error_status(&frame), status);
+    assert_int_equal(frame.tag, TAG);
+}
+
+static StatusCode
+written_status(void)
+{
+    Frame frame = reply_to(CLIENT);
+    WriteReply reply;
+
+    assert_int_equal(frame.type, FRAME_WRITE_REPLY);
+    assert_true(write_reply_decode(&frame, &fixture.stage.arena, &reply));
+    return reply.items[0].status;
+}
+
+static ReadItem
+read_item(void)
+{
+    Frame frame = reply_to(CLIENT);
+    ReadReply reply;
+
+    assert_int_equal(frame.type, FRAME_READ_REPLY);
+    assert_true(read_reply_decode(&frame, &fixture.stage.arena, &reply));
+    return reply.items[0];
+}
+
+/* ---- who may send what ---- */
+
+static void
+a_client_may_send_what_is_for_clients_and_nothing_else(void **state)
+{
+    for (uint32_t type = 0; type <= 255; type++)
+    {
+        StatusCode status = STATUS_BAD_FRAME;
+        uint64_t refused = engine_counters(fixture.engine).frames_refused;
+        bool is_question = type > 0 && type < FRAME_TYPE_END &&
+                           (frame_is_for_clients((FrameType)type) || type == FRAME_REPLICATE ||
+                            type == FRAME_HELLO || type == FRAME_PREPARE || type == FRAME_ACCEPT ||
+                            type == FRAME_CHOSEN);
+
+        if (is_question && frame_is_for_clients((FrameType)type))
+            continue;
+        if (is_question)
+            status = STATUS_FORBIDDEN;
+        frame_encode_header(stage_buffer(&fixture.stage), (FrameType)type, TAG);
+        give(CLIENT);
+        assert_refused(CLIENT, status);
+        assert_int_equal(engine_counters(fixture.engine).frames_refused, refused + 1);
+    }
+}
+
+static void
+a_node_may_send_what_clients_may_not(void **state)
+{
+    static const FrameType TYPES[] = {FRAME_REPLICATE, FRAME_PREPARE, FRAME_ACCEPT};
+
+    for (uint32_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++)
+    {
+        frame_encode_header(stage_buffer(&fixture.stage), TYPES[i], TAG);
+        give(MEMBER);
+        assert_refused(MEMBER, STATUS_BAD_FRAME);
+    }
+    frame_encode_header(stage_buffer(&fixture.stage), FRAME_HELLO, TAG);
+    give(MEMBER);
+    assert_int_equal(reply_to(MEMBER).type, FRAME_HELLO_REPLY);
+}
+
+static void
+a_frame_too_short_for_its_header_is_refused(void **state)
+{
+    for (size_t length = 0; length < MESSAGE_HEADER_BYTES; length++)
+    {
+        Frame frame;
+
+        engine_session_frame(fixture.engine, CLIENT, false, slice_make("\4\0\0\0\0", length));
+        engine_turn_end(fixture.engine);
+        frame = reply_to(CLIENT);
+        assert_int_equal(stage_error_status(&frame), STATUS_BAD_FRAME);
+    }
+}
+
+static void
+an_answer_of_a_peer_that_is_garbage_is_ignored(void **state)
+{
+    peers_up();
+    for (uint32_t type = 0; type <= FRAME_TYPE_END; type++)
+    {
+        frame_encode_header(stage_buffer(&fixture.stage), (FrameType)type, TAG);
+        answer(1);
+        answer(77);
+    }
+    assert_true(engine_member_is_up(fixture.engine, 1));
+    assert_int_equal(count_outs(OUT_PERSIST, 0), 0);
+}
+
+/* ---- in no cluster ---- */
+
+static void
+a_node_in_no_cluster_says_so(void **state)
+{
+    ScanFrame scan = {.bucket_id = STAGE_BUCKET};
+    ReplicateItem item = {.bucket_id = STAGE_BUCKET};
+    ReplicateFrame replicate = {.items = &item, .item_count = 1};
+    Slice key = stage_key(&fixture.stage, "key");
+
+    give_read(key, READ_FULL, 0, STAGE_BUCKET);
+    assert_refused(CLIENT, STATUS_NOT_FORMED);
+    give_write(key, "apple", 1, false, 0);
+    assert_refused(CLIENT, STATUS_NOT_FORMED);
+    scan_encode(stage_buffer(&fixture.stage), TAG, &scan);
+    give(CLIENT);
+    assert_refused(CLIENT, STATUS_NOT_FORMED);
+    replicate_encode(stage_buffer(&fixture.stage), TAG, &replicate);
+    give(MEMBER);
+    assert_refused(MEMBER, STATUS_NOT_FORMED);
+    assert_int_equal(engine_self(fixture.engine), TOPOLOGY_NO_MEMBER);
+    assert_true(engine_waiting_for(fixture.engine)[0] != '\0');
+}
+
+static void
+a_node_in_no_cluster_tells_its_status(void **state)
+{
+    NodeStatus status;
+    Frame frame;
+
+    pass(100);
+    fixture.out_count = 0;
+    node_status_fetch_encode(stage_buffer(&fixture.stage), TAG);
+    give(CLIENT);
+    frame = reply_to(CLIENT);
+    assert_true(node_status_decode(&frame, &fixture.stage.arena, &status));
+    assert_int_equal(status.epoch, 0);
+    assert_int_equal(status.uptime_ms, 100);
+}
+
+static void
+a_damaged_state_makes_no_engine(void **state)
+{
+    EngineOutput output = {.peer = output_peer, .log = output_log};
+
+    assert_null(engine_new(&fixture.config, &output, slice_from_string("damaged")));
+}
+
+/* ---- alone in a cluster ---- */
+
+static void
+what_was_written_can_be_read_and_scanned(void **state)
+{
+    Slice key = stage_key(&fixture.stage, "key");
+    ScanReply reply;
+    uint32_t rows = 0;
+
+    give_write(key, "apple", 1, false, 2);
+    assert_int_equal(written_status(), STATUS_OK);
+    give_read(key, READ_FULL, 2, STAGE_BUCKET);
+    assert_int_equal(stage_siblings(&fixture.stage, read_item().object), 1);
+    give_read(key, READ_COORDINATED, 2, STAGE_BUCKET);
+    assert_int_equal(stage_siblings(&fixture.stage, read_item().object), 1);
+    for (uint32_t partition = 0; partition < STAGE_PARTITIONS; partition++)
+    {
+        ScanFrame scan = {.epoch = 2, .bucket_id = STAGE_BUCKET, .partition = partition};
+        Frame frame;
+
+        scan_encode(stage_buffer(&fixture.stage), TAG, &scan);
+        give(CLIENT);
+        frame = reply_to(CLIENT);
+        assert_true(scan_reply_decode(&frame, &fixture.stage.arena, &reply));
+        rows += reply.row_count;
+    }
+    assert_int_equal(rows, 1);
+    assert_int_equal(engine_counters(fixture.engine).writes, 1);
+    assert_int_equal(engine_counters(fixture.engine).reads_coordinated, 1);
+}
+
+static void
+a_write_is_answered_when_it_is_durable(void **state)
+{
+    memory_store_hold(fixture.store);
+    give_write(stage_key(&fixture.stage, "key"), "apple", 1, false, 2);
+    assert_int_equal(count_outs(OUT_REPLY, CLIENT), 0);
+    memory_store_sync(fixture.store);
+    engine_turn_end(fixture.engine);
+    assert_int_equal(written_status(), STATUS_OK);
+}
+
+static void
+a_write_whose_sync_fails_is_unknown_and_the_next_is_refused(void **state)
+{
+    Slice key = stage_key(&fixture.stage, "key");
+
+    memory_store_hold(fixture.store);
+    give_write(key, "apple", 1, false, 2);
+    memory_store_fail(fixture.store);
+    memory_store_sync(fixture.store);
+    engine_turn_end(fixture.engine);
+    assert_int_equal(written_status(), STATUS_UNKNOWN);
+    give_write(key, "apple", 1, false, 2);
+    assert_int_equal(written_status(), STATUS_STORAGE);
+}
+
+/* ---- among others ---- */
+
+static void
+replicates_leave_at_the_end_of_the_turn(void **state)
+{
+    Slice key = stage_key(&fixture.stage, "key");
+    WriteItem item = stage_write(&fixture.stage, key, stage_request(1, 1), "apple");
+    WriteFrame write = {
+        .epoch = 2, .bucket_id = STAGE_BUCKET, .w = 2, .items = &item, .item_count = 1};
+
+    peers_up();
+    write_encode(stage_buffer(&fixture.stage), TAG, &write);
+    for (uint32_t i = 0; i < 2; i++)
+        engine_session_frame(fixture.engine, CLIENT + 10 + i, false,
+                             buffer_slice(&fixture.stage.frame));
+    assert_int_equal(fixture.out_count, 0);
+    engine_turn_end(fixture.engine);
+    assert_int_equal(count_sent(1, FRAME_REPLICATE), 1);
+    assert_int_equal(count_sent(2, FRAME_REPLICATE), 1);
+}
+
+static void
+acknowledgements_leave_at_the_end_of_the_turn(void **state)
+{
+    ReplicateItem item = {.bucket_id = STAGE_BUCKET,
+                          .key = stage_key(&fixture.stage, "key"),
+                          .object = stage_object(&fixture.stage, 1, 1, "apple")};
+    ReplicateFrame replicate = {.epoch = 2, .items = &item, .item_count = 1};
+    Frame frame;
+    ReplicateReply reply;
+
+    replicate_encode(stage_buffer(&fixture.stage), 0, &replicate);
+    for (uint32_t i = 0; i < 2; i++)
+        engine_session_frame(fixture.engine, MEMBER, true, buffer_slice(&fixture.stage.frame));
+    assert_int_equal(fixture.out_count, 0);
+    engine_turn_end(fixture.engine);
+    frame = reply_to(MEMBER);
+    assert_true(replicate_reply_decode(&frame, &fixture.stage.arena, &reply));
+    assert_int_equal(reply.item_count, 2);
+}
+
+static void
+a_member_that_goes_down_ends_the_writes_that_waited_for_it(void **state)
+{
+    peers_up();
+    give_write(stage_key(&fixture.stage, "key"), "apple", 3, false, 2);
+    assert_int_equal(count_outs(OUT_REPLY, CLIENT), 0);
+    engine_peer_down(fixture.engine, 2);
+    engine_turn_end(fixture.engine);
+    assert_int_equal(written_status(), STATUS_UNKNOWN);
+    give_write(stage_key(&fixture.stage, "key"), "apple", 3, false, 2);
+    assert_int_equal(written_status(), STATUS_UNAVAILABLE);
+}
+
+/*
+ * A retry has heard of one owner that it does not know the write, and waits for the other. Both go
+ * down in one event: the first lets it stamp, the second takes its quorum away.
+ */
+static void
+what_is_to_be_stored_outlives_an_operation_that_ends_in_the_same_event(void **state)
+{
+    static char value[300000];
+    Slice key = stage_key(&fixture.stage, "key");
+    Object stored;
+
+    memset(value, 'x', sizeof(value) - 1);
+    peers_up();
+    give_write(key, value, 3, true, 2);
+    assert_int_equal(fixture.outs[1].to, 2);
+    assert_int_equal(fixture.outs[1].frame.type, FRAME_READ);
+    (void)stage_read_reply(&fixture.stage, fixture.outs[1].frame.tag, READ_FULL, &SLICE_EMPTY, 1);
+    answer(2);
+    fixture.out_count = 0;
+    for (uint32_t i = 0; i < 20 && count_outs(OUT_REPLY, CLIENT) == 0; i++)
+        pass(100);
+    assert_int_equal(written_status(), STATUS_UNKNOWN);
+    assert_false(engine_member_is_up(fixture.engine, 1));
+    give_read(key, READ_FULL, 2, STAGE_BUCKET);
+    assert_true(object_decode(read_item().object, &fixture.stage.arena, &stored));
+    assert_int_equal(stored.siblings[0].value.length, sizeof(value) - 1);
+    assert_memory_equal(stored.siblings[0].value.data, value, sizeof(value) - 1);
+}
+
+static void
+promises_are_persisted_before_they_are_answered(void **state)
+{
+    PaxosFrame prepare = {
+        .epoch = 3, .ballot = {.round = 4, .proposer = stage_member_id(1)}
+    };
+
+    paxos_frame_encode(stage_buffer(&fixture.stage), FRAME_PREPARE, TAG, &prepare);
+    give(MEMBER);
+    assert_int_equal(fixture.out_count, 2);
+    assert_int_equal(fixture.outs[0].kind, OUT_PERSIST);
+    assert_int_equal(fixture.outs[1].kind, OUT_REPLY);
+    assert_int_equal(fixture.outs[1].frame.type, FRAME_PROMISE);
+}
+
+static void
+a_node_tells_whom_it_reaches(void **state)
+{
+    NodeStatus status;
+    Frame frame;
+
+    peers_up();
+    engine_peer_down(fixture.engine, 1);
+    node_status_fetch_encode(stage_buffer(&fixture.stage), TAG);
+    give(CLIENT);
+    frame = reply_to(CLIENT);
+    assert_true(node_status_decode(&frame, &fixture.stage.arena, &status));
+    assert_int_equal(status.reachable_count, 1);
+    assert_int_equal(status.reachable[0].bytes[0], stage_member_id(2).bytes[0]);
+    assert_int_equal(status.epoch, 2);
+}
+
+static void
+a_node_wakes_up_in_time_for_its_work(void **state)
+{
+    pass(100);
+    assert_true(engine_wake_ms(fixture.engine) <= fixture.now_ms + 100);
+    peers_up();
+    give_write(stage_key(&fixture.stage, "key"), "apple", 3, false, 2);
+    assert_true(engine_wake_ms(fixture.engine) <= fixture.now_ms + 10);
+}
+
+/* ---- frames of a later epoch ---- */
+
+static void
+a_frame_of_a_later_epoch_waits_for_the_topology_that_it_makes_the_node_fetch(void **state)
+{
+    Slice key = stage_key(&fixture.stage, "key");
+
+    peers_up();
+    give_read(key, READ_FULL, 3, 2);
+    assert_int_equal(count_outs(OUT_REPLY, CLIENT), 0);
+    assert_int_equal(count_sent(1, FRAME_TOPOLOGY_FETCH), 1);
+    answer_next_topology(1);
+    assert_int_equal(engine_topology(fixture.engine)->epoch, 3);
+    assert_int_equal(read_item().status, STATUS_OK);
+}
+
+static void
+a_held_frame_is_answered_when_its_time_is_up(void **state)
+{
+    peers_up();
+    give_read(stage_key(&fixture.stage, "key"), READ_FULL, 3, 2);
+    fixture.out_count = 0;
+    pass(HOLD_MS - 100);
+    assert_int_equal(count_outs(OUT_REPLY, CLIENT), 0);
+    pass(200);
+    assert_refused(CLIENT, STATUS_BEHIND);
+}
+
+static void
+a_held_frame_of_a_bucket_that_is_known_is_carried_out_when_its_time_is_up(void **state)
+{
+    peers_up();
+    give_read(stage_key(&fixture.stage, "key"), READ_FULL, 3, STAGE_BUCKET);
+    fixture.out_count = 0;
+    pass(HOLD_MS + 100);
+    assert_int_equal(read_item().status, STATUS_OK);
+}
+
+static void
+a_frame_of_an_older_epoch_is_not_held(void **state)
+{
+    give_read(stage_key(&fixture.stage, "key"), READ_FULL, 1, STAGE_BUCKET);
+    assert_int_equal(read_item().status, STATUS_OK);
+}
+
+static void
+no_frame_is_dropped_without_an_answer_when_too_many_are_held(void **state)
+{
+    const uint32_t frames = 1200;
+    Slice key = stage_key(&fixture.stage, "key");
+
+    peers_up();
+    for (uint32_t i = 0; i < frames; i++)
+        give_read(key, READ_FULL, 3, 2);
+    pass(HOLD_MS + 100);
+    assert_int_equal(count_outs(OUT_REPLY, CLIENT), frames);
+}
+
+static void
+large_frames_are_held_up_to_a_bound(void **state)
+{
+    static char value[900000];
+    const uint32_t frames = 100;
+
+    memset(value, 'x', sizeof(value) - 1);
+    peers_up();
+    for (uint32_t i = 0; i < frames; i++)
+        give_write(stage_key(&fixture.stage, "key"), value, 9, false, 4);
+    assert_true(count_sent(1, FRAME_REPLICATE) > 0);
+    assert_true(count_sent(1, FRAME_REPLICATE) < frames);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_client_may_send_what_is_for_clients_and_nothing_else),
+        TEST(a_node_may_send_what_clients_may_not),
+        TEST(a_frame_too_short_for_its_header_is_refused),
+        TEST(an_answer_of_a_peer_that_is_garbage_is_ignored),
+        TEST_NEW(a_node_in_no_cluster_says_so),
+        TEST_NEW(a_node_in_no_cluster_tells_its_status),
+        TEST_NEW(a_damaged_state_makes_no_engine),
+        TEST_ALONE(what_was_written_can_be_read_and_scanned),
+        TEST_ALONE(a_write_is_answered_when_it_is_durable),
+        TEST_ALONE(a_write_whose_sync_fails_is_unknown_and_the_next_is_refused),
+        TEST(replicates_leave_at_the_end_of_the_turn),
+        TEST(acknowledgements_leave_at_the_end_of_the_turn),
+        TEST(a_member_that_goes_down_ends_the_writes_that_waited_for_it),
+        TEST(what_is_to_be_stored_outlives_an_operation_that_ends_in_the_same_event),
+        TEST(promises_are_persisted_before_they_are_answered),
+        TEST(a_node_tells_whom_it_reaches),
+        TEST(a_node_wakes_up_in_time_for_its_work),
+        TEST(a_frame_of_a_later_epoch_waits_for_the_topology_that_it_makes_the_node_fetch),
+        TEST(a_held_frame_is_answered_when_its_time_is_up),
+        TEST(a_held_frame_of_a_bucket_that_is_known_is_carried_out_when_its_time_is_up),
+        TEST(a_frame_of_an_older_epoch_is_not_held),
+        TEST(no_frame_is_dropped_without_an_answer_when_too_many_are_held),
+        TEST(large_frames_are_held_up_to_a_bound),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
