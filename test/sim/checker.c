@@ -28,7 +28,9 @@ checker_new(uint64_t seed, const ContextKey *sealer, const CheckerHooks *hooks)
 {
     Checker *checker = memory_resize(&MEMORY_HEAP, NULL, sizeof(Checker));
 
-    *checker = (Checker){.seed = seed, .sealer = *sealer, .hooks = *hooks};
+    *checker = (Checker){.seed = seed, .sealer = *sealer};
+    if (hooks != NULL)
+        checker->hooks = *hooks;
     arena_init(&checker->arena, &MEMORY_HEAP);
     arena_init(&checker->scratch, &MEMORY_HEAP);
     return checker;

@@ -83,6 +83,7 @@ typedef struct CheckerCounters
                               stamped anew */
 } CheckerCounters;
 
+/* Without hooks it sees only what clients see. */
 Checker *checker_new(uint64_t seed, const ContextKey *sealer, const CheckerHooks *hooks);
 void checker_free(Checker *checker);
 

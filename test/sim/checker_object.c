@@ -288,6 +288,9 @@ is_held_in_reach(Checker *checker, const Version *version, uint32_t host)
     const CheckerHooks *hooks = &checker->hooks;
     uint64_t since = version->retry_us[host];
 
+    if (hooks->owner == NULL)
+        return false;
+
     for (uint32_t place = 0; place < checker->keys[version->key]->n; place++)
     {
         uint32_t owner = hooks->owner(hooks->context, version->key, place);

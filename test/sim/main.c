@@ -1,7 +1,7 @@
 /*
  * The simulator: runs seeds, one virtual cluster each, and says which of them broke a promise.
  *
- *     dynamo_sim --seeds N [--first SEED] [--keep-going]
+ *     dynamo_sim --seeds N [--first SEED] [--keep-going] [--black-box]
  *     dynamo_sim --seed SEED [--trace]
  *     dynamo_sim --selftest
  *
@@ -28,6 +28,7 @@ typedef struct Options
     bool trace;
     bool keep_going;
     bool selftest;
+    bool black_box;
 } Options;
 
 typedef struct Totals
@@ -109,10 +110,11 @@ print_totals(const Totals *totals, double seconds)
 
 /* The same seed again must give the same run, told or not. */
 static void
-check_repeats(uint64_t seed, WorldResult *result)
+check_repeats(uint64_t seed, const Options *options, WorldResult *result)
 {
     FILE *nowhere = fopen("/dev/null", "w");
-    WorldResult again = world_run(seed, nowhere);
+    WorldOptions told = {.tracing = nowhere, .black_box = options->black_box};
+    WorldResult again = world_run(seed, &told);
 
     if (nowhere != NULL)
         fclose(nowhere);
@@ -129,14 +131,16 @@ run_seeds(const Options *options)
 {
     Totals totals = {0};
     double start = seconds_now();
+    WorldOptions world_options = {.tracing = options->trace ? stdout : NULL,
+                                  .black_box = options->black_box};
 
     for (uint64_t i = 0; i < options->count; i++)
     {
         uint64_t seed = options->first + i;
-        WorldResult result = world_run(seed, options->trace ? stdout : NULL);
+        WorldResult result = world_run(seed, &world_options);
 
         if (!result.failed && i % REPEAT_EVERY == 0 && !options->trace)
-            check_repeats(seed, &result);
+            check_repeats(seed, options, &result);
         add_result(&totals, &result);
         if (!result.failed)
             continue;
@@ -155,7 +159,7 @@ run_seeds(const Options *options)
 static int
 usage(void)
 {
-    fprintf(stderr, "usage: dynamo_sim --seeds N [--first SEED] [--keep-going]\n"
+    fprintf(stderr, "usage: dynamo_sim --seeds N [--first SEED] [--keep-going] [--black-box]\n"
                     "       dynamo_sim --seed SEED [--trace]\n"
                     "       dynamo_sim --selftest\n");
     return 2;
@@ -181,6 +185,8 @@ parse(int argc, char **argv, Options *options)
             options->trace = true;
         else if (strcmp(argv[i], "--keep-going") == 0)
             options->keep_going = true;
+        else if (strcmp(argv[i], "--black-box") == 0)
+            options->black_box = true;
         else if (strcmp(argv[i], "--selftest") == 0)
             options->selftest = true;
         else if (strcmp(argv[i], "--seeds") == 0 && parse_number(argv[i + 1], &options->count))

@@ -120,7 +120,7 @@ make_hosts(World *world)
 }
 
 static World *
-new_world(uint64_t seed, FILE *tracing)
+new_world(uint64_t seed, const WorldOptions *options)
 {
     World *world = memory_resize(&MEMORY_HEAP, NULL, sizeof(World));
     CheckerHooks hooks = {.owner = hook_owner,
@@ -130,12 +130,13 @@ new_world(uint64_t seed, FILE *tracing)
 
     memset(world, 0, sizeof(*world));
     world->seed = seed;
-    world->tracing = tracing;
+    world->tracing = options->tracing;
+    world->black_box = options->black_box;
     random_seed(&world->random, seed);
     world->mix = mix_draw(&world->random);
     random_fill(&world->random, world->cluster_key, sizeof(world->cluster_key));
     world->sealer = context_key(world->cluster_key);
-    world->checker = checker_new(seed, &world->sealer, &hooks);
+    world->checker = checker_new(seed, &world->sealer, options->black_box ? NULL : &hooks);
     if (world->mix.amnesia_weight > 0)
         checker_allow_amnesia(world->checker);
     world->faults.amnesiac = (uint32_t)random_below(&world->random, world->mix.hosts);
@@ -467,9 +468,9 @@ live(World *world)
 }
 
 WorldResult
-world_run(uint64_t seed, FILE *tracing)
+world_run(uint64_t seed, const WorldOptions *options)
 {
-    World *world = new_world(seed, tracing);
+    World *world = new_world(seed, options);
     WorldResult result = {0};
 
     live(world);

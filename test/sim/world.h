@@ -62,6 +62,7 @@ struct World
     char seeds[128];
     uint64_t trouble_us; /* the last time something went wrong */
     FILE *tracing;       /* NULL: no */
+    bool black_box;
     TraceText texts[TRACE_TEXTS];
     uint32_t text_next;
     uint64_t hash; /* of all that happened */
@@ -79,8 +80,13 @@ typedef struct WorldResult
     CheckerCounters checks;
 } WorldResult;
 
-/* tracing: where to tell the run, or NULL. Telling it changes nothing. */
-WorldResult world_run(uint64_t seed, FILE *tracing);
+typedef struct WorldOptions
+{
+    FILE *tracing;  /* where to tell the run, or NULL; telling it changes nothing */
+    bool black_box; /* the checker is told only what clients see, nothing of disks and stamps */
+} WorldOptions;
+
+WorldResult world_run(uint64_t seed, const WorldOptions *options);
 
 /* Adds to the hash of the run. */
 void world_mix(World *world, uint64_t word);
