@@ -87,9 +87,9 @@ batchjoin_takes(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *inner, JoinT
     bool known_type = join_type == JOIN_INNER || join_type == JOIN_LEFT || join_type == JOIN_SEMI ||
                       join_type == JOIN_ANTI || join_type == JOIN_UNIQUE_OUTER;
 
-    return settings.enable_batch_join && known_type && root->rowMarks == NIL &&
-           root->qual_security_level == 0 && bms_is_empty(joinrel->lateral_relids) &&
-           !batchjoin_has_pseudoconstant(restrict_list) && batchjoin_takes_inner(root, inner);
+    return settings.enable_batch_join && known_type && root->qual_security_level == 0 &&
+           bms_is_empty(joinrel->lateral_relids) && !batchjoin_has_pseudoconstant(restrict_list) &&
+           batchjoin_takes_inner(root, inner);
 }
 
 /* The conditions that decide about a match, as against those that filter the join's result. */

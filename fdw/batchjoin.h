@@ -4,8 +4,8 @@
  * A nested loop asks the cluster once for every outer row; this asks once for every
  * dynamo_fdw.join_batch_size of them. It takes a foreign table as the inner side of an inner, left,
  * semi or anti join whose conditions, with the table's own, name one key for each outer row. Outer
- * order is kept. Whatever it does not take is left to the parameterized path of fdw/plan.h: outer
- * rows that may be locked or rechecked, system columns, keys from arrays, lateral references.
+ * order is kept. Whatever it does not take is left to the parameterized path of fdw/plan.h: system
+ * columns, keys from arrays, lateral references, conditions of security barriers.
  *
  * The scan tuple is the outer plan's columns and then the table's columns that are used; every
  * expression reads from it.
@@ -25,7 +25,7 @@ enum BatchJoinExprs
     BATCHJOIN_VALUES,     /* what the key columns equal, in their order; read outer columns only */
     BATCHJOIN_JOIN_QUALS, /* further conditions of a match */
     BATCHJOIN_INNER_QUALS,
-    BATCHJOIN_KEY_CLAUSES /* the conditions that gave the values; for EXPLAIN */
+    BATCHJOIN_KEY_CLAUSES /* the conditions that gave the values */
 };
 
 /* Members of CustomScan.custom_private. */

@@ -35,14 +35,17 @@ typedef struct BatchRun
     int outer_count;
     List *value_types;
     List *attributes; /* of the table, in the order of the scan tuple behind the outer columns */
+    Index index;      /* of the table in the range table */
     Relation relation;
     Source *source;
 
     List *value_states;
     ExprState *join_quals;
     ExprState *inner_quals;
+    ExprState *key_quals; /* only where rows are joined again */
     TupleTableSlot *outer_slot;
-    Datum *inner_values; /* a row of the table, by attribute */
+    TupleTableSlot *inner_slot; /* likewise */
+    Datum *inner_values;        /* a row of the table, by attribute */
     bool *inner_nulls;
 
     MemoryContext batch; /* reset by the next batch */
@@ -81,11 +84,11 @@ static void
 batchrun_open_table(BatchRun *run, CustomScan *scan, EState *estate, bool explain_only)
 {
     TargetEntry *entry = list_nth_node(TargetEntry, scan->custom_scan_tlist, run->outer_count);
-    Index index = (Index)castNode(Var, entry->expr)->varno;
 
-    run->relation = ExecGetRangeTableRelation(estate, index);
-    run->source = source_new(run->relation, estate, index, batchrun_attribute_set(run->attributes),
-                             explain_only);
+    run->index = (Index)castNode(Var, entry->expr)->varno;
+    run->relation = ExecGetRangeTableRelation(estate, run->index);
+    run->source = source_new(run->relation, estate, run->index,
+                             batchrun_attribute_set(run->attributes), explain_only);
 }
 
 static void
@@ -112,6 +115,13 @@ batchrun_begin(CustomScanState *node, EState *estate, int eflags)
     run->inner_quals =
         ExecInitQual(list_nth(scan->custom_exprs, BATCHJOIN_INNER_QUALS), &node->ss.ps);
     run->outer_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(outer), &TTSOpsMinimalTuple);
+    if (estate->es_epq_active != NULL)
+    {
+        run->key_quals =
+            ExecInitQual(list_nth(scan->custom_exprs, BATCHJOIN_KEY_CLAUSES), &node->ss.ps);
+        run->inner_slot =
+            ExecInitExtraTupleSlot(estate, RelationGetDescr(run->relation), &TTSOpsVirtual);
+    }
     attribute_count = RelationGetDescr(run->relation)->natts;
     run->inner_values = palloc0(attribute_count * sizeof(Datum));
     run->inner_nulls = palloc0(attribute_count * sizeof(bool));
@@ -301,6 +311,15 @@ batchrun_match(BatchRun *run, const BatchRow *row)
     return found && ExecQual(run->inner_quals, econtext) && ExecQual(run->join_quals, econtext);
 }
 
+/* True when the join has a row for an outer row that has, or has not, a match. */
+static bool
+batchrun_is_wanted(const BatchRun *run, bool matched)
+{
+    if (matched)
+        return run->join_type != JOIN_ANTI;
+    return run->join_type == JOIN_LEFT || run->join_type == JOIN_ANTI;
+}
+
 /* The outer row that is joined next, in the scan tuple; false at the end. */
 static bool
 batchrun_next_outer(BatchRun *run, const BatchRow **row)
@@ -323,14 +342,12 @@ batchrun_next(ScanState *scan)
     while (batchrun_next_outer(run, &row))
     {
         bool matched = batchrun_match(run, row);
-        bool unmatched_rows = run->join_type == JOIN_LEFT || run->join_type == JOIN_ANTI;
 
         CHECK_FOR_INTERRUPTS();
-        if (matched && run->join_type != JOIN_ANTI)
-            return scan->ss_ScanTupleSlot;
-        if (!matched && unmatched_rows)
+        if (batchrun_is_wanted(run, matched))
         {
-            batchrun_set_outer(run, run->outer_slot);
+            if (!matched)
+                batchrun_set_outer(run, run->outer_slot);
             return scan->ss_ScanTupleSlot;
         }
         ResetExprContext(scan->ps.ps_ExprContext);
@@ -338,11 +355,62 @@ batchrun_next(ScanState *scan)
     return ExecClearTuple(scan->ss_ScanTupleSlot);
 }
 
-/* Never wanted: the planner is offered no batched join where rows may be rechecked. */
+/* ---- joining again ---- */
+
+/*
+ * An outer row that was locked after another transaction had changed it is joined again with the
+ * table's row as it was (EvalPlanQual): the conditions decide anew whether the two belong together.
+ */
+static bool
+batchrun_match_again(BatchRun *run, EPQState *epq)
+{
+    ExprContext *econtext = run->node.ss.ps.ps_ExprContext;
+    TupleTableSlot *inner = run->inner_slot;
+
+    if (!EvalPlanQualFetchRowMark(epq, run->index, inner) || TupIsNull(inner))
+        return false;
+    slot_getallattrs(inner);
+    memcpy(run->inner_values, inner->tts_values, inner->tts_nvalid * sizeof(Datum));
+    memcpy(run->inner_nulls, inner->tts_isnull, inner->tts_nvalid * sizeof(bool));
+    batchrun_set_inner(run);
+    econtext->ecxt_scantuple = run->node.ss.ss_ScanTupleSlot;
+    return ExecQual(run->key_quals, econtext) && ExecQual(run->inner_quals, econtext) &&
+           ExecQual(run->join_quals, econtext);
+}
+
+static TupleTableSlot *
+batchrun_join_again(BatchRun *run, EPQState *epq)
+{
+    TupleTableSlot *slot = run->node.ss.ss_ScanTupleSlot;
+    TupleTableSlot *outer = ExecProcNode(linitial(run->node.custom_ps));
+    bool matched;
+
+    if (TupIsNull(outer))
+        return ExecClearTuple(slot);
+    batchrun_set_outer(run, outer);
+    matched = batchrun_match_again(run, epq);
+    if (batchrun_is_wanted(run, matched))
+    {
+        if (!matched)
+            batchrun_set_outer(run, outer);
+        return slot;
+    }
+    return ExecClearTuple(slot);
+}
+
+/* PostgreSQL calls this in place of batchrun_next while it checks a row again. */
 static bool
 batchrun_recheck(ScanState *scan, TupleTableSlot *slot)
 {
-    return true;
+    BatchRun *run = (BatchRun *)scan;
+    EPQState *epq = scan->ps.state->es_epq_active;
+
+    /* Within a sub-select there is no row to check: it runs as ever. */
+    if (epq->relsubs_rowmark[run->index - 1] == NULL)
+        slot = batchrun_next(scan);
+    else
+        slot = batchrun_join_again(run, epq);
+    return !TupIsNull(slot);
 }
 
 static TupleTableSlot *

@@ -17,7 +17,9 @@ source_new(Relation relation, EState *estate, Index index, const Bitmapset *attr
     if (explain_only)
         return source;
     source->cluster = pool_cluster(source->info->serverid, compat_check_user(estate, index));
-    pending_check_none(source->cluster, source->info->bucket);
+    /* A row that is checked again is so in the middle of a statement. */
+    if (estate->es_epq_active == NULL)
+        pending_check_none(source->cluster, source->info->bucket);
     source->codec = row_codec_new(source->info, RelationGetDescr(relation));
     row_codec_want(source->codec, attributes);
     source->options.seal = AttributeNumberIsValid(source->info->context_attnum) &&

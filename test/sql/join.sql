@@ -77,11 +77,20 @@ SELECT what_was_asked('SELECT * FROM (SELECT * FROM line WHERE place > 5) l JOIN
 SELECT what_was_asked('SELECT * FROM line l JOIN price p ON p.sku = l.sku LIMIT 3');
 DROP FUNCTION what_was_asked;
 
--- Rows that may be locked and rechecked take the other way.
-EXPLAIN (COSTS OFF) SELECT * FROM line l JOIN price p ON p.sku = l.sku WHERE l.id < 3 FOR UPDATE OF l;
+-- Local rows that are locked or changed.
+EXPLAIN (COSTS OFF) SELECT * FROM line l JOIN price p ON p.sku = l.sku WHERE l.id < 30 FOR UPDATE OF l;
+SELECT count(*) FROM (SELECT * FROM line l JOIN price p ON p.sku = l.sku WHERE l.id < 30 FOR UPDATE OF l) x;
+EXPLAIN (COSTS OFF) UPDATE line SET note = cents[1]::text FROM price p WHERE p.sku = line.sku;
 BEGIN;
-UPDATE line SET note = cents[1]::text FROM price p WHERE p.sku = line.sku AND id < 3;
-SELECT note FROM line WHERE id < 3 ORDER BY id;
+UPDATE line SET note = cents[1]::text FROM price p WHERE p.sku = line.sku;
+SELECT count(*) FROM line WHERE note NOT LIKE 'note%';
+SELECT id, note FROM line WHERE id < 3 OR id BETWEEN 598 AND 602 ORDER BY id;
+DELETE FROM line USING price p WHERE p.sku = line.sku AND cents[1] > 100;
+SELECT count(*) FROM line;
+ROLLBACK;
+BEGIN;
+MERGE INTO line USING price p ON p.sku = line.sku WHEN MATCHED THEN UPDATE SET note = cents[1]::text;
+SELECT count(*) FROM line WHERE note NOT LIKE 'note%';
 ROLLBACK;
 
 -- Small batches, and the smallest.
