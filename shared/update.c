@@ -99,6 +99,11 @@ stamp_put(Run *run, Stamp *stamp, const Object *current, const Put *put, Arena *
     Object next = object_overwrite(arena, current, &put->context);
     Sibling *siblings = ARENA_ARRAY(arena, Sibling, (size_t)next.sibling_count + put->value_count);
 
+#ifdef BUG_LAST_WRITE_WINS
+    while (next.sibling_count > 0 &&
+           next.siblings[next.sibling_count - 1].written_at_ms <= put->now_ms)
+        next.sibling_count--;
+#endif
     memcpy(siblings, next.siblings, sizeof(Sibling) * next.sibling_count);
     next.siblings = siblings;
     open_stamp(run, stamp, &next.context);

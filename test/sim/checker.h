@@ -5,20 +5,7 @@
  * write, of the versions that its context had been shown together with what those had been shown.
  * Objects are only decoded with the product's codec.
  *
- *  S1 lost        an acknowledged (or ever observed) version is neither a final sibling nor
- * replaced by one that saw it; also: a context that claims a version which its reader was not shown
- *  S2 resurrected a final sibling was replaced by a write that saw it; a context that does not
- * cover what it came with S3 false       siblings of one object of which one saw the other. A
- * retried write that was stamped twice may leave one extra sibling, and only where its second stamp
- * was unseen: counted apart S4 phantom     bytes that no client wrote to that key, one version
- * twice in one object S5 dot reuse   one dot, two versions S7 stale       a read of r owners misses
- * what w owners acknowledged, r + w > n, or what such a read has shown before S8 hollow      an
- * acknowledgement from an owner that does not have the version durably S9 refused     a version
- * appears whose write was refused S14 restamped   a retry was stamped anew though an owner in reach
- * had the version T1  topology    two documents for one epoch L1  repair      owners differ after
- * coordinated reads at every one of them L3  available   an operation failed though nothing was
- * wrong
- *
+ * A violation names the property that it breaks, S1 to T1: test/sim/README.md lists them.
  * Versions are numbered by key, from 0. The first violation is kept, later ones are ignored.
  */
 #ifndef SIM_CHECKER_H

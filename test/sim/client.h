@@ -2,7 +2,7 @@
  * client: someone who reads and writes keys, through shared/request.h and over links of his own.
  *
  * A client makes the bucket when it is not there, remembers for each key the context of what he
- * read last, and tells the checker what he asks and what he is told. The auditor (test/sim/audit.h)
+ * read last, and tells the checker what he asks and what he is told. The auditor (test/sim/audit.c)
  * is a client who does no more than the final reads.
  */
 #ifndef SIM_CLIENT_H

@@ -117,11 +117,26 @@ partition(World *world, Strike *strike)
 
 /* ---- strikes ---- */
 
+/* Some keys vanish under the running process; or all of them while it is down, until the strike
+ * ends. */
+static void
+forget(World *world, Strike *strike)
+{
+    Host *host = &world->hosts[world->faults.amnesiac];
+    bool wiped = random_percent(&world->random, 25);
+    uint32_t forgotten;
+
+    strike->host = host->index;
+    if (wiped)
+        host_crash(world, host->index);
+    forgotten = sim_store_forget(host->store, wiped);
+    trace(world, "%s's disk forgets %u keys", host->name, forgotten);
+}
+
 static void
 strike_host(World *world, Strike *strike)
 {
     Host *host = &world->hosts[strike->host];
-    uint32_t forgotten;
 
     switch (strike->kind)
     {
@@ -143,9 +158,7 @@ strike_host(World *world, Strike *strike)
         trace(world, "%s's clock jumps", host->name);
         break;
     case FAULT_AMNESIA:
-        host = &world->hosts[world->faults.amnesiac];
-        forgotten = sim_store_forget(host->store);
-        trace(world, "%s's disk forgets %u keys", host->name, forgotten);
+        forget(world, strike);
         break;
     default:
         break;
@@ -179,6 +192,7 @@ end_strike(World *world, Strike *strike)
     switch (strike->kind)
     {
     case FAULT_CRASH:
+    case FAULT_AMNESIA:
         host_boot(world, strike->host);
         break;
     case FAULT_BLACKOUT:

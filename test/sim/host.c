@@ -401,8 +401,8 @@ void
 host_turn(World *world, uint32_t index)
 {
     Host *host = &world->hosts[index];
-    int64_t wall_ms =
-        BOOT_WALL_MS_2023 * INT64_C(1000) + (int64_t)(world->now_us / 1000) + host->wall_offset_ms;
+    int64_t wall_ms = BOOT_WALL_MS_2023 * INT64_C(1000) + (int64_t)(world->now_us / 1000) +
+                      (world->true_clocks ? 0 : host->wall_offset_ms);
 
     host->turn_due = false;
     if (!host_runs(host))

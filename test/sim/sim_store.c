@@ -411,7 +411,7 @@ sim_store_calm(SimStore *store)
 }
 
 uint32_t
-sim_store_forget(SimStore *store)
+sim_store_forget(SimStore *store, bool everything)
 {
     uint32_t forgotten = 0;
 
@@ -420,7 +420,7 @@ sim_store_forget(SimStore *store)
         StoreKey *key = store->keys[i];
 
         if (key->unsynced > 0 || key->durable.length == 0 ||
-            random_percent(&store->world->random, 40))
+            (random_percent(&store->world->random, 40) && !everything))
             continue;
         buffer_reset(&key->current);
         buffer_reset(&key->durable);

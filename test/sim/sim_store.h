@@ -51,7 +51,7 @@ void sim_store_sync_ends(SimStore *store);
 /* Faults. */
 void sim_store_set_slow(SimStore *store, bool slow);
 void sim_store_fail_next_sync(SimStore *store);
-uint32_t sim_store_forget(SimStore *store);
+uint32_t sim_store_forget(SimStore *store, bool everything);
 
 /* No fault is pending any more; a sync that failed stays failed. */
 void sim_store_calm(SimStore *store);

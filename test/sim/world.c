@@ -132,6 +132,7 @@ new_world(uint64_t seed, const WorldOptions *options)
     world->seed = seed;
     world->tracing = options->tracing;
     world->black_box = options->black_box;
+    world->true_clocks = options->true_clocks;
     random_seed(&world->random, seed);
     world->mix = mix_draw(&world->random);
     random_fill(&world->random, world->cluster_key, sizeof(world->cluster_key));
@@ -474,6 +475,7 @@ world_run(uint64_t seed, const WorldOptions *options)
     WorldResult result = {0};
 
     live(world);
+    result.course = world->hash;
     for (uint32_t i = 0; i < world->mix.hosts; i++)
     {
         Digest digest = sim_store_digest(world->hosts[i].store);

@@ -63,6 +63,7 @@ struct World
     uint64_t trouble_us; /* the last time something went wrong */
     FILE *tracing;       /* NULL: no */
     bool black_box;
+    bool true_clocks;
     TraceText texts[TRACE_TEXTS];
     uint32_t text_next;
     uint64_t hash; /* of all that happened */
@@ -74,6 +75,7 @@ typedef struct WorldResult
     bool failed;
     char verdict[600];
     uint64_t hash;
+    uint64_t course; /* hash of the events alone, whatever they left on disks */
     uint64_t virtual_us;
     Mix mix;
     WorldCounters counters;
@@ -82,8 +84,9 @@ typedef struct WorldResult
 
 typedef struct WorldOptions
 {
-    FILE *tracing;  /* where to tell the run, or NULL; telling it changes nothing */
-    bool black_box; /* the checker is told only what clients see, nothing of disks and stamps */
+    FILE *tracing;    /* where to tell the run, or NULL; telling it changes nothing */
+    bool true_clocks; /* wall clocks are right, whatever the mix says: nothing must come of it */
+    bool black_box;   /* the checker is told only what clients see, nothing of disks and stamps */
 } WorldOptions;
 
 WorldResult world_run(uint64_t seed, const WorldOptions *options);
