@@ -8,12 +8,6 @@ enum
     GATHER_GRACE_MS = 20
 };
 
-static uint32_t
-count_bits(uint32_t places)
-{
-    return (uint32_t)__builtin_popcount(places);
-}
-
 static void
 seal_item(const View *view, const Operation *operation, Item *item, Actions *actions,
           ReadItem *reply)
@@ -105,7 +99,7 @@ repair_item(Coordinator *coordinator, const View *view, Operation *operation, It
         else
             stale |= bit;
     }
-    coordinator->counters.repairs += count_bits(stale);
+    coordinator->counters.repairs += operation_count(stale);
     operation_spread(coordinator, view, operation, item, stale, item->merged);
     if ((stale & 1u << item->self) != 0)
     {
@@ -124,7 +118,7 @@ gather_is_over(const View *view, const Operation *operation, const Item *item)
     if (operation_gathered(item))
         return true;
     return view->now_ms >= operation->deadline_ms ||
-           (count_bits(item->answered) >= operation->quorum &&
+           (operation_count(item->answered) >= operation->quorum &&
             view->now_ms >= operation->started_ms + GATHER_GRACE_MS);
 }
 
@@ -139,7 +133,7 @@ settle_item(Coordinator *coordinator, const View *view, Operation *operation, It
 #ifdef BUG_READ_BEFORE_REPAIR
     enough = 0;
 #endif
-    if (count_bits(item->acked) >= enough)
+    if (operation_count(item->acked) >= enough)
         end_item(coordinator, view, operation, item, STATUS_OK, actions);
     else if (waiting == 0 || view->now_ms >= operation->deadline_ms)
         end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
@@ -154,7 +148,7 @@ coordinator_read_progress(Coordinator *coordinator, const View *view, Operation 
         if (!gather_is_over(view, operation, item))
             return;
         operation_merge(operation, item);
-        if (count_bits(item->answered) < operation->quorum)
+        if (operation_count(item->answered) < operation->quorum)
         {
             end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
             return;
@@ -186,7 +180,7 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
         item->key = read->keys[i];
         item->status = operation_place(view, bucket, item);
         if (item->status == STATUS_OK &&
-            count_bits(operation_reachable(view, item)) < operation->quorum)
+            operation_count(operation_reachable(view, item)) < operation->quorum)
             item->status = STATUS_UNAVAILABLE;
         item->phase = item->status == STATUS_OK ? ITEM_GATHERING : ITEM_DONE;
         operation->items_open += item->phase != ITEM_DONE;
@@ -208,19 +202,12 @@ ask_own_storage(Operation *operation, Actions *actions)
     }
 }
 
-static void
-refuse(Coordinator *coordinator, Operation *operation, StatusCode status, Actions *actions)
-{
-    actions_error(actions, operation->origin, status, "");
-    operation_end(coordinator, operation);
-}
-
 void
 coordinator_read(Coordinator *coordinator, const View *view, Origin origin, const Frame *frame,
                  Actions *actions)
 {
     ReadFrame read;
-    Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_READ, origin, 0);
+    Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_READ, origin);
 
     if (operation == NULL)
     {
@@ -229,7 +216,7 @@ coordinator_read(Coordinator *coordinator, const View *view, Origin origin, cons
     }
     if (!decode_read(operation, frame, &read))
     {
-        refuse(coordinator, operation, STATUS_BAD_FRAME, actions);
+        operation_refuse(coordinator, operation, STATUS_BAD_FRAME, actions);
         return;
     }
 
@@ -237,16 +224,13 @@ coordinator_read(Coordinator *coordinator, const View *view, Origin origin, cons
 
     if (bucket == NULL)
     {
-        refuse(coordinator, operation, STATUS_BEHIND, actions);
+        operation_refuse(coordinator, operation, STATUS_BEHIND, actions);
         return;
     }
-    if (read.timeout_ms > 0 && read.timeout_ms < view->request_timeout_ms)
-        operation->deadline_ms = view->now_ms + read.timeout_ms;
+    operation_limit(operation, view, read.timeout_ms);
     operation->bucket_id = read.bucket_id;
     operation->seal = read.seal;
-    operation->quorum = read.r > bucket->n ? bucket->n : read.r;
-    if (operation->quorum == 0)
-        operation->quorum = 1;
+    operation->quorum = operation_quorum(bucket, read.r);
     coordinator->counters.reads += read.key_count;
     begin_items(operation, view, bucket, &read);
     if (operation->items_open == 0)

@@ -2,12 +2,6 @@
 
 #include <assert.h>
 
-static uint32_t
-count_bits(uint32_t places)
-{
-    return (uint32_t)__builtin_popcount(places);
-}
-
 static void
 send_write_reply(Coordinator *coordinator, Operation *operation, Actions *actions)
 {
@@ -81,7 +75,7 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
         return STATUS_BAD_CONTEXT;
     if (view->storage_failed)
         return STATUS_STORAGE;
-    if (count_bits(operation_reachable(view, item)) < operation->quorum)
+    if (operation_count(operation_reachable(view, item)) < operation->quorum)
         return STATUS_UNAVAILABLE;
     return STATUS_OK;
 }
@@ -117,13 +111,6 @@ decode_write(Operation *operation, const Frame *frame, WriteFrame *write)
 }
 
 static void
-refuse(Coordinator *coordinator, Operation *operation, StatusCode status, Actions *actions)
-{
-    actions_error(actions, operation->origin, status, "");
-    operation_end(coordinator, operation);
-}
-
-static void
 start_items(Coordinator *coordinator, const View *view, Operation *operation, bool retry,
             Actions *actions)
 {
@@ -153,7 +140,7 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
                   Actions *actions)
 {
     WriteFrame write;
-    Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_WRITE, origin, 0);
+    Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_WRITE, origin);
 
     if (operation == NULL)
     {
@@ -162,7 +149,7 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
     }
     if (!decode_write(operation, frame, &write))
     {
-        refuse(coordinator, operation, STATUS_BAD_FRAME, actions);
+        operation_refuse(coordinator, operation, STATUS_BAD_FRAME, actions);
         return;
     }
 
@@ -170,15 +157,12 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
 
     if (bucket == NULL)
     {
-        refuse(coordinator, operation, STATUS_BEHIND, actions);
+        operation_refuse(coordinator, operation, STATUS_BEHIND, actions);
         return;
     }
-    if (write.timeout_ms > 0 && write.timeout_ms < view->request_timeout_ms)
-        operation->deadline_ms = view->now_ms + write.timeout_ms;
+    operation_limit(operation, view, write.timeout_ms);
     operation->bucket_id = write.bucket_id;
-    operation->quorum = write.w > bucket->n ? bucket->n : write.w;
-    if (operation->quorum == 0)
-        operation->quorum = 1;
+    operation->quorum = operation_quorum(bucket, write.w);
     coordinator->counters.writes += write.item_count;
     coordinator->counters.writes_retried += write.retry ? write.item_count : 0;
     begin_items(operation, view, bucket, &write);
@@ -198,9 +182,9 @@ coordinator_write_progress(Coordinator *coordinator, const View *view, Operation
     }
     else if (item->phase == ITEM_SPREADING)
     {
-        uint32_t possible = item->owner_count - count_bits(item->sending_failed);
+        uint32_t possible = item->owner_count - operation_count(item->sending_failed);
 
-        if (count_bits(item->acked) >= operation->quorum)
+        if (operation_count(item->acked) >= operation->quorum)
             end_item(coordinator, operation, item, STATUS_OK, actions);
         else if (possible < operation->quorum || view->now_ms >= operation->deadline_ms)
 #ifdef BUG_UNKNOWN_AS_REFUSED

@@ -28,11 +28,9 @@ add_slot(Coordinator *coordinator)
 }
 
 Operation *
-operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origin origin,
-                uint32_t timeout_ms)
+operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origin origin)
 {
     Operation *operation;
-    uint32_t allowed = view->request_timeout_ms;
 
     if (coordinator->free_count > 0)
         operation = coordinator->slots[coordinator->free_slots[--coordinator->free_count]];
@@ -47,8 +45,7 @@ operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origi
     operation->origin = origin;
     operation->seal = false;
     operation->started_ms = view->now_ms;
-    operation->deadline_ms =
-        view->now_ms + (timeout_ms > 0 && timeout_ms < allowed ? timeout_ms : allowed);
+    operation->deadline_ms = view->now_ms + view->request_timeout_ms;
     operation->items = NULL;
     operation->item_count = operation->items_open = 0;
     coordinator->live_count++;
@@ -63,6 +60,35 @@ operation_end(Coordinator *coordinator, Operation *operation)
     arena_reset(&operation->arena);
     coordinator->free_slots[coordinator->free_count++] = operation->slot;
     coordinator->live_count--;
+}
+
+void
+operation_limit(Operation *operation, const View *view, uint32_t timeout_ms)
+{
+    if (timeout_ms > 0 && timeout_ms < view->request_timeout_ms)
+        operation->deadline_ms = view->now_ms + timeout_ms;
+}
+
+void
+operation_refuse(Coordinator *coordinator, Operation *operation, StatusCode status,
+                 Actions *actions)
+{
+    actions_error(actions, operation->origin, status, "");
+    operation_end(coordinator, operation);
+}
+
+uint32_t
+operation_quorum(const Bucket *bucket, uint32_t asked)
+{
+    if (asked == 0)
+        return 1;
+    return asked > bucket->n ? bucket->n : asked;
+}
+
+uint32_t
+operation_count(uint32_t places)
+{
+    return (uint32_t)__builtin_popcount(places);
 }
 
 uint64_t

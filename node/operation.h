@@ -86,8 +86,21 @@ struct Coordinator
 };
 
 /* NULL when OPERATIONS_MAX are under way. */
-Operation *operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origin origin,
-                           uint32_t timeout_ms);
+Operation *operation_begin(Coordinator *coordinator, const View *view, RefOwner kind,
+                           Origin origin);
+
+/* Ends it sooner than the node's own limit, when the client asks for that (timeout_ms not 0). */
+void operation_limit(Operation *operation, const View *view, uint32_t timeout_ms);
+
+/* Answers the whole frame with an error and ends the operation. */
+void operation_refuse(Coordinator *coordinator, Operation *operation, StatusCode status,
+                      Actions *actions);
+
+/* What a client asked for, between 1 and the bucket's n. */
+uint32_t operation_quorum(const Bucket *bucket, uint32_t asked);
+
+/* How many places a mask has. */
+uint32_t operation_count(uint32_t places);
 void operation_end(Coordinator *coordinator, Operation *operation);
 uint64_t operation_ref(const Operation *operation, const Item *item);
 
