@@ -172,6 +172,9 @@ begin_full(Pager *pager, Page *page)
 {
     page->state = PAGE_FULL;
     memset(page->asks, 0, sizeof(Ask) * page->owner_count);
+#ifdef BUG_SLOW_OWNER_DROPPED
+    page->slow = 0;
+#endif
     if (count_left(page) < pager->options.quorum && page->slow != 0)
     {
         page->dropped &= ~page->slow;
