@@ -41,7 +41,7 @@ sub new
     my $name = basename($0) =~ s/\.pl$//r;
     my $self = bless {
         script => $option{script} // "$root/test/cluster",
-        dir    => $option{dir}    // "$root/build/check/$name." . scalar(keys %alive),
+        dir    => $option{dir}    // folder($name),
         name   => $name,
         mode   => $ENV{MODE} // 'release',
     }, $class;
@@ -53,6 +53,17 @@ sub new
     my ($status, $out, $error) = $self->run('up', @arguments);
     die "test/cluster up @arguments: $out$error" if $status != 0;
     return $self;
+}
+
+# A folder of this run's own: the same test may run twice at a time. test/check ends what is left
+# in the folders that carry its process id.
+sub folder
+{
+    my ($name) = @_;
+    my $run = $ENV{CHECK_RUN} // $$;
+    my $number = 0;
+    $number++ while $alive{"$root/build/check/run-$run-$name.$number"};
+    return "$root/build/check/run-$run-$name.$number";
 }
 
 # Runs test/cluster; returns exit status, standard output and standard error.
@@ -190,7 +201,7 @@ sub server
 sub port { my ($self, $node) = @_; return $self->server($node)->{port} }
 
 # A node's folder: where its log's folder is, wherever the cluster went.
-sub folder
+sub node_folder
 {
     my ($self, $node) = @_;
     return dirname(dirname($self->server($node)->{log})) . "/node$node";
@@ -218,7 +229,7 @@ sub keep_logs
     my ($self) = @_;
     my ($status, $out) = $self->run('status');
     return if $status != 0;
-    my $folder = "$root/build/check/logs/" . basename($self->{dir});
+    my $folder = "$root/build/check/logs/$self->{name}";
     make_path($folder);
     system('cp', $_, $folder) for $out =~ m{(/\S+\.log)$}mg;
     diag "logs are in $folder";
