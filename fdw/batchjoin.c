@@ -111,18 +111,18 @@ batchjoin_match_clauses(const RelOptInfo *joinrel, JoinType join_type, List *res
 
 /* One key for each outer row, or NULL. */
 static KeyQual *
-batchjoin_choose(const RelOptInfo *joinrel, const RelOptInfo *inner, JoinType join_type,
-                 List *restrict_list)
+batchjoin_choose(PlannerInfo *root, const RelOptInfo *joinrel, const RelOptInfo *inner,
+                 JoinType join_type, List *restrict_list)
 {
-    const RelationInfo *info = plan_relation(inner);
+    QualsTable table = plan_table(root, inner);
     List *matching = batchjoin_match_clauses(joinrel, join_type, restrict_list);
     List *own = extract_actual_clauses(inner->baserestrictinfo, false);
-    KeyQual *quals = quals_choose(info, inner->relid, list_concat_copy(matching, own));
+    KeyQual *quals = quals_choose(&table, list_concat_copy(matching, own));
     bool from_outer = false;
 
     if (quals == NULL)
         return NULL;
-    for (int i = 0; i < info->key_count; i++)
+    for (int i = 0; i < table.info->key_count; i++)
     {
         if (quals[i].is_array)
             return NULL;
@@ -182,7 +182,7 @@ batchjoin_add_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel
         next_hook(root, joinrel, outerrel, innerrel, join_type, extra);
     if (!batchjoin_takes(root, joinrel, innerrel, join_type, extra->restrictlist))
         return;
-    join.quals = batchjoin_choose(joinrel, innerrel, join_type, extra->restrictlist);
+    join.quals = batchjoin_choose(root, joinrel, innerrel, join_type, extra->restrictlist);
     if (join.quals == NULL)
         return;
     if (join_type == JOIN_UNIQUE_OUTER)

@@ -36,11 +36,18 @@ plan_relation(const RelOptInfo *baserel)
     return baserel->fdw_private;
 }
 
-static KeyQual *
-plan_choose(const RelOptInfo *baserel, List *restrict_infos)
+QualsTable
+plan_table(PlannerInfo *root, const RelOptInfo *baserel)
 {
-    return quals_choose(plan_relation(baserel), baserel->relid,
-                        extract_actual_clauses(restrict_infos, false));
+    return (QualsTable){root, plan_relation(baserel), baserel->relid};
+}
+
+static KeyQual *
+plan_choose(PlannerInfo *root, const RelOptInfo *baserel, List *restrict_infos)
+{
+    QualsTable table = plan_table(root, baserel);
+
+    return quals_choose(&table, extract_actual_clauses(restrict_infos, false));
 }
 
 /* ---- sizes ---- */
@@ -114,7 +121,7 @@ dynamoGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntable
         baserel->tuples = info->rows;
     plan_add_key_index(baserel);
     set_baserel_size_estimates(root, baserel);
-    quals = plan_choose(baserel, baserel->baserestrictinfo);
+    quals = plan_choose(root, baserel, baserel->baserestrictinfo);
     if (quals != NULL)
         baserel->rows = plan_lookup_rows(root, baserel, baserel->baserestrictinfo, quals);
 }
@@ -232,6 +239,7 @@ plan_add_relids(List *sets, Relids relids)
 static List *
 plan_outer_sets(PlannerInfo *root, RelOptInfo *baserel)
 {
+    QualsTable table = plan_table(root, baserel);
     Relids all = bms_copy(baserel->lateral_relids);
     List *sets = NIL;
     ListCell *cell;
@@ -242,7 +250,7 @@ plan_outer_sets(PlannerInfo *root, RelOptInfo *baserel)
         KeyQual ignored;
         Relids outer;
 
-        if (!quals_match(plan_relation(baserel), baserel->relid, restrict_info->clause, &ignored))
+        if (!quals_match(&table, restrict_info->clause, &ignored))
             continue;
         outer = bms_union(restrict_info->clause_relids, baserel->lateral_relids);
         outer = bms_del_member(outer, (int)baserel->relid);
@@ -262,7 +270,7 @@ plan_add_parameterized(PlannerInfo *root, RelOptInfo *baserel, Relids outer)
     if (param_info == NULL)
         return;
     clauses = list_concat_copy(param_info->ppi_clauses, baserel->baserestrictinfo);
-    quals = plan_choose(baserel, clauses);
+    quals = plan_choose(root, baserel, clauses);
     if (quals == NULL)
         return;
     param_info->ppi_rows = plan_lookup_rows(root, baserel, clauses, quals);
@@ -272,7 +280,7 @@ plan_add_parameterized(PlannerInfo *root, RelOptInfo *baserel, Relids outer)
 void
 dynamoGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
-    KeyQual *quals = plan_choose(baserel, baserel->baserestrictinfo);
+    KeyQual *quals = plan_choose(root, baserel, baserel->baserestrictinfo);
     ListCell *cell;
 
     if (quals != NULL)
@@ -342,8 +350,9 @@ dynamoGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 {
     const RelationInfo *info = plan_relation(baserel);
     List *local = extract_actual_clauses(scan_clauses, false);
+    QualsTable table = plan_table(root, baserel);
     bool is_lookup = intVal(linitial(best_path->fdw_private));
-    KeyQual *quals = is_lookup ? quals_choose(info, baserel->relid, local) : NULL;
+    KeyQual *quals = is_lookup ? quals_choose(&table, local) : NULL;
     List *named = NIL;
     List *values = NIL;
 

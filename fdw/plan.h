@@ -15,6 +15,7 @@
 #include "nodes/bitmapset.h"
 #include "nodes/plannodes.h"
 
+#include "fdw/quals.h"
 #include "fdw/relation.h"
 
 /* What the plan tells the executor: ForeignScan.fdw_private, decoded. */
@@ -39,6 +40,7 @@ ForeignScan *dynamoGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid fo
 
 /* The table's RelationInfo, made by dynamoGetForeignRelSize. */
 const RelationInfo *plan_relation(const RelOptInfo *baserel);
+QualsTable plan_table(PlannerInfo *root, const RelOptInfo *baserel);
 
 /* The cost of looking up keys in batches of batch_keys, without the caller's own work on the rows.
  */

@@ -11,8 +11,9 @@
 
 /* The key column that expr is, or -1. */
 static int
-quals_key_column(const RelationInfo *info, Index relid, Node *expr)
+quals_key_column(const QualsTable *table, Node *expr)
 {
+    const RelationInfo *info = table->info;
     Var *var;
 
     /* varchar columns are compared as text, domains as their base type. */
@@ -21,7 +22,7 @@ quals_key_column(const RelationInfo *info, Index relid, Node *expr)
     if (expr == NULL || !IsA(expr, Var))
         return -1;
     var = (Var *)expr;
-    if (var->varno != (int)relid || var->varlevelsup != 0)
+    if (var->varno != (int)table->relid || var->varlevelsup != 0)
         return -1;
     for (int i = 0; i < info->key_count; i++)
         if (info->keys[i].attnum == var->varattno)
@@ -66,48 +67,47 @@ quals_is_equality(const KeyColumn *key, Oid operator_id, Oid collation)
 }
 
 static bool
-quals_is_value(Index relid, Expr *expr)
+quals_is_value(const QualsTable *table, Expr *expr)
 {
-    return !bms_is_member((int)relid, pull_varnos(NULL, (Node *)expr)) &&
+    return !bms_is_member((int)table->relid, pull_varnos(table->root, (Node *)expr)) &&
            !contain_volatile_functions((Node *)expr);
 }
 
 /* key_side: 0 when the column stands left of the operator. */
 static bool
-quals_match_sides(const RelationInfo *info, Index relid, Oid operator_id, Oid collation,
-                  List *sides, int key_side, KeyQual *qual)
+quals_match_sides(const QualsTable *table, Oid operator_id, Oid collation, List *sides,
+                  int key_side, KeyQual *qual)
 {
     Oid types[2];
-    int place = quals_key_column(info, relid, list_nth(sides, key_side));
+    int place = quals_key_column(table, list_nth(sides, key_side));
 
-    if (place < 0 || !quals_is_equality(&info->keys[place], operator_id, collation))
+    if (place < 0 || !quals_is_equality(&table->info->keys[place], operator_id, collation))
         return false;
     op_input_types(operator_id, &types[0], &types[1]);
     qual->key = place;
     qual->value = list_nth(sides, 1 - key_side);
     qual->value_type = types[1 - key_side];
-    return quals_type_fits(&info->keys[place], qual->value_type) &&
-           quals_is_value(relid, qual->value);
+    return quals_type_fits(&table->info->keys[place], qual->value_type) &&
+           quals_is_value(table, qual->value);
 }
 
 static bool
-quals_match_operator(const RelationInfo *info, Index relid, OpExpr *clause, KeyQual *qual)
+quals_match_operator(const QualsTable *table, OpExpr *clause, KeyQual *qual)
 {
     if (list_length(clause->args) != 2)
         return false;
     for (int side = 0; side < 2; side++)
-        if (quals_match_sides(info, relid, clause->opno, clause->inputcollid, clause->args, side,
-                              qual))
+        if (quals_match_sides(table, clause->opno, clause->inputcollid, clause->args, side, qual))
             return true;
     return false;
 }
 
 static bool
-quals_match_any(const RelationInfo *info, Index relid, ScalarArrayOpExpr *clause, KeyQual *qual)
+quals_match_any(const QualsTable *table, ScalarArrayOpExpr *clause, KeyQual *qual)
 {
     qual->is_array = true;
     return clause->useOr &&
-           quals_match_sides(info, relid, clause->opno, clause->inputcollid, clause->args, 0, qual);
+           quals_match_sides(table, clause->opno, clause->inputcollid, clause->args, 0, qual);
 }
 
 /* Makes the values of equalities with one column and of one type an array. */
@@ -124,7 +124,7 @@ quals_make_array(List *values, Oid value_type)
 }
 
 static bool
-quals_match_or(const RelationInfo *info, Index relid, List *equalities, KeyQual *qual)
+quals_match_or(const QualsTable *table, List *equalities, KeyQual *qual)
 {
     List *values = NIL;
     ListCell *cell;
@@ -133,7 +133,7 @@ quals_match_or(const RelationInfo *info, Index relid, List *equalities, KeyQual 
     {
         KeyQual one = {0};
 
-        if (!IsA(lfirst(cell), OpExpr) || !quals_match_operator(info, relid, lfirst(cell), &one) ||
+        if (!IsA(lfirst(cell), OpExpr) || !quals_match_operator(table, lfirst(cell), &one) ||
             (values != NIL && (one.key != qual->key || one.value_type != qual->value_type)))
             return false;
         qual->key = one.key;
@@ -147,46 +147,46 @@ quals_match_or(const RelationInfo *info, Index relid, List *equalities, KeyQual 
 
 /* The planner turns `k = true` into `k`, and `k = false` into `NOT k`. */
 static bool
-quals_match_boolean(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual)
+quals_match_boolean(const QualsTable *table, Expr *clause, KeyQual *qual)
 {
     bool negated = IsA(clause, BoolExpr) && ((BoolExpr *)clause)->boolop == NOT_EXPR;
     Node *column = negated ? linitial(((BoolExpr *)clause)->args) : (Node *)clause;
 
-    qual->key = quals_key_column(info, relid, column);
+    qual->key = quals_key_column(table, column);
     qual->value = (Expr *)makeBoolConst(!negated, false);
     qual->value_type = BOOLOID;
-    return qual->key >= 0 && info->keys[qual->key].type == KEY_BOOLEAN;
+    return qual->key >= 0 && table->info->keys[qual->key].type == KEY_BOOLEAN;
 }
 
 bool
-quals_match(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual)
+quals_match(const QualsTable *table, Expr *clause, KeyQual *qual)
 {
     *qual = (KeyQual){.clause = clause};
     if (IsA(clause, OpExpr))
-        return quals_match_operator(info, relid, (OpExpr *)clause, qual);
+        return quals_match_operator(table, (OpExpr *)clause, qual);
     if (IsA(clause, ScalarArrayOpExpr))
-        return quals_match_any(info, relid, (ScalarArrayOpExpr *)clause, qual);
+        return quals_match_any(table, (ScalarArrayOpExpr *)clause, qual);
     if (is_orclause(clause))
-        return quals_match_or(info, relid, ((BoolExpr *)clause)->args, qual);
-    return quals_match_boolean(info, relid, clause, qual);
+        return quals_match_or(table, ((BoolExpr *)clause)->args, qual);
+    return quals_match_boolean(table, clause, qual);
 }
 
 KeyQual *
-quals_choose(const RelationInfo *info, Index relid, List *clauses)
+quals_choose(const QualsTable *table, List *clauses)
 {
-    KeyQual *chosen = palloc0(sizeof(KeyQual) * info->key_count);
+    KeyQual *chosen = palloc0(sizeof(KeyQual) * table->info->key_count);
     ListCell *cell;
 
     foreach (cell, clauses)
     {
         KeyQual qual;
 
-        if (!quals_match(info, relid, lfirst(cell), &qual))
+        if (!quals_match(table, lfirst(cell), &qual))
             continue;
         if (chosen[qual.key].clause == NULL || (chosen[qual.key].is_array && !qual.is_array))
             chosen[qual.key] = qual;
     }
-    for (int i = 0; i < info->key_count; i++)
+    for (int i = 0; i < table->info->key_count; i++)
         if (chosen[i].clause == NULL)
             return NULL;
     return chosen;

@@ -14,7 +14,7 @@
 
 #include "fdw/pg.h"
 
-#include "nodes/primnodes.h"
+#include "nodes/pathnodes.h"
 
 #include "fdw/relation.h"
 
@@ -27,18 +27,26 @@ typedef struct KeyQual
     bool is_array;
 } KeyQual;
 
+/* The table whose keys are looked for. */
+typedef struct QualsTable
+{
+    PlannerInfo *root;
+    const RelationInfo *info;
+    Index relid; /* its range table index */
+} QualsTable;
+
 /* The btree operator family whose equalities name keys of the column. */
 Oid quals_opfamily(const KeyColumn *key);
 
-/* True when clause names keys of the table at range table index relid. */
-bool quals_match(const RelationInfo *info, Index relid, Expr *clause, KeyQual *qual);
+/* True when clause names keys of the table. */
+bool quals_match(const QualsTable *table, Expr *clause, KeyQual *qual);
 
 /*
  * One KeyQual for each key column, in their order, from the clauses (expressions, implicitly
  * ANDed); scalars are preferred to arrays. NULL when a column has none: then the clauses name no
  * whole keys.
  */
-KeyQual *quals_choose(const RelationInfo *info, Index relid, List *clauses);
+KeyQual *quals_choose(const QualsTable *table, List *clauses);
 
 /* How many keys the quals are expected to name. */
 double quals_estimate_keys(const RelationInfo *info, const KeyQual *quals);

@@ -51,6 +51,11 @@ SELECT * FROM both_ways('SELECT (SELECT count(*) FROM (SELECT FROM line l JOIN p
 SELECT * FROM both_ways('SELECT array_agg(x.n ORDER BY place) FROM (VALUES (0), (1), (5)) v(place), LATERAL (SELECT count(*) AS n FROM line l JOIN price p ON p.sku = l.sku WHERE l.place = v.place OFFSET 0) x');
 SELECT * FROM both_ways('SELECT count(context) FROM line l JOIN price p ON p.sku = l.sku WHERE l.id < 100');
 
+-- Keys and columns that an outer join below has made NULL.
+SELECT * FROM both_ways('SELECT array_agg((l.id, s.k, p.cents[1]) ORDER BY l.id) FROM (SELECT * FROM line WHERE id < 5) l LEFT JOIN (SELECT id, coalesce(sku, ''none'') AS k FROM line WHERE id < 3) s ON s.id = l.id LEFT JOIN price p ON p.sku = s.k');
+SELECT * FROM both_ways('SELECT array_agg((l.id, p.cents[1]) ORDER BY l.id) FROM (SELECT * FROM line WHERE id < 5) l LEFT JOIN (SELECT id, coalesce(sku, ''none'') AS k FROM line WHERE id < 3) s ON s.id = l.id LEFT JOIN price p ON p.sku = coalesce(s.k, ''sku 9'')');
+SELECT * FROM both_ways('SELECT array_agg((l.id, s.missing) ORDER BY l.id) FROM (SELECT * FROM line WHERE id < 5) l LEFT JOIN (SELECT id, cents IS NULL AS missing FROM line LEFT JOIN price p ON p.sku = line.sku WHERE id < 3) s ON s.id = l.id');
+
 -- Outer order is kept.
 EXPLAIN (COSTS OFF) SELECT l.id, cents FROM line l LEFT JOIN price p ON p.sku = l.sku ORDER BY l.id DESC LIMIT 3;
 SELECT l.id, cents FROM line l LEFT JOIN price p ON p.sku = l.sku ORDER BY l.id DESC LIMIT 3;
