@@ -14,6 +14,7 @@ enum
     NODE_NONE = 99,
     MAIL_MAX = 256,
     STEPS_MAX = 64,
+    LINKS_MAX = NODES * (NODES - 1) * 2 + 1, /* for questions and answers, and one to spare */
     VISITED_SLOTS = 1 << 18,
     RETRY_MS = 10000 /* longer than any ballot waits */
 };
@@ -618,25 +619,28 @@ duel_begin(const Duel *duel, Council *council)
         deliver(council, duel->steps[i]);
 }
 
-/* Equal for two ways that gave every node the same in the same order. */
-static uint64_t
-duel_hash(const Duel *duel, const Council *council)
+/* What every node has been given, in order: equal for ways that lead to the same. */
+typedef struct Given
 {
-    uint64_t given[NODES] = {1, 2, 3};
+    uint64_t nodes[NODES];
+} Given;
 
-    for (uint32_t i = 0; i < duel->step_count; i++)
-    {
-        const Mail *mail = &council->mail[duel->steps[i]];
-        uint64_t all[4] = {given[mail->to], mail->from, mail->is_answer, hash_table(mail->bytes)};
+static Given
+given_also(const Given *given, const Mail *mail)
+{
+    Given after = *given;
+    uint64_t all[4] = {given->nodes[mail->to], mail->from, mail->is_answer,
+                       hash_table(mail->bytes)};
 
-        given[mail->to] = hash_table(slice_make(all, sizeof(all)));
-    }
-    return hash_table(slice_make(given, sizeof(given)));
+    after.nodes[mail->to] = hash_table(slice_make(all, sizeof(all)));
+    return after;
 }
 
+/* True for what was not met before. */
 static bool
-duel_visit(Duel *duel, uint64_t hash)
+duel_visit(Duel *duel, const Given *given)
 {
+    uint64_t hash = hash_table(slice_make(given, sizeof(*given)));
     uint32_t slot = (uint32_t)hash % VISITED_SLOTS;
 
     while (duel->visited[slot] != 0 && duel->visited[slot] != hash)
@@ -712,38 +716,57 @@ may_be_next(const Council *council, uint32_t index)
     return true;
 }
 
+/* One more mail delivered, and what that makes. */
+typedef struct DuelStep
+{
+    uint32_t mail;
+    Given given;
+} DuelStep;
+
+/* The next steps that lead to something new. */
+static uint32_t
+duel_next(Duel *duel, const Council *council, const Given *given, DuelStep *steps, bool *is_end)
+{
+    uint32_t count = 0;
+
+    *is_end = true;
+    for (uint32_t i = 0; i < council->mail_count; i++)
+    {
+        DuelStep *step = &steps[count];
+
+        if (!may_be_next(council, i))
+            continue;
+        *is_end = false;
+        *step = (DuelStep){.mail = i, .given = given_also(given, &council->mail[i])};
+        count += duel_visit(duel, &step->given);
+        assert_true(count < LINKS_MAX);
+    }
+    return count;
+}
+
 /* Every order in which the mail under way can be delivered. */
 static void
-duel_explore(Duel *duel, bool was_chosen)
+duel_explore(Duel *duel, const Given *given, bool was_chosen)
 {
     Council council;
-    uint32_t open[MAIL_MAX];
-    uint32_t open_count = 0;
+    DuelStep steps[LINKS_MAX];
+    bool is_end;
 
     duel_begin(duel, &council);
-    if (!duel_visit(duel, duel_hash(duel, &council)))
-    {
-        council_free(&council);
-        return;
-    }
 
     Slice chosen = chosen_by_any(&council, duel->epoch + 1);
+    bool is_chosen = chosen.length > 0;
+    uint32_t count = duel_next(duel, &council, given, steps, &is_end);
 
-    for (uint32_t i = 0; i < council.mail_count; i++)
-    {
-        if (may_be_next(&council, i))
-            open[open_count++] = i;
-    }
-    duel->chosen_count += chosen.length > 0;
-    if (chosen.length > 0 && (!was_chosen || open_count == 0))
+    duel->chosen_count += is_chosen;
+    if (is_chosen && (!was_chosen || is_end))
         check_that_it_lasts(&council, chosen, duel->epoch + 1);
-    was_chosen = chosen.length > 0;
     council_free(&council);
     assert_true(duel->step_count < STEPS_MAX);
-    for (uint32_t i = 0; i < open_count; i++)
+    for (uint32_t i = 0; i < count; i++)
     {
-        duel->steps[duel->step_count++] = open[i];
-        duel_explore(duel, was_chosen);
+        duel->steps[duel->step_count++] = steps[i].mail;
+        duel_explore(duel, &steps[i].given, is_chosen);
         duel->step_count--;
     }
 }
@@ -755,7 +778,11 @@ run_duel(uint32_t nodes, uint32_t quorum, uint64_t epoch)
 
     duel.visited = calloc(VISITED_SLOTS, sizeof(uint64_t));
     assert_non_null(duel.visited);
-    duel_explore(&duel, false);
+    duel_explore(&duel,
+                 &(Given){
+                     {1, 2, 3}
+    },
+                 false);
     free(duel.visited);
     print_message("%u states, a document chosen in %u\n", duel.visited_count, duel.chosen_count);
     assert_true(duel.chosen_count > 0);
