@@ -33,8 +33,7 @@ draw_network(Mix *mix, Random *random)
 {
     mix->spike_ppm = sometimes(random, 50, 50000);
     mix->spike_max_us = skewed(random, 5000, 800000);
-    mix->reset_ppm = sometimes(random, 40, 10000);
-    mix->drop_ppm = sometimes(random, 40, 20000);
+    mix->loss_ppm = sometimes(random, 60, 20000);
     mix->duplicate_ppm = sometimes(random, 40, 100000);
     mix->reorder_ppm = sometimes(random, 40, 100000);
 }
@@ -98,7 +97,7 @@ draw_storm(Mix *mix, Random *random)
     mix->latency_min_us = 1000;
     mix->latency_max_us = skewed(random, 2000, 20000);
     mix->think_max_us = skewed(random, 100, 20000);
-    mix->drop_ppm = skewed(random, 1000, 60000);
+    mix->loss_ppm = skewed(random, 1000, 60000);
     mix->crash_weight = skewed(random, 4, 10);
     mix->partition_weight = skewed(random, 4, 10);
     mix->fault_gap_us = scaled(random, 30000, 400000);

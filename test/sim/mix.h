@@ -24,9 +24,8 @@ typedef struct Mix
     uint32_t latency_max_us;
     uint32_t spike_ppm; /* frames held up, and all behind them */
     uint32_t spike_max_us;
-    uint32_t reset_ppm;     /* frames whose connection breaks under them */
-    uint32_t drop_ppm;      /* frames lost; their connection breaks later */
-    uint32_t duplicate_ppm; /* frames between nodes that come twice */
+    uint32_t loss_ppm;      /* frames lost, and their connection with them */
+    uint32_t duplicate_ppm; /* frames that come twice */
     uint32_t reorder_ppm;   /* frames between nodes that overtake others */
 
     /* What strikes from time to time, as weights; all 0: nothing does. */

@@ -181,13 +181,29 @@ is_held_up(const World *world, const Link *link, uint8_t side)
     return world->network.blocked[from][to] > 0;
 }
 
-/* Frames between nodes that may come twice or overtake others: a hello opens a link and stays
- * first. */
+/* A hello opens a link and stays first. */
 static bool
-may_be_shuffled(const Link *link, Slice frame)
+may_overtake(const Link *link, Slice frame)
 {
-    return is_host(link->from) && frame.length > 0 && frame.data[0] != FRAME_HELLO &&
+    return is_host(link->from) && frame.data[0] != FRAME_HELLO &&
            frame.data[0] != FRAME_HELLO_REPLY;
+}
+
+/* Of what clients send, whatever may be done twice: not a write that is not marked as a retry. */
+static bool
+may_come_twice(const Link *link, Slice bytes)
+{
+    Arena arena;
+    Frame frame;
+    WriteFrame write;
+    bool retry;
+
+    if (is_host(link->from) || bytes.data[0] != FRAME_WRITE)
+        return may_overtake(link, bytes) || !is_host(link->from);
+    arena_init(&arena, &MEMORY_HEAP);
+    retry = frame_decode(bytes, &frame) && write_decode(&frame, &arena, &write) && write.retry;
+    arena_free(&arena);
+    return retry;
 }
 
 static void
@@ -230,49 +246,48 @@ maybe_crash_sender(World *world, const Link *link, uint8_t side, Slice frame)
         faults_crash_soon(world, sender);
 }
 
-static void
-transmit(World *world, Link *link, uint8_t side, uint64_t connection, Slice frame)
+/* What befalls a frame on its way. False: it does not go its usual way any more. */
+static bool
+suffer(World *world, Link *link, uint8_t side, uint64_t connection, Slice frame, uint64_t *delay_us)
 {
     const Mix *mix = &world->mix;
     Random *random = &world->random;
+
+    maybe_crash_sender(world, link, side, frame);
+    if (random_per_million(random, mix->loss_ppm))
+    {
+        trace(world, "a frame is lost, and its connection: %s", trace_frame(world, frame));
+        network_break(world, link);
+        return false;
+    }
+    if (random_per_million(random, mix->spike_ppm))
+    {
+        note_fault(world, link);
+        *delay_us += random_below(random, mix->spike_max_us);
+        link->troubled_us = world->now_us + *delay_us;
+    }
+    if (random_per_million(random, mix->duplicate_ppm) && may_come_twice(link, frame))
+    {
+        note_fault(world, link);
+        post(world, link, side, connection, *delay_us + random_below(random, 50000), frame);
+    }
+    if (random_per_million(random, mix->reorder_ppm) && may_overtake(link, frame))
+    {
+        note_fault(world, link);
+        post(world, link, side, connection, *delay_us + random_below(random, 30000), frame);
+        return false;
+    }
+    return true;
+}
+
+static void
+transmit(World *world, Link *link, uint8_t side, uint64_t connection, Slice frame)
+{
     uint64_t delay_us = latency(world);
 
     world->counters.frames++;
-    if (!world->network.clean)
-    {
-        maybe_crash_sender(world, link, side, frame);
-        if (random_per_million(random, mix->reset_ppm))
-        {
-            network_break(world, link);
-            return;
-        }
-        if (random_per_million(random, mix->drop_ppm))
-        {
-            note_fault(world, link);
-            link->cut = connection;
-            trace(world, "a frame is lost: %s", trace_frame(world, frame));
-            network_break(world, link);
-            return;
-        }
-        if (random_per_million(random, mix->spike_ppm))
-        {
-            note_fault(world, link);
-            delay_us += random_below(random, mix->spike_max_us);
-            link->troubled_us = world->now_us + delay_us;
-        }
-        if (may_be_shuffled(link, frame) && random_per_million(random, mix->duplicate_ppm))
-        {
-            note_fault(world, link);
-            post(world, link, side, connection, delay_us + random_below(random, 50000), frame);
-        }
-        if (may_be_shuffled(link, frame) && random_per_million(random, mix->reorder_ppm))
-        {
-            note_fault(world, link);
-            post(world, link, side, connection, delay_us + random_below(random, 30000), frame);
-            return;
-        }
-    }
-    post(world, link, side, connection, queue_up(world, link, side, delay_us), frame);
+    if (world->network.clean || suffer(world, link, side, connection, frame, &delay_us))
+        post(world, link, side, connection, queue_up(world, link, side, delay_us), frame);
 }
 
 void
