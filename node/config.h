@@ -30,6 +30,7 @@ typedef struct Config
     char *ssl_key_file;
     int64_t block_cache_mb;
     int64_t write_buffer_mb;
+    int64_t record_cache_mb;
     int64_t max_connections;
     int64_t max_unauthenticated;
     int64_t auth_timeout_ms;

@@ -46,6 +46,8 @@ const ConfigOption config_options[] = {
      "Memory for cached blocks of the store."},
     {FIELD(write_buffer_mb), CONFIG_INT, "MB", "32", 1, MB_MAX, NULL, false, NULL,
      "Memory for writes that are logged and not yet in sorted files."},
+    {FIELD(record_cache_mb), CONFIG_INT, "MB", "64", 0, MB_MAX, NULL, false, NULL,
+     "Memory for single records that were written or read lately; 0: none."},
     {FIELD(max_connections), CONFIG_INT, "", "500", 10, 100000, NULL, true, NULL,
      "Sessions of clients; the last three are kept for admins, other nodes do not count."},
     {FIELD(max_unauthenticated), CONFIG_INT, "", "64", 4, 10000, NULL, true, NULL,

@@ -213,6 +213,9 @@ send_storage_stats(const Node *node, Session *session)
     send_stat(session, "storage_syncs", counters.syncs, "Times the log was synced.");
     send_stat(session, "storage_reads", counters.reads, "Objects read.");
     send_stat(session, "storage_cold_reads", counters.cold_reads, "Of them, not in memory.");
+    send_stat(session, "storage_cache_hits", counters.cache_hits,
+              "Writes and reads that found their object among the cached records.");
+    send_stat(session, "storage_cache_bytes", counters.cache_bytes, "Memory of cached records.");
     send_stat(session, "storage_scans", counters.scans, "Pages read.");
     send_stat(session, "storage_corrupt", counters.corrupt, "Objects that could not be read.");
     send_stat(session, "storage_keys", counters.keys_estimate, "Keys stored, an estimate.");

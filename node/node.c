@@ -479,7 +479,8 @@ open_storage(Node *node)
     char path[PATH_SIZE];
     RocksOptions options = {.directory = identity_path(node->start.dir, "data", path, sizeof(path)),
                             .block_cache_bytes = (uint64_t)config->block_cache_mb * 1024 * 1024,
-                            .write_buffer_bytes = (uint64_t)config->write_buffer_mb * 1024 * 1024};
+                            .write_buffer_bytes = (uint64_t)config->write_buffer_mb * 1024 * 1024,
+                            .record_cache_bytes = (uint64_t)config->record_cache_mb * 1024 * 1024};
 
     randombytes_buf(&node->run.actor, sizeof(Actor));
 

@@ -170,6 +170,7 @@ read_counters(Storage *storage)
     /* The log holds about what the memtables hold. */
     rocksdb_property_int(rocks->db, "rocksdb.cur-size-all-mem-tables", &memtables);
     counters.disk_bytes += memtables;
+    counters.cache_bytes = rocks_cache_bytes(&rocks->cache);
     return counters;
 }
 
@@ -180,7 +181,7 @@ on_turn_end(uv_prepare_t *handle)
 }
 
 static void
-start(Rocks *rocks, uv_loop_t *loop)
+start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
 {
     rocks->storage = (Storage){
         .apply = rocks_apply, .read = rocks_read, .scan = rocks_scan, .counters = read_counters};
@@ -192,6 +193,7 @@ start(Rocks *rocks, uv_loop_t *loop)
     rocksdb_readoptions_set_read_tier(rocks->cached_reads, BLOCK_CACHE_TIER);
     rocks_table_init(&rocks->pending);
     rocks_table_init(&rocks->fetches);
+    rocks_cache_init(&rocks->cache, record_cache_bytes);
     arena_init(&rocks->arena, &MEMORY_HEAP);
     buffer_init(&rocks->scratch, &MEMORY_HEAP);
     rocks_writer_start(rocks);
@@ -222,7 +224,7 @@ rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run, const Storage
         memory_resize(&MEMORY_HEAP, rocks, 0);
         return outcome;
     }
-    start(rocks, loop);
+    start(rocks, loop, options->record_cache_bytes);
     *storage = &rocks->storage;
     return outcome;
 }
@@ -238,6 +240,7 @@ free_rocks(Rocks *rocks)
     rocksdb_readoptions_destroy(rocks->full_reads);
     rocks_table_free(&rocks->pending);
     rocks_table_free(&rocks->fetches);
+    rocks_cache_free(&rocks->cache);
     arena_free(&rocks->arena);
     buffer_free(&rocks->scratch);
     rocks_writer_free(rocks);

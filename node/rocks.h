@@ -4,7 +4,7 @@
  * Everything here is called on the loop's thread, and every event comes back on it. Three kinds of
  * threads work:
  *  - the loop applies: an update runs at once on the newest record, which is in the pending table
- *    (merged, not yet durable), in RocksDB's memtable or in its block cache;
+ *    (merged, not yet durable), in the record cache, in RocksDB's memtable or in its block cache;
  *  - the pool of libuv fetches what is in none of them, and scans;
  *  - one writer writes and syncs what one or more turns of the loop have merged, as one batch.
  *
@@ -26,6 +26,7 @@ typedef struct RocksOptions
     const char *directory;      /* made when absent (its parent is not); of one process at a time */
     uint64_t block_cache_bytes; /* blocks, indexes and filters of what is on disk */
     uint64_t write_buffer_bytes; /* of one memtable; up to three exist for a while */
+    uint64_t record_cache_bytes; /* single records that were written or read lately; 0: none */
 } RocksOptions;
 
 /*

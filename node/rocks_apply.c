@@ -33,6 +33,27 @@ typedef struct RocksCall
     uint64_t ref;
 } RocksCall;
 
+static RocksItem *
+find_pending(const Rocks *rocks, uint64_t hash, Slice key)
+{
+    RocksNode *node = rocks_table_find(&rocks->pending, hash, key);
+
+    return node != NULL ? (RocksItem *)((char *)node - offsetof(RocksItem, node)) : NULL;
+}
+
+bool
+rocks_is_pending(const Rocks *rocks, uint64_t hash, Slice key)
+{
+    return find_pending(rocks, hash, key) != NULL;
+}
+
+void
+rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record)
+{
+    if (!rocks->storage.failed && rocks->cache.lent == 0 && !rocks_is_pending(rocks, hash, key))
+        rocks_cache_enter(&rocks->cache, hash, key, record);
+}
+
 /* ---- batches ---- */
 
 static RocksBatch *
@@ -95,6 +116,7 @@ batch_put(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
     Slice copy = slice_copy(&batch->arena, record);
     RocksItem *item;
 
+    ++*rocks_changes(rocks, call->hash);
     batch->bytes += record.length;
     if (pending != NULL && pending->batch == batch)
     {
@@ -116,7 +138,10 @@ batch_put(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
     if (pending != NULL)
         rocks_table_replace(&rocks->pending, &pending->node, &item->node);
     else
+    {
         rocks_table_insert(&rocks->pending, &item->node);
+        rocks_cache_hide(&rocks->cache, call->hash, call->key);
+    }
     return copy;
 }
 
@@ -131,6 +156,17 @@ rocks_turn_end(Rocks *rocks)
     rocks_writer_submit(rocks, batch);
 }
 
+static void
+settle_item(Rocks *rocks, RocksItem *item, bool synced)
+{
+    RocksRecord record = {.record = item->record};
+
+    if (!rocks_table_remove(&rocks->pending, &item->node))
+        return; /* a newer one waits for its own batch */
+    if (synced && update_record_object(record.record, &record.object))
+        rocks_keep(rocks, item->node.hash, item->node.key, &record);
+}
+
 void
 rocks_batch_done(Rocks *rocks, RocksBatch *batch)
 {
@@ -138,7 +174,7 @@ rocks_batch_done(Rocks *rocks, RocksBatch *batch)
 
     rocks->counters.syncs += batch->synced && batch->leads;
     for (RocksItem *item = batch->first; item != NULL; item = item->after)
-        rocks_table_remove(&rocks->pending, &item->node);
+        settle_item(rocks, item, batch->synced);
     /* The events may lead to new applies; none of them finds this batch any more. */
     for (size_t i = 0; i < batch->ref_count; i++)
     {
@@ -198,14 +234,6 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
         break;
     }
     refuse(rocks, call->ref, STATUS_CORRUPT);
-}
-
-static RocksItem *
-find_pending(const Rocks *rocks, uint64_t hash, Slice key)
-{
-    RocksNode *node = rocks_table_find(&rocks->pending, hash, key);
-
-    return node != NULL ? (RocksItem *)((char *)node - offsetof(RocksItem, node)) : NULL;
 }
 
 static RocksFetch *
@@ -294,6 +322,32 @@ fetch_begin(Rocks *rocks, const RocksCall *call)
         abort();
 }
 
+/* For an apply that left the record as it was; after one that changed it the key is pending. */
+static void
+keep_unchanged(Rocks *rocks, const RocksCall *call, Slice record)
+{
+    RocksRecord checked;
+
+    arena_reset(&rocks->arena);
+    if (record.length > 0 && !rocks_is_pending(rocks, call->hash, call->key) &&
+        rocks_record_check(&rocks->arena, record, &checked))
+        rocks_keep(rocks, call->hash, call->key, &checked);
+}
+
+static bool
+apply_to_cached(Rocks *rocks, const RocksCall *call)
+{
+    RocksRecord cached;
+
+    if (!rocks_cache_find(&rocks->cache, call->hash, call->key, &cached))
+        return false;
+    rocks->counters.cache_hits++;
+    rocks->cache.lent++;
+    apply_to(rocks, call, NULL, cached.record);
+    rocks->cache.lent--;
+    return true;
+}
+
 static void
 apply_to_stored(Rocks *rocks, const RocksCall *call)
 {
@@ -304,7 +358,10 @@ apply_to_stored(Rocks *rocks, const RocksCall *call)
     else if (value.found == ROCKS_UNREADABLE)
         refuse(rocks, call->ref, STATUS_CORRUPT);
     else
+    {
         apply_to(rocks, call, NULL, value.record);
+        keep_unchanged(rocks, call, value.record);
+    }
     rocks_value_release(&value);
 }
 
@@ -329,6 +386,6 @@ rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref)
         fetch_await(fetch, &call);
     else if (pending != NULL)
         apply_to(rocks, &call, pending, pending->record);
-    else
+    else if (!apply_to_cached(rocks, &call))
         apply_to_stored(rocks, &call);
 }

@@ -7,23 +7,33 @@
  *   rocks_apply.c   updates on the loop; the pending table; fetches of cold records
  *   rocks_writer.c  the writer thread
  *   rocks_read.c    reads and scans
+ *   rocks_cache.c   the record cache
  *
  * Invariants:
  *  R1  the pending table holds the newest record of every key that has one in a batch not yet
  *      durable, and nothing else;
  *  R2  a key with a fetch under way has no pending record, and its applies queue behind the fetch;
  *  R3  of a batch in its hands the writer reads items and bytes and sets synced and leads; all else
- *      of it is the loop's.
+ *      of it is the loop's;
+ *  R4  the record cache shows a key's newest durable record or nothing: a key with a pending record
+ *      is hidden, what fails to become durable does not enter, and what was read enters only when
+ *      no apply can have changed its key since the read began.
  */
 #ifndef NODE_ROCKS_PRIVATE_H
 #define NODE_ROCKS_PRIVATE_H
 
 #include "node/rocks.h"
+#include "node/rocks_cache.h"
 #include "node/rocks_table.h"
 
 #include <rocksdb/c.h>
 
 typedef struct RocksBatch RocksBatch;
+
+enum
+{
+    ROCKS_CHANGE_COUNTS = 4096 /* a power of two */
+};
 
 /* A record that is merged and not yet durable. Lives in its batch's arena. */
 typedef struct RocksItem
@@ -84,6 +94,8 @@ typedef struct Rocks
 
     RocksTable pending; /* of RocksItem */
     RocksTable fetches; /* of RocksFetch */
+    RocksCache cache;
+    uint32_t changes[ROCKS_CHANGE_COUNTS]; /* applies that changed a record, by the key's hash */
     RocksBatch *filling;
     RocksBatch *spare; /* batches to be used again */
     uint64_t owed;     /* applies with an event to come */
@@ -124,6 +136,12 @@ rocks_of(Storage *storage)
     return (Rocks *)storage;
 }
 
+static inline uint32_t *
+rocks_changes(Rocks *rocks, uint64_t hash)
+{
+    return &rocks->changes[hash >> 32 & (ROCKS_CHANGE_COUNTS - 1)];
+}
+
 /* STATUS_OK when a new call may be taken. */
 static inline StatusCode
 rocks_admits(const Rocks *rocks)
@@ -134,11 +152,19 @@ rocks_admits(const Rocks *rocks)
 /* rocks_read.c. Any thread may get; release what it gave. */
 RocksValue rocks_get(const Rocks *rocks, const rocksdb_readoptions_t *options, Slice key);
 void rocks_value_release(RocksValue *value);
+
+/* Reads a record through once: damage must not travel to other nodes. */
+bool rocks_record_check(Arena *arena, Slice record, RocksRecord *checked);
 void rocks_read(Storage *storage, Slice key, uint64_t ref);
 void rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref);
 
 /* rocks_apply.c */
 void rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref);
+bool rocks_is_pending(const Rocks *rocks, uint64_t hash, Slice key);
+
+/* Lets the record that RocksDB has of a key into the cache, unless an apply is about to change it.
+ */
+void rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record);
 
 /* Hands what this turn merged to the writer. */
 void rocks_turn_end(Rocks *rocks);

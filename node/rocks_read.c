@@ -12,6 +12,9 @@ typedef struct RocksRead
     uv_work_t work;
     Rocks *rocks;
     uint64_t ref;
+    uint64_t hash;
+    bool kept; /* enters the cache, if the key's changes are still these */
+    uint32_t changes;
     RocksValue value;
     size_t key_length;
     uint8_t key[];
@@ -66,31 +69,29 @@ rocks_value_release(RocksValue *value)
     value->record = SLICE_EMPTY;
 }
 
-/* The object in a record, read through once: damage must not travel to other nodes. */
-static bool
-open_record(Arena *arena, Slice record, Slice *object)
+bool
+rocks_record_check(Arena *arena, Slice record, RocksRecord *checked)
 {
     Object decoded;
 
-    return update_record_object(record, object) && object->length > 0 &&
-           object_decode(*object, arena, &decoded);
+    checked->record = record;
+    return update_record_object(record, &checked->object) && checked->object.length > 0 &&
+           object_decode(checked->object, arena, &decoded);
 }
 
-static void
-answer_read(Rocks *rocks, uint64_t ref, const RocksValue *value)
+/* The status to answer a read with; the record is checked and empty unless found. */
+static StatusCode
+open_value(Rocks *rocks, const RocksValue *value, RocksRecord *record)
 {
-    Slice object = SLICE_EMPTY;
-    StatusCode status = STATUS_OK;
-
     arena_reset(&rocks->arena);
-    if (value->found != ROCKS_ABSENT &&
-        (value->found != ROCKS_FOUND || !open_record(&rocks->arena, value->record, &object)))
-    {
-        rocks->counters.corrupt++;
-        object = SLICE_EMPTY;
-        status = STATUS_CORRUPT;
-    }
-    rocks->events.read_done(rocks->events.context, ref, status, object);
+    *record = (RocksRecord){.record = SLICE_EMPTY};
+    if (value->found == ROCKS_ABSENT)
+        return STATUS_OK;
+    if (value->found == ROCKS_FOUND && rocks_record_check(&rocks->arena, value->record, record))
+        return STATUS_OK;
+    rocks->counters.corrupt++;
+    *record = (RocksRecord){.record = SLICE_EMPTY};
+    return STATUS_CORRUPT;
 }
 
 static void
@@ -107,25 +108,68 @@ read_done(uv_work_t *work, int status)
 {
     RocksRead *read = work->data;
     Rocks *rocks = read->rocks;
+    RocksRecord record;
+    StatusCode outcome = open_value(rocks, &read->value, &record);
 
-    answer_read(rocks, read->ref, &read->value);
+    if (record.record.length > 0 && read->kept &&
+        read->changes == *rocks_changes(rocks, read->hash))
+        rocks_keep(rocks, read->hash, slice_make(read->key, read->key_length), &record);
+    rocks->events.read_done(rocks->events.context, read->ref, outcome, record.object);
     rocks_value_release(&read->value);
     memory_resize(&MEMORY_HEAP, read, 0);
     rocks_job_done(rocks);
 }
 
 static void
-read_begin(Rocks *rocks, Slice key, uint64_t ref)
+read_begin(Rocks *rocks, uint64_t hash, Slice key, uint64_t ref)
 {
     RocksRead *read = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksRead) + key.length);
 
-    *read = (RocksRead){.rocks = rocks, .ref = ref, .key_length = key.length};
+    *read = (RocksRead){.rocks = rocks,
+                        .ref = ref,
+                        .hash = hash,
+                        .kept = !rocks_is_pending(rocks, hash, key),
+                        .changes = *rocks_changes(rocks, hash),
+                        .key_length = key.length};
     memcpy(read->key, key.data, key.length);
     read->work.data = read;
     rocks->jobs++;
     rocks->counters.cold_reads++;
     if (uv_queue_work(rocks->loop, &read->work, read_on_pool, read_done) != 0)
         abort();
+}
+
+static bool
+read_cached(Rocks *rocks, uint64_t hash, Slice key, uint64_t ref)
+{
+    RocksRecord cached;
+
+    if (!rocks_cache_find(&rocks->cache, hash, key, &cached))
+        return false;
+    rocks->counters.cache_hits++;
+    rocks->cache.lent++;
+    rocks->events.read_done(rocks->events.context, ref, STATUS_OK, cached.object);
+    rocks->cache.lent--;
+    return true;
+}
+
+static void
+read_stored(Rocks *rocks, uint64_t hash, Slice key, uint64_t ref)
+{
+    RocksValue value = rocks_get(rocks, rocks->cached_reads, key);
+    RocksRecord record;
+
+    if (value.found == ROCKS_COLD)
+        read_begin(rocks, hash, key, ref);
+    else
+    {
+        StatusCode status = open_value(rocks, &value, &record);
+
+        if (record.record.length > 0)
+            rocks_keep(rocks, hash, key, &record);
+        rocks->events.read_done(rocks->events.context, ref, status, record.object);
+    }
+    rocks_value_release(&value);
 }
 
 void
@@ -141,13 +185,10 @@ rocks_read(Storage *storage, Slice key, uint64_t ref)
         return;
     }
 
-    RocksValue value = rocks_get(rocks, rocks->cached_reads, key);
+    uint64_t hash = hash_table(key);
 
-    if (value.found == ROCKS_COLD)
-        read_begin(rocks, key, ref);
-    else
-        answer_read(rocks, ref, &value);
-    rocks_value_release(&value);
+    if (!read_cached(rocks, hash, key, ref))
+        read_stored(rocks, hash, key, ref);
 }
 
 /* ---- ranges ---- */
@@ -237,7 +278,7 @@ take_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
 {
     Slice key;
     Slice record;
-    Slice object;
+    RocksRecord checked;
     uint64_t position;
     Slice user_key;
 
@@ -247,12 +288,12 @@ take_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
     if (key.length < sizeof(uint32_t) ||
         !storage_place_split(slice_make(key.data + sizeof(uint32_t), key.length - sizeof(uint32_t)),
                              &position, &user_key) ||
-        !open_record(decoding, record, &object))
+        !rocks_record_check(decoding, record, &checked))
         return 0;
     *add_row(scan) = (StorageRow){.key = slice_copy(&scan->arena, user_key),
                                   .position = position,
-                                  .object = slice_copy(&scan->arena, object)};
-    return key.length + object.length;
+                                  .object = slice_copy(&scan->arena, checked.object)};
+    return key.length + checked.object.length;
 }
 
 /* False when a row, or what RocksDB keeps it in, cannot be read. */

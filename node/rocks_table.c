@@ -18,7 +18,13 @@ new_slots(size_t count)
 void
 rocks_table_init(RocksTable *table)
 {
-    *table = (RocksTable){.slots = new_slots(FIRST_SLOT_COUNT), .slot_count = FIRST_SLOT_COUNT};
+    rocks_table_init_sized(table, FIRST_SLOT_COUNT);
+}
+
+void
+rocks_table_init_sized(RocksTable *table, size_t slot_count)
+{
+    *table = (RocksTable){.slots = new_slots(slot_count), .slot_count = slot_count};
 }
 
 void

@@ -25,6 +25,9 @@ typedef struct RocksTable
 
 void rocks_table_init(RocksTable *table);
 
+/* With slots, a power of two, for that many nodes before it grows. */
+void rocks_table_init_sized(RocksTable *table, size_t slot_count);
+
 /* Frees the slots, not the nodes. */
 void rocks_table_free(RocksTable *table);
 

@@ -68,6 +68,8 @@ typedef struct StorageCounters
     uint64_t corrupt;
     uint64_t keys_estimate;
     uint64_t disk_bytes;
+    uint64_t cache_hits;  /* applies and reads that found their record in the record cache */
+    uint64_t cache_bytes; /* of that cache, in use */
 } StorageCounters;
 
 struct Storage

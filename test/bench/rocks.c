@@ -184,7 +184,7 @@ int
 main(int argc, char **argv)
 {
     Bench bench = {.calls = argc > 2 ? strtoull(argv[2], NULL, 10) : 20000};
-    RocksOptions options = {argv[1], 64 << 20, 32 << 20};
+    RocksOptions options = {argv[1], 64 << 20, 32 << 20, 64 << 20};
     StorageEvents events = {on_merged, on_durable, on_read, on_scan, &bench};
     Outcome outcome;
 

@@ -1,0 +1,54 @@
+/*
+ * RocksCache: durable records in memory, by storage key.
+ *
+ * The records stand one behind another in a ring of fixed size. A new one takes the place of the
+ * oldest ones; of those, one that was found since it came here goes to the front once more (a
+ * CLOCK whose hand is the ring's end). Nothing is allocated after the start, and no call takes
+ * longer than a bounded number of moves.
+ *
+ * Which records may enter, and when a record must hide, is for the caller to know (R4 in
+ * node/rocks_private.h). Slices given out are valid until the next rocks_cache_enter().
+ */
+#ifndef NODE_ROCKS_CACHE_H
+#define NODE_ROCKS_CACHE_H
+
+#include "node/rocks_table.h"
+
+typedef struct RocksRecord
+{
+    Slice record;
+    Slice object; /* inside record */
+} RocksRecord;
+
+typedef struct RocksCache
+{
+    RocksTable table; /* of the entries that count */
+    uint8_t *ring;    /* NULL: there is no cache */
+    size_t capacity;  /* of the ring, in bytes */
+    size_t head;      /* where the next entry goes; below capacity */
+    size_t tail;      /* the oldest entry */
+    size_t used;      /* bytes from tail to head */
+    unsigned lent;    /* callers that still read what they found: nothing may move */
+} RocksCache;
+
+/* bytes: of ring and table together, never exceeded; too few for any record: no cache. */
+void rocks_cache_init(RocksCache *cache, uint64_t bytes);
+void rocks_cache_free(RocksCache *cache);
+
+/* False when it is absent or hidden. */
+bool rocks_cache_find(RocksCache *cache, uint64_t hash, Slice key, RocksRecord *found);
+
+/* Until it enters again the key is not found. */
+void rocks_cache_hide(RocksCache *cache, uint64_t hash, Slice key);
+
+/*
+ * Copies key and record, in the place of what the key had; visible. object lies in record. Left
+ * out when it is too large for a cache of this size; the key is then not found. Nothing may be
+ * lent.
+ */
+void rocks_cache_enter(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record);
+
+/* Of the bytes it was given, those in use. */
+uint64_t rocks_cache_bytes(const RocksCache *cache);
+
+#endif

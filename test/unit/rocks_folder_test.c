@@ -1,0 +1,107 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "test/unit/rocks_fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void
+assert_refused(Store *store, const char *words)
+{
+    Outcome outcome = store_try_open(store, STORE_CACHE_BYTES);
+
+    assert_true(outcome.failed);
+    assert_null(store->storage);
+    if (strstr(outcome.message, words) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", outcome.message, words);
+}
+
+static void
+write_file(Store *store, const char *name, const char *text)
+{
+    char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", store->directory, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void
+a_directory_in_use_is_refused(void **state)
+{
+    Store *store = *state;
+    Store *other = store_new(store->directory);
+
+    assert_refused(other, "in use");
+    store_free(other);
+}
+
+static void
+a_directory_of_another_format_is_refused(void **state)
+{
+    Store *store = *state;
+
+    store_close(store);
+    write_file(store, "VERSION", "dynamo_fdw data 9\nid 00\n");
+    assert_refused(store, "\"dynamo_fdw data 9\"");
+    write_file(store, "VERSION", "");
+    assert_refused(store, "another format");
+    write_file(store, "VERSION", "dynamo_fdw data 1\nid 00\n");
+    assert_refused(store, "damaged");
+}
+
+static void
+a_directory_with_other_files_is_refused(void **state)
+{
+    Store *store = *state;
+
+    write_file(store, "letter.txt", "dear all");
+    assert_refused(store, "letter.txt");
+}
+
+static void
+a_directory_that_lost_its_data_is_not_laid_out_again(void **state)
+{
+    Store *store = *state;
+    char path[128];
+
+    store_close(store);
+    snprintf(path, sizeof(path), "%s/rocksdb", store->directory);
+    store_remove_tree(path);
+    assert_refused(store, "lost its data");
+}
+
+static void
+a_wiped_directory_gets_another_id(void **state)
+{
+    Store *store = *state;
+    char id[33];
+
+    snprintf(id, sizeof(id), "%s", rocks_directory_id(store->storage));
+    store_close(store);
+    store_remove_tree(store->directory);
+    store_open(store, STORE_CACHE_BYTES);
+    assert_string_not_equal(rocks_directory_id(store->storage), id);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(a_directory_in_use_is_refused),
+        STORE_TEST(a_directory_of_another_format_is_refused),
+        STORE_CLOSED_TEST(a_directory_with_other_files_is_refused),
+        STORE_TEST(a_directory_that_lost_its_data_is_not_laid_out_again),
+        STORE_TEST(a_wiped_directory_gets_another_id),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
