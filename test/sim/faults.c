@@ -80,7 +80,7 @@ cut_sides(World *world, Strike *strike, uint32_t side, bool one_way)
     bool forth = !one_way || random_percent(&world->random, 50);
     bool back = !one_way || !forth;
 
-    trace(world, "the network splits: endpoints %x from the rest%s", side,
+    trace(world, "the network parts {%s} from the rest%s", trace_endpoints(world, side),
           one_way ? ", one way" : "");
     for (uint32_t a = 0; a < NETWORK_ENDPOINTS_MAX; a++)
     {

@@ -313,6 +313,13 @@ note_retry(World *world, const Host *host, Slice bytes)
     arena_free(&arena);
 }
 
+/* So many that a trace would be full of them. */
+static bool
+is_greeting(Slice frame)
+{
+    return frame.length > 0 && (frame.data[0] == FRAME_HELLO || frame.data[0] == FRAME_HELLO_REPLY);
+}
+
 static void
 give(World *world, Host *host, const InboxItem *item)
 {
@@ -325,8 +332,10 @@ give(World *world, Host *host, const InboxItem *item)
     {
     case INBOX_SESSION_FRAME:
         note_retry(world, host, frame);
-        trace(world, "%s takes from session %llu: %s", host->name,
-              (unsigned long long)item->session, trace_frame(world, frame));
+        if (!is_greeting(frame))
+            trace(world, "%s takes from %s: %s", host->name,
+                  network_session_name(world, host->index, item->session),
+                  trace_frame(world, frame));
         engine_session_frame(host->engine, item->session, item->is_peer, frame);
         break;
     case INBOX_PEER_UP:
@@ -338,8 +347,9 @@ give(World *world, Host *host, const InboxItem *item)
         engine_peer_down(host->engine, item->peer);
         break;
     case INBOX_PEER_FRAME:
-        trace(world, "%s is answered by n%u: %s", host->name, item->peer,
-              trace_frame(world, frame));
+        if (!is_greeting(frame))
+            trace(world, "%s is answered by n%u: %s", host->name, item->peer,
+                  trace_frame(world, frame));
         engine_peer_frame(host->engine, item->peer, frame);
         break;
     case INBOX_STORE:

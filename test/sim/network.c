@@ -312,6 +312,17 @@ network_reply(World *world, uint32_t host, uint64_t session, Slice frame)
     }
 }
 
+const char *
+network_session_name(World *world, uint32_t host, uint64_t session)
+{
+    for (uint32_t from = 0; from < NETWORK_ENDPOINTS_MAX; from++)
+    {
+        if (network_link(world, from, host)->session == session)
+            return trace_endpoint(world, from);
+    }
+    return "somebody who is gone";
+}
+
 /* Tells one side, after what is still on its way to it or at once. */
 static void
 tell_closed(World *world, Link *link, uint8_t side, uint64_t connection, uint64_t delay_us)
@@ -407,7 +418,7 @@ network_break(World *world, Link *link)
     if (connection == 0)
         return;
     note_fault(world, link);
-    trace(world, "the link of endpoint %u to n%u breaks", link->from, link->to);
+    trace(world, "the link of %s to n%u breaks", trace_endpoint(world, link->from), link->to);
     link->cut = connection;
     tell_closed(world, link, LINK_TO_DIALER, connection, random_below(&world->random, 50000));
     tell_closed(world, link, LINK_TO_SERVER, connection, random_below(&world->random, 500000));

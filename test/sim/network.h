@@ -77,6 +77,9 @@ void network_dial(World *world, Link *link, bool wanted);
 void network_send(World *world, Link *link, Slice frame);
 void network_reply(World *world, uint32_t host, uint64_t session, Slice frame);
 
+/* Who holds the session of the host, for people: "n2", "c1". */
+const char *network_session_name(World *world, uint32_t host, uint64_t session);
+
 /* The dialer hangs up. */
 void network_hang_up(World *world, Link *link);
 

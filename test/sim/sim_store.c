@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "test/sim/sim_store_private.h"
+#include "test/sim/trace.h"
 #include "test/sim/world.h"
 
 static int
@@ -122,6 +123,9 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
         uint32_t number = sim_store_checked_key(store, key);
 
         sim_store_copy_record(&key->current, &store->record);
+        trace(store->world, "n%u %s k%u: %s", store->host,
+              update->put != NULL ? "stamps" : "merges", number,
+              trace_object(store->world, object));
         sim_store_log_append(store, key, true, ref);
         if (update->put != NULL && number != CHECKER_NONE && !store->world->black_box)
             checker_stamped(store->world->checker, store->host, number, object);

@@ -133,7 +133,10 @@ sim_store_sync_ends(SimStore *store)
               count);
     }
     else
+    {
+        trace(store->world, "n%u's disk has %u more", store->host, count);
         sim_store_log_drop(store, count, true);
+    }
     host_inbox(store->world, store->host, (InboxItem){.kind = INBOX_STORE, .payload = work});
     begin_sync(store);
 }

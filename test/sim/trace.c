@@ -104,6 +104,42 @@ add_object(World *world, TraceText *text, Slice bytes)
     arena_free(&arena);
 }
 
+static void
+add_endpoint(TraceText *text, uint32_t endpoint)
+{
+    if (endpoint < NETWORK_HOSTS_MAX)
+        add(text, "n%u", endpoint);
+    else
+        add(text, "c%u", endpoint - NETWORK_HOSTS_MAX);
+}
+
+const char *
+trace_endpoint(World *world, uint32_t endpoint)
+{
+    TraceText *text = new_text(world);
+
+    add_endpoint(text, endpoint);
+    return text->bytes;
+}
+
+const char *
+trace_endpoints(World *world, uint32_t endpoints)
+{
+    TraceText *text = new_text(world);
+
+    for (uint32_t i = 0; i < NETWORK_ENDPOINTS_MAX; i++)
+    {
+        bool exists = i < NETWORK_HOSTS_MAX ? i < world->mix.hosts
+                                            : i - NETWORK_HOSTS_MAX < world->mix.clients;
+
+        if (!exists || (endpoints >> i & 1) == 0)
+            continue;
+        add(text, text->length > 0 ? " " : "");
+        add_endpoint(text, i);
+    }
+    return text->bytes;
+}
+
 const char *
 trace_version(World *world, const RequestId *request)
 {

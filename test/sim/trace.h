@@ -28,6 +28,12 @@ bool trace_is_on(const World *world);
 /* The frame in words ("write k1.v3 (retry)"), valid until a few calls later. */
 const char *trace_frame(World *world, Slice frame);
 
+/* "n2" or "c1". */
+const char *trace_endpoint(World *world, uint32_t endpoint);
+
+/* Some endpoints, as bits. */
+const char *trace_endpoints(World *world, uint32_t endpoints);
+
 /* "k1.v3"; and an encoded object's siblings. Both as trace_frame. */
 const char *trace_version(World *world, const RequestId *request);
 const char *trace_object(World *world, Slice object);

@@ -449,6 +449,9 @@ live(World *world)
 {
     Event event;
 
+    trace(world, "seed %llu: %u nodes, %u clients, %u keys of n %u%s",
+          (unsigned long long)world->seed, world->mix.hosts, world->mix.clients, world->mix.keys,
+          world->mix.n, mix_is_calm(&world->mix) ? ", no faults" : "");
     enter(world, WORLD_FORMS);
     world->network.clean = true;
     if (world->mix.faults_while_forming)
