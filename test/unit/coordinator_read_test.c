@@ -283,6 +283,64 @@ an_answer_given_twice_counts_once(void **state)
     conductor_assert_read(&fixture, STATUS_OK, object);
 }
 
+/* A key that member 0 owns, with the one member among its owners and the other not. */
+static Slice
+key_owned_with(uint32_t with, uint32_t without)
+{
+    for (uint32_t first = 0; first < fixture.stage.topology.member_count; first++)
+    {
+        Slice key = stage_key_of(&fixture.stage, first, 0);
+        uint16_t owners[STAGE_MEMBERS_MAX];
+        uint32_t members = 0;
+
+        stage_owners(&fixture.stage, key, owners);
+        for (uint32_t place = 0; place < 3; place++)
+            members |= 1u << owners[place];
+        if ((members & (1u | 1u << with)) == (1u | 1u << with) && (members & 1u << without) == 0)
+            return key;
+    }
+    fail_msg("no key has such owners");
+    return SLICE_EMPTY;
+}
+
+static void
+answers_are_matched_to_the_keys_that_their_member_owns(void **state)
+{
+    Slice object;
+    Frame frame;
+    ReadReply reply;
+    uint32_t tag;
+
+    conductor_set_stage(&fixture, 4, 3);
+    object = stage_object(&fixture.stage, 1, 1, "apple");
+
+    Slice keys[2] = {key_owned_with(1, 3), key_owned_with(3, 1)};
+    ReadFrame read = {
+        .bucket_id = STAGE_BUCKET, .mode = READ_COORDINATED, .r = 2, .keys = keys, .key_count = 2};
+
+    fixture.stage.up[2] = false;
+    read_encode(stage_buffer(&fixture.stage), CONDUCTOR_TAG, &read);
+    frame = stage_frame(&fixture.stage);
+    coordinator_read(fixture.coordinator, &fixture.stage.view, fixture.client, &frame,
+                     &fixture.stage.actions);
+    assert_int_equal(conductor_asked_of(&fixture, 1, &tag).key_count, 1);
+    assert_true(slice_equal(conductor_asked_of(&fixture, 3, &tag).keys[0], keys[1]));
+
+    uint64_t refs[2] = {stage_action(&fixture.stage, ACTION_READ, 0)->ref,
+                        stage_action(&fixture.stage, ACTION_READ, 1)->ref};
+
+    conductor_answer_read(&fixture, 3, tag, object);
+    conductor_fetched(&fixture, refs[1], STATUS_OK, object);
+    conductor_answer_read(&fixture, 1, tag, SLICE_EMPTY);
+    conductor_fetched(&fixture, refs[0], STATUS_OK, SLICE_EMPTY);
+    frame = stage_answer(&fixture.stage);
+    assert_true(read_reply_decode(&frame, &fixture.stage.arena, &reply));
+    assert_int_equal(reply.items[0].status, STATUS_OK);
+    assert_int_equal(reply.items[0].object.length, 0);
+    assert_int_equal(reply.items[1].status, STATUS_OK);
+    assert_true(slice_equal(reply.items[1].object, object));
+}
+
 static void
 an_owner_that_answers_fewer_keys_than_asked_has_failed_for_the_rest(void **state)
 {
@@ -332,6 +390,7 @@ main(void)
         TEST(a_corrupt_object_here_is_no_answer),
         TEST(objects_that_cannot_be_read_do_not_make_a_quorum),
         TEST(an_answer_given_twice_counts_once),
+        TEST(answers_are_matched_to_the_keys_that_their_member_owns),
         TEST(an_owner_that_answers_fewer_keys_than_asked_has_failed_for_the_rest),
     };
 

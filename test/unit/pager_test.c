@@ -601,6 +601,51 @@ a_page_without_rows_that_is_not_the_last_is_an_answer_of_nobody(void **state)
     assert_int_equal(fixture.rows_seen, 10);
 }
 
+/* Answers scans until the page of partition 0 is at its coordinated read. */
+static void
+run_until_merge(void)
+{
+    begin_scan();
+    while (pump() > 0 && fixture.queue[0].frame.type == FRAME_SCAN)
+        answer_first();
+    assert_int_equal(fixture.queue[0].frame.type, FRAME_READ);
+}
+
+static void
+a_merge_whose_owner_is_silent_goes_on_with_another(void **state)
+{
+    Slice key = key_in(0, 0);
+    uint32_t silent;
+
+    hold(0, key, stage_object(&fixture.stage, 1, 1, "apple"));
+    hold(1, key, stage_object(&fixture.stage, 2, 1, "pear"));
+    hold(2, key, stage_object(&fixture.stage, 3, 1, "plum"));
+    run_until_merge();
+    silent = fixture.queue[0].member;
+    fixture.holders[silent].silent = true;
+    assert_int_equal(run(check_merged), PAGER_END);
+    assert_int_equal(fixture.rows_seen, 1);
+    assert_in_range(fixture.now_ms, START_MS + HEDGE_MS, START_MS + 3 * HEDGE_MS);
+}
+
+static void
+owners_that_have_become_equal_meanwhile_need_no_merge(void **state)
+{
+    Slice key = key_in(0, 0);
+    uint32_t reads = 0;
+
+    for (uint32_t member = 0; member < 3; member++)
+        hold(member, key, stage_object(&fixture.stage, 1, 1, "apple"));
+    hold(0, key_in(0, 1), stage_object(&fixture.stage, 1, 1, "apple"));
+    begin_scan();
+    while (pump() > 0 && pager_counters(fixture.pager).mismatches == 0 && ++reads < 100)
+        answer_first();
+    for (uint32_t member = 1; member < 3; member++)
+        hold(member, key_in(0, 1), stage_object(&fixture.stage, 1, 1, "apple"));
+    assert_int_equal(run(check_merged), PAGER_END);
+    assert_int_equal(fixture.rows_seen, 2);
+}
+
 static void
 a_merge_that_cannot_reach_its_quorum_fails_the_scan(void **state)
 {
@@ -676,6 +721,8 @@ main(void)
         TEST(an_answer_that_comes_twice_counts_once),
         TEST(a_garbled_answer_drops_its_owner_from_the_page),
         TEST(a_page_without_rows_that_is_not_the_last_is_an_answer_of_nobody),
+        TEST(a_merge_whose_owner_is_silent_goes_on_with_another),
+        TEST(owners_that_have_become_equal_meanwhile_need_no_merge),
         TEST(a_merge_that_cannot_reach_its_quorum_fails_the_scan),
         TEST(no_more_pages_are_held_than_the_window_while_nobody_takes_them),
         TEST(a_window_of_one_page_ends_too),

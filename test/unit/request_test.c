@@ -362,6 +362,50 @@ silence_is_counted_from_the_last_answer_of_the_owner(void **state)
 }
 
 static void
+a_silent_coordinated_read_is_asked_of_another_owner_too(void **state)
+{
+    Slice merged = stage_object(&fixture.stage, 1, 2, "pear");
+
+    asker_read_one(&fixture);
+    asker_answer_object(&fixture, 0, stage_object(&fixture.stage, 1, 1, "apple"));
+    asker_answer_object(&fixture, 1, merged);
+    asker_tick(&fixture, ASKER_HEDGE_MS);
+    assert_int_equal(fixture.sent_count, 4);
+    assert_int_equal(asker_sent(&fixture, 3)->read.mode, READ_COORDINATED);
+    assert_int_not_equal(asker_sent(&fixture, 3)->member, asker_sent(&fixture, 2)->member);
+    asker_answer_object(&fixture, 3, merged);
+    asker_assert_read(&fixture, STATUS_OK, merged);
+}
+
+static void
+a_silent_owner_that_refuses_after_all_ends_what_nobody_else_can_answer(void **state)
+{
+    asker_read_one(&fixture);
+    asker_tick(&fixture, ASKER_HEDGE_MS);
+    asker_answer_error(&fixture, 1, STATUS_SHUTTING_DOWN);
+    asker_answer_error(&fixture, 2, STATUS_SHUTTING_DOWN);
+    assert_false(request_done(fixture.request));
+    asker_answer_error(&fixture, 0, STATUS_SHUTTING_DOWN);
+    assert_true(request_done(fixture.request));
+    assert_int_equal(request_read_results(fixture.request)->status, STATUS_SHUTTING_DOWN);
+}
+
+static void
+the_last_owner_although_silent_is_waited_for(void **state)
+{
+    Slice object = stage_object(&fixture.stage, 1, 1, "apple");
+
+    fixture.options.quorum = 3;
+    asker_read_one(&fixture);
+    asker_answer_object(&fixture, 1, object);
+    asker_answer_object(&fixture, 2, object);
+    asker_tick(&fixture, ASKER_HEDGE_MS);
+    assert_false(request_done(fixture.request));
+    asker_answer_object(&fixture, 0, object);
+    asker_assert_read(&fixture, STATUS_OK, object);
+}
+
+static void
 avoided_members_are_asked_last(void **state)
 {
     Slice object = stage_object(&fixture.stage, 1, 1, "apple");
@@ -523,6 +567,9 @@ main(void)
         TEST(a_silent_owner_is_hedged_by_the_next_and_the_first_answers_win),
         TEST(the_late_answer_of_a_hedged_owner_counts),
         TEST(silence_is_counted_from_the_last_answer_of_the_owner),
+        TEST(a_silent_coordinated_read_is_asked_of_another_owner_too),
+        TEST(a_silent_owner_that_refuses_after_all_ends_what_nobody_else_can_answer),
+        TEST(the_last_owner_although_silent_is_waited_for),
         TEST(avoided_members_are_asked_last),
         TEST(a_read_without_enough_answers_is_unavailable_at_its_deadline),
         TEST(a_duplicate_answer_counts_once),

@@ -310,6 +310,35 @@ a_garbled_refusal_of_a_write_leaves_it_possibly_written(void **state)
 }
 
 static void
+ring_order_sorts_by_position_and_keeps_the_order_of_one_key(void **state)
+{
+    enum
+    {
+        ITEMS = 20
+    };
+    Stage *stage = &fixture.stage;
+    WriteItem items[ITEMS];
+    WriteItem *ordered;
+    uint64_t before = 0;
+
+    for (uint32_t i = 0; i < ITEMS; i++)
+        items[i] = stage_write(stage, stage_key_of(stage, i % 3, i / 6),
+                               stage_request(1, (uint8_t)i), "value");
+    ordered = request_ring_order(&stage->arena, stage->bucket, items, ITEMS);
+    for (uint32_t i = 0; i < ITEMS; i++)
+    {
+        uint64_t position;
+
+        assert_true(topology_position(stage->bucket, ordered[i].key, &position));
+        assert_true(position >= before);
+        if (i > 0 && position == before)
+            assert_true(ordered[i - 1].values[0].request.bytes[1] <
+                        ordered[i].values[0].request.bytes[1]);
+        before = position;
+    }
+}
+
+static void
 writes_to_one_owner_end_each_by_itself(void **state)
 {
     WriteItem items[2];
@@ -360,6 +389,7 @@ main(void)
         TEST(a_garbled_answer_to_a_write_leaves_it_possibly_written),
         TEST(a_garbled_refusal_of_a_write_leaves_it_possibly_written),
         TEST(writes_to_one_owner_end_each_by_itself),
+        TEST(ring_order_sorts_by_position_and_keeps_the_order_of_one_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
