@@ -9,7 +9,6 @@
 #include "fdw/batchjoin.h"
 #include "fdw/explain.h"
 #include "fdw/modify.h"
-#include "fdw/modify.h"
 #include "fdw/plan.h"
 #include "fdw/scan.h"
 #include "fdw/settings.h"
@@ -42,16 +41,12 @@ dynamo_fdw_handler(PG_FUNCTION_ARGS)
     routine->ExplainForeignScan = dynamoExplainForeignScan;
 
     routine->IsForeignRelUpdatable = dynamoIsForeignRelUpdatable;
+    routine->AddForeignUpdateTargets = dynamoAddForeignUpdateTargets;
     routine->PlanForeignModify = dynamoPlanForeignModify;
     routine->BeginForeignModify = dynamoBeginForeignModify;
     routine->ExecForeignInsert = dynamoExecForeignInsert;
-    routine->BeginForeignInsert = dynamoBeginForeignInsert;
-    routine->ExplainForeignModify = dynamoExplainForeignModify;
-
-    routine->IsForeignRelUpdatable = dynamoIsForeignRelUpdatable;
-    routine->PlanForeignModify = dynamoPlanForeignModify;
-    routine->BeginForeignModify = dynamoBeginForeignModify;
-    routine->ExecForeignInsert = dynamoExecForeignInsert;
+    routine->ExecForeignUpdate = dynamoExecForeignUpdate;
+    routine->ExecForeignDelete = dynamoExecForeignDelete;
     routine->BeginForeignInsert = dynamoBeginForeignInsert;
     routine->ExplainForeignModify = dynamoExplainForeignModify;
 

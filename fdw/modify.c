@@ -1,14 +1,24 @@
 #include "fdw/modify.h"
 
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/appendinfo.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "fdw/compat.h"
 #include "fdw/explain.h"
+#include "fdw/key.h"
 #include "fdw/pending.h"
 #include "fdw/pool.h"
 #include "fdw/row.h"
+#include "fdw/scan.h"
+#include "fdw/written.h"
 
 typedef struct DynamoModify
 {
@@ -18,12 +28,39 @@ typedef struct DynamoModify
     const Bucket *bucket; /* NULL before the first row */
     uint32 w;
     MemoryContext row; /* reset before each row */
+
+    /* Of UPDATE and DELETE. */
+    const Target *target;    /* NULL: the plan scans no row of the table */
+    Written *written;        /* the keys that are not to be written again */
+    AttrNumber handle_place; /* of the ctid in the plan's rows */
+    AttrNumber row_place;    /* of the whole old row; invalid where nobody asks for it */
 } DynamoModify;
+
+/* The names of what the plan's rows carry for us; PostgreSQL's own, so that the tables of a
+ * partitioned one agree. */
+#define MODIFY_HANDLE_NAME "ctid"
+#define MODIFY_ROW_NAME "wholerow"
 
 int
 dynamoIsForeignRelUpdatable(Relation relation)
 {
-    return 1 << CMD_INSERT;
+    return 1 << CMD_INSERT | 1 << CMD_UPDATE | 1 << CMD_DELETE;
+}
+
+/* ---- planning ---- */
+
+void
+dynamoAddForeignUpdateTargets(PlannerInfo *root, Index index, RangeTblEntry *entry,
+                              Relation relation)
+{
+    Var *handle = makeVar((int)index, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
+
+    add_row_identity_var(root, handle, index, MODIFY_HANDLE_NAME);
+    /* For UPDATE PostgreSQL does the same. */
+    if (root->parse->commandType == CMD_DELETE && root->parse->returningList != NIL)
+        add_row_identity_var(root,
+                             makeVar((int)index, InvalidAttrNumber, RECORDOID, -1, InvalidOid, 0),
+                             index, MODIFY_ROW_NAME);
 }
 
 static void
@@ -46,7 +83,9 @@ dynamoPlanForeignModify(PlannerInfo *root, ModifyTable *plan, Index result_relat
     return NIL;
 }
 
-static void
+/* ---- beginning ---- */
+
+static DynamoModify *
 modify_set_up(EState *estate, ResultRelInfo *result, Index range_table_index)
 {
     Relation relation = result->ri_RelationDesc;
@@ -61,15 +100,47 @@ modify_set_up(EState *estate, ResultRelInfo *result, Index range_table_index)
                                         ALLOCSET_DEFAULT_SIZES);
     result->ri_FdwState = modify;
     MemoryContextSwitchTo(before);
+    return modify;
+}
+
+/* The keys that the statement has written to the bucket: parts of one statement that write to one
+ * bucket share them. */
+static Written *
+modify_written(EState *estate, const DynamoModify *modify)
+{
+    ListCell *cell;
+
+    foreach (cell, estate->es_opened_result_relations)
+    {
+        const ResultRelInfo *result = lfirst(cell);
+        const DynamoModify *other = result->ri_FdwState;
+
+        if (other != NULL &&
+            result->ri_FdwRoutine->BeginForeignModify == dynamoBeginForeignModify &&
+            other->written != NULL && other->cluster == modify->cluster &&
+            strcmp(other->info->bucket, modify->info->bucket) == 0)
+            return other->written;
+    }
+    return written_new(estate->es_query_cxt);
 }
 
 void
 dynamoBeginForeignModify(ModifyTableState *state, ResultRelInfo *result, List *private,
                          int subplan_index, int eflags)
 {
+    PlanState *subplan = outerPlanState(state);
+    DynamoModify *modify;
+
     if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
         return;
-    modify_set_up(state->ps.state, result, result->ri_RangeTableIndex);
+    modify = modify_set_up(state->ps.state, result, result->ri_RangeTableIndex);
+    if (state->operation == CMD_INSERT)
+        return;
+    modify->target = scan_target(subplan, result->ri_RangeTableIndex);
+    modify->written = modify_written(state->ps.state, modify);
+    modify->handle_place =
+        ExecFindJunkAttributeInTlist(subplan->plan->targetlist, MODIFY_HANDLE_NAME);
+    modify->row_place = ExecFindJunkAttributeInTlist(subplan->plan->targetlist, MODIFY_ROW_NAME);
 }
 
 void
@@ -80,8 +151,12 @@ dynamoBeginForeignInsert(ModifyTableState *state, ResultRelInfo *result)
     ResultRelInfo *named = result->ri_RangeTableIndex != 0 ? result : result->ri_RootResultRelInfo;
 
     modify_refuse_on_conflict(castNode(ModifyTable, state->ps.plan));
-    modify_set_up(state->ps.state, result, named->ri_RangeTableIndex);
+    /* A partition whose own rows are updated as well is set up already. */
+    if (result->ri_FdwState == NULL)
+        modify_set_up(state->ps.state, result, named->ri_RangeTableIndex);
 }
+
+/* ---- putting ---- */
 
 /* The bucket as the cluster has it, created from the table's definition if need be. */
 static void
@@ -91,21 +166,42 @@ modify_find_bucket(DynamoModify *modify)
     modify->bucket = client_ensure_bucket(modify->cluster, relation_as_bucket(modify->info));
 }
 
+/* COPY runs no plan. */
+static CommandId
+modify_command(const EState *estate)
+{
+    return estate->es_plannedstmt != NULL ? estate->es_output_cid : GetCurrentCommandId(true);
+}
+
 static void
-modify_put(DynamoModify *modify, TupleTableSlot *slot)
+modify_put(EState *estate, DynamoModify *modify, const WriteItem *item)
+{
+    if (modify->bucket == NULL)
+        modify_find_bucket(modify);
+    pending_put(modify->cluster, modify->bucket, modify->w, modify_command(estate), item);
+}
+
+/* Makes the row's values the item's. */
+static void
+modify_set_values(DynamoModify *modify, TupleTableSlot *slot, Slice undeclared, WriteItem *item)
+{
+    uint32 count;
+    Slice *values = row_encode_values(modify->codec, slot, undeclared, &count);
+
+    item->values = palloc0(sizeof(PutValue) * count);
+    item->value_count = count;
+    for (uint32 i = 0; i < count; i++)
+        item->values[i].value = values[i];
+}
+
+static void
+modify_insert(EState *estate, DynamoModify *modify, TupleTableSlot *slot)
 {
     WriteItem item = {.key = row_encode_key(modify->codec, slot),
                       .context = row_context(modify->codec, slot)};
-    uint32 count;
-    Slice *values = row_encode_values(modify->codec, slot, &count);
 
-    if (modify->bucket == NULL)
-        modify_find_bucket(modify);
-    item.values = palloc0(sizeof(PutValue) * count);
-    item.value_count = count;
-    for (uint32 i = 0; i < count; i++)
-        item.values[i].value = values[i];
-    pending_put(modify->cluster, modify->bucket, modify->w, &item);
+    modify_set_values(modify, slot, SLICE_EMPTY, &item);
+    modify_put(estate, modify, &item);
 }
 
 TupleTableSlot *
@@ -117,15 +213,116 @@ dynamoExecForeignInsert(EState *estate, ResultRelInfo *result, TupleTableSlot *s
 
     MemoryContextReset(modify->row);
     before = MemoryContextSwitchTo(modify->row);
-    modify_put(modify, slot);
+    modify_insert(estate, modify, slot);
     MemoryContextSwitchTo(before);
     return slot;
 }
+
+/* ---- UPDATE and DELETE ---- */
+
+static const TargetRow *
+modify_target_row(const DynamoModify *modify, TupleTableSlot *plan_slot)
+{
+    bool is_null;
+    Datum handle = ExecGetJunkAttribute(plan_slot, modify->handle_place, &is_null);
+
+    if (is_null || modify->target == NULL)
+        elog(ERROR, "a row of foreign table \"%s\" has no ctid", modify->info->table_name);
+    return target_row(modify->target, (ItemPointer)DatumGetPointer(handle));
+}
+
+static void
+modify_check_key(DynamoModify *modify, const TargetRow *row, TupleTableSlot *slot)
+{
+    Slice key = row_encode_key(modify->codec, slot);
+
+    if (slice_equal(key, row->key))
+        return;
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("cannot update the key of a row of foreign table \"%s\"",
+                           modify->info->table_name),
+                    errdetail("Key %s would become %s.", key_describe(modify->info, row->key),
+                              key_describe(modify->info, key)),
+                    errhint("INSERT the row under its new key, and DELETE the old one.")));
+}
+
+static void
+modify_update(EState *estate, DynamoModify *modify, const TargetRow *row, TupleTableSlot *slot)
+{
+    bool has_context = AttributeNumberIsValid(modify->info->context_attnum);
+    WriteItem item = {.key = row->key,
+                      .context = has_context ? row_context(modify->codec, slot) : row->context};
+
+    modify_check_key(modify, row, slot);
+    modify_set_values(modify, slot, row->undeclared, &item);
+    modify_put(estate, modify, &item);
+}
+
+TupleTableSlot *
+dynamoExecForeignUpdate(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
+                        TupleTableSlot *plan_slot)
+{
+    DynamoModify *modify = result->ri_FdwState;
+    const TargetRow *row = modify_target_row(modify, plan_slot);
+    MemoryContext before;
+
+    if (!written_add(modify->written, row->key))
+        return NULL;
+    MemoryContextReset(modify->row);
+    before = MemoryContextSwitchTo(modify->row);
+    modify_update(estate, modify, row, slot);
+    MemoryContextSwitchTo(before);
+    return slot;
+}
+
+/* The old row, for RETURNING. The slot borrows from the plan's row. */
+static void
+modify_return_old(const DynamoModify *modify, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+    bool is_null;
+    Datum value = ExecGetJunkAttribute(plan_slot, modify->row_place, &is_null);
+    HeapTupleData tuple = {0};
+
+    tuple.t_data = (HeapTupleHeader)PG_DETOAST_DATUM(value);
+    tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
+    ItemPointerSetInvalid(&tuple.t_self);
+    ExecClearTuple(slot);
+    heap_deform_tuple(&tuple, slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
+    ExecStoreVirtualTuple(slot);
+}
+
+TupleTableSlot *
+dynamoExecForeignDelete(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
+                        TupleTableSlot *plan_slot)
+{
+    DynamoModify *modify = result->ri_FdwState;
+    const TargetRow *row = modify_target_row(modify, plan_slot);
+    PutValue tombstone = {.tombstone = true};
+    WriteItem item = {
+        .key = row->key, .context = row->context, .values = &tombstone, .value_count = 1};
+
+    if (!written_add(modify->written, row->key))
+        return NULL;
+    modify_put(estate, modify, &item);
+    if (AttributeNumberIsValid(modify->row_place))
+        modify_return_old(modify, slot, plan_slot);
+    return slot;
+}
+
+/* ---- explaining ---- */
 
 void
 dynamoExplainForeignModify(ModifyTableState *state, ResultRelInfo *result, List *private,
                            int subplan_index, ExplainState *es)
 {
-    if (es->verbose)
-        explain_bucket(relation_info(result->ri_RelationDesc), es);
+    static const char *const sends[] = {
+        [CMD_INSERT] = "put, under the context of the row if it has one",
+        [CMD_UPDATE] = "put, under the context read",
+        [CMD_DELETE] = "tombstone, under the context read",
+    };
+
+    if (!es->verbose)
+        return;
+    explain_bucket(relation_info(result->ri_RelationDesc), es);
+    ExplainPropertyText("Sends", sends[state->operation], es);
 }

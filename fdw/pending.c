@@ -33,7 +33,8 @@ typedef struct PendingBlock
 typedef struct PendingTag
 {
     SubTransactionId subtransaction;
-    uint64 position; /* where the entry begins in the log */
+    CommandId first_command; /* of this entry and all before it */
+    uint64 position;         /* where the entry begins in the log */
 } PendingTag;
 
 typedef struct Pending
@@ -224,13 +225,17 @@ pending_copy_item(Pending *pending, const WriteItem *item)
 }
 
 void
-pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, const WriteItem *item)
+pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, CommandId command,
+            const WriteItem *item)
 {
     Pending *pending = cluster->pending != NULL ? cluster->pending : pending_begin(cluster);
     PendingGroup *group = pending_group(pending, bucket, w);
     PendingTag tag = {.subtransaction = GetCurrentSubTransactionId(),
+                      .first_command = command,
                       .position = pending_position(pending)};
 
+    if (group->count > 0)
+        tag.first_command = Min(command, group->tags[group->count - 1].first_command);
     if (IsParallelWorker())
         ereport(ERROR,
                 (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -244,12 +249,13 @@ pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, const WriteI
 }
 
 void
-pending_check_none(const ClientCluster *cluster, const char *bucket_name)
+pending_check_none(const ClientCluster *cluster, const char *bucket_name, CommandId command)
 {
     const PendingGroup *group = pending_groups(cluster);
 
     for (; group != NULL; group = group->next)
-        if (group->count > 0 && strcmp(group->bucket->name, bucket_name) == 0)
+        if (group->count > 0 && group->tags[group->count - 1].first_command < command &&
+            strcmp(group->bucket->name, bucket_name) == 0)
             ereport(ERROR,
                     (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                      errmsg("cannot read bucket \"%s\" in a transaction that has written to it",

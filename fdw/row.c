@@ -59,6 +59,13 @@ row_codec_want(RowCodec *codec, const Bitmapset *attributes)
         codec->wanted[i] = row_attribute_is_read(attributes, codec->info->data[i].attnum);
 }
 
+static void
+row_refuse_bytes(const RowCodec *codec, const char *what)
+{
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                    errmsg("%s in bucket \"%s\" cannot be read", what, codec->info->bucket)));
+}
+
 static Slice
 row_copy_buffer(const Buffer *buffer)
 {
@@ -152,33 +159,40 @@ row_sibling_count(const RowCodec *codec, const RowArray *arrays)
     return known < 0 ? 1 : arrays[known].count;
 }
 
-static Slice
-row_encode_sibling(RowCodec *codec, const RowArray *arrays, int place)
+/* The arguments of row_encode_siblings, and its result. */
+typedef struct RowEncoding
 {
-    int count = codec->info->data_count;
+    RowCodec *codec;
+    const RowArray *arrays;
+    ValueColumn *undeclared;
+    uint32 undeclared_count;
+    uint32 count;
+    Slice *values;
+} RowEncoding;
+
+static Slice
+row_encode_sibling(const RowEncoding *encoding, uint32 place)
+{
+    RowCodec *codec = encoding->codec;
+    const RowArray *arrays = encoding->arrays;
+    uint32 declared = (uint32)codec->info->data_count;
+    uint32 count = declared + encoding->undeclared_count;
     ValueColumn *columns = palloc(Max(count, 1) * sizeof(ValueColumn));
 
-    for (int i = 0; i < count; i++)
+    for (uint32 i = 0; i < declared; i++)
     {
         bool is_null = arrays[i].elements == NULL || arrays[i].nulls[place];
 
         columns[i] = is_null ? column_encode_null(&codec->columns[i])
                              : column_encode(&codec->columns[i], arrays[i].elements[place]);
     }
+    for (uint32 i = declared; i < count; i++)
+        columns[i] = encoding->undeclared[i - declared];
     buffer_reset(&codec->buffer);
-    value_encode(&codec->buffer, columns, (uint32_t)count);
+    value_encode(&codec->buffer, columns, count);
     pfree(columns);
     return row_copy_buffer(&codec->buffer);
 }
-
-/* The arguments of row_encode_siblings, and its result. */
-typedef struct RowEncoding
-{
-    RowCodec *codec;
-    const RowArray *arrays;
-    uint32 count;
-    Slice *values;
-} RowEncoding;
 
 static void
 row_encode_siblings(void *argument)
@@ -186,11 +200,11 @@ row_encode_siblings(void *argument)
     RowEncoding *encoding = argument;
 
     for (uint32 i = 0; i < encoding->count; i++)
-        encoding->values[i] = row_encode_sibling(encoding->codec, encoding->arrays, (int)i);
+        encoding->values[i] = row_encode_sibling(encoding, i);
 }
 
 Slice *
-row_encode_values(RowCodec *codec, TupleTableSlot *slot, uint32 *count)
+row_encode_values(RowCodec *codec, TupleTableSlot *slot, Slice undeclared, uint32 *count)
 {
     int columns = codec->info->data_count;
     RowArray *arrays = palloc(Max(columns, 1) * sizeof(RowArray));
@@ -199,6 +213,10 @@ row_encode_values(RowCodec *codec, TupleTableSlot *slot, uint32 *count)
     for (int i = 0; i < columns; i++)
         arrays[i] = row_take_array(&codec->columns[i], slot);
     encoding.count = (uint32)row_sibling_count(codec, arrays);
+    arena_reset(&codec->arena);
+    if (undeclared.length > 0 &&
+        !value_decode(undeclared, &codec->arena, &encoding.undeclared, &encoding.undeclared_count))
+        row_refuse_bytes(codec, "a value");
     encoding.values = palloc(encoding.count * sizeof(Slice));
     encoding_run(row_encode_siblings, &encoding);
     *count = encoding.count;
@@ -216,13 +234,6 @@ row_context(RowCodec *codec, TupleTableSlot *slot)
         return SLICE_EMPTY;
     value = slot_getattr(slot, attnum, &is_null);
     return is_null ? SLICE_EMPTY : key_varlena_bytes(value);
-}
-
-static void
-row_refuse_bytes(const RowCodec *codec, const char *what)
-{
-    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                    errmsg("%s in bucket \"%s\" cannot be read", what, codec->info->bucket)));
 }
 
 /* ---- from the store ---- */
@@ -384,4 +395,50 @@ row_decode_slot(RowCodec *codec, Slice key, Slice object, Slice context, TupleTa
         return false;
     ExecStoreVirtualTuple(slot);
     return true;
+}
+
+/* ---- what the table does not declare ---- */
+
+static bool
+row_declares(const RelationInfo *info, Slice name)
+{
+    for (int i = 0; i < info->data_count; i++)
+        if (slice_equal(name, slice_from_string(info->data[i].name)))
+            return true;
+    return false;
+}
+
+static const Sibling *
+row_first_live(const Object *object)
+{
+    const Sibling *sibling = object->siblings;
+
+    while (sibling->tombstone)
+        sibling++;
+    return sibling;
+}
+
+Slice
+row_undeclared(RowCodec *codec, Slice bytes)
+{
+    Object object;
+    ValueColumn *columns;
+    uint32 count;
+    uint32 kept = 0;
+
+    arena_reset(&codec->arena);
+    if (!object_decode(bytes, &codec->arena, &object))
+        row_refuse_bytes(codec, "an object");
+    if (object_live_count(&object) != 1)
+        return SLICE_EMPTY;
+    if (!value_decode(row_first_live(&object)->value, &codec->arena, &columns, &count))
+        row_refuse_bytes(codec, "a value");
+    for (uint32 i = 0; i < count; i++)
+        if (!row_declares(codec->info, columns[i].name))
+            columns[kept++] = columns[i];
+    if (kept == 0)
+        return SLICE_EMPTY;
+    buffer_reset(&codec->buffer);
+    value_encode(&codec->buffer, columns, kept);
+    return row_copy_buffer(&codec->buffer);
 }

@@ -39,9 +39,9 @@ Slice row_encode_key(RowCodec *codec, TupleTableSlot *slot);
 /*
  * One encoded value (shared/value.h) for each sibling that the row holds: as many as its arrays
  * have elements, one when all are NULL. 2202E: arrays of unequal length, an empty array, more than
- * one dimension.
+ * one dimension. undeclared (row_undeclared, or empty) is added to each.
  */
-Slice *row_encode_values(RowCodec *codec, TupleTableSlot *slot, uint32 *count);
+Slice *row_encode_values(RowCodec *codec, TupleTableSlot *slot, Slice undeclared, uint32 *count);
 
 /* The sealed context that the row hands back; empty when NULL or the table has no context column.
  */
@@ -59,5 +59,11 @@ bool row_decode(RowCodec *codec, Slice key, Slice object, Slice context, Datum *
 
 /* The same into a cleared virtual slot, which is stored when there is a row. */
 bool row_decode_slot(RowCodec *codec, Slice key, Slice object, Slice context, TupleTableSlot *slot);
+
+/*
+ * What an object that is a row stores beyond the table's columns, as an encoded value, so that an
+ * UPDATE can carry it through; empty when that is nothing, or when there are several siblings.
+ */
+Slice row_undeclared(RowCodec *codec, Slice object);
 
 #endif

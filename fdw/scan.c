@@ -1,6 +1,8 @@
 #include "fdw/scan.h"
 
 #include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -12,6 +14,7 @@ typedef struct DynamoScan
 {
     Source *source;
     ScanPlan plan;
+    ExprState *target_qual; /* the node's own, of a target's scan */
     bool started;
     MemoryContext context; /* of one run: keys, scan; reset by a rescan */
     MemoryContext batch;   /* child of context: one multiget's results */
@@ -55,6 +58,12 @@ dynamoBeginForeignScan(ForeignScanState *node, int eflags)
                                state->plan.attributes, explain_only);
     if (explain_only)
         return;
+    if (state->source->target != NULL)
+    {
+        /* Only rows that pass are kept, so the condition is checked here in PostgreSQL's place. */
+        state->target_qual = node->ss.ps.qual;
+        node->ss.ps.qual = NULL;
+    }
     state->value_states = ExecInitExprList(scan->fdw_exprs, &node->ss.ps);
     state->context =
         AllocSetContextCreate(estate->es_query_cxt, "dynamo_fdw scan", ALLOCSET_DEFAULT_SIZES);
@@ -163,6 +172,26 @@ scan_advance(DynamoScan *state, PagerRow *found)
     return true;
 }
 
+/* Of a row that is to be updated or deleted: false when the condition says no. */
+static bool
+scan_keep_row(ForeignScanState *node, DynamoScan *state, const PagerRow *found,
+              TupleTableSlot *slot)
+{
+    ExprContext *econtext = node->ss.ps.ps_ExprContext;
+
+    slot->tts_tableOid = RelationGetRelid(node->ss.ss_currentRelation);
+    econtext->ecxt_scantuple = slot;
+    if (!ExecQual(state->target_qual, econtext))
+    {
+        InstrCountFiltered1(node, 1);
+        ResetExprContext(econtext);
+        CHECK_FOR_INTERRUPTS();
+        return false;
+    }
+    source_keep_row(state->source, found->key, found->object, found->context, &slot->tts_tid);
+    return true;
+}
+
 TupleTableSlot *
 dynamoIterateForeignScan(ForeignScanState *node)
 {
@@ -173,7 +202,8 @@ dynamoIterateForeignScan(ForeignScanState *node)
     if (!scan_start(node, state))
         return ExecClearTuple(slot);
     while (scan_advance(state, &found))
-        if (row_decode_slot(state->source->codec, found.key, found.object, found.context, slot))
+        if (row_decode_slot(state->source->codec, found.key, found.object, found.context, slot) &&
+            (state->source->target == NULL || scan_keep_row(node, state, &found, slot)))
             return slot;
     return ExecClearTuple(slot);
 }
@@ -210,4 +240,32 @@ const Source *
 scan_source(const ForeignScanState *node)
 {
     return ((const DynamoScan *)node->fdw_state)->source;
+}
+
+/* ---- for what writes the rows ---- */
+
+typedef struct ScanSearch
+{
+    Index index;
+    const Target *target;
+} ScanSearch;
+
+static bool
+scan_search(PlanState *plan, void *argument)
+{
+    ScanSearch *search = argument;
+
+    if (IsA(plan, ForeignScanState) &&
+        ((const ForeignScan *)plan->plan)->scan.scanrelid == search->index)
+        search->target = scan_source((const ForeignScanState *)plan)->target;
+    return search->target != NULL || planstate_tree_walker(plan, scan_search, search);
+}
+
+const Target *
+scan_target(PlanState *plan, Index index)
+{
+    ScanSearch search = {.index = index};
+
+    scan_search(plan, &search);
+    return search.target;
 }

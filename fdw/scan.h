@@ -27,4 +27,8 @@ void dynamoEndForeignScan(ForeignScanState *node);
 /* For EXPLAIN. */
 const Source *scan_source(const ForeignScanState *node);
 
+/* The rows that the scan of the range table's entry index gives, somewhere below plan; NULL when
+ * nothing scans it. The entry is the target of an UPDATE or DELETE. */
+const Target *scan_target(PlanState *plan, Index index);
+
 #endif

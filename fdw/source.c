@@ -1,6 +1,7 @@
 #include "fdw/source.h"
 
 #include "utils/rel.h"
+#include "utils/snapshot.h"
 
 #include "fdw/compat.h"
 #include "fdw/pending.h"
@@ -17,13 +18,14 @@ source_new(Relation relation, EState *estate, Index index, const Bitmapset *attr
     if (explain_only)
         return source;
     source->cluster = pool_cluster(source->info->serverid, compat_check_user(estate, index));
-    /* A row that is checked again is so in the middle of a statement. */
-    if (estate->es_epq_active == NULL)
-        pending_check_none(source->cluster, source->info->bucket);
+    pending_check_none(source->cluster, source->info->bucket, estate->es_snapshot->curcid);
     source->codec = row_codec_new(source->info, RelationGetDescr(relation));
     row_codec_want(source->codec, attributes);
-    source->options.seal = AttributeNumberIsValid(source->info->context_attnum) &&
-                           row_attribute_is_read(attributes, source->info->context_attnum);
+    if (list_member_int(estate->es_plannedstmt->resultRelations, (int)index))
+        source->target = target_new();
+    source->options.seal =
+        source->target != NULL || (AttributeNumberIsValid(source->info->context_attnum) &&
+                                   row_attribute_is_read(attributes, source->info->context_attnum));
     return source;
 }
 
@@ -39,4 +41,13 @@ source_open(Source *source)
         client_check_bucket(source->bucket, relation_as_bucket(source->info));
     source->is_open = true;
     return source->bucket != NULL;
+}
+
+void
+source_keep_row(Source *source, Slice key, Slice object, Slice context, ItemPointer handle)
+{
+    TargetRow row = {
+        .key = key, .context = context, .undeclared = row_undeclared(source->codec, object)};
+
+    target_add(source->target, &row, handle);
 }

@@ -14,6 +14,7 @@
 #include "fdw/client.h"
 #include "fdw/relation.h"
 #include "fdw/row.h"
+#include "fdw/target.h"
 
 typedef struct Source
 {
@@ -23,19 +24,22 @@ typedef struct Source
     const Bucket *bucket;   /* NULL: not opened, or absent from the cluster, so without rows */
     ClientReadOptions options;
     ClientCounters counters;
+    Target *target; /* NULL: its rows are not what an UPDATE or DELETE writes */
     bool is_open;
 } Source;
 
 /*
  * For a node over the range table's entry index that reads attributes (offset as pull_varattnos
- * does). Refuses, 0A000, a bucket with writes of this transaction that have not left yet; so make
- * it as the node begins: a statement does not see its own writes, but may not miss earlier ones.
- * With explain_only it reads the catalogs and no more.
+ * does). Refuses, 0A000, a bucket with writes of earlier commands of this transaction that have not
+ * left yet. With explain_only it reads the catalogs and no more.
  */
 Source *source_new(Relation relation, EState *estate, Index index, const Bitmapset *attributes,
                    bool explain_only);
 
 /* Finds the bucket and compares it with the table, once. False: it is absent. */
 bool source_open(Source *source);
+
+/* Keeps a row of the target for its UPDATE or DELETE, which finds it by the handle, its ctid. */
+void source_keep_row(Source *source, Slice key, Slice object, Slice context, ItemPointer handle);
 
 #endif

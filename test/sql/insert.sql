@@ -103,8 +103,6 @@ INSERT INTO thing (id, name) VALUES (71, '{}');
 INSERT INTO thing (id, name) VALUES (72, '{x}'), (NULL, '{y}');
 INSERT INTO thing (id, name) VALUES (73, '{x}') ON CONFLICT DO NOTHING;
 INSERT INTO thing (id, name) VALUES (73, '{x}') ON CONFLICT (id) DO UPDATE SET name = '{y}';
-UPDATE thing SET name = '{x}' WHERE id = 1;
-DELETE FROM thing WHERE id = 1;
 TRUNCATE thing;
 SELECT count(*) FROM thing WHERE id BETWEEN 70 AND 79;
 
@@ -144,9 +142,8 @@ SELECT count(*) FROM thing WHERE id = 80;
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) INSERT INTO thing (id, name) VALUES (80, '{analyzed}');
 SELECT name FROM thing WHERE id = 80;
 
--- Whoever reads the catalogs sees that rows can be inserted, and that is all.
+-- Whoever reads the catalogs sees that rows can be inserted.
 SELECT is_insertable_into FROM information_schema.tables WHERE table_schema = 'insert_test' AND table_name = 'thing';
-SELECT pg_relation_is_updatable('thing'::regclass, false) AS updatable;
 
 \set VERBOSITY terse
 SET client_min_messages = warning;
