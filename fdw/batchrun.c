@@ -13,6 +13,7 @@
 #include "fdw/explain.h"
 #include "fdw/key.h"
 #include "fdw/keyset.h"
+#include "fdw/readahead.h"
 #include "fdw/settings.h"
 #include "fdw/source.h"
 
@@ -22,11 +23,24 @@ enum
     BATCHRUN_GROWTH = 4       /* how much larger each next one is, up to the setting */
 };
 
+/* An outer row. */
 typedef struct BatchRow
 {
-    MinimalTuple tuple; /* the outer row */
-    Slice key;          /* empty: no key can match */
+    MinimalTuple tuple;
+    bool has_key; /* false: nothing can match */
+    uint32 place; /* of its key in the batch's set */
 } BatchRow;
+
+typedef struct Batch
+{
+    MemoryContext context; /* of all of it; reset by the next use */
+    BatchRow *rows;
+    uint32 row_count;
+    uint32 next_row; /* the next to be joined */
+    Keyset keys;
+    Readahead *ahead;                 /* NULL: nothing was asked, or the results are here */
+    const RequestReadResult *results; /* by place in keys; NULL: nothing matches */
+} Batch;
 
 typedef struct BatchRun
 {
@@ -48,22 +62,30 @@ typedef struct BatchRun
     Datum *inner_values;        /* a row of the table, by attribute */
     bool *inner_nulls;
 
-    MemoryContext batch; /* reset by the next batch */
-    BatchRow *rows;
-    uint32 row_count;
-    uint32 next_row;
-    uint32 batch_rows; /* how many the next batch may have */
+    Batch batches[2];
+    int current; /* which of the two is being joined */
+    bool other_is_loaded;
+    uint32 batch_rows; /* how many rows the next batch may have */
     bool outer_ended;
-    Keyset keys;
-    const RequestReadResult *results; /* by place in keys */
 } BatchRun;
 
 /* ---- begin, rescan, end ---- */
 
 static void
+batchrun_empty(Batch *batch)
+{
+    MemoryContext context = batch->context;
+
+    MemoryContextReset(context);
+    *batch = (Batch){.context = context};
+}
+
+static void
 batchrun_restart(BatchRun *run)
 {
-    run->row_count = run->next_row = 0;
+    batchrun_empty(&run->batches[0]);
+    batchrun_empty(&run->batches[1]);
+    run->other_is_loaded = false;
     run->batch_rows = BATCHRUN_FIRST_ROWS;
     run->outer_ended = false;
 }
@@ -125,8 +147,9 @@ batchrun_begin(CustomScanState *node, EState *estate, int eflags)
     attribute_count = RelationGetDescr(run->relation)->natts;
     run->inner_values = palloc0(attribute_count * sizeof(Datum));
     run->inner_nulls = palloc0(attribute_count * sizeof(bool));
-    run->batch =
-        AllocSetContextCreate(estate->es_query_cxt, "dynamo_fdw join", ALLOCSET_DEFAULT_SIZES);
+    for (int i = 0; i < lengthof(run->batches); i++)
+        run->batches[i].context =
+            AllocSetContextCreate(estate->es_query_cxt, "dynamo_fdw join", ALLOCSET_DEFAULT_SIZES);
     batchrun_restart(run);
 }
 
@@ -167,51 +190,52 @@ batchrun_set_outer(BatchRun *run, TupleTableSlot *outer)
     ExecStoreVirtualTuple(slot);
 }
 
-/* The key of the outer row in the scan tuple, added to the set; empty when nothing can match. */
-static Slice
-batchrun_add_key(BatchRun *run)
+/* Adds the key of the outer row in the scan tuple. */
+static void
+batchrun_add_key(BatchRun *run, Batch *batch, BatchRow *row)
 {
     const RelationInfo *info = run->source->info;
     ExprContext *econtext = run->node.ss.ps.ps_ExprContext;
     MemoryContext before = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
     KeyValue parts[KEY_COLUMNS_MAX];
-    bool found = true;
 
     econtext->ecxt_scantuple = run->node.ss.ss_ScanTupleSlot;
-    for (int i = 0; found && i < info->key_count; i++)
+    row->has_key = true;
+    for (int i = 0; row->has_key && i < info->key_count; i++)
     {
         bool is_null;
         Datum value =
             ExecEvalExpr(list_nth_node(ExprState, run->value_states, i), econtext, &is_null);
 
-        found = !is_null &&
-                key_part(&info->keys[i], value, list_nth_oid(run->value_types, i), &parts[i]);
+        row->has_key = !is_null && key_part(&info->keys[i], value,
+                                            list_nth_oid(run->value_types, i), &parts[i]);
     }
     MemoryContextSwitchTo(before);
-    return found ? keyset_add(&run->keys, info, parts) : SLICE_EMPTY;
+    if (row->has_key)
+        row->place = keyset_add(&batch->keys, info, parts);
 }
 
 static void
-batchrun_take_row(BatchRun *run, TupleTableSlot *outer)
+batchrun_take_row(BatchRun *run, Batch *batch, TupleTableSlot *outer)
 {
-    BatchRow *row = &run->rows[run->row_count++];
-    MemoryContext before = MemoryContextSwitchTo(run->batch);
+    BatchRow *row = &batch->rows[batch->row_count++];
+    MemoryContext before = MemoryContextSwitchTo(batch->context);
 
     row->tuple = ExecCopySlotMinimalTuple(outer);
     MemoryContextSwitchTo(before);
     batchrun_set_outer(run, outer);
-    row->key = batchrun_add_key(run);
+    batchrun_add_key(run, batch, row);
     ResetExprContext(run->node.ss.ps.ps_ExprContext);
 }
 
 /* As many outer rows as the batch may have, or as work_mem holds. */
 static void
-batchrun_take_rows(BatchRun *run)
+batchrun_take_rows(BatchRun *run, Batch *batch)
 {
     PlanState *outer = linitial(run->node.custom_ps);
     Size held = 0;
 
-    while (run->row_count < run->batch_rows && held < (Size)work_mem * 1024)
+    while (batch->row_count < run->batch_rows && held < (Size)work_mem * 1024)
     {
         TupleTableSlot *slot = ExecProcNode(outer);
 
@@ -220,42 +244,59 @@ batchrun_take_rows(BatchRun *run)
             run->outer_ended = true;
             return;
         }
-        batchrun_take_row(run, slot);
-        held += run->rows[run->row_count - 1].tuple->t_len;
+        batchrun_take_row(run, batch, slot);
+        held += batch->rows[batch->row_count - 1].tuple->t_len;
     }
 }
 
+/* Has the batch's keys looked up; the answers are waited for when its rows are to be joined. */
 static void
-batchrun_look_up(BatchRun *run)
+batchrun_ask(BatchRun *run, Batch *batch)
 {
     Source *source = run->source;
     MemoryContext before;
 
-    keyset_sort(&run->keys);
-    if (run->keys.count == 0 || !source_open(source))
+    if (batch->keys.count == 0 || !source_open(source))
         return;
-    before = MemoryContextSwitchTo(run->batch);
-    run->results = client_multiget(source->cluster, source->bucket, run->keys.keys, run->keys.count,
-                                   &source->options, &source->counters);
+    before = MemoryContextSwitchTo(batch->context);
+    batch->ahead = readahead_begin(source->cluster, source->bucket, batch->keys.keys,
+                                   batch->keys.count, &source->options, &source->counters);
     MemoryContextSwitchTo(before);
 }
 
 /* False: there is no outer row left. */
 static bool
-batchrun_load(BatchRun *run)
+batchrun_load(BatchRun *run, Batch *batch)
 {
     if (run->outer_ended)
         return false;
-    MemoryContextReset(run->batch);
+    batchrun_empty(batch);
     run->batch_rows = Min(run->batch_rows, (uint32)settings.join_batch_size);
-    run->rows = MemoryContextAllocHuge(run->batch, run->batch_rows * sizeof(BatchRow));
-    run->row_count = run->next_row = 0;
-    run->results = NULL;
-    keyset_init(&run->keys, run->batch);
-    batchrun_take_rows(run);
-    batchrun_look_up(run);
+    batch->rows = MemoryContextAllocHuge(batch->context, run->batch_rows * sizeof(BatchRow));
+    keyset_init(&batch->keys, batch->context);
+    batchrun_take_rows(run, batch);
+    batchrun_ask(run, batch);
+    return batch->row_count > 0;
+}
+
+/* Makes the next batch the current one. False: there is none. */
+static bool
+batchrun_next_batch(BatchRun *run)
+{
+    Batch *batch = &run->batches[1 - run->current];
+
+    if (!run->other_is_loaded && !batchrun_load(run, batch))
+        return false;
+    if (batch->ahead != NULL)
+        batch->results = readahead_end(batch->ahead);
+    batch->ahead = NULL;
+    run->current = 1 - run->current;
+    /* The nodes look up the batch behind while this one is joined: not as long as batches are
+     * small, when it may be that few rows are wanted. */
+    run->other_is_loaded = run->batch_rows == (uint32)settings.join_batch_size &&
+                           batchrun_load(run, &run->batches[1 - run->current]);
     run->batch_rows = Min(run->batch_rows * BATCHRUN_GROWTH, (uint32)settings.join_batch_size);
-    return run->row_count > 0;
+    return true;
 }
 
 /* ---- joining ---- */
@@ -294,16 +335,17 @@ static bool
 batchrun_match(BatchRun *run, const BatchRow *row)
 {
     ExprContext *econtext = run->node.ss.ps.ps_ExprContext;
+    const Batch *batch = &run->batches[run->current];
     const RequestReadResult *result;
     MemoryContext before;
     bool found;
 
-    if (row->key.length == 0 || run->results == NULL)
+    if (!row->has_key || batch->results == NULL)
         return false;
-    result = &run->results[keyset_place(&run->keys, row->key)];
+    result = &batch->results[row->place];
     before = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-    found = row_decode(run->source->codec, row->key, result->object, result->context,
-                       run->inner_values, run->inner_nulls);
+    found = row_decode(run->source->codec, batch->keys.keys[row->place], result->object,
+                       result->context, run->inner_values, run->inner_nulls);
     if (found)
         batchrun_set_inner(run);
     MemoryContextSwitchTo(before);
@@ -324,10 +366,15 @@ batchrun_is_wanted(const BatchRun *run, bool matched)
 static bool
 batchrun_next_outer(BatchRun *run, const BatchRow **row)
 {
-    while (run->next_row == run->row_count)
-        if (!batchrun_load(run))
+    Batch *batch = &run->batches[run->current];
+
+    while (batch->next_row == batch->row_count)
+    {
+        if (!batchrun_next_batch(run))
             return false;
-    *row = &run->rows[run->next_row++];
+        batch = &run->batches[run->current];
+    }
+    *row = &batch->rows[batch->next_row++];
     ExecStoreMinimalTuple((*row)->tuple, run->outer_slot, false);
     batchrun_set_outer(run, run->outer_slot);
     return true;

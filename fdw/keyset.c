@@ -1,5 +1,6 @@
 #include "fdw/keyset.h"
 
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
@@ -7,6 +8,11 @@
 
 #include "fdw/key.h"
 #include "fdw/memory.h"
+
+enum
+{
+    KEYSET_FIRST = 64 /* capacity; a power of two */
+};
 
 /* The parts that one column can have. */
 typedef struct KeysetParts
@@ -18,33 +24,62 @@ typedef struct KeysetParts
 void
 keyset_init(Keyset *set, MemoryContext context)
 {
-    *set = (Keyset){.context = context};
+    *set = (Keyset){.context = context, .memory = memory_in_context(context)};
+    buffer_init(&set->scratch, &set->memory);
+}
+
+/* The key's entry in the hash table, or the free one where it belongs. */
+static uint32 *
+keyset_find(const Keyset *set, Slice key)
+{
+    uint32 mask = 2 * set->capacity - 1;
+    uint32 at = hash_bytes(key.data, (int)key.length) & mask;
+
+    while (set->places[at] != 0 && !slice_equal(set->keys[set->places[at] - 1], key))
+        at = (at + 1) & mask;
+    return &set->places[at];
 }
 
 static void
 keyset_grow(Keyset *set)
 {
-    Size wanted = Max(16, (Size)set->capacity * 2);
+    uint32 capacity = Max(KEYSET_FIRST, set->capacity * 2);
+    MemoryContext context = set->context;
 
     if (set->keys == NULL)
-        set->keys = MemoryContextAllocHuge(set->context, wanted * sizeof(Slice));
+        set->keys = MemoryContextAllocHuge(context, capacity * sizeof(Slice));
     else
-        set->keys = repalloc_huge(set->keys, wanted * sizeof(Slice));
-    set->capacity = (uint32)wanted;
+        set->keys = repalloc_huge(set->keys, capacity * sizeof(Slice));
+    if (set->places != NULL)
+        pfree(set->places);
+    set->places = MemoryContextAllocExtended(context, 2 * (Size)capacity * sizeof(uint32),
+                                             MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+    set->capacity = capacity;
+    for (uint32 i = 0; i < set->count; i++)
+        *keyset_find(set, set->keys[i]) = i + 1;
 }
 
-Slice
+uint32
 keyset_add(Keyset *set, const RelationInfo *info, const KeyValue *parts)
 {
-    Memory memory = memory_in_context(set->context);
-    Buffer buffer;
+    Slice key;
+    uint32 *entry;
 
     if (set->count == set->capacity)
         keyset_grow(set);
-    buffer_init(&buffer, &memory);
-    key_put(info, parts, &buffer);
-    set->keys[set->count] = buffer_slice(&buffer);
-    return set->keys[set->count++];
+    buffer_reset(&set->scratch);
+    key_put(info, parts, &set->scratch);
+    key = buffer_slice(&set->scratch);
+    entry = keyset_find(set, key);
+    if (*entry == 0)
+    {
+        uint8 *copy = MemoryContextAlloc(set->context, key.length);
+
+        memcpy(copy, key.data, key.length);
+        set->keys[set->count] = slice_make(copy, key.length);
+        *entry = ++set->count;
+    }
+    return *entry - 1;
 }
 
 static KeysetParts
@@ -112,42 +147,4 @@ keyset_add_product(Keyset *set, const RelationInfo *info, const KeysetColumn *co
     for (int i = 0; i < info->key_count; i++)
         values[i] = keyset_parts(&info->keys[i], &columns[i]);
     keyset_add_rest(set, info, values, parts, 0);
-}
-
-static int
-keyset_compare(const void *a, const void *b)
-{
-    return slice_compare(*(const Slice *)a, *(const Slice *)b);
-}
-
-void
-keyset_sort(Keyset *set)
-{
-    uint32 kept = 0;
-
-    if (set->count < 2)
-        return;
-    qsort(set->keys, set->count, sizeof(Slice), keyset_compare);
-    for (uint32 i = 1; i < set->count; i++)
-        if (!slice_equal(set->keys[kept], set->keys[i]))
-            set->keys[++kept] = set->keys[i];
-    set->count = kept + 1;
-}
-
-uint32
-keyset_place(const Keyset *set, Slice key)
-{
-    uint32 low = 0;
-    uint32 high = set->count;
-
-    while (low < high)
-    {
-        uint32 middle = low + (high - low) / 2;
-
-        if (slice_compare(set->keys[middle], key) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
 }

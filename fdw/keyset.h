@@ -1,7 +1,8 @@
 /*
  * keyset: encoded keys collected for a multiget, each once.
  *
- * The keys' bytes live in the context given at the start.
+ * The keys stand in the order in which they first came. Everything lives in the context given at
+ * the start; the set itself must not move.
  */
 #ifndef FDW_KEYSET_H
 #define FDW_KEYSET_H
@@ -13,9 +14,12 @@
 typedef struct Keyset
 {
     MemoryContext context; /* borrowed */
+    Memory memory;
+    Buffer scratch; /* the key being added */
     Slice *keys;
     uint32 count;
-    uint32 capacity;
+    uint32 capacity; /* a power of two, or 0 */
+    uint32 *places;  /* hash table of 2 * capacity: index into keys + 1, or 0 */
 } Keyset;
 
 /* What a key column is compared with, evaluated. */
@@ -29,19 +33,13 @@ typedef struct KeysetColumn
 
 void keyset_init(Keyset *set, MemoryContext context);
 
-/* Adds the key that parts, one for each key column, make; gives its bytes. */
-Slice keyset_add(Keyset *set, const RelationInfo *info, const KeyValue *parts);
+/* Adds the key that parts, one for each key column, make, unless it is there; gives its place. */
+uint32 keyset_add(Keyset *set, const RelationInfo *info, const KeyValue *parts);
 
 /*
  * Adds every combination of the columns' values. NULL equals nothing, so a NULL, and a value that
  * no key can have, adds none.
  */
 void keyset_add_product(Keyset *set, const RelationInfo *info, const KeysetColumn *columns);
-
-/* Sorts the keys and keeps each once. */
-void keyset_sort(Keyset *set);
-
-/* The place of key in a sorted set; it must be there. */
-uint32 keyset_place(const Keyset *set, Slice key);
 
 #endif

@@ -88,7 +88,6 @@ scan_collect_keys(ForeignScanState *node, DynamoScan *state)
     }
     keyset_init(&state->keys, state->context);
     keyset_add_product(&state->keys, info, columns);
-    keyset_sort(&state->keys);
 }
 
 static bool
