@@ -3,7 +3,8 @@
  *
  * A batch of outer rows is copied, their keys are looked up in one multiget, and then each row is
  * joined with what its key gave: at most one row of the table. The first batches are small, so that
- * a LIMIT above does not pay for a large one.
+ * a LIMIT above does not pay for a large one; once they are not, the next batch is looked up while
+ * one is joined.
  */
 #ifndef FDW_BATCHRUN_H
 #define FDW_BATCHRUN_H

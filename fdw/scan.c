@@ -8,7 +8,18 @@
 
 #include "fdw/keyset.h"
 #include "fdw/plan.h"
+#include "fdw/readahead.h"
 #include "fdw/source.h"
+
+/* Some of a lookup's keys, asked for at once. */
+typedef struct ScanBatch
+{
+    MemoryContext context; /* of the results */
+    uint32 start;          /* its first key */
+    uint32 count;
+    Readahead *ahead; /* NULL: not asked for, or the results are here */
+    const RequestReadResult *results;
+} ScanBatch;
 
 typedef struct DynamoScan
 {
@@ -17,13 +28,12 @@ typedef struct DynamoScan
     ExprState *target_qual; /* the node's own, of a target's scan */
     bool started;
     MemoryContext context; /* of one run: keys, scan; reset by a rescan */
-    MemoryContext batch;   /* child of context: one multiget's results */
 
     List *value_states; /* ExprStates of a lookup's values, by key column */
     Keyset keys;        /* of a lookup */
     uint32 next_key;    /* the first that was not asked for */
-    uint32 batch_start; /* the first key of the batch at hand */
-    const RequestReadResult *results;
+    ScanBatch batches[2];
+    int current; /* which of the two is at hand; the other may be under way */
 
     ClientScan *scan; /* of a full scan */
     const PagerRow *page;
@@ -36,8 +46,10 @@ static void
 scan_reset(DynamoScan *state)
 {
     MemoryContextReset(state->context);
-    state->batch =
-        AllocSetContextCreate(state->context, "dynamo_fdw batch", ALLOCSET_DEFAULT_SIZES);
+    for (int i = 0; i < lengthof(state->batches); i++)
+        state->batches[i] =
+            (ScanBatch){.context = AllocSetContextCreate(state->context, "dynamo_fdw batch",
+                                                         ALLOCSET_SMALL_SIZES)};
     state->started = false;
     state->scan = NULL;
     state->row = state->row_count = 0;
@@ -90,26 +102,67 @@ scan_collect_keys(ForeignScanState *node, DynamoScan *state)
     keyset_add_product(&state->keys, info, columns);
 }
 
-static bool
-scan_next_batch(DynamoScan *state)
+/* Asks for the next keys, where there are more. */
+static void
+scan_ask(DynamoScan *state, ScanBatch *batch)
 {
     Source *source = state->source;
     uint32 left = state->keys.count - state->next_key;
     MemoryContext before;
 
     if (left == 0)
-        return false;
-    MemoryContextReset(state->batch);
-    before = MemoryContextSwitchTo(state->batch);
-    state->batch_start = state->next_key;
-    state->row_count = Min(left, SCAN_BATCH_KEYS);
-    state->results =
-        client_multiget(source->cluster, source->bucket, state->keys.keys + state->batch_start,
-                        state->row_count, &source->options, &source->counters);
-    state->next_key += state->row_count;
-    state->row = 0;
+        return;
+    MemoryContextReset(batch->context);
+    before = MemoryContextSwitchTo(batch->context);
+    batch->start = state->next_key;
+    batch->count = Min(left, SCAN_BATCH_KEYS);
+    batch->ahead = readahead_begin(source->cluster, source->bucket, state->keys.keys + batch->start,
+                                   batch->count, &source->options, &source->counters);
+    state->next_key += batch->count;
     MemoryContextSwitchTo(before);
+}
+
+/* Makes the next batch the one at hand, and has the nodes look up the one behind it. */
+static bool
+scan_next_batch(DynamoScan *state)
+{
+    ScanBatch *batch = &state->batches[1 - state->current];
+
+    if (batch->ahead == NULL)
+        scan_ask(state, batch);
+    if (batch->ahead == NULL)
+        return false;
+    batch->results = readahead_end(batch->ahead);
+    batch->ahead = NULL;
+    scan_ask(state, &state->batches[state->current]);
+    state->current = 1 - state->current;
+    state->row = 0;
+    state->row_count = batch->count;
     return true;
+}
+
+/* All keys in one request, as most lookups are. */
+static bool
+scan_only_batch(DynamoScan *state)
+{
+    Source *source = state->source;
+    ScanBatch *batch = &state->batches[state->current];
+    MemoryContext before;
+
+    if (state->next_key == state->keys.count)
+        return false;
+    before = MemoryContextSwitchTo(batch->context);
+    batch->results = client_multiget(source->cluster, source->bucket, state->keys.keys,
+                                     state->keys.count, &source->options, &source->counters);
+    MemoryContextSwitchTo(before);
+    state->next_key = state->row_count = state->keys.count;
+    return true;
+}
+
+static bool
+scan_next_keys(DynamoScan *state)
+{
+    return state->keys.count <= SCAN_BATCH_KEYS ? scan_only_batch(state) : scan_next_batch(state);
 }
 
 /* ---- full scan ---- */
@@ -159,12 +212,16 @@ static bool
 scan_advance(DynamoScan *state, PagerRow *found)
 {
     while (state->row == state->row_count)
-        if (!(state->plan.is_lookup ? scan_next_batch(state) : scan_next_page(state)))
+        if (!(state->plan.is_lookup ? scan_next_keys(state) : scan_next_page(state)))
             return false;
     if (state->plan.is_lookup)
-        *found = (PagerRow){.key = state->keys.keys[state->batch_start + state->row],
-                            .object = state->results[state->row].object,
-                            .context = state->results[state->row].context};
+    {
+        const ScanBatch *batch = &state->batches[state->current];
+
+        *found = (PagerRow){.key = state->keys.keys[batch->start + state->row],
+                            .object = batch->results[state->row].object,
+                            .context = batch->results[state->row].context};
+    }
     else
         *found = state->page[state->row];
     state->row++;

@@ -23,6 +23,10 @@ SELECT * FROM item WHERE id = 7 OR id = 8 ORDER BY id;
 
 -- More keys than one request holds.
 SELECT count(*), sum(id) FROM item WHERE id = ANY (ARRAY(SELECT generate_series(-500, 3500)));
+SELECT count(*), sum(id) FROM item WHERE id = ANY (ARRAY(SELECT generate_series(1, 1024)));
+SELECT count(*), sum(id) FROM item WHERE id = ANY (ARRAY(SELECT generate_series(1, 1025)));
+SELECT count(*) FROM (SELECT FROM item WHERE id = ANY (ARRAY(SELECT generate_series(1, 3000))) LIMIT 1500) x;
+SELECT n, (SELECT sum(id) FROM item WHERE id = ANY (ARRAY(SELECT generate_series(n, n + 2500)))) FROM generate_series(1, 3) n;
 SELECT count(*), sum(id) FROM item;
 
 -- Prepared: custom and generic plans, and a NULL.
