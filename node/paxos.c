@@ -6,8 +6,10 @@ enum
 {
     STATE_FORMAT = 1,
     CLUSTER_BYTES = sizeof(((Topology *)0)->cluster),
-    BALLOT_MS = 300,       /* to be answered by a quorum */
-    BALLOT_JITTER_MS = 200 /* so that two proposers do not meet for ever */
+    BALLOT_MS = 300,        /* to be answered by a quorum */
+    BALLOT_JITTER_MS = 200, /* so that two proposers do not meet for ever */
+    ORPHAN_MS = 600,        /* after which an accepted document is completed by its acceptor */
+    ORPHAN_JITTER_MS = 300
 };
 
 typedef enum Phase
@@ -45,6 +47,8 @@ struct Paxos
     bool *granted; /* by voter */
     uint32_t granted_count;
     uint64_t retry_ms;
+    Ballot orphan;      /* the ballot that orphan_ms was set for */
+    uint64_t orphan_ms; /* 0: nothing is accepted that waits to be chosen */
 };
 
 static void
@@ -477,15 +481,43 @@ paxos_peer_frame(Paxos *paxos, uint32_t peer, const Frame *frame, uint64_t now_m
         take_accepted(paxos, &answer, actions);
 }
 
+/*
+ * A document accepted a while ago and not known to be chosen: its proposer may be gone, and may
+ * have told others that it was chosen. Whoever accepted it completes it.
+ */
+static bool
+is_orphaned(Paxos *paxos, uint64_t now_ms, uint64_t random)
+{
+    if (paxos->phase != PHASE_IDLE || paxos->accepted.round == 0)
+    {
+        paxos->orphan_ms = 0;
+        return false;
+    }
+    if (paxos->orphan_ms == 0 || ballot_compare(&paxos->orphan, &paxos->accepted) != 0)
+    {
+        paxos->orphan = paxos->accepted;
+        paxos->orphan_ms = now_ms + ORPHAN_MS + random % ORPHAN_JITTER_MS;
+    }
+    return now_ms >= paxos->orphan_ms;
+}
+
 void
 paxos_tick(Paxos *paxos, uint64_t now_ms, uint64_t random, Actions *actions)
 {
-    if (paxos->phase != PHASE_IDLE && now_ms >= paxos->retry_ms)
+    if (is_orphaned(paxos, now_ms, random))
+    {
+        paxos->orphan_ms = 0;
+        note_rounds(paxos, &paxos->promised);
+        paxos_propose(paxos, buffer_slice(&paxos->accepted_document), now_ms, random, actions);
+    }
+    else if (paxos->phase != PHASE_IDLE && now_ms >= paxos->retry_ms)
         begin_ballot(paxos, now_ms, random, actions);
 }
 
 uint64_t
 paxos_wake_ms(const Paxos *paxos)
 {
-    return paxos->phase != PHASE_IDLE ? paxos->retry_ms : UINT64_MAX;
+    if (paxos->phase != PHASE_IDLE)
+        return paxos->retry_ms;
+    return paxos->orphan_ms != 0 ? paxos->orphan_ms : UINT64_MAX;
 }
