@@ -38,11 +38,15 @@ static const CustomPathMethods path_methods = {
 
 /* ---- does it apply ---- */
 
+/* But for the ctid of a table that is written, its row's handle. */
 static bool
-batchjoin_reads_system_columns(const RelOptInfo *inner)
+batchjoin_reads_system_columns(const PlannerInfo *root, const RelOptInfo *inner)
 {
+    bool is_target = bms_is_member((int)inner->relid, root->leaf_result_relids);
+
     for (int attnum = inner->min_attr; attnum < 0; attnum++)
-        if (!bms_is_empty(inner->attr_needed[attnum - inner->min_attr]))
+        if (!bms_is_empty(inner->attr_needed[attnum - inner->min_attr]) &&
+            !(is_target && attnum == SelfItemPointerAttributeNumber))
             return true;
     return false;
 }
@@ -75,7 +79,7 @@ batchjoin_takes_inner(PlannerInfo *root, RelOptInfo *inner)
 {
     return inner->reloptkind == RELOPT_BASEREL && inner->rtekind == RTE_RELATION &&
            inner->fdwroutine != NULL && inner->fdwroutine->GetForeignPlan == dynamoGetForeignPlan &&
-           bms_is_empty(inner->lateral_relids) && !batchjoin_reads_system_columns(inner) &&
+           bms_is_empty(inner->lateral_relids) && !batchjoin_reads_system_columns(root, inner) &&
            !batchjoin_has_pseudoconstant(inner->baserestrictinfo) &&
            batchjoin_only_vars(inner->reltarget->exprs);
 }

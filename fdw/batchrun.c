@@ -49,6 +49,7 @@ typedef struct BatchRun
     int outer_count;
     List *value_types;
     List *attributes; /* of the table, in the order of the scan tuple behind the outer columns */
+    int handle_place; /* of the ctid in the scan tuple; -1: the table is not written */
     Index index;      /* of the table in the range table */
     Relation relation;
     Source *source;
@@ -102,6 +103,21 @@ batchrun_attribute_set(List *attributes)
     return set;
 }
 
+static int
+batchrun_handle_place(const BatchRun *run)
+{
+    int place = run->outer_count;
+    ListCell *cell;
+
+    foreach (cell, run->attributes)
+    {
+        if (lfirst_int(cell) == SelfItemPointerAttributeNumber)
+            return place;
+        place++;
+    }
+    return -1;
+}
+
 static void
 batchrun_open_table(BatchRun *run, CustomScan *scan, EState *estate, bool explain_only)
 {
@@ -127,6 +143,7 @@ batchrun_begin(CustomScanState *node, EState *estate, int eflags)
     run->outer_count = intVal(list_nth(scan->custom_private, BATCHJOIN_OUTER_COUNT));
     run->value_types = list_nth(scan->custom_private, BATCHJOIN_VALUE_TYPES);
     run->attributes = list_nth(scan->custom_private, BATCHJOIN_ATTRIBUTES);
+    run->handle_place = batchrun_handle_place(run);
     batchrun_open_table(run, scan, estate, explain_only);
     if (explain_only)
         return;
@@ -323,10 +340,29 @@ batchrun_set_inner(BatchRun *run)
         AttrNumber attnum = (AttrNumber)lfirst_int(cell);
         bool is_row = attnum == InvalidAttrNumber;
 
-        slot->tts_isnull[place] = !is_row && run->inner_nulls[attnum - 1];
-        slot->tts_values[place] = is_row ? batchrun_whole_row(run) : run->inner_values[attnum - 1];
+        if (place != run->handle_place)
+        {
+            slot->tts_isnull[place] = !is_row && run->inner_nulls[attnum - 1];
+            slot->tts_values[place] =
+                is_row ? batchrun_whole_row(run) : run->inner_values[attnum - 1];
+        }
         place++;
     }
+}
+
+/* Keeps a row that is to be updated or deleted, and gives it its handle. */
+static void
+batchrun_keep_row(BatchRun *run, Slice key, const RequestReadResult *result)
+{
+    TupleTableSlot *slot = run->node.ss.ss_ScanTupleSlot;
+    MemoryContext before =
+        MemoryContextSwitchTo(run->node.ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
+    ItemPointer handle = palloc(sizeof(ItemPointerData));
+
+    source_keep_row(run->source, key, result->object, result->context, handle);
+    slot->tts_values[run->handle_place] = PointerGetDatum(handle);
+    slot->tts_isnull[run->handle_place] = false;
+    MemoryContextSwitchTo(before);
 }
 
 /* Joins the outer row in the scan tuple with the table's row of that key; false, and NULLs, when
@@ -350,7 +386,10 @@ batchrun_match(BatchRun *run, const BatchRow *row)
         batchrun_set_inner(run);
     MemoryContextSwitchTo(before);
     econtext->ecxt_scantuple = run->node.ss.ss_ScanTupleSlot;
-    return found && ExecQual(run->inner_quals, econtext) && ExecQual(run->join_quals, econtext);
+    found = found && ExecQual(run->inner_quals, econtext) && ExecQual(run->join_quals, econtext);
+    if (found && run->handle_place >= 0)
+        batchrun_keep_row(run, batch->keys.keys[row->place], result);
+    return found;
 }
 
 /* True when the join has a row for an outer row that has, or has not, a match. */
@@ -535,3 +574,11 @@ const CustomScanMethods batchrun_scan_methods = {
     .CustomName = "DynamoBatchJoin",
     .CreateCustomScanState = batchrun_create,
 };
+
+const Source *
+batchrun_source(const CustomScanState *node, Index index)
+{
+    const BatchRun *run = (const BatchRun *)node;
+
+    return node->methods == &exec_methods && run->index == index ? run->source : NULL;
+}

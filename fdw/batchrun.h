@@ -13,6 +13,12 @@
 
 #include "nodes/extensible.h"
 
+#include "fdw/source.h"
+
 extern const CustomScanMethods batchrun_scan_methods;
+
+/* What a batched join reads the range table's entry index through; NULL when node is none, or looks
+ * up another table. */
+const Source *batchrun_source(const CustomScanState *node, Index index);
 
 #endif

@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "fdw/batchrun.h"
 #include "fdw/compat.h"
 #include "fdw/explain.h"
 #include "fdw/key.h"
@@ -103,6 +104,34 @@ modify_set_up(EState *estate, ResultRelInfo *result, Index range_table_index)
     return modify;
 }
 
+typedef struct ModifySearch
+{
+    Index index;
+    const Source *source;
+} ModifySearch;
+
+static bool
+modify_search(PlanState *plan, void *argument)
+{
+    ModifySearch *search = argument;
+
+    if (IsA(plan, CustomScanState))
+        search->source = batchrun_source((const CustomScanState *)plan, search->index);
+    else if (IsA(plan, ForeignScanState) &&
+             ((const ForeignScan *)plan->plan)->scan.scanrelid == search->index)
+        search->source = scan_source((const ForeignScanState *)plan);
+    return search->source != NULL || planstate_tree_walker(plan, modify_search, search);
+}
+
+/* The rows that the plan gives of the table; NULL when it scans none. */
+static const Target *
+modify_find_target(PlanState *plan, Index index)
+{
+    ModifySearch search = {.index = index};
+
+    return modify_search(plan, &search) ? search.source->target : NULL;
+}
+
 /* The keys that the statement has written to the bucket: parts of one statement that write to one
  * bucket share them. */
 static Written *
@@ -136,7 +165,7 @@ dynamoBeginForeignModify(ModifyTableState *state, ResultRelInfo *result, List *p
     modify = modify_set_up(state->ps.state, result, result->ri_RangeTableIndex);
     if (state->operation == CMD_INSERT)
         return;
-    modify->target = scan_target(subplan, result->ri_RangeTableIndex);
+    modify->target = modify_find_target(subplan, result->ri_RangeTableIndex);
     modify->written = modify_written(state->ps.state, modify);
     modify->handle_place =
         ExecFindJunkAttributeInTlist(subplan->plan->targetlist, MODIFY_HANDLE_NAME);

@@ -2,7 +2,6 @@
 
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -296,32 +295,4 @@ const Source *
 scan_source(const ForeignScanState *node)
 {
     return ((const DynamoScan *)node->fdw_state)->source;
-}
-
-/* ---- for what writes the rows ---- */
-
-typedef struct ScanSearch
-{
-    Index index;
-    const Target *target;
-} ScanSearch;
-
-static bool
-scan_search(PlanState *plan, void *argument)
-{
-    ScanSearch *search = argument;
-
-    if (IsA(plan, ForeignScanState) &&
-        ((const ForeignScan *)plan->plan)->scan.scanrelid == search->index)
-        search->target = scan_source((const ForeignScanState *)plan)->target;
-    return search->target != NULL || planstate_tree_walker(plan, scan_search, search);
-}
-
-const Target *
-scan_target(PlanState *plan, Index index)
-{
-    ScanSearch search = {.index = index};
-
-    scan_search(plan, &search);
-    return search.target;
 }

@@ -24,11 +24,7 @@ TupleTableSlot *dynamoIterateForeignScan(ForeignScanState *node);
 void dynamoReScanForeignScan(ForeignScanState *node);
 void dynamoEndForeignScan(ForeignScanState *node);
 
-/* For EXPLAIN. */
+/* For EXPLAIN, and for what writes the rows. */
 const Source *scan_source(const ForeignScanState *node);
-
-/* The rows that the scan of the range table's entry index gives, somewhere below plan; NULL when
- * nothing scans it. The entry is the target of an UPDATE or DELETE. */
-const Target *scan_target(PlanState *plan, Index index);
 
 #endif

@@ -47,22 +47,20 @@ target_grow(Target *target)
 }
 
 static Slice
-target_copy(Target *target, Slice slice)
+target_copy(char **place, Slice slice)
 {
-    void *copy;
+    char *copy = *place;
 
     if (slice.length == 0)
         return SLICE_EMPTY;
-    copy = MemoryContextAlloc(target->context, slice.length);
     memcpy(copy, slice.data, slice.length);
+    *place += slice.length;
     return slice_make(copy, slice.length);
 }
 
 static void
-target_check_bound(Target *target, const TargetRow *row)
+target_check_bound(const Target *target)
 {
-    target->bytes +=
-        sizeof(TargetRow) + row->key.length + row->context.length + row->undeclared.length;
     if (target->bytes > (uint64)settings.max_pending_kb * 1024)
         ereport(ERROR,
                 (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -75,11 +73,16 @@ target_check_bound(Target *target, const TargetRow *row)
 void
 target_add(Target *target, const TargetRow *row, ItemPointer handle)
 {
-    target_check_bound(target, row);
+    size_t length = row->key.length + row->context.length + row->undeclared.length;
+    char *place;
+
+    target->bytes += sizeof(TargetRow) + length;
+    target_check_bound(target);
     target_grow(target);
-    target->rows[target->count] = (TargetRow){.key = target_copy(target, row->key),
-                                              .context = target_copy(target, row->context),
-                                              .undeclared = target_copy(target, row->undeclared)};
+    place = MemoryContextAlloc(target->context, length);
+    target->rows[target->count] = (TargetRow){.key = target_copy(&place, row->key),
+                                              .context = target_copy(&place, row->context),
+                                              .undeclared = target_copy(&place, row->undeclared)};
     ItemPointerSet(handle, (BlockNumber)(target->count >> TARGET_OFFSET_BITS),
                    (OffsetNumber)((target->count & TARGET_OFFSET_MASK) + 1));
     target->count++;

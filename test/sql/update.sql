@@ -94,6 +94,8 @@ RESET enable_nestloop;
 RESET enable_hashjoin;
 UPDATE bare SET pieces = ARRAY[pieces[1] + 1] FROM local l WHERE bare.id = l.id;
 RESET dynamo_fdw.enable_batch_join;
+EXPLAIN (COSTS OFF) UPDATE bare SET pieces = ARRAY[pieces[1] + 1] FROM local l WHERE bare.id = l.id AND pieces[1] > 30;
+UPDATE bare SET pieces = ARRAY[pieces[1] + 1] FROM local l WHERE bare.id = l.id AND pieces[1] > 30 RETURNING *;
 UPDATE cart SET item = ARRAY[cart.item[1] || ' after ' || other.item[1]] FROM bare other WHERE other.id = cart.id - 1 AND cart.id = 15;
 SELECT * FROM sorted WHERE id BETWEEN 13 AND 15;
 
@@ -191,6 +193,18 @@ RESET dynamo_fdw.max_pending;
 UPDATE big SET v = '{joined}' FROM local l WHERE 'note ' || big.id = l.note;
 SELECT v, count(*) FROM big GROUP BY v ORDER BY v;
 
+-- Many rows: more than one block of handles, more than one batch of a join.
+CREATE FOREIGN TABLE huge (id int OPTIONS (key 'true'), v int[]) SERVER dynamo OPTIONS (bucket 'update_huge');
+INSERT INTO huge SELECT g, ARRAY[g] FROM generate_series(1, 40000) g;
+SET enable_nestloop = off;
+SET dynamo_fdw.enable_batch_join = off;
+UPDATE huge SET v = ARRAY[v[1] + id] FROM generate_series(1, 40000) g WHERE huge.id + 0 = g;
+RESET dynamo_fdw.enable_batch_join;
+RESET enable_nestloop;
+SELECT count(*), sum(v[1]), max(cardinality(v)) FROM huge WHERE v[1] = 2 * id;
+UPDATE huge SET v = ARRAY[-v[1]] FROM generate_series(1, 3000) g WHERE huge.id = g;
+SELECT count(*), min(v[1]), max(cardinality(v)) FROM huge WHERE v[1] < 0;
+
 -- Cursors have no place in a bucket.
 BEGIN;
 DECLARE c CURSOR FOR SELECT id, item FROM cart WHERE id = 1;
@@ -201,6 +215,9 @@ ROLLBACK;
 -- FOR UPDATE locks nothing and disturbs nothing.
 SELECT id, item FROM cart WHERE id = 1 FOR UPDATE;
 SELECT l.id, c.item FROM local l JOIN cart c ON c.id = l.id ORDER BY l.id FOR UPDATE;
+
+-- MERGE is PostgreSQL's to refuse.
+MERGE INTO cart USING local l ON l.id = cart.id WHEN MATCHED THEN DELETE;
 
 -- EXPLAIN says what is sent.
 EXPLAIN (VERBOSE, COSTS OFF) UPDATE cart SET item = '{x}' WHERE id = 1;
