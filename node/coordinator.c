@@ -58,6 +58,19 @@ coordinator_durable(Coordinator *coordinator, const View *view, uint64_t ref, St
     progress(coordinator, view, operation, item, actions);
 }
 
+void
+coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t ref, StatusCode status,
+                    Slice object, Actions *actions)
+{
+    Item *item;
+    Operation *operation = operation_of(coordinator, ref, &item);
+
+    if (operation == NULL || item->phase != ITEM_GATHERING)
+        return;
+    operation_take_object(operation, item, item->self, status, object);
+    progress(coordinator, view, operation, item, actions);
+}
+
 static void
 take_acknowledgement(Coordinator *coordinator, const View *view, uint32_t member,
                      const ReplicateResult *result, Actions *actions)

@@ -187,21 +187,6 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
     }
 }
 
-static void
-ask_own_storage(Operation *operation, Actions *actions)
-{
-    for (uint32_t i = 0; i < operation->item_count; i++)
-    {
-        Item *item = &operation->items[i];
-
-        if (item->phase != ITEM_GATHERING)
-            continue;
-        item->asked |= 1u << item->self;
-        actions_read(actions, operation->bucket_id, item->position, item->key,
-                     operation_ref(operation, item));
-    }
-}
-
 void
 coordinator_read(Coordinator *coordinator, const View *view, Origin origin, const Frame *frame,
                  Actions *actions)
@@ -240,18 +225,5 @@ coordinator_read(Coordinator *coordinator, const View *view, Origin origin, cons
         return;
     }
     operation_gather(view, operation, actions);
-    ask_own_storage(operation, actions);
-}
-
-void
-coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t ref, StatusCode status,
-                    Slice object, Actions *actions)
-{
-    Item *item;
-    Operation *operation = operation_of(coordinator, ref, &item);
-
-    if (operation == NULL || item->phase != ITEM_GATHERING)
-        return;
-    operation_take_object(operation, item, item->self, status, object);
-    coordinator_read_progress(coordinator, view, operation, item, actions);
+    operation_ask_self(operation, actions);
 }

@@ -115,7 +115,10 @@ start_items(Coordinator *coordinator, const View *view, Operation *operation, bo
             Actions *actions)
 {
     if (retry)
+    {
         operation_gather(view, operation, actions);
+        operation_ask_self(operation, actions);
+    }
 
     /* The last item to end takes the operation with it, so what is needed afterwards is read first.
      */

@@ -213,6 +213,21 @@ operation_gather(const View *view, Operation *operation, Actions *actions)
     }
 }
 
+void
+operation_ask_self(Operation *operation, Actions *actions)
+{
+    for (uint32_t i = 0; i < operation->item_count; i++)
+    {
+        Item *item = &operation->items[i];
+
+        if (item->phase != ITEM_GATHERING)
+            continue;
+        item->asked |= 1u << item->self;
+        actions_read(actions, operation->bucket_id, item->position, item->key,
+                     operation_ref(operation, item));
+    }
+}
+
 bool
 operation_gathered(const Item *item)
 {

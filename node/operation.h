@@ -118,6 +118,9 @@ uint32_t operation_reachable(const View *view, const Item *item);
 /* Asks reachable owners but this node for the full objects of the gathering items: one frame a
  * member. */
 void operation_gather(const View *view, Operation *operation, Actions *actions);
+
+/* Asks this node's own storage likewise. */
+void operation_ask_self(Operation *operation, Actions *actions);
 bool operation_gathered(const Item *item);
 
 /* Takes a member's answer (object empty: absent) or failure to answer. */
