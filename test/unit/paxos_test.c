@@ -596,6 +596,44 @@ a_proposer_completes_what_another_got_accepted(void **state)
     council_free(&council);
 }
 
+static void
+what_was_accepted_is_completed_when_its_proposer_is_gone(void **state)
+{
+    Council council;
+
+    council_init(&council, 3, 2, 1);
+
+    Slice first = document(&council, 2, "first");
+
+    propose(&council, 0, first);
+    deliver(&council, 0);
+    deliver(&council, 2);
+    deliver(&council, 3);
+    for (uint32_t i = 0; i < council.mail_count; i++)
+        council.mail[i].gone = true;
+    tick(&council, 1);
+    assert_false(paxos_is_proposing(council.nodes[1]));
+    tick(&council, 1);
+    deliver_all(&council, 0);
+    assert_chosen(&council, 1, 2, first);
+    assert_chosen(&council, 2, 2, first);
+    council_free(&council);
+}
+
+static void
+nobody_proposes_by_itself_what_it_only_promised(void **state)
+{
+    Council council;
+
+    council_init(&council, 3, 2, 1);
+    propose(&council, 0, document(&council, 2, "first"));
+    deliver(&council, 0);
+    tick(&council, 1);
+    tick(&council, 1);
+    assert_false(paxos_is_proposing(council.nodes[1]));
+    council_free(&council);
+}
+
 /* One way through the duel of two proposers: which of the open mails is delivered at each step. */
 typedef struct Duel
 {
@@ -843,6 +881,8 @@ main(void)
         cmocka_unit_test(a_state_that_is_damaged_is_not_loaded),
         cmocka_unit_test(a_frame_that_cannot_be_read_is_refused),
         cmocka_unit_test(a_proposer_completes_what_another_got_accepted),
+        cmocka_unit_test(what_was_accepted_is_completed_when_its_proposer_is_gone),
+        cmocka_unit_test(nobody_proposes_by_itself_what_it_only_promised),
         cmocka_unit_test(two_proposers_of_the_first_epoch_agree_under_every_order_of_delivery),
         cmocka_unit_test(two_proposers_before_a_majority_agree_under_every_order_of_delivery),
         cmocka_unit_test(two_proposers_that_keep_meeting_come_to_an_end),
