@@ -86,6 +86,7 @@ member_of(const Host *host, const Host *other)
     return topology_member(topology, &other->config.id);
 }
 
+/* A node that has just come back needs a while to know whom it can reach. */
 static bool
 hook_in_reach(void *context, uint32_t index, uint32_t other_index, uint64_t since_us)
 {
@@ -93,8 +94,9 @@ hook_in_reach(void *context, uint32_t index, uint32_t other_index, uint64_t sinc
     const Host *host = &world->hosts[index];
     const Host *other = &world->hosts[other_index];
     const Link *link = network_link(world, index, other_index);
+    uint64_t recovery_us = world->mix.peer_timeout_ms * UINT64_C(1000);
 
-    return host_runs(host) && host_runs(other) && host->troubled_us < since_us &&
+    return host_runs(host) && host_runs(other) && host->troubled_us + recovery_us < since_us &&
            other->troubled_us < since_us && link->state == LINK_UP &&
            link->troubled_us < since_us && world->trouble_us < since_us &&
            host->up_since_us[other_index] != 0 && host->up_since_us[other_index] < since_us &&
