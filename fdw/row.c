@@ -153,7 +153,8 @@ row_sibling_count(const RowCodec *codec, const RowArray *arrays)
                      errmsg("arrays of a row have different lengths: \"%s\" has %d, \"%s\" has %d",
                             codec->info->data[known].name, arrays[known].count,
                             codec->info->data[i].name, arrays[i].count),
-                     errhint("Element i of every array belongs to sibling i.")));
+                     errhint("Element i of every array belongs to sibling i; a NULL array stands "
+                             "for as many NULLs.")));
         known = i;
     }
     return known < 0 ? 1 : arrays[known].count;

@@ -99,6 +99,12 @@ UPDATE bare SET pieces = ARRAY[pieces[1] + 1] FROM local l WHERE bare.id = l.id 
 UPDATE cart SET item = ARRAY[cart.item[1] || ' after ' || other.item[1]] FROM bare other WHERE other.id = cart.id - 1 AND cart.id = 15;
 SELECT * FROM sorted WHERE id BETWEEN 13 AND 15;
 
+-- Sub-selects of every kind, over the bucket too.
+UPDATE bare SET (item, pieces) = (SELECT ARRAY[note], ARRAY[l.id] FROM local l WHERE l.id = bare.id) WHERE id IN (13, 14);
+UPDATE cart SET item = (SELECT array_agg(b.item[1] ORDER BY b.id) FROM bare b WHERE b.id IN (13, 14)), pieces = NULL WHERE id = 15;
+UPDATE cart SET item = item[1:1], pieces = NULL WHERE id = 15 AND EXISTS (SELECT FROM bare b WHERE b.id = cart.id - 1);
+SELECT * FROM sorted WHERE id BETWEEN 13 AND 15;
+
 -- A second match of a key is skipped, as it is for a table's row.
 UPDATE cart SET item = ARRAY['from ' || g] FROM generate_series(7, 9) g WHERE cart.id = 16;
 UPDATE bare SET pieces = ARRAY[pieces[1] + 1] FROM (VALUES (17), (17), (18)) v(id) WHERE bare.id = v.id;
