@@ -132,6 +132,7 @@ open_database(Rocks *rocks, const RocksOptions *options, bool create)
     char path[4096];
     char *error = NULL;
 
+    rocks_preallocate_link();
     snprintf(path, sizeof(path), "%s/rocksdb", options->directory);
     rocks->options = make_options(options, create, &error);
     if (error == NULL)

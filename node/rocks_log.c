@@ -4,7 +4,8 @@
  * The writer syncs each write before it begins the next, so a crash can only tear the very last
  * one. Power loss may tear it anywhere, because the pages of an unsynced write reach the disk in
  * any order: it can have a hole and a sound end. Damage with a later write behind it is damage to
- * records that were acknowledged.
+ * records that were acknowledged. A log that was not closed ends in zeros
+ * (node/rocks_preallocate.c).
  *
  * Source: RocksDB's db/log_format.h. Blocks of 32 KiB; a record in a block is a masked CRC-32C of
  * type and payload (4 bytes, little endian), a length (2), a type (1), the payload; a write is one
@@ -140,6 +141,15 @@ log_map(RocksLog *log, const char *path)
     return log->data != MAP_FAILED;
 }
 
+/* The space set aside for a log that was not closed. */
+static bool
+nothing_follows(const RocksLog *log, size_t offset)
+{
+    while (offset < log->length && log->data[offset] == 0)
+        offset++;
+    return offset == log->length;
+}
+
 /* Is the log sound, or, if it is the newest, damaged in its last write alone? */
 static bool
 log_kept_its_word(RocksLog *log, const char *path, bool newest)
@@ -150,7 +160,7 @@ log_kept_its_word(RocksLog *log, const char *path, bool newest)
     if (!log_map(log, path))
         return false;
     sound = sound_length(log);
-    kept = sound == log->length || (newest && !write_begins_behind(log, sound));
+    kept = nothing_follows(log, sound) || (newest && !write_begins_behind(log, sound));
     if (log->data != NULL)
         munmap((void *)log->data, log->length);
     return kept;

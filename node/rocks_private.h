@@ -4,6 +4,7 @@
  *   rocks.c         opens, closes, options
  *   rocks_folder.c  the directory's VERSION file
  *   rocks_log.c     judges a log that RocksDB finds damaged
+ *   rocks_preallocate.c  gives RocksDB's logs their length at once
  *   rocks_apply.c   updates on the loop; the pending table; fetches of cold records
  *   rocks_writer.c  the writer thread
  *   rocks_read.c    reads and scans
@@ -187,6 +188,10 @@ void rocks_writer_ended(Rocks *rocks);
 
 /* rocks_log.c. Is the last write, which was never synced, all that is damaged in the logs? */
 bool rocks_log_torn_by_crash(const char *database);
+
+/* rocks_preallocate.c. Does nothing but have that file linked in, so that RocksDB finds the
+ * fallocate() there. */
+void rocks_preallocate_link(void);
 
 /* rocks_folder.c. found: the directory has been laid out before, and id is its own. */
 Outcome rocks_folder_check(const char *directory, char id[33], bool *found) MUST_CHECK;

@@ -233,9 +233,12 @@ a_key_that_is_being_written_is_not_read_from_the_cache(void **state)
 
     store_put_durably(store, key, "v");
     second = store_put(store, key, "w", NULL);
-    read = store_ref(store);
-    store->storage->read(store->storage, key, read);
-    assert_int_equal(store_object(store, read).sibling_count, 1);
+    for (unsigned i = 0; i < 2; i++)
+    {
+        read = store_ref(store);
+        store->storage->read(store->storage, key, read);
+        assert_int_equal(store_object(store, read).sibling_count, 1);
+    }
     assert_int_equal(hits(store), 1); /* the second put's */
     store_await_durable(store, second);
     assert_int_equal(store_read_object(store, key).sibling_count, 2);
