@@ -138,6 +138,26 @@ keyset_add_rest(Keyset *set, const RelationInfo *info, const KeysetParts *column
     }
 }
 
+static void
+keyset_check_product(const RelationInfo *info, const KeysetParts *columns)
+{
+    double product = 1;
+    int lists = 0;
+
+    for (int i = 0; i < info->key_count; i++)
+    {
+        product *= columns[i].count;
+        lists += columns[i].count > 1;
+    }
+    if (lists > 1 && product > KEYSET_PRODUCT_MAX)
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("conditions on the key columns of foreign table \"%s\" combine to "
+                               "%.0f keys",
+                               info->table_name, product),
+                        errdetail("The limit is %d.", (int)KEYSET_PRODUCT_MAX),
+                        errhint("Join with a list of the keys that are meant.")));
+}
+
 void
 keyset_add_product(Keyset *set, const RelationInfo *info, const KeysetColumn *columns)
 {
@@ -146,5 +166,6 @@ keyset_add_product(Keyset *set, const RelationInfo *info, const KeysetColumn *co
 
     for (int i = 0; i < info->key_count; i++)
         values[i] = keyset_parts(&info->keys[i], &columns[i]);
+    keyset_check_product(info, values);
     keyset_add_rest(set, info, values, parts, 0);
 }

@@ -22,6 +22,13 @@ typedef struct Keyset
     uint32 *places;  /* hash table of 2 * capacity: index into keys + 1, or 0 */
 } Keyset;
 
+enum
+{
+    /* What the values of several columns may combine to; a list for one column has no bound but its
+     * own length. */
+    KEYSET_PRODUCT_MAX = 1000000
+};
+
 /* What a key column is compared with, evaluated. */
 typedef struct KeysetColumn
 {
@@ -38,7 +45,7 @@ uint32 keyset_add(Keyset *set, const RelationInfo *info, const KeyValue *parts);
 
 /*
  * Adds every combination of the columns' values. NULL equals nothing, so a NULL, and a value that
- * no key can have, adds none.
+ * no key can have, adds none. 54000: more than KEYSET_PRODUCT_MAX combinations.
  */
 void keyset_add_product(Keyset *set, const RelationInfo *info, const KeysetColumn *columns);
 

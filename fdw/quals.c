@@ -9,6 +9,8 @@
 #include "utils/selfuncs.h"
 #include "utils/typcache.h"
 
+#include "fdw/keyset.h"
+
 /* The key column that expr is, or -1. */
 static int
 quals_key_column(const QualsTable *table, Node *expr)
@@ -171,6 +173,17 @@ quals_match(const QualsTable *table, Expr *clause, KeyQual *qual)
     return quals_match_boolean(table, clause, qual);
 }
 
+/* Lists of several columns that are better checked row by row. */
+static bool
+quals_are_too_many(const RelationInfo *info, const KeyQual *quals)
+{
+    int lists = 0;
+
+    for (int i = 0; i < info->key_count; i++)
+        lists += quals[i].is_array;
+    return lists > 1 && quals_estimate_keys(info, quals) > KEYSET_PRODUCT_MAX;
+}
+
 KeyQual *
 quals_choose(const QualsTable *table, List *clauses)
 {
@@ -189,7 +202,7 @@ quals_choose(const QualsTable *table, List *clauses)
     for (int i = 0; i < table->info->key_count; i++)
         if (chosen[i].clause == NULL)
             return NULL;
-    return chosen;
+    return quals_are_too_many(table->info, chosen) ? NULL : chosen;
 }
 
 double

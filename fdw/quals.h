@@ -43,8 +43,9 @@ bool quals_match(const QualsTable *table, Expr *clause, KeyQual *qual);
 
 /*
  * One KeyQual for each key column, in their order, from the clauses (expressions, implicitly
- * ANDed); scalars are preferred to arrays. NULL when a column has none: then the clauses name no
- * whole keys.
+ * ANDed); scalars are preferred to arrays. NULL when a column has none: then
+ * the clauses name no whole keys; and when lists of several columns would combine to more than
+ * KEYSET_PRODUCT_MAX.
  */
 KeyQual *quals_choose(const QualsTable *table, List *clauses);
 

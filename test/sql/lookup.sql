@@ -29,6 +29,20 @@ SELECT count(*) FROM (SELECT FROM item WHERE id = ANY (ARRAY(SELECT generate_ser
 SELECT n, (SELECT sum(id) FROM item WHERE id = ANY (ARRAY(SELECT generate_series(n, n + 2500)))) FROM generate_series(1, 3) n;
 SELECT count(*), sum(id) FROM item;
 
+-- Lists for several key columns combine; too many are not made.
+CREATE FOREIGN TABLE pair (a int OPTIONS (key 'true'), b int OPTIONS (key 'true'), v int[]) SERVER dynamo OPTIONS (bucket 'lookup_pair');
+INSERT INTO pair SELECT a, b, ARRAY[a * b] FROM generate_series(1, 30) a, generate_series(1, 30) b;
+SELECT count(*), sum(v[1]) FROM pair WHERE a IN (1, 2, 99) AND b = ANY (ARRAY(SELECT generate_series(1, 50)));
+PREPARE pairs(int[], int[]) AS SELECT count(*) FROM pair WHERE a = ANY ($1) AND b = ANY ($2);
+SELECT array_agg(g) AS numbers FROM generate_series(1, 1001) g \gset
+EXECUTE pairs('{1,2}', '{3}');
+EXECUTE pairs(:'numbers', :'numbers');
+SET plan_cache_mode = force_generic_plan;
+EXECUTE pairs(:'numbers', :'numbers');
+EXECUTE pairs(:'numbers', '{}');
+RESET plan_cache_mode;
+DROP FOREIGN TABLE pair;
+
 -- Prepared: custom and generic plans, and a NULL.
 PREPARE one(int) AS SELECT * FROM item WHERE id = $1;
 EXECUTE one(1);
