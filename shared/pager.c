@@ -70,8 +70,8 @@ struct Pager
     const Topology *topology;
     const Bucket *bucket;
     RequestOptions options;
-    bool *avoid;        /* by member */
-    bool *silent;       /* by member */
+    bool *avoid;  /* by member */
+    bool *silent; /* by member */
     uint32_t page_bytes;
     uint32_t window;
     uint64_t now_ms;

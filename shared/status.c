@@ -7,7 +7,7 @@ typedef struct StatusRow
     const char *text;
 } StatusRow;
 
-/* clang-format off: the columns would not fit its width. */
+/* clang-format off */
 static const StatusRow STATUS_ROWS[STATUS_COUNT] = {
     [STATUS_OK] = {"ok", "00000", "done"},
     [STATUS_UNKNOWN] = {"unknown", "08007", "the write quorum was not confirmed in time"},

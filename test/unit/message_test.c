@@ -225,10 +225,9 @@ a_write_and_its_reply_come_back(void **state)
         {.request = {{1}}, .value = text("v")},
         {.request = {{2}}, .tombstone = true }
     };
-    WriteItem items[] = {
-        {.key = text("k"), .context = text("c"), .values = values, .value_count = 2},
-        {.key = text("l"),                .values = values,                     .value_count = 1     }
-    };
+    WriteItem first = {.key = text("k"), .context = text("c"), .values = values, .value_count = 2};
+    WriteItem second = {.key = text("l"), .values = values, .value_count = 1};
+    WriteItem items[] = {first, second};
     WriteFrame write = {.epoch = 1,
                         .bucket_id = 2,
                         .w = 2,
