@@ -51,6 +51,18 @@ batchjoin_reads_system_columns(const PlannerInfo *root, const RelOptInfo *inner)
     return false;
 }
 
+/* Conditions are checked on a row that has no system column yet. */
+static bool
+batchjoin_tests_system_columns(const RelOptInfo *inner, List *restrict_infos)
+{
+    Bitmapset *attributes = NULL;
+
+    pull_varattnos((Node *)extract_actual_clauses(restrict_infos, false), inner->relid,
+                   &attributes);
+    return bms_next_member(attributes, -1) >= 0 &&
+           bms_next_member(attributes, -1) < 0 - FirstLowInvalidHeapAttributeNumber;
+}
+
 static bool
 batchjoin_has_pseudoconstant(List *restrict_infos)
 {
@@ -80,6 +92,7 @@ batchjoin_takes_inner(PlannerInfo *root, RelOptInfo *inner)
     return inner->reloptkind == RELOPT_BASEREL && inner->rtekind == RTE_RELATION &&
            inner->fdwroutine != NULL && inner->fdwroutine->GetForeignPlan == dynamoGetForeignPlan &&
            bms_is_empty(inner->lateral_relids) && !batchjoin_reads_system_columns(root, inner) &&
+           !batchjoin_tests_system_columns(inner, inner->baserestrictinfo) &&
            !batchjoin_has_pseudoconstant(inner->baserestrictinfo) &&
            batchjoin_only_vars(inner->reltarget->exprs);
 }
@@ -93,6 +106,7 @@ batchjoin_takes(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *inner, JoinT
 
     return settings.enable_batch_join && known_type && root->qual_security_level == 0 &&
            bms_is_empty(joinrel->lateral_relids) && !batchjoin_has_pseudoconstant(restrict_list) &&
+           !batchjoin_tests_system_columns(inner, restrict_list) &&
            batchjoin_takes_inner(root, inner);
 }
 

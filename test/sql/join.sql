@@ -51,6 +51,14 @@ SELECT * FROM both_ways('SELECT (SELECT count(*) FROM (SELECT FROM line l JOIN p
 SELECT * FROM both_ways('SELECT array_agg(x.n ORDER BY place) FROM (VALUES (0), (1), (5)) v(place), LATERAL (SELECT count(*) AS n FROM line l JOIN price p ON p.sku = l.sku WHERE l.place = v.place OFFSET 0) x');
 SELECT * FROM both_ways('SELECT count(context) FROM line l JOIN price p ON p.sku = l.sku WHERE l.id < 100');
 
+-- Sub-selects in conditions, joins within recursion, system columns.
+SELECT * FROM both_ways('SELECT (count(*), sum(cents[1])) FROM line l JOIN price p ON p.sku = l.sku AND cents[1] > (SELECT avg(id) / 10 FROM line x WHERE x.place = l.place AND x.id < 300) WHERE l.id < 500');
+SELECT * FROM both_ways('SELECT (count(*), count(p.sku)) FROM line l LEFT JOIN price p ON p.sku = l.sku AND EXISTS (SELECT FROM line x WHERE x.id = p.cents[1] + l.place AND x.id > 10) WHERE l.id < 500');
+SELECT * FROM both_ways('WITH RECURSIVE r(n, sku) AS (SELECT 0, ''sku 0'' UNION ALL SELECT n + 1, ''sku '' || cents[1] + 100 FROM r JOIN price p ON p.sku = r.sku) SELECT (count(*), max(n)) FROM r');
+SELECT * FROM both_ways('SELECT count(*) FROM line l JOIN price p ON p.sku = l.sku WHERE p.tableoid = ''price''::regclass');
+SELECT * FROM both_ways('SELECT count(*) FROM line l LEFT JOIN price p ON p.sku = l.sku AND p.tableoid::int > l.id');
+SELECT * FROM both_ways('SELECT count(p.tableoid) FROM line l LEFT JOIN price p ON p.sku = l.sku');
+
 -- Keys and columns that an outer join below has made NULL.
 SELECT * FROM both_ways('SELECT array_agg((l.id, s.k, p.cents[1]) ORDER BY l.id) FROM (SELECT * FROM line WHERE id < 5) l LEFT JOIN (SELECT id, coalesce(sku, ''none'') AS k FROM line WHERE id < 3) s ON s.id = l.id LEFT JOIN price p ON p.sku = s.k');
 SELECT * FROM both_ways('SELECT array_agg((l.id, p.cents[1]) ORDER BY l.id) FROM (SELECT * FROM line WHERE id < 5) l LEFT JOIN (SELECT id, coalesce(sku, ''none'') AS k FROM line WHERE id < 3) s ON s.id = l.id LEFT JOIN price p ON p.sku = coalesce(s.k, ''sku 9'')');
