@@ -111,5 +111,18 @@ is(items(100), '10 10', 'ten rounds of two writers leave two siblings');
 $cluster->query('UPDATE bare SET item = item[1:1] WHERE id = 100');
 is(items(100), '10', 'until one resolves them');
 
+# A node that was away brings nothing back: what it holds was seen by the updates and deletes it missed.
+$cluster->query("INSERT INTO cart (id, item) SELECT g, '{old}' FROM generate_series(201, 240) g");
+$cluster->kill(3);
+$cluster->query(q{
+UPDATE bare SET item = '{new}' WHERE id BETWEEN 201 AND 220;
+DELETE FROM bare WHERE id = ANY (ARRAY(SELECT generate_series(221, 240)));
+});
+my $state = q{SELECT string_agg(DISTINCT item::text, ' ') || count(*) FROM cart WHERE id > 200};
+is($cluster->query($state), '{new}20', 'updates and deletes are made while a node is down');
+$cluster->start(3);
+$cluster->await_all_up;
+is($cluster->query($state, options => '-c dynamo_fdw.r=3'), '{new}20', 'and hold when it is back');
+
 is(leave($_), '', 'no session met an error') for $first, $second;
 done_testing();
