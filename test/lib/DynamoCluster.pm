@@ -22,7 +22,8 @@ use Time::HiRes qw(sleep time);
 my $root = abs_path(dirname(__FILE__) . '/../..');
 my %alive;    # by folder
 
-$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
+# The first signal ends the test; a second must not end its cleaning up.
+$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { @SIG{qw(INT TERM HUP)} = ('IGNORE') x 3; exit 1 };
 $SIG{PIPE} = 'IGNORE';    # a psql that ends early leaves its input unread
 END
 {

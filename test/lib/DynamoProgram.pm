@@ -15,7 +15,8 @@ our @EXPORT = qw(as_server scratch_folder run_as_server start_as_server end_of f
 
 my %children;    # servers by process id
 
-$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
+# The first signal ends the test; a second must not end its cleaning up.
+$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { @SIG{qw(INT TERM HUP)} = ('IGNORE') x 3; exit 1 };
 END
 {
     my $status = $?;
