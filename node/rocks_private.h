@@ -28,6 +28,7 @@
 #include "node/rocks_table.h"
 
 #include <rocksdb/c.h>
+#include <stdatomic.h>
 
 typedef struct RocksBatch RocksBatch;
 
@@ -66,18 +67,18 @@ typedef struct RocksQueue
     RocksBatch *last;
 } RocksQueue;
 
+/* Batches on their way from one thread to the other: newest first, taken all at once. */
+typedef _Atomic(RocksBatch *) RocksHandover;
+
 typedef struct RocksWriter
 {
     uv_thread_t thread;
-    uv_mutex_t mutex; /* of the fields down to `failure` */
-    uv_cond_t wake;
-    RocksQueue queue;
-    RocksQueue done;
-    bool idle;
-    bool stopping;
-    bool ended;
-    char failure[256];
-    uv_async_t finished; /* done, ended or failure has news for the loop */
+    RocksHandover handed; /* by the loop */
+    RocksHandover done;   /* by the writer */
+    uv_sem_t work;        /* one token each time handed ceases to be empty, and one for the end */
+    atomic_bool ended;
+    uv_async_t finished; /* done or ended has news for the loop */
+    char failure[256];   /* the writer's until the loop gets the first batch that is not synced */
 } RocksWriter;
 
 typedef struct Rocks

@@ -3,7 +3,8 @@
  * back.
  *
  * While one sync runs the next batch gathers, so writes share syncs without anybody waiting on
- * purpose.
+ * purpose. No lock is shared: the kernel is asked only to wake the writer when it sleeps, and the
+ * loop when it has not been told yet.
  */
 #include "node/rocks_private.h"
 
@@ -40,28 +41,62 @@ queue_take(RocksQueue *queue)
     return batch;
 }
 
-/* Waits for work. An empty group: there is none, and none will come. */
+/* True when nothing was there: the other thread has yet to be told. */
+static bool
+hand_over(RocksHandover *handover, RocksBatch *batch)
+{
+    RocksBatch *before = atomic_load(handover);
+
+    do
+        batch->next = before;
+    while (!atomic_compare_exchange_weak(handover, &before, batch));
+    return before == NULL; /* the batch itself may be in use already */
+}
+
+/* All that was handed over, oldest first, behind what the queue has. */
+static void
+take_over(RocksHandover *handover, RocksQueue *queue)
+{
+    RocksBatch *newest = atomic_exchange(handover, NULL);
+    RocksBatch *oldest = NULL;
+
+    while (newest != NULL)
+    {
+        RocksBatch *next = newest->next;
+
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL)
+    {
+        RocksBatch *next = oldest->next;
+
+        queue_append(queue, oldest);
+        oldest = next;
+    }
+}
+
+/* Waits for work when the queue has none. An empty group: there is none, and none will come. */
 static RocksQueue
-take_group(RocksWriter *writer)
+take_group(RocksWriter *writer, RocksQueue *queue)
 {
     RocksQueue group = {NULL, NULL};
     size_t bytes = 0;
 
-    uv_mutex_lock(&writer->mutex);
-    while (writer->queue.first == NULL && !writer->stopping)
+    /* A token is taken before each take_over(), so there are never more than two. */
+    if (queue->first == NULL)
     {
-        writer->idle = true;
-        uv_cond_wait(&writer->wake, &writer->mutex);
+        uv_sem_wait(&writer->work);
+        take_over(&writer->handed, queue);
     }
-    writer->idle = false;
-    while (writer->queue.first != NULL && bytes < WRITE_BYTES)
+    while (queue->first != NULL && bytes < WRITE_BYTES)
     {
-        RocksBatch *batch = queue_take(&writer->queue);
+        RocksBatch *batch = queue_take(queue);
 
         bytes += batch->bytes;
         queue_append(&group, batch);
     }
-    uv_mutex_unlock(&writer->mutex);
     return group;
 }
 
@@ -85,24 +120,17 @@ write_group(const Rocks *rocks, rocksdb_writebatch_t *write, const RocksQueue *g
 static void
 hand_back(RocksWriter *writer, RocksQueue *group, bool synced)
 {
+    bool unaware = false;
+
     group->first->leads = true;
-    uv_mutex_lock(&writer->mutex);
+    /* What is handed over is the loop's at once. */
     for (RocksBatch *batch = queue_take(group); batch != NULL; batch = queue_take(group))
     {
         batch->synced = synced;
-        queue_append(&writer->done, batch);
+        unaware |= hand_over(&writer->done, batch);
     }
-    uv_mutex_unlock(&writer->mutex);
-    uv_async_send(&writer->finished);
-}
-
-static void
-note_failure(RocksWriter *writer, char *error)
-{
-    uv_mutex_lock(&writer->mutex);
-    snprintf(writer->failure, sizeof(writer->failure), "%s", error);
-    uv_mutex_unlock(&writer->mutex);
-    rocksdb_free(error);
+    if (unaware)
+        uv_async_send(&writer->finished);
 }
 
 static void
@@ -111,24 +139,32 @@ writer_main(void *argument)
     Rocks *rocks = argument;
     RocksWriter *writer = &rocks->writer;
     rocksdb_writebatch_t *write = rocksdb_writebatch_create();
+    RocksQueue queue = {NULL, NULL};
     bool failed = false;
 
-    for (RocksQueue group = take_group(writer); group.first != NULL; group = take_group(writer))
+    for (RocksQueue group = take_group(writer, &queue); group.first != NULL;
+         group = take_group(writer, &queue))
     {
         char *error = failed ? NULL : write_group(rocks, write, &group);
 
         if (error != NULL)
         {
             failed = true;
-            note_failure(writer, error);
+            snprintf(writer->failure, sizeof(writer->failure), "%s", error);
+            rocksdb_free(error);
         }
         hand_back(writer, &group, !failed);
     }
     rocksdb_writebatch_destroy(write);
-    uv_mutex_lock(&writer->mutex);
-    writer->ended = true;
-    uv_mutex_unlock(&writer->mutex);
+    atomic_store(&writer->ended, true);
     uv_async_send(&writer->finished);
+}
+
+static void
+note_failure(Rocks *rocks)
+{
+    rocks->storage.failed = true;
+    snprintf(rocks->failure, sizeof(rocks->failure), "%s", rocks->writer.failure);
 }
 
 static void
@@ -136,21 +172,16 @@ on_finished(uv_async_t *async)
 {
     Rocks *rocks = async->data;
     RocksWriter *writer = &rocks->writer;
+    bool ended = atomic_load(&writer->ended); /* before done: what comes after it is the last */
+    RocksQueue done = {NULL, NULL};
 
-    uv_mutex_lock(&writer->mutex);
-
-    RocksQueue done = writer->done;
-    bool ended = writer->ended;
-
-    writer->done = (RocksQueue){NULL, NULL};
-    if (writer->failure[0] != '\0' && !rocks->storage.failed)
-    {
-        rocks->storage.failed = true;
-        snprintf(rocks->failure, sizeof(rocks->failure), "%s", writer->failure);
-    }
-    uv_mutex_unlock(&writer->mutex);
+    take_over(&writer->done, &done);
     for (RocksBatch *batch = queue_take(&done); batch != NULL; batch = queue_take(&done))
+    {
+        if (!batch->synced && !rocks->storage.failed)
+            note_failure(rocks);
         rocks_batch_done(rocks, batch);
+    }
     if (ended)
         rocks_writer_ended(rocks);
 }
@@ -160,7 +191,7 @@ rocks_writer_start(Rocks *rocks)
 {
     RocksWriter *writer = &rocks->writer;
 
-    if (uv_mutex_init(&writer->mutex) != 0 || uv_cond_init(&writer->wake) != 0 ||
+    if (uv_sem_init(&writer->work, 0) != 0 ||
         uv_async_init(rocks->loop, &writer->finished, on_finished) != 0)
         abort();
     writer->finished.data = rocks;
@@ -171,33 +202,18 @@ rocks_writer_start(Rocks *rocks)
 void
 rocks_writer_submit(Rocks *rocks, RocksBatch *batch)
 {
-    RocksWriter *writer = &rocks->writer;
-
-    uv_mutex_lock(&writer->mutex);
-
-    bool idle = writer->idle;
-
-    writer->idle = false;
-    queue_append(&writer->queue, batch);
-    uv_mutex_unlock(&writer->mutex);
-    if (idle)
-        uv_cond_signal(&writer->wake);
+    if (hand_over(&rocks->writer.handed, batch))
+        uv_sem_post(&rocks->writer.work);
 }
 
 void
 rocks_writer_stop(Rocks *rocks)
 {
-    RocksWriter *writer = &rocks->writer;
-
-    uv_mutex_lock(&writer->mutex);
-    writer->stopping = true;
-    uv_mutex_unlock(&writer->mutex);
-    uv_cond_signal(&writer->wake);
+    uv_sem_post(&rocks->writer.work);
 }
 
 void
 rocks_writer_free(Rocks *rocks)
 {
-    uv_cond_destroy(&rocks->writer.wake);
-    uv_mutex_destroy(&rocks->writer.mutex);
+    uv_sem_destroy(&rocks->writer.work);
 }

@@ -353,7 +353,7 @@ a_read_gives_the_last_durable_write_whatever_is_cached(void **state)
 {
     enum
     {
-        KEYS = 60
+        KEYS = 200
     };
     Store *store = *state;
     Key keys[KEYS] = {0};
@@ -375,8 +375,8 @@ a_read_gives_the_last_durable_write_whatever_is_cached(void **state)
             put_number(store, key, step);
         else
             check_number(store, key);
-        if (rand() % 5 == 0)
-            uv_run(&store->loop, UV_RUN_NOWAIT);
+        if (key->written == step && rand() % 2 == 0)
+            store_await_durable(store, key->ref);
         if (step % 100 == 0)
             assert_false(rocks_flush(store->storage).failed);
     }
