@@ -54,8 +54,13 @@ rocks_get(const Rocks *rocks, const rocksdb_readoptions_t *options, Slice key)
     {
         value.record.data =
             (const uint8_t *)rocksdb_pinnableslice_value(value.pin, &value.record.length);
-        /* No record is empty, and an empty one would mean "unknown key" to update_apply(). */
-        value.found = value.record.length > 0 ? ROCKS_FOUND : ROCKS_UNREADABLE;
+        /* No record is empty, and an empty one would mean "unknown key" to update_apply(). Told not
+         * to go to the disk, RocksDB gives an empty value, and no error, for a key that may be in a
+         * file that it has not opened (TableCache::Get). */
+        if (value.record.length > 0)
+            value.found = ROCKS_FOUND;
+        else
+            value.found = options == rocks->cached_reads ? ROCKS_COLD : ROCKS_UNREADABLE;
     }
     return value;
 }

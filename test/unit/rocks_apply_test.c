@@ -253,6 +253,48 @@ cold_records_are_read_from_disk(void **state)
     assert_true(store->storage->counters(store->storage).cold_reads >= 2);
 }
 
+/* Lays out that many files, each with a record of its own. */
+static void
+lay_files(Store *store, unsigned count)
+{
+    static const char *const names[] = {"disable_auto_compactions"};
+    static const char *const values[] = {"true"};
+    char key[16];
+    char *error = NULL;
+
+    rocksdb_set_options(((Rocks *)store->storage)->db, 1, names, values, &error);
+    assert_null(error);
+    for (unsigned i = 0; i < count; i++)
+    {
+        snprintf(key, sizeof(key), "key%05u", i);
+        store_put_durably(store, store_key(store, key), key);
+        assert_false(rocks_flush(store->storage).failed);
+    }
+}
+
+static void
+records_in_files_that_are_not_open_are_cold_and_not_corrupt(void **state)
+{
+    enum
+    {
+        FILES = 100 /* more than RocksDB opens before it is asked */
+    };
+    Store *store = *state;
+    char key[16];
+
+    lay_files(store, FILES);
+    store_reopen(store, STORE_CACHE_BYTES);
+    for (unsigned i = 0; i < FILES; i++)
+    {
+        snprintf(key, sizeof(key), "key%05u", i);
+        if (i % 2 == 0)
+            store_assert_holds(store, store_key(store, key), key);
+        else
+            store_put_durably(store, store_key(store, key), "v");
+    }
+    assert_int_equal(store->storage->counters(store->storage).corrupt, 0);
+}
+
 static void
 applies_to_a_cold_record_keep_their_order(void **state)
 {
@@ -333,6 +375,7 @@ main(void)
         STORE_TEST(large_values_and_many_keys_are_kept),
         STORE_TEST(one_sync_serves_many_applies),
         STORE_TEST(cold_records_are_read_from_disk),
+        STORE_TEST(records_in_files_that_are_not_open_are_cold_and_not_corrupt),
         STORE_TEST(applies_to_a_cold_record_keep_their_order),
         STORE_TEST(an_apply_out_of_an_event_queues_behind_the_waiting),
         STORE_TEST(closing_completes_what_waits_for_the_disk),
