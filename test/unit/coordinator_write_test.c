@@ -416,8 +416,16 @@ what_was_gathered_for_a_member_that_went_down_does_not_leave(void **state)
     assert_false(stage_sent_nothing_to(&fixture.stage, 2));
 }
 
+/* The own storage, which a retry asks too, has nothing for its key. */
 static void
-a_retry_asks_the_other_owners_before_it_stamps(void **state)
+own_storage_has_nothing(void)
+{
+    conductor_fetched(&fixture, stage_action(&fixture.stage, ACTION_READ, 0)->ref, STATUS_OK,
+                      SLICE_EMPTY);
+}
+
+static void
+a_retry_asks_every_owner_before_it_stamps(void **state)
 {
     uint32_t tags[3];
 
@@ -425,6 +433,8 @@ a_retry_asks_the_other_owners_before_it_stamps(void **state)
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
     assert_int_equal(conductor_asked_of(&fixture, 1, &tags[1]).mode, READ_FULL);
     (void)conductor_asked_of(&fixture, 2, &tags[2]);
+    own_storage_has_nothing();
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
     conductor_answer_read(&fixture, 1, tags[1], SLICE_EMPTY);
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
     conductor_answer_read(&fixture, 2, tags[2], SLICE_EMPTY);
@@ -439,6 +449,7 @@ a_retry_that_an_owner_knows_is_merged_and_not_stamped_again(void **state)
 
     conductor_write_one(&fixture, 2, true);
     (void)conductor_asked_of(&fixture, 1, &tag);
+    own_storage_has_nothing();
     conductor_answer_read(&fixture, 1, tag, stage_object(&fixture.stage, 1, 1, "apple"));
     conductor_answer_read(&fixture, 2, tag, SLICE_EMPTY);
 
@@ -462,6 +473,7 @@ a_retry_is_known_although_a_later_write_elsewhere_has_replaced_it(void **state)
     object_encode(&later, &replaced);
     conductor_write_one(&fixture, 2, true);
     (void)conductor_asked_of(&fixture, 1, &tag);
+    own_storage_has_nothing();
     conductor_answer_read(&fixture, 1, tag, known);
     conductor_answer_read(&fixture, 2, tag, buffer_slice(&later));
     assert_null(stage_action(&fixture.stage, ACTION_APPLY, 0)->update->put);
@@ -477,15 +489,18 @@ a_retry_does_not_wait_for_owners_that_are_down_or_go_down(void **state)
     conductor_write_one(&fixture, 1, true);
     assert_true(stage_sent_nothing_to(&fixture.stage, 2));
     (void)conductor_asked_of(&fixture, 1, &tag);
+    own_storage_has_nothing();
     conductor_member_down(&fixture, 1);
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 1);
 }
 
 static void
-a_retry_alone_stamps_at_once(void **state)
+a_retry_alone_stamps_when_its_own_storage_has_answered(void **state)
 {
     fixture.stage.up[1] = fixture.stage.up[2] = false;
     conductor_write_one(&fixture, 1, true);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
+    own_storage_has_nothing();
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 1);
     assert_int_equal(coordinator_counters(fixture.coordinator).writes_retried, 1);
 }
@@ -507,6 +522,7 @@ an_owner_that_refuses_or_garbles_its_answer_to_a_retry_is_not_waited_for(void **
 
     conductor_write_one(&fixture, 2, true);
     (void)conductor_asked_of(&fixture, 1, &tag);
+    own_storage_has_nothing();
     conductor_member_frame(&fixture, 1, stage_error(&fixture.stage, tag, STATUS_BEHIND));
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
     frame = stage_read_reply(&fixture.stage, tag, READ_FULL, &SLICE_EMPTY, 1);
@@ -522,6 +538,7 @@ an_object_of_another_owner_that_cannot_be_read_is_left_out_of_a_retry(void **sta
 
     conductor_write_one(&fixture, 2, true);
     (void)conductor_asked_of(&fixture, 1, &tag);
+    own_storage_has_nothing();
     conductor_answer_read(&fixture, 1, tag, slice_from_string("no object"));
     conductor_answer_read(&fixture, 2, tag, SLICE_EMPTY);
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 1);
@@ -567,11 +584,11 @@ main(void)
         TEST(a_frame_that_cannot_be_read_is_refused),
         TEST(replicates_of_one_turn_leave_in_one_frame_a_member),
         TEST(what_was_gathered_for_a_member_that_went_down_does_not_leave),
-        TEST(a_retry_asks_the_other_owners_before_it_stamps),
+        TEST(a_retry_asks_every_owner_before_it_stamps),
         TEST(a_retry_that_an_owner_knows_is_merged_and_not_stamped_again),
         TEST(a_retry_is_known_although_a_later_write_elsewhere_has_replaced_it),
         TEST(a_retry_does_not_wait_for_owners_that_are_down_or_go_down),
-        TEST(a_retry_alone_stamps_at_once),
+        TEST(a_retry_alone_stamps_when_its_own_storage_has_answered),
         TEST(a_retry_whose_owners_stay_silent_is_refused_at_its_deadline),
         TEST(an_owner_that_refuses_or_garbles_its_answer_to_a_retry_is_not_waited_for),
         TEST(an_object_of_another_owner_that_cannot_be_read_is_left_out_of_a_retry),
