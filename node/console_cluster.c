@@ -222,6 +222,8 @@ send_storage_stats(const Node *node, Session *session)
     send_stat(session, "storage_disk_bytes", counters.disk_bytes, "Space on disk.");
     send_stat(session, "storage_failed", *node_storage_failure(node) != '\0',
               "1 when a sync has failed: this node takes no writes.");
+    send_stat(session, "storage_refilling", engine_is_refilling(node_engine(node)),
+              "1 while a new disk is filled: this node answers no reads.");
 }
 
 static void

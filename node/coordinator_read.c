@@ -176,11 +176,14 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
     for (uint32_t i = 0; i < read->key_count; i++)
     {
         Item *item = &operation->items[i];
+        uint32_t readable;
 
         item->key = read->keys[i];
         item->status = operation_place(view, bucket, item);
-        if (item->status == STATUS_OK &&
-            operation_count(operation_reachable(view, item)) < operation->quorum)
+        readable = operation_reachable(view, item);
+        if (view->refilling)
+            readable &= ~(1u << item->self);
+        if (item->status == STATUS_OK && operation_count(readable) < operation->quorum)
             item->status = STATUS_UNAVAILABLE;
         item->phase = item->status == STATUS_OK ? ITEM_GATHERING : ITEM_DONE;
         operation->items_open += item->phase != ITEM_DONE;
@@ -225,5 +228,6 @@ coordinator_read(Coordinator *coordinator, const View *view, Origin origin, cons
         return;
     }
     operation_gather(view, operation, actions);
-    operation_ask_self(operation, actions);
+    if (!view->refilling)
+        operation_ask_self(operation, actions);
 }

@@ -9,6 +9,7 @@
 
 #include "node/coordinator.h"
 #include "node/membership.h"
+#include "node/refill.h"
 #include "node/replica.h"
 
 #include <assert.h>
@@ -38,6 +39,8 @@ struct Engine
     Membership *membership;
     Coordinator *coordinator;
     Replica *replica;
+    Refill *refill;       /* NULL: there is nothing to refill */
+    bool session_is_peer; /* of the frame being dispatched */
     Actions actions;
     bool running; /* actions are being run: storage may answer meanwhile */
     uint64_t now_ms;
@@ -65,7 +68,8 @@ view_of(const Engine *engine)
                   .request_timeout_ms = engine->config.request_timeout_ms,
                   .max_key_bytes = engine->config.max_key_bytes,
                   .max_value_bytes = engine->config.max_value_bytes,
-                  .storage_failed = engine->storage != NULL && engine->storage->failed};
+                  .storage_failed = engine->storage != NULL && engine->storage->failed,
+                  .refilling = engine->refill != NULL};
 }
 
 Engine *
@@ -114,6 +118,8 @@ engine_free(Engine *engine)
         membership_free(engine->membership);
     coordinator_free(engine->coordinator);
     replica_free(engine->replica);
+    if (engine->refill != NULL)
+        refill_free(engine->refill);
     actions_free(&engine->actions);
     memory_resize(&MEMORY_HEAP, engine, 0);
 }
@@ -122,6 +128,21 @@ void
 engine_set_storage(Engine *engine, Storage *storage)
 {
     engine->storage = storage;
+}
+
+void
+engine_refill(Engine *engine)
+{
+    View view = view_of(engine);
+
+    if (view.topology->epoch > 0 && engine->refill == NULL)
+        engine->refill = refill_new(&view);
+}
+
+bool
+engine_is_refilling(const Engine *engine)
+{
+    return engine->refill != NULL;
 }
 
 void
@@ -219,6 +240,8 @@ handle_read(Engine *engine, Origin origin, const Frame *frame)
     (void)reader_u32(&reader);
     if (reader_u8(&reader) == READ_COORDINATED)
         coordinator_read(engine->coordinator, &view, origin, frame, &engine->actions);
+    else if (view.refilling)
+        actions_error(&engine->actions, origin, STATUS_REFILLING, "");
     else
         replica_read(engine->replica, &view, origin, frame, &engine->actions);
 }
@@ -236,7 +259,10 @@ handle_scan(Engine *engine, Origin origin, const Frame *frame)
 {
     View view = view_of(engine);
 
-    replica_scan(engine->replica, &view, origin, frame, &engine->actions);
+    if (view.refilling && !engine->session_is_peer)
+        actions_error(&engine->actions, origin, STATUS_REFILLING, "");
+    else
+        replica_scan(engine->replica, &view, origin, frame, &engine->actions);
 }
 
 static void
@@ -339,6 +365,7 @@ dispatch(Engine *engine, uint64_t session, bool is_peer, Slice bytes, bool may_h
     bool known = frame_decode(bytes, &frame);
     Origin origin = {.session = session, .tag = frame.tag};
 
+    engine->session_is_peer = is_peer;
     if (!known || SESSION_ROUTES[frame.type].handler == NULL)
     {
         engine->frames_refused++;
@@ -411,6 +438,8 @@ note_down(Engine *engine)
             View view = view_of(engine);
 
             coordinator_member_down(engine->coordinator, &view, i, &engine->actions);
+            if (engine->refill != NULL)
+                refill_member_down(engine->refill, i);
             run_actions(engine);
         }
     }
@@ -446,6 +475,20 @@ engine_peer_down(Engine *engine, uint32_t peer)
     finish_event(engine);
 }
 
+static void
+take_member_answer(Engine *engine, uint32_t member, const Frame *frame)
+{
+    View view = view_of(engine);
+
+    if (member == TOPOLOGY_NO_MEMBER)
+        return;
+    if (engine->refill != NULL &&
+        refill_member_frame(engine->refill, &view, member, frame, &engine->actions))
+        return;
+    if (frame->type != FRAME_SCAN_REPLY)
+        coordinator_member_frame(engine->coordinator, &view, member, frame, &engine->actions);
+}
+
 void
 engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
 {
@@ -455,13 +498,8 @@ engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
     if (!frame_decode(bytes, &frame))
         return;
     if (frame.type == FRAME_REPLICATE_REPLY || frame.type == FRAME_READ_REPLY ||
-        frame.type == FRAME_ERROR)
-    {
-        View view = view_of(engine);
-
-        if (member != TOPOLOGY_NO_MEMBER)
-            coordinator_member_frame(engine->coordinator, &view, member, &frame, &engine->actions);
-    }
+        frame.type == FRAME_SCAN_REPLY || frame.type == FRAME_ERROR)
+        take_member_answer(engine, member, &frame);
     else
         membership_peer_frame(engine->membership, peer, &frame, engine->now_ms, &engine->actions);
     finish_event(engine);
@@ -492,11 +530,29 @@ engine_wake_ms(const Engine *engine)
     return wake;
 }
 
+static void
+step_refill(Engine *engine)
+{
+    View view = view_of(engine);
+
+    if (engine->refill == NULL)
+        return;
+    refill_step(engine->refill, &view, &engine->actions);
+    if (!refill_is_done(engine->refill))
+        return;
+    refill_free(engine->refill);
+    engine->refill = NULL;
+    engine->output.log(engine->output.context, "the disk is filled: this node answers reads");
+    if (engine->output.refilled != NULL)
+        engine->output.refilled(engine->output.context);
+}
+
 void
 engine_turn_end(Engine *engine)
 {
     View view = view_of(engine);
 
+    step_refill(engine);
     coordinator_flush(engine->coordinator, &view, &engine->actions);
     replica_flush(engine->replica, &engine->actions);
     run_actions(engine);
@@ -510,6 +566,8 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
 
     if (ref >> 56 == REF_REPLICA)
         replica_merged(engine->replica, ref, status);
+    else if (ref >> 56 == REF_REFILL)
+        refill_merged(engine->refill, ref, status);
     else
         coordinator_merged(engine->coordinator, &view, ref, status, object, &engine->actions);
     run_actions(engine);
@@ -523,6 +581,8 @@ on_durable(void *context, uint64_t ref, StatusCode status)
 
     if (ref >> 56 == REF_REPLICA)
         replica_durable(engine->replica, ref, status);
+    else if (ref >> 56 == REF_REFILL)
+        refill_durable(engine->refill, ref, status);
     else
         coordinator_durable(engine->coordinator, &view, ref, status, &engine->actions);
     run_actions(engine);

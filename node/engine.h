@@ -47,6 +47,7 @@ typedef struct EngineOutput
 
     /* The number of the peer at that address; the caller keeps a link to it from then on. */
     uint32_t (*peer)(void *context, const char *address, uint16_t port);
+    void (*refilled)(void *context); /* what engine_refill() began is over; may be NULL */
     void (*log)(void *context, const char *event);
     uint64_t (*random)(void *context);
     uint64_t (*resident_bytes)(void *context); /* of the process; may be NULL */
@@ -73,6 +74,14 @@ Engine *engine_new(const EngineConfig *config, const EngineOutput *output, Slice
 void engine_free(Engine *engine);
 StorageEvents engine_storage_events(Engine *engine);
 void engine_set_storage(Engine *engine, Storage *storage);
+
+/*
+ * The disk is not the one that this member last ran with: until everything was copied from the
+ * other owners, the node answers no read (node/refill.h). Of no effect in no cluster. Before the
+ * first event.
+ */
+void engine_refill(Engine *engine);
+bool engine_is_refilling(const Engine *engine);
 
 void engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms);
 

@@ -169,6 +169,25 @@ output_peer(void *context, const char *address, uint16_t port)
     return node->closing ? 0 : peers_number(node->peers, address, port);
 }
 
+/* From now on this disk is the one that the member last ran with. */
+static void
+remember_directory(const Node *node)
+{
+    const char *id = rocks_directory_id(node->storage);
+    char path[PATH_SIZE];
+
+    identity_path(node->start.dir, "data_id", path, sizeof(path));
+    if (!write_synced(path, slice_make(id, strlen(id))) ||
+        identity_sync_dir(node->start.dir).failed)
+        log_error(node->start.log, "could not write %s: the next start refills the disk", path);
+}
+
+static void
+output_refilled(void *context)
+{
+    remember_directory(context);
+}
+
 static void
 output_log(void *context, const char *event)
 {
@@ -452,6 +471,7 @@ open_engine(Node *node)
                            .reply = output_reply,
                            .persist = output_persist,
                            .peer = output_peer,
+                           .refilled = output_refilled,
                            .log = output_log,
                            .random = output_random,
                            .resident_bytes = output_resident,
@@ -469,6 +489,29 @@ open_engine(Node *node)
     }
     buffer_free(&state);
     return outcome;
+}
+
+/* Is the disk the one that this member last ran with? A wiped or exchanged one has another id. */
+static void
+refill_if_new(Node *node)
+{
+    char path[PATH_SIZE];
+    char last[64] = "";
+    FILE *file = fopen(identity_path(node->start.dir, "data_id", path, sizeof(path)), "re");
+
+    if (file != NULL)
+    {
+        last[fread(last, 1, sizeof(last) - 1, file)] = '\0';
+        fclose(file);
+    }
+    if (strcmp(last, rocks_directory_id(node->storage)) == 0)
+        return;
+    engine_refill(node->engine);
+    if (engine_is_refilling(node->engine))
+        log_warning(node->start.log, "the data directory is not the one this node last ran with: "
+                                     "it is filled from the other owners and answers no read yet");
+    else
+        remember_directory(node);
 }
 
 static Outcome
@@ -491,6 +534,7 @@ open_storage(Node *node)
     if (rocks_dropped_torn_write(node->storage))
         log_warning(node->start.log, "the last write before the stop was torn; it was dropped");
     engine_set_storage(node->engine, node->storage);
+    refill_if_new(node);
     return outcome;
 }
 

@@ -12,7 +12,7 @@
 
 enum
 {
-    OPERATIONS_MAX = 65536,
+    OPERATIONS_MAX = 65535, /* so that no slot is 0xffff: see node/refill.c */
     OPERATION_ITEMS_MAX = 1 << 24
 };
 

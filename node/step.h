@@ -32,6 +32,7 @@ typedef struct View
     uint32_t max_key_bytes;
     uint32_t max_value_bytes;
     bool storage_failed;
+    bool refilling; /* the own storage may lack what was acknowledged: it answers no read */
 } View;
 
 typedef enum ActionKind
@@ -73,7 +74,8 @@ typedef enum RefOwner
 {
     REF_COORDINATOR_WRITE = 1,
     REF_COORDINATOR_READ,
-    REF_REPLICA
+    REF_REPLICA,
+    REF_REFILL
 } RefOwner;
 
 void actions_init(Actions *actions);

@@ -24,6 +24,7 @@ static const StatusRow STATUS_ROWS[STATUS_COUNT] = {
     [STATUS_CORRUPT] = {"corrupt", "XX001", "the stored object cannot be read"},
     [STATUS_STORAGE] = {"storage", "58030", "the node's storage failed"},
     [STATUS_FORBIDDEN] = {"forbidden", "42501", "the role may not do this"},
+    [STATUS_REFILLING] = {"refilling", "57P03", "the node's disk is new and being filled"},
     [STATUS_SHUTTING_DOWN] = {"shutting_down", "57P01", "the node is shutting down"},
 };
 /* clang-format on */

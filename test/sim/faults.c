@@ -129,6 +129,7 @@ forget(World *world, Strike *strike)
     strike->host = host->index;
     if (wiped)
         host_crash(world, host->index);
+    host->wiped = host->wiped || wiped;
     forgotten = sim_store_forget(host->store, wiped);
     trace(world, "%s's disk forgets %u keys", host->name, forgotten);
 }

@@ -74,6 +74,15 @@ out_peer(void *context, const char *address, uint16_t port)
 }
 
 static void
+out_refilled(void *context)
+{
+    Host *host = context;
+
+    trace(host->world, "%s's disk is filled", host->name);
+    host->wiped = false;
+}
+
+static void
 out_log(void *context, const char *event)
 {
     Host *host = context;
@@ -183,6 +192,7 @@ host_boot(World *world, uint32_t index)
                            .reply = out_reply,
                            .persist = out_persist,
                            .peer = out_peer,
+                           .refilled = out_refilled,
                            .log = out_log,
                            .random = out_random,
                            .context = host};
@@ -211,6 +221,8 @@ host_boot(World *world, uint32_t index)
 
     host->storage = sim_store_boot(host->store, &events);
     engine_set_storage(host->engine, host->storage);
+    if (host->wiped)
+        engine_refill(host->engine);
     want_turn(world, host, 1);
 }
 

@@ -53,6 +53,7 @@ typedef struct Host
     bool paused;
     bool doomed;  /* dies at the end of this turn, and is silent until then */
     bool booting; /* a boot is due */
+    bool wiped;   /* the disk was, and the engine has not said that it is filled */
     int64_t wall_offset_ms;
     uint64_t troubled_us; /* the last time something was wrong with it */
     InboxItem *inbox;

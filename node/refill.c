@@ -1,0 +1,305 @@
+#include "node/refill.h"
+
+enum
+{
+    LANES = 4, /* scans under way: background work, so few */
+    PAGE_BYTES = 256 * 1024,
+    RETRY_MS = 200 /* after a failure */
+};
+
+/* In the high half of a tag, where the coordinator has the slot of an operation: there is none of
+ * this number. The low half is a lane and its question. */
+#define TAG_BASE UINT32_C(0xffff0000)
+
+/* One owner's rows of one partition of one bucket. */
+typedef struct Job
+{
+    uint32_t bucket_id;
+    uint32_t partition;
+    uint32_t member;
+    bool taken; /* by a lane */
+    bool done;
+} Job;
+
+typedef struct Lane
+{
+    Job *job; /* NULL: free */
+    uint8_t question;
+    bool asked;         /* an answer is awaited */
+    bool last;          /* nothing lies behind the page at hand */
+    bool failed;        /* something of the page could not be stored: it is asked for again */
+    uint32_t rows_open; /* not durable yet */
+    Buffer after;
+    Buffer page_end;
+    Arena arena; /* of the page at hand */
+} Lane;
+
+struct Refill
+{
+    Job *jobs;
+    uint32_t job_count;
+    uint32_t finished;
+    bool troubled; /* something failed since the last step */
+    uint64_t rest_until_ms;
+    Lane lanes[LANES];
+};
+
+static void
+add_jobs(Refill *refill, const View *view, const Bucket *bucket, uint32_t partition)
+{
+    uint16_t owners[TOPOLOGY_N_MAX];
+    uint64_t start = ring_partition_start(partition, view->topology->partitions);
+    uint32_t count = topology_preference(view->topology, start, owners, bucket->n);
+    bool mine = false;
+
+    for (uint32_t i = 0; i < count; i++)
+        mine = mine || owners[i] == view->self;
+    for (uint32_t i = 0; mine && i < count; i++)
+    {
+        if (owners[i] != view->self)
+            refill->jobs[refill->job_count++] =
+                (Job){.bucket_id = bucket->id, .partition = partition, .member = owners[i]};
+    }
+}
+
+Refill *
+refill_new(const View *view)
+{
+    const Topology *topology = view->topology;
+    Refill *refill = memory_resize(&MEMORY_HEAP, NULL, sizeof(Refill));
+    size_t most = (size_t)topology->bucket_count * topology->partitions * TOPOLOGY_N_MAX;
+
+    *refill = (Refill){.jobs = memory_resize(&MEMORY_HEAP, NULL, (most + 1) * sizeof(Job))};
+    for (uint32_t i = 0; i < LANES; i++)
+    {
+        buffer_init(&refill->lanes[i].after, &MEMORY_HEAP);
+        buffer_init(&refill->lanes[i].page_end, &MEMORY_HEAP);
+        arena_init(&refill->lanes[i].arena, &MEMORY_HEAP);
+    }
+    for (uint32_t b = 0; b < topology->bucket_count; b++)
+    {
+        for (uint32_t partition = 0; partition < topology->partitions; partition++)
+            add_jobs(refill, view, &topology->buckets[b], partition);
+    }
+    return refill;
+}
+
+void
+refill_free(Refill *refill)
+{
+    for (uint32_t i = 0; i < LANES; i++)
+    {
+        buffer_free(&refill->lanes[i].after);
+        buffer_free(&refill->lanes[i].page_end);
+        arena_free(&refill->lanes[i].arena);
+    }
+    memory_resize(&MEMORY_HEAP, refill->jobs, 0);
+    memory_resize(&MEMORY_HEAP, refill, 0);
+}
+
+bool
+refill_is_done(const Refill *refill)
+{
+    return refill->finished == refill->job_count;
+}
+
+/* The lane's job goes back to those that wait, to begin again. */
+static void
+give_back(Refill *refill, Lane *lane)
+{
+    refill->troubled = true;
+    lane->job->taken = false;
+    lane->job = NULL;
+}
+
+static Job *
+next_job(Refill *refill, const View *view)
+{
+    for (uint32_t i = 0; i < refill->job_count; i++)
+    {
+        Job *job = &refill->jobs[i];
+
+        if (!job->done && !job->taken && view->up[job->member])
+            return job;
+    }
+    return NULL;
+}
+
+static uint32_t
+tag_of(const Refill *refill, const Lane *lane)
+{
+    return TAG_BASE | (uint32_t)(lane - refill->lanes) << 8 | lane->question;
+}
+
+static void
+ask(const Refill *refill, Lane *lane, const View *view, Actions *actions)
+{
+    ScanFrame scan = {.epoch = view->topology->epoch,
+                      .bucket_id = lane->job->bucket_id,
+                      .partition = lane->job->partition,
+                      .after = buffer_slice(&lane->after),
+                      .max_bytes = PAGE_BYTES};
+
+    lane->question++;
+    lane->asked = true;
+    lane->failed = false;
+    scan_encode(actions_frame(actions), tag_of(refill, lane), &scan);
+    actions_send(actions, lane->job->member);
+}
+
+void
+refill_step(Refill *refill, const View *view, Actions *actions)
+{
+    if (refill->troubled)
+        refill->rest_until_ms = view->now_ms + RETRY_MS;
+    refill->troubled = false;
+    if (view->now_ms < refill->rest_until_ms || view->storage_failed)
+        return;
+    for (uint32_t i = 0; i < LANES; i++)
+    {
+        Lane *lane = &refill->lanes[i];
+
+        if (lane->job == NULL)
+        {
+            lane->job = next_job(refill, view);
+            if (lane->job == NULL)
+                continue;
+            lane->job->taken = true;
+            buffer_reset(&lane->after);
+        }
+        if (!lane->asked && lane->rows_open == 0)
+            ask(refill, lane, view, actions);
+    }
+}
+
+/* Every row of the page is durable, or could not be made so. */
+static void
+finish_page(Refill *refill, Lane *lane)
+{
+    if (lane->failed)
+    {
+        refill->troubled = true;
+        return;
+    }
+    buffer_reset(&lane->after);
+    buffer_put(&lane->after, lane->page_end.data, lane->page_end.length);
+    if (!lane->last)
+        return;
+    lane->job->done = true;
+    lane->job = NULL;
+    refill->finished++;
+}
+
+static void
+merge_row(const Refill *refill, Lane *lane, const View *view, const ScanRow *row, Actions *actions)
+{
+    const Bucket *bucket = topology_bucket_by_id(view->topology, lane->job->bucket_id);
+    Object *object = ARENA_NEW(&lane->arena, Object);
+    Update *update = ARENA_NEW(&lane->arena, Update);
+    uint64_t ref = (uint64_t)REF_REFILL << 56 | (uint64_t)(lane - refill->lanes);
+    uint64_t position;
+
+    if (bucket == NULL || !topology_position(bucket, row->key, &position) ||
+        !object_decode(row->object, &lane->arena, object))
+    {
+        lane->failed = true;
+        return;
+    }
+    update->merge = object;
+    lane->rows_open++;
+    actions_apply(actions, bucket->id, position, row->key, update, ref);
+}
+
+static void
+take_page(Refill *refill, Lane *lane, const View *view, const Frame *frame, Actions *actions)
+{
+    ScanReply reply;
+    Frame kept = {.type = frame->type, .tag = frame->tag};
+
+    arena_reset(&lane->arena);
+    kept.body = slice_copy(&lane->arena, frame->body);
+    if (!scan_reply_decode(&kept, &lane->arena, &reply) || reply.status != STATUS_OK ||
+        (reply.rows == NULL && reply.row_count > 0) || (!reply.done && reply.row_count == 0))
+    {
+        give_back(refill, lane);
+        return;
+    }
+    buffer_reset(&lane->page_end);
+    buffer_put(&lane->page_end, reply.last.data, reply.last.length);
+    lane->last = reply.done;
+    for (uint32_t i = 0; i < reply.row_count; i++)
+        merge_row(refill, lane, view, &reply.rows[i], actions);
+    if (lane->rows_open == 0)
+        finish_page(refill, lane);
+}
+
+bool
+refill_member_frame(Refill *refill, const View *view, uint32_t member, const Frame *frame,
+                    Actions *actions)
+{
+    uint32_t index = (frame->tag >> 8) & 0xff;
+
+    if ((frame->tag & 0xffff0000) != TAG_BASE || index >= LANES)
+        return false;
+
+    Lane *lane = &refill->lanes[index];
+
+    if (lane->job == NULL || !lane->asked || lane->job->member != member ||
+        (uint8_t)frame->tag != lane->question)
+        return true;
+    lane->asked = false;
+    if (frame->type == FRAME_SCAN_REPLY)
+        take_page(refill, lane, view, frame, actions);
+    else
+        give_back(refill, lane);
+    return true;
+}
+
+static void
+end_row(Refill *refill, uint64_t ref, bool stored)
+{
+    Lane *lane = &refill->lanes[ref & 0xff];
+
+    lane->failed = lane->failed || !stored;
+    if (--lane->rows_open == 0)
+        finish_page(refill, lane);
+}
+
+void
+refill_merged(Refill *refill, uint64_t ref, StatusCode status)
+{
+    if (status != STATUS_OK)
+        end_row(refill, ref, false);
+}
+
+void
+refill_durable(Refill *refill, uint64_t ref, StatusCode status)
+{
+    end_row(refill, ref, status == STATUS_OK);
+}
+
+void
+refill_member_down(Refill *refill, uint32_t member)
+{
+    for (uint32_t i = 0; i < LANES; i++)
+    {
+        Lane *lane = &refill->lanes[i];
+
+        if (lane->job == NULL || lane->job->member != member || !lane->asked)
+            continue;
+        lane->asked = false;
+        give_back(refill, lane);
+    }
+}
+
+uint32_t
+refill_planned(const Refill *refill)
+{
+    return refill->job_count;
+}
+
+uint32_t
+refill_finished(const Refill *refill)
+{
+    return refill->finished;
+}
