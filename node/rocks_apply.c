@@ -48,10 +48,10 @@ rocks_is_pending(const Rocks *rocks, uint64_t hash, Slice key)
 }
 
 void
-rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record)
+rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record, bool asked_for)
 {
     if (!rocks->storage.failed && rocks->cache.lent == 0 && !rocks_is_pending(rocks, hash, key))
-        rocks_cache_enter(&rocks->cache, hash, key, record);
+        rocks_cache_enter(&rocks->cache, hash, key, record, asked_for);
 }
 
 /* ---- batches ---- */
@@ -164,7 +164,7 @@ settle_item(Rocks *rocks, RocksItem *item, bool synced)
     if (!rocks_table_remove(&rocks->pending, &item->node))
         return; /* a newer one waits for its own batch */
     if (synced && update_record_object(record.record, &record.object))
-        rocks_keep(rocks, item->node.hash, item->node.key, &record);
+        rocks_keep(rocks, item->node.hash, item->node.key, &record, false);
 }
 
 void
@@ -331,7 +331,7 @@ keep_unchanged(Rocks *rocks, const RocksCall *call, Slice record)
     arena_reset(&rocks->arena);
     if (record.length > 0 && !rocks_is_pending(rocks, call->hash, call->key) &&
         rocks_record_check(&rocks->arena, record, &checked))
-        rocks_keep(rocks, call->hash, call->key, &checked);
+        rocks_keep(rocks, call->hash, call->key, &checked, false);
 }
 
 static bool

@@ -9,7 +9,8 @@ enum
     BYTES_A_SLOT = 128, /* fewer than any entry has, so that the table never grows */
     CAPACITY_MIN = 4096,
     LARGEST_SHARE = 16, /* one record may take this part of the ring */
-    SECOND_CHANCES = 8  /* that one entering may give */
+    SECOND_CHANCES = 8, /* that one entering may give */
+    HEAT_MAX = 3        /* turns of the ring that a record outlives without being found */
 };
 
 typedef enum EntryState
@@ -24,7 +25,7 @@ typedef struct Entry
 {
     uint32_t size; /* with all that is behind it, and what rounds it up */
     uint8_t state;
-    bool found; /* since it came to the front */
+    uint8_t heat; /* how often it was asked for, less the turns of the ring since */
     uint32_t object_offset;
     uint32_t record_length;
     RocksNode node; /* in the table unless dead */
@@ -78,7 +79,7 @@ move_to_front(RocksCache *cache, Entry *entry)
     rocks_table_remove(&cache->table, &entry->node);
     memmove(moved, entry, entry->size);
     moved->node.key.data = moved->bytes;
-    moved->found = false;
+    moved->heat--;
     rocks_table_insert(&cache->table, &moved->node);
     take_front(cache, moved->size);
 }
@@ -92,7 +93,7 @@ drop_oldest(RocksCache *cache, unsigned *chances)
     cache->used -= entry->size;
     if (entry->state == ENTRY_DEAD)
         return;
-    if (entry->state == ENTRY_VISIBLE && entry->found && *chances > 0)
+    if (entry->state == ENTRY_VISIBLE && entry->heat > 0 && *chances > 0)
     {
         --*chances;
         move_to_front(cache, entry);
@@ -170,7 +171,8 @@ rocks_cache_find(RocksCache *cache, uint64_t hash, Slice key, RocksRecord *found
 
     if (entry == NULL || entry->state != ENTRY_VISIBLE)
         return false;
-    entry->found = true;
+    if (entry->heat < HEAT_MAX)
+        entry->heat++;
     found->record = slice_make(entry->bytes + key.length, entry->record_length);
     found->object = slice_make(found->record.data + entry->object_offset,
                                entry->record_length - entry->object_offset);
@@ -196,12 +198,14 @@ entry_fill(Entry *entry, const RocksRecord *record)
 }
 
 static void
-enter_new(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record, size_t size)
+enter_new(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record, size_t size,
+          bool asked_for)
 {
     Entry *entry = reserve(cache, size);
 
     *entry = (Entry){
         .size = (uint32_t)size,
+        .heat = asked_for,
         .node = {.hash = hash, .key = slice_make(entry->bytes, key.length)}
     };
     memcpy(entry->bytes, key.data, key.length);
@@ -211,7 +215,8 @@ enter_new(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record
 }
 
 void
-rocks_cache_enter(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record)
+rocks_cache_enter(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record,
+                  bool asked_for)
 {
     size_t size = entry_size(key.length, record->record.length);
     Entry *old = entry_find(cache, hash, key);
@@ -228,7 +233,7 @@ rocks_cache_enter(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord
     if (old != NULL)
         entry_kill(cache, old);
     if (size <= cache->capacity / LARGEST_SHARE && size <= UINT32_MAX)
-        enter_new(cache, hash, key, record, size);
+        enter_new(cache, hash, key, record, size, asked_for);
 }
 
 uint64_t

@@ -2,8 +2,9 @@
  * RocksCache: durable records in memory, by storage key.
  *
  * The records stand one behind another in a ring of fixed size. A new one takes the place of the
- * oldest ones; of those, one that was found since it came here goes to the front once more (a
- * CLOCK whose hand is the ring's end). Nothing is allocated after the start, and no call takes
+ * oldest ones; of those, one that was asked for goes to the front once more for each time it was,
+ * up to three (a CLOCK that counts, whose hand is the ring's end). So a bulk load, which nobody
+ * asks for, does not push out what is read. Nothing is allocated after the start, and no call takes
  * longer than a bounded number of moves.
  *
  * Which records may enter, and when a record must hide, is for the caller to know (R4 in
@@ -43,10 +44,11 @@ void rocks_cache_hide(RocksCache *cache, uint64_t hash, Slice key);
 
 /*
  * Copies key and record, in the place of what the key had; visible. object lies in record. Left
- * out when it is too large for a cache of this size; the key is then not found. Nothing may be
- * lent.
+ * out when it is too large for a cache of this size; the key is then not found. asked_for: it comes
+ * in because it was read. Nothing may be lent.
  */
-void rocks_cache_enter(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record);
+void rocks_cache_enter(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record,
+                       bool asked_for);
 
 /* Of the bytes it was given, those in use. */
 uint64_t rocks_cache_bytes(const RocksCache *cache);

@@ -166,7 +166,7 @@ bool rocks_is_pending(const Rocks *rocks, uint64_t hash, Slice key);
 
 /* Lets the record that RocksDB has of a key into the cache, unless an apply is about to change it.
  */
-void rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record);
+void rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record, bool asked_for);
 
 /* Hands what this turn merged to the writer. */
 void rocks_turn_end(Rocks *rocks);

@@ -118,7 +118,7 @@ read_done(uv_work_t *work, int status)
 
     if (record.record.length > 0 && read->kept &&
         read->changes == *rocks_changes(rocks, read->hash))
-        rocks_keep(rocks, read->hash, slice_make(read->key, read->key_length), &record);
+        rocks_keep(rocks, read->hash, slice_make(read->key, read->key_length), &record, true);
     rocks->events.read_done(rocks->events.context, read->ref, outcome, record.object);
     rocks_value_release(&read->value);
     memory_resize(&MEMORY_HEAP, read, 0);
@@ -171,7 +171,7 @@ read_stored(Rocks *rocks, uint64_t hash, Slice key, uint64_t ref)
         StatusCode status = open_value(rocks, &value, &record);
 
         if (record.record.length > 0)
-            rocks_keep(rocks, hash, key, &record);
+            rocks_keep(rocks, hash, key, &record, true);
         rocks->events.read_done(rocks->events.context, ref, status, record.object);
     }
     rocks_value_release(&value);

@@ -19,7 +19,7 @@ enter(RocksCache *cache, const char *key, const void *data, size_t length)
     Slice name = slice_from_string(key);
     RocksRecord record = {slice_make(data, length), slice_make(data, length)};
 
-    rocks_cache_enter(cache, hash_table(name), name, &record);
+    rocks_cache_enter(cache, hash_table(name), name, &record, false);
 }
 
 static bool
@@ -95,6 +95,30 @@ the_oldest_leave_and_what_is_asked_for_stays(void **state)
     assert_cached(&cache, "asked for", "1");
     assert_false(find(&cache, "forgotten", &found));
     assert_true(find(&cache, "4999", &found));
+    rocks_cache_free(&cache);
+}
+
+static void
+a_bulk_load_does_not_push_out_what_was_read(void **state)
+{
+    RocksCache cache;
+    RocksRecord found;
+    Slice read = slice_from_string("read");
+    RocksRecord value = {slice_from_string("1"), slice_from_string("1")};
+    char key[16];
+    char record[200] = {0};
+
+    rocks_cache_init(&cache, 65536);
+    rocks_cache_enter(&cache, hash_table(read), read, &value, true);
+    enter(&cache, "written", "2", 1);
+    /* One turn of the ring and more, but not two. */
+    for (unsigned i = 0; i < 300; i++)
+    {
+        snprintf(key, sizeof(key), "%u", i);
+        enter(&cache, key, record, sizeof(record));
+    }
+    assert_false(find(&cache, "written", &found));
+    assert_cached(&cache, "read", "1");
     rocks_cache_free(&cache);
 }
 
@@ -391,6 +415,7 @@ main(void)
         cmocka_unit_test(what_entered_is_found_and_the_newest_takes_its_place),
         cmocka_unit_test(a_hidden_record_is_not_found_until_it_enters_again),
         cmocka_unit_test(the_oldest_leave_and_what_is_asked_for_stays),
+        cmocka_unit_test(a_bulk_load_does_not_push_out_what_was_read),
         cmocka_unit_test(a_record_too_large_is_left_out_and_the_older_one_with_it),
         cmocka_unit_test(without_memory_there_is_no_cache),
         cmocka_unit_test(random_calls_never_find_what_is_old),
