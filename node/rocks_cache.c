@@ -10,6 +10,7 @@ enum
     CAPACITY_MIN = 4096,
     LARGEST_SHARE = 16, /* one record may take this part of the ring */
     SECOND_CHANCES = 8, /* that one entering may give */
+    HEAT_READ = 2,      /* of a record that comes in because it was read */
     HEAT_MAX = 3        /* turns of the ring that a record outlives without being found */
 };
 
@@ -205,7 +206,7 @@ enter_new(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record
 
     *entry = (Entry){
         .size = (uint32_t)size,
-        .heat = asked_for,
+        .heat = asked_for ? HEAT_READ : 0,
         .node = {.hash = hash, .key = slice_make(entry->bytes, key.length)}
     };
     memcpy(entry->bytes, key.data, key.length);

@@ -111,8 +111,8 @@ a_bulk_load_does_not_push_out_what_was_read(void **state)
     rocks_cache_init(&cache, 65536);
     rocks_cache_enter(&cache, hash_table(read), read, &value, true);
     enter(&cache, "written", "2", 1);
-    /* One turn of the ring and more, but not two. */
-    for (unsigned i = 0; i < 300; i++)
+    /* Two turns of the ring, but not three. */
+    for (unsigned i = 0; i < 500; i++)
     {
         snprintf(key, sizeof(key), "%u", i);
         enter(&cache, key, record, sizeof(record));
