@@ -35,22 +35,9 @@ console_row_int(ConsoleRow *row, int64_t number)
 }
 
 void
-console_row_float(ConsoleRow *row, double number)
-{
-    snprintf(row->numbers[row->count], sizeof(row->numbers[0]), "%.6g", number);
-    console_row_text(row, row->numbers[row->count]);
-}
-
-void
 console_row_bool(ConsoleRow *row, bool value)
 {
     console_row_text(row, value ? "t" : "f");
-}
-
-void
-console_row_null(ConsoleRow *row)
-{
-    console_row_text(row, NULL);
 }
 
 void

@@ -96,9 +96,7 @@ typedef struct ConsoleRow
 
 void console_row_text(ConsoleRow *row, const char *text); /* borrowed until the row is sent */
 void console_row_int(ConsoleRow *row, int64_t number);
-void console_row_float(ConsoleRow *row, double number);
 void console_row_bool(ConsoleRow *row, bool value);
-void console_row_null(ConsoleRow *row);
 
 /* Sends the row and begins the next one. */
 void console_row_send(ConsoleRow *row, Session *session);

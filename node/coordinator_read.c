@@ -162,8 +162,7 @@ coordinator_read_progress(Coordinator *coordinator, const View *view, Operation 
 static bool
 decode_read(Operation *operation, const Frame *frame, ReadFrame *read)
 {
-    Frame copy = {
-        .type = frame->type, .tag = frame->tag, .body = slice_copy(&operation->arena, frame->body)};
+    Frame copy = frame_copy(&operation->arena, frame);
 
     return read_decode(&copy, &operation->arena, read) && read->key_count < OPERATION_ITEMS_MAX;
 }

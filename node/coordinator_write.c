@@ -104,8 +104,7 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
 static bool
 decode_write(Operation *operation, const Frame *frame, WriteFrame *write)
 {
-    Frame copy = {
-        .type = frame->type, .tag = frame->tag, .body = slice_copy(&operation->arena, frame->body)};
+    Frame copy = frame_copy(&operation->arena, frame);
 
     return write_decode(&copy, &operation->arena, write) && write->item_count < OPERATION_ITEMS_MAX;
 }

@@ -98,8 +98,7 @@ membership_create_bucket(Membership *membership, Origin origin, const Frame *fra
     }
     arena_init(&creation.arena, &MEMORY_HEAP);
 
-    Frame kept = {
-        .type = frame->type, .tag = frame->tag, .body = slice_copy(&creation.arena, frame->body)};
+    Frame kept = frame_copy(&creation.arena, frame);
 
     if (!bucket_create_decode(&kept, &creation.arena, &creation.bucket))
     {

@@ -122,29 +122,13 @@ set_document(Paxos *paxos, Slice document, const DocumentHead *head)
     memcpy(paxos->cluster, head->cluster, CLUSTER_BYTES);
 }
 
-static void
-put_ballot(Buffer *buffer, const Ballot *ballot)
-{
-    buffer_put_varint(buffer, ballot->round);
-    buffer_put(buffer, ballot->proposer.bytes, sizeof(MemberId));
-}
-
-static Ballot
-take_ballot(Reader *reader)
-{
-    Ballot ballot = {.round = reader_varint(reader)};
-
-    reader_copy(reader, ballot.proposer.bytes, sizeof(MemberId));
-    return ballot;
-}
-
 void
 paxos_encode(const Paxos *paxos, Buffer *buffer)
 {
     buffer_put_u8(buffer, STATE_FORMAT);
     buffer_put_slice(buffer, buffer_slice(&paxos->document));
-    put_ballot(buffer, &paxos->promised);
-    put_ballot(buffer, &paxos->accepted);
+    ballot_encode(buffer, &paxos->promised);
+    ballot_encode(buffer, &paxos->accepted);
     buffer_put_slice(buffer, buffer_slice(&paxos->accepted_document));
 }
 
@@ -160,8 +144,8 @@ paxos_load(Paxos *paxos, Slice state)
 
     Slice document = reader_slice(&reader);
 
-    paxos->promised = take_ballot(&reader);
-    paxos->accepted = take_ballot(&reader);
+    paxos->promised = ballot_decode(&reader);
+    paxos->accepted = ballot_decode(&reader);
     buffer_assign(&paxos->accepted_document, reader_slice(&reader));
     if (document.length > 0)
     {

@@ -214,10 +214,10 @@ static void
 take_page(Refill *refill, Lane *lane, const View *view, const Frame *frame, Actions *actions)
 {
     ScanReply reply;
-    Frame kept = {.type = frame->type, .tag = frame->tag};
+    Frame kept;
 
     arena_reset(&lane->arena);
-    kept.body = slice_copy(&lane->arena, frame->body);
+    kept = frame_copy(&lane->arena, frame);
     if (!scan_reply_decode(&kept, &lane->arena, &reply) || reply.status != STATUS_OK ||
         (reply.rows == NULL && reply.row_count > 0) || (!reply.done && reply.row_count == 0))
     {

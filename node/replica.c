@@ -153,13 +153,6 @@ task_of(Replica *replica, uint64_t ref, uint32_t *item)
     return task->live && task->generation == (uint16_t)(ref >> 24) ? task : NULL;
 }
 
-static Frame
-keep_frame(Task *task, const Frame *frame)
-{
-    return (Frame){
-        .type = frame->type, .tag = frame->tag, .body = slice_copy(&task->arena, frame->body)};
-}
-
 static void
 refuse(Replica *replica, Task *task, StatusCode status, Actions *actions)
 {
@@ -223,7 +216,7 @@ replica_read(Replica *replica, const View *view, Origin origin, const Frame *fra
     if (task == NULL)
         return;
 
-    Frame kept = keep_frame(task, frame);
+    Frame kept = frame_copy(&task->arena, frame);
 
     if (!read_decode(&kept, &task->arena, &task->read) || task->read.key_count >= TASK_ITEMS_MAX)
     {
@@ -274,7 +267,7 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
     if (task == NULL)
         return;
 
-    Frame kept = keep_frame(task, frame);
+    Frame kept = frame_copy(&task->arena, frame);
     ScanFrame *scan = &task->scan;
 
     if (!scan_decode(&kept, scan) || scan->partition >= view->topology->partitions)
@@ -423,7 +416,7 @@ replica_replicate(Replica *replica, const View *view, Origin origin, const Frame
     if (task == NULL)
         return;
 
-    Frame kept = keep_frame(task, frame);
+    Frame kept = frame_copy(&task->arena, frame);
 
     if (!replicate_decode(&kept, &task->arena, &replicate) || replicate.item_count == 0 ||
         replicate.item_count >= TASK_ITEMS_MAX)

@@ -125,7 +125,6 @@ typedef struct ServerStats
 ServerStats server_stats(const Server *server);
 
 /* Who it is. Strings live as long as the session. */
-uint64_t session_id(const Session *session); /* unique in this run, from 1 */
 const char *session_user(const Session *session);
 UserRole session_role(const Session *session);
 const char *session_peer_address(const Session *session); /* "127.0.0.1:54321" */

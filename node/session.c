@@ -465,12 +465,6 @@ on_closed(uv_handle_t *handle)
 
 /* ---- what everyone may ask ---- */
 
-uint64_t
-session_id(const Session *session)
-{
-    return session->id;
-}
-
 const char *
 session_user(const Session *session)
 {

@@ -6,6 +6,7 @@ actions_init(Actions *actions)
     *actions = (Actions){0};
     arena_init(&actions->arena, &MEMORY_HEAP);
     buffer_init(&actions->frames, &MEMORY_HEAP);
+    buffer_init(&actions->key, &MEMORY_HEAP);
 }
 
 void
@@ -13,6 +14,7 @@ actions_free(Actions *actions)
 {
     arena_free(&actions->arena);
     buffer_free(&actions->frames);
+    buffer_free(&actions->key);
     memory_resize(&MEMORY_HEAP, actions->list, 0);
 }
 
@@ -87,16 +89,9 @@ actions_error(Actions *actions, Origin origin, StatusCode status, const char *me
 static Slice
 make_storage_key(Actions *actions, uint32_t bucket_id, uint64_t position, Slice key)
 {
-    size_t length = sizeof(bucket_id) + sizeof(position) + key.length;
-    uint8_t *bytes = arena_alloc(&actions->arena, length);
-
-    for (unsigned i = 0; i < sizeof(bucket_id); i++)
-        bytes[i] = (uint8_t)(bucket_id >> (8 * (3 - i)));
-    for (unsigned i = 0; i < sizeof(position); i++)
-        bytes[4 + i] = (uint8_t)(position >> (8 * (7 - i)));
-    for (size_t i = 0; i < key.length; i++)
-        bytes[12 + i] = key.data[i];
-    return slice_make(bytes, length);
+    buffer_reset(&actions->key);
+    storage_key(&actions->key, bucket_id, position, key);
+    return slice_copy(&actions->arena, buffer_slice(&actions->key));
 }
 
 void

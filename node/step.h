@@ -63,6 +63,7 @@ typedef struct Actions
     Arena arena;
     Buffer frames;
     size_t frame_start; /* of the frame in the making */
+    Buffer key;         /* a storage key in the making */
     Action *list;
     size_t count;
     size_t capacity;

@@ -54,6 +54,12 @@ frame_decode(Slice bytes, Frame *frame)
     return !reader.failed && frame->type != FRAME_TYPE_END;
 }
 
+Frame
+frame_copy(Arena *arena, const Frame *frame)
+{
+    return (Frame){.type = frame->type, .tag = frame->tag, .body = slice_copy(arena, frame->body)};
+}
+
 void
 frame_encode_header(Buffer *buffer, FrameType type, uint32_t tag)
 {

@@ -59,6 +59,8 @@ typedef struct Frame
 
 /* Splits a frame; false when it is too short or its type is unknown. */
 bool frame_decode(Slice bytes, Frame *frame);
+/* The frame with a copy of its body in the arena: what outlives the call that brought it. */
+Frame frame_copy(Arena *arena, const Frame *frame);
 void frame_encode_header(Buffer *buffer, FrameType type, uint32_t tag);
 const char *frame_type_name(FrameType type);
 
@@ -242,6 +244,8 @@ typedef struct Ballot
 } Ballot;
 
 int ballot_compare(const Ballot *a, const Ballot *b);
+void ballot_encode(Buffer *buffer, const Ballot *ballot);
+Ballot ballot_decode(Reader *reader);
 
 /* One shape for PREPARE, PROMISE, ACCEPT and ACCEPTED: what is not meant is empty. */
 typedef struct PaxosFrame

@@ -57,15 +57,15 @@ ballot_compare(const Ballot *a, const Ballot *b)
     return memcmp(&a->proposer, &b->proposer, sizeof(MemberId));
 }
 
-static void
-put_ballot(Buffer *buffer, const Ballot *ballot)
+void
+ballot_encode(Buffer *buffer, const Ballot *ballot)
 {
     buffer_put_varint(buffer, ballot->round);
     put_id(buffer, &ballot->proposer);
 }
 
-static Ballot
-reader_ballot(Reader *reader)
+Ballot
+ballot_decode(Reader *reader)
 {
     Ballot ballot = {.round = reader_varint(reader)};
 
@@ -78,10 +78,10 @@ paxos_frame_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFram
 {
     frame_encode_header(buffer, type, tag);
     buffer_put_varint(buffer, paxos->epoch);
-    put_ballot(buffer, &paxos->ballot);
+    ballot_encode(buffer, &paxos->ballot);
     buffer_put_u8(buffer, paxos->ok);
-    put_ballot(buffer, &paxos->promised);
-    put_ballot(buffer, &paxos->accepted);
+    ballot_encode(buffer, &paxos->promised);
+    ballot_encode(buffer, &paxos->accepted);
     buffer_put_slice(buffer, paxos->document);
 }
 
@@ -91,10 +91,10 @@ paxos_frame_decode(const Frame *frame, PaxosFrame *paxos)
     Reader reader = reader_begin(frame->body);
 
     paxos->epoch = reader_varint(&reader);
-    paxos->ballot = reader_ballot(&reader);
+    paxos->ballot = ballot_decode(&reader);
     paxos->ok = reader_bool(&reader);
-    paxos->promised = reader_ballot(&reader);
-    paxos->accepted = reader_ballot(&reader);
+    paxos->promised = ballot_decode(&reader);
+    paxos->accepted = ballot_decode(&reader);
     paxos->document = reader_slice(&reader);
     return reader_finish(&reader);
 }

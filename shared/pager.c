@@ -450,8 +450,7 @@ static void
 take_answer(Pager *pager, Page *page, uint32_t place, const Frame *frame)
 {
     Ask *answer = &page->asks[place];
-    Frame kept = {
-        .type = frame->type, .tag = frame->tag, .body = slice_copy(&page->arena, frame->body)};
+    Frame kept = frame_copy(&page->arena, frame);
     bool wants_rows = place == first_place(page) || page->state == PAGE_ROWS;
 
     if (frame->type != FRAME_SCAN_REPLY ||
