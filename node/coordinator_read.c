@@ -25,7 +25,7 @@ seal_item(const View *view, const Operation *operation, Item *item, Actions *act
         context = &own.context;
 #endif
     buffer_init(&sealed, &MEMORY_HEAP);
-    context_seal(&sealed, view->sealer, operation->bucket_id, item->key, context);
+    context_seal(&sealed, view->context_keys, operation->bucket_id, item->key, context);
     reply->context = slice_copy(&actions->arena, buffer_slice(&sealed));
     buffer_free(&sealed);
 }

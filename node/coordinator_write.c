@@ -70,7 +70,7 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
         if (write->values[i].value.length > view->max_value_bytes)
             return STATUS_TOO_LARGE;
     }
-    if (context_open(write->context, view->sealer, bucket->id, item->key, arena,
+    if (context_open(write->context, view->context_keys, bucket->id, item->key, arena,
                      &item->put.context) != CONTEXT_OK)
         return STATUS_BAD_CONTEXT;
     if (view->storage_failed)

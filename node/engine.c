@@ -35,7 +35,7 @@ struct Engine
     EngineConfig config;
     EngineOutput output;
     Storage *storage;
-    ContextKey sealer;
+    ContextKeys context_keys;
     Membership *membership;
     Coordinator *coordinator;
     Replica *replica;
@@ -62,7 +62,7 @@ view_of(const Engine *engine)
     return (View){.topology = membership_topology(engine->membership),
                   .self = membership_self(engine->membership),
                   .up = membership_up(engine->membership),
-                  .sealer = &engine->sealer,
+                  .context_keys = &engine->context_keys,
                   .now_ms = engine->now_ms,
                   .wall_ms = engine->wall_ms,
                   .request_timeout_ms = engine->config.request_timeout_ms,
@@ -78,7 +78,7 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     Engine *engine = memory_resize(&MEMORY_HEAP, NULL, sizeof(Engine));
 
     *engine = (Engine){.config = *config, .output = *output};
-    engine->sealer = context_key(config->cluster_key);
+    engine->context_keys = context_keys(&config->cluster_key, 1);
     actions_init(&engine->actions);
     engine->coordinator = coordinator_new();
     engine->replica = replica_new();

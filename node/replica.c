@@ -169,7 +169,7 @@ seal(const View *view, uint32_t bucket_id, Slice key, Slice object, Arena *arena
     if (object.length == 0 || !object_decode(object, arena, &decoded))
         return;
     buffer_init(&sealed, &MEMORY_HEAP);
-    context_seal(&sealed, view->sealer, bucket_id, key, &decoded.context);
+    context_seal(&sealed, view->context_keys, bucket_id, key, &decoded.context);
     *context = slice_copy(arena, buffer_slice(&sealed));
     buffer_free(&sealed);
 }

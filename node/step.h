@@ -25,7 +25,7 @@ typedef struct View
     const Topology *topology; /* epoch 0 while in no cluster */
     uint32_t self;            /* own member number, or TOPOLOGY_NO_MEMBER */
     const bool *up;           /* by member: reachable now; own entry true */
-    const ContextKey *sealer;
+    const ContextKeys *context_keys;
     uint64_t now_ms;  /* monotonic */
     uint64_t wall_ms; /* since 1970, for people */
     uint32_t request_timeout_ms;

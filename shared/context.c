@@ -7,90 +7,173 @@
 
 enum
 {
-    CONTEXT_VERSION = 1,
-    CONTEXT_MAC_BYTES = 16,
-    CONTEXT_KEY_HASH_BYTES = 8
+    MAC_BYTES = 16
 };
 
 _Static_assert(crypto_kdf_KEYBYTES == 32, "a cluster key is a kdf key");
 
-ContextKey
-context_key(const uint8_t cluster_key[32])
+static ContextKey
+derive(const uint8_t cluster_key[32])
 {
     ContextKey key;
+    uint8_t id[crypto_kdf_BYTES_MIN];
 
     crypto_kdf_derive_from_key(key.bytes, sizeof(key.bytes), 1, "dyncontx", cluster_key);
+    crypto_kdf_derive_from_key(id, sizeof(id), 2, "dyncontx", cluster_key);
+    memcpy(key.id, id, sizeof(key.id));
     return key;
 }
 
-/* The whole key is under the MAC; the hash in the open only tells another key's context from a
- * forged one. */
+ContextKeys
+context_keys(const uint8_t cluster_keys[][32], uint32_t count)
+{
+    ContextKeys keys = {.count = count};
+
+    for (uint32_t i = 0; i < count; i++)
+        keys.keys[i] = derive(cluster_keys[i]);
+    return keys;
+}
+
+/* ---- writing ---- */
+
+/* The whole key is under the MAC; the hash in the open only tells another key's context from an
+ * edited one. */
 static void
-make_mac(uint8_t mac[CONTEXT_MAC_BYTES], const ContextKey *sealer, Slice sealed, Slice key)
+make_mac(uint8_t mac[MAC_BYTES], const ContextKey *sealer, Slice sealed, Slice key)
 {
     crypto_generichash_state state;
 
-    crypto_generichash_init(&state, sealer->bytes, sizeof(sealer->bytes), CONTEXT_MAC_BYTES);
+    crypto_generichash_init(&state, sealer->bytes, sizeof(sealer->bytes), MAC_BYTES);
     crypto_generichash_update(&state, sealed.data, sealed.length);
     crypto_generichash_update(&state, key.data, key.length);
-    crypto_generichash_final(&state, mac, CONTEXT_MAC_BYTES);
+    crypto_generichash_final(&state, mac, MAC_BYTES);
+}
+
+static void
+put_owner(Buffer *buffer, ContextPieceKind kind, uint32_t bucket_id, Slice key)
+{
+    Digest key_hash = digest_of(key);
+
+    buffer_put_u8(buffer, kind);
+    buffer_put_u32(buffer, bucket_id);
+    buffer_put(buffer, key_hash.bytes, CONTEXT_KEY_HASH_BYTES);
 }
 
 void
-context_seal(Buffer *buffer, const ContextKey *sealer, uint32_t bucket_id, Slice key,
+context_seal(Buffer *buffer, const ContextKeys *keys, uint32_t bucket_id, Slice key,
              const VClock *clock)
 {
     size_t start = buffer->length;
-    Digest key_hash = digest_of(key);
-    uint8_t mac[CONTEXT_MAC_BYTES];
-    Buffer vector;
+    uint8_t mac[MAC_BYTES];
 
-    buffer_init(&vector, buffer->memory);
-    vclock_encode(&vector, clock);
-    buffer_put_u8(buffer, CONTEXT_VERSION);
-    buffer_put_u32(buffer, bucket_id);
-    buffer_put(buffer, key_hash.bytes, CONTEXT_KEY_HASH_BYTES);
-    buffer_put_slice(buffer, buffer_slice(&vector));
-    buffer_free(&vector);
-    make_mac(mac, sealer, slice_make(buffer->data + start, buffer->length - start), key);
+    put_owner(buffer, CONTEXT_PIECE_SEALED, bucket_id, key);
+    buffer_put(buffer, keys->keys[0].id, CONTEXT_KEY_ID_BYTES);
+    vclock_encode(buffer, clock);
+    make_mac(mac, &keys->keys[0], slice_make(buffer->data + start, buffer->length - start), key);
     buffer_put(buffer, mac, sizeof(mac));
 }
 
-ContextResult
-context_open(Slice sealed, const ContextKey *sealer, uint32_t bucket_id, Slice key, Arena *arena,
-             VClock *clock)
+void
+context_put_pending(Buffer *buffer, uint32_t bucket_id, Slice key, const ContextPending *pending)
 {
-    uint8_t expected[CONTEXT_MAC_BYTES];
+    put_owner(buffer, CONTEXT_PIECE_PENDING, bucket_id, key);
+    buffer_put(buffer, pending->transaction, sizeof(pending->transaction));
+    buffer_put_u64(buffer, pending->through);
+    buffer_put_u32(buffer, pending->before_command);
+}
+
+/* ---- reading ---- */
+
+ContextPiece
+context_next(Reader *reader, Arena *arena)
+{
+    Reader begin = *reader;
+    ContextPiece piece = {.kind = (ContextPieceKind)reader_u8(reader),
+                          .bucket_id = reader_u32(reader),
+                          .key_hash = reader_take(reader, CONTEXT_KEY_HASH_BYTES)};
+
+    if (piece.kind == CONTEXT_PIECE_SEALED)
+    {
+        piece.key_id = reader_take(reader, CONTEXT_KEY_ID_BYTES);
+        piece.clock = vclock_decode(reader, arena);
+        reader_take(reader, MAC_BYTES);
+    }
+    else if (piece.kind == CONTEXT_PIECE_PENDING)
+    {
+        reader_copy(reader, piece.pending.transaction, sizeof(piece.pending.transaction));
+        piece.pending.through = reader_u64(reader);
+        piece.pending.before_command = reader_u32(reader);
+    }
+    else
+        reader_fail(reader);
+    piece.bytes = reader_take(&begin, reader_left(&begin) - reader_left(reader));
+    return piece;
+}
+
+static bool
+is_of_key(const ContextPiece *piece, Slice key)
+{
     Digest key_hash = digest_of(key);
 
-    if (sealed.length == 0)
+    return memcmp(piece->key_hash.data, key_hash.bytes, CONTEXT_KEY_HASH_BYTES) == 0;
+}
+
+bool
+context_piece_is_of(const ContextPiece *piece, uint32_t bucket_id, Slice key)
+{
+    return piece->bucket_id == bucket_id && is_of_key(piece, key);
+}
+
+static const ContextKey *
+find_key(const ContextKeys *keys, Slice id)
+{
+    for (uint32_t i = 0; i < keys->count; i++)
     {
-        *clock = (VClock){0};
-        return CONTEXT_OK;
+        if (memcmp(keys->keys[i].id, id.data, CONTEXT_KEY_ID_BYTES) == 0)
+            return &keys->keys[i];
     }
+    return NULL;
+}
 
-    Reader reader = reader_begin(sealed);
-    uint8_t version = reader_u8(&reader);
-    uint32_t sealed_bucket = reader_u32(&reader);
-    Slice sealed_key = reader_take(&reader, CONTEXT_KEY_HASH_BYTES);
-    Reader vector = reader_begin(reader_slice(&reader));
-    Slice mac = reader_take(&reader, CONTEXT_MAC_BYTES);
+static ContextResult
+verify(const ContextPiece *piece, const ContextKeys *keys, uint32_t bucket_id, Slice key)
+{
+    size_t sealed = piece->bytes.length - MAC_BYTES;
+    uint8_t expected[MAC_BYTES];
+    const ContextKey *sealer;
 
-    if (version != CONTEXT_VERSION || !reader_finish(&reader))
-        return CONTEXT_MALFORMED;
-    if (sealed_bucket != bucket_id)
+    if (piece->kind == CONTEXT_PIECE_PENDING)
+        return CONTEXT_PENDING;
+    if (piece->bucket_id != bucket_id)
         return CONTEXT_OTHER_BUCKET;
-    if (memcmp(sealed_key.data, key_hash.bytes, CONTEXT_KEY_HASH_BYTES) != 0)
+    if (!is_of_key(piece, key))
         return CONTEXT_OTHER_KEY;
-    make_mac(expected, sealer, slice_make(sealed.data, sealed.length - CONTEXT_MAC_BYTES), key);
-    if (sodium_memcmp(expected, mac.data, CONTEXT_MAC_BYTES) != 0)
-        return CONTEXT_FORGED;
+    sealer = find_key(keys, piece->key_id);
+    if (sealer == NULL)
+        return CONTEXT_OTHER_CLUSTER;
+    make_mac(expected, sealer, slice_make(piece->bytes.data, sealed), key);
+    return sodium_memcmp(expected, piece->bytes.data + sealed, MAC_BYTES) == 0 ? CONTEXT_OK
+                                                                               : CONTEXT_EDITED;
+}
 
-    VClock opened = vclock_decode(&vector, arena);
+ContextResult
+context_open(Slice context, const ContextKeys *keys, uint32_t bucket_id, Slice key, Arena *arena,
+             VClock *clock)
+{
+    Reader reader = reader_begin(context);
+    VClock seen = {0};
 
-    if (!reader_finish(&vector))
-        return CONTEXT_MALFORMED;
-    *clock = opened;
+    while (reader_left(&reader) > 0)
+    {
+        ContextPiece piece = context_next(&reader, arena);
+        ContextResult result =
+            reader.failed ? CONTEXT_MALFORMED : verify(&piece, keys, bucket_id, key);
+
+        if (result != CONTEXT_OK)
+            return result;
+        seen = seen.count == 0 ? piece.clock : vclock_merge(arena, &seen, &piece.clock);
+    }
+    *clock = seen;
     return CONTEXT_OK;
 }
 
@@ -99,10 +182,14 @@ context_result_text(ContextResult result)
 {
     static const char *const texts[] = {
         [CONTEXT_OK] = "the context is valid",
-        [CONTEXT_MALFORMED] = "the context is truncated or of an unknown version",
+        [CONTEXT_MALFORMED] = "the context is truncated or no context at all",
         [CONTEXT_OTHER_BUCKET] = "the context belongs to another bucket",
         [CONTEXT_OTHER_KEY] = "the context belongs to another key",
-        [CONTEXT_FORGED] = "the context was edited or comes from another cluster",
+        [CONTEXT_OTHER_CLUSTER] = "the context was sealed by another cluster, or under a cluster "
+                                  "key that was removed",
+        [CONTEXT_EDITED] = "the context was edited",
+        [CONTEXT_PENDING] = "the context was read in a transaction that had written the key, and "
+                            "is good in that transaction only",
     };
 
     return texts[result];

@@ -20,10 +20,8 @@ enum
     ROUND_TRIP_BUCKET = 7
 };
 
-/* The sealing key and the key that round_trip_context opens contexts for. */
-static const ContextKey ROUND_TRIP_SEALER = {
-    {1, 2, 3}
-};
+/* The sealing keys and the key that round_trip_context opens contexts for. */
+static const ContextKeys ROUND_TRIP_KEYS = {.keys = {{.bytes = {1, 2, 3}}}, .count = 1};
 static const Slice ROUND_TRIP_KEY = {(const uint8_t *)"key", 3};
 
 static inline bool
@@ -75,13 +73,18 @@ round_trip_topology(Slice bytes, Arena *arena, Buffer *again)
 static inline bool
 round_trip_context(Slice bytes, Arena *arena, Buffer *again)
 {
+    Reader reader = reader_begin(bytes);
     VClock clock;
 
-    if (context_open(bytes, &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, arena, &clock) !=
+    if (context_open(bytes, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, arena, &clock) !=
         CONTEXT_OK)
         return false;
-    if (bytes.length > 0)
-        context_seal(again, &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &clock);
+    while (reader_left(&reader) > 0)
+    {
+        ContextPiece piece = context_next(&reader, arena);
+
+        context_seal(again, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &piece.clock);
+    }
     return true;
 }
 

@@ -24,11 +24,11 @@ grow(void *array, uint32_t count, uint32_t *capacity, size_t size)
 }
 
 Checker *
-checker_new(uint64_t seed, const ContextKey *sealer, const CheckerHooks *hooks)
+checker_new(uint64_t seed, const ContextKeys *keys, const CheckerHooks *hooks)
 {
     Checker *checker = memory_resize(&MEMORY_HEAP, NULL, sizeof(Checker));
 
-    *checker = (Checker){.seed = seed, .sealer = *sealer};
+    *checker = (Checker){.seed = seed, .context_keys = *keys};
     if (hooks != NULL)
         checker->hooks = *hooks;
     arena_init(&checker->arena, &MEMORY_HEAP);

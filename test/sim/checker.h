@@ -71,7 +71,7 @@ typedef struct CheckerCounters
 } CheckerCounters;
 
 /* Without hooks it sees only what clients see. */
-Checker *checker_new(uint64_t seed, const ContextKey *sealer, const CheckerHooks *hooks);
+Checker *checker_new(uint64_t seed, const ContextKeys *keys, const CheckerHooks *hooks);
 void checker_free(Checker *checker);
 
 /* Disks may forget what they had: only what two owners acknowledged is held to have survived. */

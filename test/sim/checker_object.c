@@ -221,7 +221,7 @@ check_sealed(Checker *checker, uint32_t key, const Object *object, Slice sealed,
 {
     const KeyRecord *record = checker->keys[key];
     ContextResult result =
-        context_open(sealed, &checker->sealer, record->bucket_id, record->key, arena, clock);
+        context_open(sealed, &checker->context_keys, record->bucket_id, record->key, arena, clock);
 
     if (result != CONTEXT_OK)
     {

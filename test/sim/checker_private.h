@@ -73,7 +73,7 @@ typedef struct EpochRow
 struct Checker
 {
     uint64_t seed;
-    ContextKey sealer;
+    ContextKeys context_keys;
     CheckerHooks hooks;
     bool amnesia;
     Arena arena;

@@ -26,7 +26,7 @@ typedef struct History
 {
     Checker *checker;
     Arena arena;
-    ContextKey sealer;
+    ContextKeys context_keys;
     Slice disks[OWNERS];
     bool reachable;
     Seen seen;
@@ -63,15 +63,15 @@ disk_in_reach(void *context, uint32_t host, uint32_t other, uint64_t since_us)
 static void
 history_begin(History *history)
 {
-    uint8_t cluster_key[32] = {7};
+    static const uint8_t CLUSTER_KEY[1][32] = {{7}};
     CheckerHooks hooks = {.owner = disk_owner,
                           .durable_object = disk_object,
                           .in_reach = disk_in_reach,
                           .context = history};
 
-    *history = (History){.sealer = context_key(cluster_key)};
+    *history = (History){.context_keys = context_keys(CLUSTER_KEY, 1)};
     arena_init(&history->arena, &MEMORY_HEAP);
-    history->checker = checker_new(1, &history->sealer, &hooks);
+    history->checker = checker_new(1, &history->context_keys, &hooks);
     (void)checker_add_key(history->checker, BUCKET, slice_from_string("k"), OWNERS);
     (void)checker_add_key(history->checker, BUCKET, slice_from_string("other"), OWNERS);
 }
@@ -172,7 +172,8 @@ read_sealed(History *history, ReadMark mark, Slice object, uint32_t counter)
 
     buffer_init(&sealed, &MEMORY_HEAP);
     if (object.length > 0)
-        context_seal(&sealed, &history->sealer, BUCKET, checker_key(history->checker, 0), &clock);
+        context_seal(&sealed, &history->context_keys, BUCKET, checker_key(history->checker, 0),
+                     &clock);
     checker_read_end(history->checker, &mark, object,
                      slice_copy(&history->arena, buffer_slice(&sealed)), &history->arena,
                      &history->seen, &history->clock);

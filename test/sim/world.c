@@ -138,8 +138,8 @@ new_world(uint64_t seed, const WorldOptions *options)
     random_seed(&world->random, seed);
     world->mix = mix_draw(&world->random);
     random_fill(&world->random, world->cluster_key, sizeof(world->cluster_key));
-    world->sealer = context_key(world->cluster_key);
-    world->checker = checker_new(seed, &world->sealer, options->black_box ? NULL : &hooks);
+    world->context_keys = context_keys(&world->cluster_key, 1);
+    world->checker = checker_new(seed, &world->context_keys, options->black_box ? NULL : &hooks);
     if (world->mix.amnesia_weight > 0)
         checker_allow_amnesia(world->checker);
     world->faults.amnesiac = (uint32_t)random_below(&world->random, world->mix.hosts);

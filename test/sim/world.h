@@ -58,7 +58,7 @@ struct World
     Faults faults;
     Checker *checker;
     uint8_t cluster_key[32];
-    ContextKey sealer;
+    ContextKeys context_keys;
     char seeds[128];
     uint64_t trouble_us; /* the last time something went wrong */
     FILE *tracing;       /* NULL: no */

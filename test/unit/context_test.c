@@ -25,7 +25,7 @@ set_up(void **state)
     buffer_init(&fixture.sealed, &MEMORY_HEAP);
     fixture.clock = vclock_add(&fixture.arena, &(VClock){0}, &dot);
     fixture.clock = vclock_add(&fixture.arena, &fixture.clock, &other);
-    context_seal(&fixture.sealed, &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
+    context_seal(&fixture.sealed, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
                  &fixture.clock);
     *state = &fixture;
     return 0;
@@ -46,7 +46,7 @@ tear_down(void **state)
 static ContextResult
 open_sealed(Fixture *fixture, VClock *clock)
 {
-    return context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET,
+    return context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET,
                         ROUND_TRIP_KEY, &fixture->arena, clock);
 }
 
@@ -78,7 +78,7 @@ an_empty_clock_can_be_sealed(void **state)
     VClock clock = fixture->clock;
 
     buffer_reset(&fixture->sealed);
-    context_seal(&fixture->sealed, &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
+    context_seal(&fixture->sealed, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
                  &(VClock){0});
     assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
     assert_int_equal(clock.count, 0);
@@ -91,7 +91,7 @@ sealing_appends_to_what_the_buffer_has(void **state)
     size_t length = fixture->sealed.length;
     VClock clock;
 
-    context_seal(&fixture->sealed, &ROUND_TRIP_SEALER, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
+    context_seal(&fixture->sealed, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
                  &fixture->clock);
     buffer_consume(&fixture->sealed, length);
     assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
@@ -103,7 +103,7 @@ another_buckets_context_is_named_as_such(void **state)
     Fixture *fixture = *state;
     VClock clock = {.count = 77};
 
-    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_SEALER,
+    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_KEYS,
                                   ROUND_TRIP_BUCKET + 1, ROUND_TRIP_KEY, &fixture->arena, &clock),
                      CONTEXT_OTHER_BUCKET);
     assert_int_equal(clock.count, 77);
@@ -115,7 +115,7 @@ another_keys_context_is_named_as_such(void **state)
     Fixture *fixture = *state;
     VClock clock = {.count = 77};
 
-    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_SEALER,
+    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_KEYS,
                                   ROUND_TRIP_BUCKET, slice_from_string("kez"), &fixture->arena,
                                   &clock),
                      CONTEXT_OTHER_KEY);
@@ -123,25 +123,85 @@ another_keys_context_is_named_as_such(void **state)
 }
 
 static void
-another_clusters_context_is_forged(void **state)
+another_clusters_context_is_named_as_such(void **state)
 {
     Fixture *fixture = *state;
-    const uint8_t cluster_key[32] = {1};
-    const uint8_t other_key[32] = {2};
-    ContextKey sealer = context_key(cluster_key);
-    ContextKey other = context_key(other_key);
+    const uint8_t cluster_keys[2][32] = {{1}, {2}};
+    ContextKeys own = context_keys(cluster_keys, 1);
+    ContextKeys other = context_keys(cluster_keys + 1, 1);
     VClock clock = {.count = 77};
 
     buffer_reset(&fixture->sealed);
-    context_seal(&fixture->sealed, &sealer, 1, ROUND_TRIP_KEY, &fixture->clock);
-    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &sealer, 1, ROUND_TRIP_KEY,
-                                  &fixture->arena, &clock),
-                     CONTEXT_OK);
-    clock.count = 77;
+    context_seal(&fixture->sealed, &own, 1, ROUND_TRIP_KEY, &fixture->clock);
     assert_int_equal(context_open(buffer_slice(&fixture->sealed), &other, 1, ROUND_TRIP_KEY,
                                   &fixture->arena, &clock),
-                     CONTEXT_FORGED);
+                     CONTEXT_OTHER_CLUSTER);
     assert_int_equal(clock.count, 77);
+    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &own, 1, ROUND_TRIP_KEY,
+                                  &fixture->arena, &clock),
+                     CONTEXT_OK);
+}
+
+static void
+a_context_opens_under_the_key_before_and_the_key_after_a_rotation(void **state)
+{
+    Fixture *fixture = *state;
+    const uint8_t cluster_keys[3][32] = {{1}, {2}, {1}};
+    ContextKeys before = context_keys(cluster_keys, 2);
+    ContextKeys after = context_keys(cluster_keys + 1, 2);
+    VClock clock;
+
+    buffer_reset(&fixture->sealed);
+    context_seal(&fixture->sealed, &before, 1, ROUND_TRIP_KEY, &fixture->clock);
+    context_seal(&fixture->sealed, &after, 1, ROUND_TRIP_KEY, &fixture->clock);
+    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &before, 1, ROUND_TRIP_KEY,
+                                  &fixture->arena, &clock),
+                     CONTEXT_OK);
+    assert_int_equal(context_open(buffer_slice(&fixture->sealed), &after, 1, ROUND_TRIP_KEY,
+                                  &fixture->arena, &clock),
+                     CONTEXT_OK);
+    assert_int_equal(vclock_compare(&clock, &fixture->clock), VCLOCK_EQUAL);
+}
+
+static void
+several_pieces_stand_for_all_that_any_has_seen(void **state)
+{
+    Fixture *fixture = *state;
+    static const Dot later = {.actor = {{1, 2, 3}}, .epoch = 1, .counter = 9};
+    VClock second = vclock_add(&fixture->arena, &(VClock){0}, &later);
+    VClock expected = vclock_merge(&fixture->arena, &fixture->clock, &second);
+    VClock clock;
+
+    context_seal(&fixture->sealed, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &second);
+    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
+    assert_int_equal(vclock_compare(&clock, &expected), VCLOCK_EQUAL);
+}
+
+static void
+a_pending_piece_is_told_from_others_and_refused(void **state)
+{
+    Fixture *fixture = *state;
+    ContextPending pending = {.transaction = {8}, .through = 70, .before_command = 3};
+    Reader reader;
+    ContextPiece piece;
+    VClock clock = {.count = 77};
+
+    context_put_pending(&fixture->sealed, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &pending);
+    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_PENDING);
+    assert_int_equal(clock.count, 77);
+    reader = reader_begin(buffer_slice(&fixture->sealed));
+    piece = context_next(&reader, &fixture->arena);
+    assert_int_equal(piece.kind, CONTEXT_PIECE_SEALED);
+    assert_int_equal(vclock_compare(&piece.clock, &fixture->clock), VCLOCK_EQUAL);
+    piece = context_next(&reader, &fixture->arena);
+    assert_true(reader_finish(&reader));
+    assert_int_equal(piece.kind, CONTEXT_PIECE_PENDING);
+    assert_memory_equal(piece.pending.transaction, pending.transaction,
+                        sizeof(pending.transaction));
+    assert_int_equal(piece.pending.through, pending.through);
+    assert_int_equal(piece.pending.before_command, pending.before_command);
+    assert_true(context_piece_is_of(&piece, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY));
+    assert_false(context_piece_is_of(&piece, ROUND_TRIP_BUCKET, slice_from_string("kez")));
 }
 
 static void
@@ -164,14 +224,14 @@ every_edited_bit_is_noticed(void **state)
 }
 
 static void
-a_counter_raised_by_hand_is_forged(void **state)
+a_counter_raised_by_hand_is_noticed(void **state)
 {
     Fixture *fixture = *state;
     VClock clock;
 
     /* The last byte before the MAC is the last counter's. */
     fixture->sealed.data[fixture->sealed.length - 17]++;
-    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_FORGED);
+    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_EDITED);
 }
 
 static void
@@ -185,7 +245,7 @@ a_truncated_context_is_malformed(void **state)
 }
 
 static void
-an_unknown_version_is_malformed(void **state)
+an_unknown_kind_is_malformed(void **state)
 {
     Fixture *fixture = *state;
     VClock clock;
@@ -205,7 +265,7 @@ hostile_bytes_are_refused(void **state)
 static void
 every_result_has_a_sentence_without_a_full_stop(void **state)
 {
-    for (int result = CONTEXT_OK; result <= CONTEXT_FORGED; result++)
+    for (int result = CONTEXT_OK; result <= CONTEXT_PENDING; result++)
     {
         const char *text = context_result_text((ContextResult)result);
 
@@ -224,11 +284,14 @@ main(void)
         TEST(sealing_appends_to_what_the_buffer_has),
         TEST(another_buckets_context_is_named_as_such),
         TEST(another_keys_context_is_named_as_such),
-        TEST(another_clusters_context_is_forged),
+        TEST(another_clusters_context_is_named_as_such),
+        TEST(a_context_opens_under_the_key_before_and_the_key_after_a_rotation),
+        TEST(several_pieces_stand_for_all_that_any_has_seen),
+        TEST(a_pending_piece_is_told_from_others_and_refused),
         TEST(every_edited_bit_is_noticed),
-        TEST(a_counter_raised_by_hand_is_forged),
+        TEST(a_counter_raised_by_hand_is_noticed),
         TEST(a_truncated_context_is_malformed),
-        TEST(an_unknown_version_is_malformed),
+        TEST(an_unknown_kind_is_malformed),
         TEST(hostile_bytes_are_refused),
         TEST(every_result_has_a_sentence_without_a_full_stop),
     };

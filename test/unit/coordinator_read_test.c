@@ -52,8 +52,9 @@ a_coordinated_read_seals_the_merged_context(void **state)
     conductor_fetched(&fixture, ref, STATUS_OK, mine);
     conductor_answer_read(&fixture, 1, tag, other);
     conductor_answer_read(&fixture, 2, tag, mine);
-    assert_int_equal(context_open(conductor_answered_read(&fixture).context, &fixture.stage.sealer,
-                                  STAGE_BUCKET, fixture.key, &fixture.stage.arena, &clock),
+    assert_int_equal(context_open(conductor_answered_read(&fixture).context,
+                                  &fixture.stage.context_keys, STAGE_BUCKET, fixture.key,
+                                  &fixture.stage.arena, &clock),
                      CONTEXT_OK);
     assert_int_equal(clock.count, 2);
 }

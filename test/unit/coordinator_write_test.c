@@ -321,13 +321,13 @@ a_context_of_another_key_is_refused(void **state)
     Buffer sealed;
 
     buffer_init(&sealed, &MEMORY_HEAP);
-    context_seal(&sealed, &fixture.stage.sealer, STAGE_BUCKET, stage_key_of(&fixture.stage, 0, 1),
-                 &clock);
+    context_seal(&sealed, &fixture.stage.context_keys, STAGE_BUCKET,
+                 stage_key_of(&fixture.stage, 0, 1), &clock);
     item.context = buffer_slice(&sealed);
     conductor_write_items(&fixture, &item, 1, 1, false);
     conductor_assert_write(&fixture, STATUS_BAD_CONTEXT);
     buffer_reset(&sealed);
-    context_seal(&sealed, &fixture.stage.sealer, STAGE_BUCKET, fixture.key, &clock);
+    context_seal(&sealed, &fixture.stage.context_keys, STAGE_BUCKET, fixture.key, &clock);
     item.context = buffer_slice(&sealed);
     conductor_write_items(&fixture, &item, 1, 1, false);
     assert_int_equal(stage_action(&fixture.stage, ACTION_APPLY, 0)->update->put->context.count, 1);

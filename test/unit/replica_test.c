@@ -206,11 +206,11 @@ a_sealed_context_opens_for_its_key_only(void **state)
     read_keys(READ_FULL, 1);
     fetched(ref_of(ACTION_READ, 0), STATUS_OK, stage_object(&fixture.stage, 1, 1, "apple"));
     reply = read_answer();
-    assert_int_equal(context_open(reply.items[0].context, &fixture.stage.sealer, STAGE_BUCKET,
+    assert_int_equal(context_open(reply.items[0].context, &fixture.stage.context_keys, STAGE_BUCKET,
                                   fixture.keys[0], &fixture.stage.arena, &clock),
                      CONTEXT_OK);
     assert_int_equal(clock.count, 1);
-    assert_int_equal(context_open(reply.items[0].context, &fixture.stage.sealer, STAGE_BUCKET,
+    assert_int_equal(context_open(reply.items[0].context, &fixture.stage.context_keys, STAGE_BUCKET,
                                   fixture.keys[1], &fixture.stage.arena, &clock),
                      CONTEXT_OTHER_KEY);
 }

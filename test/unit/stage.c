@@ -38,10 +38,10 @@ add_members(Stage *stage, uint32_t members)
 void
 stage_init(Stage *stage, uint32_t members, uint32_t n)
 {
-    static const uint8_t CLUSTER_KEY[32] = {7};
+    static const uint8_t CLUSTER_KEY[1][32] = {{7}};
     Bucket *bucket;
 
-    *stage = (Stage){.sealer = context_key(CLUSTER_KEY)};
+    *stage = (Stage){.context_keys = context_keys(CLUSTER_KEY, 1)};
     arena_init(&stage->arena, &MEMORY_HEAP);
     buffer_init(&stage->frame, &MEMORY_HEAP);
     actions_init(&stage->actions);
@@ -61,7 +61,7 @@ stage_init(Stage *stage, uint32_t members, uint32_t n)
     stage->view = (View){.topology = &stage->topology,
                          .self = 0,
                          .up = stage->up,
-                         .sealer = &stage->sealer,
+                         .context_keys = &stage->context_keys,
                          .now_ms = 1000,
                          .wall_ms = 1700000000000,
                          .request_timeout_ms = 500,

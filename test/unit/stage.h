@@ -23,7 +23,7 @@ typedef struct Stage
     Buffer frame; /* in the making */
     Topology topology;
     const Bucket *bucket;
-    ContextKey sealer;
+    ContextKeys context_keys;
     bool up[STAGE_MEMBERS_MAX];
     View view; /* of member 0, everybody up, at 1000 ms */
     Actions actions;
