@@ -80,7 +80,9 @@ flush_note_failure(Flush *flush, const WriteItem *item, const RequestWriteResult
     report->w = flush->group->w;
     report->n = flush->group->bucket->n;
     report->key = report_key(flush->group->bucket, item->key);
-    report->nodes = report_is_about_content(result->status)
+    report->context = report_context(&flush->operation.topology->topology, flush->group->bucket,
+                                     item->context, result->status);
+    report->nodes = status_is_about_request(result->status)
                         ? NULL
                         : report_owners(flush->operation.topology, flush->group->bucket, item->key,
                                         result->acked);

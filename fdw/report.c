@@ -5,6 +5,7 @@
 
 #include "fdw/foreign_text.h"
 #include "fdw/memory.h"
+#include "shared/context.h"
 
 enum
 {
@@ -346,10 +347,50 @@ report_scan(const ClientCluster *cluster, const ClusterTopology *topology, const
 
 /* ---- writes ---- */
 
+/* The names in a context that its node would not open, as far as they can be told from outside. */
+static void
+append_context_origin(StringInfo text, const ContextPiece *piece, const Topology *topology,
+                      StatusCode status)
+{
+    const Bucket *bucket = topology_bucket_by_id(topology, piece->bucket_id);
+
+    if (status == STATUS_CONTEXT_OTHER_BUCKET && bucket != NULL)
+        appendStringInfo(text, "The context was read from bucket \"%s\".", bucket->name);
+    else if (status == STATUS_CONTEXT_OTHER_CLUSTER && piece->kind == CONTEXT_PIECE_SEALED)
+    {
+        appendStringInfoString(text, "The context was sealed under cluster key ");
+        for (size_t i = 0; i < piece->key_id.length; i++)
+            appendStringInfo(text, "%02x", piece->key_id.data[i]);
+        appendStringInfoChar(text, '.');
+    }
+}
+
+char *
+report_context(const Topology *topology, const Bucket *bucket, Slice context, StatusCode status)
+{
+    Memory memory = memory_in_context(CurrentMemoryContext);
+    Reader reader = reader_begin(context);
+    StringInfoData text;
+    Arena arena;
+
+    initStringInfo(&text);
+    arena_init(&arena, &memory);
+    while (reader_left(&reader) > 0 && text.len == 0)
+    {
+        ContextPiece piece = context_next(&reader, &arena);
+
+        if (reader.failed)
+            break;
+        if (status != STATUS_CONTEXT_OTHER_BUCKET || piece.bucket_id != bucket->id)
+            append_context_origin(&text, &piece, topology, status);
+    }
+    return text.len > 0 ? text.data : NULL;
+}
+
 static const char *const FATE_NAMES[REPORT_FATES] = {"applied", "refused", "unknown", "not sent"};
 
 static char *
-write_counts(const ReportWrite *write)
+write_detail(const ReportWrite *write)
 {
     StringInfoData text;
     uint64 total = 0;
@@ -370,14 +411,9 @@ write_counts(const ReportWrite *write)
     if (write->nodes != NULL)
         appendStringInfo(&text, " %u of %u owners had to acknowledge: %s.", write->w, write->n,
                          write->nodes);
+    if (write->context != NULL)
+        appendStringInfo(&text, " %s", write->context);
     return text.data;
-}
-
-bool
-report_is_about_content(StatusCode status)
-{
-    return status == STATUS_BAD_KEY || status == STATUS_BAD_CONTEXT || status == STATUS_TOO_LARGE ||
-           status == STATUS_FORBIDDEN;
 }
 
 static int
@@ -404,21 +440,39 @@ write_error(const ReportWrite *write)
                   status_text(write->status));
 }
 
-static int
-write_hint(const ReportWrite *write)
+/* What becomes of the transaction. */
+static const char *
+write_outcome(const ReportWrite *write)
 {
     if (write->counts[REPORT_UNKNOWN] > 0)
-        return errhint(
-            "The transaction is rolled back here, but the cluster keeps what is applied and "
-            "may keep what is unknown.");
+        return "The transaction is rolled back here, but the cluster keeps what is applied and "
+               "may keep what is unknown.";
     if (write->counts[REPORT_APPLIED] > 0)
-        return errhint(
-            "The transaction is rolled back here, but the cluster keeps what is applied.");
-    return errhint("The transaction is rolled back, and nothing of it was written in the cluster.");
+        return "The transaction is rolled back here, but the cluster keeps what is applied.";
+    return "The transaction is rolled back, and nothing of it was written in the cluster.";
+}
+
+/* What can be done about a refused write, with a blank before it; "" where the error says it. */
+static const char *
+write_remedy(StatusCode status)
+{
+    static const char *const remedies[STATUS_COUNT] = {
+        [STATUS_CONTEXT_MALFORMED] = " Hand back the context column as it was read; NULL is for a "
+                                     "write that has seen nothing.",
+        [STATUS_CONTEXT_OTHER_BUCKET] = " Write under the context of the key's row in this bucket.",
+        [STATUS_CONTEXT_OTHER_KEY] = " Write under the context of the key's own row, or with NULL "
+                                     "if it has none.",
+        [STATUS_CONTEXT_OTHER_CLUSTER] = " Read the key again and write under the new context.",
+        [STATUS_CONTEXT_EDITED] = " Hand back the context column as it was read.",
+        [STATUS_CONTEXT_PENDING] = " Read the key again and write under the new context.",
+    };
+
+    return remedies[status] != NULL ? remedies[status] : "";
 }
 
 void
 report_write(const ClientCluster *cluster, const ReportWrite *write)
 {
-    ereport(ERROR, (write_error(write), errdetail("%s", write_counts(write)), write_hint(write)));
+    ereport(ERROR, (write_error(write), errdetail("%s", write_detail(write)),
+                    errhint("%s%s", write_outcome(write), write_remedy(write->status))));
 }

@@ -68,7 +68,8 @@ typedef struct ReportWrite
     /* Of the first write that failed: */
     const char *bucket_name;
     const char *key;
-    const char *nodes; /* what is to be said of its owners, by report_owners; NULL: nothing */
+    const char *nodes;   /* what is to be said of its owners, by report_owners; NULL: nothing */
+    const char *context; /* what is to be said of its context, by report_context; NULL: nothing */
     uint32 w;
     uint32 n;
     StatusCode status; /* STATUS_OK: none failed, but the time was over */
@@ -77,12 +78,14 @@ typedef struct ReportWrite
 
 void report_write(const ClientCluster *cluster, const ReportWrite *write) pg_attribute_noreturn();
 
-/* True for a refusal that is about the write itself and not about the nodes. */
-bool report_is_about_content(StatusCode status);
-
 /* What can be said of the owners of key: who answered (bits by place), why the others did not. */
 char *report_owners(const ClusterTopology *topology, const Bucket *bucket, Slice key,
                     uint32 answered);
+
+/* Where a context came from that a write was refused for, a sentence; NULL when nothing is to be
+ * said. */
+char *report_context(const Topology *topology, const Bucket *bucket, Slice context,
+                     StatusCode status);
 
 /* A key as people read it: (7, "a"). */
 char *report_key(const Bucket *bucket, Slice key);

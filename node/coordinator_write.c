@@ -70,9 +70,10 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
         if (write->values[i].value.length > view->max_value_bytes)
             return STATUS_TOO_LARGE;
     }
-    if (context_open(write->context, view->context_keys, bucket->id, item->key, arena,
-                     &item->put.context) != CONTEXT_OK)
-        return STATUS_BAD_CONTEXT;
+    status = context_status(context_open(write->context, view->context_keys, bucket->id, item->key,
+                                         arena, &item->put.context));
+    if (status != STATUS_OK)
+        return status;
     if (view->storage_failed)
         return STATUS_STORAGE;
     if (operation_count(operation_reachable(view, item)) < operation->quorum)

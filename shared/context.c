@@ -177,20 +177,18 @@ context_open(Slice context, const ContextKeys *keys, uint32_t bucket_id, Slice k
     return CONTEXT_OK;
 }
 
-const char *
-context_result_text(ContextResult result)
+StatusCode
+context_status(ContextResult result)
 {
-    static const char *const texts[] = {
-        [CONTEXT_OK] = "the context is valid",
-        [CONTEXT_MALFORMED] = "the context is truncated or no context at all",
-        [CONTEXT_OTHER_BUCKET] = "the context belongs to another bucket",
-        [CONTEXT_OTHER_KEY] = "the context belongs to another key",
-        [CONTEXT_OTHER_CLUSTER] = "the context was sealed by another cluster, or under a cluster "
-                                  "key that was removed",
-        [CONTEXT_EDITED] = "the context was edited",
-        [CONTEXT_PENDING] = "the context was read in a transaction that had written the key, and "
-                            "is good in that transaction only",
+    static const StatusCode statuses[] = {
+        [CONTEXT_OK] = STATUS_OK,
+        [CONTEXT_MALFORMED] = STATUS_CONTEXT_MALFORMED,
+        [CONTEXT_OTHER_BUCKET] = STATUS_CONTEXT_OTHER_BUCKET,
+        [CONTEXT_OTHER_KEY] = STATUS_CONTEXT_OTHER_KEY,
+        [CONTEXT_OTHER_CLUSTER] = STATUS_CONTEXT_OTHER_CLUSTER,
+        [CONTEXT_EDITED] = STATUS_CONTEXT_EDITED,
+        [CONTEXT_PENDING] = STATUS_CONTEXT_PENDING,
     };
 
-    return texts[result];
+    return statuses[result];
 }

@@ -11,6 +11,7 @@
 #ifndef SHARED_CONTEXT_H
 #define SHARED_CONTEXT_H
 
+#include "shared/status.h"
 #include "shared/vclock.h"
 
 enum
@@ -55,8 +56,8 @@ void context_seal(Buffer *buffer, const ContextKeys *keys, uint32_t bucket_id, S
 ContextResult context_open(Slice context, const ContextKeys *keys, uint32_t bucket_id, Slice key,
                            Arena *arena, VClock *clock);
 
-/* A sentence for people, without a full stop. */
-const char *context_result_text(ContextResult result);
+/* What a write under such a context is refused with. */
+StatusCode context_status(ContextResult result);
 
 /* ---- without the sealing key ---- */
 

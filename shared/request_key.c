@@ -195,20 +195,13 @@ request_key_move_on(Request *request, uint32_t key, PartKind kind)
         request_key_give_up(request, key);
 }
 
-static bool
-status_is_final(StatusCode status)
-{
-    return status == STATUS_BAD_FRAME || status == STATUS_BAD_KEY || status == STATUS_BAD_CONTEXT ||
-           status == STATUS_TOO_LARGE || status == STATUS_FORBIDDEN;
-}
-
 void
 request_key_refused(Request *request, uint32_t key, PartKind kind, StatusCode status)
 {
     KeyState *state = &request->states[key];
 
     state->reason = status;
-    if (status_is_final(status) && !state->maybe_written)
+    if (status_is_about_request(status) && !state->maybe_written)
         request_key_end(request, key, status);
     else
         request_key_move_on(request, key, kind);

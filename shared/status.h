@@ -13,14 +13,19 @@
 typedef enum StatusCode
 {
     STATUS_OK,
-    STATUS_UNKNOWN,         /* written somewhere, quorum not confirmed */
-    STATUS_UNAVAILABLE,     /* fewer owners reachable than asked for; nothing was written */
-    STATUS_NOT_OWNER,       /* the node asked does not own the key */
-    STATUS_BEHIND,          /* the node asked does not know this epoch or bucket yet */
-    STATUS_NOT_FORMED,      /* the node is in no cluster yet */
-    STATUS_BAD_FRAME,       /* the frame could not be read */
-    STATUS_BAD_KEY,         /* the key is not one of the bucket's key types */
-    STATUS_BAD_CONTEXT,     /* forged, edited, or of another key */
+    STATUS_UNKNOWN,     /* written somewhere, quorum not confirmed */
+    STATUS_UNAVAILABLE, /* fewer owners reachable than asked for; nothing was written */
+    STATUS_NOT_OWNER,   /* the node asked does not own the key */
+    STATUS_BEHIND,      /* the node asked does not know this epoch or bucket yet */
+    STATUS_NOT_FORMED,  /* the node is in no cluster yet */
+    STATUS_BAD_FRAME,   /* the frame could not be read */
+    STATUS_BAD_KEY,     /* the key is not one of the bucket's key types */
+    STATUS_CONTEXT_MALFORMED,
+    STATUS_CONTEXT_OTHER_BUCKET,
+    STATUS_CONTEXT_OTHER_KEY,
+    STATUS_CONTEXT_OTHER_CLUSTER, /* or sealed under a cluster key that was removed */
+    STATUS_CONTEXT_EDITED,
+    STATUS_CONTEXT_PENDING, /* names unsent writes of a transaction, which no node knows */
     STATUS_TOO_LARGE,       /* key or value over the node's limit */
     STATUS_BUCKET_CONFLICT, /* exists with other key types or n */
     STATUS_BAD_BUCKET,      /* a bucket that cannot be: n over the nodes, bad name */
@@ -39,6 +44,9 @@ const char *status_sqlstate(StatusCode code);
 
 /* A sentence for people, lower case, without a full stop. */
 const char *status_text(StatusCode code);
+
+/* True for a refusal of the request itself: another node would refuse it as well. */
+bool status_is_about_request(StatusCode code);
 
 /* A byte off the wire; what is not known reads as STATUS_BAD_FRAME. */
 StatusCode status_from_byte(uint8_t byte);

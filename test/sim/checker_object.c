@@ -226,7 +226,7 @@ check_sealed(Checker *checker, uint32_t key, const Object *object, Slice sealed,
     if (result != CONTEXT_OK)
     {
         checker_violation(checker, "S2", "the context of k%u does not open: %s", key,
-                          context_result_text(result));
+                          status_text(context_status(result)));
         return;
     }
     for (uint32_t i = 0; i < object->sibling_count; i++)

@@ -263,14 +263,17 @@ hostile_bytes_are_refused(void **state)
 }
 
 static void
-every_result_has_a_sentence_without_a_full_stop(void **state)
+every_fault_has_a_status_of_its_own(void **state)
 {
-    for (int result = CONTEXT_OK; result <= CONTEXT_PENDING; result++)
+    assert_int_equal(context_status(CONTEXT_OK), STATUS_OK);
+    for (int a = CONTEXT_MALFORMED; a <= CONTEXT_PENDING; a++)
     {
-        const char *text = context_result_text((ContextResult)result);
+        StatusCode status = context_status((ContextResult)a);
 
-        assert_true(strlen(text) > 0);
-        assert_int_not_equal(text[strlen(text) - 1], '.');
+        assert_string_equal(status_sqlstate(status), "22023");
+        assert_true(status_is_about_request(status));
+        for (int b = CONTEXT_MALFORMED; b < a; b++)
+            assert_int_not_equal(status, context_status((ContextResult)b));
     }
 }
 
@@ -293,7 +296,7 @@ main(void)
         TEST(a_truncated_context_is_malformed),
         TEST(an_unknown_kind_is_malformed),
         TEST(hostile_bytes_are_refused),
-        TEST(every_result_has_a_sentence_without_a_full_stop),
+        TEST(every_fault_has_a_status_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -325,7 +325,7 @@ a_context_of_another_key_is_refused(void **state)
                  stage_key_of(&fixture.stage, 0, 1), &clock);
     item.context = buffer_slice(&sealed);
     conductor_write_items(&fixture, &item, 1, 1, false);
-    conductor_assert_write(&fixture, STATUS_BAD_CONTEXT);
+    conductor_assert_write(&fixture, STATUS_CONTEXT_OTHER_KEY);
     buffer_reset(&sealed);
     context_seal(&sealed, &fixture.stage.context_keys, STAGE_BUCKET, fixture.key, &clock);
     item.context = buffer_slice(&sealed);

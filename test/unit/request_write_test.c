@@ -217,8 +217,8 @@ static void
 a_write_refused_for_what_it_is_is_not_tried_elsewhere(void **state)
 {
     asker_write_one(&fixture);
-    asker_answer_write(&fixture, 0, STATUS_BAD_CONTEXT, 0);
-    asker_assert_write(&fixture, STATUS_BAD_CONTEXT);
+    asker_answer_write(&fixture, 0, STATUS_CONTEXT_EDITED, 0);
+    asker_assert_write(&fixture, STATUS_CONTEXT_EDITED);
     assert_int_equal(fixture.sent_count, 1);
 }
 
