@@ -31,6 +31,7 @@ typedef struct Flush
 {
     ClientCluster *cluster;
     ReportWrite report;
+    ReportCrowd crowd;
     bool failed;
     uint64 deadline_ms; /* 0: none */
     const PendingGroup *group;
@@ -89,9 +90,20 @@ flush_note_failure(Flush *flush, const WriteItem *item, const RequestWriteResult
 }
 
 static void
+flush_note_siblings(Flush *flush, const WriteItem *item, uint32 siblings)
+{
+    if (siblings <= flush->crowd.siblings)
+        return;
+    flush->crowd.siblings = siblings;
+    flush->crowd.bucket_name = flush->group->bucket->name;
+    flush->crowd.key = report_key(flush->group->bucket, item->key);
+}
+
+static void
 flush_count_result(Flush *flush, const WriteItem *item, const RequestWriteResult *result)
 {
     flush_count(flush, fate_of(result->status), item);
+    flush_note_siblings(flush, item, result->siblings);
     if (result->status != STATUS_OK)
         flush_note_failure(flush, item, result);
 }
@@ -371,5 +383,7 @@ flush_run(ClientCluster *cluster)
     MemoryContextSwitchTo(before);
     if (flush.failed)
         report_write(cluster, &flush.report);
+    if (flush.crowd.siblings > 0)
+        report_crowd(&flush.crowd);
     MemoryContextDelete(own);
 }

@@ -452,6 +452,10 @@ write_outcome(const ReportWrite *write)
     return "The transaction is rolled back, and nothing of it was written in the cluster.";
 }
 
+#define RESOLVE_HINT                                                                               \
+    "Read the key and write its row back with the context that was read: that replaces the "       \
+    "siblings seen."
+
 /* What can be done about a refused write, with a blank before it; "" where the error says it. */
 static const char *
 write_remedy(StatusCode status)
@@ -464,6 +468,7 @@ write_remedy(StatusCode status)
                                      "if it has none.",
         [STATUS_CONTEXT_OTHER_CLUSTER] = " Read the key again and write under the new context.",
         [STATUS_CONTEXT_EDITED] = " Hand back the context column as it was read.",
+        [STATUS_TOO_MANY_SIBLINGS] = " " RESOLVE_HINT,
         [STATUS_CONTEXT_PENDING] = " Read the key again and write under the new context.",
     };
 
@@ -475,4 +480,16 @@ report_write(const ClientCluster *cluster, const ReportWrite *write)
 {
     ereport(ERROR, (write_error(write), errdetail("%s", write_detail(write)),
                     errhint("%s%s", write_outcome(write), write_remedy(write->status))));
+}
+
+void
+report_crowd(const ReportCrowd *crowd)
+{
+    ereport(
+        WARNING,
+        (errmsg("key %s of bucket \"%s\" has %u siblings", crowd->key, crowd->bucket_name,
+                crowd->siblings),
+         errdetail("Each write without the context of what is there adds one; the nodes warn of "
+                   "more than siblings_warn and refuse more than siblings_max."),
+         errhint(RESOLVE_HINT)));
 }

@@ -2,7 +2,8 @@
  * report: the one place where failures of the cluster become errors of the statement.
  *
  * Each names what was asked, of whom, and what was reached; a write's says whether it was refused
- * (nothing is written anywhere) or unknown (some replica may keep it). Nothing here returns.
+ * (nothing is written anywhere) or unknown (some replica may keep it). Nothing that reports a
+ * failure returns.
  */
 #ifndef FDW_REPORT_H
 #define FDW_REPORT_H
@@ -77,6 +78,18 @@ typedef struct ReportWrite
 } ReportWrite;
 
 void report_write(const ClientCluster *cluster, const ReportWrite *write) pg_attribute_noreturn();
+
+/* The key that a transaction's writes left with the most siblings, of those that a node warns of.
+ */
+typedef struct ReportCrowd
+{
+    uint32 siblings; /* 0: there is none */
+    const char *bucket_name;
+    const char *key;
+} ReportCrowd;
+
+/* A WARNING; this one returns. */
+void report_crowd(const ReportCrowd *crowd);
 
 /* What can be said of the owners of key: who answered (bits by place), why the others did not. */
 char *report_owners(const ClusterTopology *topology, const Bucket *bucket, Slice key,

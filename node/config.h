@@ -40,6 +40,8 @@ typedef struct Config
     char *log_file;    /* "" is stderr */
     int64_t max_value_bytes;
     int64_t max_key_bytes;
+    int64_t siblings_warn;
+    int64_t siblings_max;
 } Config;
 
 typedef enum ConfigType

@@ -66,6 +66,10 @@ const ConfigOption config_options[] = {
      "Largest value that a client may write."},
     {FIELD(max_key_bytes), CONFIG_INT, "bytes", "4096", 64, 65536, NULL, true, NULL,
      "Largest key that a client may write."},
+    {FIELD(siblings_warn), CONFIG_INT, "", "25", 1, 1000000, NULL, true, NULL,
+     "A write that leaves more siblings than this is warned of."},
+    {FIELD(siblings_max), CONFIG_INT, "", "100", 1, 1000000, NULL, true, NULL,
+     "A write that would leave more siblings than this is refused, unless it makes them fewer."},
 };
 // clang-format on
 

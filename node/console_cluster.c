@@ -195,6 +195,10 @@ send_request_stats(const Node *node, Session *session)
     send_stat(session, "writes_unknown", counters.writes_unknown,
               "Of them, perhaps written, quorum not confirmed.");
     send_stat(session, "writes_retried", counters.writes_retried, "Of them, marked as a retry.");
+    send_stat(session, "siblings_warned", counters.siblings_warned,
+              "Of the writes, those that left more siblings than siblings_warn.");
+    send_stat(session, "siblings_refused", counters.siblings_refused,
+              "Of those refused, those that would have left more siblings than siblings_max.");
     send_stat(session, "reads", counters.reads, "Keys read here, in full or as a digest.");
     send_stat(session, "reads_coordinated", counters.reads_coordinated,
               "Keys whose quorum read this node coordinated.");

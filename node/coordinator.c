@@ -13,6 +13,7 @@ coordinator_new(void)
     Coordinator *coordinator = memory_resize(&MEMORY_HEAP, NULL, sizeof(Coordinator));
 
     *coordinator = (Coordinator){0};
+    buffer_init(&coordinator->crowd.key, &MEMORY_HEAP);
     return coordinator;
 }
 
@@ -26,6 +27,7 @@ coordinator_free(Coordinator *coordinator)
     }
     for (uint32_t i = 0; i < coordinator->outbox_count; i++)
         buffer_free(&coordinator->outboxes[i].items);
+    buffer_free(&coordinator->crowd.key);
     memory_resize(&MEMORY_HEAP, coordinator->slots, 0);
     memory_resize(&MEMORY_HEAP, coordinator->free_slots, 0);
     memory_resize(&MEMORY_HEAP, coordinator->outboxes, 0);

@@ -26,6 +26,8 @@ typedef struct CoordinatorCounters
     uint64_t writes_refused;
     uint64_t writes_unknown;
     uint64_t writes_retried;
+    uint64_t siblings_warned;
+    uint64_t siblings_refused;
     uint64_t reads;
     uint64_t repairs;
 } CoordinatorCounters;
@@ -57,6 +59,12 @@ void coordinator_member_down(Coordinator *coordinator, const View *view, uint32_
 void coordinator_tick(Coordinator *coordinator, const View *view, Actions *actions);
 uint64_t coordinator_wake_ms(const Coordinator *coordinator);
 void coordinator_flush(Coordinator *coordinator, const View *view, Actions *actions);
+
+/*
+ * The worst of the writes that left more siblings than the node warns of, as a sentence for the
+ * log; false when there was none since the last, or that is less than a minute ago.
+ */
+bool coordinator_crowd_event(Coordinator *coordinator, const View *view, Buffer *text);
 
 /* Operations under way. */
 uint32_t coordinator_load(const Coordinator *coordinator);

@@ -12,11 +12,13 @@ send_write_reply(Coordinator *coordinator, Operation *operation, Actions *action
     {
         const Item *item = &operation->items[i];
 
-        reply.items[i] = (WriteResult){.status = item->status, .acked = item->acked};
+        reply.items[i] =
+            (WriteResult){.status = item->status, .acked = item->acked, .siblings = item->siblings};
         if (item->status == STATUS_UNKNOWN)
             coordinator->counters.writes_unknown++;
         else if (item->status != STATUS_OK)
             coordinator->counters.writes_refused++;
+        coordinator->counters.siblings_refused += item->status == STATUS_TOO_MANY_SIBLINGS;
     }
     write_reply_encode(actions_frame(actions), operation->origin.tag, &reply);
     actions_reply(actions, operation->origin.session);
@@ -93,6 +95,7 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
         item->key = write->items[i].key;
         item->put = (Put){.values = write->items[i].values,
                           .value_count = write->items[i].value_count,
+                          .siblings_max = view->siblings_max,
                           .now_ms = view->wall_ms};
         item->status =
             check_item(view, bucket, operation, item, &write->items[i], &operation->arena);
@@ -208,6 +211,7 @@ write_merged(Coordinator *coordinator, const View *view, Operation *operation, I
         end_item(coordinator, operation, item, status, actions);
         return;
     }
+    operation_note_siblings(coordinator, view, operation, item, object, actions);
     operation_spread(coordinator, view, operation, item, (1u << item->owner_count) - 1, object);
 #ifdef BUG_ACK_BEFORE_DURABLE
     item->acked |= 1u << item->self;

@@ -129,7 +129,10 @@ reload(Daemon *daemon)
     if (outcome.failed)
         log_failure(daemon, "could not reload the options", outcome);
     else
+    {
         config_reload(&daemon->config, &fresh, on_option_changed, daemon);
+        node_reload(daemon->node);
+    }
     config_free(&fresh);
     log_failure(daemon, "could not reload the users", load_users(daemon));
     log_failure(daemon, "could not reload the certificate", server_reload(daemon->server));

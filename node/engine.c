@@ -68,6 +68,8 @@ view_of(const Engine *engine)
                   .request_timeout_ms = engine->config.request_timeout_ms,
                   .max_key_bytes = engine->config.max_key_bytes,
                   .max_value_bytes = engine->config.max_value_bytes,
+                  .siblings_warn = engine->config.siblings_warn,
+                  .siblings_max = engine->config.siblings_max,
                   .storage_failed = engine->storage != NULL && engine->storage->failed,
                   .refilling = engine->refill != NULL};
 }
@@ -143,6 +145,16 @@ bool
 engine_is_refilling(const Engine *engine)
 {
     return engine->refill != NULL;
+}
+
+void
+engine_set_limits(Engine *engine, const EngineConfig *config)
+{
+    engine->config.request_timeout_ms = config->request_timeout_ms;
+    engine->config.max_key_bytes = config->max_key_bytes;
+    engine->config.max_value_bytes = config->max_value_bytes;
+    engine->config.siblings_warn = config->siblings_warn;
+    engine->config.siblings_max = config->siblings_max;
 }
 
 void
@@ -547,12 +559,25 @@ step_refill(Engine *engine)
         engine->output.refilled(engine->output.context);
 }
 
+/* The event is a C string in the buffer. */
+static void
+warn_of_siblings(Engine *engine, const View *view)
+{
+    Buffer event;
+
+    buffer_init(&event, &MEMORY_HEAP);
+    if (coordinator_crowd_event(engine->coordinator, view, &event))
+        engine->output.log(engine->output.context, (const char *)event.data);
+    buffer_free(&event);
+}
+
 void
 engine_turn_end(Engine *engine)
 {
     View view = view_of(engine);
 
     step_refill(engine);
+    warn_of_siblings(engine, &view);
     coordinator_flush(engine->coordinator, &view, &engine->actions);
     replica_flush(engine->replica, &engine->actions);
     run_actions(engine);
@@ -656,6 +681,8 @@ engine_counters(const Engine *engine)
                             .writes_refused = coordinator.writes_refused,
                             .writes_unknown = coordinator.writes_unknown,
                             .writes_retried = coordinator.writes_retried,
+                            .siblings_warned = coordinator.siblings_warned,
+                            .siblings_refused = coordinator.siblings_refused,
                             .reads = replica.reads,
                             .reads_coordinated = coordinator.reads,
                             .repairs = coordinator.repairs,

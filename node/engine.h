@@ -33,6 +33,8 @@ typedef struct EngineConfig
     uint32_t peer_timeout_ms; /* silence after which a peer counts as down */
     uint32_t max_key_bytes;
     uint32_t max_value_bytes;
+    uint32_t siblings_warn; /* as View */
+    uint32_t siblings_max;
     uint8_t cluster_key[32];
 } EngineConfig;
 
@@ -60,7 +62,9 @@ typedef struct EngineCounters
     uint64_t writes_refused;
     uint64_t writes_unknown;
     uint64_t writes_retried; /* that came marked as a retry */
-    uint64_t reads;          /* keys read here, full or digest */
+    uint64_t siblings_warned;
+    uint64_t siblings_refused; /* of writes_refused, for too many siblings */
+    uint64_t reads;            /* keys read here, full or digest */
     uint64_t reads_coordinated;
     uint64_t repairs;    /* stale owners that a coordinated read sent the merge to */
     uint64_t replicates; /* keys taken from other nodes */
@@ -82,6 +86,10 @@ void engine_set_storage(Engine *engine, Storage *storage);
  */
 void engine_refill(Engine *engine);
 bool engine_is_refilling(const Engine *engine);
+
+/* Takes what may change while the node runs: the caps on clients' frames, and the time they have.
+ */
+void engine_set_limits(Engine *engine, const EngineConfig *config);
 
 void engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms);
 

@@ -398,6 +398,26 @@ sorted_seeds(const Config *config)
     return (char *)list.data;
 }
 
+/* What a reload may change. */
+static void
+fill_limits(Node *node)
+{
+    const Config *config = node->start.config;
+
+    node->config.request_timeout_ms = (uint32_t)config->request_timeout_ms;
+    node->config.max_key_bytes = (uint32_t)config->max_key_bytes;
+    node->config.max_value_bytes = (uint32_t)config->max_value_bytes;
+    node->config.siblings_warn = (uint32_t)config->siblings_warn;
+    node->config.siblings_max = (uint32_t)config->siblings_max;
+}
+
+void
+node_reload(Node *node)
+{
+    fill_limits(node);
+    engine_set_limits(node->engine, &node->config);
+}
+
 static void
 fill_config(Node *node)
 {
@@ -411,10 +431,8 @@ fill_config(Node *node)
                                   .weight = 1,
                                   .seeds = node->seeds,
                                   .partitions = (uint32_t)config->partitions,
-                                  .request_timeout_ms = (uint32_t)config->request_timeout_ms,
-                                  .peer_timeout_ms = PEER_TIMEOUT_MS,
-                                  .max_key_bytes = (uint32_t)config->max_key_bytes,
-                                  .max_value_bytes = (uint32_t)config->max_value_bytes};
+                                  .peer_timeout_ms = PEER_TIMEOUT_MS};
+    fill_limits(node);
     memcpy(node->config.id.bytes, node->start.identity->member_id, sizeof(MemberId));
     memcpy(node->config.cluster_key, node->start.identity->cluster_key,
            sizeof(node->config.cluster_key));

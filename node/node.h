@@ -30,6 +30,9 @@ typedef struct NodeStart
  * node_close is over. */
 Outcome node_open(const NodeStart *start, Node **node) MUST_CHECK;
 
+/* Takes the options that were reloaded. */
+void node_reload(Node *node);
+
 /* Completes what storage has begun, closes the links; closed runs on the loop when nothing is left.
  */
 void node_close(Node *node, void (*closed)(void *ctx), void *ctx);

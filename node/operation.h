@@ -41,10 +41,11 @@ typedef struct Item
     uint32_t sending_failed;
     StatusCode status;
     Update update;
-    Put put;      /* writes */
-    Object merge; /* what was gathered */
-    bool known;   /* writes: what was gathered holds the put's request id */
-    Slice merged; /* reads: encoded */
+    Put put;           /* writes */
+    Object merge;      /* what was gathered */
+    bool known;        /* writes: what was gathered holds the put's request id */
+    Slice merged;      /* reads: encoded */
+    uint32_t siblings; /* writes: as in WriteResult */
 } Item;
 
 typedef struct Operation
@@ -72,6 +73,15 @@ typedef struct Outbox
     uint32_t count;
 } Outbox;
 
+/* Of writes that left more siblings than the node warns of: the worst since the last event. */
+typedef struct Crowd
+{
+    uint32_t siblings; /* 0: there was none */
+    uint32_t bucket_id;
+    Buffer key;
+    uint64_t quiet_until_ms;
+} Crowd;
+
 struct Coordinator
 {
     Operation **slots;
@@ -82,6 +92,7 @@ struct Coordinator
     Outbox *outboxes; /* by member */
     uint32_t outbox_count;
     CoordinatorCounters counters;
+    Crowd crowd;
     uint64_t next_tick_ms;
 };
 
@@ -134,6 +145,11 @@ void operation_merge(Operation *operation, Item *item);
 /* Puts the object into the outboxes of the owners named by places. */
 void operation_spread(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
                       uint32_t places, Slice object);
+
+/* A write has made the object of the item: remembers how many siblings it has, when the node warns
+ * of so many. */
+void operation_note_siblings(Coordinator *coordinator, const View *view, const Operation *operation,
+                             Item *item, Slice object, Actions *actions);
 
 /* What coordinator_write.c and coordinator_read.c do when an item may have got further. */
 void coordinator_write_progress(Coordinator *coordinator, const View *view, Operation *operation,

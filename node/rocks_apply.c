@@ -203,10 +203,13 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
 {
     const StorageEvents *events = &rocks->events;
     Slice object;
+    UpdateResult result;
 
     arena_reset(&rocks->arena);
     buffer_reset(&rocks->scratch);
-    switch (update_apply(rocks->run, record, call->update, &rocks->arena, &rocks->scratch, &object))
+    result =
+        update_apply(rocks->run, record, call->update, &rocks->arena, &rocks->scratch, &object);
+    switch (result)
     {
     case UPDATE_CHANGED:
     {
@@ -231,9 +234,10 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
             events->durable(events->context, call->ref, STATUS_OK);
         return;
     case UPDATE_CORRUPT:
+    case UPDATE_CROWDED:
         break;
     }
-    refuse(rocks, call->ref, STATUS_CORRUPT);
+    refuse(rocks, call->ref, storage_refusal(result));
 }
 
 static RocksFetch *

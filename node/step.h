@@ -31,6 +31,8 @@ typedef struct View
     uint32_t request_timeout_ms;
     uint32_t max_key_bytes;
     uint32_t max_value_bytes;
+    uint32_t siblings_warn; /* a write that leaves more is warned of; 0: none is */
+    uint32_t siblings_max;  /* as Put */
     bool storage_failed;
     bool refilling; /* the own storage may lack what was acknowledged: it answers no read */
 } View;

@@ -1,5 +1,21 @@
 #include "node/storage.h"
 
+StatusCode
+storage_refusal(UpdateResult result)
+{
+    switch (result)
+    {
+    case UPDATE_CHANGED:
+    case UPDATE_UNCHANGED:
+        break;
+    case UPDATE_CORRUPT:
+        return STATUS_CORRUPT;
+    case UPDATE_CROWDED:
+        return STATUS_TOO_MANY_SIBLINGS;
+    }
+    return STATUS_OK;
+}
+
 void
 storage_place(Buffer *buffer, uint64_t position, Slice key)
 {

@@ -81,6 +81,9 @@ struct Storage
     bool failed; /* a sync failed: this node must not write any more */
 };
 
+/* Why update_apply() changed nothing; STATUS_OK when it did, or had nothing to change. */
+StatusCode storage_refusal(UpdateResult result);
+
 /* Appends the storage key. */
 void storage_key(Buffer *buffer, uint32_t bucket_id, uint64_t position, Slice key);
 

@@ -142,6 +142,8 @@ typedef struct WriteResult
 {
     StatusCode status;
     uint32_t acked; /* bit i: the key's i-th owner in preference order has it durably */
+    uint32_t
+        siblings; /* that the write left under the key, when the node warns of so many; else 0 */
 } WriteResult;
 
 typedef struct WriteReply

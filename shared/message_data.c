@@ -8,6 +8,7 @@ enum
     KEY_MINIMUM_BYTES = 1,
     READ_ITEM_MINIMUM_BYTES = 2,
     WRITE_ITEM_MINIMUM_BYTES = 3,
+    WRITE_RESULT_MINIMUM_BYTES = 3,
     PUT_VALUE_MINIMUM_BYTES = sizeof(RequestId) + 2,
     REPLICATE_ITEM_MINIMUM_BYTES = 14,
     REPLICATE_RESULT_BYTES = 9,
@@ -210,6 +211,7 @@ write_reply_encode(Buffer *buffer, uint32_t tag, const WriteReply *reply)
     {
         buffer_put_u8(buffer, (uint8_t)reply->items[i].status);
         buffer_put_varint(buffer, reply->items[i].acked);
+        buffer_put_varint(buffer, reply->items[i].siblings);
     }
 }
 
@@ -218,12 +220,13 @@ write_reply_decode(const Frame *frame, Arena *arena, WriteReply *reply)
 {
     Reader reader = reader_begin(frame->body);
 
-    reply->item_count = reader_count(&reader, 2);
+    reply->item_count = reader_count(&reader, WRITE_RESULT_MINIMUM_BYTES);
     reply->items = ARENA_ARRAY(arena, WriteResult, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)
     {
         reply->items[i].status = status_from_byte(reader_u8(&reader));
         reply->items[i].acked = reader_varint32(&reader);
+        reply->items[i].siblings = reader_varint32(&reader);
     }
     return reader_finish(&reader);
 }

@@ -360,6 +360,17 @@ siblings_are_distinct(const Object *object, Arena *arena)
            (requests_are_distinct(object, arena) && dots_are_distinct(object, arena));
 }
 
+uint32_t
+object_encoded_siblings(Slice bytes, Arena *arena)
+{
+    Reader reader = reader_begin(bytes);
+
+    if (reader_u8(&reader) != OBJECT_FORMAT)
+        return 0;
+    (void)vclock_decode(&reader, arena);
+    return reader_count(&reader, SIBLING_MINIMUM_BYTES);
+}
+
 bool
 object_decode(Slice bytes, Arena *arena, Object *object)
 {

@@ -61,6 +61,10 @@ uint32_t object_live_count(const Object *object);
 
 void object_encode(Buffer *buffer, const Object *object);
 
+/* The siblings of an encoded object, tombstones included, without a look at them; 0 when it cannot
+ * be read. */
+uint32_t object_encoded_siblings(Slice bytes, Arena *arena);
+
 /* False on bytes that no encoder made: every invariant is checked. Borrows values from bytes. */
 bool object_decode(Slice bytes, Arena *arena, Object *object);
 

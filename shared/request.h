@@ -55,6 +55,7 @@ typedef struct RequestWriteResult
 {
     StatusCode status; /* STATUS_OK, STATUS_UNKNOWN, or refused for that reason */
     uint32_t acked;    /* as WriteResult */
+    uint32_t siblings; /* likewise */
 } RequestWriteResult;
 
 typedef struct RequestCounters

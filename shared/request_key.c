@@ -107,7 +107,7 @@ request_key_ask(Request *request, uint32_t key)
     if (state->asked == state->owner_count)
         return false;
     if (request->is_write)
-        kind = state->maybe_written ? PART_RETRY : PART_WRITE;
+        kind = state->maybe_written || state->pending > 0 ? PART_RETRY : PART_WRITE;
     else
         kind = state->has_full || state->full_pending ? PART_DIGEST : PART_FULL;
     ask(request, key, kind, state->owners[state->order[state->asked++]]);
@@ -201,10 +201,11 @@ request_key_refused(Request *request, uint32_t key, PartKind kind, StatusCode st
     KeyState *state = &request->states[key];
 
     state->reason = status;
-    if (status_is_about_request(status) && !state->maybe_written)
-        request_key_end(request, key, status);
-    else
+    if (!status_is_about_request(status) || state->maybe_written)
         request_key_move_on(request, key, kind);
+    else if (!request->is_write || state->pending == 0)
+        request_key_end(request, key, status);
+    /* Otherwise a silent owner may yet have written it: its answer, or its loss, decides. */
 }
 
 static uint32_t
@@ -268,6 +269,7 @@ request_key_written(Request *request, const Part *part, uint32_t key, const Writ
     if (request->states[key].done)
         return;
     request->writes[key].acked |= item->acked;
+    request->writes[key].siblings = item->siblings;
     if (item->status == STATUS_OK || item->status == STATUS_UNKNOWN)
         request_key_end(request, key, item->status);
     else

@@ -148,7 +148,6 @@ request_part_hedge(Request *request, Part *part)
 
         if (state->done)
             continue;
-        state->maybe_written = state->maybe_written || request->is_write;
         if (part->kind == PART_FULL)
             state->full_pending = false;
         if (!(part->kind == PART_COORDINATED ? request_key_ask_coordinated(request, part->keys[i])

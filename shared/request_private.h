@@ -65,7 +65,7 @@ typedef struct KeyState
     bool has_full;
     bool full_pending;
     bool mismatch;
-    bool maybe_written;
+    bool maybe_written; /* an ask ended without an answer that says it was not */
     Digest digest;
     StatusCode reason; /* the last refusal */
 } KeyState;

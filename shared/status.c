@@ -40,6 +40,8 @@ static const StatusRow STATUS_ROWS[STATUS_COUNT] = {
     [STATUS_STORAGE] = {"storage", "58030", "the node's storage failed"},
     [STATUS_FORBIDDEN] = {"forbidden", "42501", "the role may not do this", true},
     [STATUS_REFILLING] = {"refilling", "57P03", "the node's disk is new and being filled"},
+    [STATUS_TOO_MANY_SIBLINGS] = {"too_many_siblings", "54000",
+        "the key has too many siblings", true},
     [STATUS_SHUTTING_DOWN] = {"shutting_down", "57P01", "the node is shutting down"},
 };
 /* clang-format on */

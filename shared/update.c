@@ -93,10 +93,24 @@ any_known(const Object *object, const Put *put, Arena *arena)
     return false;
 }
 
-static Object
-stamp_put(Run *run, Stamp *stamp, const Object *current, const Put *put, Arena *arena)
+/* A put that shrinks the set passes, however many are left: it is how a crowd is resolved. */
+static bool
+is_crowded(const Put *put, uint32_t before, uint32_t left)
+{
+    uint64_t after = (uint64_t)left + put->value_count;
+
+    return put->siblings_max > 0 && after > put->siblings_max && after >= before;
+}
+
+/* Turns current into what the put makes of it; false when that would be too many siblings. */
+static bool
+stamp_put(Run *run, Stamp *stamp, Object *current, const Put *put, Arena *arena)
 {
     Object next = object_overwrite(arena, current, &put->context);
+
+    if (is_crowded(put, current->sibling_count, next.sibling_count))
+        return false;
+
     Sibling *siblings = ARENA_ARRAY(arena, Sibling, (size_t)next.sibling_count + put->value_count);
 
 #ifdef BUG_LAST_WRITE_WINS
@@ -124,7 +138,8 @@ stamp_put(Run *run, Stamp *stamp, const Object *current, const Put *put, Arena *
 
     next.context = vclock_add(arena, &next.context, &highest);
     object_sort(&next);
-    return next;
+    *current = next;
+    return true;
 }
 
 UpdateResult
@@ -140,8 +155,9 @@ update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer 
         return UPDATE_CORRUPT;
     if (update->merge != NULL)
         current = object_merge(arena, &current, update->merge);
-    if (update->put != NULL && !any_known(&current, update->put, arena))
-        current = stamp_put(run, &stamp, &current, update->put, arena);
+    if (update->put != NULL && !any_known(&current, update->put, arena) &&
+        !stamp_put(run, &stamp, &current, update->put, arena))
+        return UPDATE_CROWDED;
 
     size_t start = out->length;
 

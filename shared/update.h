@@ -7,6 +7,11 @@
  * stamped the key. A counter is continued only when that actor is the present run's and nothing has
  * brought a higher counter for it; otherwise a new epoch is opened. So an object that was lost,
  * restored, cloned or unreadable never leads to a dot being used twice.
+ *
+ * The cap on siblings binds puts alone, never a merge: replicas must be able to become equal. It is
+ * decided on the record at hand, so a coordinator that has missed siblings which others hold lets a
+ * put pass that they would have refused. That is meant: asking the others first would make every
+ * put a read, and the next coordinator that knows them all refuses.
  */
 #ifndef SHARED_UPDATE_H
 #define SHARED_UPDATE_H
@@ -42,8 +47,9 @@ typedef struct Put
 {
     VClock context;
     PutValue *values;
-    uint32_t value_count; /* at least 1 */
-    uint64_t now_ms;      /* wall clock, for people */
+    uint32_t value_count;  /* at least 1 */
+    uint32_t siblings_max; /* refuse to leave more, tombstones included; 0: any number */
+    uint64_t now_ms;       /* wall clock, for people */
 } Put;
 
 /* First merge is merged into the object, then put is stamped on it; either may be NULL. Both are
@@ -58,13 +64,16 @@ typedef enum UpdateResult
 {
     UPDATE_CHANGED,
     UPDATE_UNCHANGED, /* the record already says so */
-    UPDATE_CORRUPT /* the stored bytes or the merged object cannot be decoded; nothing was changed
-                    */
+    /* From here on nothing was changed, the merge included: */
+    UPDATE_CORRUPT, /* the stored bytes or the merged object cannot be decoded */
+    UPDATE_CROWDED  /* the put would leave more than siblings_max siblings, and no fewer than there
+                       are */
 } UpdateResult;
 
 /*
  * Applies update to the stored record (empty when the key is unknown) and appends the new record to
- * out. *object is set to the encoded object inside out->data: valid until out changes.
+ * out; nothing when it is refused. *object is set to the encoded object inside out->data: valid
+ * until out changes.
  */
 UpdateResult update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer *out,
                           Slice *object);

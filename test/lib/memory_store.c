@@ -97,9 +97,12 @@ store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t 
     }
     arena_reset(&store->scratch);
     buffer_init(&record, &MEMORY_HEAP);
-    if (update_apply(&store->run, buffer_slice(&entry->current), update, &store->scratch, &record,
-                     &object) == UPDATE_CORRUPT)
-        events->merged(events->context, ref, STATUS_CORRUPT, SLICE_EMPTY);
+
+    UpdateResult result = update_apply(&store->run, buffer_slice(&entry->current), update,
+                                       &store->scratch, &record, &object);
+
+    if (storage_refusal(result) != STATUS_OK)
+        events->merged(events->context, ref, storage_refusal(result), SLICE_EMPTY);
     else
     {
         assign(&entry->current, buffer_slice(&record));

@@ -124,6 +124,7 @@ host_init(World *world, uint32_t index)
     host->config.peer_timeout_ms = world->mix.peer_timeout_ms;
     host->config.max_key_bytes = 64;
     host->config.max_value_bytes = 256;
+    host->config.siblings_max = world->mix.siblings_max;
     memcpy(host->config.cluster_key, world->cluster_key, sizeof(world->cluster_key));
     if (world->mix.clocks_off)
         host->wall_offset_ms = (int64_t)random_below(&world->random, 630720000000) - 315360000000;

@@ -128,6 +128,7 @@ mix_draw(Random *random)
     draw_strikes(&mix, random);
     if (random_percent(random, 8))
         draw_storm(&mix, random);
+    mix.siblings_max = sometimes(random, 25, 6);
     return mix;
 }
 

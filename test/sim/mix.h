@@ -66,6 +66,7 @@ typedef struct Mix
     uint32_t delete_percent; /* of versions */
     uint32_t scan_percent;   /* operations that scan the bucket */
     uint32_t bucket_percent; /* operations that make a bucket */
+    uint32_t siblings_max;   /* of the nodes; 0: none */
     bool avoids_silent;      /* clients ask silent members last */
     bool weak_quorums;       /* r and w of each request are drawn; else both are a majority */
     bool clocks_off;         /* wall clocks differ by years */

@@ -113,9 +113,9 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
     UpdateResult result = update_apply(&store->run, buffer_slice(&key->current), update,
                                        &store->scratch, &store->record, &object);
 
-    if (result == UPDATE_CORRUPT)
+    if (storage_refusal(result) != STATUS_OK)
     {
-        report_merged(store, ref, STATUS_CORRUPT, SLICE_EMPTY);
+        report_merged(store, ref, storage_refusal(result), SLICE_EMPTY);
         return;
     }
     if (result == UPDATE_CHANGED)

@@ -31,8 +31,8 @@ INSERT INTO thing (id, name) VALUES (30, '{first}'), (30, '{second}');
 SELECT cardinality(name) AS siblings FROM thing WHERE id = 30;
 
 -- The elements of one row keep their order.
-INSERT INTO thing (id, name, price) SELECT 31, array_agg('n' || g ORDER BY g), NULL FROM generate_series(1, 40) g;
-SELECT name = (SELECT array_agg('n' || g ORDER BY g) FROM generate_series(1, 40) g) AS in_order FROM thing WHERE id = 31;
+INSERT INTO thing (id, name, price) SELECT 31, array_agg('n' || g ORDER BY g), NULL FROM generate_series(1, 20) g;
+SELECT name = (SELECT array_agg('n' || g ORDER BY g) FROM generate_series(1, 20) g) AS in_order FROM thing WHERE id = 31;
 
 -- RETURNING shows what was put; the context is known only after the commit.
 INSERT INTO thing (id, name) VALUES (40, '{returned}') RETURNING id, name, price, context, tableoid::regclass;

@@ -546,6 +546,81 @@ an_object_of_another_owner_that_cannot_be_read_is_left_out_of_a_retry(void **sta
                      0);
 }
 
+/* A write of the first key whose object has that many siblings. */
+static void
+write_crowd(uint8_t siblings)
+{
+    Slice object = stage_object(&fixture.stage, 1, 1, "apple");
+    uint64_t ref;
+
+    conductor_write_one(&fixture, 1, false);
+    ref = conductor_apply_ref(&fixture, 0);
+    for (uint8_t i = 2; i <= siblings; i++)
+        object = stage_merged(&fixture.stage, object, stage_object(&fixture.stage, i, 1, "apple"));
+    conductor_merged(&fixture, ref, STATUS_OK, object);
+    conductor_durable(&fixture, ref, STATUS_OK);
+}
+
+static void
+the_cap_on_siblings_goes_with_the_put_and_its_refusal_is_counted(void **state)
+{
+    fixture.stage.view.siblings_max = 9;
+    conductor_write_one(&fixture, 2, false);
+    assert_int_equal(stage_action(&fixture.stage, ACTION_APPLY, 0)->update->put->siblings_max, 9);
+    conductor_merged(&fixture, conductor_apply_ref(&fixture, 0), STATUS_TOO_MANY_SIBLINGS,
+                     SLICE_EMPTY);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_SEND), 0);
+    conductor_assert_write(&fixture, STATUS_TOO_MANY_SIBLINGS);
+    assert_int_equal(coordinator_counters(fixture.coordinator).siblings_refused, 1);
+    assert_int_equal(coordinator_counters(fixture.coordinator).writes_refused, 1);
+}
+
+static void
+the_answer_tells_how_many_siblings_a_write_left_when_they_are_many(void **state)
+{
+    fixture.stage.view.siblings_warn = 2;
+    write_crowd(2);
+    assert_int_equal(conductor_answered_write(&fixture, 0).siblings, 0);
+    assert_int_equal(coordinator_counters(fixture.coordinator).siblings_warned, 0);
+    write_crowd(3);
+    assert_int_equal(conductor_answered_write(&fixture, 0).siblings, 3);
+    assert_int_equal(coordinator_counters(fixture.coordinator).siblings_warned, 1);
+}
+
+/* What is to be logged, or NULL. */
+static const char *
+crowd_event(void)
+{
+    Buffer text;
+    const char *event = NULL;
+
+    buffer_init(&text, &MEMORY_HEAP);
+    if (coordinator_crowd_event(fixture.coordinator, &fixture.stage.view, &text))
+        event = (const char *)slice_copy(&fixture.stage.arena, buffer_slice(&text)).data;
+    buffer_free(&text);
+    return event;
+}
+
+static void
+the_worst_crowd_is_an_event_once_a_minute(void **state)
+{
+    const char *event;
+
+    fixture.stage.view.siblings_warn = 2;
+    assert_null(crowd_event());
+    write_crowd(4);
+    write_crowd(3);
+    event = crowd_event();
+    assert_non_null(event);
+    assert_non_null(strstr(event, "4 siblings"));
+    assert_non_null(strstr(event, "\"cart\""));
+    write_crowd(5);
+    assert_null(crowd_event());
+    fixture.stage.view.now_ms += 60000;
+    assert_non_null(strstr(crowd_event(), "5 siblings"));
+    assert_null(crowd_event());
+}
+
 static void
 there_is_nothing_to_wake_up_for_without_work(void **state)
 {
@@ -592,6 +667,9 @@ main(void)
         TEST(a_retry_whose_owners_stay_silent_is_refused_at_its_deadline),
         TEST(an_owner_that_refuses_or_garbles_its_answer_to_a_retry_is_not_waited_for),
         TEST(an_object_of_another_owner_that_cannot_be_read_is_left_out_of_a_retry),
+        TEST(the_cap_on_siblings_goes_with_the_put_and_its_refusal_is_counted),
+        TEST(the_answer_tells_how_many_siblings_a_write_left_when_they_are_many),
+        TEST(the_worst_crowd_is_an_event_once_a_minute),
         TEST(there_is_nothing_to_wake_up_for_without_work),
     };
 

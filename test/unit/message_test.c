@@ -236,8 +236,8 @@ a_write_and_its_reply_come_back(void **state)
                         .items = items,
                         .item_count = 2};
     WriteResult results[] = {
-        {STATUS_OK,      7},
-        {STATUS_UNKNOWN, 0}
+        {STATUS_OK,      7, 26},
+        {STATUS_UNKNOWN, 0, 0 }
     };
     WriteReply reply = {.items = results, .item_count = 2};
 
@@ -255,6 +255,7 @@ a_write_and_its_reply_come_back(void **state)
     reply = (WriteReply){0};
     assert_true(write_reply_decode(take(fixture, FRAME_WRITE_REPLY), &fixture->arena, &reply));
     assert_int_equal(reply.items[0].acked, 7);
+    assert_int_equal(reply.items[0].siblings, 26);
     assert_int_equal(reply.items[1].status, STATUS_UNKNOWN);
 }
 

@@ -280,6 +280,17 @@ one_request_id_in_two_siblings_is_refused(void **state)
     assert_false(object_decode(encoded(&arena, &object), &arena, &decoded));
 }
 
+static void
+the_siblings_of_an_encoded_object_are_counted_without_decoding_them(void **state)
+{
+    Object object = object_of(clock_of(dot(ALICE, 1), dot(ALICE, 1)), sibling(1, dot(ALICE, 1), 1));
+    Slice bytes = encoded(&arena, &object);
+
+    assert_int_equal(object_encoded_siblings(bytes, &arena), 1);
+    assert_int_equal(object_encoded_siblings(slice_make(bytes.data, 1), &arena), 0);
+    assert_int_equal(object_encoded_siblings(SLICE_EMPTY, &arena), 0);
+}
+
 int
 main(void)
 {
@@ -295,6 +306,7 @@ main(void)
         TEST(an_object_decodes_to_what_was_encoded),
         TEST(hostile_bytes_are_refused),
         TEST(one_request_id_in_two_siblings_is_refused),
+        TEST(the_siblings_of_an_encoded_object_are_counted_without_decoding_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

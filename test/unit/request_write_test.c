@@ -223,6 +223,37 @@ a_write_refused_for_what_it_is_is_not_tried_elsewhere(void **state)
 }
 
 static void
+a_hedged_write_that_every_owner_refuses_is_refused(void **state)
+{
+    asker_write_one(&fixture);
+    asker_tick(&fixture, 2 * ASKER_HEDGE_MS);
+    asker_answer_write(&fixture, 1, STATUS_TOO_MANY_SIBLINGS, 0);
+    assert_int_equal(fixture.sent_count, 2);
+    assert_false(request_done(fixture.request));
+    asker_answer_write(&fixture, 0, STATUS_TOO_MANY_SIBLINGS, 0);
+    asker_assert_write(&fixture, STATUS_TOO_MANY_SIBLINGS);
+}
+
+static void
+a_hedged_write_is_unknown_when_one_owner_refuses_and_the_silent_one_is_lost(void **state)
+{
+    asker_write_one(&fixture);
+    asker_tick(&fixture, 2 * ASKER_HEDGE_MS);
+    asker_answer_write(&fixture, 1, STATUS_TOO_MANY_SIBLINGS, 0);
+    asker_lose(&fixture, asker_sent(&fixture, 0)->member);
+    asker_assert_write(&fixture, STATUS_UNKNOWN);
+}
+
+static void
+a_write_of_too_many_siblings_is_refused_by_the_first_owner_for_all(void **state)
+{
+    asker_write_one(&fixture);
+    asker_answer_write(&fixture, 0, STATUS_TOO_MANY_SIBLINGS, 0);
+    assert_int_equal(fixture.sent_count, 1);
+    asker_assert_write(&fixture, STATUS_TOO_MANY_SIBLINGS);
+}
+
+static void
 an_owner_that_answers_another_request_is_not_silent(void **state)
 {
     uint64_t due;
@@ -343,8 +374,8 @@ writes_to_one_owner_end_each_by_itself(void **state)
 {
     WriteItem items[2];
     WriteResult results[2] = {
-        {.status = STATUS_OK,        .acked = 7},
-        {.status = STATUS_TOO_LARGE, .acked = 0}
+        {.status = STATUS_OK, .acked = 7, .siblings = 26},
+        {.status = STATUS_TOO_LARGE,                   .acked = 0   }
     };
     WriteReply reply = {.items = results, .item_count = 2};
     const RequestWriteResult *ended;
@@ -362,6 +393,7 @@ writes_to_one_owner_end_each_by_itself(void **state)
     ended = request_write_results(fixture.request);
     assert_true(request_done(fixture.request));
     assert_int_equal(ended[swapped].status, STATUS_OK);
+    assert_int_equal(ended[swapped].siblings, 26);
     assert_int_equal(ended[!swapped].status, STATUS_TOO_LARGE);
 }
 
@@ -381,6 +413,9 @@ main(void)
         TEST(a_write_that_may_be_somewhere_ends_unknown),
         TEST(a_node_that_says_unknown_ends_a_write_so),
         TEST(a_write_refused_for_what_it_is_is_not_tried_elsewhere),
+        TEST(a_hedged_write_that_every_owner_refuses_is_refused),
+        TEST(a_hedged_write_is_unknown_when_one_owner_refuses_and_the_silent_one_is_lost),
+        TEST(a_write_of_too_many_siblings_is_refused_by_the_first_owner_for_all),
         TEST(an_owner_that_answers_another_request_is_not_silent),
         TEST(a_silent_owner_of_a_write_is_given_twice_the_time),
         TEST(a_hedged_write_waits_for_the_silent_owner_when_the_others_refuse),

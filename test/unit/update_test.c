@@ -65,8 +65,11 @@ apply(Fixture *fixture, const Update *update)
     UpdateResult result = update_apply(&fixture->run, buffer_slice(&fixture->record), update,
                                        &fixture->arena, &next, &object);
 
-    if (result == UPDATE_CORRUPT)
+    if (result == UPDATE_CORRUPT || result == UPDATE_CROWDED)
+    {
+        assert_int_equal(next.length, 0);
         buffer_free(&next);
+    }
     else
     {
         buffer_free(&fixture->record);
@@ -319,6 +322,111 @@ many_values_join_many_siblings_in_time(void **state)
     assert_int_equal(stored(fixture).sibling_count, 2 * COUNT);
 }
 
+/* A put of count values under a cap. */
+static UpdateResult
+put_capped(Fixture *fixture, uint32_t max, VClock context, uint32_t count, uint8_t series)
+{
+    Put *capped = put_of_many(fixture, count, series);
+
+    capped->siblings_max = max;
+    capped->context = context;
+    return apply(fixture, &(Update){.put = capped});
+}
+
+static void
+a_put_over_the_cap_on_siblings_changes_nothing(void **state)
+{
+    Fixture *fixture = *state;
+    Slice before;
+
+    assert_int_equal(put_capped(fixture, 3, (VClock){0}, 3, 1), UPDATE_CHANGED);
+    before = slice_copy(&fixture->arena, buffer_slice(&fixture->record));
+    assert_int_equal(put_capped(fixture, 3, (VClock){0}, 1, 2), UPDATE_CROWDED);
+    assert_true(slice_equal(buffer_slice(&fixture->record), before));
+    assert_int_equal(fixture->run.epoch, 1);
+}
+
+static void
+a_first_put_is_capped_too_and_opens_no_epoch(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_int_equal(put_capped(fixture, 3, (VClock){0}, 4, 1), UPDATE_CROWDED);
+    assert_int_equal(fixture->record.length, 0);
+    assert_int_equal(fixture->run.epoch, 0);
+}
+
+static void
+tombstones_count_among_the_siblings_of_the_cap(void **state)
+{
+    Fixture *fixture = *state;
+    PutValue gone = value_of(9, NULL);
+    Put delete = {.values = &gone, .value_count = 1, .siblings_max = 2};
+
+    assert_int_equal(apply(fixture, &(Update){.put = &delete}), UPDATE_CHANGED);
+    assert_int_equal(put_capped(fixture, 2, (VClock){0}, 1, 1), UPDATE_CHANGED);
+    assert_int_equal(put_capped(fixture, 2, (VClock){0}, 1, 2), UPDATE_CROWDED);
+}
+
+static void
+a_put_that_leaves_fewer_siblings_than_there_were_passes_any_cap(void **state)
+{
+    Fixture *fixture = *state;
+
+    put_capped(fixture, 0, (VClock){0}, 6, 1);
+
+    VClock seen = stored(fixture).context;
+
+    put_capped(fixture, 0, (VClock){0}, 4, 2);
+    assert_int_equal(put_capped(fixture, 3, seen, 6, 3), UPDATE_CROWDED);
+    assert_int_equal(put_capped(fixture, 3, seen, 5, 3), UPDATE_CHANGED);
+    assert_int_equal(stored(fixture).sibling_count, 9);
+}
+
+static void
+a_merge_knows_no_cap(void **state)
+{
+    Fixture *fixture = *state;
+    Fixture other = {.run = {.actor = {{2}}}, .arena = fixture->arena};
+
+    buffer_init(&other.record, &MEMORY_HEAP);
+    put_capped(&other, 0, (VClock){0}, 8, 1);
+
+    Object crowd = stored(&other);
+
+    put_capped(fixture, 3, (VClock){0}, 3, 2);
+    assert_int_equal(apply(fixture, &(Update){.merge = &crowd}), UPDATE_CHANGED);
+    assert_int_equal(stored(fixture).sibling_count, 11);
+    buffer_free(&other.record);
+    fixture->arena = other.arena;
+}
+
+static void
+a_refused_put_takes_its_merge_with_it(void **state)
+{
+    Fixture *fixture = *state;
+
+    put_capped(fixture, 0, (VClock){0}, 3, 1);
+
+    Object crowd = stored(fixture);
+    Put *capped = put_of_many(fixture, 1, 2);
+
+    capped->siblings_max = 3;
+    buffer_reset(&fixture->record);
+    assert_int_equal(apply(fixture, &(Update){.merge = &crowd, .put = capped}), UPDATE_CROWDED);
+    assert_int_equal(fixture->record.length, 0);
+}
+
+static void
+a_retry_of_a_put_that_is_known_is_not_refused(void **state)
+{
+    Fixture *fixture = *state;
+
+    put_capped(fixture, 3, (VClock){0}, 3, 1);
+    put_capped(fixture, 0, (VClock){0}, 3, 2);
+    assert_int_equal(put_capped(fixture, 3, (VClock){0}, 3, 1), UPDATE_UNCHANGED);
+}
+
 static void
 a_copied_update_does_not_borrow(void **state)
 {
@@ -373,6 +481,13 @@ main(void)
         TEST(a_merge_never_moves_the_stamp),
         TEST(an_unreadable_record_is_reported_and_not_changed),
         TEST(many_values_join_many_siblings_in_time),
+        TEST(a_put_over_the_cap_on_siblings_changes_nothing),
+        TEST(a_first_put_is_capped_too_and_opens_no_epoch),
+        TEST(tombstones_count_among_the_siblings_of_the_cap),
+        TEST(a_put_that_leaves_fewer_siblings_than_there_were_passes_any_cap),
+        TEST(a_merge_knows_no_cap),
+        TEST(a_refused_put_takes_its_merge_with_it),
+        TEST(a_retry_of_a_put_that_is_known_is_not_refused),
         TEST(a_copied_update_does_not_borrow),
         TEST(random_histories_agree_with_sets_of_events),
     };
