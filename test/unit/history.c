@@ -117,11 +117,10 @@ check_sibling(const History *history, const Sibling *sibling, uint64_t alive)
     assert_memory_equal(sibling->value.data, &sibling->request, sibling->value.length);
 }
 
-/* The replica's object has seen and holds exactly what the model says. */
+/* The object has seen and holds exactly what the model says of the snapshot. */
 static void
-check_replica(History *history, const HistorySnapshot *snapshot)
+check_object(const History *history, const Object *object, const HistorySnapshot *snapshot)
 {
-    Object object = history_object(history, snapshot);
     uint64_t alive = 0;
 
     for (uint32_t i = 0; i < history->event_count; i++)
@@ -129,17 +128,25 @@ check_replica(History *history, const HistorySnapshot *snapshot)
         const HistoryEvent *event = &history->events[i];
         bool seen = (snapshot->seen & bit(i)) != 0;
 
-        assert_int_equal(vclock_covers(&object.context, &event->dot), seen);
+        assert_int_equal(vclock_covers(&object->context, &event->dot), seen);
         if ((snapshot->alive & bit(i)) != 0)
-            assert_non_null(object_find(&object, &event->request));
+            assert_non_null(object_find(object, &event->request));
         alive += (snapshot->alive & bit(i)) != 0;
     }
-    for (uint32_t s = 0; s < object.sibling_count; s++)
+    for (uint32_t s = 0; s < object->sibling_count; s++)
     {
-        check_sibling(history, &object.siblings[s], snapshot->alive);
-        alive -= object.siblings[s].dot_count;
+        check_sibling(history, &object->siblings[s], snapshot->alive);
+        alive -= object->siblings[s].dot_count;
     }
     assert_int_equal(alive, 0);
+}
+
+static void
+check_replica(History *history, const HistorySnapshot *snapshot)
+{
+    Object object = history_object(history, snapshot);
+
+    check_object(history, &object, snapshot);
 }
 
 /* The definition: an event that one side lacks is gone only if that side has seen it. */
@@ -149,6 +156,36 @@ model_merge(HistorySnapshot *into, const HistorySnapshot *other)
     into->alive =
         (into->alive & other->alive) | (into->alive & ~other->seen) | (other->alive & ~into->seen);
     into->seen |= other->seen;
+}
+
+static void
+encode(Buffer *buffer, const Object *object)
+{
+    buffer_init(buffer, &MEMORY_HEAP);
+    object_encode(buffer, object);
+}
+
+/* What a read of two of the three gives: the model's siblings, whoever is asked first. */
+static void
+check_read(History *history)
+{
+    uint32_t one = (uint32_t)draw(history, HISTORY_REPLICAS);
+    uint32_t other = (one + 1 + (uint32_t)draw(history, HISTORY_REPLICAS - 1)) % HISTORY_REPLICAS;
+    Object a = history_object(history, &history->replicas[one]);
+    Object b = history_object(history, &history->replicas[other]);
+    Object both = object_merge(&history->arena, &a, &b);
+    Object again = object_merge(&history->arena, &b, &a);
+    HistorySnapshot wanted = history->replicas[one];
+    Buffer bytes;
+    Buffer same;
+
+    model_merge(&wanted, &history->replicas[other]);
+    check_object(history, &both, &wanted);
+    encode(&bytes, &both);
+    encode(&same, &again);
+    assert_true(slice_equal(buffer_slice(&bytes), buffer_slice(&same)));
+    buffer_free(&bytes);
+    buffer_free(&same);
 }
 
 static bool
@@ -295,4 +332,6 @@ history_step(History *history)
         apply(history, replica, NULL, draw(history, 4) == 0 ? &history->snapshots[0] : seen);
     if (history->snapshot_count < HISTORY_SNAPSHOTS_MAX)
         history->snapshots[history->snapshot_count++] = history->replicas[replica];
+    if (draw(history, 4) == 0)
+        check_read(history);
 }

@@ -4,7 +4,7 @@
  *
  * The model knows nothing of version vectors: it keeps, for each replica, the set of events seen
  * and the set of events alive as bits, and follows the definition. history_step checks the replica
- * it changed against the model.
+ * it changed, and now and then what a read of two replicas gives, against the model.
  */
 #ifndef TEST_UNIT_HISTORY_H
 #define TEST_UNIT_HISTORY_H

@@ -9,7 +9,7 @@
 
 enum
 {
-    HISTORIES = 100000,
+    HISTORIES = 300000,
     STEPS = 14
 };
 

@@ -1,0 +1,389 @@
+#include "test/unit/universe.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum
+{
+    KIND_RECORD = 1,
+    KIND_OBJECT,
+    KIND_CONTEXT,
+    CALL_MERGE,
+    CALL_PUT,
+    CALL_READ,
+    CALL_ORDERS,
+    MAP_ROWS_FIRST = 1 << 16
+};
+
+/* ---- map ---- */
+
+/* splitmix64's last steps */
+uint64_t
+map_mix(uint64_t word)
+{
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9;
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EB;
+    return word ^ (word >> 31);
+}
+
+static MapRow *
+find_row(const Map *map, MapKey key)
+{
+    size_t place = map_mix(key.high * 3 ^ map_mix(key.low)) & (map->size - 1);
+
+    while (map->rows[place].value != 0 &&
+           (map->rows[place].key.high != key.high || map->rows[place].key.low != key.low))
+        place = (place + 1) & (map->size - 1);
+    return &map->rows[place];
+}
+
+uint64_t
+map_get(const Map *map, MapKey key)
+{
+    return map->size == 0 ? 0 : find_row(map, key)->value;
+}
+
+static void
+map_grow(Map *map)
+{
+    Map grown = {.size = map->size > 0 ? map->size * 2 : MAP_ROWS_FIRST, .count = map->count};
+
+    grown.rows = memory_resize(&MEMORY_HEAP, NULL, grown.size * sizeof(MapRow));
+    memset(grown.rows, 0, grown.size * sizeof(MapRow));
+    for (size_t i = 0; i < map->size; i++)
+    {
+        if (map->rows[i].value != 0)
+            *find_row(&grown, map->rows[i].key) = map->rows[i];
+    }
+    memory_resize(&MEMORY_HEAP, map->rows, 0);
+    *map = grown;
+}
+
+void
+map_put(Map *map, MapKey key, uint64_t value)
+{
+    if (map->count * 2 >= map->size)
+        map_grow(map);
+
+    MapRow *row = find_row(map, key);
+
+    map->count += row->value == 0;
+    *row = (MapRow){.key = key, .value = value};
+}
+
+void
+map_free(Map *map)
+{
+    memory_resize(&MEMORY_HEAP, map->rows, 0);
+    *map = (Map){0};
+}
+
+/* ---- entries ---- */
+
+void
+universe_init(Universe *universe)
+{
+    *universe = (Universe){0};
+    arena_init(&universe->arena, &MEMORY_HEAP);
+    arena_init(&universe->scratch, &MEMORY_HEAP);
+    buffer_init(&universe->buffer, &MEMORY_HEAP);
+    universe->capacity = 1024;
+    universe->entries =
+        memory_resize(&MEMORY_HEAP, NULL, universe->capacity * sizeof(UniverseEntry));
+    universe->entries[universe->count++] = (UniverseEntry){0};
+}
+
+void
+universe_free(Universe *universe)
+{
+    map_free(&universe->interned);
+    map_free(&universe->applied);
+    map_free(&universe->checked);
+    memory_resize(&MEMORY_HEAP, universe->entries, 0);
+    buffer_free(&universe->buffer);
+    arena_free(&universe->scratch);
+    arena_free(&universe->arena);
+}
+
+static MapKey
+key_of_bytes(uint32_t kind, Slice bytes)
+{
+    MapKey key = {.high = kind, .low = bytes.length};
+
+    for (size_t i = 0; i < bytes.length; i++)
+    {
+        key.high = map_mix(key.high + bytes.data[i] + 1);
+        key.low = map_mix(key.low * 31 + bytes.data[i]);
+    }
+    return key;
+}
+
+static void
+decode_entry(Universe *universe, uint32_t kind, UniverseEntry *entry)
+{
+    Slice object = entry->bytes;
+    Reader reader = reader_begin(entry->bytes);
+
+    if (kind == KIND_CONTEXT)
+    {
+        entry->object.context = vclock_decode(&reader, &universe->arena);
+        assert_true(reader_finish(&reader));
+        return;
+    }
+    if (kind == KIND_RECORD)
+        assert_true(update_record_object(entry->bytes, &object));
+    assert_true(object_decode(object, &universe->arena, &entry->object));
+}
+
+static uint32_t
+intern(Universe *universe, uint32_t kind, Slice bytes)
+{
+    MapKey key = key_of_bytes(kind, bytes);
+    uint32_t number = (uint32_t)map_get(&universe->interned, key);
+
+    if (number != 0)
+        return number;
+    if (universe->count == universe->capacity)
+    {
+        universe->capacity *= 2;
+        universe->entries = memory_resize(&MEMORY_HEAP, universe->entries,
+                                          universe->capacity * sizeof(UniverseEntry));
+    }
+    number = universe->count++;
+    universe->entries[number] = (UniverseEntry){.bytes = slice_copy(&universe->arena, bytes)};
+    decode_entry(universe, kind, &universe->entries[number]);
+    map_put(&universe->interned, key, number);
+    return number;
+}
+
+/* ---- names ---- */
+
+static Actor
+make_actor(uint8_t slot, uint8_t run)
+{
+    return (Actor){
+        {(uint8_t)(1 + slot / UNIVERSE_SLOTS), run}
+    };
+}
+
+static RequestId
+make_request(uint8_t slot)
+{
+    return (RequestId){
+        {0xee, slot}
+    };
+}
+
+static Dot
+dot_of(const UniverseEvent *event)
+{
+    return (Dot){.actor = make_actor(event->slot, event->run),
+                 .epoch = event->epoch,
+                 .counter = event->counter};
+}
+
+/* ---- the product ---- */
+
+static uint32_t
+apply(Universe *universe, Run *run, uint32_t record, const Update *update)
+{
+    Slice before = universe->entries[record].bytes;
+    Slice object;
+
+    universe->calls++;
+    arena_reset(&universe->scratch);
+    buffer_reset(&universe->buffer);
+    assert_int_not_equal(
+        update_apply(run, before, update, &universe->scratch, &universe->buffer, &object),
+        UPDATE_CORRUPT);
+    return intern(universe, KIND_RECORD, buffer_slice(&universe->buffer));
+}
+
+uint32_t
+universe_merge(Universe *universe, uint32_t target, uint32_t source)
+{
+    MapKey key = {CALL_MERGE, (uint64_t)target << 32 | source};
+    uint32_t found = (uint32_t)map_get(&universe->applied, key);
+
+    if (found == 0)
+    {
+        Run run = {0};
+
+        found =
+            apply(universe, &run, target, &(Update){.merge = &universe->entries[source].object});
+        assert_int_equal(run.epoch, 0);
+        map_put(&universe->applied, key, found);
+    }
+    return found;
+}
+
+/* The one dot of the sibling that was just put; its actor is the present run's. */
+static void
+take_dot(const Universe *universe, uint32_t record, const Actor *actor, UniverseEvent *event)
+{
+    RequestId request = make_request(event->slot);
+    const Sibling *sibling = object_find(&universe->entries[record].object, &request);
+
+    assert_non_null(sibling);
+    assert_int_equal(sibling->dot_count, 1);
+    assert_memory_equal(&sibling->dots[0].actor, actor, sizeof(Actor));
+    assert_true(sibling->dots[0].epoch < UINT8_MAX && sibling->dots[0].counter < UINT8_MAX);
+    event->epoch = (uint8_t)sibling->dots[0].epoch;
+    event->counter = (uint8_t)sibling->dots[0].counter;
+}
+
+uint32_t
+universe_put(Universe *universe, uint32_t record, uint32_t context, uint8_t *epoch,
+             UniverseEvent *event)
+{
+    MapKey key = {(uint64_t)CALL_PUT << 32 | (uint64_t)event->slot << 24 | event->run << 16 |
+                      *epoch << 8 | event->tombstone,
+                  (uint64_t)record << 32 | context};
+    uint64_t known = map_get(&universe->applied, key);
+    Run run = {.actor = make_actor(event->slot, event->run), .epoch = *epoch};
+
+    if (known == 0)
+    {
+        RequestId request = make_request(event->slot);
+        PutValue value = {.request = request,
+                          .tombstone = event->tombstone,
+                          .value = slice_make(&request, event->tombstone ? 0 : sizeof(request))};
+        Put put = {.context = universe->entries[context].object.context,
+                   .values = &value,
+                   .value_count = 1};
+
+        known = apply(universe, &run, record, &(Update){.put = &put});
+        known |= run.epoch << 32;
+        map_put(&universe->applied, key, known);
+    }
+    *epoch = (uint8_t)(known >> 32);
+    take_dot(universe, (uint32_t)known, &run.actor, event);
+    return (uint32_t)known;
+}
+
+static Slice
+merged_bytes(Universe *universe, const Object *a, const Object *b)
+{
+    Object merged = object_merge(&universe->scratch, a, b);
+
+    universe->calls++;
+    buffer_reset(&universe->buffer);
+    object_encode(&universe->buffer, &merged);
+    return slice_copy(&universe->scratch, buffer_slice(&universe->buffer));
+}
+
+uint32_t
+universe_read(Universe *universe, uint32_t one, uint32_t other)
+{
+    MapKey key = {CALL_READ, (uint64_t)one << 32 | other};
+    uint32_t found = (uint32_t)map_get(&universe->applied, key);
+
+    if (found == 0)
+    {
+        const Object *a = &universe->entries[one].object;
+        const Object *b = &universe->entries[other].object;
+
+        arena_reset(&universe->scratch);
+
+        Slice bytes = merged_bytes(universe, a, b);
+
+        assert_true(slice_equal(bytes, merged_bytes(universe, b, a)));
+        found = intern(universe, KIND_OBJECT, bytes);
+        map_put(&universe->applied, key, found);
+    }
+    return found;
+}
+
+uint32_t
+universe_context(Universe *universe, uint32_t entry)
+{
+    if (universe->entries[entry].object.context.count == 0)
+        return UNIVERSE_NOTHING;
+    buffer_reset(&universe->buffer);
+    vclock_encode(&universe->buffer, &universe->entries[entry].object.context);
+    return intern(universe, KIND_CONTEXT, buffer_slice(&universe->buffer));
+}
+
+void
+universe_check_orders(Universe *universe, uint32_t a, uint32_t b, uint32_t c)
+{
+    MapKey key = {(uint64_t)CALL_ORDERS << 32 | a, (uint64_t)b << 32 | c};
+
+    if (map_get(&universe->applied, key) != 0)
+        return;
+    map_put(&universe->applied, key, 1);
+
+    uint32_t first = universe_read(universe, universe_read(universe, a, b), c);
+
+    assert_int_equal(universe_read(universe, universe_read(universe, b, c), a), first);
+    assert_int_equal(universe_read(universe, universe_read(universe, a, c), b), first);
+    assert_int_equal(universe_read(universe, first, first), first);
+    assert_int_equal(universe_read(universe, first, b), first);
+}
+
+/* ---- the model's word ---- */
+
+static void
+check_sibling(const Object *object, const UniverseEvent *event)
+{
+    RequestId request = make_request(event->slot);
+    const Sibling *sibling = object_find(object, &request);
+    Dot dot = dot_of(event);
+
+    assert_non_null(sibling);
+    assert_int_equal(sibling->dot_count, 1);
+    assert_int_equal(dot_compare(&sibling->dots[0], &dot), 0);
+    assert_int_equal(sibling->tombstone, event->tombstone);
+    assert_true(
+        slice_equal(sibling->value, slice_make(&request, event->tombstone ? 0 : sizeof(request))));
+}
+
+/* Every entry of the context is the dot of an event that was seen: it claims nothing else. */
+static void
+check_claims(const VClock *context, uint32_t seen, const UniverseEvents *events)
+{
+    for (uint32_t i = 0; i < context->count; i++)
+    {
+        bool found = false;
+
+        for (uint32_t e = 0; e < events->count; e++)
+        {
+            Dot dot = dot_of(&events->rows[e]);
+
+            found = found || ((seen >> events->rows[e].slot & 1) != 0 &&
+                              dot_compare(&context->entries[i], &dot) == 0);
+        }
+        assert_true(found);
+    }
+}
+
+void
+universe_check(Universe *universe, uint32_t entry, uint32_t seen, uint32_t alive,
+               const UniverseEvents *events, uint32_t events_number)
+{
+    MapKey key = {(uint64_t)entry << 32 | events_number, (uint64_t)seen << 32 | alive};
+    const Object *object = &universe->entries[entry].object;
+    uint32_t siblings = 0;
+
+    if (map_get(&universe->checked, key) != 0)
+        return;
+    map_put(&universe->checked, key, 1);
+    universe->checks++;
+    for (uint32_t i = 0; i < events->count; i++)
+    {
+        const UniverseEvent *event = &events->rows[i];
+        Dot dot = dot_of(event);
+
+        assert_int_equal(vclock_covers(&object->context, &dot), seen >> event->slot & 1);
+        if ((alive >> event->slot & 1) == 0)
+            continue;
+        check_sibling(object, event);
+        siblings++;
+    }
+    assert_int_equal(object->sibling_count, siblings);
+    check_claims(&object->context, seen, events);
+}
