@@ -14,8 +14,6 @@
 
 #include "fdw/pg.h"
 
-/* c.h has a macro of this name and of the same value, for its authentication code alone. */
-#undef STATUS_OK
 #include "shared/pager.h"
 
 typedef struct ClientCluster ClientCluster;

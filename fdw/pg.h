@@ -20,4 +20,8 @@
 #include "storage/bufmgr.h"
 #undef Buffer
 
+/* A macro of c.h for functions that the extension does not call; shared/status.h has a constant of
+ * that name. */
+#undef STATUS_OK
+
 #endif

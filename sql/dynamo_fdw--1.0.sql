@@ -64,3 +64,30 @@ CREATE FUNCTION dynamo_disconnect_all() RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION dynamo_disconnect_all() IS
     'closes the connections of this session to all nodes; true when there were some';
+
+CREATE FUNCTION dynamo_context_info(
+    context bytea,
+    OUT piece integer,
+    OUT kind text,
+    OUT bucket_id bigint,
+    OUT key_hash text,
+    OUT cluster_key text,
+    OUT actor uuid,
+    OUT epoch bigint,
+    OUT counter bigint,
+    OUT transaction uuid,
+    OUT writes bigint)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION dynamo_context_info(bytea) IS
+    'what a context says, unverified: for each piece a row an entry of its version vector, or the place in a transaction';
+
+CREATE FUNCTION dynamo_descends(a bytea, b bytea) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION dynamo_descends(bytea, bytea) IS
+    'true when context a has seen all that context b of the same key has';
+
+CREATE FUNCTION dynamo_concurrent(a bytea, b bytea) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION dynamo_concurrent(bytea, bytea) IS
+    'true when each of two contexts of one key has seen something that the other has not';
