@@ -50,7 +50,7 @@ SELECT id, items FROM cart ORDER BY id;
 
 -- Shown to people: a row for each entry of a version vector.
 SELECT c.id, i.piece, i.kind, i.bucket_id > 0 AS bucket, length(i.key_hash) AS hash, length(i.cluster_key) AS cluster_key,
-       i.actor IS NOT NULL AS actor, i.epoch, i.counter, i.transaction, i.writes
+       i.actor IS NOT NULL AS actor, i.epoch > 0 AS epoch, i.counter, i.transaction, i.writes
     FROM cart c, dynamo_context_info(context) i WHERE c.id = 2;
 SELECT sum(i.counter) AS stamps FROM cart c, dynamo_context_info(context) i WHERE c.id = 1;
 SELECT count(DISTINCT cluster_key) FROM cart c, dynamo_context_info(context) i;
