@@ -184,8 +184,11 @@ on_turn_end(uv_prepare_t *handle)
 static void
 start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
 {
-    rocks->storage = (Storage){
-        .apply = rocks_apply, .read = rocks_read, .scan = rocks_scan, .counters = read_counters};
+    rocks->storage = (Storage){.apply = rocks_apply,
+                               .read = rocks_read,
+                               .scan = rocks_scan,
+                               .owed = rocks_owed,
+                               .counters = read_counters};
     rocks->loop = loop;
     rocks->write_options = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(rocks->write_options, 1);
@@ -197,6 +200,7 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
     rocks_cache_init(&rocks->cache, record_cache_bytes);
     arena_init(&rocks->arena, &MEMORY_HEAP);
     buffer_init(&rocks->scratch, &MEMORY_HEAP);
+    rocks_count_hints(rocks);
     rocks_writer_start(rocks);
     if (uv_prepare_init(loop, &rocks->turn_end) != 0 ||
         uv_prepare_start(&rocks->turn_end, on_turn_end) != 0)
@@ -244,6 +248,7 @@ free_rocks(Rocks *rocks)
     rocks_cache_free(&rocks->cache);
     arena_free(&rocks->arena);
     buffer_free(&rocks->scratch);
+    hints_free(&rocks->storage.hints);
     rocks_writer_free(rocks);
     while (rocks->spare != NULL)
     {

@@ -108,6 +108,17 @@ batch_await(RocksBatch *batch, uint64_t ref)
     batch->refs[batch->ref_count++] = ref;
 }
 
+static void
+batch_append(RocksBatch *batch, RocksItem *item)
+{
+    if (batch->last != NULL)
+        batch->last->after = item;
+    else
+        batch->first = item;
+    batch->last = item;
+    batch->bytes += item->node.key.length;
+}
+
 /* Makes record the newest of its key. Returns the copy that lives as long as the batch. */
 static Slice
 batch_put(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
@@ -129,12 +140,7 @@ batch_put(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
         .batch = batch,
         .record = copy,
     };
-    if (batch->last != NULL)
-        batch->last->after = item;
-    else
-        batch->first = item;
-    batch->last = item;
-    batch->bytes += call->key.length;
+    batch_append(batch, item);
     if (pending != NULL)
         rocks_table_replace(&rocks->pending, &pending->node, &item->node);
     else
@@ -143,6 +149,34 @@ batch_put(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
         rocks_cache_hide(&rocks->cache, call->hash, call->key);
     }
     return copy;
+}
+
+typedef struct IndexChange
+{
+    RocksBatch *batch;
+    Slice key; /* whose record changes */
+} IndexChange;
+
+/* The row of the hints' index, in the batch of the record that has the hint. */
+static void
+batch_put_index(void *context, const Hint *hint, bool dropped)
+{
+    const IndexChange *change = context;
+    RocksItem *item = ARENA_NEW(&change->batch->arena, RocksItem);
+    Buffer row;
+
+    buffer_init(&row, &MEMORY_HEAP);
+    hints_index_key(&row, &hint->target, change->key);
+    item->node.key = slice_copy(&change->batch->arena, buffer_slice(&row));
+    buffer_reset(&row);
+    if (!dropped)
+    {
+        hints_index_value(&row, hint);
+        item->record = slice_copy(&change->batch->arena, buffer_slice(&row));
+    }
+    item->batch = change->batch;
+    batch_append(change->batch, item);
+    buffer_free(&row);
 }
 
 void
@@ -163,7 +197,7 @@ settle_item(Rocks *rocks, RocksItem *item, bool synced)
 
     if (!rocks_table_remove(&rocks->pending, &item->node))
         return; /* a newer one waits for its own batch */
-    if (synced && update_record_object(record.record, &record.object))
+    if (synced && record.record.length > 0 && update_record_object(record.record, &record.object))
         rocks_keep(rocks, item->node.hash, item->node.key, &record, false);
 }
 
@@ -213,9 +247,11 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
     {
     case UPDATE_CHANGED:
     {
-        size_t offset = (size_t)(object.data - rocks->scratch.data);
+        size_t offset = object.length > 0 ? (size_t)(object.data - rocks->scratch.data) : 0;
         Slice copy = batch_put(rocks, call, pending, buffer_slice(&rocks->scratch));
+        IndexChange change = {.batch = rocks->filling, .key = call->key};
 
+        hints_changed(&rocks->storage.hints, record, copy, batch_put_index, &change);
         rocks->owed++;
         batch_await(rocks->filling, call->ref);
         events->merged(events->context, call->ref, STATUS_OK,

@@ -37,13 +37,14 @@ enum
     ROCKS_CHANGE_COUNTS = 4096 /* a power of two */
 };
 
-/* A record that is merged and not yet durable. Lives in its batch's arena. */
+/* A record that is merged and not yet durable, or a row of the hints' index. Lives in its batch's
+ * arena. */
 typedef struct RocksItem
 {
-    RocksNode node; /* in Rocks.pending unless a newer item replaced it */
+    RocksNode node; /* a record's is in Rocks.pending unless a newer item replaced it */
     struct RocksItem *after;
     RocksBatch *batch;
-    Slice record; /* changes only while the batch is being filled */
+    Slice record; /* changes only while the batch is being filled; empty: to be removed */
 } RocksItem;
 
 /* What one turn of the loop merged. */
@@ -159,6 +160,10 @@ void rocks_value_release(RocksValue *value);
 bool rocks_record_check(Arena *arena, Slice record, RocksRecord *checked);
 void rocks_read(Storage *storage, Slice key, uint64_t ref);
 void rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref);
+void rocks_owed(Storage *storage, const StorageOwed *owed, uint64_t ref);
+
+/* Counts the hints that are on the disk. */
+void rocks_count_hints(Rocks *rocks);
 
 /* rocks_apply.c */
 void rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref);

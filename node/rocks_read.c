@@ -20,7 +20,13 @@ typedef struct RocksRead
     uint8_t key[];
 } RocksRead;
 
-typedef struct RocksScan
+typedef struct RocksScan RocksScan;
+
+/* Adds what the iterator stands at to the page. Returns its bytes, 0 when it cannot be read. */
+typedef size_t (*RocksTakeRow)(RocksScan *scan, const rocksdb_iterator_t *iterator,
+                               Arena *decoding);
+
+struct RocksScan
 {
     uv_work_t work;
     Rocks *rocks;
@@ -30,9 +36,10 @@ typedef struct RocksScan
     Slice upper; /* exclusive; empty: none */
     size_t max_bytes;
     uint32_t row_capacity;
+    RocksTakeRow take_row;
     StatusCode status;
     StoragePage page;
-} RocksScan;
+};
 
 /* ---- one key ---- */
 
@@ -277,28 +284,70 @@ add_row(RocksScan *scan)
     return &page->rows[page->row_count++];
 }
 
-/* Adds the iterator's row. Returns its bytes, 0 when it cannot be read. */
+/* Returns the row's bytes, 0 when it cannot be read. */
 static size_t
-take_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
+take_record(RocksScan *scan, Slice key, Slice record, Arena *decoding)
 {
-    Slice key;
-    Slice record;
+    Reader reader = reader_begin(key);
+    uint32_t bucket_id = reader_u32(&reader);
     RocksRecord checked;
     uint64_t position;
     Slice user_key;
 
-    key.data = (const uint8_t *)rocksdb_iter_key(iterator, &key.length);
-    record.data = (const uint8_t *)rocksdb_iter_value(iterator, &record.length);
-    arena_reset(decoding);
-    if (key.length < sizeof(uint32_t) ||
-        !storage_place_split(slice_make(key.data + sizeof(uint32_t), key.length - sizeof(uint32_t)),
-                             &position, &user_key) ||
+    if (reader.failed ||
+        !storage_place_split(reader_take(&reader, reader_left(&reader)), &position, &user_key) ||
         !rocks_record_check(decoding, record, &checked))
         return 0;
-    *add_row(scan) = (StorageRow){.key = slice_copy(&scan->arena, user_key),
+    *add_row(scan) = (StorageRow){.bucket_id = bucket_id,
+                                  .key = slice_copy(&scan->arena, user_key),
                                   .position = position,
                                   .object = slice_copy(&scan->arena, checked.object)};
     return key.length + checked.object.length;
+}
+
+static Slice
+iterator_key(const rocksdb_iterator_t *iterator)
+{
+    Slice key;
+
+    key.data = (const uint8_t *)rocksdb_iter_key(iterator, &key.length);
+    return key;
+}
+
+static Slice
+iterator_value(const rocksdb_iterator_t *iterator)
+{
+    Slice value;
+
+    value.data = (const uint8_t *)rocksdb_iter_value(iterator, &value.length);
+    return value;
+}
+
+static size_t
+take_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
+{
+    arena_reset(decoding);
+    return take_record(scan, iterator_key(iterator), iterator_value(iterator), decoding);
+}
+
+/* A row of the hints' index stands for the record it names. A record that cannot be read stays
+ * owed, and does not hold up the others. */
+static size_t
+take_owed_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
+{
+    Slice storage_key;
+    RocksValue value;
+    Hint hint;
+    size_t bytes = 0;
+
+    if (!hints_index_split(iterator_key(iterator), iterator_value(iterator), &hint, &storage_key))
+        return 0;
+    arena_reset(decoding);
+    value = rocks_get(scan->rocks, scan->rocks->full_reads, storage_key);
+    if (value.found == ROCKS_FOUND && hints_record_owes(value.record, &hint.target))
+        bytes = take_record(scan, storage_key, value.record, decoding);
+    rocks_value_release(&value);
+    return bytes > 0 ? bytes : 1;
 }
 
 /* False when a row, or what RocksDB keeps it in, cannot be read. */
@@ -314,7 +363,7 @@ fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
     rocksdb_iter_seek(iterator, (const char *)scan->lower.data, scan->lower.length);
     while (taken > 0 && rocksdb_iter_valid(iterator) && (bytes == 0 || bytes < scan->max_bytes))
     {
-        taken = take_row(scan, iterator, &decoding);
+        taken = scan->take_row(scan, iterator, &decoding);
         bytes += taken;
         rocksdb_iter_next(iterator);
     }
@@ -369,6 +418,25 @@ answer_scan(Rocks *rocks, uint64_t ref, StatusCode status, bool done)
     rocks->events.scan_done(rocks->events.context, ref, status, &none);
 }
 
+static RocksScan *
+new_scan(Rocks *rocks, uint64_t ref, RocksTakeRow take, uint32_t max_bytes)
+{
+    RocksScan *scan = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksScan));
+
+    *scan = (RocksScan){.rocks = rocks, .ref = ref, .take_row = take, .max_bytes = max_bytes};
+    arena_init(&scan->arena, &MEMORY_HEAP);
+    scan->work.data = scan;
+    return scan;
+}
+
+static void
+begin_scan(RocksScan *scan)
+{
+    scan->rocks->jobs++;
+    if (uv_queue_work(scan->rocks->loop, &scan->work, scan_on_pool, scan_done) != 0)
+        abort();
+}
+
 void
 rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref)
 {
@@ -382,12 +450,7 @@ rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref)
         return;
     }
 
-    RocksScan *scan = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksScan));
-
-    *scan = (RocksScan){.rocks = rocks, .ref = ref, .max_bytes = range->max_bytes};
-    arena_init(&scan->arena, &MEMORY_HEAP);
-    scan->work.data = scan;
-
+    RocksScan *scan = new_scan(rocks, ref, take_row, range->max_bytes);
     bool readable = set_bounds(scan, range);
     bool empty = scan->upper.length > 0 && slice_compare(scan->lower, scan->upper) >= 0;
 
@@ -398,7 +461,69 @@ rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref)
         answer_scan(rocks, ref, readable ? STATUS_OK : STATUS_BAD_FRAME, readable);
         return;
     }
-    rocks->jobs++;
-    if (uv_queue_work(rocks->loop, &scan->work, scan_on_pool, scan_done) != 0)
-        abort();
+    begin_scan(scan);
+}
+
+/* ---- what is owed ---- */
+
+static Slice
+index_bound(Arena *arena, const MemberId *target, Slice after)
+{
+    Buffer buffer;
+    Slice result;
+
+    buffer_init(&buffer, &MEMORY_HEAP);
+    hints_index_key(&buffer, target, after);
+    if (after.length > 0)
+        buffer_put_u8(&buffer, 0);
+    result = slice_copy(arena, buffer_slice(&buffer));
+    buffer_free(&buffer);
+    return result;
+}
+
+/* Behind all rows of target. */
+static Slice
+index_end(Arena *arena, const MemberId *target)
+{
+    MemberId next = *target;
+    size_t place = sizeof(next.bytes);
+
+    while (place > 0 && ++next.bytes[--place] == 0)
+        ;
+    if (next.bytes[0] < target->bytes[0])
+        return bound(arena, 1, 0, SLICE_EMPTY, false);
+    return index_bound(arena, &next, SLICE_EMPTY);
+}
+
+void
+rocks_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
+{
+    Rocks *rocks = rocks_of(storage);
+    StatusCode status = rocks_admits(rocks);
+    RocksScan *scan;
+
+    if (status != STATUS_OK)
+    {
+        answer_scan(rocks, ref, status, false);
+        return;
+    }
+    scan = new_scan(rocks, ref, take_owed_row, owed->max_bytes);
+    scan->lower = index_bound(&scan->arena, &owed->target, owed->after);
+    scan->upper = index_end(&scan->arena, &owed->target);
+    begin_scan(scan);
+}
+
+void
+rocks_count_hints(Rocks *rocks)
+{
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(rocks->db, rocks->full_reads);
+    Slice storage_key;
+    Hint hint;
+
+    for (rocksdb_iter_seek_to_first(iterator);
+         rocksdb_iter_valid(iterator) &&
+         hints_index_split(iterator_key(iterator), iterator_value(iterator), &hint, &storage_key);
+         rocksdb_iter_next(iterator))
+        hints_add(&rocks->storage.hints, &hint);
+    rocksdb_iter_destroy(iterator);
 }

@@ -100,6 +100,18 @@ take_group(RocksWriter *writer, RocksQueue *queue)
     return group;
 }
 
+static void
+write_item(rocksdb_writebatch_t *write, const RocksItem *item)
+{
+    const char *key = (const char *)item->node.key.data;
+
+    if (item->record.length > 0)
+        rocksdb_writebatch_put(write, key, item->node.key.length, (const char *)item->record.data,
+                               item->record.length);
+    else
+        rocksdb_writebatch_delete(write, key, item->node.key.length);
+}
+
 /* Returns what RocksDB said, or NULL when the group is durable. */
 static char *
 write_group(const Rocks *rocks, rocksdb_writebatch_t *write, const RocksQueue *group)
@@ -110,8 +122,7 @@ write_group(const Rocks *rocks, rocksdb_writebatch_t *write, const RocksQueue *g
     for (const RocksBatch *batch = group->first; batch != NULL; batch = batch->next)
     {
         for (const RocksItem *item = batch->first; item != NULL; item = item->after)
-            rocksdb_writebatch_put(write, (const char *)item->node.key.data, item->node.key.length,
-                                   (const char *)item->record.data, item->record.length);
+            write_item(write, item);
     }
     rocksdb_write(rocks->db, rocks->write_options, write, &error);
     return error;

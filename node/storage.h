@@ -17,6 +17,7 @@
 #ifndef NODE_STORAGE_H
 #define NODE_STORAGE_H
 
+#include "node/hints.h"
 #include "shared/status.h"
 #include "shared/update.h"
 
@@ -24,6 +25,7 @@ typedef struct Storage Storage;
 
 typedef struct StorageRow
 {
+    uint32_t bucket_id;
     Slice key; /* the key alone, without bucket and position */
     uint64_t position;
     Slice object;
@@ -33,7 +35,7 @@ typedef struct StoragePage
 {
     StorageRow *rows;
     uint32_t row_count;
-    bool done; /* the range holds nothing behind the last row */
+    bool done; /* nothing of what was asked for lies behind the last row */
 } StoragePage;
 
 typedef struct StorageEvents
@@ -58,6 +60,14 @@ typedef struct StorageRange
     uint32_t max_bytes;      /* the page ends at the first row that reaches it */
 } StorageRange;
 
+/* The rows that are owed to a member. */
+typedef struct StorageOwed
+{
+    MemberId target;
+    Slice after;        /* storage key of the last row seen; empty: none */
+    uint32_t max_bytes; /* the page ends at the first row that reaches it */
+} StorageOwed;
+
 typedef struct StorageCounters
 {
     uint64_t applies;
@@ -77,8 +87,12 @@ struct Storage
     void (*apply)(Storage *storage, Slice storage_key, const Update *update, uint64_t ref);
     void (*read)(Storage *storage, Slice storage_key, uint64_t ref);
     void (*scan)(Storage *storage, const StorageRange *range, uint64_t ref);
+
+    /* Answered by scan_done, rows in the order of their storage keys. */
+    void (*owed)(Storage *storage, const StorageOwed *owed, uint64_t ref);
     StorageCounters (*counters)(Storage *storage);
-    bool failed; /* a sync failed: this node must not write any more */
+    HintTotals hints; /* kept true by every apply; read only */
+    bool failed;      /* a sync failed: this node must not write any more */
 };
 
 /* Why update_apply() changed nothing; STATUS_OK when it did, or had nothing to change. */

@@ -6,47 +6,104 @@
 enum
 {
     RECORD_FORMAT = 1,
+    HINT_MINIMUM_BYTES = sizeof(MemberId) + 2,
     EPOCH_COUNTERS = 1 << 30
 };
 
+/* What a record holds: format, hints, stamp, object. */
+typedef struct Record
+{
+    Hint *hints;
+    uint32_t hint_count;
+    Stamp stamp;
+    Slice object;
+} Record;
+
 static void
-stamp_encode(Buffer *buffer, const Stamp *stamp)
+encode_head(Buffer *buffer, const Record *record)
 {
     buffer_put_u8(buffer, RECORD_FORMAT);
-    buffer_put_varint(buffer, stamp->epoch);
-    if (stamp->epoch == 0)
+    buffer_put_varint(buffer, record->hint_count);
+    for (uint32_t i = 0; i < record->hint_count; i++)
+    {
+        buffer_put(buffer, &record->hints[i].target, sizeof(MemberId));
+        buffer_put_varint(buffer, record->hints[i].bytes);
+        buffer_put_varint(buffer, record->hints[i].since_ms);
+    }
+    buffer_put_varint(buffer, record->stamp.epoch);
+    if (record->stamp.epoch == 0)
         return;
-    buffer_put(buffer, &stamp->actor, sizeof(Actor));
-    buffer_put_varint(buffer, stamp->counter);
+    buffer_put(buffer, &record->stamp.actor, sizeof(Actor));
+    buffer_put_varint(buffer, record->stamp.counter);
 }
 
-static bool
-record_split(Slice record, Stamp *stamp, Slice *object)
+static Hint
+decode_hint(Reader *reader)
 {
-    Reader reader = reader_begin(record);
+    Hint hint = {0};
 
-    *stamp = (Stamp){0};
-    *object = SLICE_EMPTY;
-    if (record.length == 0)
+    reader_copy(reader, &hint.target, sizeof(MemberId));
+    hint.bytes = reader_varint(reader);
+    hint.since_ms = reader_varint(reader);
+    return hint;
+}
+
+/* arena NULL: the hints are passed over. */
+static bool
+split(Slice bytes, Arena *arena, Record *record)
+{
+    Reader reader = reader_begin(bytes);
+
+    *record = (Record){.object = SLICE_EMPTY};
+    if (bytes.length == 0)
         return true;
     if (reader_u8(&reader) != RECORD_FORMAT)
         return false;
-    stamp->epoch = reader_varint(&reader);
-    if (stamp->epoch != 0)
+    record->hint_count = reader_count(&reader, HINT_MINIMUM_BYTES);
+    if (record->hint_count > 0 && arena != NULL)
+        record->hints = ARENA_ARRAY(arena, Hint, record->hint_count);
+    for (uint32_t i = 0; i < record->hint_count; i++)
     {
-        reader_copy(&reader, &stamp->actor, sizeof(Actor));
-        stamp->counter = reader_varint(&reader);
+        Hint hint = decode_hint(&reader);
+
+        if (arena != NULL)
+            record->hints[i] = hint;
     }
-    *object = reader_take(&reader, reader_left(&reader));
+    record->stamp.epoch = reader_varint(&reader);
+    if (record->stamp.epoch != 0)
+    {
+        reader_copy(&reader, &record->stamp.actor, sizeof(Actor));
+        record->stamp.counter = reader_varint(&reader);
+    }
+    record->object = reader_take(&reader, reader_left(&reader));
     return !reader.failed;
 }
 
 bool
 update_record_object(Slice record, Slice *object)
 {
-    Stamp stamp;
+    Record opened;
+    bool readable = split(record, NULL, &opened);
 
-    return record_split(record, &stamp, object);
+    *object = opened.object;
+    return readable;
+}
+
+uint32_t
+update_record_hints(Slice record, Arena *arena, Hint **hints)
+{
+    Record opened;
+
+    if (!update_record_has_hints(record) || !split(record, arena, &opened))
+        return 0;
+    *hints = opened.hints;
+    return opened.hint_count;
+}
+
+bool
+update_record_has_hints(Slice record)
+{
+    return record.length > 1 && record.data[1] != 0;
 }
 
 /*
@@ -142,29 +199,96 @@ stamp_put(Run *run, Stamp *stamp, Object *current, const Put *put, Arena *arena)
     return true;
 }
 
+/* ---- hints ---- */
+
+static uint32_t
+find_hint(const Record *record, const MemberId *target)
+{
+    uint32_t place = 0;
+
+    while (place < record->hint_count &&
+           memcmp(&record->hints[place].target, target, sizeof(MemberId)) != 0)
+        place++;
+    return place;
+}
+
+/* True when a hint was dropped. */
+static bool
+change_hint(Record *record, const HintChange *change, Slice object)
+{
+    uint32_t place = find_hint(record, &change->target);
+    Digest digest;
+
+    if (!change->drop)
+    {
+        if (place == record->hint_count)
+            record->hints[record->hint_count++] = (Hint){
+                .target = change->target, .bytes = object.length, .since_ms = change->now_ms};
+        return false;
+    }
+    if (place == record->hint_count)
+        return false;
+    digest = digest_of(object);
+#ifndef BUG_HINT_DROPPED_UNSEEN
+    if (!digest_equal(&digest, &change->acknowledged))
+        return false;
+#endif
+    record->hints[place] = record->hints[--record->hint_count];
+    return true;
+}
+
+/* False when nothing of the record is to be kept. */
+static bool
+change_hints(Record *record, const Update *update, Slice object, Arena *arena)
+{
+    Hint *hints = ARENA_ARRAY(arena, Hint, record->hint_count + (size_t)update->hint_count);
+    bool dropped = false;
+
+    if (record->hint_count > 0)
+        memcpy(hints, record->hints, sizeof(Hint) * record->hint_count);
+    record->hints = hints;
+    for (uint32_t i = 0; i < update->hint_count; i++)
+        dropped |= change_hint(record, &update->hints[i], object);
+    return !(update->unowned && dropped && record->hint_count == 0);
+}
+
+/* ---- applying ---- */
+
+/* The object's bytes, which out gets behind the head when it has been written. */
+static Slice
+encode_object(const Object *object, Arena *arena, Buffer *out)
+{
+    size_t start = out->length;
+    Slice copy;
+
+    object_encode(out, object);
+    copy = slice_copy(arena, slice_make(out->data + start, out->length - start));
+    out->length = start;
+    return copy;
+}
+
 UpdateResult
 update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer *out, Slice *object)
 {
-    Stamp stamp;
-    Slice stored;
+    Record next;
     Object current = {0};
+    size_t start = out->length;
+    size_t object_start;
 
     *object = SLICE_EMPTY;
-    if (!record_split(record, &stamp, &stored) ||
-        (stored.length > 0 && !object_decode(stored, arena, &current)))
+    if (!split(record, arena, &next) ||
+        (next.object.length > 0 && !object_decode(next.object, arena, &current)))
         return UPDATE_CORRUPT;
     if (update->merge != NULL)
         current = object_merge(arena, &current, update->merge);
     if (update->put != NULL && !any_known(&current, update->put, arena) &&
-        !stamp_put(run, &stamp, &current, update->put, arena))
+        !stamp_put(run, &next.stamp, &current, update->put, arena))
         return UPDATE_CROWDED;
-
-    size_t start = out->length;
-
-    stamp_encode(out, &stamp);
-
-    size_t object_start = out->length;
-
+    if (update->hint_count > 0 &&
+        !change_hints(&next, update, encode_object(&current, arena, out), arena))
+        return UPDATE_CHANGED;
+    encode_head(out, &next);
+    object_start = out->length;
     object_encode(out, &current);
     *object = slice_make(out->data + object_start, out->length - object_start);
     return slice_equal(slice_make(out->data + start, out->length - start), record)
@@ -218,5 +342,8 @@ update_copy(Arena *arena, const Update *update)
 
     copy->merge = update->merge != NULL ? copy_object(arena, update->merge) : NULL;
     copy->put = update->put != NULL ? copy_put(arena, update->put) : NULL;
+    copy->hints = arena_copy(arena, update->hints, sizeof(HintChange) * update->hint_count);
+    copy->hint_count = update->hint_count;
+    copy->unowned = update->unowned;
     return copy;
 }

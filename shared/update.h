@@ -12,11 +12,15 @@
  * decided on the record at hand, so a coordinator that has missed siblings which others hold lets a
  * put pass that they would have refused. That is meant: asking the others first would make every
  * put a read, and the next coordinator that knows them all refuses.
+ *
+ * Also beside it stand the Hints: to which members this node owes the object, because they had not
+ * acknowledged it (Dynamo 4.6). They are written with the object, in one durable write.
  */
 #ifndef SHARED_UPDATE_H
 #define SHARED_UPDATE_H
 
 #include "shared/object.h"
+#include "shared/topology.h"
 
 typedef struct Run
 {
@@ -52,17 +56,40 @@ typedef struct Put
     uint64_t now_ms;       /* wall clock, for people */
 } Put;
 
-/* First merge is merged into the object, then put is stamped on it; either may be NULL. Both are
- * borrowed. */
+/* The object is owed to target. */
+typedef struct Hint
+{
+    MemberId target;
+    uint64_t bytes;    /* of the object when the hint was made */
+    uint64_t since_ms; /* wall clock, for people */
+} Hint;
+
+typedef struct HintChange
+{
+    MemberId target;
+    bool drop;           /* else it is added, unless it is there */
+    Digest acknowledged; /* drop: what target has durably; the hint stays when the object is another
+                            by now */
+    uint64_t now_ms;     /* add: wall clock */
+} HintChange;
+
+/*
+ * First merge is merged into the object, then put is stamped on it, then hints are added and
+ * dropped; merge and put may be NULL. All are borrowed.
+ */
 typedef struct Update
 {
     const Object *merge;
     const Put *put;
+    const HintChange *hints;
+    uint32_t hint_count;
+    bool
+        unowned; /* this node owns none of the key: when the last hint is dropped, so is all else */
 } Update;
 
 typedef enum UpdateResult
 {
-    UPDATE_CHANGED,
+    UPDATE_CHANGED,   /* out has the new record; nothing when the record is to be removed */
     UPDATE_UNCHANGED, /* the record already says so */
     /* From here on nothing was changed, the merge included: */
     UPDATE_CORRUPT, /* the stored bytes or the merged object cannot be decoded */
@@ -80,6 +107,12 @@ UpdateResult update_apply(Run *run, Slice record, const Update *update, Arena *a
 
 /* The object's bytes inside a record; false when the record cannot be read. */
 bool update_record_object(Slice record, Slice *object);
+
+/* The record's hints in the arena, and how many; 0 too when the record cannot be read. */
+uint32_t update_record_hints(Slice record, Arena *arena, Hint **hints);
+
+/* False at once for nearly all records. */
+bool update_record_has_hints(Slice record);
 
 /* A deep copy, for a store that must wait before it applies. */
 Update *update_copy(Arena *arena, const Update *update);

@@ -105,6 +105,8 @@ store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t 
         events->merged(events->context, ref, storage_refusal(result), SLICE_EMPTY);
     else
     {
+        hints_changed(&storage->hints, buffer_slice(&entry->current), buffer_slice(&record), NULL,
+                      NULL);
         assign(&entry->current, buffer_slice(&record));
         store->waiting = memory_resize(&MEMORY_HEAP, store->waiting,
                                        (store->waiting_count + 1) * sizeof(uint64_t));
@@ -129,43 +131,79 @@ store_read(Storage *storage, Slice storage_key, uint64_t ref)
     store->events.read_done(store->events.context, ref, STATUS_OK, object);
 }
 
+/* True when what was asked for has the entry; *row is filled then. */
+typedef bool (*EntryMatch)(const Entry *entry, const void *asked, StorageRow *row);
+
 static bool
-row_in_range(const Entry *entry, const StorageRange *range, StorageRow *row)
+row_of_entry(const Entry *entry, Slice *place, StorageRow *row)
 {
     Reader reader = reader_begin(buffer_slice(&entry->key));
-    uint32_t bucket_id = reader_u32(&reader);
-    Slice place = reader_take(&reader, reader_left(&reader));
 
-    return bucket_id == range->bucket_id && entry->durable.length > 0 &&
-           storage_place_split(place, &row->position, &row->key) &&
-           row->position >= range->first_position && row->position <= range->last_position &&
-           (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
-           (range->through.length == 0 || slice_compare(place, range->through) <= 0) &&
+    row->bucket_id = reader_u32(&reader);
+    *place = reader_take(&reader, reader_left(&reader));
+    return entry->durable.length > 0 && storage_place_split(*place, &row->position, &row->key) &&
            update_record_object(buffer_slice(&entry->durable), &row->object);
 }
 
-static void
-store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
+static bool
+row_in_range(const Entry *entry, const void *asked, StorageRow *row)
 {
-    MemoryStore *store = (MemoryStore *)storage;
+    const StorageRange *range = asked;
+    Slice place;
+
+    return row_of_entry(entry, &place, row) && row->bucket_id == range->bucket_id &&
+           row->position >= range->first_position && row->position <= range->last_position &&
+           (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
+           (range->through.length == 0 || slice_compare(place, range->through) <= 0);
+}
+
+static bool
+row_is_owed(const Entry *entry, const void *asked, StorageRow *row)
+{
+    const StorageOwed *owed = asked;
+    Slice place;
+
+    return row_of_entry(entry, &place, row) &&
+           hints_record_owes(buffer_slice(&entry->durable), &owed->target) &&
+           (owed->after.length == 0 || slice_compare(buffer_slice(&entry->key), owed->after) > 0);
+}
+
+static void
+answer_page(MemoryStore *store, EntryMatch match, const void *asked, uint32_t max_bytes,
+            uint64_t ref)
+{
     StoragePage page = {.done = true};
     StorageRow row;
     size_t bytes = 0;
 
-    store->counted.scans++;
     arena_reset(&store->scratch);
     page.rows = ARENA_ARRAY(&store->scratch, StorageRow, store->entry_count);
     for (uint32_t i = 0; i < store->entry_count && page.done; i++)
     {
-        if (!row_in_range(&store->entries[i], range, &row))
+        if (!match(&store->entries[i], asked, &row))
             continue;
-        page.done = page.row_count == 0 || bytes < range->max_bytes;
+        page.done = page.row_count == 0 || bytes < max_bytes;
         if (!page.done)
             break;
         bytes += row.key.length + row.object.length;
         page.rows[page.row_count++] = row;
     }
     store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
+}
+
+static void
+store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
+{
+    MemoryStore *store = (MemoryStore *)storage;
+
+    store->counted.scans++;
+    answer_page(store, row_in_range, range, range->max_bytes, ref);
+}
+
+static void
+store_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
+{
+    answer_page((MemoryStore *)storage, row_is_owed, owed, owed->max_bytes, ref);
 }
 
 static StorageCounters
@@ -180,8 +218,11 @@ memory_store_new(void)
     MemoryStore *store = memory_resize(&MEMORY_HEAP, NULL, sizeof(MemoryStore));
 
     *store = (MemoryStore){.run = {.actor = {{1}}}};
-    store->storage = (Storage){
-        .apply = store_apply, .read = store_read, .scan = store_scan, .counters = store_counters};
+    store->storage = (Storage){.apply = store_apply,
+                               .read = store_read,
+                               .scan = store_scan,
+                               .owed = store_owed,
+                               .counters = store_counters};
     arena_init(&store->scratch, &MEMORY_HEAP);
     return store;
 }
@@ -197,6 +238,7 @@ memory_store_free(MemoryStore *store)
     }
     memory_resize(&MEMORY_HEAP, store->entries, 0);
     memory_resize(&MEMORY_HEAP, store->waiting, 0);
+    hints_free(&store->storage.hints);
     arena_free(&store->scratch);
     memory_resize(&MEMORY_HEAP, store, 0);
 }

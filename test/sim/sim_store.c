@@ -122,6 +122,8 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
     {
         uint32_t number = sim_store_checked_key(store, key);
 
+        hints_changed(&store->storage.hints, buffer_slice(&key->current),
+                      buffer_slice(&store->record), NULL, NULL);
         sim_store_copy_record(&key->current, &store->record);
         trace(store->world, "n%u %s k%u: %s", store->host,
               update->put != NULL ? "stamps" : "merges", number,
@@ -227,37 +229,58 @@ store_read(Storage *storage, Slice storage_key, uint64_t ref)
     schedule_work(store, work);
 }
 
-/* True when the key lies in the range; *row is filled then. */
+/* True when what was asked for has the key; *row is filled then. */
+typedef bool (*KeyMatch)(const StoreKey *key, const void *asked, StorageRow *row);
+
 static bool
-row_in_range(const StoreKey *key, const StorageRange *range, StorageRow *row)
+row_of_key(const StoreKey *key, Slice *place, StorageRow *row)
 {
     Reader reader = reader_begin(key->key);
-    uint32_t bucket_id = reader_u32(&reader);
-    Slice place = reader_take(&reader, reader_left(&reader));
 
-    return bucket_id == range->bucket_id && storage_place_split(place, &row->position, &row->key) &&
-           row->position >= range->first_position && row->position <= range->last_position &&
-           (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
-           (range->through.length == 0 || slice_compare(place, range->through) <= 0) &&
+    row->bucket_id = reader_u32(&reader);
+    *place = reader_take(&reader, reader_left(&reader));
+    return storage_place_split(*place, &row->position, &row->key) &&
            update_record_object(buffer_slice(&key->durable), &row->object) &&
            row->object.length > 0;
 }
 
+static bool
+row_in_range(const StoreKey *key, const void *asked, StorageRow *row)
+{
+    const StorageRange *range = asked;
+    Slice place;
+
+    return row_of_key(key, &place, row) && row->bucket_id == range->bucket_id &&
+           row->position >= range->first_position && row->position <= range->last_position &&
+           (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
+           (range->through.length == 0 || slice_compare(place, range->through) <= 0);
+}
+
+static bool
+row_is_owed(const StoreKey *key, const void *asked, StorageRow *row)
+{
+    const StorageOwed *owed = asked;
+    Slice place;
+
+    return hints_record_owes(buffer_slice(&key->durable), &owed->target) &&
+           (owed->after.length == 0 || slice_compare(key->key, owed->after) > 0) &&
+           row_of_key(key, &place, row);
+}
+
 static void
-scan_now(SimStore *store, const StorageRange *range, uint64_t ref)
+answer_page(SimStore *store, KeyMatch match, const void *asked, uint32_t max_bytes, uint64_t ref)
 {
     StoragePage page = {.done = true};
     size_t bytes = 0;
     StorageRow row;
 
-    store->counted.scans++;
     arena_reset(&store->scratch);
     page.rows = ARENA_ARRAY(&store->scratch, StorageRow, store->key_count);
     for (uint32_t i = 0; i < store->key_count; i++)
     {
-        if (!row_in_range(store->keys[i], range, &row))
+        if (!match(store->keys[i], asked, &row))
             continue;
-        if (bytes > 0 && bytes >= range->max_bytes)
+        if (bytes > 0 && bytes >= max_bytes)
         {
             page.done = false;
             break;
@@ -266,6 +289,32 @@ scan_now(SimStore *store, const StorageRange *range, uint64_t ref)
         page.rows[page.row_count++] = row;
     }
     store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
+}
+
+static void
+scan_now(SimStore *store, const StorageRange *range, uint64_t ref)
+{
+    store->counted.scans++;
+    answer_page(store, row_in_range, range, range->max_bytes, ref);
+}
+
+static void
+owed_now(SimStore *store, const StorageOwed *owed, uint64_t ref)
+{
+    answer_page(store, row_is_owed, owed, owed->max_bytes, ref);
+}
+
+static void
+store_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
+{
+    SimStore *store = (SimStore *)storage;
+    StoreWork *work = sim_store_new_work(STORE_WORK_OWED, ref, owed->after.length);
+
+    work->owed = *owed;
+    if (owed->after.length > 0)
+        memcpy(work + 1, owed->after.data, owed->after.length);
+    work->owed.after = slice_make(work + 1, owed->after.length);
+    schedule_work(store, work);
 }
 
 static void
@@ -315,6 +364,9 @@ sim_store_work(SimStore *store, const StoreWork *work)
     case STORE_WORK_SCAN:
         scan_now(store, &work->range, work->ref);
         break;
+    case STORE_WORK_OWED:
+        owed_now(store, &work->owed, work->ref);
+        break;
     case STORE_WORK_DURABLE:
         report_durable(store, work->ref, STATUS_OK);
         break;
@@ -333,8 +385,11 @@ sim_store_new(World *world, uint32_t host)
     SimStore *store = memory_resize(&MEMORY_HEAP, NULL, sizeof(SimStore));
 
     *store = (SimStore){.world = world, .host = host};
-    store->storage = (Storage){
-        .apply = store_apply, .read = store_read, .scan = store_scan, .counters = store_counters};
+    store->storage = (Storage){.apply = store_apply,
+                               .read = store_read,
+                               .scan = store_scan,
+                               .owed = store_owed,
+                               .counters = store_counters};
     store->waiting_tail = &store->waiting;
     arena_init(&store->scratch, &MEMORY_HEAP);
     buffer_init(&store->record, &MEMORY_HEAP);
@@ -362,10 +417,20 @@ sim_store_crash(SimStore *store)
         sim_store_copy_record(&store->keys[i]->current, &store->keys[i]->durable);
 }
 
+static void
+count_hints(SimStore *store)
+{
+    hints_free(&store->storage.hints);
+    for (uint32_t i = 0; i < store->key_count; i++)
+        hints_changed(&store->storage.hints, SLICE_EMPTY, buffer_slice(&store->keys[i]->current),
+                      NULL, NULL);
+}
+
 Storage *
 sim_store_boot(SimStore *store, const StorageEvents *events)
 {
     store->events = *events;
+    count_hints(store);
     store->storage.failed = false;
     store->run.epoch = 0;
 #ifdef BUG_ACTOR_KEPT
@@ -390,6 +455,7 @@ sim_store_free(SimStore *store)
     }
     free(store->keys);
     free(store->log);
+    hints_free(&store->storage.hints);
     buffer_free(&store->record);
     arena_free(&store->scratch);
     free(store);
@@ -426,6 +492,7 @@ sim_store_forget(SimStore *store, bool everything)
         if (key->unsynced > 0 || key->durable.length == 0 ||
             (random_percent(&store->world->random, 40) && !everything))
             continue;
+        hints_changed(&store->storage.hints, buffer_slice(&key->current), SLICE_EMPTY, NULL, NULL);
         buffer_reset(&key->current);
         buffer_reset(&key->durable);
         forgotten++;

@@ -19,6 +19,7 @@ typedef enum StoreWorkKind
     STORE_WORK_APPLY, /* the first apply that waits */
     STORE_WORK_READ,
     STORE_WORK_SCAN,
+    STORE_WORK_OWED,
     STORE_WORK_DURABLE, /* of something that was durable already */
     STORE_WORK_SYNCED   /* a sync has ended */
 } StoreWorkKind;
@@ -31,6 +32,7 @@ typedef struct StoreWork
     uint64_t ref;
     Slice key;
     StorageRange range;
+    StorageOwed owed;
     uint32_t ref_count; /* of STORE_WORK_SYNCED */
     uint64_t refs[];
 } StoreWork;

@@ -57,6 +57,7 @@ sim_store_log_append(SimStore *store, StoreKey *key, bool changed, uint64_t ref)
 
     *entry = (LogEntry){.key = key, .ref = ref};
     buffer_init(&entry->record, &MEMORY_HEAP);
+    entry->changed = changed;
     if (changed)
         sim_store_copy_record(&entry->record, &key->current);
     key->unsynced++;
@@ -69,11 +70,11 @@ make_durable(SimStore *store, LogEntry *entry)
     uint32_t number = sim_store_checked_key(store, entry->key);
     Slice object;
 
-    if (entry->record.length == 0)
+    if (!entry->changed)
         return;
     sim_store_copy_record(&entry->key->durable, &entry->record);
     if (number != CHECKER_NONE && !store->world->black_box &&
-        update_record_object(buffer_slice(&entry->record), &object))
+        update_record_object(buffer_slice(&entry->record), &object) && object.length > 0)
         checker_durable(store->world->checker, store->host, number, object, store->world->now_us);
 }
 

@@ -19,7 +19,8 @@ typedef struct StoreKey
 typedef struct LogEntry
 {
     StoreKey *key;
-    Buffer record; /* empty: nothing changed, durable with what came before */
+    bool changed;  /* else durable with what came before */
+    Buffer record; /* empty: removed */
     uint64_t ref;
 } LogEntry;
 
