@@ -98,8 +98,10 @@ typedef struct ReadFrame
     uint32_t bucket_id;
     ReadMode mode;
     uint32_t r;
+    uint32_t pr; /* how many of the r must be owners */
     uint32_t timeout_ms;
-    bool seal; /* give sealed contexts beside full objects */
+    bool seal;         /* give sealed contexts beside full objects */
+    bool repair_later; /* coordinated: answer before the stale owners are mended */
     Slice *keys;
     uint32_t key_count;
 } ReadFrame;
@@ -131,7 +133,9 @@ typedef struct WriteFrame
 {
     uint64_t epoch;
     uint32_t bucket_id;
-    uint32_t w;
+    uint32_t w;        /* acknowledgements, a fallback's counting for the owner it stands in for */
+    uint32_t pw;       /* of them by owners */
+    uint32_t confirms; /* of them from so many zones; a member of no zone is one of its own */
     uint32_t timeout_ms;
     bool retry; /* may have been written before: look for the request ids first */
     WriteItem *items;
@@ -141,7 +145,7 @@ typedef struct WriteFrame
 typedef struct WriteResult
 {
     StatusCode status;
-    uint32_t acked; /* bit i: the key's i-th owner in preference order has it durably */
+    uint32_t acked; /* bit i: the i-th member of the key's preference list has it durably */
     uint32_t
         siblings; /* that the write left under the key, when the node warns of so many; else 0 */
 } WriteResult;
@@ -202,6 +206,8 @@ typedef struct ReplicateItem
 {
     uint64_t ref; /* the sender's; repeated in the answer */
     uint32_t bucket_id;
+    bool is_hinted; /* to be kept for hint_for, which is down */
+    MemberId hint_for;
     Slice key;
     Slice object;
 } ReplicateItem;

@@ -10,7 +10,7 @@ enum
     WRITE_ITEM_MINIMUM_BYTES = 3,
     WRITE_RESULT_MINIMUM_BYTES = 3,
     PUT_VALUE_MINIMUM_BYTES = sizeof(RequestId) + 2,
-    REPLICATE_ITEM_MINIMUM_BYTES = 14,
+    REPLICATE_ITEM_MINIMUM_BYTES = 15,
     REPLICATE_RESULT_BYTES = 9,
     SCAN_ROW_MINIMUM_BYTES = 3
 };
@@ -23,8 +23,10 @@ read_encode(Buffer *buffer, uint32_t tag, const ReadFrame *read)
     buffer_put_u32(buffer, read->bucket_id);
     buffer_put_u8(buffer, (uint8_t)read->mode);
     buffer_put_varint(buffer, read->r);
+    buffer_put_varint(buffer, read->pr);
     buffer_put_varint(buffer, read->timeout_ms);
     buffer_put_u8(buffer, read->seal);
+    buffer_put_u8(buffer, read->repair_later);
     buffer_put_varint(buffer, read->key_count);
     for (uint32_t i = 0; i < read->key_count; i++)
         buffer_put_slice(buffer, read->keys[i]);
@@ -49,8 +51,10 @@ read_decode(const Frame *frame, Arena *arena, ReadFrame *read)
     read->bucket_id = reader_u32(&reader);
     read->mode = reader_mode(&reader);
     read->r = reader_varint32(&reader);
+    read->pr = reader_varint32(&reader);
     read->timeout_ms = reader_varint32(&reader);
     read->seal = reader_bool(&reader);
+    read->repair_later = reader_bool(&reader);
     read->key_count = reader_count(&reader, KEY_MINIMUM_BYTES);
     read->keys = ARENA_ARRAY(arena, Slice, read->key_count);
     for (uint32_t i = 0; i < read->key_count; i++)
@@ -120,6 +124,8 @@ write_encode(Buffer *buffer, uint32_t tag, const WriteFrame *write)
     buffer_put_varint(buffer, write->epoch);
     buffer_put_u32(buffer, write->bucket_id);
     buffer_put_varint(buffer, write->w);
+    buffer_put_varint(buffer, write->pw);
+    buffer_put_varint(buffer, write->confirms);
     buffer_put_varint(buffer, write->timeout_ms);
     buffer_put_u8(buffer, write->retry);
     buffer_put_varint(buffer, write->item_count);
@@ -193,6 +199,8 @@ write_decode(const Frame *frame, Arena *arena, WriteFrame *write)
     write->epoch = reader_varint(&reader);
     write->bucket_id = reader_u32(&reader);
     write->w = reader_varint32(&reader);
+    write->pw = reader_varint32(&reader);
+    write->confirms = reader_varint32(&reader);
     write->timeout_ms = reader_varint32(&reader);
     write->retry = reader_bool(&reader);
     write->item_count = reader_count(&reader, WRITE_ITEM_MINIMUM_BYTES);
@@ -331,6 +339,9 @@ replicate_item_encode(Buffer *buffer, const ReplicateItem *item)
 {
     buffer_put_u64(buffer, item->ref);
     buffer_put_u32(buffer, item->bucket_id);
+    buffer_put_u8(buffer, item->is_hinted);
+    if (item->is_hinted)
+        buffer_put(buffer, &item->hint_for, sizeof(MemberId));
     buffer_put_slice(buffer, item->key);
     buffer_put_slice(buffer, item->object);
 }
@@ -359,6 +370,19 @@ replicate_encode(Buffer *buffer, uint32_t tag, const ReplicateFrame *replicate)
         replicate_item_encode(buffer, &replicate->items[i]);
 }
 
+static ReplicateItem
+decode_replicate_item(Reader *reader)
+{
+    ReplicateItem item = {.ref = reader_u64(reader), .bucket_id = reader_u32(reader)};
+
+    item.is_hinted = reader_bool(reader);
+    if (item.is_hinted)
+        reader_copy(reader, &item.hint_for, sizeof(MemberId));
+    item.key = reader_slice(reader);
+    item.object = reader_slice(reader);
+    return item;
+}
+
 bool
 replicate_decode(const Frame *frame, Arena *arena, ReplicateFrame *replicate)
 {
@@ -369,10 +393,7 @@ replicate_decode(const Frame *frame, Arena *arena, ReplicateFrame *replicate)
     replicate->items = ARENA_ARRAY(arena, ReplicateItem, replicate->item_count);
     for (uint32_t i = 0; i < replicate->item_count; i++)
     {
-        replicate->items[i].ref = reader_u64(&reader);
-        replicate->items[i].bucket_id = reader_u32(&reader);
-        replicate->items[i].key = reader_slice(&reader);
-        replicate->items[i].object = reader_slice(&reader);
+        replicate->items[i] = decode_replicate_item(&reader);
     }
     return reader_finish(&reader);
 }

@@ -8,13 +8,13 @@
  * brought a higher counter for it; otherwise a new epoch is opened. So an object that was lost,
  * restored, cloned or unreadable never leads to a dot being used twice.
  *
+ * Also beside it stand the Hints: to which members this node owes the object, because they had not
+ * acknowledged it (Dynamo 4.6). They are written with the object, in one durable write.
+ *
  * The cap on siblings binds puts alone, never a merge: replicas must be able to become equal. It is
  * decided on the record at hand, so a coordinator that has missed siblings which others hold lets a
  * put pass that they would have refused. That is meant: asking the others first would make every
  * put a read, and the next coordinator that knows them all refuses.
- *
- * Also beside it stand the Hints: to which members this node owes the object, because they had not
- * acknowledged it (Dynamo 4.6). They are written with the object, in one durable write.
  */
 #ifndef SHARED_UPDATE_H
 #define SHARED_UPDATE_H
