@@ -545,6 +545,7 @@ batchrun_explain(CustomScanState *node, List *ancestors, ExplainState *es)
             explain_condition(conditions[i].label,
                               list_nth(scan->custom_exprs, conditions[i].place), &scan->scan.plan,
                               ancestors, es);
+    explain_conflict(run->source->info, es);
     if (es->verbose)
         explain_bucket(run->source->info, es);
     if (es->analyze)

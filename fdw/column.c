@@ -9,8 +9,16 @@
 
 #include "fdw/compat.h"
 
-/* How bytes of one stored type become the column's type: receive, cast, apply the typmod, check the
- * domain. */
+/* What the column's own type demands of values that were not made by it. */
+struct ColumnFit
+{
+    int32 typmod; /* -1: none */
+    FmgrInfo length_cast;
+    bool is_domain;
+    void *domain_state;
+};
+
+/* How bytes of one stored type become the column's type: receive, cast, fit. */
 struct ColumnReader
 {
     ColumnReader *next;
@@ -21,10 +29,7 @@ struct ColumnReader
     int32 receive_typmod;
     bool has_cast;
     FmgrInfo cast;
-    bool has_length_cast;
-    FmgrInfo length_cast;
-    bool is_domain; /* only where receive does not check the domain */
-    void *domain_state;
+    bool has_own_type; /* receive has applied the typmod and checked the domain */
 };
 
 void
@@ -69,6 +74,52 @@ column_encode(ColumnCodec *codec, Datum value)
     return encoded;
 }
 
+/* ---- fitting ---- */
+
+static struct ColumnFit *
+column_fit_new(ColumnCodec *codec)
+{
+    const DataColumn *column = codec->column;
+    struct ColumnFit *fit = MemoryContextAllocZero(codec->context, sizeof(struct ColumnFit));
+    Oid base;
+    Oid function;
+
+    fit->typmod = column->typmod;
+    base = getBaseTypeAndTypmod(column->element_type, &fit->typmod);
+    fit->is_domain = base != column->element_type;
+    if (fit->typmod >= 0 && find_typmod_coercion_function(base, &function) == COERCION_PATH_FUNC)
+        fmgr_info_cxt(function, &fit->length_cast, codec->context);
+    else
+        fit->typmod = -1;
+    return fit;
+}
+
+/* A cast's second and third argument, where it takes them: typmod and "explicit". */
+static Datum
+column_cast(FmgrInfo *cast, Datum value, int32 typmod)
+{
+    if (cast->fn_nargs == 1)
+        return FunctionCall1(cast, value);
+    if (cast->fn_nargs == 2)
+        return FunctionCall2(cast, value, Int32GetDatum(typmod));
+    return FunctionCall3(cast, value, Int32GetDatum(typmod), BoolGetDatum(false));
+}
+
+Datum
+column_fit(ColumnCodec *codec, Datum value, bool is_null)
+{
+    struct ColumnFit *fit = codec->fit;
+
+    if (fit == NULL)
+        fit = codec->fit = column_fit_new(codec);
+    if (fit->typmod >= 0 && !is_null)
+        value = column_cast(&fit->length_cast, value, fit->typmod);
+    if (fit->is_domain)
+        domain_check(value, is_null, codec->column->element_type, &fit->domain_state,
+                     codec->context);
+    return value;
+}
+
 /* ---- readers ---- */
 
 static char *
@@ -86,8 +137,9 @@ column_refuse(const ColumnCodec *codec, const ValueColumn *stored)
 {
     ereport(ERROR,
             (errcode(ERRCODE_DATATYPE_MISMATCH),
-             errmsg("column \"%s\" of type %s[] cannot take a stored value of type %s",
-                    codec->column->name, codec->column->type_name, column_stored_type_name(stored)),
+             errmsg("column \"%s\" of type %s%s cannot take a stored value of type %s",
+                    codec->column->name, codec->column->type_name,
+                    codec->column->is_array ? "[]" : "", column_stored_type_name(stored)),
              errhint("Declare the column with the stored type, or name another stored column with "
                      "option \"column_name\".")));
 }
@@ -123,12 +175,6 @@ column_reader_set_cast(ColumnCodec *codec, ColumnReader *reader, const ValueColu
     reader->has_cast = path == COERCION_PATH_FUNC;
     if (reader->has_cast)
         fmgr_info_cxt(function, &reader->cast, codec->context);
-    if (column->typmod >= 0 && find_typmod_coercion_function(base, &function) == COERCION_PATH_FUNC)
-    {
-        fmgr_info_cxt(function, &reader->length_cast, codec->context);
-        reader->has_length_cast = true;
-    }
-    reader->is_domain = base != column->element_type;
 }
 
 static ColumnReader *
@@ -146,7 +192,8 @@ column_reader_new(ColumnCodec *codec, const ValueColumn *stored)
     getTypeBinaryInputInfo(stored_type, &receive, &reader->receive_param);
     fmgr_info(receive, &reader->receive);
     reader->receive_typmod = -1;
-    if (stored_type == codec->column->element_type)
+    reader->has_own_type = stored_type == codec->column->element_type;
+    if (reader->has_own_type)
         reader->receive_typmod = codec->column->typmod;
     else
         column_reader_set_cast(codec, reader, stored, stored_type);
@@ -164,17 +211,6 @@ column_reader_find(ColumnCodec *codec, const ValueColumn *stored)
             (stored->type_oid != 0 || slice_equal(reader->stored_name, stored->type_name)))
             return reader;
     return column_reader_new(codec, stored);
-}
-
-/* The casts' second and third argument, where they take them: typmod and "explicit". */
-static Datum
-column_cast(FmgrInfo *cast, Datum value, int32 typmod)
-{
-    if (cast->fn_nargs == 1)
-        return FunctionCall1(cast, value);
-    if (cast->fn_nargs == 2)
-        return FunctionCall2(cast, value, Int32GetDatum(typmod));
-    return FunctionCall3(cast, value, Int32GetDatum(typmod), BoolGetDatum(false));
 }
 
 Datum
@@ -195,10 +231,5 @@ column_decode(ColumnCodec *codec, const ValueColumn *stored)
                                column_stored_type_name(stored))));
     if (reader->has_cast)
         value = column_cast(&reader->cast, value, codec->column->typmod);
-    if (reader->has_length_cast)
-        value = column_cast(&reader->length_cast, value, codec->column->typmod);
-    if (reader->is_domain)
-        domain_check(value, false, codec->column->element_type, &reader->domain_state,
-                     codec->context);
-    return value;
+    return reader->has_own_type ? value : column_fit(codec, value, false);
 }

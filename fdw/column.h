@@ -25,6 +25,7 @@ typedef struct ColumnCodec
     bool by_value;
     char align;
     FmgrInfo send;
+    struct ColumnFit *fit; /* NULL: not needed yet */
     ColumnReader *readers; /* one for each stored type met */
     MemoryContext context; /* of readers and of the functions' own memory */
     StringInfoData scratch;
@@ -42,5 +43,11 @@ ValueColumn column_encode_null(const ColumnCodec *codec);
 /* stored is not NULL. 42804: a type that the column cannot take; 22P03: bytes that are none of that
  * type. */
 Datum column_decode(ColumnCodec *codec, const ValueColumn *stored);
+
+/*
+ * A value of the column's base type, or of one of its form, as a value of the column: under its
+ * typmod and its domain's checks. 22001, 22003 and the like, 23514, 23502 for what it cannot hold.
+ */
+Datum column_fit(ColumnCodec *codec, Datum value, bool is_null);
 
 #endif

@@ -12,11 +12,13 @@
 #include "fdw/pg.h"
 
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "optimizer/pathnode.h"
+#include "parser/parse_func.h"
 #include "parser/parse_type.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
@@ -92,6 +94,39 @@ compat_find_type(const char *name)
     return type;
 }
 
+/* What a function call would be resolved to. */
+typedef struct CompatFunction
+{
+    FuncDetailCode kind; /* for NOTFOUND and MULTIPLE the rest is undefined */
+    Oid id;
+    Oid result; /* as declared: may be polymorphic, as argument_types may */
+    bool returns_set;
+    Oid *argument_types;
+} CompatFunction;
+
+/* The function that a call of schema.name with one argument of that type means; 14 asks whether
+ * OUT arguments count. The schema exists. */
+static inline CompatFunction
+compat_find_function(const char *schema, const char *name, Oid argument)
+{
+    List *names = list_make2(makeString(pstrdup(schema)), makeString(pstrdup(name)));
+    CompatFunction found = {0};
+    int variadic_count;
+    Oid variadic_type;
+    List *defaults;
+
+#if PG_VERSION_NUM >= 140000
+    found.kind = func_get_detail(names, NIL, NIL, 1, &argument, false, true, false, &found.id,
+                                 &found.result, &found.returns_set, &variadic_count, &variadic_type,
+                                 &found.argument_types, &defaults);
+#else
+    found.kind = func_get_detail(names, NIL, NIL, 1, &argument, false, true, &found.id,
+                                 &found.result, &found.returns_set, &variadic_count, &variadic_type,
+                                 &found.argument_types, &defaults);
+#endif
+    return found;
+}
+
 /* Whose user mapping counts for a table of the range table: 16 moved it out of the entry. */
 static inline Oid
 compat_check_user(EState *estate, Index index)
@@ -103,6 +138,16 @@ compat_check_user(EState *estate, Index index)
     Oid user = entry->checkAsUser;
 #endif
     return OidIsValid(user) ? user : GetUserId();
+}
+
+static inline bool
+compat_may_execute(Oid function_id, Oid user_id)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(ProcedureRelationId, function_id, user_id, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+    return pg_proc_aclcheck(function_id, user_id, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
 }
 
 /* Raises 42501 when user may not use the server: 16 made one function of those for each kind of

@@ -1,10 +1,38 @@
 #include "fdw/explain.h"
 
 #include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
 #include "fdw/compat.h"
 #include "fdw/scan.h"
+
+/* The aggregates by column, as they would stand in a query. */
+static char *
+explain_aggregates(const RelationInfo *info)
+{
+    StringInfoData text;
+
+    initStringInfo(&text);
+    for (int i = 0; i < info->data_count; i++)
+        appendStringInfo(&text, "%s%s(%s)", i > 0 ? ", " : "", info->data[i].aggregate.name,
+                         quote_identifier(get_attname(info->relid, info->data[i].attnum, false)));
+    return text.data;
+}
+
+void
+explain_conflict(const RelationInfo *info, ExplainState *es)
+{
+    static const char *const modes[] = {[CONFLICT_ERROR] = "error", [CONFLICT_LATEST] = "latest"};
+
+    if (info->conflict == CONFLICT_FUNCTION)
+        ExplainPropertyText("On Conflict", info->resolver.name, es);
+    else if (info->conflict == CONFLICT_AGGREGATES)
+        ExplainPropertyText("On Conflict", explain_aggregates(info), es);
+    else if (info->conflict != CONFLICT_SIBLINGS)
+        ExplainPropertyText("On Conflict", modes[info->conflict], es);
+}
 
 void
 explain_bucket(const RelationInfo *info, ExplainState *es)
@@ -137,6 +165,7 @@ dynamoExplainForeignScan(ForeignScanState *node, ExplainState *es)
     if (scan->fdw_recheck_quals != NIL)
         explain_condition("Key Cond", scan->fdw_recheck_quals, &scan->scan.plan,
                           explain_ancestors(&node->ss.ps), es);
+    explain_conflict(scan_source(node)->info, es);
     if (es->verbose)
         explain_bucket(scan_source(node)->info, es);
     if (es->analyze)

@@ -1,6 +1,7 @@
 /*
- * explain: what a scan shows in EXPLAIN: the condition that names its keys; with VERBOSE the bucket
- * and n, r, w; with ANALYZE what was asked of the cluster. It contacts no node.
+ * explain: what a scan shows in EXPLAIN: the condition that names its keys, and what
+ * is made of siblings; with VERBOSE the bucket and n, r, w; with ANALYZE what was asked of the
+ * cluster. It contacts no node.
  */
 #ifndef FDW_EXPLAIN_H
 #define FDW_EXPLAIN_H
@@ -13,6 +14,7 @@
 #include "fdw/relation.h"
 
 /* Shared with the batched join. */
+void explain_conflict(const RelationInfo *info, ExplainState *es);
 void explain_bucket(const RelationInfo *info, ExplainState *es);
 void explain_counters(const ClientCounters *counters, ExplainState *es);
 /* Clauses of plan, ANDed, as EXPLAIN shows an index's condition; ancestors are the plans above,

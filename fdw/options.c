@@ -12,6 +12,7 @@
 #include <math.h>
 
 #include "fdw/compat.h"
+#include "fdw/conflict.h"
 #include "shared/topology.h"
 
 typedef enum OptionForm
@@ -22,7 +23,8 @@ typedef enum OptionForm
     FORM_COUNT,  /* of replicas: 1 to TOPOLOGY_N_MAX */
     FORM_NUMBER, /* finite, not negative */
     FORM_PORTS,  /* comma separated */
-    FORM_MODE    /* of on_conflict */
+    FORM_MODE,   /* of a table's on_conflict */
+    FORM_DOTTED  /* schema.name */
 } OptionForm;
 
 typedef enum OptionUse
@@ -86,6 +88,7 @@ static const Option option_table[] = {
     {"key",                      COLUMN,  FORM_BOOL,   OURS,  "part of the key"                },
     {"context",                  COLUMN,  FORM_BOOL,   OURS,  "the causal context"             },
     {"column_name",              COLUMN,  FORM_NAME,   OURS,  "its name in the cluster"        },
+    {"on_conflict",              COLUMN,  FORM_DOTTED, OURS,  "aggregate over siblings"        },
 };
 
 static bool
@@ -205,13 +208,18 @@ options_check_name(const char *name, const char *value)
 }
 
 static void
-options_check_conflict(const char *name, const char *value)
+options_check_mode(const char *name, const char *value)
 {
-    if (strcmp(value, "siblings") != 0)
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("value \"%s\" of option \"%s\" is not supported", value, name),
-                        errhint("The one value is \"siblings\": every data column is an array with "
-                                "one element for each sibling.")));
+    if (conflict_mode(value) == CONFLICT_FUNCTION && !conflict_names_routine(value))
+        options_refuse_value(name, value,
+                             "Give siblings, error, latest, or a function as schema.name.");
+}
+
+static void
+options_check_dotted(const char *name, const char *value)
+{
+    if (!conflict_names_routine(value))
+        options_refuse_value(name, value, "Give an aggregate as schema.name.");
 }
 
 static void
@@ -237,7 +245,10 @@ options_check_value(const Option *option, const char *value)
         options_check_ports(option->name, value);
         break;
     case FORM_MODE:
-        options_check_conflict(option->name, value);
+        options_check_mode(option->name, value);
+        break;
+    case FORM_DOTTED:
+        options_check_dotted(option->name, value);
         break;
     }
 }
@@ -297,6 +308,18 @@ options_check_quorums(List *options)
     }
 }
 
+/* Siblings differ in data columns alone. */
+static void
+options_check_resolved(List *options)
+{
+    if (options_find(options, "on_conflict") != NULL &&
+        (options_bool(options, "key", false) || options_bool(options, "context", false)))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("a key or context column cannot have option \"on_conflict\""),
+                        errdetail("All siblings of a key have one key and one context."),
+                        errhint("Give the option to the data columns.")));
+}
+
 PG_FUNCTION_INFO_V1(dynamo_fdw_validator);
 PGDLLEXPORT Datum
 dynamo_fdw_validator(PG_FUNCTION_ARGS)
@@ -311,6 +334,7 @@ dynamo_fdw_validator(PG_FUNCTION_ARGS)
     if (options_bool(options, "key", false) && options_bool(options, "context", false))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("a column cannot be both key and context")));
+    options_check_resolved(options);
     PG_RETURN_VOID();
 }
 

@@ -83,15 +83,16 @@ relation_set_context(RelationInfo *info, Form_pg_attribute attribute)
 }
 
 static void
-relation_add_data(RelationInfo *info, Form_pg_attribute attribute, const char *name)
+relation_add_data(RelationInfo *info, Form_pg_attribute attribute, const char *name,
+                  const char *on_conflict)
 {
-    info->data[info->data_count].attnum = attribute->attnum;
-    info->data[info->data_count].name = name;
-    info->data_count++;
+    info->data[info->data_count++] =
+        (DataColumn){.attnum = attribute->attnum, .name = name, .on_conflict = on_conflict};
 }
 
-static void
-relation_set_data_type(const RelationInfo *info, DataColumn *column, Form_pg_attribute attribute)
+/* The type of one sibling's value, where a column holds all siblings'. */
+static Oid
+relation_element_type(const RelationInfo *info, Form_pg_attribute attribute)
 {
     Oid element_type = get_element_type(attribute->atttypid);
 
@@ -105,9 +106,19 @@ relation_set_data_type(const RelationInfo *info, DataColumn *column, Form_pg_att
                         format_type_be(attribute->atttypid)),
                  errdetail("A data column holds one element for each sibling."),
                  errhint("Declare it as %s[], or mark it with OPTIONS (key 'true') or "
-                         "OPTIONS (context 'true').",
+                         "OPTIONS (context 'true'), or have siblings made one plain row by the "
+                         "table's option \"on_conflict\".",
                          format_type_be(attribute->atttypid))));
-    column->array_type = attribute->atttypid;
+    return element_type;
+}
+
+static void
+relation_set_data_type(const RelationInfo *info, DataColumn *column, Form_pg_attribute attribute)
+{
+    bool is_array = info->conflict == CONFLICT_SIBLINGS;
+    Oid element_type = is_array ? relation_element_type(info, attribute) : attribute->atttypid;
+
+    column->is_array = is_array;
     column->element_type = element_type;
     column->typmod = attribute->atttypmod;
     column->stored_oid = element_type < FirstGenbkiObjectId ? element_type : 0;
@@ -149,7 +160,7 @@ relation_add_column(RelationInfo *info, Form_pg_attribute attribute)
     if (options_bool(options, "key", false))
         relation_add_key(info, attribute, name);
     else
-        relation_add_data(info, attribute, name);
+        relation_add_data(info, attribute, name, options_find(options, "on_conflict"));
     relation_check_name(info, name);
 }
 
@@ -170,9 +181,88 @@ relation_add_columns(RelationInfo *info, TupleDesc desc)
                  errmsg("foreign table \"%s\" has no key column", info->table_name),
                  errhint("Mark the key with ALTER FOREIGN TABLE ... ALTER COLUMN ... OPTIONS (ADD "
                          "key 'true').")));
+}
+
+/* ---- what is made of siblings ---- */
+
+static int
+relation_count_aggregates(const RelationInfo *info)
+{
+    int count = 0;
+
+    for (int i = 0; i < info->data_count; i++)
+        count += info->data[i].on_conflict != NULL;
+    return count;
+}
+
+/* Aggregates make the whole row, or none of it. */
+static void
+relation_check_aggregates(const RelationInfo *info, const char *on_conflict)
+{
+    const DataColumn *missing = info->data;
+
+    if (on_conflict != NULL)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+                        errmsg("option \"on_conflict\" is given for foreign table \"%s\" and for "
+                               "columns of it",
+                               info->table_name),
+                        errdetail("The table's says how a row is made of siblings, a column's how "
+                                  "that column is."),
+                        errhint("Drop the option of the table, or those of all columns.")));
+    if (relation_count_aggregates(info) == info->data_count)
+        return;
+    while (missing->on_conflict != NULL)
+        missing++;
+    ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+                    errmsg("data column \"%s\" of foreign table \"%s\" has no option "
+                           "\"on_conflict\"",
+                           missing->name, info->table_name),
+                    errdetail("Other columns have one, so every data column needs one."),
+                    errhint("Give it an aggregate as schema.name, or drop the option of the other "
+                            "columns.")));
+}
+
+static void
+relation_find_routines(RelationInfo *info, const char *on_conflict)
+{
+    ConflictUse use = {
+        .option = on_conflict, .table_name = info->table_name, .type = info->row_type};
+
+    if (info->conflict == CONFLICT_FUNCTION)
+        info->resolver = conflict_find_routine(&use);
+    for (int i = 0; info->conflict == CONFLICT_AGGREGATES && i < info->data_count; i++)
+    {
+        use.option = info->data[i].on_conflict;
+        use.column_name = get_attname(info->relid, info->data[i].attnum, false);
+        use.type = info->data[i].element_type;
+        info->data[i].aggregate = conflict_find_routine(&use);
+    }
+}
+
+static void
+relation_set_conflict(RelationInfo *info, TupleDesc desc, const char *on_conflict)
+{
+    info->conflict = conflict_mode(on_conflict);
+    if (relation_count_aggregates(info) > 0)
+    {
+        relation_check_aggregates(info, on_conflict);
+        info->conflict = CONFLICT_AGGREGATES;
+    }
     for (int i = 0; i < info->data_count; i++)
         relation_set_data_type(info, &info->data[i], TupleDescAttr(desc, info->data[i].attnum - 1));
+    relation_find_routines(info, on_conflict);
 }
+
+void
+relation_check_conflict_rights(const RelationInfo *info)
+{
+    if (info->conflict == CONFLICT_FUNCTION)
+        conflict_check_right(&info->resolver, info->table_name);
+    for (int i = 0; info->conflict == CONFLICT_AGGREGATES && i < info->data_count; i++)
+        conflict_check_right(&info->data[i].aggregate, info->table_name);
+}
+
+/* ---- the table ---- */
 
 /* A number that the table may give, else the server, else nobody. */
 static double
@@ -228,7 +318,9 @@ relation_info(Relation rel)
     info->rows = options_number(table->options, "rows", OPTIONS_DEFAULT_ROWS);
     info->startup_cost = options_number(server, "fdw_startup_cost", OPTIONS_DEFAULT_STARTUP_COST);
     info->tuple_cost = options_number(server, "fdw_tuple_cost", OPTIONS_DEFAULT_TUPLE_COST);
+    info->row_type = rel->rd_rel->reltype;
     relation_add_columns(info, RelationGetDescr(rel));
+    relation_set_conflict(info, RelationGetDescr(rel), options_find(table->options, "on_conflict"));
     return info;
 }
 

@@ -1,6 +1,6 @@
 /*
  * relation: what a foreign table says about its bucket: names, key columns, data columns, context
- * column, n, r, w.
+ * column, n, r, w, and what it makes of siblings.
  *
  * A RelationInfo is made from the catalogs whenever a statement plans or starts, in the current
  * memory context, and never changes. Making it contacts no node. A table that cannot be a bucket is
@@ -14,6 +14,7 @@
 #include "access/attnum.h"
 #include "utils/relcache.h"
 
+#include "fdw/conflict.h"
 #include "shared/topology.h"
 
 typedef struct KeyColumn
@@ -28,11 +29,13 @@ typedef struct DataColumn
 {
     AttrNumber attnum;
     const char *name; /* in the store */
-    Oid array_type;   /* the column's type */
+    bool is_array;    /* one element for each sibling; else the value of the one that is shown */
     Oid element_type; /* of one sibling's value; may be a domain */
     int32 typmod;
-    uint32 stored_oid;     /* element_type when it is built in, else 0 */
-    const char *type_name; /* as format_type prints it, schema-qualified unless built in */
+    uint32 stored_oid;         /* element_type when it is built in, else 0 */
+    const char *type_name;     /* as format_type prints it, schema-qualified unless built in */
+    const char *on_conflict;   /* its option, or NULL */
+    ConflictRoutine aggregate; /* where the mode is CONFLICT_AGGREGATES */
 } DataColumn;
 
 typedef struct RelationInfo
@@ -53,11 +56,18 @@ typedef struct RelationInfo
     DataColumn *data;
     int data_count;
     AttrNumber context_attnum; /* InvalidAttrNumber: the table has none */
+
+    ConflictMode conflict;
+    ConflictRoutine resolver; /* where the mode is CONFLICT_FUNCTION */
+    Oid row_type;
 } RelationInfo;
 
-/* Errors: 42P16, 42701, 42804, 0A000 for what a bucket cannot be; 22023 for r or w greater than n.
- */
+/* Errors: 42P16, 42701, 42804, 0A000 for what a bucket cannot be; 22023 for r or w greater than n;
+ * those of conflict_find_routine. */
 RelationInfo *relation_info(Relation rel);
+
+/* 42501 when the current user may not call what resolves the table's siblings. */
+void relation_check_conflict_rights(const RelationInfo *info);
 
 /* The quorum in force: the setting dynamo_fdw.r (.w) where it is not 0. 22023 when it is greater
  * than n. */

@@ -24,8 +24,7 @@ source_new(Relation relation, EState *estate, Index index, const Bitmapset *attr
     if (list_member_int(estate->es_plannedstmt->resultRelations, (int)index))
         source->target = target_new();
     source->options.seal =
-        source->target != NULL || (AttributeNumberIsValid(source->info->context_attnum) &&
-                                   row_attribute_is_read(attributes, source->info->context_attnum));
+        source->target != NULL || row_codec_wants_context(source->codec, attributes);
     return source;
 }
 

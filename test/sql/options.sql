@@ -24,7 +24,14 @@ CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'maybe')) SERVER options_
 CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true', context 'true')) SERVER options_server;
 CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (bucket '');
 CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (n '3', w '4');
-CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (on_conflict 'latest');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (on_conflict 'newest');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (on_conflict 'a.b.c');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (on_conflict 'a."b');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (on_conflict '');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true'), v int OPTIONS (on_conflict 'max')) SERVER options_server;
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true'), v int OPTIONS (on_conflict 'latest')) SERVER options_server;
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true', on_conflict 'pg_catalog.max')) SERVER options_server;
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true'), c bytea OPTIONS (on_conflict 'pg_catalog.max', context 'true')) SERVER options_server;
 
 -- Files and passwordless mappings are for superusers.
 CREATE ROLE options_user;
@@ -58,6 +65,13 @@ ALTER FOREIGN TABLE options_table OPTIONS (DROP r, DROP w, SET n '1');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
 ALTER SERVER options_server OPTIONS (DROP r, DROP w);
 EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+
+-- What on_conflict names is looked for when the table is used.
+ALTER FOREIGN TABLE options_table OPTIONS (ADD on_conflict 'siblings');
+ALTER FOREIGN TABLE options_table OPTIONS (SET on_conflict 'error');
+ALTER FOREIGN TABLE options_table OPTIONS (SET on_conflict 'latest');
+ALTER FOREIGN TABLE options_table OPTIONS (SET on_conflict '"No schema" . "No function"');
+EXPLAIN (COSTS OFF) SELECT * FROM options_table;
 
 -- One table holds them all.
 SELECT object, count(*) FROM dynamo_fdw_options() GROUP BY object ORDER BY object;
