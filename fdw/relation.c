@@ -216,7 +216,7 @@ relation_check_aggregates(const RelationInfo *info, const char *on_conflict)
     ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
                     errmsg("data column \"%s\" of foreign table \"%s\" has no option "
                            "\"on_conflict\"",
-                           missing->name, info->table_name),
+                           get_attname(info->relid, missing->attnum, false), info->table_name),
                     errdetail("Other columns have one, so every data column needs one."),
                     errhint("Give it an aggregate as schema.name, or drop the option of the other "
                             "columns.")));

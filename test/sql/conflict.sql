@@ -239,6 +239,48 @@ CREATE OR REPLACE FUNCTION drop_try() RETURNS int LANGUAGE plpgsql AS $$ BEGIN D
 SELECT * FROM tried WHERE id = (SELECT drop_try());
 DROP FUNCTION drop_try;
 
+-- A table of keys alone; a partition, whose function takes the partition's rows.
+CREATE FOREIGN TABLE keys (k int OPTIONS (key 'true')) SERVER dynamo OPTIONS (bucket 'conflict_keys', on_conflict 'conflict_test.first');
+CREATE FUNCTION first(keys[]) RETURNS keys LANGUAGE sql AS 'SELECT $1[1]';
+INSERT INTO keys VALUES (1), (2);
+INSERT INTO keys VALUES (1);
+SELECT * FROM keys ORDER BY k;
+ALTER FOREIGN TABLE keys OPTIONS (SET on_conflict 'latest');
+SELECT * FROM keys ORDER BY k;
+ALTER FOREIGN TABLE keys OPTIONS (SET on_conflict 'error');
+SELECT * FROM keys ORDER BY k;
+CREATE TABLE parts (a int, b text, v int) PARTITION BY RANGE (a);
+CREATE FOREIGN TABLE part (v int, b text OPTIONS (key 'true'), a int OPTIONS (key 'true')) SERVER dynamo
+    OPTIONS (bucket 'conflict_part', on_conflict 'conflict_test.add_parts');
+ALTER TABLE parts ATTACH PARTITION part FOR VALUES FROM (0) TO (100);
+CREATE FUNCTION add_parts(part[]) RETURNS part LANGUAGE sql AS 'SELECT sum(v)::int, min(b), min(a) FROM pg_catalog.unnest($1)';
+INSERT INTO parts VALUES (1, 'x', 1), (2, 'y', 5);
+INSERT INTO parts VALUES (1, 'x', 2);
+SELECT * FROM parts ORDER BY a;
+UPDATE parts SET v = v + 1 WHERE a = 1 RETURNING *;
+-- A cursor that outlives its transaction, one that dies with its savepoint, a loop whose body fails.
+INSERT INTO parts VALUES (1, 'x', 2);
+BEGIN;
+SAVEPOINT a;
+DECLARE c CURSOR FOR SELECT * FROM parts WHERE b = 'x';
+FETCH ALL FROM c;
+ROLLBACK TO a;
+DECLARE c CURSOR WITH HOLD FOR SELECT * FROM parts WHERE b = 'x';
+COMMIT;
+FETCH ALL FROM c;
+DO $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT * FROM parts ORDER BY a LOOP
+        BEGIN
+            PERFORM r.v / 0;
+        EXCEPTION WHEN division_by_zero THEN
+            RAISE NOTICE '%', r;
+        END;
+    END LOOP;
+END $$;
+
 -- Dropped and oddly named columns; values that are arrays; text, whatever the client's encoding is.
 CREATE DOMAIN words AS text[];
 CREATE FOREIGN TABLE arrays (k text OPTIONS (key 'true'), gone int[], "The Words" words[] OPTIONS (column_name 'words'), n int[]) SERVER dynamo
@@ -283,7 +325,7 @@ EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     RAISE NOTICE E'% %\n  DETAIL: %\n  HINT: %', SQLSTATE, SQLERRM, detail, hint;
 END $$;
-CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), v int, w int) SERVER dynamo OPTIONS (bucket 'conflict_bad', on_conflict 'nowhere.f');
+CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), v int, w int OPTIONS (column_name 'x')) SERVER dynamo OPTIONS (bucket 'conflict_bad', on_conflict 'nowhere.f');
 CALL show_error('SELECT * FROM bad');
 CALL show_error('INSERT INTO bad VALUES (1, 2)');
 CALL show_error('EXPLAIN DELETE FROM bad');
