@@ -371,6 +371,20 @@ client_rest(Client *client)
 }
 
 void
+client_begin_script(Client *client, ClientTaker taker, void *context)
+{
+    client->state = CLIENT_PLAYS;
+    client->taker = taker;
+    client->taker_context = context;
+}
+
+void
+client_end_script(Client *client)
+{
+    client->state = CLIENT_IDLE;
+}
+
+void
 client_start(Client *client)
 {
     client_rest(client);
@@ -414,6 +428,8 @@ client_wake(World *world, const Event *event)
     case CLIENT_AUDITS:
         audit_again(client);
         break;
+    case CLIENT_PLAYS:
+        break;
     }
 }
 
@@ -446,6 +462,8 @@ client_frame(World *world, uint32_t index, uint32_t host, Slice bytes)
         take_answer(client, &frame);
     else if (client->state == CLIENT_AUDITS)
         audit_frame(client, host, &frame);
+    else if (client->state == CLIENT_PLAYS)
+        client->taker(client->taker_context, host, &frame);
     else if (client->state == CLIENT_ASKS || client->state == CLIENT_SCANS)
     {
         for (uint32_t member = 0; member < client->topology.member_count; member++)

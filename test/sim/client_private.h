@@ -25,8 +25,11 @@ typedef enum ClientState
     CLIENT_IDLE,    /* thinks, or has nothing to do */
     CLIENT_ASKS,    /* a request is under way */
     CLIENT_SCANS,
-    CLIENT_AUDITS
+    CLIENT_AUDITS,
+    CLIENT_PLAYS /* asks what a scenario tells him to */
 } ClientState;
+
+typedef void (*ClientTaker)(void *context, uint32_t host, const Frame *frame);
 
 /* What the client read last of a key. */
 typedef struct ClientKey
@@ -82,6 +85,10 @@ struct Client
     Packet *waiting[NETWORK_HOSTS_MAX][CLIENT_WAITING_MAX];
     uint32_t waiting_count[NETWORK_HOSTS_MAX];
 
+    /* A scenario's. */
+    ClientTaker taker;
+    void *taker_context;
+
     /* The audit. */
     uint32_t audit_key;
     uint32_t audit_place;
@@ -113,6 +120,10 @@ void client_request_cancel(Client *client);
 
 void client_scan_begin(Client *client);
 void client_scan_pump(Client *client);
+
+/* From now on the client does nothing by himself, and frames that come are taken by taker. */
+void client_begin_script(Client *client, ClientTaker taker, void *context);
+void client_end_script(Client *client);
 
 void audit_next(Client *client);
 void audit_frame(Client *client, uint32_t host, const Frame *frame);

@@ -3,6 +3,7 @@
  *
  *     dynamo_sim --seeds N [--first SEED] [--keep-going] [--black-box]
  *     dynamo_sim --seed SEED [--trace]
+ *     dynamo_sim --scenarios | --scenario NAME [--seed SEED [--trace]]
  *     dynamo_sim --selftest
  *
  * Ends with 0 when all is well, 1 when a promise was broken, 2 when it was called wrongly.
@@ -13,11 +14,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "test/sim/scenarios.h"
 #include "test/sim/selftest.h"
 #include "test/sim/world.h"
 
 enum
 {
+    SCENARIO_SEEDS = 20,
     REPEAT_EVERY = 50 /* seeds that are run twice, to be sure that a seed gives one run */
 };
 
@@ -29,6 +32,8 @@ typedef struct Options
     bool keep_going;
     bool selftest;
     bool black_box;
+    bool scenarios;
+    const Scenario *scenario; /* NULL: all */
 } Options;
 
 typedef struct Totals
@@ -168,11 +173,49 @@ run_seeds(const Options *options)
     return totals.failed > 0 ? 1 : 0;
 }
 
+/* One scenario on some seeds: they differ in how long everything takes. */
+static bool
+play(const Scenario *scenario, const Options *options)
+{
+    WorldOptions world_options = {.tracing = options->trace ? stdout : NULL, .scenario = scenario};
+    uint64_t count = options->count > 0 ? options->count : SCENARIO_SEEDS;
+
+    for (uint64_t i = 0; i < count; i++)
+    {
+        uint64_t seed = options->first + i;
+        WorldResult result = world_run(seed, &world_options);
+
+        if (!result.failed)
+            continue;
+        printf("FAIL %s: seed %" PRIu64 " fails after %" PRIu64 " seeds: %s\n", scenario->name,
+               seed, i + 1, result.verdict);
+        return false;
+    }
+    printf("ok   %s, %" PRIu64 " seeds\n", scenario->name, count);
+    return true;
+}
+
+static int
+run_scenarios(const Options *options)
+{
+    const Scenario *scenario;
+    uint32_t count = 0;
+    uint32_t held = 0;
+
+    if (options->scenario != NULL)
+        return play(options->scenario, options) ? 0 : 1;
+    for (; (scenario = scenario_at(count)) != NULL; count++)
+        held += play(scenario, options);
+    printf("scenarios: %u passed, %u failed\n", held, count - held);
+    return held == count ? 0 : 1;
+}
+
 static int
 usage(void)
 {
     fprintf(stderr, "usage: dynamo_sim --seeds N [--first SEED] [--keep-going] [--black-box]\n"
                     "       dynamo_sim --seed SEED [--trace]\n"
+                    "       dynamo_sim --scenarios | --scenario NAME [--seed SEED [--trace]]\n"
                     "       dynamo_sim --selftest\n");
     return 2;
 }
@@ -201,6 +244,14 @@ parse(int argc, char **argv, Options *options)
             options->black_box = true;
         else if (strcmp(argv[i], "--selftest") == 0)
             options->selftest = true;
+        else if (strcmp(argv[i], "--scenarios") == 0)
+            options->scenarios = true;
+        else if (strcmp(argv[i], "--scenario") == 0 && argv[i + 1] != NULL &&
+                 (options->scenario = scenario_find(argv[i + 1])) != NULL)
+        {
+            options->scenarios = true;
+            i++;
+        }
         else if (strcmp(argv[i], "--seeds") == 0 && parse_number(argv[i + 1], &options->count))
             i++;
         else if (strcmp(argv[i], "--first") == 0 && parse_number(argv[i + 1], &options->first))
@@ -213,7 +264,7 @@ parse(int argc, char **argv, Options *options)
         else
             return false;
     }
-    return options->count > 0 || options->selftest;
+    return options->count > 0 || options->selftest || options->scenarios;
 }
 
 int
@@ -223,5 +274,7 @@ main(int argc, char **argv)
 
     if (!parse(argc, argv, &options))
         return usage();
-    return options.selftest ? selftest_run() : run_seeds(&options);
+    if (options.selftest)
+        return selftest_run();
+    return options.scenarios ? run_scenarios(&options) : run_seeds(&options);
 }

@@ -104,6 +104,33 @@ draw_storm(Mix *mix, Random *random)
     mix->fault_length_us = scaled(random, 5000, 800000);
 }
 
+/* What is so with and without faults. */
+static void
+draw_speeds(Mix *mix, Random *random)
+{
+    mix->partitions = 8u << random_below(random, 3);
+    mix->operations = (uint32_t)random_between(random, 40, 160);
+    mix->latency_min_us = skewed(random, 50, 2000);
+    mix->latency_max_us = mix->latency_min_us + skewed(random, 50, 10000);
+    mix->turn_max_us = skewed(random, 1, 2000);
+    mix->peer_timeout_ms = (uint32_t)random_between(random, 200, 1500);
+    mix->node_timeout_ms = 1000 + mix->peer_timeout_ms * (uint32_t)random_between(random, 2, 4);
+    draw_disks(mix, random);
+}
+
+Mix
+mix_draw_quiet(Random *random)
+{
+    Mix mix = {.hosts = 3, .clients = 1, .keys = 1, .n = 3};
+
+    draw_speeds(&mix, random);
+    draw_clients(&mix, random);
+    mix.operations = 0;
+    mix.bucket_percent = 0;
+    mix.clocks_off = false;
+    return mix;
+}
+
 Mix
 mix_draw(Random *random)
 {
@@ -113,14 +140,7 @@ mix_draw(Random *random)
     mix.clients = (uint32_t)random_between(random, 2, 5);
     mix.keys = skewed(random, 1, 8);
     mix.n = random_percent(random, 75) ? 3 : (uint32_t)random_between(random, 1, mix.hosts);
-    mix.partitions = 8u << random_below(random, 3);
-    mix.operations = (uint32_t)random_between(random, 40, 160);
-    mix.latency_min_us = skewed(random, 50, 2000);
-    mix.latency_max_us = mix.latency_min_us + skewed(random, 50, 10000);
-    mix.turn_max_us = skewed(random, 1, 2000);
-    mix.peer_timeout_ms = (uint32_t)random_between(random, 200, 1500);
-    mix.node_timeout_ms = 1000 + mix.peer_timeout_ms * (uint32_t)random_between(random, 2, 4);
-    draw_disks(&mix, random);
+    draw_speeds(&mix, random);
     draw_clients(&mix, random);
     if (random_percent(random, 6))
         return mix;

@@ -399,7 +399,7 @@ sim_store_new(World *world, uint32_t host)
 void
 sim_store_crash(SimStore *store)
 {
-    uint64_t reached = random_below(&store->world->random, store->log_count + 1);
+    uint64_t reached = store->stuck ? 0 : random_below(&store->world->random, store->log_count + 1);
 
     sim_store_log_drop(store, (uint32_t)reached, true);
     sim_store_log_drop(store, store->log_count, false);
@@ -468,6 +468,45 @@ sim_store_set_slow(SimStore *store, bool slow)
 }
 
 void
+sim_store_set_stuck(SimStore *store)
+{
+    store->stuck = true;
+}
+
+bool
+sim_store_is_settled(const SimStore *store)
+{
+    return store->log_count == 0 && store->waiting == NULL;
+}
+
+void
+sim_store_copy(SimStore *store, const SimStore *source)
+{
+    (void)sim_store_forget(store, true);
+    for (uint32_t i = 0; i < source->key_count; i++)
+    {
+        StoreKey *key = make_key(store, source->keys[i]->key);
+
+        sim_store_copy_record(&key->current, &source->keys[i]->durable);
+        sim_store_copy_record(&key->durable, &source->keys[i]->durable);
+    }
+}
+
+void
+sim_store_damage(SimStore *store)
+{
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        StoreKey *key = store->keys[i];
+
+        if (key->durable.length == 0)
+            continue;
+        key->durable.data[0] ^= 0xff;
+        sim_store_copy_record(&key->current, &key->durable);
+    }
+}
+
+void
 sim_store_fail_next_sync(SimStore *store)
 {
     store->fail_next = true;
@@ -477,6 +516,7 @@ void
 sim_store_calm(SimStore *store)
 {
     store->slow = false;
+    store->stuck = false;
     store->fail_next = false;
 }
 

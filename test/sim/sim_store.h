@@ -52,7 +52,15 @@ void sim_store_sync_ends(SimStore *store);
 
 /* Faults. */
 void sim_store_set_slow(SimStore *store, bool slow);
+void sim_store_set_stuck(SimStore *store); /* what is applied from now on is lost by a crash */
 void sim_store_fail_next_sync(SimStore *store);
+void sim_store_damage(SimStore *store); /* no record can be read any more */
+
+/* Nothing waits to be applied or to become durable: what follows may be done. */
+bool sim_store_is_settled(const SimStore *store);
+
+/* The disk of store becomes that of source. */
+void sim_store_copy(SimStore *store, const SimStore *source);
 uint32_t sim_store_forget(SimStore *store, bool everything);
 
 /* No fault is pending any more; a sync that failed stays failed. */

@@ -32,7 +32,7 @@ begin_sync(SimStore *store)
     const Mix *mix = &world->mix;
     uint64_t length = random_between(&world->random, mix->sync_min_us, mix->sync_max_us);
 
-    if (store->syncing > 0 || store->log_count == 0)
+    if (store->syncing > 0 || store->log_count == 0 || store->stuck)
         return;
     store->syncing = store->log_count;
     if (store->slow)

@@ -51,6 +51,7 @@ struct SimStore
     WaitingApply *waiting;
     WaitingApply **waiting_tail;
     bool slow;
+    bool stuck;
     bool fail_next;
     StorageCounters counted;
 };

@@ -136,11 +136,13 @@ new_world(uint64_t seed, const WorldOptions *options)
     world->black_box = options->black_box;
     world->true_clocks = options->true_clocks;
     random_seed(&world->random, seed);
-    world->mix = mix_draw(&world->random);
+    world->mix =
+        options->scenario != NULL ? mix_draw_quiet(&world->random) : mix_draw(&world->random);
     random_fill(&world->random, world->cluster_key, sizeof(world->cluster_key));
     world->context_keys = context_keys(&world->cluster_key, 1);
     world->checker = checker_new(seed, &world->context_keys, options->black_box ? NULL : &hooks);
-    if (world->mix.amnesia_weight > 0)
+    world->scenario = options->scenario;
+    if (world->mix.amnesia_weight > 0 || (options->scenario != NULL && options->scenario->amnesia))
         checker_allow_amnesia(world->checker);
     world->faults.amnesiac = (uint32_t)random_below(&world->random, world->mix.hosts);
     network_init(world);
@@ -222,10 +224,8 @@ all_are_ready(const World *world)
     return true;
 }
 
-/* Every node runs, is in the cluster, has every link and holds every other one for up. NULL, or
- * what is missing. */
-static const char *
-what_is_missing(World *world, char text[128])
+const char *
+world_missing(const World *world, char text[128])
 {
     for (uint32_t i = 0; i < world->mix.hosts; i++)
     {
@@ -274,7 +274,7 @@ end_settling(World *world, WorldPhase next)
 
     if (phase_age(world) < SETTLE_US || !clients_are_idle(world))
         return;
-    missing = what_is_missing(world, text);
+    missing = world_missing(world, text);
     if (missing != NULL)
     {
         if (phase_age(world) > SETTLE_DEADLINE_US)
@@ -446,11 +446,33 @@ happen(World *world, Event *event)
     }
 }
 
-static void
-live(World *world)
+bool
+world_step(World *world)
 {
     Event event;
 
+    if (checker_verdict(world->checker) != NULL || !event_queue_pop(&world->events, &event))
+        return false;
+    world->now_us = event.at_us;
+    world_mix(world, event.at_us * 16 + event.kind);
+    happen(world, &event);
+    free(event.payload);
+    if (++world->counters.events > EVENTS_MAX)
+        checker_violation(world->checker, "L2", "the run does not come to an end");
+    return true;
+}
+
+/* In place of clients at work, calm, and one down: those are for the mix's runs. */
+static void
+play_scenario(World *world)
+{
+    script_play(world, world->scenario);
+    enter(world, WORLD_SETTLES_AGAIN);
+}
+
+static void
+live(World *world)
+{
     trace(world, "seed %llu: %u nodes, %u clients, %u keys of n %u%s",
           (unsigned long long)world->seed, world->mix.hosts, world->mix.clients, world->mix.keys,
           world->mix.n, mix_is_calm(&world->mix) ? ", no faults" : "");
@@ -460,16 +482,12 @@ live(World *world)
         faults_begin(world);
     for (uint32_t i = 0; i <= world->mix.clients; i++)
         client_start(world->clients[i]);
-    while (checker_verdict(world->checker) == NULL && event_queue_pop(&world->events, &event))
+    while (world_step(world))
     {
-        world->now_us = event.at_us;
-        world_mix(world, event.at_us * 16 + event.kind);
-        happen(world, &event);
-        free(event.payload);
+        if (world->scenario != NULL && world->phase == WORLD_RUNS)
+            play_scenario(world);
         if (next_phase(world))
             break;
-        if (++world->counters.events > EVENTS_MAX)
-            checker_violation(world->checker, "L2", "the run does not come to an end");
     }
 }
 

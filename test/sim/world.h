@@ -16,6 +16,7 @@
 #include "test/sim/host.h"
 #include "test/sim/mix.h"
 #include "test/sim/network.h"
+#include "test/sim/script.h"
 #include "test/sim/trace.h"
 
 typedef struct WorldCounters
@@ -64,6 +65,7 @@ struct World
     FILE *tracing;       /* NULL: no */
     bool black_box;
     bool true_clocks;
+    const Scenario *scenario; /* to be played, or NULL */
     TraceText texts[TRACE_TEXTS];
     uint32_t text_next;
     uint64_t hash; /* of all that happened */
@@ -87,6 +89,7 @@ typedef struct WorldOptions
     FILE *tracing;    /* where to tell the run, or NULL; telling it changes nothing */
     bool true_clocks; /* wall clocks are right, whatever the mix says: nothing must come of it */
     bool black_box;   /* the checker is told only what clients see, nothing of disks and stamps */
+    const Scenario *scenario; /* instead of clients and faults of the mix, or NULL */
 } WorldOptions;
 
 WorldResult world_run(uint64_t seed, const WorldOptions *options);
@@ -101,5 +104,12 @@ void world_trouble(World *world);
 bool world_is_calm(const World *world);
 
 void world_schedule(World *world, uint64_t delay_us, Event event);
+
+/* The next thing happens; false when there is none or the run is over. */
+bool world_step(World *world);
+
+/* NULL when every node runs, is in the cluster, has every link and holds every other one for up;
+ * else what is missing, in text. */
+const char *world_missing(const World *world, char text[128]);
 
 #endif

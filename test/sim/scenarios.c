@@ -1,0 +1,421 @@
+/*
+ * Each story says in its comment what happens and where the danger is. Hosts 0, 1 and 2 hold the
+ * key. The last word is the checker's, after the coordinated reads at every owner: every version
+ * that was durable anywhere is there, or seen by one that is.
+ */
+#include "test/sim/scenarios.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define EXPECT(script, shown, ...)                                                                 \
+    script_expect((script), (shown), sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t),   \
+                  (const uint32_t[]){__VA_ARGS__})
+
+enum
+{
+    ALL = 3, /* owners, as w or r */
+    MOST = 2
+};
+
+/* Three versions, each replacing the one before, everywhere. Returns the last. */
+static uint32_t
+write_three(Script *script, uint32_t host)
+{
+    uint32_t last;
+
+    (void)script_put(script, host, ALL, NULL);
+    (void)script_put(script, host, ALL, script_read(script, host, MOST));
+    last = script_put(script, host, ALL, script_read(script, host, MOST));
+    script_settle(script);
+    return last;
+}
+
+/* riak_kv #679: the coordinator has lost the key and counts from the start, and what it stamps
+ * looks older than what the others hold. */
+static void
+play_key_forgotten(Script *script)
+{
+    uint32_t kept = write_three(script, 0);
+
+    script_forget(script, 0);
+
+    uint32_t added = script_put(script, 0, ALL, NULL);
+
+    EXPECT(script, script_read(script, 1, MOST), kept, added);
+}
+
+/* The same on a disk that was wiped with the process down, so that the run is another one too. */
+static void
+play_disk_wiped(Script *script)
+{
+    uint32_t kept = write_three(script, 0);
+
+    script_crash(script, 0);
+    script_wipe(script, 0);
+    script_boot(script, 0);
+
+    uint32_t added = script_put(script, 0, ALL, NULL);
+
+    EXPECT(script, script_read(script, 1, MOST), kept, added);
+}
+
+/* A write acknowledged by the lost disk and one other owner is not missed by a read of the wiped
+ * node and the third. */
+static void
+play_wiped_is_no_quorum(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+
+    const Shown *first = script_read(script, 0, MOST);
+
+    script_crash(script, 2);
+
+    uint32_t second = script_put(script, 0, MOST, first);
+
+    script_settle(script);
+    script_crash(script, 1);
+    script_crash(script, 0);
+    script_wipe(script, 0);
+    script_boot_alone(script, 2);
+    script_boot_alone(script, 0);
+    if (script_try_read(script, 0) == STATUS_OK)
+        script_fail(script, "a wiped node answers before it is filled");
+    script_boot(script, 1);
+    script_await_filled(script, 0);
+    EXPECT(script, script_read(script, 0, MOST), second);
+}
+
+/*
+ * riak_kv #1643: after the loss an older state comes back by a path that stamps nothing. The owner
+ * that lost it must not count on from what it sees of itself there: the next number was given
+ * before.
+ */
+static void
+play_older_state_comes_back(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+
+    const Shown *first = script_read(script, 0, MOST);
+
+    script_settle(script);
+    script_crash(script, 1);
+
+    uint32_t second = script_put(script, 0, MOST, first);
+
+    script_forget(script, 0);
+    script_crash(script, 2);
+    script_boot_alone(script, 1);
+
+    const Shown *older = script_read(script, 1, MOST);
+    uint32_t third = script_put(script, 0, MOST, older);
+
+    script_boot(script, 2);
+    EXPECT(script, script_read(script, 2, ALL), second, third);
+}
+
+/* After the loss the whole object comes back by read repair; then the owner stamps again. */
+static void
+play_repaired_after_amnesia(Script *script)
+{
+    (void)write_three(script, 0);
+    script_forget(script, 0);
+
+    const Shown *repaired = script_read(script, 1, ALL);
+
+    script_await_same(script);
+
+    uint32_t one = script_put(script, 0, ALL, repaired);
+    uint32_t other = script_put(script, 0, ALL, NULL);
+
+    EXPECT(script, script_read(script, 1, MOST), one, other);
+}
+
+/* As before, and the owner stamps once before the object comes back: two epochs of one run meet. */
+static void
+play_stamped_before_repair(Script *script)
+{
+    uint32_t kept = write_three(script, 0);
+
+    script_forget(script, 0);
+
+    uint32_t one = script_put(script, 0, 1, NULL);
+
+    script_forget(script, 0);
+    (void)script_read(script, 1, ALL);
+    script_await_same(script);
+
+    uint32_t other = script_put(script, 0, ALL, NULL);
+
+    EXPECT(script, script_read(script, 1, MOST), kept, one, other);
+}
+
+/* The record goes back to an older state under the running process, and the others bring the newer
+ * one: the stamp beside the object is not the highest any more. */
+static void
+play_rolled_back(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+
+    const SimStore *older = script_copy_disk(script, 0);
+    uint32_t last = script_put(script, 0, ALL, script_read(script, 0, MOST));
+
+    script_put_disk(script, 0, older);
+    (void)script_read(script, 1, ALL);
+    script_await_same(script);
+
+    uint32_t added = script_put(script, 0, ALL, NULL);
+
+    EXPECT(script, script_read(script, 1, MOST), last, added);
+}
+
+/* A backup of one node is put back: its stamps are those of a run that has counted further since.
+ */
+static void
+play_backup_restored(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+
+    const SimStore *backup = script_copy_disk(script, 0);
+
+    (void)script_put(script, 0, ALL, script_read(script, 0, MOST));
+
+    uint32_t last = script_put(script, 0, ALL, script_read(script, 0, MOST));
+
+    script_settle(script);
+    script_crash(script, 0);
+    script_put_disk(script, 0, backup);
+    script_boot(script, 0);
+
+    uint32_t added = script_put(script, 0, ALL, NULL);
+
+    EXPECT(script, script_read(script, 1, MOST), last, added);
+}
+
+/* Two nodes start from one data directory, so that both find the same stamps. */
+static void
+play_directory_cloned(Script *script)
+{
+    uint32_t first = script_put(script, 0, ALL, NULL);
+    const SimStore *copy = script_copy_disk(script, 0);
+
+    script_crash(script, 1);
+    script_put_disk(script, 1, copy);
+    script_boot(script, 1);
+
+    uint32_t at_one = script_put(script, 1, 1, NULL);
+    uint32_t at_zero = script_put(script, 0, 1, NULL);
+
+    EXPECT(script, script_read(script, 2, ALL), first, at_zero, at_one);
+}
+
+/* riak_kv #1865: all nodes start at the same moment; each stamps while it knows of no other's. */
+static void
+play_started_at_once(Script *script)
+{
+    uint32_t puts[3];
+
+    script_restart_all(script);
+    for (uint32_t host = 0; host < 3; host++)
+    {
+        uint32_t others[] = {(host + 1) % 3, (host + 2) % 3};
+        const SimStore *before[] = {script_copy_disk(script, others[0]),
+                                    script_copy_disk(script, others[1])};
+
+        puts[host] = script_put(script, host, ALL, NULL);
+        script_settle(script);
+        script_put_disk(script, others[0], before[0]);
+        script_put_disk(script, others[1], before[1]);
+    }
+    EXPECT(script, script_read(script, 2, ALL), puts[0], puts[1], puts[2]);
+}
+
+/* What cannot be read is neither taken for absent nor written over; the others go on. */
+static void
+play_unreadable(Script *script)
+{
+    uint32_t kept = write_three(script, 0);
+    uint32_t refused;
+
+    script_damage(script, 0);
+    if (script_try_read(script, 0) != STATUS_CORRUPT)
+        script_fail(script, "a record that cannot be read was taken for something");
+    if (script_try_put(script, 0, 1, NULL, &refused) != STATUS_CORRUPT)
+        script_fail(script, "a put at an owner that cannot read its record was not refused");
+
+    uint32_t added = script_put(script, 1, MOST, NULL);
+
+    EXPECT(script, script_read(script, 1, MOST), kept, added);
+    script_crash(script, 0);
+    script_wipe(script, 0);
+    script_boot(script, 0);
+}
+
+/* The object has travelled when its coordinator dies before its own sync: nothing of that stamp is
+ * on its disk, and the others have it. */
+static void
+play_crash_before_durable(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+
+    const Shown *first = script_read(script, 0, MOST);
+
+    script_settle(script);
+    script_stop_disk(script, 0);
+
+    uint32_t second = script_put(script, 0, MOST, first);
+
+    script_crash(script, 0);
+    script_boot(script, 0);
+
+    uint32_t third = script_put(script, 0, ALL, first);
+
+    EXPECT(script, script_read(script, 1, MOST), second, third);
+}
+
+/* A tombstone that was replaced long ago arrives once more: it replaces nothing and stays gone. */
+static void
+play_late_tombstone(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+    (void)script_delete(script, 0, ALL, script_read(script, 0, MOST));
+
+    Slice tombstone = script_object(script, 0);
+    uint32_t again = script_put(script, 1, ALL, script_read(script, 1, MOST));
+    uint32_t beside = script_put(script, 2, ALL, NULL);
+
+    script_settle(script);
+    for (uint32_t host = 1; host < 3; host++)
+        script_late_frame(script, tombstone, 0, host);
+    EXPECT(script, script_read(script, 1, ALL), again, beside);
+}
+
+/* The "doomstone": the key was forgotten with its tombstone and written anew where it had been
+ * stamped before; then the old tombstone comes. It must not take the new version with it. */
+static void
+play_doomstone(Script *script)
+{
+    (void)write_three(script, 0);
+
+    uint32_t tombstone = script_delete(script, 0, ALL, script_read(script, 0, MOST));
+    Slice late = script_object(script, 0);
+
+    for (uint32_t host = 0; host < 3; host++)
+        script_forget(script, host);
+
+    uint32_t anew = script_put(script, 0, ALL, NULL);
+
+    script_settle(script);
+    script_late_frame(script, late, 0, 1);
+    EXPECT(script, script_read(script, 1, ALL), tombstone, anew);
+}
+
+/* An owner that missed a delete has nothing to say against it. */
+static void
+play_missed_delete(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+
+    const Shown *first = script_read(script, 0, MOST);
+
+    script_settle(script);
+    script_crash(script, 2);
+
+    uint32_t tombstone = script_delete(script, 0, MOST, first);
+
+    script_boot(script, 2);
+    EXPECT(script, script_read(script, 2, MOST), tombstone);
+}
+
+/* Put and delete that did not see each other both stay, until someone has seen both. */
+static void
+play_put_beside_delete(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+
+    const Shown *first = script_read(script, 0, MOST);
+    uint32_t tombstone = script_delete(script, 0, ALL, first);
+    uint32_t put = script_put(script, 1, ALL, first);
+    const Shown *both = script_read(script, 2, MOST);
+
+    EXPECT(script, both, tombstone, put);
+
+    uint32_t last = script_put(script, 2, ALL, both);
+
+    EXPECT(script, script_read(script, 0, MOST), last);
+}
+
+/* A write whose acknowledgement was lost is sent again to another owner, after a third one's write
+ * replaced it where it could be reached: its holder is asked, and it stays replaced. */
+static void
+play_retry_of_replaced(Script *script)
+{
+    uint32_t first = script_put(script, 0, MOST, NULL);
+
+    script_await_same(script);
+    script_crash(script, 2);
+
+    uint32_t second = script_put(script, 1, MOST, script_read(script, 1, MOST));
+
+    script_settle(script);
+    script_boot(script, 2);
+    script_retry(script, 1, MOST, first, NULL);
+    EXPECT(script, script_read(script, 0, ALL), second);
+}
+
+/* The retry of a write that one owner has is acknowledged when enough of them have it, not sooner.
+ */
+static void
+play_retry_of_known(Script *script)
+{
+    uint32_t put;
+
+    script_crash(script, 1);
+    script_crash(script, 2);
+    script_boot_alone(script, 1);
+    put = script_put(script, 0, 1, NULL);
+    script_settle(script);
+    script_boot(script, 2);
+    script_retry(script, 1, ALL, put, NULL);
+    EXPECT(script, script_read(script, 2, MOST), put);
+}
+
+static const Scenario SCENARIOS[] = {
+    {"key-forgotten",          play_key_forgotten,          false},
+    {"disk-wiped",             play_disk_wiped,             true },
+    {"wiped-is-no-quorum",     play_wiped_is_no_quorum,     true },
+    {"older-state-comes-back", play_older_state_comes_back, true },
+    {"repaired-after-amnesia", play_repaired_after_amnesia, false},
+    {"stamped-before-repair",  play_stamped_before_repair,  false},
+    {"rolled-back",            play_rolled_back,            false},
+    {"backup-restored",        play_backup_restored,        true },
+    {"directory-cloned",       play_directory_cloned,       true },
+    {"started-at-once",        play_started_at_once,        true },
+    {"unreadable",             play_unreadable,             true },
+    {"crash-before-durable",   play_crash_before_durable,   false},
+    {"late-tombstone",         play_late_tombstone,         false},
+    {"doomstone",              play_doomstone,              true },
+    {"missed-delete",          play_missed_delete,          false},
+    {"put-beside-delete",      play_put_beside_delete,      false},
+    {"retry-of-replaced",      play_retry_of_replaced,      false},
+    {"retry-of-known",         play_retry_of_known,         false},
+};
+
+const Scenario *
+scenario_at(uint32_t index)
+{
+    return index < sizeof(SCENARIOS) / sizeof(SCENARIOS[0]) ? &SCENARIOS[index] : NULL;
+}
+
+const Scenario *
+scenario_find(const char *name)
+{
+    const Scenario *scenario;
+
+    for (uint32_t i = 0; (scenario = scenario_at(i)) != NULL; i++)
+    {
+        if (strcmp(scenario->name, name) == 0)
+            return scenario;
+    }
+    return NULL;
+}

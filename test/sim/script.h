@@ -1,0 +1,98 @@
+/*
+ * script: the hand that plays a scenario (test/sim/scenarios.c): one client who asks the node he is
+ * told to, and what befalls nodes and disks, step by step.
+ *
+ * Every step goes on in virtual time until it is done; each that fails is a violation, after which
+ * the steps that follow do nothing. What is asked and answered goes to the checker as in any other
+ * run; hosts go by number, and all are owners of the one key.
+ */
+#ifndef SIM_SCRIPT_H
+#define SIM_SCRIPT_H
+
+#include "test/sim/checker.h"
+
+typedef struct World World;
+typedef struct Script Script;
+typedef struct SimStore SimStore;
+
+/* What a read showed: valid until the scenario ends. */
+typedef struct Shown
+{
+    Seen seen;
+    Slice sealed; /* empty: nothing was there */
+    VClock clock;
+} Shown;
+
+typedef struct Scenario
+{
+    const char *name;
+    void (*play)(Script *script);
+    bool amnesia; /* disks forget what was acknowledged: see checker_allow_amnesia */
+} Scenario;
+
+/* Plays it, from inside the world's loop. */
+void script_play(World *world, const Scenario *scenario);
+
+/* ---- what the client does ---- */
+
+/* Writes a version at host and gives its number; w must be met. context NULL: none. */
+uint32_t script_put(Script *script, uint32_t host, uint32_t w, const Shown *context);
+uint32_t script_delete(Script *script, uint32_t host, uint32_t w, const Shown *context);
+
+/* The same write again, marked as a retry, at another host. */
+void script_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown *context);
+
+/* A write that may end in any way: how it did. *put is its number. */
+StatusCode script_try_put(Script *script, uint32_t host, uint32_t w, const Shown *context,
+                          uint32_t *put);
+
+/* A coordinated read at host, which must succeed. */
+const Shown *script_read(Script *script, uint32_t host, uint32_t r);
+
+/* What host alone answers. */
+StatusCode script_try_read(Script *script, uint32_t host);
+
+/* The read shows just these versions, each given by the number of its put. */
+void script_expect(Script *script, const Shown *shown, uint32_t count, const uint32_t *puts);
+void script_fail(Script *script, const char *what);
+
+/* ---- what befalls the cluster ---- */
+
+void script_wait_ms(Script *script, uint32_t ms);
+
+/* Until no disk has anything left to write; and until all of them hold the same. */
+void script_settle(Script *script);
+void script_await_same(Script *script);
+
+/* Ends the process, at once: what is not durable may be lost; the others know of it afterwards. */
+void script_crash(Script *script, uint32_t host);
+
+/* The process starts, and every node that runs knows of every other one afterwards; with boot,
+ * that is all of them. */
+void script_boot(Script *script, uint32_t host);
+void script_boot_alone(Script *script, uint32_t host);
+void script_restart_all(Script *script);
+
+/* Nothing that is on its way to host's disk arrives there until it crashes. */
+void script_stop_disk(Script *script, uint32_t host);
+
+/* The record is gone under the running process. */
+void script_forget(Script *script, uint32_t host);
+
+/* The disk is wiped while the process is down; and it holds again what the others do. */
+void script_wipe(Script *script, uint32_t host);
+void script_await_filled(Script *script, uint32_t host);
+
+/* A copy of the host's disk; and a host's disk becomes that copy. */
+SimStore *script_copy_disk(Script *script, uint32_t host);
+void script_put_disk(Script *script, uint32_t host, const SimStore *copy);
+
+/* The record cannot be read any more. */
+void script_damage(Script *script, uint32_t host);
+
+/* The object that host has now; and a frame with it that was late comes from one host to another.
+ */
+Slice script_object(Script *script, uint32_t host);
+void script_late_frame(Script *script, Slice object, uint32_t from, uint32_t to);
+
+#endif
