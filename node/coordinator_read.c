@@ -100,6 +100,12 @@ repair_item(Coordinator *coordinator, const View *view, Operation *operation, It
             stale |= bit;
     }
     coordinator->counters.repairs += operation_count(stale);
+#ifdef BUG_REPAIR_SENDS_OWN
+    operation_spread(coordinator, view, operation, item, stale,
+                     item->objects[item->self].length > 0 ? item->objects[item->self]
+                                                          : item->merged);
+    stale &= 1u << item->self;
+#endif
     operation_spread(coordinator, view, operation, item, stale, item->merged);
     if ((stale & 1u << item->self) != 0)
     {

@@ -52,6 +52,10 @@ apply_item(Operation *operation, Item *item, Actions *actions)
         if (item->known)
             item->update.put = NULL;
 #endif
+#ifdef BUG_RETRY_COUNTS_ANSWERS
+        if (item->known)
+            item->acked = item->answered;
+#endif
     }
 #endif
     actions_apply(actions, operation->bucket_id, item->position, item->key, &item->update,
@@ -120,7 +124,9 @@ start_items(Coordinator *coordinator, const View *view, Operation *operation, bo
     if (retry)
     {
         operation_gather(view, operation, actions);
+#ifndef BUG_RETRY_ASKS_THE_OTHERS
         operation_ask_self(operation, actions);
+#endif
     }
 
     /* The last item to end takes the operation with it, so what is needed afterwards is read first.
@@ -201,6 +207,28 @@ coordinator_write_progress(Coordinator *coordinator, const View *view, Operation
     }
 }
 
+#ifdef BUG_SPREADS_A_DELTA
+static Slice
+only_put(const Item *item, Slice bytes, Arena *arena)
+{
+    Object object;
+    Buffer delta;
+    const Sibling *sibling;
+
+    (void)object_decode(bytes, arena, &object);
+    sibling = object_find(&object, &item->put.values[0].request);
+    if (sibling == NULL || item->put.value_count > 1)
+        return bytes;
+    object.siblings = (Sibling *)sibling;
+    object.sibling_count = 1;
+    buffer_init(&delta, &MEMORY_HEAP);
+    object_encode(&delta, &object);
+    bytes = slice_copy(arena, buffer_slice(&delta));
+    buffer_free(&delta);
+    return bytes;
+}
+#endif
+
 /* Storage has settled the stamped object: it may travel. */
 static void
 write_merged(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
@@ -212,6 +240,9 @@ write_merged(Coordinator *coordinator, const View *view, Operation *operation, I
         return;
     }
     operation_note_siblings(coordinator, view, operation, item, object, actions);
+#ifdef BUG_SPREADS_A_DELTA
+    object = only_put(item, object, &actions->arena);
+#endif
     operation_spread(coordinator, view, operation, item, (1u << item->owner_count) - 1, object);
 #ifdef BUG_ACK_BEFORE_DURABLE
     item->acked |= 1u << item->self;

@@ -312,6 +312,9 @@ compare_rows(Pager *pager, Page *page)
         for (; end < total && slice_equal(rows[end].row->key, rows[i].row->key); end++)
             equal = equal && slice_equal(rows[end].row->object, rows[i].row->object);
         equal = equal && end - i == pager->options.quorum;
+#ifdef BUG_SCAN_SHOWS_ONE_SIDE
+        equal = true;
+#endif
         if (!equal)
         {
             page->differing_rows[page->differing_count] = page->row_count;

@@ -158,6 +158,9 @@ request_key_settle(Request *request, uint32_t key)
 
     if (state->done || state->answers < request->options.quorum)
         return;
+#ifdef BUG_FIRST_ANSWER_TAKEN
+    state->mismatch = false;
+#endif
     if (state->mismatch)
     {
         if (state->coordinated == 0)

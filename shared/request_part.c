@@ -210,7 +210,9 @@ encode_write_part(Request *request, const Part *part)
                         .bucket_id = request->bucket->id,
                         .w = request->options.quorum,
                         .timeout_ms = time_left_ms(request),
+#ifndef BUG_RETRY_UNMARKED
                         .retry = part->kind == PART_RETRY,
+#endif
                         .items = ARENA_ARRAY(&scratch, WriteItem, part->key_count),
                         .item_count = part->key_count};
 

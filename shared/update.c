@@ -114,12 +114,29 @@ static void
 open_stamp(Run *run, Stamp *stamp, const VClock *seen)
 {
     bool mine = stamp->epoch != 0 && memcmp(&stamp->actor, &run->actor, sizeof(Actor)) == 0;
+    uint64_t highest = vclock_counter(seen, &stamp->actor, stamp->epoch);
 
-    if (mine && vclock_counter(seen, &stamp->actor, stamp->epoch) == stamp->counter &&
-        stamp->counter < EPOCH_COUNTERS)
+#ifdef BUG_STAMP_OF_ANOTHER
+    mine = stamp->epoch != 0;
+#endif
+#ifdef BUG_STAMP_NOT_COMPARED
+    highest = stamp->counter;
+#endif
+    if (mine && highest == stamp->counter && stamp->counter < EPOCH_COUNTERS)
         return;
 #ifdef BUG_COUNTER_WITHOUT_EPOCH
     run->epoch = 0;
+#endif
+#ifdef BUG_COUNTER_FROM_CONTEXT
+    for (uint32_t i = 0; i < seen->count; i++)
+    {
+        const Dot *entry = &seen->entries[i];
+
+        if (memcmp(&entry->actor, &run->actor, sizeof(Actor)) == 0)
+            *stamp = (Stamp){entry->actor, entry->epoch, entry->counter};
+    }
+    if (memcmp(&stamp->actor, &run->actor, sizeof(Actor)) == 0)
+        return;
 #endif
     *stamp = (Stamp){.actor = run->actor, .epoch = ++run->epoch};
 }
@@ -165,6 +182,13 @@ stamp_put(Run *run, Stamp *stamp, Object *current, const Put *put, Arena *arena)
 {
     Object next = object_overwrite(arena, current, &put->context);
 
+#ifdef BUG_PUT_JOINS_NO_CONTEXT
+    next.context = current->context;
+#endif
+#ifdef BUG_PUT_KEEPS_WHAT_IT_SAW
+    next.siblings = current->siblings;
+    next.sibling_count = current->sibling_count;
+#endif
     if (is_crowded(put, current->sibling_count, next.sibling_count))
         return false;
 
@@ -178,6 +202,9 @@ stamp_put(Run *run, Stamp *stamp, Object *current, const Put *put, Arena *arena)
     memcpy(siblings, next.siblings, sizeof(Sibling) * next.sibling_count);
     next.siblings = siblings;
     open_stamp(run, stamp, &next.context);
+#ifdef BUG_COUNTER_OF_THE_NODE
+    *stamp = (Stamp){.actor = run->actor, .epoch = 1, .counter = run->epoch += 16};
+#endif
     for (uint32_t i = 0; i < put->value_count; i++)
     {
         Dot *dot = ARENA_NEW(arena, Dot);
@@ -278,12 +305,24 @@ update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer 
     *object = SLICE_EMPTY;
     if (!split(record, arena, &next) ||
         (next.object.length > 0 && !object_decode(next.object, arena, &current)))
+#ifdef BUG_UNREADABLE_AS_ABSENT
+        next = (Record){0};
+#else
         return UPDATE_CORRUPT;
+#endif
     if (update->merge != NULL)
         current = object_merge(arena, &current, update->merge);
+#ifdef BUG_MERGE_OVERWRITES
+    if (update->merge != NULL)
+        current = *update->merge;
+#endif
     if (update->put != NULL && !any_known(&current, update->put, arena) &&
         !stamp_put(run, &next.stamp, &current, update->put, arena))
         return UPDATE_CROWDED;
+#ifdef BUG_DELETE_LEAVES_NOTHING
+    if (update->put != NULL && object_live_count(&current) == 0)
+        current = (Object){0};
+#endif
     if (update->hint_count > 0 &&
         !change_hints(&next, update, encode_object(&current, arena, out), arena))
         return UPDATE_CHANGED;

@@ -281,7 +281,8 @@ checker_read_end(Checker *checker, const ReadMark *mark, Slice object, Slice sea
     version_set_merge(&record->applied, &seen->siblings);
 }
 
-/* An owner that host could have asked has had the version on disk since before the retry came. */
+/* Host itself, or an owner that it could have asked, has had the version on disk since before the
+ * retry came. */
 static bool
 is_held_in_reach(Checker *checker, const Version *version, uint32_t host)
 {
@@ -296,8 +297,8 @@ is_held_in_reach(Checker *checker, const Version *version, uint32_t host)
         uint32_t owner = hooks->owner(hooks->context, version->key, place);
         Object object;
 
-        if (owner == CHECKER_NONE || owner == host || version->durable_us[owner] >= since ||
-            !hooks->in_reach(hooks->context, host, owner, since))
+        if (owner == CHECKER_NONE || version->durable_us[owner] >= since ||
+            (owner != host && !hooks->in_reach(hooks->context, host, owner, since)))
             continue;
 
         Slice bytes = hooks->durable_object(hooks->context, owner, version->key);

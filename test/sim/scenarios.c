@@ -202,9 +202,13 @@ play_directory_cloned(Script *script)
     script_crash(script, 1);
     script_put_disk(script, 1, copy);
     script_boot(script, 1);
+    script_crash(script, 0);
 
-    uint32_t at_one = script_put(script, 1, 1, NULL);
-    uint32_t at_zero = script_put(script, 0, 1, NULL);
+    uint32_t at_one = script_put(script, 1, MOST, NULL);
+
+    script_boot(script, 0);
+
+    uint32_t at_zero = script_put(script, 0, MOST, NULL);
 
     EXPECT(script, script_read(script, 2, ALL), first, at_zero, at_one);
 }

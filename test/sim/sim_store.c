@@ -437,6 +437,10 @@ sim_store_boot(SimStore *store, const StorageEvents *events)
     if (store->run.actor.id[0] == 0)
 #endif
         random_fill(&store->world->random, store->run.actor.id, sizeof(store->run.actor.id));
+#ifdef BUG_ACTOR_FROM_CLOCK
+    store->run.actor = (Actor){0};
+    memcpy(store->run.actor.id, &store->world->now_us, sizeof(store->world->now_us));
+#endif
 #ifdef BUG_ACTOR_KEPT
     store->run.actor.id[0] |= 1;
 #endif
