@@ -58,6 +58,7 @@ static const Column config_columns[] = {
     {"description", COLUMN_TEXT}};
 static const Column version_columns[] = {
     {"version", COLUMN_TEXT}, {"server_version", COLUMN_TEXT}, {"frame_protocol", COLUMN_INT8}};
+static const Column keys_columns[] = {{"key", COLUMN_TEXT}, {"in_use", COLUMN_BOOL}};
 static const Column one_columns[] = {{"?column?", COLUMN_INT4}};
 static const Column version_function_columns[] = {{"version", COLUMN_TEXT}};
 // clang-format on
@@ -68,6 +69,8 @@ static void run_config(Console *console, Session *session, const ConsoleCommand 
                        const ConsoleWords *words);
 static void run_version(Console *console, Session *session, const ConsoleCommand *command,
                         const ConsoleWords *words);
+static void run_keys(Console *console, Session *session, const ConsoleCommand *command,
+                     const ConsoleWords *words);
 static void run_shutdown(Console *console, Session *session, const ConsoleCommand *command,
                          const ConsoleWords *words);
 static void run_setting(Console *console, Session *session, const ConsoleCommand *command,
@@ -95,6 +98,8 @@ static const ConsoleCommand commands[] = {
      "", "Options of this node, as they are in force."},
     {{"SHOW", "VERSION"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(version_columns), run_version,
      "SHOW", "", "Version of this node and of what it speaks."},
+    {{"SHOW", "KEYS"}, 0, 0, CONSOLE_ADMIN, CONSOLE_COLUMNS(keys_columns), run_keys, "SHOW", "",
+     "Ids of the cluster keys of this node; dynamo_node key changes them."},
     {{"SHOW", "HELP"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(help_columns), run_help, "SHOW", "",
      "This list."},
     {{"GET"}, 2, 9, CONSOLE_DATA, CONSOLE_COLUMNS(console_get_columns), console_run_get, "GET",
@@ -211,6 +216,26 @@ run_version(Console *console, Session *session, const ConsoleCommand *command,
     console_row_text(&row, SERVER_VERSION_TEXT);
     console_row_int(&row, SERVER_STREAM_VERSION);
     console_row_send(&row, session);
+    session_complete(session, command->tag);
+}
+
+/* The keys themselves are shown nowhere. */
+static void
+run_keys(Console *console, Session *session, const ConsoleCommand *command,
+         const ConsoleWords *words)
+{
+    const Keyring *keys = console->host.keys;
+    ConsoleRow row = {.count = 0};
+    char id[KEYRING_ID_SIZE];
+
+    session_columns(session, command->columns, command->column_count);
+    for (uint32_t i = 0; keys != NULL && i < keys->count; i++)
+    {
+        keyring_id(keys->keys[i], id);
+        console_row_text(&row, id);
+        console_row_bool(&row, i == 0);
+        console_row_send(&row, session);
+    }
     session_complete(session, command->tag);
 }
 

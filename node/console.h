@@ -9,6 +9,7 @@
 #define NODE_CONSOLE_H
 
 #include "node/console_words.h"
+#include "node/keyring.h"
 #include "node/server.h"
 
 #define CONSOLE_ROW_MAX 32
@@ -20,6 +21,7 @@ typedef struct ConsoleHost
     const Config *config;
     Log *log;
     struct Node *node;           /* NULL: the commands about the cluster say that there is none */
+    const Keyring *keys;         /* of the cluster; NULL: there are none to show */
     void (*shutdown)(void *ctx); /* what SHUTDOWN does; it returns at once */
     void *ctx;
 } ConsoleHost;

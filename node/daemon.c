@@ -118,6 +118,36 @@ log_failure(Daemon *daemon, const char *what, Outcome outcome)
 }
 
 static void
+log_keys(Daemon *daemon)
+{
+    const Keyring *keys = &daemon->identity->keys;
+    char id[KEYRING_ID_SIZE];
+
+    keyring_id(keys->keys[0], id);
+    log_info(daemon->log, "cluster key %s is in use, of %u", id, keys->count);
+}
+
+static Outcome
+reload_keys(Daemon *daemon)
+{
+    char path[PATH_SIZE];
+    Keyring fresh;
+    Outcome outcome = identity_read_keys(
+        identity_path(daemon->start->dir, "cluster.key", path, sizeof(path)), &fresh);
+
+    if (!outcome.failed && sodium_memcmp(&fresh, &daemon->identity->keys, sizeof(fresh)) != 0)
+    {
+        daemon->identity->keys = fresh;
+        users_set_keys(daemon->users, &daemon->identity->keys);
+        node_keys_changed(daemon->node);
+        server_keys_changed(daemon->server);
+        log_keys(daemon);
+    }
+    sodium_memzero(&fresh, sizeof(fresh));
+    return outcome;
+}
+
+static void
 reload(Daemon *daemon)
 {
     Config fresh;
@@ -135,6 +165,7 @@ reload(Daemon *daemon)
     }
     config_free(&fresh);
     log_failure(daemon, "could not reload the users", load_users(daemon));
+    log_failure(daemon, "could not reload the cluster keys", reload_keys(daemon));
     log_failure(daemon, "could not reload the certificate", server_reload(daemon->server));
     log_failure(
         daemon, "could not reopen the log",
@@ -144,10 +175,12 @@ reload(Daemon *daemon)
 static void
 on_signal(uv_signal_t *handle, int signal_number)
 {
-    if (signal_number == SIGHUP)
-        reload(handle->data);
-    else
-        stop(handle->data);
+    Daemon *daemon = handle->data;
+
+    if (signal_number != SIGHUP)
+        stop(daemon);
+    else if (!daemon->is_stopping)
+        reload(daemon);
 }
 
 /* ---- starting ---- */
@@ -235,7 +268,7 @@ open_folder(Daemon *daemon)
         outcome = load_config(daemon, &daemon->config);
     if (outcome.failed)
         return outcome;
-    daemon->users = users_new(daemon->identity->cluster_key);
+    daemon->users = users_new(&daemon->identity->keys);
     outcome = load_users(daemon);
     if (outcome.failed)
         return outcome;
@@ -270,6 +303,7 @@ open_server(Daemon *daemon)
     ConsoleHost host = {.config = &daemon->config,
                         .log = daemon->log,
                         .node = daemon->node,
+                        .keys = &daemon->identity->keys,
                         .shutdown = stop,
                         .ctx = daemon};
 

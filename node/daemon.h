@@ -1,8 +1,8 @@
 /*
  * Daemon: a node's process from start to stop; ties folder, options, log, loop, server and console.
  *
- * SIGTERM, SIGINT and SHUTDOWN drain and stop; SIGHUP reads options, users, certificate again and
- * opens the log anew.
+ * SIGTERM, SIGINT and SHUTDOWN drain and stop; SIGHUP reads options, users, cluster keys and
+ * certificate again and opens the log anew.
  */
 #ifndef NODE_DAEMON_H
 #define NODE_DAEMON_H

@@ -83,7 +83,7 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     Engine *engine = memory_resize(&MEMORY_HEAP, NULL, sizeof(Engine));
 
     *engine = (Engine){.config = *config, .output = *output};
-    engine->context_keys = context_keys(&config->cluster_key, 1);
+    engine_set_keys(engine, &config->keys);
     actions_init(&engine->actions);
     engine->coordinator = coordinator_new();
     engine->replica = replica_new();
@@ -94,6 +94,13 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
         return NULL;
     }
     return engine;
+}
+
+void
+engine_set_keys(Engine *engine, const Keyring *keys)
+{
+    engine->config.keys = *keys;
+    engine->context_keys = context_keys(keys->keys, keys->count);
 }
 
 static HeldFrame

@@ -14,6 +14,7 @@
 #ifndef NODE_ENGINE_H
 #define NODE_ENGINE_H
 
+#include "node/keyring.h"
 #include "node/step.h"
 
 typedef struct Engine Engine;
@@ -35,7 +36,7 @@ typedef struct EngineConfig
     uint32_t max_value_bytes;
     uint32_t siblings_warn; /* as View */
     uint32_t siblings_max;
-    uint8_t cluster_key[32];
+    Keyring keys; /* of the cluster */
 } EngineConfig;
 
 typedef struct EngineOutput
@@ -90,6 +91,10 @@ bool engine_is_refilling(const Engine *engine);
 /* Takes what may change while the node runs: the caps on clients' frames, and the time they have.
  */
 void engine_set_limits(Engine *engine, const EngineConfig *config);
+
+/* The cluster's keys have changed: contexts are sealed under the first from now on, and open under
+ * any. */
+void engine_set_keys(Engine *engine, const Keyring *keys);
 
 void engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms);
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define PATH_SIZE 4096
-#define SMALL_FILE 512
+#define SMALL_FILE 4096
 
 const char *
 identity_path(const char *dir, const char *name, char *path, size_t size)
@@ -45,6 +45,10 @@ read_small(const char *path, bool is_secret, char text[SMALL_FILE])
             outcome_error("\"%.200s\" is open to group or others; its mode must be 0600", path);
     else if ((length = read(fd, text, SMALL_FILE - 1)) < 0)
         outcome = file_error("read", path);
+    else if (length == SMALL_FILE - 1)
+        outcome = outcome_error("\"%.200s\" is too large", path);
+    else if (memchr(text, '\0', (size_t)length) != NULL)
+        outcome = outcome_error("\"%.200s\" is not a text file", path);
     else
         text[length] = '\0';
     close(fd);
@@ -64,20 +68,35 @@ read_hex(const char *text, uint8_t *bytes, size_t length, const char **end)
 void
 identity_draw(Identity *identity)
 {
-    randombytes_buf(identity, sizeof(*identity));
+    memset(identity, 0, sizeof(*identity));
+    randombytes_buf(identity->member_id, sizeof(identity->member_id));
+    randombytes_buf(identity->node_key, sizeof(identity->node_key));
+    randombytes_buf(identity->keys.keys[0], sizeof(identity->keys.keys[0]));
+    identity->keys.count = 1;
 }
 
 Outcome
-identity_read_cluster_key(const char *file_name, uint8_t key[IDENTITY_KEY_BYTES])
+identity_read_keys(const char *file_name, Keyring *keys)
 {
     char text[SMALL_FILE];
-    const char *end = NULL;
     Outcome outcome = read_small(file_name, true, text);
 
-    if (!outcome.failed &&
-        (!read_hex(text, key, IDENTITY_KEY_BYTES, &end) || strspn(end, " \r\n") != strlen(end)))
-        outcome = outcome_error("\"%.200s\" is not a cluster key: expected %d hex digits",
-                                file_name, 2 * IDENTITY_KEY_BYTES);
+    if (outcome.failed)
+        sodium_memzero(keys, sizeof(*keys));
+    else
+        outcome = keyring_parse(keys, text, strlen(text), file_name);
+    sodium_memzero(text, sizeof(text));
+    return outcome;
+}
+
+Outcome
+identity_write_keys(const char *file_name, const Keyring *keys)
+{
+    char text[KEYRING_TEXT_SIZE];
+    Outcome outcome;
+
+    keyring_format(keys, text);
+    outcome = identity_replace_file(file_name, text);
     sodium_memzero(text, sizeof(text));
     return outcome;
 }
@@ -127,6 +146,46 @@ identity_sync_dir(const char *dir)
     return result == 0 ? outcome_ok() : file_error("sync", dir);
 }
 
+/* A rename is durable once its folder is. */
+static Outcome
+sync_parent(const char *path)
+{
+    char folder[PATH_SIZE];
+    char *slash;
+
+    snprintf(folder, sizeof(folder), "%s", path);
+    slash = strrchr(folder, '/');
+    if (slash != NULL)
+        slash[slash == folder ? 1 : 0] = '\0';
+    return identity_sync_dir(slash == NULL ? "." : folder);
+}
+
+Outcome
+identity_replace_file(const char *path, const char *text)
+{
+    char fresh[PATH_SIZE];
+    struct stat old;
+    Outcome outcome = outcome_ok();
+    int fd;
+
+    if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
+        return outcome_error("the file name is too long");
+    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return file_error("create", fresh);
+    /* When root changes a file, it stays the node's. */
+    if (stat(path, &old) == 0 && old.st_uid != geteuid() && fchown(fd, old.st_uid, old.st_gid) != 0)
+        outcome = file_error("give away", fresh);
+    if (!outcome.failed)
+        outcome = write_all(fd, text, fresh);
+    close(fd);
+    if (!outcome.failed && rename(fresh, path) != 0)
+        outcome = file_error("replace", path);
+    if (outcome.failed)
+        unlink(fresh);
+    return outcome.failed ? outcome : sync_parent(path);
+}
+
 Outcome
 identity_write(const char *dir, const Identity *identity)
 {
@@ -142,8 +201,7 @@ identity_write(const char *dir, const Identity *identity)
     outcome = identity_create_file(identity_path(dir, "member", path, sizeof(path)), text);
     if (outcome.failed)
         return outcome;
-    sodium_bin2hex(key, sizeof(key), identity->cluster_key, IDENTITY_KEY_BYTES);
-    snprintf(text, sizeof(text), "%s\n", key);
+    keyring_format(&identity->keys, text);
     outcome = identity_create_file(identity_path(dir, "cluster.key", path, sizeof(path)), text);
     sodium_memzero(text, sizeof(text));
     sodium_memzero(key, sizeof(key));
@@ -206,8 +264,8 @@ identity_load(const char *dir, Identity **identity)
         return outcome_error("could not lock memory for keys: %s", strerror(errno));
     outcome = read_member(dir, *identity);
     if (!outcome.failed)
-        outcome = identity_read_cluster_key(identity_path(dir, "cluster.key", path, sizeof(path)),
-                                            (*identity)->cluster_key);
+        outcome = identity_read_keys(identity_path(dir, "cluster.key", path, sizeof(path)),
+                                     &(*identity)->keys);
     if (outcome.failed)
     {
         sodium_free(*identity);

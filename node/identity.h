@@ -3,7 +3,7 @@
  *
  *     DIR/VERSION      version of the folder's layout
  *     DIR/member       member id and node key, drawn at init; they survive a wipe of DIR/data
- *     DIR/cluster.key  the secret that all nodes of the cluster share
+ *     DIR/cluster.key  the secrets that all nodes of the cluster share (node/keyring.h)
  *     DIR/lock         held while a node runs
  *     DIR/dynamo.conf, DIR/users, DIR/data/
  */
@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "node/keyring.h"
 #include "node/outcome.h"
 
 #define IDENTITY_LAYOUT_VERSION 1
@@ -23,15 +24,17 @@ typedef struct Identity
 {
     uint8_t member_id[IDENTITY_MEMBER_BYTES];
     uint8_t node_key[IDENTITY_KEY_BYTES];
-    uint8_t cluster_key[IDENTITY_KEY_BYTES];
+    Keyring keys; /* of the cluster; read again at SIGHUP */
 } Identity;
 
 /* Draws a member id and a node key, and a cluster key too. */
 void identity_draw(Identity *identity);
 
-/* Reads a cluster key: 64 hex digits. The file must not be open to group or others. */
-Outcome identity_read_cluster_key(const char *file_name,
-                                  uint8_t key[IDENTITY_KEY_BYTES]) MUST_CHECK;
+/* Reads cluster keys. The file must not be open to group or others. On failure *keys is wiped. */
+Outcome identity_read_keys(const char *file_name, Keyring *keys) MUST_CHECK;
+
+/* Replaces the file of cluster keys, as identity_replace_file does. */
+Outcome identity_write_keys(const char *file_name, const Keyring *keys) MUST_CHECK;
 
 /* Writes VERSION, member and cluster.key into a folder; synced, mode 0600. */
 Outcome identity_write(const char *dir, const Identity *identity) MUST_CHECK;
@@ -49,6 +52,9 @@ const char *identity_path(const char *dir, const char *name, char *path, size_t 
 
 /* Creates a file with this text, mode 0600, synced; fails if it exists. */
 Outcome identity_create_file(const char *path, const char *text) MUST_CHECK;
+
+/* Replaces a file by this text: atomically, synced, mode 0600, its owner kept. */
+Outcome identity_replace_file(const char *path, const char *text) MUST_CHECK;
 
 /* Makes the names in a folder durable. */
 Outcome identity_sync_dir(const char *dir) MUST_CHECK;

@@ -1,8 +1,9 @@
 /*
- * dynamo_node: arguments and which of its three jobs is asked for.
+ * dynamo_node: arguments and which of its jobs is asked for.
  */
 #include <getopt.h>
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,10 @@ typedef struct Arguments
     const char *dir;
     const char *cluster_key_file;
     const char *role;
+    bool generate;
     const char *settings[SETTINGS_MAX];
     size_t setting_count;
-    const char *words[3]; /* what is not an option: init, or user add NAME */
+    const char *words[3]; /* what is not an option: init, user add NAME, key use ID */
     size_t word_count;
 } Arguments;
 
@@ -36,19 +38,27 @@ static const char help_text[] = PROGRAM
     "      the others are given its file\n"
     "  " PROGRAM " user add NAME [--role data|stats|admin] -D DIR\n"
     "      add a user, whose password is read from standard input\n"
+    "  " PROGRAM " key list -D DIR\n"
+    "  " PROGRAM " key install [--generate] -D DIR\n"
+    "  " PROGRAM " key use|remove ID -D DIR\n"
+    "      show the node's cluster keys; add one, read from standard input or drawn here; put one\n"
+    "      in use; remove one. SIGHUP makes a running node take it. Do each on every node\n"
+    "      before the next\n"
     "  " PROGRAM " -D DIR [-c NAME=VALUE]...\n"
     "      run the node in the foreground\n"
     "\n"
     "Options:\n"
     "  -D, --dir DIR           the node's folder\n"
     "  -c NAME=VALUE           set an option of DIR/dynamo.conf\n"
-    "      --cluster-key FILE  cluster key of the first node\n"
+    "      --cluster-key FILE  cluster keys of the first node\n"
+    "      --generate          draw the key to install\n"
     "      --role ROLE         data: read and write (default); stats: SHOW; admin: everything\n"
     "  -h, --help              show this and exit\n"
     "  -V, --version           show the version and exit\n"
     "\n"
     "SIGTERM finishes what is in work and stops the node, SIGHUP reads DIR/dynamo.conf,\n"
-    "DIR/users and the certificate again. The node speaks the PostgreSQL protocol:\n"
+    "DIR/users, DIR/cluster.key and the certificate again. The node speaks the PostgreSQL "
+    "protocol:\n"
     "  psql -h 127.0.0.1 -p 7101 -U NAME dynamo -c 'SHOW HELP'\n";
 
 static int
@@ -102,12 +112,36 @@ user_add(const Arguments *arguments)
 }
 
 static int
+key(const Arguments *arguments)
+{
+    const char *verb = arguments->word_count > 1 ? arguments->words[1] : "";
+    bool takes_id = strcmp(verb, "use") == 0 || strcmp(verb, "remove") == 0;
+
+    if (arguments->word_count != (takes_id ? 3u : 2u))
+        return misuse("expected: key list, key install, key use ID or key remove ID");
+    if (arguments->cluster_key_file != NULL || arguments->role != NULL ||
+        arguments->setting_count > 0)
+        return misuse("key takes only --generate and -D");
+    if (arguments->generate && strcmp(verb, "install") != 0)
+        return misuse("--generate belongs to key install");
+    if (strcmp(verb, "list") == 0)
+        return finish(setup_key_list(arguments->dir));
+    if (strcmp(verb, "install") == 0)
+        return finish(setup_key_install(arguments->dir, arguments->generate));
+    if (strcmp(verb, "use") == 0)
+        return finish(setup_key_use(arguments->dir, arguments->words[2]));
+    if (strcmp(verb, "remove") == 0)
+        return finish(setup_key_remove(arguments->dir, arguments->words[2]));
+    return misuse("unknown word after key (list, install, use or remove)");
+}
+
+static int
 run(const Arguments *arguments)
 {
     DaemonStart start = {arguments->dir, arguments->settings, arguments->setting_count};
 
-    if (arguments->cluster_key_file != NULL || arguments->role != NULL)
-        return misuse("--cluster-key belongs to init, --role to user add");
+    if (arguments->cluster_key_file != NULL || arguments->role != NULL || arguments->generate)
+        return misuse("--cluster-key belongs to init, --role to user add, --generate to key");
     if (geteuid() == 0)
         return fail("root must not run a node\n"
                     "Start it as an unprivileged user that owns its folder, so that a flaw in it "
@@ -122,11 +156,15 @@ dispatch(const Arguments *arguments)
         return misuse("no folder given (use -D DIR)");
     if (arguments->word_count == 0)
         return run(arguments);
+    if (arguments->generate && strcmp(arguments->words[0], "key") != 0)
+        return misuse("--generate belongs to key install");
     if (strcmp(arguments->words[0], "init") == 0)
         return init(arguments);
     if (strcmp(arguments->words[0], "user") == 0)
         return user_add(arguments);
-    return misuse("unknown command (commands are init and user add)");
+    if (strcmp(arguments->words[0], "key") == 0)
+        return key(arguments);
+    return misuse("unknown command (commands are init, user and key)");
 }
 
 int
@@ -136,6 +174,7 @@ main(int argc, char **argv)
         {"dir",         required_argument, NULL, 'D'},
         {"cluster-key", required_argument, NULL, 'k'},
         {"role",        required_argument, NULL, 'r'},
+        {"generate",    no_argument,       NULL, 'g'},
         {"help",        no_argument,       NULL, 'h'},
         {"version",     no_argument,       NULL, 'V'},
         {NULL,          0,                 NULL, 0  },
@@ -155,6 +194,9 @@ main(int argc, char **argv)
             break;
         case 'r':
             arguments.role = optarg;
+            break;
+        case 'g':
+            arguments.generate = true;
             break;
         case 'c':
             if (arguments.setting_count == SETTINGS_MAX)

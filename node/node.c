@@ -434,21 +434,20 @@ fill_config(Node *node)
                                   .peer_timeout_ms = PEER_TIMEOUT_MS};
     fill_limits(node);
     memcpy(node->config.id.bytes, node->start.identity->member_id, sizeof(MemberId));
-    memcpy(node->config.cluster_key, node->start.identity->cluster_key,
-           sizeof(node->config.cluster_key));
+    node->config.keys = node->start.identity->keys;
 }
 
 static void
 open_peers(Node *node)
 {
-    char password[USERS_PEER_PASSWORD_SIZE];
+    UsersPeerLogin login;
 
-    users_peer_password(node->start.identity->cluster_key, password);
+    users_peer_login(node->start.identity->keys.keys[0], &login);
 
     PeersStart start = {.loop = node->start.loop,
                         .log = node->start.log,
                         .name = node->start.config->node_name,
-                        .password = password,
+                        .login = &login,
                         .use_tls = node->start.config->ssl,
                         .connect_timeout_ms = (uint64_t)node->start.config->connect_timeout_ms,
                         .up = on_peer_up,
@@ -457,7 +456,19 @@ open_peers(Node *node)
                         .ctx = node};
 
     node->peers = peers_new(&start);
-    sodium_memzero(password, sizeof(password));
+    sodium_memzero(&login, sizeof(login));
+}
+
+void
+node_keys_changed(Node *node)
+{
+    const Keyring *keys = &node->start.identity->keys;
+    UsersPeerLogin login;
+
+    engine_set_keys(node->engine, keys);
+    users_peer_login(keys->keys[0], &login);
+    peers_set_login(node->peers, &login);
+    sodium_memzero(&login, sizeof(login));
 }
 
 /* The state that persist wrote; empty for a new node. */

@@ -37,6 +37,9 @@ void node_reload(Node *node);
  */
 void node_close(Node *node, void (*closed)(void *ctx), void *ctx);
 
+/* The identity's cluster keys have changed. */
+void node_keys_changed(Node *node);
+
 /* Parts of ServerHandler. */
 void node_stream_started(Node *node, Session *session);
 void node_stream_frame(Node *node, Session *session, Slice frame);

@@ -3,6 +3,7 @@
 #include "shared/link.h"
 #include "shared/memory.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,7 +40,7 @@ struct Peers
 {
     PeersStart start;
     char name[64];
-    char password[128];
+    UsersPeerLogin login;
     Peer **list;
     uint32_t count;
     bool closing;
@@ -58,8 +59,14 @@ peers_new(const PeersStart *start)
 
     *peers = (Peers){.start = *start};
     snprintf(peers->name, sizeof(peers->name), "%s", start->name);
-    snprintf(peers->password, sizeof(peers->password), "%s", start->password);
+    peers_set_login(peers, start->login);
     return peers;
+}
+
+void
+peers_set_login(Peers *peers, const UsersPeerLogin *login)
+{
+    peers->login = *login;
 }
 
 uint32_t
@@ -101,6 +108,7 @@ finish_close(Peers *peers)
     for (uint32_t i = 0; i < peers->count; i++)
         memory_resize(&MEMORY_HEAP, peers->list[i], 0);
     memory_resize(&MEMORY_HEAP, peers->list, 0);
+    sodium_memzero(peers, sizeof(*peers));
     memory_resize(&MEMORY_HEAP, peers, 0);
     closed(ctx);
 }
@@ -232,8 +240,8 @@ connect_peer(Peer *peer)
                                     "sslcompression", NULL};
     const char *const values[] = {peer->address,
                                   peer->port,
-                                  "_peer",
-                                  peers->password,
+                                  peers->login.name,
+                                  peers->login.password,
                                   "dynamo",
                                   peers->name,
                                   peers->start.use_tls ? "require" : "disable",

@@ -1,14 +1,15 @@
 /*
  * Peers: this node's links to the others, kept up by reconnecting, one for each address.
  *
- * Happy path: connect (SCRAM with the password derived from the cluster key), STREAM, up, frames.
- * Failure modes: refused, timed out or broken: down, and a new attempt after a growing pause (100
- * ms to 1 s).
+ * Happy path: connect (SCRAM with a password derived from the cluster key in use), STREAM, up,
+ * frames. Failure modes: refused, timed out or broken: down, and a new attempt after a growing
+ * pause (100 ms to 1 s).
  */
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
 
 #include "node/log.h"
+#include "node/users.h"
 #include "shared/bytes.h"
 
 #include <stdbool.h>
@@ -21,8 +22,8 @@ typedef struct PeersStart
 {
     uv_loop_t *loop;
     Log *log;
-    const char *name;     /* shown to the others as application_name */
-    const char *password; /* of _peer; copied */
+    const char *name;            /* shown to the others as application_name */
+    const UsersPeerLogin *login; /* copied */
     bool use_tls;
     uint64_t connect_timeout_ms;
 
@@ -35,6 +36,9 @@ typedef struct PeersStart
 } PeersStart;
 
 Peers *peers_new(const PeersStart *start);
+
+/* How to log in from now on. Links that are up stay. */
+void peers_set_login(Peers *peers, const UsersPeerLogin *login);
 
 /* The number of the peer at that address, which is connected to from now on. */
 uint32_t peers_number(Peers *peers, const char *address, uint16_t port);

@@ -354,6 +354,22 @@ server_drain(Server *server, uint64_t grace_ms, void (*drained)(void *ctx), void
     }
 }
 
+void
+server_keys_changed(Server *server)
+{
+    Session *session;
+    Session *next;
+
+    for (session = TAILQ_FIRST(&server->sessions); session != NULL; session = next)
+    {
+        next = TAILQ_NEXT(session, all);
+        if (session->was_authenticated && !session_is_over(session) &&
+            session->role == USER_ROLE_PEER && users_find(server->users, session->user) == NULL)
+            session_fatal(session, "28000", "the cluster key of this session was removed", NULL,
+                          "Log in with the key that is in use.");
+    }
+}
+
 static void
 close_own_handles(Server *server)
 {

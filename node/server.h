@@ -97,6 +97,10 @@ int server_port(const Server *server);
 /* Reads certificate and key again; on failure the old ones stay in use. */
 Outcome server_reload(Server *server) MUST_CHECK;
 
+/* The cluster's keys have changed (users_set_keys): ends the sessions of nodes that logged in with
+ * one that was removed. */
+void server_keys_changed(Server *server);
+
 /*
  * Stops accepting, ends sessions (57P01) as they have no query in work, and takes no more frames
  * from streams of clients; those of other nodes go on. Calls drained once: when every query and

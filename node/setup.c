@@ -15,7 +15,7 @@
 #include "node/identity.h"
 
 #define PATH_SIZE 4096
-#define PASSWORD_SIZE 1024
+#define SECRET_SIZE 1024
 
 /* Makes the folder, or takes over an empty one. */
 static Outcome
@@ -93,7 +93,7 @@ setup_init(const SetupInit *init)
     identity_draw(&identity);
     outcome = read_settings(init, &config);
     if (!outcome.failed && init->cluster_key_file != NULL)
-        outcome = identity_read_cluster_key(init->cluster_key_file, identity.cluster_key);
+        outcome = identity_read_keys(init->cluster_key_file, &identity.keys);
     if (!outcome.failed)
         outcome = make_dir(init->dir);
     if (!outcome.failed)
@@ -103,9 +103,9 @@ setup_init(const SetupInit *init)
     return outcome;
 }
 
-/* Reads the password, from a terminal without showing it. */
+/* Reads a line of standard input, from a terminal without showing it. */
 static Outcome
-read_password(char password[PASSWORD_SIZE])
+read_secret(const char *prompt, const char *what, char secret[SECRET_SIZE])
 {
     struct termios saved;
     bool is_terminal = tcgetattr(STDIN_FILENO, &saved) == 0;
@@ -117,20 +117,20 @@ read_password(char password[PASSWORD_SIZE])
 
         quiet.c_lflag &= ~(tcflag_t)ECHO;
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-        fprintf(stderr, "Password: ");
+        fprintf(stderr, "%s: ", prompt);
     }
-    line = fgets(password, PASSWORD_SIZE, stdin);
+    line = fgets(secret, SECRET_SIZE, stdin);
     if (is_terminal)
     {
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved);
         fputc('\n', stderr);
     }
     if (line == NULL)
-        return outcome_error("no password on standard input");
-    if (strlen(line) == PASSWORD_SIZE - 1)
-        return outcome_error("the password is too long");
+        return outcome_error("no %s on standard input", what);
+    if (strlen(line) == SECRET_SIZE - 1)
+        return outcome_error("the %s is too long", what);
     line[strcspn(line, "\r\n")] = '\0';
-    return *line != '\0' ? outcome_ok() : outcome_error("the password must not be empty");
+    return *line != '\0' ? outcome_ok() : outcome_error("the %s must not be empty", what);
 }
 
 /*
@@ -164,7 +164,7 @@ Outcome
 setup_user_add(const char *dir, const char *name, UserRole role)
 {
     char path[PATH_SIZE];
-    char password[PASSWORD_SIZE];
+    char password[SECRET_SIZE];
     char verifier[SCRAM_VERIFIER_TEXT_SIZE];
     Outcome outcome = users_name_check(name);
 
@@ -173,11 +173,110 @@ setup_user_add(const char *dir, const char *name, UserRole role)
         outcome =
             outcome_error("\"%.200s\" is not a node's folder (use dynamo_node init -D DIR)", dir);
     if (!outcome.failed)
-        outcome = read_password(password);
+        outcome = read_secret("Password", "password", password);
     if (!outcome.failed)
         outcome = make_verifier(name, password, verifier);
     sodium_memzero(password, sizeof(password));
     if (!outcome.failed)
         outcome = users_file_add(path, name, role, verifier);
     return outcome;
+}
+
+/* ---- cluster keys ---- */
+
+static Outcome
+read_keys(const char *dir, char path[PATH_SIZE], Keyring *keys)
+{
+    identity_path(dir, "cluster.key", path, PATH_SIZE);
+    if (access(path, F_OK) != 0)
+        return outcome_error("\"%.200s\" is not a node's folder (use dynamo_node init -D DIR)",
+                             dir);
+    return identity_read_keys(path, keys);
+}
+
+Outcome
+setup_key_list(const char *dir)
+{
+    char path[PATH_SIZE];
+    char id[KEYRING_ID_SIZE];
+    Keyring keys;
+    Outcome outcome = read_keys(dir, path, &keys);
+
+    for (uint32_t i = 0; !outcome.failed && i < keys.count; i++)
+    {
+        keyring_id(keys.keys[i], id);
+        printf("%s %s\n", id, i == 0 ? "in use" : "installed");
+    }
+    sodium_memzero(&keys, sizeof(keys));
+    return outcome;
+}
+
+static Outcome
+read_new_key(bool generate, uint8_t key[KEYRING_KEY_BYTES])
+{
+    char text[SECRET_SIZE];
+    Outcome outcome = outcome_ok();
+
+    if (generate)
+        randombytes_buf(key, KEYRING_KEY_BYTES);
+    else
+    {
+        outcome = read_secret("Cluster key", "cluster key", text);
+        if (!outcome.failed)
+            outcome = keyring_parse_key(key, text);
+        sodium_memzero(text, sizeof(text));
+    }
+    return outcome;
+}
+
+Outcome
+setup_key_install(const char *dir, bool generate)
+{
+    char path[PATH_SIZE];
+    char id[KEYRING_ID_SIZE];
+    uint8_t key[KEYRING_KEY_BYTES];
+    Keyring keys;
+    Outcome outcome = read_keys(dir, path, &keys);
+
+    if (!outcome.failed)
+        outcome = read_new_key(generate, key);
+    if (!outcome.failed)
+        outcome = keyring_install(&keys, key);
+    if (!outcome.failed)
+        outcome = identity_write_keys(path, &keys);
+    if (!outcome.failed)
+    {
+        keyring_id(key, id);
+        puts(id);
+    }
+    sodium_memzero(key, sizeof(key));
+    sodium_memzero(&keys, sizeof(keys));
+    return outcome;
+}
+
+static Outcome
+change_keys(const char *dir, Outcome (*change)(Keyring *keys, const char *id), const char *id)
+{
+    char path[PATH_SIZE];
+    Keyring keys;
+    Outcome outcome = read_keys(dir, path, &keys);
+
+    if (!outcome.failed)
+        outcome = change(&keys, id);
+    if (!outcome.failed)
+        outcome = identity_write_keys(path, &keys);
+    sodium_memzero(&keys, sizeof(keys));
+    return outcome;
+}
+
+Outcome
+setup_key_use(const char *dir, const char *id)
+{
+    return change_keys(dir, keyring_use, id);
+}
+
+Outcome
+setup_key_remove(const char *dir, const char *id)
+{
+    return change_keys(dir, keyring_remove, id);
 }

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "node/identity.h"
+
 #define FILE_MAX (16 * 1024 * 1024)
 #define LINE_FORMAT "%s %s %s\n"
 
@@ -16,7 +18,8 @@ struct Users
 {
     User *list;
     size_t count;
-    User peer;
+    User peers[KEYRING_KEYS_MAX]; /* one for each cluster key */
+    size_t peer_count;
     uint8_t mock_secret[SCRAM_KEY_BYTES];
 };
 
@@ -68,40 +71,59 @@ users_name_check(const char *name)
 
 /* A secret of its own for each purpose, from the cluster key. */
 static void
-derive(uint8_t out[SCRAM_KEY_BYTES], const uint8_t cluster_key[USERS_CLUSTER_KEY_BYTES],
+derive(uint8_t out[SCRAM_KEY_BYTES], const uint8_t cluster_key[KEYRING_KEY_BYTES],
        const char *purpose)
 {
     crypto_generichash(out, SCRAM_KEY_BYTES, (const uint8_t *)purpose, strlen(purpose), cluster_key,
-                       USERS_CLUSTER_KEY_BYTES);
+                       KEYRING_KEY_BYTES);
 }
 
 void
-users_peer_password(const uint8_t cluster_key[USERS_CLUSTER_KEY_BYTES],
-                    char password[USERS_PEER_PASSWORD_SIZE])
+users_peer_login(const uint8_t cluster_key[KEYRING_KEY_BYTES], UsersPeerLogin *login)
 {
     uint8_t secret[SCRAM_KEY_BYTES];
+    char id[KEYRING_ID_SIZE];
 
+    keyring_id(cluster_key, id);
+    snprintf(login->name, sizeof(login->name), USERS_PEER_PREFIX "%s", id);
     derive(secret, cluster_key, "dynamo peer password");
-    sodium_bin2hex(password, USERS_PEER_PASSWORD_SIZE, secret, sizeof(secret));
+    sodium_bin2hex(login->password, sizeof(login->password), secret, sizeof(secret));
     sodium_memzero(secret, sizeof(secret));
 }
 
+static User
+make_peer(const uint8_t cluster_key[KEYRING_KEY_BYTES])
+{
+    User peer = {.role = USER_ROLE_PEER};
+    uint8_t salt[SCRAM_KEY_BYTES];
+    UsersPeerLogin login;
+
+    derive(salt, cluster_key, "dynamo peer salt");
+    users_peer_login(cluster_key, &login);
+    strcpy(peer.name, login.name);
+    scram_verifier_make(&peer.verifier, login.password, salt);
+    sodium_memzero(&login, sizeof(login));
+    return peer;
+}
+
+void
+users_set_keys(Users *users, const Keyring *keys)
+{
+    derive(users->mock_secret, keys->keys[0], "dynamo mock login");
+    sodium_memzero(users->peers, sizeof(users->peers));
+    users->peer_count = keys->count;
+    for (uint32_t i = 0; i < keys->count; i++)
+        users->peers[i] = make_peer(keys->keys[i]);
+}
+
 Users *
-users_new(const uint8_t cluster_key[USERS_CLUSTER_KEY_BYTES])
+users_new(const Keyring *keys)
 {
     Users *users = calloc(1, sizeof(Users));
-    char password[USERS_PEER_PASSWORD_SIZE];
-    uint8_t salt[SCRAM_KEY_BYTES];
 
     if (users == NULL)
         abort();
-    derive(users->mock_secret, cluster_key, "dynamo mock login");
-    derive(salt, cluster_key, "dynamo peer salt");
-    users_peer_password(cluster_key, password);
-    strcpy(users->peer.name, USERS_PEER_NAME);
-    users->peer.role = USER_ROLE_PEER;
-    scram_verifier_make(&users->peer.verifier, password, salt);
-    sodium_memzero(password, sizeof(password));
+    users_set_keys(users, keys);
     return users;
 }
 
@@ -264,9 +286,10 @@ users_load(Users *users, const char *file_name)
 const User *
 users_find(const Users *users, const char *name)
 {
-    if (strcmp(name, USERS_PEER_NAME) == 0)
-        return &users->peer;
-    return find_in(users->list, users->count, name);
+    const User *peer = find_in(users->peers, users->peer_count, name);
+    const User *user = find_in(users->list, users->count, name);
+
+    return peer != NULL ? peer : user;
 }
 
 size_t
@@ -286,74 +309,6 @@ users_login_verifier(const Users *users, const char *name)
     return user == NULL ? verifier : user->verifier;
 }
 
-static Outcome
-write_all(int fd, const char *text, size_t length)
-{
-    while (length > 0)
-    {
-        ssize_t written = write(fd, text, length);
-
-        if (written < 0 && errno != EINTR)
-            return outcome_error("%s", strerror(errno));
-        if (written > 0)
-        {
-            text += written;
-            length -= (size_t)written;
-        }
-    }
-    return fsync(fd) == 0 ? outcome_ok() : outcome_error("%s", strerror(errno));
-}
-
-/* A rename is durable once its directory is. */
-static void
-sync_parent(const char *file_name)
-{
-    char *copy = strdup(file_name);
-    char *slash = copy == NULL ? NULL : strrchr(copy, '/');
-    int fd;
-
-    if (slash != NULL)
-        slash[slash == copy ? 1 : 0] = '\0';
-    fd = open(slash == NULL ? "." : copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0)
-    {
-        fsync(fd);
-        close(fd);
-    }
-    free(copy);
-}
-
-static Outcome
-replace_file(const char *file_name, const char *text, size_t length)
-{
-    char next[4096];
-    struct stat old;
-    Outcome outcome;
-    int fd;
-
-    if (snprintf(next, sizeof(next), "%s.new", file_name) >= (int)sizeof(next))
-        return outcome_error("the file name is too long");
-    fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return outcome_error("could not create \"%.200s\": %s", next, strerror(errno));
-    /* When root adds a user, the file stays the node's. */
-    if (stat(file_name, &old) == 0 && old.st_uid != geteuid() &&
-        fchown(fd, old.st_uid, old.st_gid) != 0)
-        outcome = outcome_error("%s", strerror(errno));
-    else
-        outcome = write_all(fd, text, length);
-    close(fd);
-    if (!outcome.failed && rename(next, file_name) != 0)
-        outcome = outcome_error("%s", strerror(errno));
-    if (outcome.failed)
-    {
-        unlink(next);
-        return outcome_error("could not write \"%.128s\": %.128s", file_name, outcome.message);
-    }
-    sync_parent(file_name);
-    return outcome;
-}
-
 /* The text of the file plus one line, checked by reading it as the node will. */
 static Outcome
 append_user(const char *file_name, const char *old, size_t old_length, const char *line)
@@ -370,7 +325,7 @@ append_user(const char *file_name, const char *old, size_t old_length, const cha
                       old_length > 0 && old[old_length - 1] != '\n' ? "\n" : "", line);
     outcome = users_parse(&scratch, text, (size_t)length, file_name);
     if (!outcome.failed)
-        outcome = replace_file(file_name, text, (size_t)length);
+        outcome = identity_replace_file(file_name, text);
     free(scratch.list);
     free(text);
     return outcome;

@@ -3,8 +3,9 @@
  *
  * Read from DIR/users (mode 0600 or refused), one line a user:
  *     name role SCRAM-SHA-256$4096:salt$StoredKey:ServerKey
- * with the verifier as PostgreSQL writes it. The user "_peer" is not in the file: other nodes log
- * in with a password derived from the cluster key, so whoever holds the key is a peer.
+ * with the verifier as PostgreSQL writes it. Other nodes are not in the file: they log in as
+ * "_peer_" and the id of a cluster key, with a password derived from that key, so whoever holds a
+ * key of the ring is a peer.
  */
 #ifndef NODE_USERS_H
 #define NODE_USERS_H
@@ -12,13 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "node/scram.h"
+#include "node/keyring.h"
 #include "node/outcome.h"
+#include "node/scram.h"
 
-#define USERS_CLUSTER_KEY_BYTES 32
-#define USERS_NAME_MAX 63       /* bytes */
-#define USERS_PEER_NAME "_peer" /* names that start with '_' are the node's own */
-#define USERS_PEER_PASSWORD_SIZE 65
+#define USERS_NAME_MAX 63          /* bytes */
+#define USERS_PEER_PREFIX "_peer_" /* names that start with '_' are the node's own */
 
 /* What a role may do is decided in one place each: streams in query.c, commands in console.c. */
 typedef enum UserRole
@@ -38,8 +38,11 @@ typedef struct User
 
 typedef struct Users Users;
 
-/* An empty list plus _peer, and the secret for mock exchanges, both from the cluster key. */
-Users *users_new(const uint8_t cluster_key[USERS_CLUSTER_KEY_BYTES]);
+/* An empty list plus a peer for each key; the secret for mock exchanges is from the key in use. */
+Users *users_new(const Keyring *keys);
+
+/* The same for other keys; the list stays. */
+void users_set_keys(Users *users, const Keyring *keys);
 void users_free(Users *users);
 
 /* Replaces the list by the text of a users file. On failure the list stays as it was. */
@@ -49,20 +52,27 @@ Outcome users_parse(Users *users, const char *text, size_t length,
 /* Replaces the list by the file's, which must not be open to group or others. */
 Outcome users_load(Users *users, const char *file_name) MUST_CHECK;
 
-/* The user of this name, or NULL. Valid until the next parse, load or free. */
+/* The user of this name, or NULL. Valid until the next parse, load, set_keys
+ * or free. */
 const User *users_find(const Users *users, const char *name);
 
-size_t users_count(const Users *users); /* without _peer */
+size_t users_count(const Users *users); /* without peers */
 
 /*
  * The verifier for a login of this name: the user's, or for a name that does not exist a mock one
- * that is the same on every node and after every restart, and that no password fits.
+ * that is the same on every node with the same key in use and after every restart, and that no
+ * password fits.
  */
 ScramVerifier users_login_verifier(const Users *users, const char *name);
 
-/* The password with which a node logs in to the others as _peer (64 hex digits and NUL). */
-void users_peer_password(const uint8_t cluster_key[USERS_CLUSTER_KEY_BYTES],
-                         char password[USERS_PEER_PASSWORD_SIZE]);
+/* How a node logs in to the others by a cluster key. */
+typedef struct UsersPeerLogin
+{
+    char name[sizeof(USERS_PEER_PREFIX) + KEYRING_ID_SIZE];
+    char password[2 * SCRAM_KEY_BYTES + 1];
+} UsersPeerLogin;
+
+void users_peer_login(const uint8_t cluster_key[KEYRING_KEY_BYTES], UsersPeerLogin *login);
 
 const char *users_role_name(UserRole role);
 

@@ -84,7 +84,8 @@ static const EngineConfig CONFIG = {.id = {{1}},
                                     .request_timeout_ms = 500,
                                     .peer_timeout_ms = 1000,
                                     .max_key_bytes = 100,
-                                    .max_value_bytes = 1000};
+                                    .max_value_bytes = 1000,
+                                    .keys = {.count = 1}};
 
 static void
 create_bucket(Engine *engine)

@@ -125,7 +125,8 @@ host_init(World *world, uint32_t index)
     host->config.max_key_bytes = 64;
     host->config.max_value_bytes = 256;
     host->config.siblings_max = world->mix.siblings_max;
-    memcpy(host->config.cluster_key, world->cluster_key, sizeof(world->cluster_key));
+    memcpy(host->config.keys.keys[0], world->cluster_key, sizeof(world->cluster_key));
+    host->config.keys.count = 1;
     if (world->mix.clocks_off)
         host->wall_offset_ms = (int64_t)random_below(&world->random, 630720000000) - 315360000000;
     buffer_init(&host->state, &MEMORY_HEAP);

@@ -47,7 +47,7 @@ start(void **state)
 {
     static const ServerHandler handler = {.query = on_query, .describe = on_describe};
     Context *context = calloc(1, sizeof(Context));
-    ConsoleHost host = {.shutdown = on_shutdown, .ctx = context};
+    ConsoleHost host = {.keys = &FIXTURE_KEYS, .shutdown = on_shutdown, .ctx = context};
 
     assert_non_null(context);
     config_init(&context->config);
@@ -146,6 +146,28 @@ help_lists_the_commands_as_rows(void **state)
         has_get = has_get || strcmp(PQgetvalue(result, i, 0), "GET bucket key [LOCAL]") == 0;
     assert_true(has_get);
     PQclear(result);
+    PQfinish(connection);
+}
+
+static void
+keys_are_shown_to_admins_by_their_ids(void **state)
+{
+    const Context *context = *state;
+    PGconn *connection = fixture_connect_as(context->fixture, "root");
+    PGresult *result = PQexec(connection, "SHOW KEYS");
+    char id[KEYRING_ID_SIZE];
+
+    assert_int_equal(PQntuples(result), 2);
+    for (int i = 0; i < 2; i++)
+    {
+        keyring_id(FIXTURE_KEYS.keys[i], id);
+        assert_string_equal(PQgetvalue(result, i, 0), id);
+        assert_string_equal(PQgetvalue(result, i, 1), i == 0 ? "t" : "f");
+    }
+    PQclear(result);
+    PQfinish(connection);
+    connection = fixture_connect_as(context->fixture, "shop");
+    fixture_assert_query_fails(connection, "SHOW KEYS", "42501");
     PQfinish(connection);
 }
 
@@ -279,6 +301,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_command_is_open_to_its_roles_only, start, stop),
         cmocka_unit_test_setup_teardown(help_lists_the_commands_as_rows, start, stop),
+        cmocka_unit_test_setup_teardown(keys_are_shown_to_admins_by_their_ids, start, stop),
         cmocka_unit_test_setup_teardown(statements_may_have_comments_quotes_and_a_semicolon, start,
                                         stop),
         cmocka_unit_test_setup_teardown(what_drivers_say_by_themselves_is_accepted, start, stop),

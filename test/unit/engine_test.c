@@ -155,7 +155,8 @@ set_up_members(uint32_t members, const char *seeds)
                                     .request_timeout_ms = 5000,
                                     .peer_timeout_ms = PEER_TIMEOUT_MS,
                                     .max_key_bytes = 100,
-                                    .max_value_bytes = 1000000};
+                                    .max_value_bytes = 1000000,
+                                    .keys = {.count = 1}};
     return 0;
 }
 

@@ -12,11 +12,18 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+const Keyring FIXTURE_KEYS = {
+    .keys = {"a cluster key of thirty-two byte", "another key of thirty-two bytes!"},
+      .count = 2
+};
+
 struct Fixture
 {
     pthread_t thread;
     uv_loop_t loop;
     uv_async_t stop;
+    uv_async_t keys;
+    const Keyring *new_keys;
     uv_sem_t is_listening;
     const ServerHandler *handler;
     void *ctx;
@@ -33,6 +40,7 @@ on_server_closed(void *ctx)
     Fixture *fixture = ctx;
 
     uv_close((uv_handle_t *)&fixture->stop, NULL);
+    uv_close((uv_handle_t *)&fixture->keys, NULL);
 }
 
 static void
@@ -49,6 +57,15 @@ on_stop(uv_async_t *async)
     Fixture *fixture = async->data;
 
     server_drain(fixture->server, FIXTURE_DEADLINE_MS, on_drained, fixture);
+}
+
+static void
+on_new_keys(uv_async_t *async)
+{
+    Fixture *fixture = async->data;
+
+    users_set_keys(fixture->users, fixture->new_keys);
+    server_keys_changed(fixture->server);
 }
 
 static void *
@@ -83,10 +100,9 @@ add_user(char *text, size_t size, const char *name, const char *role)
 static void
 make_users(Fixture *fixture)
 {
-    static const uint8_t key[USERS_CLUSTER_KEY_BYTES] = "a cluster key of thirty-two byte";
     char text[1024] = "";
 
-    fixture->users = users_new(key);
+    fixture->users = users_new(&FIXTURE_KEYS);
     add_user(text, sizeof(text), "shop", "data");
     add_user(text, sizeof(text), "watcher", "stats");
     add_user(text, sizeof(text), "root", "admin");
@@ -110,7 +126,8 @@ fixture_start(const ServerHandler *handler, void *ctx, const char *const *settin
     assert_false(log_new("test", LOG_LEVEL_ERROR, "", &fixture->log).failed);
     uv_loop_init(&fixture->loop);
     uv_async_init(&fixture->loop, &fixture->stop, on_stop);
-    fixture->stop.data = fixture;
+    uv_async_init(&fixture->loop, &fixture->keys, on_new_keys);
+    fixture->stop.data = fixture->keys.data = fixture;
     uv_sem_init(&fixture->is_listening, 0);
     pthread_create(&fixture->thread, NULL, serve, fixture);
     uv_sem_wait(&fixture->is_listening);
@@ -129,6 +146,13 @@ fixture_stop(Fixture *fixture)
     users_free(fixture->users);
     config_free(&fixture->config);
     free(fixture);
+}
+
+void
+fixture_set_keys(Fixture *fixture, const Keyring *keys)
+{
+    fixture->new_keys = keys;
+    uv_async_send(&fixture->keys);
 }
 
 int

@@ -1,6 +1,6 @@
 /*
  * A server on a thread of its own, for tests that talk to it over real sockets. Its users are shop
- * (data), watcher (stats) and root (admin), all with the password "secret".
+ * (data), watcher (stats) and root (admin), all with the password "secret"; it has FIXTURE_KEYS.
  */
 #ifndef TEST_UNIT_SERVER_FIXTURE_H
 #define TEST_UNIT_SERVER_FIXTURE_H
@@ -17,6 +17,11 @@ typedef struct Fixture Fixture;
 /* Starts a server with these settings ("name=value", the last one NULL; or NULL). The handler's
  * callbacks get ctx and run on the server's thread. The calling test fails if it cannot start. */
 Fixture *fixture_start(const ServerHandler *handler, void *ctx, const char *const *settings);
+
+extern const Keyring FIXTURE_KEYS; /* two */
+
+/* Soon the server has these keys instead; they must live as long as the fixture. */
+void fixture_set_keys(Fixture *fixture, const Keyring *keys);
 
 /* Drains and closes the server. */
 void fixture_stop(Fixture *fixture);

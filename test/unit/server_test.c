@@ -145,7 +145,11 @@ who_has_the_password_gets_in(void **state)
 static void
 refusals_do_not_tell_who_exists(void **state)
 {
-    static const struct
+    UsersPeerLogin own;
+
+    users_peer_login(FIXTURE_KEYS.keys[0], &own);
+
+    const struct
     {
         const char *user;
         const char *more;
@@ -153,7 +157,9 @@ refusals_do_not_tell_who_exists(void **state)
         {"shop",   ""            },
         {"nobody", ""            },
         {"shop",   "dbname=other"},
-        {"_peer",  ""            }
+        {"_peer",  ""            },
+        {own.name, ""            },
+        {"_peer_", ""            }
     };
     Fixture *fixture = start();
 
@@ -168,6 +174,59 @@ refusals_do_not_tell_who_exists(void **state)
         assert_non_null(strstr(PQerrorMessage(connection), expected));
         PQfinish(connection);
     }
+    fixture_stop(fixture);
+}
+
+static PGconn *
+connect_peer(const Fixture *fixture, uint32_t key)
+{
+    UsersPeerLogin login;
+
+    users_peer_login(FIXTURE_KEYS.keys[key], &login);
+    return fixture_connect(fixture, login.name, login.password, "");
+}
+
+static void
+await_input(const PGconn *connection)
+{
+    struct pollfd poll_fd = {PQsocket(connection), POLLIN, 0};
+
+    assert_int_equal(poll(&poll_fd, 1, FIXTURE_DEADLINE_MS), 1);
+}
+
+static void
+a_node_gets_in_with_any_key_until_that_is_removed(void **state)
+{
+    static Keyring one_left;
+    Fixture *fixture = start();
+    PGconn *first = connect_peer(fixture, 0);
+    PGconn *second = connect_peer(fixture, 1);
+    PGconn *client = fixture_connect_as(fixture, "shop");
+    char id[KEYRING_ID_SIZE];
+    PGresult *result;
+
+    assert_int_equal(PQstatus(first), CONNECTION_OK);
+    assert_int_equal(PQstatus(second), CONNECTION_OK);
+    one_left = FIXTURE_KEYS;
+    keyring_id(one_left.keys[1], id);
+    assert_false(keyring_remove(&one_left, id).failed);
+    fixture_set_keys(fixture, &one_left);
+    await_input(second);
+    PQclear(PQexec(second, "ECHO"));
+    assert_non_null(strstr(PQerrorMessage(second), "key of this session was removed"));
+    PQfinish(second);
+    second = connect_peer(fixture, 1);
+    assert_int_equal(PQstatus(second), CONNECTION_BAD);
+    assert_non_null(strstr(PQerrorMessage(second), "password authentication failed"));
+    result = PQexec(first, "ECHO");
+    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+    PQclear(result);
+    result = PQexec(client, "ECHO");
+    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+    PQclear(result);
+    PQfinish(first);
+    PQfinish(second);
+    PQfinish(client);
     fixture_stop(fixture);
 }
 
@@ -186,12 +245,14 @@ static void
 loopback_is_trusted_only_when_told(void **state)
 {
     static const char *const settings[] = {"trust_loopback=on", NULL};
+    UsersPeerLogin own;
     Fixture *fixture = start_with(settings);
     PGconn *connection = fixture_connect(fixture, "shop", "wrong", "");
 
     assert_int_equal(PQstatus(connection), CONNECTION_OK);
     PQfinish(connection);
-    connection = fixture_connect(fixture, "_peer", "wrong", "");
+    users_peer_login(FIXTURE_KEYS.keys[0], &own);
+    connection = fixture_connect(fixture, own.name, "wrong", "");
     assert_int_equal(PQstatus(connection), CONNECTION_BAD);
     PQfinish(connection);
     connection = fixture_connect(fixture, "nobody", "wrong", "");
@@ -744,6 +805,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_has_the_password_gets_in),
         cmocka_unit_test(refusals_do_not_tell_who_exists),
+        cmocka_unit_test(a_node_gets_in_with_any_key_until_that_is_removed),
         cmocka_unit_test(a_database_of_another_name_does_not_exist),
         cmocka_unit_test(loopback_is_trusted_only_when_told),
         cmocka_unit_test(hostile_startup_packets_are_refused),

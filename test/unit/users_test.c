@@ -12,8 +12,15 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static const uint8_t key[USERS_CLUSTER_KEY_BYTES] = "a cluster key of thirty-two byte";
-static const uint8_t other_key[USERS_CLUSTER_KEY_BYTES] = "another key of thirty-two bytes!";
+/* Two keys each, one in common. */
+static const Keyring keys = {
+    .keys = {"a cluster key of thirty-two byte", "another key of thirty-two bytes!"},
+      .count = 2
+};
+static const Keyring later_keys = {
+    .keys = {"another key of thirty-two bytes!", "the key after of thirty-two byte"},
+      .count = 2
+};
 
 static const char *
 verifier_text(const char *password)
@@ -36,7 +43,7 @@ parse(Users *users, const char *text)
 static void
 users_are_found_with_their_roles(void **state)
 {
-    Users *users = users_new(key);
+    Users *users = users_new(&keys);
     char text[1024];
 
     snprintf(text, sizeof(text), "# people\nshop data %s\n\n  root admin\t%s\r\nüser stats %s",
@@ -46,7 +53,6 @@ users_are_found_with_their_roles(void **state)
     assert_int_equal(users_find(users, "shop")->role, USER_ROLE_DATA);
     assert_int_equal(users_find(users, "root")->role, USER_ROLE_ADMIN);
     assert_int_equal(users_find(users, "üser")->role, USER_ROLE_STATS);
-    assert_int_equal(users_find(users, USERS_PEER_NAME)->role, USER_ROLE_PEER);
     assert_null(users_find(users, "nobody"));
     assert_null(users_find(users, ""));
     users_free(users);
@@ -65,7 +71,7 @@ a_bad_file_changes_nothing(void **state)
         "shop data md5abc",              /* another kind of verifier */
         "shop data %1$s\nshop data %1$s" /* twice */
     };
-    Users *users = users_new(key);
+    Users *users = users_new(&keys);
     char text[1024];
 
     snprintf(text, sizeof(text), "old data %s\n", verifier_text("a"));
@@ -84,35 +90,68 @@ a_bad_file_changes_nothing(void **state)
     users_free(users);
 }
 
-static void
-the_peer_password_fits_on_nodes_with_the_same_key_only(void **state)
+/* True when a node with this key in use would be let in. */
+static bool
+peer_fits(const Users *users, const uint8_t key[KEYRING_KEY_BYTES])
 {
-    Users *users = users_new(key);
-    const ScramVerifier *peer = &users_find(users, USERS_PEER_NAME)->verifier;
-    char password[USERS_PEER_PASSWORD_SIZE];
+    UsersPeerLogin login;
+    const User *peer;
     ScramVerifier made;
 
-    users_peer_password(key, password);
-    assert_int_equal(strlen(password), USERS_PEER_PASSWORD_SIZE - 1);
-    scram_verifier_make(&made, password, peer->salt);
-    assert_memory_equal(made.stored_key, peer->stored_key, SCRAM_KEY_BYTES);
-    users_peer_password(other_key, password);
-    scram_verifier_make(&made, password, peer->salt);
-    assert_memory_not_equal(made.stored_key, peer->stored_key, SCRAM_KEY_BYTES);
+    users_peer_login(key, &login);
+    assert_int_equal(strlen(login.password), sizeof(login.password) - 1);
+    peer = users_find(users, login.name);
+    if (peer == NULL)
+        return false;
+    assert_int_equal(peer->role, USER_ROLE_PEER);
+    scram_verifier_make(&made, login.password, peer->verifier.salt);
+    return memcmp(made.stored_key, peer->verifier.stored_key, SCRAM_KEY_BYTES) == 0;
+}
+
+static void
+a_node_with_any_key_of_the_ring_is_a_peer(void **state)
+{
+    Users *users = users_new(&keys);
+
+    assert_true(peer_fits(users, keys.keys[0]));
+    assert_true(peer_fits(users, keys.keys[1]));
+    assert_false(peer_fits(users, later_keys.keys[1]));
+    users_set_keys(users, &later_keys);
+    assert_false(peer_fits(users, keys.keys[0]));
+    assert_true(peer_fits(users, keys.keys[1]));
+    assert_true(peer_fits(users, later_keys.keys[1]));
+    users_free(users);
+}
+
+static void
+one_key_does_not_fit_the_name_of_another(void **state)
+{
+    Users *users = users_new(&keys);
+    UsersPeerLogin first;
+    UsersPeerLogin second;
+    ScramVerifier made;
+    const User *peer;
+
+    users_peer_login(keys.keys[0], &first);
+    users_peer_login(keys.keys[1], &second);
+    assert_string_not_equal(first.name, second.name);
+    peer = users_find(users, first.name);
+    scram_verifier_make(&made, second.password, peer->verifier.salt);
+    assert_memory_not_equal(made.stored_key, peer->verifier.stored_key, SCRAM_KEY_BYTES);
     users_free(users);
 }
 
 static void
 an_unknown_name_gets_the_same_mock_on_every_node(void **state)
 {
-    Users *one = users_new(key);
-    Users *two = users_new(key);
+    Users *one = users_new(&keys);
+    Users *two = users_new(&keys);
     ScramVerifier a = users_login_verifier(one, "nobody");
     ScramVerifier b = users_login_verifier(two, "nobody");
 
     assert_true(a.never_matches);
     assert_memory_equal(&a, &b, sizeof(a));
-    assert_false(users_login_verifier(one, USERS_PEER_NAME).never_matches);
+    assert_true(users_login_verifier(one, USERS_PEER_PREFIX "00000000").never_matches);
     users_free(one);
     users_free(two);
 }
@@ -141,7 +180,7 @@ users_are_added_to_the_file(void **state)
 {
     char file_name[] = "/tmp/users_test_XXXXXX";
     int fd = mkstemp(file_name);
-    Users *users = users_new(key);
+    Users *users = users_new(&keys);
     struct stat info;
 
     assert_true(fd >= 0);
@@ -169,7 +208,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(users_are_found_with_their_roles),
         cmocka_unit_test(a_bad_file_changes_nothing),
-        cmocka_unit_test(the_peer_password_fits_on_nodes_with_the_same_key_only),
+        cmocka_unit_test(a_node_with_any_key_of_the_ring_is_a_peer),
+        cmocka_unit_test(one_key_does_not_fit_the_name_of_another),
         cmocka_unit_test(an_unknown_name_gets_the_same_mock_on_every_node),
         cmocka_unit_test(names_that_break_lines_are_refused),
         cmocka_unit_test(users_are_added_to_the_file),
