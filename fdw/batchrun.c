@@ -352,14 +352,14 @@ batchrun_set_inner(BatchRun *run)
 
 /* Keeps a row that is to be updated or deleted, and gives it its handle. */
 static void
-batchrun_keep_row(BatchRun *run, Slice key, const RequestReadResult *result)
+batchrun_keep_row(BatchRun *run, const PagerRow *found)
 {
     TupleTableSlot *slot = run->node.ss.ss_ScanTupleSlot;
     MemoryContext before =
         MemoryContextSwitchTo(run->node.ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
     ItemPointer handle = palloc(sizeof(ItemPointerData));
 
-    source_keep_row(run->source, key, result->object, result->context, handle);
+    source_keep_row(run->source, found->key, found->object, found->context, handle);
     slot->tts_values[run->handle_place] = PointerGetDatum(handle);
     slot->tts_isnull[run->handle_place] = false;
     MemoryContextSwitchTo(before);
@@ -372,24 +372,28 @@ batchrun_match(BatchRun *run, const BatchRow *row)
 {
     ExprContext *econtext = run->node.ss.ps.ps_ExprContext;
     const Batch *batch = &run->batches[run->current];
-    const RequestReadResult *result;
+    PagerRow found;
     MemoryContext before;
-    bool found;
+    bool matches;
 
     if (!row->has_key || batch->results == NULL)
         return false;
-    result = &batch->results[row->place];
+    found = (PagerRow){.key = batch->keys.keys[row->place],
+                       .object = batch->results[row->place].object,
+                       .context = batch->results[row->place].context};
+    source_lay_over(run->source, &found);
     before = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-    found = row_decode(run->source->codec, batch->keys.keys[row->place], result->object,
-                       result->context, run->inner_values, run->inner_nulls);
-    if (found)
+    matches = row_decode(run->source->codec, found.key, found.object, found.context,
+                         run->inner_values, run->inner_nulls);
+    if (matches)
         batchrun_set_inner(run);
     MemoryContextSwitchTo(before);
     econtext->ecxt_scantuple = run->node.ss.ss_ScanTupleSlot;
-    found = found && ExecQual(run->inner_quals, econtext) && ExecQual(run->join_quals, econtext);
-    if (found && run->handle_place >= 0)
-        batchrun_keep_row(run, batch->keys.keys[row->place], result);
-    return found;
+    matches =
+        matches && ExecQual(run->inner_quals, econtext) && ExecQual(run->join_quals, econtext);
+    if (matches && run->handle_place >= 0)
+        batchrun_keep_row(run, &found);
+    return matches;
 }
 
 /* True when the join has a row for an outer row that has, or has not, a match. */

@@ -36,6 +36,7 @@ typedef struct ClientCounters
     uint64_t mismatches; /* keys or pages whose digests differed */
     uint64_t hedges;
     uint64_t failovers;
+    uint64_t own_writes; /* rows of keys that the transaction had written */
 } ClientCounters;
 
 /*

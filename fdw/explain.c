@@ -78,6 +78,7 @@ explain_counters(const ClientCounters *counters, ExplainState *es)
         {"Mismatches", counters->mismatches},
         {"Hedges",     counters->hedges    },
         {"Failovers",  counters->failovers },
+        {"Own Writes", counters->own_writes},
     };
 
     if (es->format == EXPLAIN_FORMAT_TEXT)

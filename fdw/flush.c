@@ -6,6 +6,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "fdw/leaving.h"
 #include "fdw/memory.h"
 #include "fdw/pending.h"
 #include "fdw/report.h"
@@ -34,7 +35,7 @@ typedef struct Flush
     ReportCrowd crowd;
     bool failed;
     uint64 deadline_ms; /* 0: none */
-    const PendingGroup *group;
+    const LeavingGroup *group;
     const WriteItem *items; /* of the group, in the order they are sent */
     uint32 next;            /* the first that is not sent */
     RequestOperation operation;
@@ -304,7 +305,7 @@ flush_has_more(const Flush *flush)
 
 /* What fits one batch is put in order by its request. */
 static const WriteItem *
-flush_order(const PendingGroup *group, Arena *arena)
+flush_order(const LeavingGroup *group, Arena *arena)
 {
     if (group->count <= BATCH_ITEMS)
         return group->items;
@@ -353,7 +354,7 @@ static void
 flush_groups(Flush *flush)
 {
     flush->deadline_ms = flush_deadline_ms();
-    flush->group = pending_groups(flush->cluster);
+    flush->group = leaving_groups(flush->cluster);
     while (flush->group != NULL && !flush->failed)
     {
         flush->next = 0;

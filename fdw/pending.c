@@ -1,8 +1,8 @@
 /*
- * A log keeps the bytes of all puts to a cluster in blocks; beside it the entries of each bucket
- * stand in an array of their own, ready to be handed to requests. Subtransaction ids only grow, and
+ * A log keeps all puts to a cluster, with their bytes, in blocks. Subtransaction ids only grow, and
  * what a subtransaction and its children put is the end of the log while it lasts: so a ROLLBACK TO
- * cuts off the longest end whose ids are not below its own.
+ * cuts off the longest end whose ids are not below its own. A key stands behind its first put, and
+ * goes with it.
  */
 #include "fdw/pending.h"
 
@@ -11,14 +11,16 @@
 #include "utils/memutils.h"
 
 #include "fdw/cluster.h"
+#include "fdw/memory.h"
+#include "fdw/report.h"
 #include "fdw/settings.h"
 
 enum
 {
     BLOCK_BYTES_FIRST = 4 * 1024,
     BLOCK_BYTES_MAX = 1024 * 1024,
-    ENTRIES_FIRST = 16,
-    REQUEST_IDS = 32 /* drawn at once */
+    REQUEST_IDS = 32, /* drawn at once */
+    KEYS_FIRST = 64
 };
 
 typedef struct PendingBlock
@@ -30,48 +32,62 @@ typedef struct PendingBlock
     char *data;
 } PendingBlock;
 
-typedef struct PendingTag
-{
-    SubTransactionId subtransaction;
-    CommandId first_command; /* of this entry and all before it */
-    uint64 position;         /* where the entry begins in the log */
-} PendingTag;
-
 typedef struct Pending
 {
     MemoryContext context; /* reset when the log is dropped */
-    PendingBlock *newest;
-    PendingGroup *groups;
-    uint64 array_bytes; /* of the groups */
+    PendingBlock *newest_block;
+    PendingPut *newest;
+    PendingBucket *buckets;
+    uint64 key_count;
+    uint8 transaction[16]; /* drawn for each, once it writes */
+    bool has_transaction;
+    uint64 through; /* the last number given */
     RequestId ids[REQUEST_IDS];
     int ids_left;
 } Pending;
 
 /* ---- the log ---- */
 
+static void
+pending_random(void *target, size_t length)
+{
+    if (!pg_strong_random(target, length))
+        ereport(ERROR,
+                (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+}
+
+/* The log, of a transaction that writes. */
 static Pending *
 pending_begin(ClientCluster *cluster)
 {
-    Pending *pending = MemoryContextAllocZero(cluster->context, sizeof(Pending));
+    Pending *pending = cluster->pending;
 
-    pending->context = AllocSetContextCreate(cluster->context, "dynamo_fdw pending writes",
-                                             ALLOCSET_DEFAULT_SIZES);
-    cluster->pending = pending;
+    if (pending == NULL)
+    {
+        pending = MemoryContextAllocZero(cluster->context, sizeof(Pending));
+        pending->context = AllocSetContextCreate(cluster->context, "dynamo_fdw pending writes",
+                                                 ALLOCSET_DEFAULT_SIZES);
+        cluster->pending = pending;
+    }
+    if (!pending->has_transaction)
+        pending_random(pending->transaction, sizeof(pending->transaction));
+    pending->has_transaction = true;
     return pending;
 }
 
 static uint64
-pending_position(const Pending *pending)
+pending_bytes(const Pending *pending)
 {
-    return pending->newest != NULL ? pending->newest->start + pending->newest->used : 0;
+    const PendingBlock *block = pending->newest_block;
+
+    return (block != NULL ? block->start + block->used : 0) +
+           pending->key_count * 2 * sizeof(SliceTableEntry);
 }
 
 static void
 pending_check_bound(const Pending *pending, size_t more)
 {
-    uint64 bytes = pending_position(pending) + pending->array_bytes + more;
-
-    if (bytes > (uint64)settings.max_pending_kb * 1024)
+    if (pending_bytes(pending) + more > (uint64)settings.max_pending_kb * 1024)
         ereport(
             ERROR,
             (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -84,28 +100,32 @@ pending_check_bound(const Pending *pending, size_t more)
 static void
 pending_add_block(Pending *pending, size_t size)
 {
-    size_t grown = pending->newest != NULL ? Min(pending->newest->size * 2, BLOCK_BYTES_MAX)
-                                           : BLOCK_BYTES_FIRST;
+    PendingBlock *older = pending->newest_block;
+    size_t grown = older != NULL ? Min(older->size * 2, BLOCK_BYTES_MAX) : BLOCK_BYTES_FIRST;
     size_t payload = Max(grown, size);
     PendingBlock *block = MemoryContextAllocHuge(pending->context, sizeof(PendingBlock) + payload);
 
-    *block = (PendingBlock){.older = pending->newest,
-                            .start = pending_position(pending),
+    *block = (PendingBlock){.older = older,
+                            .start = older != NULL ? older->start + older->used : 0,
                             .size = payload,
                             .data = (char *)(block + 1)};
-    pending->newest = block;
+    pending->newest_block = block;
 }
 
 static void *
 pending_alloc(Pending *pending, size_t size)
 {
+    PendingBlock *block = pending->newest_block;
     void *place;
 
     size = MAXALIGN(size);
-    if (pending->newest == NULL || pending->newest->size - pending->newest->used < size)
+    if (block == NULL || block->size - block->used < size)
+    {
         pending_add_block(pending, size);
-    place = pending->newest->data + pending->newest->used;
-    pending->newest->used += size;
+        block = pending->newest_block;
+    }
+    place = block->data + block->used;
+    block->used += size;
     return place;
 }
 
@@ -121,16 +141,93 @@ pending_copy(Pending *pending, Slice slice)
     return slice_make(copy, slice.length);
 }
 
-/* ---- entries ---- */
+/* Gives back what was allocated from that place on. */
+static void
+pending_cut(Pending *pending, const void *place)
+{
+    PendingBlock *block = pending->newest_block;
+
+    while ((const char *)place < block->data || (const char *)place >= block->data + block->size)
+    {
+        pending->newest_block = block->older;
+        pfree(block);
+        block = pending->newest_block;
+    }
+    block->used = (size_t)((const char *)place - block->data);
+}
+
+/* ---- buckets and keys ---- */
+
+static PendingBucket *
+pending_find_bucket(const Pending *pending, const Bucket *bucket)
+{
+    PendingBucket *found = pending->buckets;
+
+    while (found != NULL && found->bucket->id != bucket->id)
+        found = found->next;
+    return found;
+}
+
+static PendingBucket *
+pending_take_bucket(Pending *pending, const Bucket *bucket)
+{
+    PendingBucket *found = pending_find_bucket(pending, bucket);
+
+    if (found != NULL)
+        return found;
+    found = MemoryContextAllocZero(pending->context, sizeof(PendingBucket));
+    *found = (PendingBucket){.next = pending->buckets,
+                             .bucket = bucket,
+                             .first_command = InvalidCommandId,
+                             .keys = slicetable_create(pending->context, KEYS_FIRST, NULL)};
+    pending->buckets = found;
+    return found;
+}
+
+static PendingKey *
+pending_find_key(const PendingBucket *bucket, Slice key)
+{
+    const SliceTableEntry *found = slicetable_lookup(bucket->keys, &key);
+
+    return found != NULL ? (PendingKey *)found->key : NULL;
+}
+
+/* The key of a first put, behind it in the log. */
+static PendingKey *
+pending_add_key(Pending *pending, PendingBucket *bucket, Slice key)
+{
+    PendingKey *added = pending_alloc(pending, sizeof(PendingKey));
+    bool found;
+
+    *added =
+        (PendingKey){.key = pending_copy(pending, key), .previous = bucket->last, .bucket = bucket};
+    slicetable_insert(bucket->keys, &added->key, &found);
+    bucket->last = added;
+    bucket->key_count++;
+    pending->key_count++;
+    return added;
+}
+
+/* Its last put is going, and so is the key, the one that was first put last. */
+static void
+pending_remove_key(Pending *pending, PendingKey *key)
+{
+    PendingBucket *bucket = key->bucket;
+
+    bucket->last = key->previous;
+    bucket->key_count--;
+    pending->key_count--;
+    slicetable_delete(bucket->keys, &key->key);
+}
+
+/* ---- puts ---- */
 
 static RequestId
 pending_draw_id(Pending *pending)
 {
     if (pending->ids_left == 0)
     {
-        if (!pg_strong_random(pending->ids, sizeof(pending->ids)))
-            ereport(ERROR,
-                    (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+        pending_random(pending->ids, sizeof(pending->ids));
         pending->ids_left = REQUEST_IDS;
     }
     return pending->ids[--pending->ids_left];
@@ -162,157 +259,184 @@ pending_name_values(Pending *pending, PutValue *values, uint32 count)
     pfree(ids);
 }
 
-static PendingGroup *
-pending_group(Pending *pending, const Bucket *bucket, uint32 w)
-{
-    PendingGroup **place = &pending->groups;
-    PendingGroup *group;
-
-    for (; (group = *place) != NULL; place = &group->next)
-        if (group->bucket->id == bucket->id && group->w == w)
-            return group;
-    group = MemoryContextAllocZero(pending->context, sizeof(PendingGroup));
-    group->bucket = bucket;
-    group->w = w;
-    *place = group;
-    return group;
-}
-
-static void
-pending_grow(Pending *pending, PendingGroup *group)
-{
-    uint32 capacity = group->capacity > 0 ? group->capacity * 2 : ENTRIES_FIRST;
-    Size items = sizeof(WriteItem) * (Size)capacity;
-    Size tags = sizeof(PendingTag) * (Size)capacity;
-
-    if (group->capacity == 0)
-    {
-        group->items = MemoryContextAlloc(pending->context, items);
-        group->tags = MemoryContextAlloc(pending->context, tags);
-    }
-    else
-    {
-        group->items = repalloc_huge(group->items, items);
-        group->tags = repalloc_huge(group->tags, tags);
-    }
-    pending->array_bytes += (items + tags) - (items + tags) / capacity * group->capacity;
-    group->capacity = capacity;
-}
-
 static size_t
 item_bytes(const WriteItem *item)
 {
-    size_t bytes = item->key.length + item->context.length;
+    size_t bytes = sizeof(PendingPut) + item->key.length + item->context.length;
 
     for (uint32_t i = 0; i < item->value_count; i++)
         bytes += sizeof(PutValue) + item->values[i].value.length;
     return bytes;
 }
 
-static WriteItem
-pending_copy_item(Pending *pending, const WriteItem *item)
+static PutValue *
+pending_copy_values(Pending *pending, const WriteItem *item)
 {
-    WriteItem copy = {.key = pending_copy(pending, item->key),
-                      .context = pending_copy(pending, item->context),
-                      .values = pending_alloc(pending, sizeof(PutValue) * item->value_count),
-                      .value_count = item->value_count};
+    PutValue *values = pending_alloc(pending, sizeof(PutValue) * item->value_count);
 
     for (uint32_t i = 0; i < item->value_count; i++)
-        copy.values[i] = (PutValue){.tombstone = item->values[i].tombstone,
-                                    .value = pending_copy(pending, item->values[i].value)};
-    pending_name_values(pending, copy.values, item->value_count);
-    return copy;
+        values[i] = (PutValue){.tombstone = item->values[i].tombstone,
+                               .value = pending_copy(pending, item->values[i].value)};
+    pending_name_values(pending, values, item->value_count);
+    return values;
+}
+
+static OverlayKey
+pending_name_key(const Pending *pending, const Bucket *bucket, Slice key)
+{
+    OverlayKey named = {.bucket_id = bucket->id, .key = key};
+
+    memcpy(named.transaction, pending->transaction, sizeof(named.transaction));
+    return named;
+}
+
+/* What a put has seen, into the log. The puts of one key mostly have seen the same. */
+static void
+pending_copy_seen(Pending *pending, OverlayPut *put)
+{
+    Size size = sizeof(OverlayCover) * put->cover_count;
+
+    if (put->older != NULL && slice_equal(put->older->context, put->context))
+        put->context = put->older->context;
+    else
+        put->context = pending_copy(pending, put->context);
+    if (size > 0)
+        put->covers = memcpy(pending_alloc(pending, size), put->covers, size);
+}
+
+/* Raises before anything is allocated in the log, where that would stay. */
+static void
+pending_check(const Pending *pending, const Bucket *bucket, const WriteItem *item, Arena *arena,
+              OverlayPut *put)
+{
+    OverlayKey key = pending_name_key(pending, bucket, item->key);
+    StatusCode status = overlay_take_context(arena, &key, item->context, put);
+
+    if (IsParallelWorker())
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("cannot write to a foreign table of dynamo_fdw in a parallel worker")));
+    if (status != STATUS_OK)
+        report_context_refused(bucket, item->key, status);
+    pending_check_bound(pending, item_bytes(item));
+}
+
+/* The put in the log, but for what it owes to its key. */
+static PendingPut *
+pending_add(Pending *pending, const OverlayPut *put, uint32 w, const WriteItem *item)
+{
+    PendingPut *added = pending_alloc(pending, sizeof(PendingPut));
+
+    *added = (PendingPut){.put = *put, .subtransaction = GetCurrentSubTransactionId(), .w = w};
+    added->put.number = pending->through + 1;
+    pending_copy_seen(pending, &added->put);
+    added->put.values = pending_copy_values(pending, item);
+    added->put.value_count = item->value_count;
+    return added;
+}
+
+static void
+pending_link(Pending *pending, PendingPut *put, PendingKey *key)
+{
+    put->previous = pending->newest;
+    put->key = key;
+    key->newest = put;
+    key->bucket->first_command = Min(key->bucket->first_command, put->put.command);
+    pending->newest = put;
+    pending->through += put->put.value_count;
 }
 
 void
 pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, CommandId command,
             const WriteItem *item)
 {
-    Pending *pending = cluster->pending != NULL ? cluster->pending : pending_begin(cluster);
-    PendingGroup *group = pending_group(pending, bucket, w);
-    PendingTag tag = {.subtransaction = GetCurrentSubTransactionId(),
-                      .first_command = command,
-                      .position = pending_position(pending)};
+    Pending *pending = pending_begin(cluster);
+    PendingBucket *home = pending_take_bucket(pending, bucket);
+    PendingKey *key = pending_find_key(home, item->key);
+    Memory memory = memory_in_context(CurrentMemoryContext);
+    OverlayPut put = {.older = key != NULL ? &key->newest->put : NULL, .command = command};
+    PendingPut *added;
+    Arena arena;
 
-    if (group->count > 0)
-        tag.first_command = Min(command, group->tags[group->count - 1].first_command);
-    if (IsParallelWorker())
-        ereport(ERROR,
-                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                 errmsg("cannot write to a foreign table of dynamo_fdw in a parallel worker")));
-    pending_check_bound(pending, item_bytes(item));
-    if (group->count == group->capacity)
-        pending_grow(pending, group);
-    group->items[group->count] = pending_copy_item(pending, item);
-    group->tags[group->count] = tag;
-    group->count++;
+    arena_init(&arena, &memory);
+    pending_check(pending, bucket, item, &arena, &put);
+    added = pending_add(pending, &put, w, item);
+    arena_free(&arena);
+    if (key == NULL)
+        key = pending_add_key(pending, home, item->key);
+    pending_link(pending, added, key);
 }
 
-void
-pending_check_none(const ClientCluster *cluster, const char *bucket_name, CommandId command)
-{
-    const PendingGroup *group = pending_groups(cluster);
+/* ---- finding ---- */
 
-    for (; group != NULL; group = group->next)
-        if (group->count > 0 && group->tags[group->count - 1].first_command < command &&
-            strcmp(group->bucket->name, bucket_name) == 0)
-            ereport(ERROR,
-                    (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                     errmsg("cannot read bucket \"%s\" in a transaction that has written to it",
-                            bucket_name),
-                     errdetail("The writes are sent when the transaction commits."),
-                     errhint("Commit first, or read before the first write.")));
+const PendingBucket *
+pending_buckets(const ClientCluster *cluster)
+{
+    return cluster->pending != NULL ? cluster->pending->buckets : NULL;
 }
 
-const PendingGroup *
-pending_groups(const ClientCluster *cluster)
+const PendingBucket *
+pending_seen(const ClientCluster *cluster, const Bucket *bucket, CommandId before_command)
 {
-    return cluster->pending != NULL ? cluster->pending->groups : NULL;
+    const PendingBucket *found =
+        cluster->pending != NULL ? pending_find_bucket(cluster->pending, bucket) : NULL;
+
+    if (found == NULL || found->key_count == 0 || found->first_command >= before_command)
+        return NULL;
+    return found;
+}
+
+const OverlayPut *
+pending_find(const PendingBucket *bucket, Slice key)
+{
+    const PendingKey *found = pending_find_key(bucket, key);
+
+    return found != NULL ? &found->newest->put : NULL;
+}
+
+OverlayKey
+pending_key(const ClientCluster *cluster, const Bucket *bucket, Slice key)
+{
+    return pending_name_key(cluster->pending, bucket, key);
+}
+
+uint64
+pending_through(const ClientCluster *cluster)
+{
+    return cluster->pending->through;
 }
 
 bool
 pending_is_empty(const ClientCluster *cluster)
 {
-    const PendingGroup *group = pending_groups(cluster);
-
-    while (group != NULL && group->count == 0)
-        group = group->next;
-    return group == NULL;
+    return cluster->pending == NULL || cluster->pending->newest == NULL;
 }
 
 /* ---- going back ---- */
 
 static void
-pending_cut(Pending *pending, uint64 position)
+pending_remove(Pending *pending, PendingPut *put)
 {
-    while (pending->newest != NULL && pending->newest->start >= position)
-    {
-        PendingBlock *block = pending->newest;
-
-        pending->newest = block->older;
-        pfree(block);
-    }
-    if (pending->newest != NULL && pending_position(pending) > position)
-        pending->newest->used = (size_t)(position - pending->newest->start);
+    pending->newest = put->previous;
+    put->key->newest = (PendingPut *)put->put.older;
+    if (put->key->newest == NULL)
+        pending_remove_key(pending, put->key);
 }
 
 void
 pending_truncate(ClientCluster *cluster, SubTransactionId subtransaction)
 {
     Pending *pending = cluster->pending;
-    uint64 position = PG_UINT64_MAX;
+    PendingPut *first = NULL;
 
-    for (PendingGroup *group = pending != NULL ? pending->groups : NULL; group != NULL;
-         group = group->next)
+    while (pending != NULL && pending->newest != NULL &&
+           pending->newest->subtransaction >= subtransaction)
     {
-        while (group->count > 0 && group->tags[group->count - 1].subtransaction >= subtransaction)
-        {
-            group->count--;
-            position = Min(position, group->tags[group->count].position);
-        }
+        first = pending->newest;
+        pending_remove(pending, first);
     }
-    if (position != PG_UINT64_MAX)
-        pending_cut(pending, position);
+    if (first != NULL)
+        pending_cut(pending, first);
 }
 
 void
@@ -320,10 +444,13 @@ pending_drop(ClientCluster *cluster)
 {
     Pending *pending = cluster->pending;
 
-    if (pending == NULL || pending->groups == NULL)
+    if (pending == NULL || !pending->has_transaction)
         return;
     MemoryContextReset(pending->context);
+    pending->newest_block = NULL;
     pending->newest = NULL;
-    pending->groups = NULL;
-    pending->array_bytes = 0;
+    pending->buckets = NULL;
+    pending->key_count = 0;
+    pending->through = 0;
+    pending->has_transaction = false;
 }

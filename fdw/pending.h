@@ -2,9 +2,9 @@
  * pending: the writes of a transaction that have not left yet.
  *
  * An append-only log of puts for each cluster, in memory, each tagged with subtransaction and
- * command.
- * ROLLBACK TO cuts the log's end off, ROLLBACK drops it; at PRE_COMMIT everything leaves
- * (fdw/flush.h). A cluster's log is bounded by dynamo_fdw.max_pending.
+ * command, and found by bucket and key: those of one key are a chain (shared/overlay.h). ROLLBACK
+ * TO cuts the log's end off, ROLLBACK drops it; at PRE_COMMIT what they amount to leaves
+ * (fdw/leaving.h). A cluster's log is bounded by dynamo_fdw.max_pending.
  */
 #ifndef FDW_PENDING_H
 #define FDW_PENDING_H
@@ -12,35 +12,65 @@
 #include "fdw/pg.h"
 
 #include "fdw/client.h"
+#include "fdw/slicetable.h"
+#include "shared/overlay.h"
+
+typedef struct PendingBucket PendingBucket;
+typedef struct PendingKey PendingKey;
+
+typedef struct PendingPut
+{
+    OverlayPut put;              /* first: chains link these */
+    struct PendingPut *previous; /* in the log; NULL: its first */
+    PendingKey *key;
+    SubTransactionId subtransaction;
+    uint32 w; /* owners that have to acknowledge it */
+} PendingPut;
+
+/* A key that has puts. */
+struct PendingKey
+{
+    Slice key; /* first: the table finds it by this */
+    PendingPut *newest;
+    PendingKey *previous; /* of the bucket, the one that was first put before; NULL: its first */
+    PendingBucket *bucket;
+};
+
+struct PendingBucket
+{
+    PendingBucket *next;
+    const Bucket *bucket;
+    slicetable_hash *keys; /* of PendingKeys */
+    PendingKey *last;      /* the key that was first put last; NULL: none */
+    uint32 key_count;
+    CommandId first_command; /* no put is of an earlier one */
+};
 
 /*
  * Adds one put of a key by a command, to be acknowledged by w owners; everything is copied, and the
- * request ids are drawn here (those in the item are ignored). Raises 54000 over the bound, 0A000 in
- * a parallel worker.
+ * request ids are drawn here (those in the item are ignored). The context may be one that was read
+ * in this transaction from its own writes; 22023 when it is of the writes of another. Raises 54000
+ * over the bound, 0A000 in a parallel worker.
  */
 void pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, CommandId command,
                  const WriteItem *item);
 
-/*
- * Raises 0A000 when this transaction has unsent writes to the bucket by commands before that one
- * (a snapshot's curcid): they would be missing from what is read. What the command itself writes is
- * none of what it reads.
- */
-void pending_check_none(const ClientCluster *cluster, const char *bucket_name, CommandId command);
+/* The first of the buckets that were written to; some may have no key left. */
+const PendingBucket *pending_buckets(const ClientCluster *cluster);
 
-/* The entries of one bucket and w, in the order they were put. */
-typedef struct PendingGroup
-{
-    struct PendingGroup *next;
-    const Bucket *bucket;
-    uint32 w;
-    uint32 count;
-    uint32 capacity;
-    WriteItem *items;
-    struct PendingTag *tags;
-} PendingGroup;
+/* The bucket, or NULL when none of its keys has puts of commands before that one (a snapshot's
+ * curcid). */
+const PendingBucket *pending_seen(const ClientCluster *cluster, const Bucket *bucket,
+                                  CommandId before_command);
 
-const PendingGroup *pending_groups(const ClientCluster *cluster);
+/* The newest put of the key, or NULL. Valid until something is cut off. */
+const OverlayPut *pending_find(const PendingBucket *bucket, Slice key);
+
+/* What reads and contexts of the key are told by; not before the first put. */
+OverlayKey pending_key(const ClientCluster *cluster, const Bucket *bucket, Slice key);
+
+/* The last number that was given. None is given twice in a transaction. */
+uint64 pending_through(const ClientCluster *cluster);
 bool pending_is_empty(const ClientCluster *cluster);
 
 /* For the pool: ROLLBACK TO, and the transaction's end. */

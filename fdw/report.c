@@ -456,20 +456,20 @@ write_outcome(const ReportWrite *write)
     "Read the key and write its row back with the context that was read: that replaces the "       \
     "siblings seen."
 
-/* What can be done about a refused write, with a blank before it; "" where the error says it. */
+/* What can be done about a refused write; "" where the error says it. */
 static const char *
 write_remedy(StatusCode status)
 {
     static const char *const remedies[STATUS_COUNT] = {
-        [STATUS_CONTEXT_MALFORMED] = " Hand back the context column as it was read; NULL is for a "
+        [STATUS_CONTEXT_MALFORMED] = "Hand back the context column as it was read; NULL is for a "
                                      "write that has seen nothing.",
-        [STATUS_CONTEXT_OTHER_BUCKET] = " Write under the context of the key's row in this bucket.",
-        [STATUS_CONTEXT_OTHER_KEY] = " Write under the context of the key's own row, or with NULL "
+        [STATUS_CONTEXT_OTHER_BUCKET] = "Write under the context of the key's row in this bucket.",
+        [STATUS_CONTEXT_OTHER_KEY] = "Write under the context of the key's own row, or with NULL "
                                      "if it has none.",
-        [STATUS_CONTEXT_OTHER_CLUSTER] = " Read the key again and write under the new context.",
-        [STATUS_CONTEXT_EDITED] = " Hand back the context column as it was read.",
-        [STATUS_TOO_MANY_SIBLINGS] = " " RESOLVE_HINT,
-        [STATUS_CONTEXT_PENDING] = " Read the key again and write under the new context.",
+        [STATUS_CONTEXT_OTHER_CLUSTER] = "Read the key again and write under the new context.",
+        [STATUS_CONTEXT_EDITED] = "Hand back the context column as it was read.",
+        [STATUS_TOO_MANY_SIBLINGS] = RESOLVE_HINT,
+        [STATUS_CONTEXT_PENDING] = "Read the key again and write under the new context.",
     };
 
     return remedies[status] != NULL ? remedies[status] : "";
@@ -478,8 +478,21 @@ write_remedy(StatusCode status)
 void
 report_write(const ClientCluster *cluster, const ReportWrite *write)
 {
+    const char *remedy = write_remedy(write->status);
+
     ereport(ERROR, (write_error(write), errdetail("%s", write_detail(write)),
-                    errhint("%s%s", write_outcome(write), write_remedy(write->status))));
+                    errhint("%s%s%s", write_outcome(write), remedy[0] != '\0' ? " " : "", remedy)));
+}
+
+void
+report_context_refused(const Bucket *bucket, Slice key, StatusCode status)
+{
+    ereport(ERROR, (errcode(sqlstate_code(status_sqlstate(status))),
+                    errmsg("could not write key %s to bucket \"%s\": %s", report_key(bucket, key),
+                           bucket->name, status_text(status)),
+                    errdetail("A context that was read over writes which had not left yet names "
+                              "them, so it is good for its own key in its own transaction only."),
+                    errhint("%s", write_remedy(status))));
 }
 
 void

@@ -100,6 +100,10 @@ char *report_owners(const ClusterTopology *topology, const Bucket *bucket, Slice
 char *report_context(const Topology *topology, const Bucket *bucket, Slice context,
                      StatusCode status);
 
+/* A write that is refused for its context before anything is sent. */
+void report_context_refused(const Bucket *bucket, Slice key, StatusCode status)
+    pg_attribute_noreturn();
+
 /* A key as people read it: (7, "a"). */
 char *report_key(const Bucket *bucket, Slice key);
 

@@ -9,6 +9,7 @@
 #include "fdw/plan.h"
 #include "fdw/readahead.h"
 #include "fdw/source.h"
+#include "fdw/unmet.h"
 
 /* Some of a lookup's keys, asked for at once. */
 typedef struct ScanBatch
@@ -36,6 +37,7 @@ typedef struct DynamoScan
 
     ClientScan *scan; /* of a full scan */
     const PagerRow *page;
+    Unmet *unmet; /* NULL: the pages are all */
 
     uint32 row; /* the next of the batch or page at hand */
     uint32 row_count;
@@ -51,6 +53,7 @@ scan_reset(DynamoScan *state)
                                                          ALLOCSET_SMALL_SIZES)};
     state->started = false;
     state->scan = NULL;
+    state->unmet = NULL;
     state->row = state->row_count = 0;
     state->next_key = 0;
 }
@@ -174,6 +177,7 @@ scan_begin_pages(DynamoScan *state)
 
     state->scan =
         client_scan_begin(source->cluster, source->bucket, &source->options, &source->counters);
+    state->unmet = unmet_new(source->cluster, source->bucket, source->before_command);
     MemoryContextSwitchTo(before);
 }
 
@@ -206,9 +210,9 @@ scan_start(ForeignScanState *node, DynamoScan *state)
     return true;
 }
 
-/* The next key with what is stored for it, which may be no row. */
+/* The next key with what is stored for it. */
 static bool
-scan_advance(DynamoScan *state, PagerRow *found)
+scan_advance_stored(DynamoScan *state, PagerRow *found)
 {
     while (state->row == state->row_count)
         if (!(state->plan.is_lookup ? scan_next_keys(state) : scan_next_page(state)))
@@ -224,6 +228,22 @@ scan_advance(DynamoScan *state, PagerRow *found)
     else
         *found = state->page[state->row];
     state->row++;
+    return true;
+}
+
+/* The next key with what the transaction reads of it, which may be no row. Keys that it alone has
+ * come after those of the pages. */
+static bool
+scan_advance(DynamoScan *state, PagerRow *found)
+{
+    if (scan_advance_stored(state, found))
+    {
+        if (state->unmet != NULL)
+            unmet_meet(state->unmet, found->key);
+    }
+    else if (state->unmet == NULL || !unmet_next(state->unmet, found))
+        return false;
+    source_lay_over(state->source, found);
     return true;
 }
 

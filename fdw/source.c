@@ -4,9 +4,20 @@
 #include "utils/snapshot.h"
 
 #include "fdw/compat.h"
+#include "fdw/memory.h"
 #include "fdw/pending.h"
 #include "fdw/pool.h"
 #include "fdw/settings.h"
+
+static void
+source_begin_own_writes(Source *source, CommandId before_command)
+{
+    source->before_command = before_command;
+    source->memory = memory_in_context(CurrentMemoryContext);
+    arena_init(&source->arena, &source->memory);
+    buffer_init(&source->object, &source->memory);
+    buffer_init(&source->context, &source->memory);
+}
 
 Source *
 source_new(Relation relation, EState *estate, Index index, const Bitmapset *attributes,
@@ -18,7 +29,7 @@ source_new(Relation relation, EState *estate, Index index, const Bitmapset *attr
     if (explain_only)
         return source;
     source->cluster = pool_cluster(source->info->serverid, compat_check_user(estate, index));
-    pending_check_none(source->cluster, source->info->bucket, estate->es_snapshot->curcid);
+    source_begin_own_writes(source, estate->es_snapshot->curcid);
     source->codec = row_codec_new(source->info, RelationGetDescr(relation));
     row_codec_want(source->codec, attributes);
     if (list_member_int(estate->es_plannedstmt->resultRelations, (int)index))
@@ -40,6 +51,28 @@ source_open(Source *source)
         client_check_bucket(source->bucket, relation_as_bucket(source->info));
     source->is_open = true;
     return source->bucket != NULL;
+}
+
+void
+source_lay_over(Source *source, PagerRow *row)
+{
+    const PendingBucket *pending =
+        pending_seen(source->cluster, source->bucket, source->before_command);
+    OverlayRead read = {
+        .before_command = source->before_command, .object = row->object, .context = row->context};
+
+    read.newest = pending != NULL ? pending_find(pending, row->key) : NULL;
+    if (!overlay_is_seen(read.newest, read.before_command))
+        return;
+    read.key = pending_key(source->cluster, source->bucket, row->key);
+    read.through = pending_through(source->cluster);
+    arena_reset(&source->arena);
+    /* Else the row is left as it is, for the codec to refuse. */
+    if (!overlay_read(&source->arena, &read, &source->object, &source->context))
+        return;
+    row->object = buffer_slice(&source->object);
+    row->context = buffer_slice(&source->context);
+    source->counters.own_writes++;
 }
 
 void

@@ -26,18 +26,31 @@ typedef struct Source
     ClientCounters counters;
     Target *target; /* NULL: its rows are not what an UPDATE or DELETE writes */
     bool is_open;
+
+    /* Of the transaction's own writes that it reads. */
+    CommandId before_command; /* commands before that one */
+    Memory memory;
+    Arena arena; /* of one row */
+    Buffer object;
+    Buffer context;
 } Source;
 
 /*
  * For a node over the range table's entry index that reads attributes (offset as pull_varattnos
- * does). Refuses, 0A000, a bucket with writes of earlier commands of this transaction that have not
- * left yet. With explain_only it reads the catalogs and no more.
+ * does). With explain_only it reads the catalogs and no more.
  */
 Source *source_new(Relation relation, EState *estate, Index index, const Bitmapset *attributes,
                    bool explain_only);
 
 /* Finds the bucket and compares it with the table, once. False: it is absent. */
 bool source_open(Source *source);
+
+/*
+ * Makes a row of the store, which may be absent, what the transaction reads: the puts of its
+ * earlier commands that have not left yet are laid over it. Where there are some the row borrows
+ * from the source, until the next call.
+ */
+void source_lay_over(Source *source, PagerRow *row);
 
 /* Keeps a row of the target for its UPDATE or DELETE, which finds it by the handle, its ctid. */
 void source_keep_row(Source *source, Slice key, Slice object, Slice context, ItemPointer handle);

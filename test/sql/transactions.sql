@@ -85,7 +85,7 @@ END $$;
 CALL load();
 SELECT id, v FROM a WHERE id BETWEEN 20 AND 29 ORDER BY id;
 
--- Until reads see them, a bucket with unsent writes cannot be read; others can, and so can it after a ROLLBACK TO.
+-- The transaction itself reads what it has not sent yet, but for what was rolled back (more: the test "overlay").
 BEGIN;
 SELECT count(*) FROM a WHERE id = 30;
 SAVEPOINT s;
@@ -94,9 +94,10 @@ SELECT count(*) FROM b WHERE id = '1';
 SELECT * FROM a WHERE id = 30;
 ROLLBACK TO s;
 SELECT count(*) FROM a WHERE id = 30;
-INSERT INTO a VALUES (30, '{x}');
-SELECT count(*) FROM a;
+INSERT INTO a VALUES (30, '{y}');
+SELECT v FROM a WHERE id BETWEEN 30 AND 39;
 ROLLBACK;
+SELECT count(*) FROM a WHERE id = 30;
 
 -- A cursor that was opened before goes on.
 BEGIN;

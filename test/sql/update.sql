@@ -160,11 +160,12 @@ UPDATE parted SET id = id + 5 WHERE id = 9 OR v[1] = 'no such row';
 UPDATE parted SET id = id - 5 WHERE id = 12;
 SELECT tableoid::regclass, * FROM parted ORDER BY id;
 
--- In a transaction: what was read before the first write; then the bucket cannot be read, so not updated.
+-- In a transaction, the second time over what it has written itself.
 BEGIN;
+UPDATE cart SET item = '{zeroth}' WHERE id = 1;
 UPDATE cart SET item = '{first}' WHERE id = 1;
 SAVEPOINT s;
-UPDATE cart SET item = '{second}' WHERE id = 2;
+UPDATE cart SET item = '{second}' WHERE id IN (1, 2);
 ROLLBACK TO s;
 UPDATE parted_there SET v = '{other bucket}';
 ROLLBACK TO s;
@@ -175,12 +176,13 @@ BEGIN;
 UPDATE bare SET item = '{never}', pieces = '{0}';
 ROLLBACK;
 SELECT count(*) FROM cart WHERE 'never' = ANY (item);
--- A stable function sees what the statement sees; a volatile one would have to see what it has done so far.
+-- A stable function sees what the statement sees; a volatile one sees what it has done so far.
 CREATE FUNCTION stored(key int) RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT item[1] FROM bare WHERE bare.id = key); END $$;
 UPDATE cart SET item = ARRAY[item[1] || '/' || stored(3)] WHERE id IN (3, 4);
 SELECT id, item FROM cart WHERE id IN (3, 4) ORDER BY id;
 ALTER FUNCTION stored VOLATILE;
 UPDATE cart SET item = ARRAY[item[1] || '/' || stored(3)] WHERE id IN (3, 4);
+SELECT id, item FROM cart WHERE id IN (3, 4) ORDER BY id;
 
 -- Rows that wait for their write have a bound, and rows that do not match do not count.
 SET dynamo_fdw.max_pending = '64kB';

@@ -1,0 +1,29 @@
+/*
+ * leaving: what the puts of a transaction amount to, for fdw/flush.h: one put for each key, of the
+ * values that are alive at the end.
+ *
+ * It asks for as many acknowledgements as the one of the key's puts that asked for most.
+ */
+#ifndef FDW_LEAVING_H
+#define FDW_LEAVING_H
+
+#include "fdw/pg.h"
+
+#include "fdw/client.h"
+
+/* Puts of one bucket and w, in the order in which their keys were first put. */
+typedef struct LeavingGroup
+{
+    struct LeavingGroup *next;
+    const Bucket *bucket;
+    uint32 w;
+    uint32 count; /* at least 1 */
+    uint32 capacity;
+    WriteItem *items;
+} LeavingGroup;
+
+/* All that leaves for a cluster; NULL: nothing. In the current memory context, borrowing from the
+ * pending puts. */
+LeavingGroup *leaving_groups(const ClientCluster *cluster);
+
+#endif
