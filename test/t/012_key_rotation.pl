@@ -44,8 +44,9 @@ sub refused
     like($error, $message, '... and says why');
 }
 
+# Minutes of writes, one after another.
 my $writer = $cluster->background(join '', map {
-    "INSERT INTO load VALUES ($_, '{value $_}') \\g\n\\if :ERROR\n\\else\n\\echo acked $_\n\\endif\n"
+    "INSERT INTO load SELECT $_, '{value $_}' FROM pg_sleep(0.005) \\g\n\\if :ERROR\n\\else\n\\echo acked $_\n\\endif\n"
 } 1 .. 60000);
 
 # The writer's output must be taken, or it stands still.
@@ -166,6 +167,12 @@ old_context_is_good('when all use the new key');
 $cluster->query('CREATE TABLE seen_later AS SELECT id, context FROM cart WHERE id > 10');
 is($cluster->query("SELECT string_agg(DISTINCT i.cluster_key, ' ') FROM seen_later, dynamo_context_info(context) i"),
     $new, 'contexts are sealed under the new key');
+{
+    my ($shown) = $cluster->console(1, 'GET cart 20') =~ /\|(\\x[0-9a-f]+)$/m or die 'no context';
+    is($cluster->query("SELECT DISTINCT cluster_key FROM dynamo_context_info('$shown')"), $new, '... on the console too');
+    $cluster->query("INSERT INTO cart VALUES (20, '{resolved}', '$shown')");
+    is($cluster->query('SELECT v FROM cart WHERE id = 20'), '{resolved}', '... where it is as good as one that was read');
+}
 await_writes('with the new key in use');
 
 # ---- a file that cannot be read ------------------------------------------------------------------
