@@ -42,6 +42,8 @@ typedef struct Config
     int64_t max_key_bytes;
     int64_t siblings_warn;
     int64_t siblings_max;
+    int64_t hints_max_mb;
+    int64_t background_mb;
 } Config;
 
 typedef enum ConfigType

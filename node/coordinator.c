@@ -51,12 +51,12 @@ coordinator_durable(Coordinator *coordinator, const View *view, uint64_t ref, St
     Item *item;
     Operation *operation = operation_of(coordinator, ref, &item);
 
-    if (operation == NULL || item->phase != ITEM_SPREADING)
+    if (operation == NULL || !operation_is_spreading(operation, item))
         return;
     if (status == STATUS_OK)
         item->acked |= 1u << item->self;
     else
-        item->sending_failed |= 1u << item->self;
+        item->failed |= 1u << item->self;
     progress(coordinator, view, operation, item, actions);
 }
 
@@ -81,12 +81,12 @@ take_acknowledgement(Coordinator *coordinator, const View *view, uint32_t member
     Operation *operation = operation_of(coordinator, result->ref, &item);
     int place = operation != NULL ? operation_member_place(item, member) : -1;
 
-    if (place < 0 || item->phase != ITEM_SPREADING || (item->sent & 1u << place) == 0)
+    if (place < 0 || !operation_is_spreading(operation, item) || (item->sent & 1u << place) == 0)
         return;
     if (result->status == STATUS_OK)
         item->acked |= 1u << place;
     else
-        item->sending_failed |= 1u << place;
+        item->failed |= 1u << place;
     progress(coordinator, view, operation, item, actions);
 }
 
@@ -181,13 +181,13 @@ visit_items(Coordinator *coordinator, const View *view, uint32_t member_down, Ac
             Item *item = &operation->items[i];
             int place = operation_member_place(item, member_down);
 
-            if (item->phase == ITEM_DONE)
+            if (item->phase != ITEM_GATHERING && !operation_is_spreading(operation, item))
                 continue;
             if (place >= 0 && item->phase == ITEM_GATHERING)
                 operation_take_object(operation, item, (uint32_t)place, STATUS_UNAVAILABLE,
                                       SLICE_EMPTY);
             else if (place >= 0 && (item->acked & 1u << place) == 0)
-                item->sending_failed |= 1u << place;
+                item->failed |= 1u << place;
             progress(coordinator, view, operation, item, actions);
         }
     }

@@ -30,6 +30,24 @@ seal_item(const View *view, const Operation *operation, Item *item, Actions *act
     buffer_free(&sealed);
 }
 
+/* Whose answers count: owners', and those of fallbacks that hold the key. That one does not hold it
+ * is no evidence. */
+static uint32_t
+counting(const Item *item)
+{
+    uint32_t places = item->answered & operation_owners(item);
+
+    for (uint32_t place = item->owner_count; place < item->member_count; place++)
+    {
+        if ((item->answered & 1u << place) != 0 && item->objects[place].length > 0)
+            places |= 1u << place;
+    }
+#ifdef BUG_FALLBACK_WITHOUT_KEY_COUNTS
+    places = item->answered;
+#endif
+    return places;
+}
+
 static void
 send_read_reply(const View *view, Operation *operation, Actions *actions)
 {
@@ -45,6 +63,7 @@ send_read_reply(const View *view, Operation *operation, Actions *actions)
         if (item->status != STATUS_OK)
             continue;
         reply.items[i].object = item->merged;
+        reply.items[i].held = item->acked | (counting(item) & ~operation_owners(item));
         seal_item(view, operation, item, actions, &reply.items[i]);
     }
     read_reply_encode(actions_frame(actions), operation->origin.tag, &reply);
@@ -79,15 +98,21 @@ encode_merge(Operation *operation, Item *item)
 }
 
 /* The owners that have the merge count as having acknowledged it; those that answered something
- * else are sent it. */
+ * else are sent it. Fallbacks are never mended. */
 static void
 repair_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
             Actions *actions)
 {
     uint32_t stale = 0;
+    Slice mended;
 
     item->phase = ITEM_SPREADING;
     encode_merge(operation, item);
+    mended = item->merged;
+#ifdef BUG_REPAIR_SENDS_OWN
+    if (item->objects[item->self].length > 0)
+        mended = item->objects[item->self];
+#endif
     for (uint32_t place = 0; place < item->owner_count; place++)
     {
         uint32_t bit = 1u << place;
@@ -97,16 +122,13 @@ repair_item(Coordinator *coordinator, const View *view, Operation *operation, It
         if (slice_equal(item->objects[place], item->merged))
             item->acked |= bit;
         else
+        {
             stale |= bit;
+            if (place != item->self)
+                operation_send(coordinator, view, operation, item, place, place, mended);
+        }
     }
     coordinator->counters.repairs += operation_count(stale);
-#ifdef BUG_REPAIR_SENDS_OWN
-    operation_spread(coordinator, view, operation, item, stale,
-                     item->objects[item->self].length > 0 ? item->objects[item->self]
-                                                          : item->merged);
-    stale &= 1u << item->self;
-#endif
-    operation_spread(coordinator, view, operation, item, stale, item->merged);
     if ((stale & 1u << item->self) != 0)
     {
         /* A copy, since the operation may end before the action is run. */
@@ -119,27 +141,36 @@ repair_item(Coordinator *coordinator, const View *view, Operation *operation, It
 }
 
 static bool
+has_quorum(const Operation *operation, const Item *item)
+{
+    return operation_count(counting(item)) >= operation->quorum &&
+           operation_count(item->answered & operation_owners(item)) >= operation->owner_quorum;
+}
+
+static bool
 gather_is_over(const View *view, const Operation *operation, const Item *item)
 {
     if (operation_gathered(item))
         return true;
     return view->now_ms >= operation->deadline_ms ||
-           (operation_count(item->answered) >= operation->quorum &&
-            view->now_ms >= operation->started_ms + GATHER_GRACE_MS);
+           (has_quorum(operation, item) && view->now_ms >= operation->started_ms + GATHER_GRACE_MS);
 }
 
 static void
 settle_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
             Actions *actions)
 {
-    /* So many owners that every later read of r owners meets one of them. */
-    uint32_t enough = operation->quorum > 1 ? item->owner_count - operation->quorum + 1 : 0;
-    uint32_t waiting = item->sent & ~item->acked & ~item->sending_failed;
+    /* So many owners that every later read of r owners meets one of them; with too many of them
+     * down, all there are. */
+    uint32_t answered = operation_count(item->answered & operation_owners(item));
+    uint32_t all = item->owner_count - operation->quorum + 1;
+    uint32_t enough = operation->quorum > 1 ? (all < answered ? all : answered) : 0;
+    uint32_t waiting = item->sent & ~item->acked & ~item->failed;
 
 #ifdef BUG_READ_BEFORE_REPAIR
     enough = 0;
 #endif
-    if (operation_count(item->acked) >= enough)
+    if (operation->repair_later || operation_count(item->acked) >= enough)
         end_item(coordinator, view, operation, item, STATUS_OK, actions);
     else if (waiting == 0 || view->now_ms >= operation->deadline_ms)
         end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
@@ -154,7 +185,7 @@ coordinator_read_progress(Coordinator *coordinator, const View *view, Operation 
         if (!gather_is_over(view, operation, item))
             return;
         operation_merge(operation, item);
-        if (operation_count(item->answered) < operation->quorum)
+        if (!has_quorum(operation, item))
         {
             end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
             return;
@@ -173,6 +204,21 @@ decode_read(Operation *operation, const Frame *frame, ReadFrame *read)
     return read_decode(&copy, &operation->arena, read) && read->key_count < OPERATION_ITEMS_MAX;
 }
 
+/* Owners that can be read; too few of them: every fallback too. False: nobody can make a quorum. */
+static bool
+choose_holders(const View *view, const Operation *operation, Item *item)
+{
+    uint32_t readable = operation_reachable(view, item);
+    uint32_t owners;
+
+    if (view->refilling)
+        readable &= ~(1u << item->self);
+    owners = readable & operation_owners(item);
+    item->to_ask = operation_count(owners) >= operation->quorum ? owners : readable;
+    return operation_count(item->to_ask) >= operation->quorum &&
+           operation_count(owners) >= operation->owner_quorum;
+}
+
 static void
 begin_items(Operation *operation, const View *view, const Bucket *bucket, const ReadFrame *read)
 {
@@ -181,14 +227,10 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
     for (uint32_t i = 0; i < read->key_count; i++)
     {
         Item *item = &operation->items[i];
-        uint32_t readable;
 
         item->key = read->keys[i];
         item->status = operation_place(view, bucket, item);
-        readable = operation_reachable(view, item);
-        if (view->refilling)
-            readable &= ~(1u << item->self);
-        if (item->status == STATUS_OK && operation_count(readable) < operation->quorum)
+        if (item->status == STATUS_OK && !choose_holders(view, operation, item))
             item->status = STATUS_UNAVAILABLE;
         item->phase = item->status == STATUS_OK ? ITEM_GATHERING : ITEM_DONE;
         operation->items_open += item->phase != ITEM_DONE;
@@ -223,7 +265,9 @@ coordinator_read(Coordinator *coordinator, const View *view, Origin origin, cons
     operation_limit(operation, view, read.timeout_ms);
     operation->bucket_id = read.bucket_id;
     operation->seal = read.seal;
-    operation->quorum = operation_quorum(bucket, read.r);
+    operation->repair_later = read.repair_later;
+    operation->quorum = operation_quorum(bucket, read.r, 1);
+    operation->owner_quorum = operation_quorum(bucket, read.pr, 0);
     coordinator->counters.reads += read.key_count;
     begin_items(operation, view, bucket, &read);
     if (operation->items_open == 0)
@@ -233,6 +277,5 @@ coordinator_read(Coordinator *coordinator, const View *view, Origin origin, cons
         return;
     }
     operation_gather(view, operation, actions);
-    if (!view->refilling)
-        operation_ask_self(operation, actions);
+    operation_ask_self(operation, actions);
 }

@@ -1,6 +1,14 @@
 #include "node/operation.h"
+#include "node/spread.h"
 
 #include <assert.h>
+
+enum
+{
+    /* How long owners that have not acknowledged are waited for behind the client's back. */
+    LINGER_MS = 500,
+    LINGERING_MAX = OPERATIONS_MAX / 2 /* operations under way; then hints are written at once */
+};
 
 static void
 send_write_reply(Coordinator *coordinator, Operation *operation, Actions *actions)
@@ -24,22 +32,42 @@ send_write_reply(Coordinator *coordinator, Operation *operation, Actions *action
     actions_reply(actions, operation->origin.session);
 }
 
+/* Nothing is left to be done for the item. The last one takes the operation with it. */
 static void
-end_item(Coordinator *coordinator, Operation *operation, Item *item, StatusCode status,
-         Actions *actions)
+settle_item(Coordinator *coordinator, Operation *operation, Item *item)
+{
+    assert(!item->settled);
+    item->settled = true;
+    if (--operation->items_unsettled == 0)
+        operation_end(coordinator, operation);
+}
+
+/* What the client is told of the item is settled. */
+static void
+end_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+         StatusCode status, Actions *actions)
 {
     assert(item->phase != ITEM_DONE);
     item->phase = ITEM_DONE;
     item->status = status;
-    if (--operation->items_open == 0)
-    {
-        send_write_reply(coordinator, operation, actions);
-        operation_end(coordinator, operation);
-    }
+    if (--operation->items_open > 0)
+        return;
+    send_write_reply(coordinator, operation, actions);
+    operation->answered = true;
+    operation->linger_ms = view->now_ms + LINGER_MS;
+}
+
+/* Nothing of the item was written. */
+static void
+refuse_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+            StatusCode status, Actions *actions)
+{
+    end_item(coordinator, view, operation, item, status, actions);
+    settle_item(coordinator, operation, item);
 }
 
 static void
-apply_item(Operation *operation, Item *item, Actions *actions)
+apply_item(const View *view, Operation *operation, Item *item, Actions *actions)
 {
     item->phase = ITEM_SPREADING;
     item->update = (Update){.put = &item->put};
@@ -58,6 +86,7 @@ apply_item(Operation *operation, Item *item, Actions *actions)
 #endif
     }
 #endif
+    spread_plan(view, operation, item);
     actions_apply(actions, operation->bucket_id, item->position, item->key, &item->update,
                   operation_ref(operation, item));
 }
@@ -82,8 +111,10 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
         return status;
     if (view->storage_failed)
         return STATUS_STORAGE;
-    if (operation_count(operation_reachable(view, item)) < operation->quorum)
+    if (!spread_can_reach(view, operation, item))
         return STATUS_UNAVAILABLE;
+    if (item->self >= item->owner_count && view->hints->bytes >= view->hints_max_bytes)
+        return STATUS_HINTS_FULL;
     return STATUS_OK;
 }
 
@@ -104,7 +135,9 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
         item->status =
             check_item(view, bucket, operation, item, &write->items[i], &operation->arena);
         item->phase = item->status == STATUS_OK ? ITEM_GATHERING : ITEM_DONE;
+        item->settled = item->phase == ITEM_DONE;
         operation->items_open += item->phase != ITEM_DONE;
+        operation->items_unsettled += !item->settled;
     }
 }
 
@@ -121,6 +154,9 @@ static void
 start_items(Coordinator *coordinator, const View *view, Operation *operation, bool retry,
             Actions *actions)
 {
+    for (uint32_t i = 0; retry && i < operation->item_count; i++)
+        operation->items[i].to_ask =
+            operation_holders(view, &operation->items[i]) | 1u << operation->items[i].self;
     if (retry)
     {
         operation_gather(view, operation, actions);
@@ -138,9 +174,9 @@ start_items(Coordinator *coordinator, const View *view, Operation *operation, bo
         Item *item = &operation->items[i];
 
         if (item->phase == ITEM_GATHERING && operation_gathered(item))
-            apply_item(operation, item, actions);
+            apply_item(view, operation, item, actions);
     }
-    if (operation->items_open == 0)
+    if (operation->items_unsettled == 0)
     {
         send_write_reply(coordinator, operation, actions);
         operation_end(coordinator, operation);
@@ -174,11 +210,42 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
     }
     operation_limit(operation, view, write.timeout_ms);
     operation->bucket_id = write.bucket_id;
-    operation->quorum = operation_quorum(bucket, write.w);
+    operation->quorum = operation_quorum(bucket, write.w, 1);
+    operation->owner_quorum = operation_quorum(bucket, write.pw, 0);
+    operation->zone_quorum = operation_quorum(bucket, write.confirms, 0);
     coordinator->counters.writes += write.item_count;
     coordinator->counters.writes_retried += write.retry ? write.item_count : 0;
     begin_items(operation, view, bucket, &write);
     start_items(coordinator, view, operation, write.retry, actions);
+}
+
+static void
+take_stock(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+           Actions *actions)
+{
+    spread_mend(coordinator, view, operation, item);
+    if (spread_is_met(view, operation, item))
+        end_item(coordinator, view, operation, item, STATUS_OK, actions);
+    else if (spread_is_hopeless(operation, item) || view->now_ms >= operation->deadline_ms)
+#ifdef BUG_UNKNOWN_AS_REFUSED
+        end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
+#else
+        end_item(coordinator, view, operation, item, STATUS_UNKNOWN, actions);
+#endif
+}
+
+/* The client has been told of the item; its owners may still owe an acknowledgement. */
+static void
+linger(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+       Actions *actions)
+{
+    bool late = view->now_ms >= operation->linger_ms || coordinator->live_count > LINGERING_MAX;
+
+    spread_mend(coordinator, view, operation, item);
+    if (!late && !spread_is_over(item))
+        return;
+    spread_settle(view, operation, item, actions);
+    settle_item(coordinator, operation, item);
 }
 
 void
@@ -188,23 +255,15 @@ coordinator_write_progress(Coordinator *coordinator, const View *view, Operation
     if (item->phase == ITEM_GATHERING)
     {
         if (view->now_ms >= operation->deadline_ms)
-            end_item(coordinator, operation, item, STATUS_UNAVAILABLE, actions);
+            refuse_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
         else if (operation_gathered(item))
-            apply_item(operation, item, actions);
+            apply_item(view, operation, item, actions);
+        return;
     }
-    else if (item->phase == ITEM_SPREADING)
-    {
-        uint32_t possible = item->owner_count - operation_count(item->sending_failed);
-
-        if (operation_count(item->acked) >= operation->quorum)
-            end_item(coordinator, operation, item, STATUS_OK, actions);
-        else if (possible < operation->quorum || view->now_ms >= operation->deadline_ms)
-#ifdef BUG_UNKNOWN_AS_REFUSED
-            end_item(coordinator, operation, item, STATUS_UNAVAILABLE, actions);
-#else
-            end_item(coordinator, operation, item, STATUS_UNKNOWN, actions);
-#endif
-    }
+    if (item->phase == ITEM_SPREADING)
+        take_stock(coordinator, view, operation, item, actions);
+    if (item->phase == ITEM_DONE && !item->settled)
+        linger(coordinator, view, operation, item, actions);
 }
 
 #ifdef BUG_SPREADS_A_DELTA
@@ -236,14 +295,14 @@ write_merged(Coordinator *coordinator, const View *view, Operation *operation, I
 {
     if (status != STATUS_OK)
     {
-        end_item(coordinator, operation, item, status, actions);
+        refuse_item(coordinator, view, operation, item, status, actions);
         return;
     }
     operation_note_siblings(coordinator, view, operation, item, object, actions);
 #ifdef BUG_SPREADS_A_DELTA
     object = only_put(item, object, &actions->arena);
 #endif
-    operation_spread(coordinator, view, operation, item, (1u << item->owner_count) - 1, object);
+    spread_send(coordinator, view, operation, item, object);
 #ifdef BUG_ACK_BEFORE_DURABLE
     item->acked |= 1u << item->self;
 #endif
@@ -263,7 +322,7 @@ coordinator_merged(Coordinator *coordinator, const View *view, uint64_t ref, Sta
         write_merged(coordinator, view, operation, item, status, object, actions);
     else if (status != STATUS_OK)
     {
-        item->sending_failed |= 1u << item->self;
+        item->failed |= 1u << item->self;
         coordinator_read_progress(coordinator, view, operation, item, actions);
     }
 }

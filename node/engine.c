@@ -39,7 +39,9 @@ struct Engine
     Membership *membership;
     Coordinator *coordinator;
     Replica *replica;
-    Refill *refill;       /* NULL: there is nothing to refill */
+    Refill *refill; /* NULL: there is nothing to refill */
+    Pacer pacer;
+    Handoff *handoff;
     bool session_is_peer; /* of the frame being dispatched */
     Actions actions;
     bool running; /* actions are being run: storage may answer meanwhile */
@@ -70,6 +72,8 @@ view_of(const Engine *engine)
                   .max_value_bytes = engine->config.max_value_bytes,
                   .siblings_warn = engine->config.siblings_warn,
                   .siblings_max = engine->config.siblings_max,
+                  .hints = engine->storage != NULL ? &engine->storage->hints : NULL,
+                  .hints_max_bytes = engine->config.hints_max_bytes,
                   .storage_failed = engine->storage != NULL && engine->storage->failed,
 #ifndef BUG_REFILLING_NODE_ANSWERS
                   .refilling = engine->refill != NULL
@@ -87,6 +91,8 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     actions_init(&engine->actions);
     engine->coordinator = coordinator_new();
     engine->replica = replica_new();
+    pacer_init(&engine->pacer, config->background_bytes, 0);
+    engine->handoff = handoff_new(&engine->pacer);
     engine->membership = membership_new(&engine->config, &engine->output, state);
     if (engine->membership == NULL)
     {
@@ -130,6 +136,7 @@ engine_free(Engine *engine)
         membership_free(engine->membership);
     coordinator_free(engine->coordinator);
     replica_free(engine->replica);
+    handoff_free(engine->handoff);
     if (engine->refill != NULL)
         refill_free(engine->refill);
     actions_free(&engine->actions);
@@ -165,6 +172,7 @@ engine_set_limits(Engine *engine, const EngineConfig *config)
     engine->config.max_value_bytes = config->max_value_bytes;
     engine->config.siblings_warn = config->siblings_warn;
     engine->config.siblings_max = config->siblings_max;
+    engine->config.hints_max_bytes = config->hints_max_bytes;
 }
 
 void
@@ -220,6 +228,9 @@ run_action(Engine *engine, const Action *action)
         break;
     case ACTION_SCAN:
         engine->storage->scan(engine->storage, &action->range, action->ref);
+        break;
+    case ACTION_OWED:
+        engine->storage->owed(engine->storage, &action->owed, action->ref);
         break;
     }
 }
@@ -460,6 +471,7 @@ note_down(Engine *engine)
             View view = view_of(engine);
 
             coordinator_member_down(engine->coordinator, &view, i, &engine->actions);
+            handoff_member_down(engine->handoff, &view, i);
             if (engine->refill != NULL)
                 refill_member_down(engine->refill, i);
             run_actions(engine);
@@ -507,6 +519,8 @@ take_member_answer(Engine *engine, uint32_t member, const Frame *frame)
     if (engine->refill != NULL &&
         refill_member_frame(engine->refill, &view, member, frame, &engine->actions))
         return;
+    if (frame->type == FRAME_REPLICATE_REPLY)
+        handoff_member_frame(engine->handoff, &view, member, frame, &engine->actions);
     if (frame->type != FRAME_SCAN_REPLY)
         coordinator_member_frame(engine->coordinator, &view, member, frame, &engine->actions);
 }
@@ -549,6 +563,14 @@ engine_wake_ms(const Engine *engine)
 
     if (other < wake)
         wake = other;
+    if (is_member(engine))
+    {
+        View view = view_of(engine);
+
+        other = handoff_wake_ms(engine->handoff, &view);
+        if (other < wake)
+            wake = other;
+    }
     return wake;
 }
 
@@ -587,6 +609,8 @@ engine_turn_end(Engine *engine)
     View view = view_of(engine);
 
     step_refill(engine);
+    if (is_member(engine) && !view.storage_failed)
+        handoff_step(engine->handoff, &view, &engine->actions);
     warn_of_siblings(engine, &view);
     coordinator_flush(engine->coordinator, &view, &engine->actions);
     replica_flush(engine->replica, &engine->actions);
@@ -642,8 +666,10 @@ on_scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *
     Engine *engine = context;
     View view = view_of(engine);
 
-    assert(ref >> 56 == REF_REPLICA);
-    replica_scanned(engine->replica, &view, ref, status, page, &engine->actions);
+    if (ref >> 56 == REF_HANDOFF)
+        handoff_scanned(engine->handoff, &view, ref, status, page, &engine->actions);
+    else
+        replica_scanned(engine->replica, &view, ref, status, page, &engine->actions);
     run_actions(engine);
 }
 
@@ -698,5 +724,18 @@ engine_counters(const Engine *engine)
                             .repairs = coordinator.repairs,
                             .replicates = replica.replicates,
                             .scans = replica.scans,
-                            .frames_refused = engine->frames_refused};
+                            .frames_refused = engine->frames_refused,
+                            .hints_handed = handoff_total(engine->handoff)};
+}
+
+const HintTotals *
+engine_hints(const Engine *engine)
+{
+    return &engine->storage->hints;
+}
+
+HandoffStatus
+engine_handoff_status(const Engine *engine, const MemberId *target)
+{
+    return handoff_status(engine->handoff, target);
 }

@@ -14,6 +14,7 @@
 #ifndef NODE_ENGINE_H
 #define NODE_ENGINE_H
 
+#include "node/handoff.h"
 #include "node/keyring.h"
 #include "node/step.h"
 
@@ -36,7 +37,9 @@ typedef struct EngineConfig
     uint32_t max_value_bytes;
     uint32_t siblings_warn; /* as View */
     uint32_t siblings_max;
-    Keyring keys; /* of the cluster */
+    Keyring keys;              /* of the cluster */
+    uint64_t hints_max_bytes;  /* as View */
+    uint64_t background_bytes; /* a second that background work may take, at most */
 } EngineConfig;
 
 typedef struct EngineOutput
@@ -71,6 +74,7 @@ typedef struct EngineCounters
     uint64_t replicates; /* keys taken from other nodes */
     uint64_t scans;
     uint64_t frames_refused;
+    uint64_t hints_handed; /* handed off */
 } EngineCounters;
 
 /* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All
@@ -116,6 +120,10 @@ const Topology *engine_topology(const Engine *engine);
 uint32_t engine_self(const Engine *engine);
 bool engine_member_is_up(const Engine *engine, uint32_t member);
 EngineCounters engine_counters(const Engine *engine);
+
+/* What this node owes to whom, and how bringing it goes. */
+const HintTotals *engine_hints(const Engine *engine);
+HandoffStatus engine_handoff_status(const Engine *engine, const MemberId *target);
 
 /* Why this node is in no cluster yet, a sentence for people; "" once it is in one. */
 const char *engine_waiting_for(const Engine *engine);

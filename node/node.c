@@ -409,6 +409,8 @@ fill_limits(Node *node)
     node->config.max_value_bytes = (uint32_t)config->max_value_bytes;
     node->config.siblings_warn = (uint32_t)config->siblings_warn;
     node->config.siblings_max = (uint32_t)config->siblings_max;
+    node->config.hints_max_bytes = (uint64_t)config->hints_max_mb * 1024 * 1024;
+    node->config.background_bytes = (uint64_t)config->background_mb * 1024 * 1024;
 }
 
 void

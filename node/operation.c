@@ -44,10 +44,12 @@ operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origi
     operation->generation++;
     operation->origin = origin;
     operation->seal = false;
+    operation->answered = false;
+    operation->linger_ms = UINT64_MAX;
     operation->started_ms = view->now_ms;
     operation->deadline_ms = view->now_ms + view->request_timeout_ms;
     operation->items = NULL;
-    operation->item_count = operation->items_open = 0;
+    operation->item_count = operation->items_open = operation->items_unsettled = 0;
     coordinator->live_count++;
     return operation;
 }
@@ -78,10 +80,10 @@ operation_refuse(Coordinator *coordinator, Operation *operation, StatusCode stat
 }
 
 uint32_t
-operation_quorum(const Bucket *bucket, uint32_t asked)
+operation_quorum(const Bucket *bucket, uint32_t asked, uint32_t least)
 {
-    if (asked == 0)
-        return 1;
+    if (asked < least)
+        return least;
     return asked > bucket->n ? bucket->n : asked;
 }
 
@@ -133,8 +135,9 @@ operation_place(const View *view, const Bucket *bucket, Item *item)
         return STATUS_TOO_LARGE;
     if (!topology_position(bucket, item->key, &item->position))
         return STATUS_BAD_KEY;
-    item->owner_count =
-        (uint8_t)topology_preference(view->topology, item->position, item->owners, bucket->n);
+    item->member_count =
+        (uint8_t)topology_preference(view->topology, item->position, item->members, TOPOLOGY_N_MAX);
+    item->owner_count = (uint8_t)(bucket->n < item->member_count ? bucket->n : item->member_count);
 
     int place = operation_member_place(item, view->self);
 
@@ -147,12 +150,18 @@ operation_place(const View *view, const Bucket *bucket, Item *item)
 int
 operation_member_place(const Item *item, uint32_t member)
 {
-    for (int place = 0; place < item->owner_count; place++)
+    for (int place = 0; place < item->member_count; place++)
     {
-        if (item->owners[place] == member)
+        if (item->members[place] == member)
             return place;
     }
     return -1;
+}
+
+uint32_t
+operation_owners(const Item *item)
+{
+    return (1u << item->owner_count) - 1;
 }
 
 uint32_t
@@ -160,10 +169,27 @@ operation_reachable(const View *view, const Item *item)
 {
     uint32_t places = 0;
 
-    for (uint32_t place = 0; place < item->owner_count; place++)
+    for (uint32_t place = 0; place < item->member_count; place++)
     {
-        if (view->up[item->owners[place]])
+        if (view->up[item->members[place]])
             places |= 1u << place;
+    }
+    return places;
+}
+
+uint32_t
+operation_holders(const View *view, const Item *item)
+{
+    uint32_t reachable = operation_reachable(view, item);
+    uint32_t places = reachable & operation_owners(item);
+    uint32_t missing = item->owner_count - operation_count(places);
+
+    for (uint32_t place = item->owner_count; place < item->member_count && missing > 0; place++)
+    {
+        if ((reachable & 1u << place) == 0)
+            continue;
+        places |= 1u << place;
+        missing--;
     }
     return places;
 }
@@ -179,7 +205,7 @@ collect_keys(Operation *operation, uint32_t member, Slice *keys)
         Item *item = &operation->items[i];
         int place = item->phase == ITEM_GATHERING ? operation_member_place(item, member) : -1;
 
-        if (place >= 0)
+        if (place >= 0 && (item->to_ask & 1u << place) != 0)
         {
             item->asked |= 1u << place;
             keys[count++] = item->key;
@@ -220,7 +246,7 @@ operation_ask_self(Operation *operation, Actions *actions)
     {
         Item *item = &operation->items[i];
 
-        if (item->phase != ITEM_GATHERING)
+        if (item->phase != ITEM_GATHERING || (item->to_ask & 1u << item->self) == 0)
             continue;
         item->asked |= 1u << item->self;
         actions_read(actions, operation->bucket_id, item->position, item->key,
@@ -232,6 +258,14 @@ bool
 operation_gathered(const Item *item)
 {
     return (item->answered | item->asking_failed) == item->asked;
+}
+
+bool
+operation_is_spreading(const Operation *operation, const Item *item)
+{
+    if (operation->kind == REF_COORDINATOR_WRITE && item->phase == ITEM_DONE)
+        return !item->settled;
+    return item->phase == ITEM_SPREADING;
 }
 
 void
@@ -248,7 +282,7 @@ operation_take_object(Operation *operation, Item *item, uint32_t place, StatusCo
         return;
     }
     if (item->objects == NULL)
-        item->objects = arena_alloc_zero(&operation->arena, sizeof(Slice) * item->owner_count);
+        item->objects = arena_alloc_zero(&operation->arena, sizeof(Slice) * item->member_count);
     item->objects[place] = slice_copy(&operation->arena, object);
     item->answered |= bit;
 }
@@ -270,7 +304,7 @@ void
 operation_merge(Operation *operation, Item *item)
 {
     item->merge = (Object){0};
-    for (uint32_t place = 0; place < item->owner_count; place++)
+    for (uint32_t place = 0; place < item->member_count; place++)
     {
         uint32_t bit = 1u << place;
         Object object;
@@ -309,29 +343,25 @@ outbox_of(Coordinator *coordinator, uint32_t member)
 }
 
 void
-operation_spread(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-                 uint32_t places, Slice object)
+operation_send(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+               uint32_t place, uint32_t hint_for, Slice object)
 {
-    for (uint32_t place = 0; place < item->owner_count; place++)
+    uint32_t member = item->members[place];
+    Outbox *outbox;
+    ReplicateItem replicate = {.ref = operation_ref(operation, item),
+                               .bucket_id = operation->bucket_id,
+                               .is_hinted = hint_for != place,
+                               .hint_for = view->topology->members[item->members[hint_for]].id,
+                               .key = item->key,
+                               .object = object};
+
+    if (!view->up[member])
     {
-        uint32_t member = item->owners[place];
-
-        if ((places & 1u << place) == 0 || member == view->self)
-            continue;
-        if (!view->up[member])
-        {
-            item->sending_failed |= 1u << place;
-            continue;
-        }
-
-        Outbox *outbox = outbox_of(coordinator, member);
-        ReplicateItem replicate = {.ref = operation_ref(operation, item),
-                                   .bucket_id = operation->bucket_id,
-                                   .key = item->key,
-                                   .object = object};
-
-        replicate_item_encode(&outbox->items, &replicate);
-        outbox->count++;
-        item->sent |= 1u << place;
+        item->failed |= 1u << place;
+        return;
     }
+    outbox = outbox_of(coordinator, member);
+    replicate_item_encode(&outbox->items, &replicate);
+    outbox->count++;
+    item->sent |= 1u << place;
 }

@@ -18,33 +18,40 @@ enum
 
 typedef enum ItemPhase
 {
-    ITEM_GATHERING, /* owners are being asked what they hold */
-    ITEM_SPREADING, /* the new or merged object is on its way to owners */
-    ITEM_DONE
+    ITEM_GATHERING, /* members are being asked what they hold */
+    ITEM_SPREADING, /* the new or merged object is on its way */
+    ITEM_DONE       /* the client's answer is settled */
 } ItemPhase;
 
-/* Masks have one bit for each owner, by place in preference order. */
+/* Masks have one bit for each member of the preference list, by place: the owners' come first. */
 typedef struct Item
 {
     ItemPhase phase;
     Slice key;
     uint64_t position;
-    uint16_t owners[TOPOLOGY_N_MAX];
+    uint16_t members[TOPOLOGY_N_MAX];
+    uint8_t member_count;
     uint8_t owner_count;
     uint8_t self; /* own place */
+    bool stamped; /* writes: storage has settled the object, and it is on its way */
+    bool settled; /* writes: every owner has the object, or a hint for it is kept */
+    uint8_t
+        stand_ins[TOPOLOGY_N_MAX]; /* writes: by owner, the place of its fallback; its own: none */
+    uint32_t hinted;               /* writes: owners that this node keeps a hint for */
+    uint32_t to_ask;
     uint32_t asked;
     uint32_t answered;
     uint32_t asking_failed;
     Slice *objects; /* by place, what answered owners hold; NULL until one is asked */
     uint32_t sent;
     uint32_t acked;
-    uint32_t sending_failed;
+    uint32_t failed; /* will not acknowledge */
     StatusCode status;
     Update update;
     Put put;           /* writes */
     Object merge;      /* what was gathered */
     bool known;        /* writes: what was gathered holds the put's request id */
-    Slice merged;      /* reads: encoded */
+    Slice merged;      /* reads: encoded; writes: what was stamped, where a fallback may need it */
     uint32_t siblings; /* writes: as in WriteResult */
 } Item;
 
@@ -57,13 +64,19 @@ typedef struct Operation
     Arena arena;
     Origin origin;
     uint32_t bucket_id;
-    uint32_t quorum; /* w or r */
+    uint32_t quorum;       /* w or r */
+    uint32_t owner_quorum; /* pw or pr */
+    uint32_t zone_quorum;  /* writes: confirms */
+    bool answered;         /* the client has its answer; what is left is done without it */
+    bool repair_later;     /* reads */
+    uint64_t linger_ms;    /* when owners that have not acknowledged get their hints */
     bool seal;
     uint64_t started_ms;
     uint64_t deadline_ms;
     Item *items;
     uint32_t item_count;
-    uint32_t items_open;
+    uint32_t items_open;      /* not done */
+    uint32_t items_unsettled; /* writes */
 } Operation;
 
 /* Replicates gathered for one member. */
@@ -107,8 +120,8 @@ void operation_limit(Operation *operation, const View *view, uint32_t timeout_ms
 void operation_refuse(Coordinator *coordinator, Operation *operation, StatusCode status,
                       Actions *actions);
 
-/* What a client asked for, between 1 and the bucket's n. */
-uint32_t operation_quorum(const Bucket *bucket, uint32_t asked);
+/* What a client asked for, between least and the bucket's n. */
+uint32_t operation_quorum(const Bucket *bucket, uint32_t asked, uint32_t least);
 
 /* How many places a mask has. */
 uint32_t operation_count(uint32_t places);
@@ -119,20 +132,28 @@ uint64_t operation_ref(const Operation *operation, const Item *item);
 Operation *operation_of(Coordinator *coordinator, uint64_t ref, Item **item);
 Operation *operation_of_tag(Coordinator *coordinator, uint32_t tag);
 
-/* Finds the owners of the item's key; what is wrong with it otherwise. */
+/* Finds the preference list of the item's key; what is wrong with it otherwise. */
 StatusCode operation_place(const View *view, const Bucket *bucket, Item *item);
 
-/* The member's place among the item's owners, or -1. */
+/* The member's place in the item's preference list, or -1. */
 int operation_member_place(const Item *item, uint32_t member);
+uint32_t operation_owners(const Item *item);
 uint32_t operation_reachable(const View *view, const Item *item);
 
-/* Asks reachable owners but this node for the full objects of the gathering items: one frame a
- * member. */
+/* Whom to ask what it holds: the reachable owners, and a reachable fallback for each that is not.
+ */
+uint32_t operation_holders(const View *view, const Item *item);
+
+/* Asks the members named by item->to_ask, but this node, for the full objects of the gathering
+ * items: one frame a member. */
 void operation_gather(const View *view, Operation *operation, Actions *actions);
 
 /* Asks this node's own storage likewise. */
 void operation_ask_self(Operation *operation, Actions *actions);
 bool operation_gathered(const Item *item);
+
+/* Acknowledgements of the item still matter. */
+bool operation_is_spreading(const Operation *operation, const Item *item);
 
 /* Takes a member's answer (object empty: absent) or failure to answer. */
 void operation_take_object(Operation *operation, Item *item, uint32_t place, StatusCode status,
@@ -142,9 +163,10 @@ void operation_take_object(Operation *operation, Item *item, uint32_t place, Sta
  * a failure to answer. */
 void operation_merge(Operation *operation, Item *item);
 
-/* Puts the object into the outboxes of the owners named by places. */
-void operation_spread(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-                      uint32_t places, Slice object);
+/* Puts the object into the outbox of the member at place, when that is up; hint_for: the owner's
+ * place that it is to keep it for, or its own. */
+void operation_send(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+                    uint32_t place, uint32_t hint_for, Slice object);
 
 /* A write has made the object of the item: remembers how many siblings it has, when the node warns
  * of so many. */

@@ -409,6 +409,16 @@ merge_item(const View *view, Task *task, uint32_t index, Actions *actions)
     if (!object_decode(item->object, &task->arena, object))
         return STATUS_BAD_FRAME;
     update->merge = object;
+    if (item->is_hinted)
+    {
+        if (view->hints->bytes >= view->hints_max_bytes)
+            return STATUS_HINTS_FULL;
+        HintChange *hint = ARENA_NEW(&task->arena, HintChange);
+
+        *hint = (HintChange){.target = item->hint_for, .now_ms = view->wall_ms};
+        update->hints = hint;
+        update->hint_count = 1;
+    }
     actions_apply(actions, bucket->id, position, item->key, update, task_ref(task, index));
     return STATUS_OK;
 }

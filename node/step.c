@@ -126,3 +126,13 @@ actions_scan(Actions *actions, const StorageRange *range, uint64_t ref)
     action->range.through = slice_copy(&actions->arena, range->through);
     action->ref = ref;
 }
+
+void
+actions_owed(Actions *actions, const StorageOwed *owed, uint64_t ref)
+{
+    Action *action = add_action(actions, ACTION_OWED);
+
+    action->owed = *owed;
+    action->owed.after = slice_copy(&actions->arena, owed->after);
+    action->ref = ref;
+}

@@ -31,8 +31,10 @@ typedef struct View
     uint32_t request_timeout_ms;
     uint32_t max_key_bytes;
     uint32_t max_value_bytes;
-    uint32_t siblings_warn; /* a write that leaves more is warned of; 0: none is */
-    uint32_t siblings_max;  /* as Put */
+    uint32_t siblings_warn;   /* a write that leaves more is warned of; 0: none is */
+    uint32_t siblings_max;    /* as Put */
+    const HintTotals *hints;  /* what this node owes */
+    uint64_t hints_max_bytes; /* it stands in for no owner when it owes more */
     bool storage_failed;
     bool refilling; /* the own storage may lack what was acknowledged: it answers no read */
 } View;
@@ -44,7 +46,8 @@ typedef enum ActionKind
     ACTION_SEND_PEER, /* frame to the peer of that number, member or not */
     ACTION_APPLY,
     ACTION_READ,
-    ACTION_SCAN
+    ACTION_SCAN,
+    ACTION_OWED
 } ActionKind;
 
 typedef struct Action
@@ -58,6 +61,7 @@ typedef struct Action
     Slice storage_key;    /* in Actions.arena */
     const Update *update; /* in the step module's memory, valid until the action has run */
     StorageRange range;
+    StorageOwed owed;
 } Action;
 
 typedef struct Actions
@@ -78,8 +82,12 @@ typedef enum RefOwner
     REF_COORDINATOR_WRITE = 1,
     REF_COORDINATOR_READ,
     REF_REPLICA,
-    REF_REFILL
+    REF_REFILL,
+    REF_HANDOFF
 } RefOwner;
+
+/* Of an apply whose end nobody waits for. */
+#define REF_NOBODY UINT64_C(0)
 
 void actions_init(Actions *actions);
 void actions_free(Actions *actions);
@@ -96,5 +104,6 @@ void actions_apply(Actions *actions, uint32_t bucket_id, uint64_t position, Slic
                    const Update *update, uint64_t ref);
 void actions_read(Actions *actions, uint32_t bucket_id, uint64_t position, Slice key, uint64_t ref);
 void actions_scan(Actions *actions, const StorageRange *range, uint64_t ref);
+void actions_owed(Actions *actions, const StorageOwed *owed, uint64_t ref);
 
 #endif

@@ -112,6 +112,8 @@ typedef struct ReadItem
     Slice object;  /* empty: absent */
     Digest digest; /* of the object; sent in digest mode only, computed by the decoder otherwise */
     Slice context; /* sealed; empty unless asked for */
+    uint32_t
+        held; /* coordinated: bit i: the answer counts on the key's i-th member, which has it */
 } ReadItem;
 
 typedef struct ReadReply

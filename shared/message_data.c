@@ -81,6 +81,8 @@ read_reply_encode(Buffer *buffer, uint32_t tag, const ReadReply *reply)
         {
             buffer_put_slice(buffer, item->object);
             buffer_put_slice(buffer, item->context);
+            if (reply->mode == READ_COORDINATED)
+                buffer_put_varint(buffer, item->held);
         }
     }
 }
@@ -100,6 +102,8 @@ decode_read_item(Reader *reader, ReadMode mode, ReadItem *item)
     {
         item->object = reader_slice(reader);
         item->context = reader_slice(reader);
+        if (mode == READ_COORDINATED)
+            item->held = reader_varint32(reader);
         item->digest = digest_of(item->object);
     }
 }

@@ -48,7 +48,8 @@ typedef struct RequestReadResult
     StatusCode status;
     Slice object;      /* encoded; empty: absent */
     Slice context;     /* sealed, when asked for and the object is not absent */
-    uint32_t answered; /* owners, by place in preference order, whose answer counted */
+    uint32_t answered; /* members of the preference list, by place, that the answer counts on: they
+                          gave it, or hold it since a coordinated read */
 } RequestReadResult;
 
 typedef struct RequestWriteResult

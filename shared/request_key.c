@@ -241,13 +241,14 @@ request_key_read(Request *request, const Part *part, uint32_t key, const ReadIte
         request_key_refused(request, key, part->kind, item->status);
         return;
     }
-    request->reads[key].answered |= 1u << place_of(state, part->member);
     if (part->kind == PART_COORDINATED)
     {
+        request->reads[key].answered = item->held;
         keep_object(request, key, item);
         request_key_end(request, key, STATUS_OK);
         return;
     }
+    request->reads[key].answered |= 1u << place_of(state, part->member);
     if (part->kind == PART_FULL)
     {
         state->full_pending = false;

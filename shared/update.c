@@ -323,6 +323,8 @@ update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer 
     if (update->put != NULL && object_live_count(&current) == 0)
         current = (Object){0};
 #endif
+    if (current.context.count == 0 && update->merge == NULL)
+        return UPDATE_UNCHANGED; /* hints for what is not there */
     if (update->hint_count > 0 &&
         !change_hints(&next, update, encode_object(&current, arena, out), arena))
         return UPDATE_CHANGED;

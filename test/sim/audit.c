@@ -69,6 +69,7 @@ audit_frame(Client *client, uint32_t host, const Frame *frame)
 {
     World *world = client->world;
     ReadReply reply;
+    ReadShown shown;
     Seen seen;
     VClock clock;
 
@@ -83,8 +84,10 @@ audit_frame(Client *client, uint32_t host, const Frame *frame)
     }
     trace(world, "n%u has k%u: %s", host, client->audit_key,
           trace_object(world, reply.items[0].object));
-    checker_read_end(world->checker, &client->audit_mark, reply.items[0].object,
-                     reply.items[0].context, &client->arena, &seen, &clock);
+    shown = (ReadShown){.object = reply.items[0].object,
+                        .context = reply.items[0].context,
+                        .answered = reply.items[0].held};
+    checker_read_end(world->checker, &client->audit_mark, &shown, &client->arena, &seen, &clock);
     if (++client->audit_place == client->bucket->n)
     {
         client->audit_place = 0;

@@ -58,6 +58,14 @@ typedef struct ReadMark
     VersionSet acked; /* by anyone */
 } ReadMark;
 
+/* What a read gave. */
+typedef struct ReadShown
+{
+    Slice object;
+    Slice context;     /* sealed; may be empty when none was asked for */
+    uint32_t answered; /* as RequestReadResult */
+} ReadShown;
+
 typedef struct CheckerCounters
 {
     uint32_t writes_ok; /* keys, not frames */
@@ -65,6 +73,7 @@ typedef struct CheckerCounters
     uint32_t writes_refused;
     uint32_t reads;
     uint32_t siblings_most;
+    uint32_t sloppy_reads; /* that a fallback's answer counted in */
     uint32_t stale_reads;  /* that missed an acknowledged version, as reads of too few owners may */
     uint32_t retry_extras; /* versions that stood beside one that saw them, because a retry was
                               stamped anew */
@@ -97,16 +106,15 @@ PutValue checker_put_value(const Checker *checker, uint32_t put, uint32_t place,
 /* Sent to a node; retry: marked as maybe written before. */
 void checker_write_sent(Checker *checker, const RequestId *request, bool retry);
 
-/* acked: bit i for the key's i-th owner. STATUS_UNKNOWN also for a client that went away. */
+/* acked: as WriteResult. STATUS_UNKNOWN also for a client that went away. */
 void checker_write_end(Checker *checker, uint32_t put, uint32_t w, StatusCode status,
                        uint32_t acked);
 
 ReadMark checker_read_begin(const Checker *checker, uint32_t key, uint32_t r);
 
-/* The sealed context may be empty when none was asked for. *clock is what it opens to, in the
- * arena. */
-void checker_read_end(Checker *checker, const ReadMark *mark, Slice object, Slice sealed,
-                      Arena *arena, Seen *seen, VClock *clock);
+/* *clock is what the sealed context opens to, in the arena. */
+void checker_read_end(Checker *checker, const ReadMark *mark, const ReadShown *shown, Arena *arena,
+                      Seen *seen, VClock *clock);
 
 /* A node reached the retry of a write; and a node stamped a put, giving this object. */
 void checker_retry_arrived(Checker *checker, const RequestId *request, uint32_t host,

@@ -60,6 +60,7 @@ typedef struct KeyRecord
     uint32_t first_dot;                 /* row + 1 */
     VersionSet applied;                 /* acknowledged, or durable somewhere at some time */
     VersionSet acked_by[CHECKER_HOSTS_MAX + 1]; /* by at least so many owners */
+    VersionSet acked_twice;                     /* by two hosts, fallbacks among them */
     VersionSet on_disk[CHECKER_HOSTS_MAX];      /* siblings there now */
     VersionSet shown_by[CHECKER_HOSTS_MAX + 1]; /* by reads of at least so many owners */
 } KeyRecord;
@@ -112,5 +113,8 @@ bool checker_look(Checker *checker, uint32_t key, Slice bytes, Arena *arena, Obj
 
 /* A clock claims only what its reader was shown. */
 bool checker_claims(Checker *checker, uint32_t key, const VClock *clock, const Seen *seen);
+
+/* How many of the places, of the preference list, are owners'. */
+uint32_t checker_owners_among(const KeyRecord *record, uint32_t places);
 
 #endif

@@ -93,6 +93,8 @@ static void
 end_read(Client *client, const ClientItem *item, const RequestReadResult *result)
 {
     World *world = client->world;
+    ReadShown shown = {
+        .object = result->object, .context = result->context, .answered = result->answered};
     Seen seen;
     VClock clock;
 
@@ -108,8 +110,7 @@ end_read(Client *client, const ClientItem *item, const RequestReadResult *result
     }
     if (result->object.length > 0 && result->context.length == 0)
         checker_violation(world->checker, "S2", "a read of k%u came without a context", item->key);
-    checker_read_end(world->checker, &item->mark, result->object, result->context, &client->arena,
-                     &seen, &clock);
+    checker_read_end(world->checker, &item->mark, &shown, &client->arena, &seen, &clock);
     if (checker_verdict(world->checker) == NULL)
         remember(client, item->key, result, &seen, &clock);
 }

@@ -50,13 +50,14 @@ client_scan_begin(Client *client)
 static void
 read_key(Client *client, uint32_t key, Slice object, Slice context)
 {
+    const ReadMark *mark = &client->scan_marks[key];
+    ReadShown shown = {.object = object, .context = context, .answered = (1u << mark->r) - 1};
     Seen seen;
     VClock clock;
 
     arena_reset(&client->arena);
     client->scanned[key] = true;
-    checker_read_end(client->world->checker, &client->scan_marks[key], object, context,
-                     &client->arena, &seen, &clock);
+    checker_read_end(client->world->checker, mark, &shown, &client->arena, &seen, &clock);
 }
 
 static void

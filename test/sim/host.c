@@ -127,6 +127,8 @@ host_init(World *world, uint32_t index)
     host->config.siblings_max = world->mix.siblings_max;
     memcpy(host->config.keys.keys[0], world->cluster_key, sizeof(world->cluster_key));
     host->config.keys.count = 1;
+    host->config.hints_max_bytes = 1024 * 1024;
+    host->config.background_bytes = 64 * 1024 * 1024;
     if (world->mix.clocks_off)
         host->wall_offset_ms = (int64_t)random_below(&world->random, 630720000000) - 315360000000;
     buffer_init(&host->state, &MEMORY_HEAP);

@@ -306,14 +306,15 @@ script_read(Script *script, uint32_t host, uint32_t r)
     Checker *checker = script->world->checker;
     ReadMark mark = checker_read_begin(checker, KEY, r);
     Shown *shown = ARENA_NEW(&script->arena, Shown);
+    ReadShown given;
     ReadItem item;
     StatusCode status = send_read(script, host, READ_COORDINATED, r, &item);
 
     if (is_over(script))
         return shown;
     must_be_ok(script, status, "a read");
-    checker_read_end(checker, &mark, item.object, item.context, &script->arena, &shown->seen,
-                     &shown->clock);
+    given = (ReadShown){.object = item.object, .context = item.context, .answered = item.held};
+    checker_read_end(checker, &mark, &given, &script->arena, &shown->seen, &shown->clock);
     shown->sealed = item.context;
     return shown;
 }

@@ -169,14 +169,17 @@ read_sealed(History *history, ReadMark mark, Slice object, uint32_t counter)
 {
     VClock clock = clock_of(history, counter);
     Buffer sealed;
+    ReadShown shown;
 
     buffer_init(&sealed, &MEMORY_HEAP);
     if (object.length > 0)
         context_seal(&sealed, &history->context_keys, BUCKET, checker_key(history->checker, 0),
                      &clock);
-    checker_read_end(history->checker, &mark, object,
-                     slice_copy(&history->arena, buffer_slice(&sealed)), &history->arena,
-                     &history->seen, &history->clock);
+    shown = (ReadShown){.object = object,
+                        .context = slice_copy(&history->arena, buffer_slice(&sealed)),
+                        .answered = (1u << mark.r) - 1};
+    checker_read_end(history->checker, &mark, &shown, &history->arena, &history->seen,
+                     &history->clock);
     buffer_free(&sealed);
 }
 

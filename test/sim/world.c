@@ -240,6 +240,9 @@ world_missing(const World *world, char text[128])
             if (!engine_member_is_up(host->engine, member_of(host, &world->hosts[j])))
                 return text;
         }
+        snprintf(text, 128, "n%u has not handed off what it owes", i);
+        if (engine_hints(host->engine)->target_count > 0)
+            return text;
     }
     return NULL;
 }
@@ -322,6 +325,22 @@ owners_differ(World *world, uint32_t key, uint32_t *one, uint32_t *other)
     return false;
 }
 
+/* Nobody keeps what he does not own once it was handed off. */
+static void
+check_fallbacks(World *world, uint32_t key)
+{
+    for (uint32_t host = 0; host < world->mix.hosts; host++)
+    {
+        bool owns = false;
+
+        for (uint32_t place = 0; place < world->mix.n; place++)
+            owns = owns || hook_owner(world, key, place) == host;
+        if (!owns && hook_durable(world, host, key).length > 0)
+            checker_violation(world->checker, "L4", "n%u keeps k%u, which it does not own", host,
+                              key);
+    }
+}
+
 /* Returns true when the run is over: repairs of the last reads may still be under way. */
 static bool
 end_audit(World *world)
@@ -342,6 +361,8 @@ end_audit(World *world)
                               one, other);
         return false;
     }
+    for (uint32_t key = 0; key < checker_key_count(world->checker); key++)
+        check_fallbacks(world, key);
     for (uint32_t key = 0; key < checker_key_count(world->checker); key++)
         checker_final(world->checker, key, hook_durable(world, hook_owner(world, key, 0), key));
     return true;

@@ -266,26 +266,6 @@ a_failed_disk_takes_no_writes(void **state)
 }
 
 static void
-a_node_that_does_not_own_the_key_says_so(void **state)
-{
-    conductor_set_stage(&fixture, 4, 3);
-    fixture.stage.view.self = 3;
-    for (uint32_t i = 0;; i++)
-    {
-        uint16_t owners[STAGE_MEMBERS_MAX];
-
-        fixture.key = stage_key_of(&fixture.stage, 0, i);
-        stage_owners(&fixture.stage, fixture.key, owners);
-        if (owners[1] != 3 && owners[2] != 3)
-            break;
-    }
-    conductor_write_one(&fixture, 1, false);
-    conductor_assert_write(&fixture, STATUS_NOT_OWNER);
-    conductor_read_one(&fixture, 1);
-    conductor_assert_read(&fixture, STATUS_NOT_OWNER, SLICE_EMPTY);
-}
-
-static void
 keys_and_values_over_the_limits_are_refused_each_by_itself(void **state)
 {
     char text[2000];
@@ -651,7 +631,6 @@ main(void)
         TEST(refs_of_an_operation_that_has_ended_are_ignored),
         TEST(garbage_refs_are_ignored),
         TEST(a_failed_disk_takes_no_writes),
-        TEST(a_node_that_does_not_own_the_key_says_so),
         TEST(keys_and_values_over_the_limits_are_refused_each_by_itself),
         TEST(a_context_of_another_key_is_refused),
         TEST(a_write_of_no_keys_is_answered),

@@ -61,6 +61,8 @@ stage_init(Stage *stage, uint32_t members, uint32_t n)
     stage->view = (View){.topology = &stage->topology,
                          .self = 0,
                          .up = stage->up,
+                         .hints = &stage->hints,
+                         .hints_max_bytes = 1000000,
                          .context_keys = &stage->context_keys,
                          .now_ms = 1000,
                          .wall_ms = 1700000000000,

@@ -24,6 +24,7 @@ typedef struct Stage
     Topology topology;
     const Bucket *bucket;
     ContextKeys context_keys;
+    HintTotals hints; /* what member 0 owes */
     bool up[STAGE_MEMBERS_MAX];
     View view; /* of member 0, everybody up, at 1000 ms */
     Actions actions;
