@@ -189,21 +189,12 @@ may_overtake(const Link *link, Slice frame)
            frame.data[0] != FRAME_HELLO_REPLY;
 }
 
-/* Of what clients send, whatever may be done twice: not a write that is not marked as a retry. */
+/* Of what clients send, whatever may be done twice: not a write, which could be refused the first
+ * time and taken the second. */
 static bool
-may_come_twice(const Link *link, Slice bytes)
+may_come_twice(const Link *link, Slice frame)
 {
-    Arena arena;
-    Frame frame;
-    WriteFrame write;
-    bool retry;
-
-    if (is_host(link->from) || bytes.data[0] != FRAME_WRITE)
-        return may_overtake(link, bytes) || !is_host(link->from);
-    arena_init(&arena, &MEMORY_HEAP);
-    retry = frame_decode(bytes, &frame) && write_decode(&frame, &arena, &write) && write.retry;
-    arena_free(&arena);
-    return retry;
+    return is_host(link->from) ? may_overtake(link, frame) : frame.data[0] != FRAME_WRITE;
 }
 
 static void
