@@ -77,6 +77,7 @@ typedef struct CheckerCounters
     uint32_t stale_reads;  /* that missed an acknowledged version, as reads of too few owners may */
     uint32_t retry_extras; /* versions that stood beside one that saw them, because a retry was
                               stamped anew */
+    uint32_t late_extras;  /* likewise, because the first frame came after its retry was stamped */
 } CheckerCounters;
 
 /* Without hooks it sees only what clients see. */

@@ -133,6 +133,23 @@ look_at_sibling(Checker *checker, uint32_t key, const Sibling *sibling, Seen *se
     return true;
 }
 
+/* Once for each version. */
+static void
+count_extra(Checker *checker, const Sibling *older, Version *version)
+{
+    bool late = false;
+
+    if (version->extra_counted)
+        return;
+    version->extra_counted = true;
+    for (uint32_t i = 0; i < older->dot_count; i++)
+        late = late || table_find(checker, version->key, &older->dots[i])->late;
+    if (late)
+        checker->counters.late_extras++;
+    else
+        checker->counters.retry_extras++;
+}
+
 /* A retry that was stamped twice, where the later write saw the one stamp and not the other. */
 static bool
 is_retry_extra(Checker *checker, const Sibling *older, const PutRecord *newer)
@@ -146,9 +163,7 @@ is_retry_extra(Checker *checker, const Sibling *older, const PutRecord *newer)
         if (vclock_covers(&newer->context, &older->dots[i]))
             return false;
     }
-    if (!version->extra_counted)
-        checker->counters.retry_extras++;
-    version->extra_counted = true;
+    count_extra(checker, older, version);
     return true;
 }
 
@@ -339,8 +354,9 @@ checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice bytes)
         }
         if (before == 0 || checker->versions[number].dots == before)
             continue;
-        if (checker->versions[number].retry_us[host] != CHECKER_NEVER && !checker->amnesia &&
-            is_held_in_reach(checker, &checker->versions[number], host))
+        if (checker->versions[number].retry_us[host] == CHECKER_NEVER)
+            checker->dots[checker->dot_count - 1].late = true;
+        else if (!checker->amnesia && is_held_in_reach(checker, &checker->versions[number], host))
             checker_violation(checker, "S14",
                               "n%u stamped k%u.v%u anew although an owner in reach had it", host,
                               key, checker->versions[number].ordinal);

@@ -48,6 +48,7 @@ typedef struct DotRow
     uint32_t version; /* global number */
     Dot dot;
     uint32_t next_of_key; /* row + 1; 0 ends */
+    bool late; /* stamped for the write's first frame, after its retry had been stamped */
 } DotRow;
 
 typedef struct KeyRecord

@@ -52,6 +52,7 @@ typedef struct Totals
     uint64_t restarts;
     uint64_t retries;
     uint64_t retry_extras;
+    uint64_t late_extras;
     uint64_t stale_reads;
     uint64_t virtual_us;
     uint32_t siblings_most;
@@ -75,6 +76,7 @@ add_result(Totals *totals, const WorldResult *result)
     totals->reads += result->checks.reads;
     totals->stale_reads += result->checks.stale_reads;
     totals->retry_extras += result->checks.retry_extras;
+    totals->late_extras += result->checks.late_extras;
     totals->virtual_us += result->virtual_us;
     if (result->checks.siblings_most > totals->siblings_most)
         totals->siblings_most = result->checks.siblings_most;
@@ -101,11 +103,12 @@ print_totals(const Totals *totals, double seconds)
            " scans; up to %u siblings\n",
            totals->operations, totals->acked, totals->unknown, totals->refused, totals->reads,
            totals->scans, totals->siblings_most);
-    printf("%" PRIu64 " faults, %" PRIu64 " restarts; %" PRIu64
-           " frames of retried writes left %" PRIu64 " extra siblings; %" PRIu64
-           " stale reads of too few owners\n",
-           totals->faults, totals->restarts, totals->retries, totals->retry_extras,
-           totals->stale_reads);
+    printf("%" PRIu64 " faults, %" PRIu64 " restarts; %" PRIu64 " stale reads of too few owners\n",
+           totals->faults, totals->restarts, totals->stale_reads);
+    printf("%" PRIu64 " frames of retried writes left %" PRIu64
+           " extra siblings that no owner in reach knew, and %" PRIu64
+           " whose first frame came after its retry\n",
+           totals->retries, totals->retry_extras, totals->late_extras);
     if (totals->failed == 0)
         printf("sim: %" PRIu64 " passed\n", totals->seeds);
     else

@@ -523,6 +523,50 @@ a_retry_is_stamped_anew_while_its_holder_is_away(History *history)
     stamp_a_retry_anew(history);
 }
 
+/* Stamped for its retry, replaced by a write that saw that, and then stamped for its first frame.
+ */
+static void
+a_first_frame_after_its_retry_is_counted_apart(History *history)
+{
+    uint32_t first = write_blind(history, 0);
+    Slice one = object_of(history, 1, &(Piece){first, {1}}, 1);
+    Slice late = object_of(history, 3, &(Piece){first, {3}}, 1);
+
+    retry(history, first);
+    checker_stamped(history->checker, 1, 0, one);
+    read_now(history, 2, one, 1);
+
+    uint32_t second = write_seen(history);
+
+    checker_stamped(history->checker, 0, 0, late);
+    checker_write_end(history->checker, first, 1, STATUS_UNKNOWN, 0);
+    checker_write_end(history->checker, second, 1, STATUS_UNKNOWN, 0);
+    final(history, object_of(history, 4,
+                             (Piece[]){
+                                 {first,  {3}},
+                                 {second, {4}}
+    },
+                             2));
+    if (checker_counters(history->checker).late_extras != 1 ||
+        checker_counters(history->checker).retry_extras != 0)
+        checker_violation(history->checker, "selftest", "the late frame was not counted");
+}
+
+/* The node that stamps it had it itself. */
+static void
+a_retry_is_stamped_anew_where_it_is_held(History *history)
+{
+    uint32_t put = write_blind(history, 0);
+    PutValue value = checker_put_value(history->checker, put, 0, &history->arena);
+
+    history->disks[1] = object_of(history, 1, &(Piece){put, {1}}, 1);
+    checker_stamped(history->checker, 1, 0, history->disks[1]);
+    checker_durable(history->checker, 1, 0, history->disks[1], 10);
+    retry(history, put);
+    checker_retry_arrived(history->checker, &value.request, 1, 20);
+    checker_stamped(history->checker, 1, 0, object_of(history, 2, &(Piece){put, {2}}, 1));
+}
+
 static void
 one_epoch_has_two_topologies(History *history)
 {
@@ -558,6 +602,7 @@ static const Case CASES[] = {
     CASE(a_read_may_miss_a_write_that_was_acknowledged_meanwhile, NULL),
     CASE(a_retry_stamped_twice_may_leave_an_extra_sibling, NULL),
     CASE(a_retry_is_stamped_anew_while_its_holder_is_away, NULL),
+    CASE(a_first_frame_after_its_retry_is_counted_apart, NULL),
     CASE(a_disk_may_forget_what_only_it_acknowledged, NULL),
     CASE(an_acknowledged_write_is_lost, "S1"),
     CASE(a_write_is_lost_to_one_that_did_not_see_it, "S1"),
@@ -579,6 +624,7 @@ static const Case CASES[] = {
     CASE(a_refused_write_appears, "S9"),
     CASE(a_stamped_write_is_refused, "S9"),
     CASE(a_retry_is_stamped_anew_beside_a_holder_in_reach, "S14"),
+    CASE(a_retry_is_stamped_anew_where_it_is_held, "S14"),
     CASE(one_epoch_has_two_topologies, "T1"),
 };
 
