@@ -139,7 +139,7 @@ $(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(UNIT_HELP_LIB) $(TEST_LIB) $(NODE_
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ -lcmocka $(LIBS) && mv $@.new $@
 
-$(BUILD)/bin/dynamo_sim: $(call object,$(SIM_SRC)) $(NODE_LIB) $(SHARED_LIB)
+$(BUILD)/bin/dynamo_sim: $(call object,$(SIM_SRC)) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@

@@ -1,5 +1,6 @@
 /*
- * round_trip: decodes bytes and encodes again what was read, for every decoder of shared/.
+ * round_trip: decodes bytes and encodes again what was read, for every decoder of shared/ and
+ * that of gossip.
  *
  * Each function gives false when the bytes are refused; else *again has what the encoder makes of
  * them, which must be the same bytes. Unit tests (hostile bytes) and fuzz targets share them.
@@ -7,6 +8,7 @@
 #ifndef TEST_LIB_ROUND_TRIP_H
 #define TEST_LIB_ROUND_TRIP_H
 
+#include "node/gossip_packet.h"
 #include "shared/context.h"
 #include "shared/message.h"
 #include "shared/value.h"
@@ -86,6 +88,15 @@ round_trip_context(Slice bytes, Arena *arena, Buffer *again)
         context_seal(again, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &piece.clock);
     }
     return true;
+}
+
+static inline bool
+round_trip_gossip(Slice bytes, Arena *arena, Buffer *again)
+{
+    GossipPacket *packet = ARENA_NEW(arena, GossipPacket);
+
+    return gossip_packet_decode(bytes, packet) &&
+           gossip_packet_encode(again, packet) == packet->update_count;
 }
 
 /* The first byte is the number of columns, then a byte each for their types, then the key. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "test/sim/random.h"
+#include "test/lib/random.h"
 
 enum
 {

@@ -9,7 +9,7 @@
 #define SIM_CLIENT_H
 
 #include "shared/bytes.h"
-#include "test/sim/event_queue.h"
+#include "test/lib/event_queue.h"
 
 typedef struct World World;
 typedef struct Client Client;

@@ -8,7 +8,7 @@
 #ifndef SIM_MIX_H
 #define SIM_MIX_H
 
-#include "test/sim/random.h"
+#include "test/lib/random.h"
 
 typedef struct Mix
 {

@@ -11,7 +11,7 @@
 #define SIM_NETWORK_H
 
 #include "shared/bytes.h"
-#include "test/sim/event_queue.h"
+#include "test/lib/event_queue.h"
 
 typedef struct World World;
 

@@ -11,7 +11,7 @@
 
 #include "test/sim/checker.h"
 #include "test/sim/client.h"
-#include "test/sim/event_queue.h"
+#include "test/lib/event_queue.h"
 #include "test/sim/faults.h"
 #include "test/sim/host.h"
 #include "test/sim/mix.h"

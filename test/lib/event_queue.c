@@ -1,4 +1,4 @@
-#include "test/sim/event_queue.h"
+#include "test/lib/event_queue.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "test/sim/random.h"
+#include "test/lib/random.h"
 
 uint64_t
 random_hash(uint64_t number)

@@ -1,8 +1,8 @@
 /*
  * event_queue: what will happen, ordered by virtual time and, at one time, by when it was decided.
  */
-#ifndef SIM_EVENT_QUEUE_H
-#define SIM_EVENT_QUEUE_H
+#ifndef TEST_LIB_EVENT_QUEUE_H
+#define TEST_LIB_EVENT_QUEUE_H
 
 #include <stdbool.h>
 #include <stddef.h>

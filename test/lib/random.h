@@ -2,8 +2,8 @@
  * random: the one source of chance of a simulated run, a xoshiro256** generator. Equal seeds give
  * equal runs.
  */
-#ifndef SIM_RANDOM_H
-#define SIM_RANDOM_H
+#ifndef TEST_LIB_RANDOM_H
+#define TEST_LIB_RANDOM_H
 
 #include <stdbool.h>
 #include <stddef.h>
