@@ -92,6 +92,8 @@ static const ConsoleCommand commands[] = {
     {{"SHOW", "RING"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_ring_columns),
      console_run_ring, "SHOW", "",
      "Partitions and the nodes that keep them: the first n own a bucket of n replicas."},
+    {{"SHOW", "HINTS"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_hints_columns),
+     console_run_hints, "SHOW", "", "What this node owes to others that were down, by node."},
     {{"SHOW", "STATS"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_stats_columns),
      console_run_stats, "SHOW", "", "Counters of this node, since its start."},
     {{"SHOW", "CONFIG"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(config_columns), run_config, "SHOW",

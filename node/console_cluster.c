@@ -36,6 +36,16 @@ const Column console_ring_columns[] = {
     {"claimed_by", COLUMN_TEXT},
     {"preference", COLUMN_TEXT}
 };
+const Column console_hints_columns[] = {
+    {"node",             COLUMN_TEXT},
+    {"hints",            COLUMN_INT8},
+    {"bytes",            COLUMN_INT8},
+    {"oldest",           COLUMN_TEXT},
+    {"handed_off",       COLUMN_INT8},
+    {"bytes_per_second", COLUMN_INT8},
+    {"error",            COLUMN_TEXT},
+    {"member_id",        COLUMN_TEXT}
+};
 const Column console_stats_columns[] = {
     {"name",        COLUMN_TEXT},
     {"value",       COLUMN_INT8},
@@ -156,6 +166,56 @@ console_run_ring(Console *console, Session *session, const ConsoleCommand *comma
     session_complete(session, command->tag);
 }
 
+/* ---- SHOW HINTS ---- */
+
+static const char *
+member_name(const Topology *topology, const MemberId *id)
+{
+    uint32_t member = topology_member(topology, id);
+
+    return member != TOPOLOGY_NO_MEMBER ? topology->members[member].name : NULL;
+}
+
+static void
+send_hints(const Engine *engine, const HintTotal *total, Session *session)
+{
+    HandoffStatus status = engine_handoff_status(engine, &total->target);
+    char id[2 * sizeof(MemberId) + 1];
+    ConsoleRow row = {.count = 0};
+    Buffer oldest;
+
+    sodium_bin2hex(id, sizeof(id), total->target.bytes, sizeof(MemberId));
+    buffer_init(&oldest, &MEMORY_HEAP);
+    console_value_time(&oldest, total->oldest_ms);
+    buffer_put_u8(&oldest, '\0');
+    console_row_text(&row, member_name(engine_topology(engine), &total->target));
+    console_row_int(&row, (int64_t)total->count);
+    console_row_int(&row, (int64_t)total->bytes);
+    console_row_text(&row, (const char *)oldest.data);
+    console_row_int(&row, (int64_t)status.handed);
+    console_row_int(&row, (int64_t)status.bytes_per_second);
+    console_row_text(&row, status.failure != STATUS_OK ? status_text(status.failure) : "");
+    console_row_text(&row, id);
+    console_row_send(&row, session);
+    buffer_free(&oldest);
+}
+
+void
+console_run_hints(Console *console, Session *session, const ConsoleCommand *command,
+                  const ConsoleWords *words)
+{
+    session_columns(session, command->columns, command->column_count);
+    if (topology_or_notice(console, session) != NULL)
+    {
+        const Engine *engine = node_engine(console_host(console)->node);
+        const HintTotals *hints = engine_hints(engine);
+
+        for (uint32_t i = 0; i < hints->target_count; i++)
+            send_hints(engine, &hints->targets[i], session);
+    }
+    session_complete(session, command->tag);
+}
+
 /* ---- SHOW STATS ---- */
 
 static void
@@ -185,10 +245,21 @@ send_node_stats(const Node *node, Session *session)
     send_stat(session, "members_up", up, "Of them, those that this node can reach.");
 }
 
+static uint64_t
+hint_count(const HintTotals *hints)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < hints->target_count; i++)
+        count += hints->targets[i].count;
+    return count;
+}
+
 static void
 send_request_stats(const Node *node, Session *session)
 {
     EngineCounters counters = engine_counters(node_engine(node));
+    const HintTotals *hints = engine_hints(node_engine(node));
 
     send_stat(session, "writes", counters.writes, "Keys whose write this node coordinated.");
     send_stat(session, "writes_refused", counters.writes_refused, "Of them, written nowhere.");
@@ -204,6 +275,13 @@ send_request_stats(const Node *node, Session *session)
               "Keys whose quorum read this node coordinated.");
     send_stat(session, "repairs", counters.repairs, "Stale owners that such a read corrected.");
     send_stat(session, "replicates", counters.replicates, "Keys taken from other nodes.");
+    send_stat(session, "stand_ins", counters.stand_ins,
+              "Keys that this node keeps for an owner that was down, hint and all.");
+    send_stat(session, "hints", hint_count(hints), "Keys that this node owes to other nodes.");
+    send_stat(session, "hints_bytes", hints->bytes, "Their size when they were written.");
+    send_stat(session, "hints_handed_off", counters.hints_handed, "Hints brought to their nodes.");
+    send_stat(session, "hints_refused", counters.hints_refused,
+              "Keys not kept for others, since hints_max_mb was reached.");
     send_stat(session, "scans", counters.scans, "Pages of partitions scanned.");
     send_stat(session, "frames_refused", counters.frames_refused, "Frames answered by an error.");
 }

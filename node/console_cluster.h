@@ -9,6 +9,7 @@
 
 extern const Column console_nodes_columns[10];
 extern const Column console_ring_columns[4];
+extern const Column console_hints_columns[8];
 extern const Column console_stats_columns[3];
 extern const Column console_get_columns[6];
 
@@ -16,6 +17,8 @@ void console_run_nodes(Console *console, Session *session, const ConsoleCommand 
                        const ConsoleWords *words);
 void console_run_ring(Console *console, Session *session, const ConsoleCommand *command,
                       const ConsoleWords *words);
+void console_run_hints(Console *console, Session *session, const ConsoleCommand *command,
+                       const ConsoleWords *words);
 void console_run_stats(Console *console, Session *session, const ConsoleCommand *command,
                        const ConsoleWords *words);
 void console_run_get(Console *console, Session *session, const ConsoleCommand *command,

@@ -30,6 +30,8 @@ typedef struct CoordinatorCounters
     uint64_t siblings_refused;
     uint64_t reads;
     uint64_t repairs;
+    uint64_t write_frames; /* answered */
+    uint64_t write_ms;     /* what that took, of all together */
 } CoordinatorCounters;
 
 Coordinator *coordinator_new(void);

@@ -11,7 +11,7 @@ enum
 };
 
 static void
-send_write_reply(Coordinator *coordinator, Operation *operation, Actions *actions)
+send_write_reply(Coordinator *coordinator, const View *view, Operation *operation, Actions *actions)
 {
     WriteReply reply = {.items = ARENA_ARRAY(&operation->arena, WriteResult, operation->item_count),
                         .item_count = operation->item_count};
@@ -28,6 +28,8 @@ send_write_reply(Coordinator *coordinator, Operation *operation, Actions *action
             coordinator->counters.writes_refused++;
         coordinator->counters.siblings_refused += item->status == STATUS_TOO_MANY_SIBLINGS;
     }
+    coordinator->counters.write_frames++;
+    coordinator->counters.write_ms += view->now_ms - operation->started_ms;
     write_reply_encode(actions_frame(actions), operation->origin.tag, &reply);
     actions_reply(actions, operation->origin.session);
 }
@@ -52,7 +54,7 @@ end_item(Coordinator *coordinator, const View *view, Operation *operation, Item 
     item->status = status;
     if (--operation->items_open > 0)
         return;
-    send_write_reply(coordinator, operation, actions);
+    send_write_reply(coordinator, view, operation, actions);
     operation->answered = true;
     operation->linger_ms = view->now_ms + LINGER_MS;
 }
@@ -178,7 +180,7 @@ start_items(Coordinator *coordinator, const View *view, Operation *operation, bo
     }
     if (operation->items_unsettled == 0)
     {
-        send_write_reply(coordinator, operation, actions);
+        send_write_reply(coordinator, view, operation, actions);
         operation_end(coordinator, operation);
     }
 }

@@ -41,6 +41,8 @@ struct Engine
     Replica *replica;
     Refill *refill; /* NULL: there is nothing to refill */
     Pacer pacer;
+    uint64_t noted_frames; /* of clients' writes, by the pacer */
+    uint64_t noted_ms;
     Handoff *handoff;
     bool session_is_peer; /* of the frame being dispatched */
     Actions actions;
@@ -603,12 +605,27 @@ warn_of_siblings(Engine *engine, const View *view)
     buffer_free(&event);
 }
 
+/* What the foreground's writes took, for the pacer of the background. A write within the same
+ * millisecond took half of one. */
+static void
+note_latency(Engine *engine)
+{
+    CoordinatorCounters counters = coordinator_counters(engine->coordinator);
+    uint64_t count = counters.write_frames - engine->noted_frames;
+    uint64_t ms = counters.write_ms - engine->noted_ms;
+
+    pacer_note(&engine->pacer, count, ms * 1000 + count * 500);
+    engine->noted_frames = counters.write_frames;
+    engine->noted_ms = counters.write_ms;
+}
+
 void
 engine_turn_end(Engine *engine)
 {
     View view = view_of(engine);
 
     step_refill(engine);
+    note_latency(engine);
     if (is_member(engine) && !view.storage_failed)
         handoff_step(engine->handoff, &view, &engine->actions);
     warn_of_siblings(engine, &view);
@@ -725,7 +742,9 @@ engine_counters(const Engine *engine)
                             .replicates = replica.replicates,
                             .scans = replica.scans,
                             .frames_refused = engine->frames_refused,
-                            .hints_handed = handoff_total(engine->handoff)};
+                            .stand_ins = replica.stand_ins,
+                            .hints_handed = handoff_total(engine->handoff),
+                            .hints_refused = replica.hints_refused};
 }
 
 const HintTotals *

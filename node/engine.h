@@ -74,7 +74,9 @@ typedef struct EngineCounters
     uint64_t replicates; /* keys taken from other nodes */
     uint64_t scans;
     uint64_t frames_refused;
-    uint64_t hints_handed; /* handed off */
+    uint64_t stand_ins;     /* keys kept for an owner that was down */
+    uint64_t hints_handed;  /* off */
+    uint64_t hints_refused; /* keys not kept, since too much is owed already */
 } EngineCounters;
 
 /* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All

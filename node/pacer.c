@@ -17,10 +17,10 @@ pacer_init(Pacer *pacer, uint64_t most, uint64_t now_ms)
 }
 
 void
-pacer_note(Pacer *pacer, uint64_t latency_us)
+pacer_note(Pacer *pacer, uint64_t count, uint64_t sum_us)
 {
-    pacer->window_sum_us += latency_us;
-    pacer->window_count++;
+    pacer->window_sum_us += sum_us;
+    pacer->window_count += count;
 }
 
 static void

@@ -33,8 +33,8 @@ enum
     PACER_LEAST = 1024 * 1024 /* bytes a second that background work always has */
 };
 
-/* A client's write took so long. */
-void pacer_note(Pacer *pacer, uint64_t latency_us);
+/* So many of clients' writes took so long together. */
+void pacer_note(Pacer *pacer, uint64_t count, uint64_t sum_us);
 
 /* True when something may be begun now. What it takes is told by pacer_take(), also afterwards. */
 bool pacer_may_begin(Pacer *pacer, uint64_t now_ms);

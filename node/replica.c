@@ -393,13 +393,32 @@ end_replicate(Replica *replica, Task *task, uint32_t index, StatusCode status)
         end_task(replica, task);
 }
 
+/* The hint that is to be written with an object kept for another member. */
 static StatusCode
-merge_item(const View *view, Task *task, uint32_t index, Actions *actions)
+add_hint(Replica *replica, const View *view, Task *task, const ReplicateItem *item, Update *update)
+{
+    HintChange *hint = ARENA_NEW(&task->arena, HintChange);
+
+    if (view->hints->bytes >= view->hints_max_bytes)
+    {
+        replica->counters.hints_refused++;
+        return STATUS_HINTS_FULL;
+    }
+    replica->counters.stand_ins++;
+    *hint = (HintChange){.target = item->hint_for, .now_ms = view->wall_ms};
+    update->hints = hint;
+    update->hint_count = 1;
+    return STATUS_OK;
+}
+
+static StatusCode
+merge_item(Replica *replica, const View *view, Task *task, uint32_t index, Actions *actions)
 {
     const ReplicateItem *item = &task->replicates[index];
     const Bucket *bucket = topology_bucket_by_id(view->topology, item->bucket_id);
     Object *object = ARENA_NEW(&task->arena, Object);
     Update *update = ARENA_NEW(&task->arena, Update);
+    StatusCode status = STATUS_OK;
     uint64_t position;
 
     if (bucket == NULL)
@@ -410,17 +429,10 @@ merge_item(const View *view, Task *task, uint32_t index, Actions *actions)
         return STATUS_BAD_FRAME;
     update->merge = object;
     if (item->is_hinted)
-    {
-        if (view->hints->bytes >= view->hints_max_bytes)
-            return STATUS_HINTS_FULL;
-        HintChange *hint = ARENA_NEW(&task->arena, HintChange);
-
-        *hint = (HintChange){.target = item->hint_for, .now_ms = view->wall_ms};
-        update->hints = hint;
-        update->hint_count = 1;
-    }
-    actions_apply(actions, bucket->id, position, item->key, update, task_ref(task, index));
-    return STATUS_OK;
+        status = add_hint(replica, view, task, item, update);
+    if (status == STATUS_OK)
+        actions_apply(actions, bucket->id, position, item->key, update, task_ref(task, index));
+    return status;
 }
 
 void
@@ -449,7 +461,7 @@ replica_replicate(Replica *replica, const View *view, Origin origin, const Frame
     replica->counters.replicates += replicate.item_count;
     for (uint32_t i = 0; i < replicate.item_count; i++)
     {
-        StatusCode status = merge_item(view, task, i, actions);
+        StatusCode status = merge_item(replica, view, task, i, actions);
 
         if (status != STATUS_OK)
             end_replicate(replica, task, i, status);

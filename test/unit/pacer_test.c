@@ -20,8 +20,8 @@ run(Pacer *pacer, uint64_t now_ms, uint32_t windows, uint64_t latency_us)
 {
     for (uint32_t i = 0; i < windows; i++)
     {
-        for (uint32_t sample = 0; sample < 20 && latency_us > 0; sample++)
-            pacer_note(pacer, latency_us);
+        if (latency_us > 0)
+            pacer_note(pacer, 20, 20 * latency_us);
         now_ms += WINDOW_MS;
         (void)pacer_may_begin(pacer, now_ms);
     }
