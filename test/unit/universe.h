@@ -2,10 +2,10 @@
  * Universe: every record, object and context that walks over the histories of one key can meet,
  * each made by the product once, each held against the model once.
  *
- * An event is a put. It has a slot, replica * UNIVERSE_SLOTS + the how-manieth put of that replica,
- * and a bit in the sets of the model. Actors and request ids are made from replica, run and slot,
- * so that two histories which come to the same state have the same bytes, and update_apply() and
- * object_merge(), being pure, need to be asked once for each combination.
+ * An event is a put that was stamped. It has a slot, replica * UNIVERSE_SLOTS + the how-manieth put
+ * of that replica, and a bit in the sets of the model. Actors and request ids are made from
+ * replica, run and slot, so that two histories which come to the same state have the same bytes,
+ * and update_apply() and object_merge(), being pure, need to be asked once for each combination.
  */
 #ifndef TEST_UNIT_UNIVERSE_H
 #define TEST_UNIT_UNIVERSE_H
@@ -49,7 +49,9 @@ uint64_t map_mix(uint64_t word);
 /* Of which run and count of its replica an event's dot is, as the product gave it. */
 typedef struct UniverseEvent
 {
+    uint32_t context; /* the events that it replaced, if they were alive */
     uint8_t slot;
+    uint8_t request; /* slot of the first event that wrote this value: another one for a retry */
     uint8_t run;
     uint8_t epoch;
     uint8_t counter;
@@ -90,8 +92,9 @@ void universe_free(Universe *universe);
 /* The entry of target's record after source's object was merged into it. */
 uint32_t universe_merge(Universe *universe, uint32_t target, uint32_t source);
 
-/* The entry of the record after a put; *event has slot and tombstone, and is given its dot. *epoch
- * is the last that the run has opened, and goes on. */
+/* The entry of the record after a put; *event has slot, request and tombstone, and is given its
+ * dot: that of the sibling which has the request then. *epoch is the last that the run has opened,
+ * and goes on. */
 uint32_t universe_put(Universe *universe, uint32_t record, uint32_t context, uint8_t *epoch,
                       UniverseEvent *event);
 
@@ -106,7 +109,7 @@ void universe_check_orders(Universe *universe, uint32_t a, uint32_t b, uint32_t 
 
 /*
  * The entry has seen the events of seen and no other, and its siblings are those of alive, value
- * for value, each with its one dot. For a context, alive is not looked at.
+ * for value, each with the dots of the events of its request. A context has none.
  */
 void universe_check(Universe *universe, uint32_t entry, uint32_t seen, uint32_t alive,
                     const UniverseEvents *events, uint32_t events_number);
