@@ -46,7 +46,7 @@ struct ClientCluster
     RequestTags tags;
     ClusterTopology *topology;  /* NULL: not known yet */
     TimestampTz looked_anew_at; /* the statement for which the topology was last fetched anew */
-    struct Pending *pending;    /* fdw/pending; NULL: none */
+    struct PendingLogs *logs;   /* fdw/pending; of the pool */
 };
 
 /* In a child of context. Connects to nothing. Errors: 2F003 for a mapping without the password it

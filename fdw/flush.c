@@ -373,7 +373,7 @@ flush_run(ClientCluster *cluster)
     MemoryContext own;
     MemoryContext before;
 
-    if (pending_is_empty(cluster))
+    if (pending_buckets(cluster) == NULL)
         return;
     own = AllocSetContextCreate(TopTransactionContext, "dynamo_fdw flush", ALLOCSET_DEFAULT_SIZES);
     before = MemoryContextSwitchTo(own);

@@ -64,7 +64,8 @@ leaving_add_key(Leaving *leaving, const PendingKey *key)
 {
     const PendingBucket *bucket = key->bucket;
     OverlayKey named = pending_key(leaving->cluster, bucket->bucket, key->key);
-    OverlayLeaving left = overlay_leave(&leaving->arena, &named, &key->newest->put);
+    OverlayLeaving left =
+        overlay_leave(&leaving->arena, &named, &key->newest->put, leaving->cluster);
     WriteItem item = {.key = key->key,
                       .context = left.context,
                       .values = left.values,

@@ -22,7 +22,7 @@ typedef struct LeavingGroup
     WriteItem *items;
 } LeavingGroup;
 
-/* All that leaves for a cluster; NULL: nothing. In the current memory context, borrowing from the
+/* All that leaves by cluster; NULL: nothing. In the current memory context, borrowing from the
  * pending puts. */
 LeavingGroup *leaving_groups(const ClientCluster *cluster);
 

@@ -32,21 +32,51 @@ typedef struct PendingBlock
     char *data;
 } PendingBlock;
 
+/* A log. */
 typedef struct Pending
 {
-    MemoryContext context; /* reset when the log is dropped */
+    struct Pending *next;
+    PendingLogs *logs;     /* it is one of these, and lives in their context */
+    uint8 cluster[16];     /* what the topology calls it */
+    uint8 transaction[16]; /* drawn for it */
     PendingBlock *newest_block;
     PendingPut *newest;
     PendingBucket *buckets;
     uint64 key_count;
-    uint8 transaction[16]; /* drawn for each, once it writes */
-    bool has_transaction;
     uint64 through; /* the last number given */
-    RequestId ids[REQUEST_IDS];
-    int ids_left;
 } Pending;
 
-/* ---- the log ---- */
+struct PendingLogs
+{
+    MemoryContext context; /* reset when they are dropped */
+    Pending *first;
+    RequestId ids[REQUEST_IDS]; /* not used yet */
+    int ids_left;
+};
+
+/* ---- logs ---- */
+
+PendingLogs *
+pending_logs_new(MemoryContext context)
+{
+    PendingLogs *logs = MemoryContextAllocZero(context, sizeof(PendingLogs));
+
+    logs->context =
+        AllocSetContextCreate(context, "dynamo_fdw pending writes", ALLOCSET_DEFAULT_SIZES);
+    return logs;
+}
+
+/* NULL: nothing was put, or nobody has asked the cluster for anything yet. */
+static Pending *
+pending_log(const ClientCluster *cluster)
+{
+    Pending *pending = cluster->topology != NULL ? cluster->logs->first : NULL;
+
+    while (pending != NULL && memcmp(pending->cluster, cluster->topology->topology.cluster,
+                                     sizeof(pending->cluster)) != 0)
+        pending = pending->next;
+    return pending;
+}
 
 static void
 pending_random(void *target, size_t length)
@@ -56,24 +86,24 @@ pending_random(void *target, size_t length)
                 (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
 }
 
-/* The log, of a transaction that writes. */
 static Pending *
-pending_begin(ClientCluster *cluster)
+pending_begin(const ClientCluster *cluster)
 {
-    Pending *pending = cluster->pending;
+    PendingLogs *logs = cluster->logs;
+    Pending *pending = pending_log(cluster);
 
-    if (pending == NULL)
-    {
-        pending = MemoryContextAllocZero(cluster->context, sizeof(Pending));
-        pending->context = AllocSetContextCreate(cluster->context, "dynamo_fdw pending writes",
-                                                 ALLOCSET_DEFAULT_SIZES);
-        cluster->pending = pending;
-    }
-    if (!pending->has_transaction)
-        pending_random(pending->transaction, sizeof(pending->transaction));
-    pending->has_transaction = true;
+    if (pending != NULL)
+        return pending;
+    pending = MemoryContextAllocZero(logs->context, sizeof(Pending));
+    pending->next = logs->first;
+    pending->logs = logs;
+    memcpy(pending->cluster, cluster->topology->topology.cluster, sizeof(pending->cluster));
+    pending_random(pending->transaction, sizeof(pending->transaction));
+    logs->first = pending;
     return pending;
 }
+
+/* ---- memory ---- */
 
 static uint64
 pending_bytes(const Pending *pending)
@@ -103,7 +133,8 @@ pending_add_block(Pending *pending, size_t size)
     PendingBlock *older = pending->newest_block;
     size_t grown = older != NULL ? Min(older->size * 2, BLOCK_BYTES_MAX) : BLOCK_BYTES_FIRST;
     size_t payload = Max(grown, size);
-    PendingBlock *block = MemoryContextAllocHuge(pending->context, sizeof(PendingBlock) + payload);
+    PendingBlock *block =
+        MemoryContextAllocHuge(pending->logs->context, sizeof(PendingBlock) + payload);
 
     *block = (PendingBlock){.older = older,
                             .start = older != NULL ? older->start + older->used : 0,
@@ -175,11 +206,11 @@ pending_take_bucket(Pending *pending, const Bucket *bucket)
 
     if (found != NULL)
         return found;
-    found = MemoryContextAllocZero(pending->context, sizeof(PendingBucket));
+    found = MemoryContextAllocZero(pending->logs->context, sizeof(PendingBucket));
     *found = (PendingBucket){.next = pending->buckets,
                              .bucket = bucket,
                              .first_command = InvalidCommandId,
-                             .keys = slicetable_create(pending->context, KEYS_FIRST, NULL)};
+                             .keys = slicetable_create(pending->logs->context, KEYS_FIRST, NULL)};
     pending->buckets = found;
     return found;
 }
@@ -223,14 +254,14 @@ pending_remove_key(Pending *pending, PendingKey *key)
 /* ---- puts ---- */
 
 static RequestId
-pending_draw_id(Pending *pending)
+pending_draw_id(PendingLogs *logs)
 {
-    if (pending->ids_left == 0)
+    if (logs->ids_left == 0)
     {
-        pending_random(pending->ids, sizeof(pending->ids));
-        pending->ids_left = REQUEST_IDS;
+        pending_random(logs->ids, sizeof(logs->ids));
+        logs->ids_left = REQUEST_IDS;
     }
-    return pending->ids[--pending->ids_left];
+    return logs->ids[--logs->ids_left];
 }
 
 static int
@@ -241,18 +272,18 @@ compare_ids(const void *a, const void *b)
 
 /* Siblings of one time are ordered by their ids: ascending ones keep a row's elements in order. */
 static void
-pending_name_values(Pending *pending, PutValue *values, uint32 count)
+pending_name_values(PendingLogs *logs, PutValue *values, uint32 count)
 {
     RequestId *ids;
 
     if (count == 1)
     {
-        values[0].request = pending_draw_id(pending);
+        values[0].request = pending_draw_id(logs);
         return;
     }
     ids = palloc(sizeof(RequestId) * count);
     for (uint32 i = 0; i < count; i++)
-        ids[i] = pending_draw_id(pending);
+        ids[i] = pending_draw_id(logs);
     qsort(ids, count, sizeof(RequestId), compare_ids);
     for (uint32 i = 0; i < count; i++)
         values[i].request = ids[i];
@@ -277,7 +308,7 @@ pending_copy_values(Pending *pending, const WriteItem *item)
     for (uint32_t i = 0; i < item->value_count; i++)
         values[i] = (PutValue){.tombstone = item->values[i].tombstone,
                                .value = pending_copy(pending, item->values[i].value)};
-    pending_name_values(pending, values, item->value_count);
+    pending_name_values(pending->logs, values, item->value_count);
     return values;
 }
 
@@ -354,7 +385,8 @@ pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, CommandId co
     PendingBucket *home = pending_take_bucket(pending, bucket);
     PendingKey *key = pending_find_key(home, item->key);
     Memory memory = memory_in_context(CurrentMemoryContext);
-    OverlayPut put = {.older = key != NULL ? &key->newest->put : NULL, .command = command};
+    OverlayPut put = {
+        .older = key != NULL ? &key->newest->put : NULL, .command = command, .sender = cluster};
     PendingPut *added;
     Arena arena;
 
@@ -372,14 +404,16 @@ pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, CommandId co
 const PendingBucket *
 pending_buckets(const ClientCluster *cluster)
 {
-    return cluster->pending != NULL ? cluster->pending->buckets : NULL;
+    const Pending *pending = pending_log(cluster);
+
+    return pending != NULL ? pending->buckets : NULL;
 }
 
 const PendingBucket *
 pending_seen(const ClientCluster *cluster, const Bucket *bucket, CommandId before_command)
 {
-    const PendingBucket *found =
-        cluster->pending != NULL ? pending_find_bucket(cluster->pending, bucket) : NULL;
+    const Pending *pending = pending_log(cluster);
+    const PendingBucket *found = pending != NULL ? pending_find_bucket(pending, bucket) : NULL;
 
     if (found == NULL || found->key_count == 0 || found->first_command >= before_command)
         return NULL;
@@ -397,19 +431,23 @@ pending_find(const PendingBucket *bucket, Slice key)
 OverlayKey
 pending_key(const ClientCluster *cluster, const Bucket *bucket, Slice key)
 {
-    return pending_name_key(cluster->pending, bucket, key);
+    return pending_name_key(pending_log(cluster), bucket, key);
 }
 
 uint64
 pending_through(const ClientCluster *cluster)
 {
-    return cluster->pending->through;
+    return pending_log(cluster)->through;
 }
 
 bool
-pending_is_empty(const ClientCluster *cluster)
+pending_is_empty(const PendingLogs *logs)
 {
-    return cluster->pending == NULL || cluster->pending->newest == NULL;
+    const Pending *pending = logs->first;
+
+    while (pending != NULL && pending->newest == NULL)
+        pending = pending->next;
+    return pending == NULL;
 }
 
 /* ---- going back ---- */
@@ -423,14 +461,12 @@ pending_remove(Pending *pending, PendingPut *put)
         pending_remove_key(pending, put->key);
 }
 
-void
-pending_truncate(ClientCluster *cluster, SubTransactionId subtransaction)
+static void
+pending_truncate_log(Pending *pending, SubTransactionId subtransaction)
 {
-    Pending *pending = cluster->pending;
     PendingPut *first = NULL;
 
-    while (pending != NULL && pending->newest != NULL &&
-           pending->newest->subtransaction >= subtransaction)
+    while (pending->newest != NULL && pending->newest->subtransaction >= subtransaction)
     {
         first = pending->newest;
         pending_remove(pending, first);
@@ -440,17 +476,17 @@ pending_truncate(ClientCluster *cluster, SubTransactionId subtransaction)
 }
 
 void
-pending_drop(ClientCluster *cluster)
+pending_truncate(PendingLogs *logs, SubTransactionId subtransaction)
 {
-    Pending *pending = cluster->pending;
+    for (Pending *pending = logs->first; pending != NULL; pending = pending->next)
+        pending_truncate_log(pending, subtransaction);
+}
 
-    if (pending == NULL || !pending->has_transaction)
+void
+pending_drop(PendingLogs *logs)
+{
+    if (logs->first == NULL)
         return;
-    MemoryContextReset(pending->context);
-    pending->newest_block = NULL;
-    pending->newest = NULL;
-    pending->buckets = NULL;
-    pending->key_count = 0;
-    pending->through = 0;
-    pending->has_transaction = false;
+    logs->first = NULL;
+    MemoryContextReset(logs->context);
 }

@@ -5,6 +5,9 @@
  * command, and found by bucket and key: those of one key are a chain (shared/overlay.h). ROLLBACK
  * TO cuts the log's end off, ROLLBACK drops it; at PRE_COMMIT what they amount to leaves
  * (fdw/leaving.h). A cluster's log is bounded by dynamo_fdw.max_pending.
+ *
+ * Several servers, and several users' mappings, may lead to one cluster: they share its log, and
+ * each put leaves by the ClientCluster that it was put through.
  */
 #ifndef FDW_PENDING_H
 #define FDW_PENDING_H
@@ -15,6 +18,7 @@
 #include "fdw/slicetable.h"
 #include "shared/overlay.h"
 
+typedef struct PendingLogs PendingLogs;
 typedef struct PendingBucket PendingBucket;
 typedef struct PendingKey PendingKey;
 
@@ -55,6 +59,10 @@ struct PendingBucket
 void pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, CommandId command,
                  const WriteItem *item);
 
+/* The logs of a transaction, none at first; for clusters that point to them. In a child of context.
+ */
+PendingLogs *pending_logs_new(MemoryContext context);
+
 /* The first of the buckets that were written to; some may have no key left. */
 const PendingBucket *pending_buckets(const ClientCluster *cluster);
 
@@ -71,10 +79,10 @@ OverlayKey pending_key(const ClientCluster *cluster, const Bucket *bucket, Slice
 
 /* The last number that was given. None is given twice in a transaction. */
 uint64 pending_through(const ClientCluster *cluster);
-bool pending_is_empty(const ClientCluster *cluster);
+bool pending_is_empty(const PendingLogs *logs);
 
 /* For the pool: ROLLBACK TO, and the transaction's end. */
-void pending_truncate(ClientCluster *cluster, SubTransactionId subtransaction);
-void pending_drop(ClientCluster *cluster);
+void pending_truncate(PendingLogs *logs, SubTransactionId subtransaction);
+void pending_drop(PendingLogs *logs);
 
 #endif

@@ -29,6 +29,7 @@ typedef struct PoolEntry
 typedef struct Pool
 {
     HTAB *entries;
+    PendingLogs *logs; /* of this transaction */
     MemoryContext context;
     bool used; /* the end of this transaction concerns some entry */
 } Pool;
@@ -71,16 +72,10 @@ pool_flush(void)
 static void
 pool_refuse_prepare(void)
 {
-    HASH_SEQ_STATUS scan;
-    PoolEntry *entry;
-
-    hash_seq_init(&scan, pool.entries);
-    while ((entry = hash_seq_search(&scan)) != NULL)
-        if (entry->used && entry->cluster != NULL && !pending_is_empty(entry->cluster))
-            ereport(ERROR,
-                    (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                     errmsg("cannot PREPARE a transaction that has written to foreign tables of "
-                            "dynamo_fdw")));
+    if (!pending_is_empty(pool.logs))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("cannot PREPARE a transaction that has written to foreign tables of "
+                               "dynamo_fdw")));
 }
 
 static void
@@ -99,14 +94,12 @@ pool_end_transaction(void)
     PoolEntry *entry;
 
     pool.used = false;
+    pending_drop(pool.logs);
     hash_seq_init(&scan, pool.entries);
     while ((entry = hash_seq_search(&scan)) != NULL)
     {
         if (entry->used && entry->cluster != NULL)
-        {
-            pending_drop(entry->cluster);
             cluster_end_transaction(entry->cluster);
-        }
         entry->used = false;
         if (entry->stale && entry->cluster != NULL)
             pool_discard(entry);
@@ -142,15 +135,8 @@ static void
 pool_on_subtransaction(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId parent,
                        void *argument)
 {
-    HASH_SEQ_STATUS scan;
-    PoolEntry *entry;
-
-    if (!pool.used || event != SUBXACT_EVENT_ABORT_SUB)
-        return;
-    hash_seq_init(&scan, pool.entries);
-    while ((entry = hash_seq_search(&scan)) != NULL)
-        if (entry->used && entry->cluster != NULL)
-            pending_truncate(entry->cluster, subtransaction);
+    if (pool.used && event == SUBXACT_EVENT_ABORT_SUB)
+        pending_truncate(pool.logs, subtransaction);
 }
 
 /* ---- the clusters ---- */
@@ -161,6 +147,7 @@ pool_begin(void)
     HASHCTL control = {.keysize = sizeof(PoolKey), .entrysize = sizeof(PoolEntry)};
 
     pool.context = AllocSetContextCreate(TopMemoryContext, "dynamo_fdw pool", ALLOCSET_SMALL_SIZES);
+    pool.logs = pending_logs_new(pool.context);
     control.hcxt = pool.context;
     pool.entries =
         hash_create("dynamo_fdw clusters", 8, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -180,6 +167,7 @@ pool_make(PoolEntry *entry)
         GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(entry->key.server_id));
     entry->stale = false;
     entry->cluster = cluster_new(pool.context, server, mapping, entry->key.user_id);
+    entry->cluster->logs = pool.logs;
 }
 
 ClientCluster *

@@ -397,38 +397,45 @@ deal_requests(Arena *arena, PutValue *values, uint32_t count)
         values[i].request = requests[i];
 }
 
+/* Those of the puts alive that are by sender, tombstones or values. */
 static void
-append_leaving(OverlayLeaving *leaving, const OverlayPut *put, bool tombstone)
+append_leaving(const Seen *seen, const void *sender, bool tombstones, OverlayLeaving *leaving)
 {
-    for (uint32_t i = 0; i < put->value_count; i++)
+    for (uint32_t i = seen->count; i > 0; i--)
     {
-        if (put->values[i].tombstone == tombstone)
-            leaving->values[leaving->value_count++] = put->values[i];
+        const OverlayPut *put = seen->alive[i - 1];
+
+        for (uint32_t v = 0; v < put->value_count && put->sender == sender; v++)
+        {
+            if (put->values[v].tombstone == tombstones)
+                leaving->values[leaving->value_count++] = put->values[v];
+        }
     }
 }
 
-/* At least one put is alive: the newest. */
 static void
-collect_values(Arena *arena, const Seen *seen, OverlayLeaving *leaving)
+collect_values(Arena *arena, const Seen *seen, const void *sender, OverlayLeaving *leaving)
 {
     leaving->values = ARENA_ARRAY(arena, PutValue, seen->value_count);
-    for (uint32_t i = seen->count; i > 0; i--)
-        append_leaving(leaving, seen->alive[i - 1], false);
+    append_leaving(seen, sender, false, leaving);
     if (leaving->value_count > 1)
         deal_requests(arena, leaving->values, leaving->value_count);
     if (leaving->value_count > 0 || leaving->context.length == 0)
         return;
-    append_leaving(leaving, seen->alive[0], true);
-    leaving->value_count = 1;
+    append_leaving(seen, sender, true, leaving);
+    if (leaving->value_count > 1)
+        leaving->value_count = 1;
 }
 
 OverlayLeaving
-overlay_leave(Arena *arena, const OverlayKey *key, const OverlayPut *newest)
+overlay_leave(Arena *arena, const OverlayKey *key, const OverlayPut *newest, const void *sender)
 {
     OverlayLeaving leaving = {0};
     Buffer context;
     Seen seen;
 
+    if (newest->older == NULL && newest->sender != sender)
+        return leaving;
     if (newest->older == NULL && !newest->values[0].tombstone)
         return (OverlayLeaving){newest->context, newest->values, newest->value_count};
     seen = see(arena, key, newest, UINT32_MAX);
@@ -436,6 +443,6 @@ overlay_leave(Arena *arena, const OverlayKey *key, const OverlayPut *newest)
     put_pieces(&context, &seen.pieces, NULL);
     leaving.context = slice_copy(arena, buffer_slice(&context));
     buffer_free(&context);
-    collect_values(arena, &seen, &leaving);
+    collect_values(arena, &seen, sender, &leaving);
     return leaving;
 }

@@ -34,7 +34,8 @@ typedef struct OverlayPut
     const struct OverlayPut *older; /* the put of the same key before it; NULL: none */
     uint64_t number;                /* of its first value, from 1; the others have the next ones */
     uint32_t command;
-    Slice context; /* what it has seen, but for pending pieces */
+    const void *sender; /* whoever it is to leave by; only compared */
+    Slice context;      /* what it has seen, but for pending pieces */
     OverlayCover *covers;
     uint32_t cover_count;
     PutValue *values; /* with ascending request ids */
@@ -86,10 +87,12 @@ typedef struct OverlayLeaving
 } OverlayLeaving;
 
 /*
- * The one put that all puts of a key amount to: the values alive at the end, under all that was
- * seen. A tombstone leaves only where no value does, and not at all where nothing sealed was seen:
- * it would overwrite nothing. Borrows from the puts, or allocates in the arena.
+ * The one put by sender that all puts of a key amount to: its values that are alive at the end,
+ * under all that was seen. A tombstone leaves only where no value does, and not at all where
+ * nothing sealed was seen: it would overwrite nothing. Borrows from the puts, or allocates in the
+ * arena.
  */
-OverlayLeaving overlay_leave(Arena *arena, const OverlayKey *key, const OverlayPut *newest);
+OverlayLeaving overlay_leave(Arena *arena, const OverlayKey *key, const OverlayPut *newest,
+                             const void *sender);
 
 #endif

@@ -345,6 +345,45 @@ SELECT count(*), count(DISTINCT b.id) FROM generate_series(10001, 13000) g LEFT 
 COMMIT;
 SELECT item[1], count(*), min(id), max(id), max(cardinality(item)) FROM bare WHERE id > 10000 GROUP BY 1 ORDER BY 1;
 
+-- One cluster by two servers and two users has one log; what leaves does so by the connection that it was put through.
+SELECT option_value AS hosts FROM pg_foreign_server, pg_options_to_table(srvoptions)
+    WHERE srvname = 'dynamo' AND option_name = 'host' \gset
+SELECT option_value AS ports FROM pg_foreign_server, pg_options_to_table(srvoptions)
+    WHERE srvname = 'dynamo' AND option_name = 'port' \gset
+SELECT option_value AS node_user FROM pg_user_mappings, pg_options_to_table(umoptions)
+    WHERE srvname = 'dynamo' AND option_name = 'user' \gset
+SELECT option_value AS node_password FROM pg_user_mappings, pg_options_to_table(umoptions)
+    WHERE srvname = 'dynamo' AND option_name = 'password' \gset
+CREATE SERVER overlay_other FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (host :'hosts', port :'ports');
+CREATE USER MAPPING FOR CURRENT_USER SERVER overlay_other OPTIONS (user :'node_user', password :'node_password');
+CREATE ROLE overlay_plain;
+CREATE USER MAPPING FOR overlay_plain SERVER dynamo OPTIONS (user :'node_user', password :'node_password');
+GRANT ALL ON bare TO overlay_plain;
+CREATE FOREIGN TABLE other (id int OPTIONS (key 'true'), item text[]) SERVER overlay_other OPTIONS (bucket 'overlay_cart');
+CREATE VIEW theirs AS SELECT id, item FROM bare;
+ALTER VIEW theirs OWNER TO overlay_plain;
+GRANT USAGE ON SCHEMA overlay_test TO overlay_plain;
+BEGIN;
+INSERT INTO bare VALUES (200000, '{a}'), (200001, '{b}');
+UPDATE other SET item = item || ARRAY['other'] WHERE id = 200000;
+SELECT id, item FROM theirs WHERE id >= 200000 ORDER BY id;
+SAVEPOINT s;
+UPDATE theirs SET item = '{theirs}' WHERE id = 200001;
+INSERT INTO theirs VALUES (200000, '{blind}');
+DELETE FROM other WHERE id = 200001;
+SELECT id, item FROM bare WHERE id IN (200000, 200001) ORDER BY id;
+ROLLBACK TO s;
+INSERT INTO theirs VALUES (200001, '{blind}');
+INSERT INTO other VALUES (200002, '{c}');
+DELETE FROM bare WHERE id = 200002;
+SELECT id, item FROM other WHERE id >= 200000 ORDER BY id;
+COMMIT;
+SELECT * FROM sorted WHERE id >= 200000;
+BEGIN;
+INSERT INTO other VALUES (200003, '{c}');
+PREPARE TRANSACTION 'overlay';
+SELECT count(*) FROM other WHERE id = 200003;
+
 \set VERBOSITY terse
 -- Bytes that are no context are the nodes' to refuse, and disturb no read before that.
 BEGIN;
@@ -357,3 +396,6 @@ SELECT * FROM sorted WHERE id = 190;
 
 SET client_min_messages = warning;
 DROP SCHEMA overlay_test CASCADE;
+DROP SERVER overlay_other CASCADE;
+DROP OWNED BY overlay_plain;
+DROP ROLE overlay_plain;

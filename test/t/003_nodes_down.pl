@@ -71,6 +71,15 @@ cmp_ok(time - $from, '<', 30, 'two down: errors come in a bounded time');
 is($cluster->query('SET dynamo_fdw.r = 1; SELECT v FROM t WHERE id = 5'), '{"before 5"}',
     'two down: r = 1 reads what the last node has');
 
+for my $first_w (1, 2)
+{
+    $next++;
+    ($status) = $cluster->psql("SET dynamo_fdw.r = 1; BEGIN; SET LOCAL dynamo_fdw.w = $first_w;
+        INSERT INTO t (id, v) VALUES ($next, '{a}'); SET LOCAL dynamo_fdw.w = 1;
+        UPDATE t SET v = '{b}' WHERE id = $next; COMMIT");
+    is($status != 0, $first_w == 2, "two down: writes of one key at w = $first_w and 1 ask for the larger one");
+}
+
 $cluster->start(2);
 $cluster->start(3);
 $cluster->await('both back: writes work again', sub {

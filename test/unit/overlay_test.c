@@ -256,7 +256,7 @@ what_was_seen_apart_is_seen_together(void **state)
 
     put(1, seal("a"), "one");
     put(2, seal("b"), "two");
-    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest);
+    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
     assert_int_equal(count_pieces(leaving.context, CONTEXT_PIECE_SEALED), 2);
     assert_int_equal(context_open(leaving.context, &transaction.context_keys,
                                   transaction.key.bucket_id, transaction.key.key,
@@ -264,7 +264,7 @@ what_was_seen_apart_is_seen_together(void **state)
                      CONTEXT_OK);
     assert_int_equal(seen.count, 2);
     put(3, seal("ab"), "three");
-    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest);
+    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
     assert_int_equal(count_pieces(leaving.context, CONTEXT_PIECE_SEALED), 1);
 }
 
@@ -356,7 +356,7 @@ blind_puts_leave_as_siblings_in_the_order_of_their_puts(void **state)
     for (uint32_t command = 1; command < 8; command++)
         put(command, NOTHING_SEEN,
             (const char *[]){"a", "b", "c", "d", "e", "f", "g"}[command - 1]);
-    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest);
+    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
     assert_int_equal(leaving.value_count, 7);
     assert_int_equal(leaving.context.length, 0);
     assert_commits("stored a b c d e f g");
@@ -378,7 +378,7 @@ a_delete_leaves_a_tombstone_where_something_was_stored(void **state)
     transaction_store(&transaction, "stored", false);
     put(1, NOTHING_SEEN, "inserted");
     put(2, context_read(2), NULL);
-    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest);
+    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
     assert_int_equal(leaving.value_count, 1);
     assert_true(leaving.values[0].tombstone);
     assert_commits("");
@@ -390,7 +390,8 @@ a_delete_of_what_was_only_inserted_leaves_nothing(void **state)
     put(1, NOTHING_SEEN, "inserted");
     put(2, context_read(2), NULL);
     assert_int_equal(
-        overlay_leave(&transaction.arena, &transaction.key, transaction.newest).value_count, 0);
+        overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL).value_count,
+        0);
     assert_commits("");
 }
 
@@ -402,10 +403,33 @@ a_value_leaves_without_the_tombstone_before_it(void **state)
     transaction_store(&transaction, "stored", false);
     put(1, context_read(1), NULL);
     put(2, NOTHING_SEEN, "again");
-    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest);
+    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
     assert_int_equal(leaving.value_count, 1);
     assert_false(leaving.values[0].tombstone);
     assert_commits("again");
+}
+
+static void
+values_leave_by_whoever_put_them_under_all_that_was_seen(void **state)
+{
+    OverlayLeaving mine;
+    OverlayLeaving theirs;
+    int them;
+
+    put(1, seal("a"), "mine");
+    put(2, seal("b"), "theirs");
+    transaction.puts[1].put.sender = &them;
+    mine = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
+    theirs = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, &them);
+    assert_int_equal(mine.value_count, 1);
+    assert_int_equal(theirs.value_count, 1);
+    assert_memory_equal(mine.values[0].value.data, "mine", 4);
+    assert_memory_equal(theirs.values[0].value.data, "theirs", 6);
+    assert_int_equal(count_pieces(mine.context, CONTEXT_PIECE_SEALED), 2);
+    assert_int_equal(count_pieces(theirs.context, CONTEXT_PIECE_SEALED), 2);
+    put(3, context_read(3), "mine again");
+    theirs = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, &them);
+    assert_int_equal(theirs.value_count, 0);
 }
 
 /* ---- against the model ---- */
@@ -448,6 +472,7 @@ main(void)
         TEST(a_delete_leaves_a_tombstone_where_something_was_stored),
         TEST(a_delete_of_what_was_only_inserted_leaves_nothing),
         TEST(a_value_leaves_without_the_tombstone_before_it),
+        TEST(values_leave_by_whoever_put_them_under_all_that_was_seen),
         TEST(reads_and_commits_are_those_of_the_naive_model),
     };
 

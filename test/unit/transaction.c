@@ -249,7 +249,7 @@ void
 transaction_leave(Transaction *transaction)
 {
     OverlayLeaving leaving =
-        overlay_leave(&transaction->arena, &transaction->key, transaction->newest);
+        overlay_leave(&transaction->arena, &transaction->key, transaction->newest, NULL);
     Put put = {.values = leaving.values, .value_count = leaving.value_count};
 
     assert_int_equal(context_open(leaving.context, &transaction->context_keys, BUCKET,
