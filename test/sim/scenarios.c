@@ -192,24 +192,22 @@ play_backup_restored(Script *script)
     EXPECT(script, script_read(script, 1, MOST), last, added);
 }
 
-/* Two nodes start from one data directory, so that both find the same stamps. */
+/* Two nodes run on one data directory, so that both find the same stamps; each stamps before it
+ * hears of the other. */
 static void
 play_directory_cloned(Script *script)
 {
     uint32_t first = script_put(script, 0, ALL, NULL);
     const SimStore *copy = script_copy_disk(script, 0);
+    uint32_t at_one;
+    uint32_t at_zero;
 
     script_crash(script, 1);
     script_put_disk(script, 1, copy);
     script_boot(script, 1);
-    script_crash(script, 0);
-
-    uint32_t at_one = script_put(script, 1, MOST, NULL);
-
-    script_boot(script, 0);
-
-    uint32_t at_zero = script_put(script, 0, MOST, NULL);
-
+    at_one = script_put(script, 1, ALL, NULL);
+    script_put_disk(script, 0, copy);
+    at_zero = script_put(script, 0, ALL, NULL);
     EXPECT(script, script_read(script, 2, ALL), first, at_zero, at_one);
 }
 
@@ -349,21 +347,21 @@ play_put_beside_delete(Script *script)
     EXPECT(script, script_read(script, 0, MOST), last);
 }
 
-/* A write whose acknowledgement was lost is sent again to another owner, after a third one's write
- * replaced it where it could be reached: its holder is asked, and it stays replaced. */
+/* A write whose acknowledgement was lost is sent again to another owner, after it was replaced
+ * where that one could see: one that still holds it is asked, and it stays replaced. */
 static void
 play_retry_of_replaced(Script *script)
 {
-    uint32_t first = script_put(script, 0, MOST, NULL);
-
-    script_await_same(script);
-    script_crash(script, 2);
-
-    uint32_t second = script_put(script, 1, MOST, script_read(script, 1, MOST));
+    uint32_t first = script_put(script, 0, ALL, NULL);
+    uint32_t second;
 
     script_settle(script);
-    script_boot(script, 2);
+    script_stop_disk(script, 2);
+    second = script_put(script, 1, MOST, script_read(script, 1, MOST));
+    script_settle_others(script, 2);
     script_retry(script, 1, MOST, first, NULL);
+    script_crash(script, 2);
+    script_boot(script, 2);
     EXPECT(script, script_read(script, 0, ALL), second);
 }
 
@@ -374,13 +372,13 @@ play_retry_of_known(Script *script)
 {
     uint32_t put;
 
-    script_crash(script, 1);
+    script_stop_disk(script, 2);
+    put = script_put(script, 0, MOST, NULL);
+    script_settle_others(script, 2);
+    if (script_try_retry(script, 1, ALL, put, NULL) == STATUS_OK)
+        script_fail(script, "a write was acknowledged for an owner that lacks it");
     script_crash(script, 2);
-    script_boot_alone(script, 1);
-    put = script_put(script, 0, 1, NULL);
-    script_settle(script);
     script_boot(script, 2);
-    script_retry(script, 1, ALL, put, NULL);
     EXPECT(script, script_read(script, 2, MOST), put);
 }
 

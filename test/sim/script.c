@@ -67,12 +67,11 @@ script_wait_ms(Script *script, uint32_t ms)
 }
 
 static bool
-disks_are_settled(const Script *script, uint32_t host)
+disks_are_settled(const Script *script, uint32_t but)
 {
-    (void)host;
     for (uint32_t i = 0; i < script->world->mix.hosts; i++)
     {
-        if (!sim_store_is_settled(script->world->hosts[i].store))
+        if (i != but && !sim_store_is_settled(script->world->hosts[i].store))
             return false;
     }
     return true;
@@ -81,7 +80,13 @@ disks_are_settled(const Script *script, uint32_t host)
 void
 script_settle(Script *script)
 {
-    await(script, disks_are_settled, 0, "the disks do not come to rest");
+    script_settle_others(script, CHECKER_NONE);
+}
+
+void
+script_settle_others(Script *script, uint32_t host)
+{
+    await(script, disks_are_settled, host, "the disks do not come to rest");
 }
 
 static Slice
@@ -96,12 +101,13 @@ durable_of(const Script *script, uint32_t host)
 static bool
 disks_are_same(const Script *script, uint32_t host)
 {
+    (void)host;
     for (uint32_t i = 1; i < script->world->mix.hosts; i++)
     {
         if (!slice_equal(durable_of(script, 0), durable_of(script, i)))
             return false;
     }
-    return disks_are_settled(script, host);
+    return disks_are_settled(script, CHECKER_NONE);
 }
 
 void
@@ -257,15 +263,20 @@ script_delete(Script *script, uint32_t host, uint32_t w, const Shown *context)
     return put;
 }
 
-void
-script_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown *context)
+StatusCode
+script_try_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown *context)
 {
     WriteResult result = send_write(script, host, w, put, context, true);
 
-    if (is_over(script))
-        return;
-    must_be_ok(script, result.status, "a retry");
-    checker_write_end(script->world->checker, put, w, result.status, result.acked);
+    if (result.status == STATUS_OK && !is_over(script))
+        checker_write_end(script->world->checker, put, w, result.status, result.acked);
+    return result.status;
+}
+
+void
+script_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown *context)
+{
+    must_be_ok(script, script_try_retry(script, host, w, put, context), "a retry");
 }
 
 /* Asks for the key in that mode; *item is the answer's. */

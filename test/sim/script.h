@@ -39,8 +39,10 @@ void script_play(World *world, const Scenario *scenario);
 uint32_t script_put(Script *script, uint32_t host, uint32_t w, const Shown *context);
 uint32_t script_delete(Script *script, uint32_t host, uint32_t w, const Shown *context);
 
-/* The same write again, marked as a retry, at another host. */
+/* The same write again, marked as a retry, at another host: must it succeed, or how did it end. */
 void script_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown *context);
+StatusCode script_try_retry(Script *script, uint32_t host, uint32_t w, uint32_t put,
+                            const Shown *context);
 
 /* A write that may end in any way: how it did. *put is its number. */
 StatusCode script_try_put(Script *script, uint32_t host, uint32_t w, const Shown *context,
@@ -60,8 +62,10 @@ void script_fail(Script *script, const char *what);
 
 void script_wait_ms(Script *script, uint32_t ms);
 
-/* Until no disk has anything left to write; and until all of them hold the same. */
+/* Until no disk, or none but one, has anything left to write; and until all of them hold the same.
+ */
 void script_settle(Script *script);
+void script_settle_others(Script *script, uint32_t host);
 void script_await_same(Script *script);
 
 /* Ends the process, at once: what is not durable may be lost; the others know of it afterwards. */
