@@ -88,6 +88,14 @@ claimed_partitions(const Topology *topology, uint32_t member)
     return count;
 }
 
+static const char *
+member_state(const Engine *engine, uint32_t member, bool is_up)
+{
+    if (!is_up)
+        return "down";
+    return engine_member_is_refilling(engine, member) ? "refilling" : "up";
+}
+
 static void
 send_member(const Node *node, const Topology *topology, uint32_t index, Session *session)
 {
@@ -103,7 +111,7 @@ send_member(const Node *node, const Topology *topology, uint32_t index, Session 
     console_row_text(&row, member->address);
     console_row_int(&row, member->port);
     console_row_text(&row, member->zone);
-    console_row_text(&row, is_up ? "up" : "down");
+    console_row_text(&row, member_state(engine, index, is_up));
     console_row_bool(&row, is_self);
     console_row_int(&row, claimed_partitions(topology, index));
     console_row_int(&row, (int64_t)topology->epoch);
@@ -305,7 +313,7 @@ send_storage_stats(const Node *node, Session *session)
     send_stat(session, "storage_failed", *node_storage_failure(node) != '\0',
               "1 when a sync has failed: this node takes no writes.");
     send_stat(session, "storage_refilling", engine_is_refilling(node_engine(node)),
-              "1 while a new disk is filled: this node answers no reads.");
+              "1 while a new or older disk is filled: this node answers no reads.");
 }
 
 static void

@@ -3,7 +3,8 @@
  * the actions are run.
  *
  * A frame of an epoch that this node has not reached yet is held back, while the topology is
- * fetched, for at most HOLD_MS; one that there is no room for is carried out with what is known.
+ * fetched, for at most HOLD_MS; one that there is no room for is carried out with what is known. So
+ * are reads, as long as a node that has just started is in doubt whether its data are whole.
  */
 #include "node/engine.h"
 
@@ -11,6 +12,7 @@
 #include "node/membership.h"
 #include "node/refill.h"
 #include "node/replica.h"
+#include "node/witness.h"
 
 #include <assert.h>
 #include <string.h>
@@ -44,6 +46,7 @@ struct Engine
     uint64_t noted_frames; /* of clients' writes, by the pacer */
     uint64_t noted_ms;
     Handoff *handoff;
+    bool was_in_doubt;    /* when it was last looked */
     bool session_is_peer; /* of the frame being dispatched */
     Actions actions;
     bool running; /* actions are being run: storage may answer meanwhile */
@@ -59,6 +62,14 @@ struct Engine
 };
 
 typedef void (*SessionHandler)(Engine *engine, Origin origin, const Frame *frame);
+
+static bool
+is_withheld(const Engine *engine)
+{
+    return witness_withholds(membership_witness(engine->membership),
+                             membership_topology(engine->membership),
+                             engine->now_ms - engine->started_ms);
+}
 
 static View
 view_of(const Engine *engine)
@@ -78,7 +89,7 @@ view_of(const Engine *engine)
                   .hints_max_bytes = engine->config.hints_max_bytes,
                   .storage_failed = engine->storage != NULL && engine->storage->failed,
 #ifndef BUG_REFILLING_NODE_ANSWERS
-                  .refilling = engine->refill != NULL
+                  .refilling = is_withheld(engine)
 #endif
     };
 }
@@ -146,24 +157,17 @@ engine_free(Engine *engine)
 }
 
 void
-engine_set_storage(Engine *engine, Storage *storage)
+engine_set_storage(Engine *engine, Storage *storage, Slice notes)
 {
     engine->storage = storage;
-}
-
-void
-engine_refill(Engine *engine)
-{
-    View view = view_of(engine);
-
-    if (view.topology->epoch > 0 && engine->refill == NULL)
-        engine->refill = refill_new(&view);
+    witness_open(membership_witness(engine->membership), storage, notes,
+                 membership_topology(engine->membership)->epoch > 0);
 }
 
 bool
 engine_is_refilling(const Engine *engine)
 {
-    return engine->refill != NULL;
+    return witness_is_lost(membership_witness(engine->membership));
 }
 
 void
@@ -381,7 +385,6 @@ hold_frame(Engine *engine, uint64_t session, bool is_peer, Slice bytes)
     buffer_init(&held->frame, &MEMORY_HEAP);
     buffer_put(&held->frame, bytes.data, bytes.length);
     engine->held_bytes += bytes.length;
-    membership_fetch(engine->membership, &engine->actions);
 }
 
 static bool
@@ -391,6 +394,25 @@ is_ahead(const Engine *engine, const Frame *frame)
 
     return SESSION_ROUTES[frame->type].has_epoch &&
            reader_varint(&reader) > membership_topology(engine->membership)->epoch;
+}
+
+/* It may turn out in a moment that the data are not whole, or that they are. */
+static bool
+is_in_doubt(const Engine *engine)
+{
+    return is_withheld(engine) && !engine_is_refilling(engine);
+}
+
+static bool
+reads_own_data(const Frame *frame, bool is_peer)
+{
+    return frame->type == FRAME_READ || (frame->type == FRAME_SCAN && !is_peer);
+}
+
+static bool
+must_wait(const Engine *engine, const Frame *frame, bool is_peer)
+{
+    return is_ahead(engine, frame) || (reads_own_data(frame, is_peer) && is_in_doubt(engine));
 }
 
 static void
@@ -411,8 +433,12 @@ dispatch(Engine *engine, uint64_t session, bool is_peer, Slice bytes, bool may_h
         engine->frames_refused++;
         actions_error(&engine->actions, origin, STATUS_FORBIDDEN, "");
     }
-    else if (may_hold && is_ahead(engine, &frame) && has_room_to_hold(engine, bytes))
+    else if (may_hold && must_wait(engine, &frame, is_peer) && has_room_to_hold(engine, bytes))
+    {
         hold_frame(engine, session, is_peer, bytes);
+        if (is_ahead(engine, &frame))
+            membership_fetch(engine->membership, &engine->actions);
+    }
     else if (SESSION_ROUTES[frame.type].for_members && !is_member(engine))
         actions_error(&engine->actions, origin, STATUS_NOT_FORMED,
                       membership_waiting_for(engine->membership));
@@ -431,7 +457,7 @@ release_held(Engine *engine)
         Slice bytes = buffer_slice(&engine->held[i].frame);
         Frame frame;
 
-        if (frame_decode(bytes, &frame) && is_ahead(engine, &frame) &&
+        if (frame_decode(bytes, &frame) && must_wait(engine, &frame, engine->held[i].is_peer) &&
             engine->now_ms < engine->held[i].until_ms)
         {
             i++;
@@ -484,9 +510,14 @@ note_down(Engine *engine)
 static void
 finish_event(Engine *engine)
 {
+    bool was_in_doubt = engine->was_in_doubt;
+    bool epoch_changed;
+
     note_down(engine);
     run_actions(engine);
-    if (membership_epoch_changed(engine->membership))
+    epoch_changed = membership_epoch_changed(engine->membership);
+    engine->was_in_doubt = is_in_doubt(engine);
+    if (epoch_changed || was_in_doubt != engine->was_in_doubt)
         release_held(engine);
 }
 
@@ -576,21 +607,42 @@ engine_wake_ms(const Engine *engine)
     return wake;
 }
 
+/* What the lost runs had is here: the data are whole again, and stay so after a restart. */
+static void
+settle_lost_runs(Engine *engine)
+{
+    Witness *witness = membership_witness(engine->membership);
+    uint32_t count;
+    const RunId *lost = witness_lost_runs(witness, &count);
+
+    if (count > 0 && !engine->storage->settle(engine->storage, lost, count))
+        engine->output.log(engine->output.context,
+                           "could not note that the disk is filled: the next start fills it again");
+    witness_filled(witness);
+}
+
 static void
 step_refill(Engine *engine)
 {
+    Witness *witness = membership_witness(engine->membership);
     View view = view_of(engine);
+    uint32_t late;
 
+    if (witness_is_lost(witness) && engine->refill == NULL && view.topology->epoch > 0)
+        engine->refill = refill_new(&view);
     if (engine->refill == NULL)
+    {
+        if (!witness_is_lost(witness) && witness_lost_runs(witness, &late) != NULL && late > 0)
+            settle_lost_runs(engine);
         return;
+    }
     refill_step(engine->refill, &view, &engine->actions);
     if (!refill_is_done(engine->refill))
         return;
     refill_free(engine->refill);
     engine->refill = NULL;
+    settle_lost_runs(engine);
     engine->output.log(engine->output.context, "the disk is filled: this node answers reads");
-    if (engine->output.refilled != NULL)
-        engine->output.refilled(engine->output.context);
 }
 
 /* The event is a C string in the buffer. */
@@ -632,6 +684,13 @@ engine_turn_end(Engine *engine)
     coordinator_flush(engine->coordinator, &view, &engine->actions);
     replica_flush(engine->replica, &engine->actions);
     run_actions(engine);
+    witness_note(membership_witness(engine->membership), engine->now_ms, false);
+}
+
+void
+engine_note(Engine *engine)
+{
+    witness_note(membership_witness(engine->membership), engine->now_ms, true);
 }
 
 static void
@@ -716,6 +775,17 @@ bool
 engine_member_is_up(const Engine *engine, uint32_t member)
 {
     return membership_up(engine->membership)[member];
+}
+
+bool
+engine_member_is_refilling(const Engine *engine, uint32_t member)
+{
+    const Topology *topology = membership_topology(engine->membership);
+
+    return member == membership_self(engine->membership)
+               ? engine_is_refilling(engine)
+               : witness_is_refilling(membership_witness(engine->membership),
+                                      &topology->members[member].id);
 }
 
 const char *

@@ -53,7 +53,11 @@ typedef struct EngineOutput
 
     /* The number of the peer at that address; the caller keeps a link to it from then on. */
     uint32_t (*peer)(void *context, const char *address, uint16_t port);
-    void (*refilled)(void *context); /* what engine_refill() began is over; may be NULL */
+
+    /* Keeps what this node has seen of data directories, its own among them, for the next start; in
+     * place of what was kept before. Durable before the first event when called by
+     * engine_set_storage(), else soon. May be NULL. */
+    void (*note)(void *context, Slice notes);
     void (*log)(void *context, const char *event);
     uint64_t (*random)(void *context);
     uint64_t (*resident_bytes)(void *context); /* of the process; may be NULL */
@@ -84,14 +88,12 @@ typedef struct EngineCounters
 Engine *engine_new(const EngineConfig *config, const EngineOutput *output, Slice state);
 void engine_free(Engine *engine);
 StorageEvents engine_storage_events(Engine *engine);
-void engine_set_storage(Engine *engine, Storage *storage);
-
 /*
- * The disk is not the one that this member last ran with: until everything was copied from the
- * other owners, the node answers no read (node/refill.h). Of no effect in no cluster. Before the
- * first event.
+ * Before the first event. notes: what note() was last given, or empty. When the data turn out to
+ * be another directory's, or an older copy, the node answers no read until everything was copied
+ * from the other owners (node/witness.h, node/refill.h).
  */
-void engine_refill(Engine *engine);
+void engine_set_storage(Engine *engine, Storage *storage, Slice notes);
 bool engine_is_refilling(const Engine *engine);
 
 /* Takes what may change while the node runs: the caps on clients' frames, and the time they have.
@@ -118,9 +120,13 @@ void engine_tick(Engine *engine);
 uint64_t engine_wake_ms(const Engine *engine);
 void engine_turn_end(Engine *engine);
 
+/* The node is about to end: notes what is new. */
+void engine_note(Engine *engine);
+
 const Topology *engine_topology(const Engine *engine);
 uint32_t engine_self(const Engine *engine);
 bool engine_member_is_up(const Engine *engine, uint32_t member);
+bool engine_member_is_refilling(const Engine *engine, uint32_t member);
 EngineCounters engine_counters(const Engine *engine);
 
 /* What this node owes to whom, and how bringing it goes. */

@@ -96,26 +96,23 @@ identity_write_keys(const char *file_name, const Keyring *keys)
     Outcome outcome;
 
     keyring_format(keys, text);
-    outcome = identity_replace_file(file_name, text);
+    outcome = identity_replace_file(file_name, slice_from_string(text));
     sodium_memzero(text, sizeof(text));
     return outcome;
 }
 
 static Outcome
-write_all(int fd, const char *text, const char *path)
+write_all(int fd, Slice bytes, const char *path)
 {
-    size_t length = strlen(text);
-
-    while (length > 0)
+    while (bytes.length > 0)
     {
-        ssize_t written = write(fd, text, length);
+        ssize_t written = write(fd, bytes.data, bytes.length);
 
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
             return file_error("write", path);
-        text += written;
-        length -= (size_t)written;
+        bytes = slice_make(bytes.data + written, bytes.length - (size_t)written);
     }
     return fsync(fd) == 0 ? outcome_ok() : file_error("sync", path);
 }
@@ -128,7 +125,7 @@ identity_create_file(const char *path, const char *text)
 
     if (fd < 0)
         return file_error("create", path);
-    outcome = write_all(fd, text, path);
+    outcome = write_all(fd, slice_from_string(text), path);
     close(fd);
     return outcome;
 }
@@ -161,7 +158,7 @@ sync_parent(const char *path)
 }
 
 Outcome
-identity_replace_file(const char *path, const char *text)
+identity_replace_file(const char *path, Slice bytes)
 {
     char fresh[PATH_SIZE];
     struct stat old;
@@ -177,7 +174,7 @@ identity_replace_file(const char *path, const char *text)
     if (stat(path, &old) == 0 && old.st_uid != geteuid() && fchown(fd, old.st_uid, old.st_gid) != 0)
         outcome = file_error("give away", fresh);
     if (!outcome.failed)
-        outcome = write_all(fd, text, fresh);
+        outcome = write_all(fd, bytes, fresh);
     close(fd);
     if (!outcome.failed && rename(fresh, path) != 0)
         outcome = file_error("replace", path);

@@ -5,6 +5,8 @@
  *     DIR/member       member id and node key, drawn at init; they survive a wipe of DIR/data
  *     DIR/cluster.key  the secrets that all nodes of the cluster share (node/keyring.h)
  *     DIR/lock         held while a node runs
+ *     DIR/topology     what Paxos promised and chose (node.c)
+ *     DIR/seen         what the nodes have seen of each other's data directories (node/witness.h)
  *     DIR/dynamo.conf, DIR/users, DIR/data/
  */
 #ifndef NODE_IDENTITY_H
@@ -15,6 +17,7 @@
 
 #include "node/keyring.h"
 #include "node/outcome.h"
+#include "shared/bytes.h"
 
 #define IDENTITY_LAYOUT_VERSION 1
 #define IDENTITY_MEMBER_BYTES 16
@@ -53,8 +56,8 @@ const char *identity_path(const char *dir, const char *name, char *path, size_t 
 /* Creates a file with this text, mode 0600, synced; fails if it exists. */
 Outcome identity_create_file(const char *path, const char *text) MUST_CHECK;
 
-/* Replaces a file by this text: atomically, synced, mode 0600, its owner kept. */
-Outcome identity_replace_file(const char *path, const char *text) MUST_CHECK;
+/* Replaces a file: atomically, synced, mode 0600, its owner kept. */
+Outcome identity_replace_file(const char *path, Slice bytes) MUST_CHECK;
 
 /* Makes the names in a folder durable. */
 Outcome identity_sync_dir(const char *dir) MUST_CHECK;

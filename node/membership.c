@@ -72,6 +72,7 @@ membership_new(const EngineConfig *config, const EngineOutput *output, Slice sta
     *membership = (Membership){.config = config, .output = output, .self = TOPOLOGY_NO_MEMBER};
     arena_init(&membership->arena, &MEMORY_HEAP);
     membership->paxos = paxos_new(&config->id);
+    membership->witness = witness_new(config, output);
     read_seeds(membership);
     if (!paxos_load(membership->paxos, state))
     {
@@ -105,6 +106,7 @@ membership_free(Membership *membership)
     memory_resize(&MEMORY_HEAP, membership->up, 0);
     arena_free(&membership->arena);
     paxos_free(membership->paxos);
+    witness_free(membership->witness);
     memory_resize(&MEMORY_HEAP, membership, 0);
 }
 
@@ -112,6 +114,12 @@ Paxos *
 membership_paxos(Membership *membership)
 {
     return membership->paxos;
+}
+
+Witness *
+membership_witness(const Membership *membership)
+{
+    return membership->witness;
 }
 
 const Topology *
@@ -246,12 +254,12 @@ adopt(Membership *membership)
     refresh_up(membership);
 }
 
+/* to: whom it is for, NULL when that is not known. */
 static HelloFrame
-own_hello(const Membership *membership)
+own_hello(const Membership *membership, const MemberId *to)
 {
     const EngineConfig *config = membership->config;
-
-    return (HelloFrame){.id = config->id,
+    HelloFrame hello = {.id = config->id,
                         .name = slice_from_string(config->name),
                         .address = slice_from_string(config->address),
                         .port = config->port,
@@ -260,13 +268,18 @@ own_hello(const Membership *membership)
                         .partitions = config->partitions,
                         .epoch = membership->topology.epoch,
                         .seeds = slice_from_string(config->seeds)};
+
+    witness_fill_hello(membership->witness, to, &hello);
+    return hello;
 }
 
 static void
 send_hello(Membership *membership, uint32_t number, uint64_t now_ms, Actions *actions)
 {
     Peer *peer = membership_peer(membership, number);
-    HelloFrame hello = own_hello(membership);
+    uint32_t member = membership_member_of(membership, number);
+    HelloFrame hello = own_hello(
+        membership, member == TOPOLOGY_NO_MEMBER ? NULL : &membership->topology.members[member].id);
 
     peer->hello_sent_ms = now_ms;
     if (peer->hello_since_ms == 0)
@@ -315,7 +328,8 @@ membership_fetch(Membership *membership, Actions *actions)
 }
 
 static void
-take_hello(Membership *membership, uint32_t number, const Frame *frame, Actions *actions)
+take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t now_ms,
+           Actions *actions)
 {
     Peer *peer = membership_peer(membership, number);
     HelloFrame hello;
@@ -341,7 +355,26 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, Actions 
     peer->hello_since_ms = 0;
     if (hello.epoch > membership->topology.epoch)
         fetch_from(membership, number, actions);
+    if (witness_take_hello(membership->witness, &membership->topology, &hello))
+        send_hello(membership, number, now_ms, actions);
     refresh_up(membership);
+}
+
+static void
+answer_hello(Membership *membership, Origin origin, const Frame *frame, Actions *actions)
+{
+    HelloFrame hello;
+    HelloFrame answer;
+
+    if (!hello_decode(frame, &hello))
+    {
+        actions_error(actions, origin, STATUS_BAD_FRAME, "");
+        return;
+    }
+    (void)witness_take_hello(membership->witness, &membership->topology, &hello);
+    answer = own_hello(membership, &hello.id);
+    hello_encode(actions_frame(actions), FRAME_HELLO_REPLY, origin.tag, &answer);
+    actions_reply(actions, origin.session);
 }
 
 /* A document of another cluster must never replace ours. */
@@ -400,14 +433,11 @@ membership_session_frame(Membership *membership, Origin origin, const Frame *fra
                          Actions *actions)
 {
     TopologyFetch fetch;
-    HelloFrame hello;
 
     switch (frame->type)
     {
     case FRAME_HELLO:
-        hello = own_hello(membership);
-        hello_encode(actions_frame(actions), FRAME_HELLO_REPLY, origin.tag, &hello);
-        actions_reply(actions, origin.session);
+        answer_hello(membership, origin, frame, actions);
         break;
     case FRAME_TOPOLOGY_FETCH:
         if (topology_fetch_decode(frame, &fetch))
@@ -432,7 +462,7 @@ membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame,
     const EngineOutput *output = membership->output;
 
     if (frame->type == FRAME_HELLO_REPLY)
-        take_hello(membership, peer, frame, actions);
+        take_hello(membership, peer, frame, now_ms, actions);
     else if (frame->type == FRAME_TOPOLOGY)
         take_topology(membership, frame);
     else

@@ -15,6 +15,7 @@
 
 #include "node/engine.h"
 #include "node/paxos.h"
+#include "node/witness.h"
 
 typedef struct Membership Membership;
 
@@ -23,6 +24,7 @@ typedef struct Membership Membership;
 Membership *membership_new(const EngineConfig *config, const EngineOutput *output, Slice state);
 void membership_free(Membership *membership);
 Paxos *membership_paxos(Membership *membership);
+Witness *membership_witness(const Membership *membership);
 
 /* The topology in force (epoch 0: none), own member number, and who is up by member; valid until
  * the next event. */

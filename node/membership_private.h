@@ -43,6 +43,7 @@ struct Membership
     const EngineConfig *config;
     const EngineOutput *output;
     Paxos *paxos;
+    Witness *witness;
     Arena arena; /* of the topology */
     Topology topology;
     uint32_t self;

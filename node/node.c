@@ -1,10 +1,10 @@
 #include "node/node.h"
 
+#include "node/node_notes.h"
 #include "node/peers.h"
 #include "node/rocks.h"
 #include "node/users.h"
 
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +42,8 @@ struct Node
     char *seeds; /* sorted, without blanks */
     Engine *engine;
     Storage *storage;
+    NodeNotes *notes;
+    bool opened;
     Peers *peers;
     Run run;
     uv_timer_t timer;
@@ -52,7 +54,7 @@ struct Node
     Question *questions;
     uint32_t question_count;
     bool closing;
-    uint32_t parts_open; /* of storage, peers, timer */
+    uint32_t parts_open; /* of storage, peers, notes, timer */
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
@@ -130,32 +132,18 @@ output_reply(void *context, uint64_t number, Slice frame)
         session_send_frame(stream->session, frame);
 }
 
-static bool
-write_synced(const char *path, Slice bytes)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool written =
-        fd >= 0 && write(fd, bytes.data, bytes.length) == (ssize_t)bytes.length && fsync(fd) == 0;
-
-    if (fd >= 0)
-        close(fd);
-    return written;
-}
-
 /* A node that cannot keep a promise must not have made it: it ends rather than answer. */
 static bool
 output_persist(void *context, Slice state)
 {
     Node *node = context;
     char path[PATH_SIZE];
-    char fresh[PATH_SIZE];
+    Outcome outcome = identity_replace_file(
+        identity_path(node->start.dir, "topology", path, sizeof(path)), state);
 
-    identity_path(node->start.dir, "topology", path, sizeof(path));
-    identity_path(node->start.dir, "topology.new", fresh, sizeof(fresh));
-    if (!write_synced(fresh, state) || rename(fresh, path) != 0 ||
-        identity_sync_dir(node->start.dir).failed)
+    if (outcome.failed)
     {
-        log_error(node->start.log, "could not write %s: the node ends", path);
+        log_error(node->start.log, "%s: the node ends", outcome.message);
         _exit(EXIT_FAILURE);
     }
     return true;
@@ -169,23 +157,16 @@ output_peer(void *context, const char *address, uint16_t port)
     return node->closing ? 0 : peers_number(node->peers, address, port);
 }
 
-/* From now on this disk is the one that the member last ran with. */
+/* What the engine notes when it is given its storage must be there before anything is written. */
 static void
-remember_directory(const Node *node)
+output_note(void *context, Slice notes)
 {
-    const char *id = rocks_directory_id(node->storage);
-    char path[PATH_SIZE];
+    Node *node = context;
 
-    identity_path(node->start.dir, "data_id", path, sizeof(path));
-    if (!write_synced(path, slice_make(id, strlen(id))) ||
-        identity_sync_dir(node->start.dir).failed)
-        log_error(node->start.log, "could not write %s: the next start refills the disk", path);
-}
-
-static void
-output_refilled(void *context)
-{
-    remember_directory(context);
+    if (node->opened)
+        node_notes_write(node->notes, notes);
+    else
+        node_notes_write_now(node->notes, notes);
 }
 
 static void
@@ -473,21 +454,21 @@ node_keys_changed(Node *node)
     sodium_memzero(&login, sizeof(login));
 }
 
-/* The state that persist wrote; empty for a new node. */
+/* A file that was written for the engine; empty for a new node. */
 static Outcome
-read_state(const Node *node, Buffer *state)
+read_file(const Node *node, const char *name, Buffer *bytes)
 {
     char path[PATH_SIZE];
     uint8_t piece[4096];
     size_t count;
-    FILE *file = fopen(identity_path(node->start.dir, "topology", path, sizeof(path)), "rbe");
+    FILE *file = fopen(identity_path(node->start.dir, name, path, sizeof(path)), "rbe");
 
     if (file == NULL && access(path, F_OK) != 0)
         return outcome_ok();
     if (file == NULL)
         return outcome_error("could not read %s", path);
     while ((count = fread(piece, 1, sizeof(piece), file)) > 0)
-        buffer_put(state, piece, count);
+        buffer_put(bytes, piece, count);
 
     bool failed = ferror(file) != 0;
 
@@ -502,7 +483,7 @@ open_engine(Node *node)
                            .reply = output_reply,
                            .persist = output_persist,
                            .peer = output_peer,
-                           .refilled = output_refilled,
+                           .note = output_note,
                            .log = output_log,
                            .random = output_random,
                            .resident_bytes = output_resident,
@@ -511,7 +492,7 @@ open_engine(Node *node)
     Outcome outcome;
 
     buffer_init(&state, &MEMORY_HEAP);
-    outcome = read_state(node, &state);
+    outcome = read_file(node, "topology", &state);
     if (!outcome.failed)
     {
         node->engine = engine_new(&node->config, &output, buffer_slice(&state));
@@ -522,27 +503,18 @@ open_engine(Node *node)
     return outcome;
 }
 
-/* Is the disk the one that this member last ran with? A wiped or exchanged one has another id. */
-static void
-refill_if_new(Node *node)
+static Outcome
+give_storage(Node *node)
 {
-    char path[PATH_SIZE];
-    char last[64] = "";
-    FILE *file = fopen(identity_path(node->start.dir, "data_id", path, sizeof(path)), "re");
+    Buffer notes;
+    Outcome outcome;
 
-    if (file != NULL)
-    {
-        last[fread(last, 1, sizeof(last) - 1, file)] = '\0';
-        fclose(file);
-    }
-    if (strcmp(last, rocks_directory_id(node->storage)) == 0)
-        return;
-    engine_refill(node->engine);
-    if (engine_is_refilling(node->engine))
-        log_warning(node->start.log, "the data directory is not the one this node last ran with: "
-                                     "it is filled from the other owners and answers no read yet");
-    else
-        remember_directory(node);
+    buffer_init(&notes, &MEMORY_HEAP);
+    outcome = read_file(node, "seen", &notes);
+    if (!outcome.failed)
+        engine_set_storage(node->engine, node->storage, buffer_slice(&notes));
+    buffer_free(&notes);
+    return outcome;
 }
 
 static Outcome
@@ -564,9 +536,7 @@ open_storage(Node *node)
         return outcome;
     if (rocks_dropped_torn_write(node->storage))
         log_warning(node->start.log, "the last write before the stop was torn; it was dropped");
-    engine_set_storage(node->engine, node->storage);
-    refill_if_new(node);
-    return outcome;
+    return give_storage(node);
 }
 
 static void
@@ -606,9 +576,12 @@ node_close(Node *node, void (*closed)(void *ctx), void *ctx)
     node->closing = true;
     node->closed = closed;
     node->closed_ctx = ctx;
-    node->parts_open = 2 + (node->storage != NULL);
+    node->parts_open = 3 + (node->storage != NULL);
+    if (node->opened)
+        engine_note(node->engine);
     uv_close((uv_handle_t *)&node->timer, on_timer_closed);
     peers_close(node->peers, on_part_closed, node);
+    node_notes_close(node->notes, on_part_closed, node);
     if (node->storage != NULL)
         rocks_close(node->storage, on_part_closed, node);
 }
@@ -623,6 +596,7 @@ node_open(const NodeStart *start, Node **opened)
     fill_config(node);
     uv_timer_init(start->loop, &node->timer);
     node->timer.data = node;
+    node->notes = node_notes_new(start->loop, start->dir, "seen", start->log);
     open_peers(node);
     outcome = open_engine(node);
     if (!outcome.failed)
@@ -633,6 +607,7 @@ node_open(const NodeStart *start, Node **opened)
         *opened = NULL;
         return outcome;
     }
+    node->opened = true;
     set_timer(node);
     *opened = node;
     return outcome;

@@ -38,6 +38,7 @@ struct Refill
 {
     Job *jobs;
     uint32_t job_count;
+    uint32_t last_bucket; /* planned: buckets are numbered in the order they are made */
     uint32_t finished;
     bool troubled; /* something failed since the last step */
     uint64_t rest_until_ms;
@@ -62,25 +63,57 @@ add_jobs(Refill *refill, const View *view, const Bucket *bucket, uint32_t partit
     }
 }
 
+/* Makes room for that many jobs more. */
+static void
+grow(Refill *refill, size_t more)
+{
+    size_t numbers[LANES];
+
+    for (uint32_t i = 0; i < LANES; i++)
+        numbers[i] =
+            refill->lanes[i].job != NULL ? (size_t)(refill->lanes[i].job - refill->jobs) : 0;
+    refill->jobs =
+        memory_resize(&MEMORY_HEAP, refill->jobs, (refill->job_count + more) * sizeof(Job));
+    for (uint32_t i = 0; i < LANES; i++)
+    {
+        if (refill->lanes[i].job != NULL)
+            refill->lanes[i].job = refill->jobs + numbers[i];
+    }
+}
+
+/* Plans the buckets that are new: a node that was set back far may not know all of them at first.
+ */
+static void
+plan(Refill *refill, const View *view)
+{
+    const Topology *topology = view->topology;
+
+    for (uint32_t b = 0; b < topology->bucket_count; b++)
+    {
+        const Bucket *bucket = &topology->buckets[b];
+
+        if (bucket->id <= refill->last_bucket)
+            continue;
+        grow(refill, (size_t)topology->partitions * TOPOLOGY_N_MAX);
+        for (uint32_t partition = 0; partition < topology->partitions; partition++)
+            add_jobs(refill, view, bucket, partition);
+        refill->last_bucket = bucket->id;
+    }
+}
+
 Refill *
 refill_new(const View *view)
 {
-    const Topology *topology = view->topology;
     Refill *refill = memory_resize(&MEMORY_HEAP, NULL, sizeof(Refill));
-    size_t most = (size_t)topology->bucket_count * topology->partitions * TOPOLOGY_N_MAX;
 
-    *refill = (Refill){.jobs = memory_resize(&MEMORY_HEAP, NULL, (most + 1) * sizeof(Job))};
+    *refill = (Refill){0};
     for (uint32_t i = 0; i < LANES; i++)
     {
         buffer_init(&refill->lanes[i].after, &MEMORY_HEAP);
         buffer_init(&refill->lanes[i].page_end, &MEMORY_HEAP);
         arena_init(&refill->lanes[i].arena, &MEMORY_HEAP);
     }
-    for (uint32_t b = 0; b < topology->bucket_count; b++)
-    {
-        for (uint32_t partition = 0; partition < topology->partitions; partition++)
-            add_jobs(refill, view, &topology->buckets[b], partition);
-    }
+    plan(refill, view);
     return refill;
 }
 
@@ -150,6 +183,7 @@ ask(const Refill *refill, Lane *lane, const View *view, Actions *actions)
 void
 refill_step(Refill *refill, const View *view, Actions *actions)
 {
+    plan(refill, view);
     if (refill->troubled)
         refill->rest_until_ms = view->now_ms + RETRY_MS;
     refill->troubled = false;

@@ -15,7 +15,7 @@
 
 typedef struct Refill Refill;
 
-/* Plans the copying for the topology in force. */
+/* Plans the copying for the topology in force; refill_step() plans buckets that come later. */
 Refill *refill_new(const View *view);
 void refill_free(Refill *refill);
 

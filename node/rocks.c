@@ -188,7 +188,10 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
                                .read = rocks_read,
                                .scan = rocks_scan,
                                .owed = rocks_owed,
-                               .counters = read_counters};
+                               .counters = read_counters,
+                               .settle = rocks_settle,
+                               .lineage = &rocks->lineage,
+                               .commits = rocks->storage.commits};
     rocks->loop = loop;
     rocks->write_options = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(rocks->write_options, 1);
@@ -216,13 +219,18 @@ rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run, const Storage
     bool found;
     Outcome outcome;
 
-    *rocks = (Rocks){.events = *events, .run = run};
+    memset(rocks, 0, sizeof(*rocks));
+    rocks->events = *events;
+    rocks->run = run;
+    snprintf(rocks->directory, sizeof(rocks->directory), "%s", options->directory);
     *storage = NULL;
-    outcome = rocks_folder_check(options->directory, rocks->directory_id, &found);
+    outcome = rocks_folder_check(options->directory, &found);
     if (!outcome.failed)
         outcome = open_database(rocks, options, !found);
     if (!outcome.failed && !found)
-        outcome = rocks_folder_seal(options->directory, rocks->directory_id);
+        outcome = rocks_folder_seal(options->directory);
+    if (!outcome.failed)
+        outcome = rocks_runs_begin(rocks);
     if (outcome.failed)
     {
         close_database(rocks);
@@ -312,12 +320,6 @@ rocks_close(Storage *storage, void (*closed)(void *context), void *context)
 }
 
 /* ---- what others ask ---- */
-
-const char *
-rocks_directory_id(const Storage *storage)
-{
-    return ((const Rocks *)storage)->directory_id;
-}
 
 bool
 rocks_dropped_torn_write(const Storage *storage)

@@ -31,7 +31,8 @@ typedef struct RocksOptions
 
 /*
  * Opens the directory, or lays out an empty one. Refused: a directory of another format, one with
- * other files in it, one in use, a write-ahead log that is damaged before its end. events are
+ * other files in it, one in use, a write-ahead log that is damaged before its end. Opening begins a
+ * run of the lineage that is kept there, which is durable when this returns. events are
  * copied; run is the caller's and outlives the storage. The loop stays alive until rocks_close() is
  * over.
  */
@@ -43,10 +44,6 @@ Outcome rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run,
  * then closes. closed runs on the loop after the last event; the storage is gone by then.
  */
 void rocks_close(Storage *storage, void (*closed)(void *context), void *context);
-
-/* 32 hexadecimal digits, drawn when the directory was laid out: a wiped or exchanged one has
- * another. */
-const char *rocks_directory_id(const Storage *storage);
 
 /*
  * Opening dropped a write that a crash had torn: for the log. It had not been acknowledged, unless

@@ -207,6 +207,8 @@ rocks_batch_done(Rocks *rocks, RocksBatch *batch)
     StatusCode status = batch->synced ? STATUS_OK : STATUS_STORAGE;
 
     rocks->counters.syncs += batch->synced && batch->leads;
+    if (batch->synced)
+        rocks->storage.commits = batch->commits;
     for (RocksItem *item = batch->first; item != NULL; item = item->after)
         settle_item(rocks, item, batch->synced);
     /* The events may lead to new applies; none of them finds this batch any more. */

@@ -1,5 +1,6 @@
 /*
- * The directory of a store: VERSION says what it is, rocksdb/ holds the data.
+ * The directory of a store: VERSION says what it is, RUNS what it has been through, rocksdb/ holds
+ * the data.
  *
  * VERSION is written when all else is there, so a directory without one has never acknowledged a
  * write. A directory with one must hold its data: an empty database is never made in its place.
@@ -9,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +17,12 @@
 #include <unistd.h>
 
 static const char FORMAT_LINE[] = "dynamo_fdw data 1\n";
-static const char ID_WORD[] = "id ";
 static const char VERSION_NAME[] = "VERSION";
 static const char VERSION_DRAFT[] = "VERSION.new";
 static const char DATA_NAME[] = "rocksdb";
 
 enum
 {
-    ID_DIGITS = 32,
     FILE_MAX = 256
 };
 
@@ -43,23 +41,15 @@ first_line(const char *text, char line[64])
 }
 
 static Outcome
-parse_version(const char *directory, const char *text, char id[33])
+check_version(const char *directory, const char *text)
 {
-    size_t format = strlen(FORMAT_LINE);
-    size_t word = strlen(ID_WORD);
     char line[64];
 
     first_line(text, line);
-    if (strncmp(text, FORMAT_LINE, format) != 0)
+    if (strcmp(text, FORMAT_LINE) != 0)
         return outcome_error("data directory \"%s\" is of another format: its VERSION says \"%s\", "
                              "this program reads \"%.*s\"",
-                             directory, line, (int)format - 1, FORMAT_LINE);
-    text += format;
-    if (strncmp(text, ID_WORD, word) != 0 || strspn(text + word, "0123456789abcdef") != ID_DIGITS ||
-        text[word + ID_DIGITS] != '\n')
-        return outcome_error("the file VERSION of data directory \"%s\" is damaged", directory);
-    memcpy(id, text + word, ID_DIGITS);
-    id[ID_DIGITS] = '\0';
+                             directory, line, (int)strlen(FORMAT_LINE) - 1, FORMAT_LINE);
     return outcome_ok();
 }
 
@@ -116,7 +106,7 @@ check_data(const char *directory)
 }
 
 Outcome
-rocks_folder_check(const char *directory, char id[33], bool *found)
+rocks_folder_check(const char *directory, bool *found)
 {
     char text[FILE_MAX + 1] = {0};
     int fd;
@@ -139,7 +129,7 @@ rocks_folder_check(const char *directory, char id[33], bool *found)
     close(fd);
     *found = true;
 
-    Outcome outcome = parse_version(directory, text, id);
+    Outcome outcome = check_version(directory, text);
 
     return outcome.failed ? outcome : check_data(directory);
 }
@@ -165,37 +155,33 @@ sync_with_parent(const char *directory)
     return sync_path(directory) && sync_path(parent);
 }
 
-static bool
-write_version(const char *directory, const char *text)
+bool
+rocks_folder_replace(const char *directory, const char *name, Slice bytes)
 {
-    size_t length = strlen(text);
+    char draft_name[64];
     char draft[4096];
     char final[4096];
-    int fd = open_in(directory, VERSION_DRAFT, O_WRONLY | O_CREAT | O_TRUNC);
+    int fd;
 
+    snprintf(draft_name, sizeof(draft_name), "%s.new", name);
+    fd = open_in(directory, draft_name, O_WRONLY | O_CREAT | O_TRUNC);
     if (fd < 0)
         return false;
 
-    bool written = write(fd, text, length) == (ssize_t)length && fsync(fd) == 0;
+    bool written = write(fd, bytes.data, bytes.length) == (ssize_t)bytes.length && fsync(fd) == 0;
 
     if (close(fd) != 0 || !written)
         return false;
-    snprintf(draft, sizeof(draft), "%s/%s", directory, VERSION_DRAFT);
-    snprintf(final, sizeof(final), "%s/%s", directory, VERSION_NAME);
+    snprintf(draft, sizeof(draft), "%s/%s", directory, draft_name);
+    snprintf(final, sizeof(final), "%s/%s", directory, name);
     return rename(draft, final) == 0 && sync_with_parent(directory);
 }
 
 Outcome
-rocks_folder_seal(const char *directory, char id[33])
+rocks_folder_seal(const char *directory)
 {
-    uint8_t drawn[ID_DIGITS / 2];
-    char text[FILE_MAX];
-
-    randombytes_buf(drawn, sizeof(drawn));
-    sodium_bin2hex(id, ID_DIGITS + 1, drawn, sizeof(drawn));
-    snprintf(text, sizeof(text), "%s%s%s\n", FORMAT_LINE, ID_WORD, id);
     errno = 0;
-    if (!write_version(directory, text))
+    if (!rocks_folder_replace(directory, VERSION_NAME, slice_from_string(FORMAT_LINE)))
         return outcome_error("cannot write \"%s/%s\": %s", directory, VERSION_NAME,
                              strerror(errno));
     return outcome_ok();

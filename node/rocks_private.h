@@ -3,6 +3,7 @@
  *
  *   rocks.c         opens, closes, options
  *   rocks_folder.c  the directory's VERSION file
+ *   rocks_runs.c    its RUNS file, the lineage of the data
  *   rocks_log.c     judges a log that RocksDB finds damaged
  *   rocks_preallocate.c  gives RocksDB's logs their length at once
  *   rocks_apply.c   updates on the loop; the pending table; fetches of cold records
@@ -14,8 +15,8 @@
  *  R1  the pending table holds the newest record of every key that has one in a batch not yet
  *      durable, and nothing else;
  *  R2  a key with a fetch under way has no pending record, and its applies queue behind the fetch;
- *  R3  of a batch in its hands the writer reads items and bytes and sets synced and leads; all else
- *      of it is the loop's;
+ *  R3  of a batch in its hands the writer reads items and bytes and sets synced, leads and
+ *      commits; all else of it is the loop's;
  *  R4  the record cache shows a key's newest durable record or nothing: a key with a pending record
  *      is hidden, what fails to become durable does not enter, and what was read enters only when
  *      no apply can have changed its key since the read began.
@@ -59,7 +60,8 @@ struct RocksBatch
     size_t ref_count;
     size_t ref_capacity;
     bool synced; /* the writer's answer: this batch, with those written beside it, is durable */
-    bool leads;  /* the first of those that shared one sync */
+    uint64_t commits; /* the store's number with this batch in it */
+    bool leads;       /* the first of those that shared one sync */
 };
 
 typedef struct RocksQueue
@@ -114,7 +116,8 @@ typedef struct Rocks
     void (*closed)(void *context);
     void *closed_context;
     bool dropped_torn_write;
-    char directory_id[33];
+    char directory[4096];
+    Lineage lineage;
     char failure[256];
 } Rocks;
 
@@ -199,10 +202,21 @@ bool rocks_log_torn_by_crash(const char *database);
  * fallocate() there. */
 void rocks_preallocate_link(void);
 
-/* rocks_folder.c. found: the directory has been laid out before, and id is its own. */
-Outcome rocks_folder_check(const char *directory, char id[33], bool *found) MUST_CHECK;
+/* rocks_folder.c. found: the directory has been laid out before. */
+Outcome rocks_folder_check(const char *directory, bool *found) MUST_CHECK;
 
-/* Writes the VERSION file with a new id: the last step of laying out. */
-Outcome rocks_folder_seal(const char *directory, char id[33]) MUST_CHECK;
+/* Writes the VERSION file: the last step of laying out. */
+Outcome rocks_folder_seal(const char *directory) MUST_CHECK;
+
+/* Writes a small file of the directory anew; durable when true, else errno may say why not. */
+bool rocks_folder_replace(const char *directory, const char *name, Slice bytes);
+
+/* rocks_runs.c. Reads and writes the list of runs. */
+Outcome rocks_runs_read(const char *directory, Lineage *lineage) MUST_CHECK;
+Outcome rocks_runs_write(const char *directory, const Lineage *lineage) MUST_CHECK;
+
+/* The database is open: a new run begins. */
+Outcome rocks_runs_begin(Rocks *rocks) MUST_CHECK;
+bool rocks_settle(Storage *storage, const RunId *lost, uint32_t count);
 
 #endif

@@ -129,7 +129,7 @@ write_group(const Rocks *rocks, rocksdb_writebatch_t *write, const RocksQueue *g
 }
 
 static void
-hand_back(RocksWriter *writer, RocksQueue *group, bool synced)
+hand_back(RocksWriter *writer, RocksQueue *group, bool synced, uint64_t commits)
 {
     bool unaware = false;
 
@@ -138,6 +138,7 @@ hand_back(RocksWriter *writer, RocksQueue *group, bool synced)
     for (RocksBatch *batch = queue_take(group); batch != NULL; batch = queue_take(group))
     {
         batch->synced = synced;
+        batch->commits = commits;
         unaware |= hand_over(&writer->done, batch);
     }
     if (unaware)
@@ -164,7 +165,7 @@ writer_main(void *argument)
             snprintf(writer->failure, sizeof(writer->failure), "%s", error);
             rocksdb_free(error);
         }
-        hand_back(writer, &group, !failed);
+        hand_back(writer, &group, !failed, rocksdb_get_latest_sequence_number(rocks->db));
     }
     rocksdb_writebatch_destroy(write);
     atomic_store(&writer->ended, true);

@@ -13,11 +13,16 @@
  * an earlier one whether durable or not; read and scan see durable objects only. An unchanged
  * object is durable once the write it equals is. After a failed sync every apply fails and
  * storage_failed() is true for good.
+ *
+ * commits counts what is durable: it never falls, whatever ends the process, unless the data are
+ * replaced by an older copy; lineage, which is kept with the data, says what they have been
+ * through.
  */
 #ifndef NODE_STORAGE_H
 #define NODE_STORAGE_H
 
 #include "node/hints.h"
+#include "node/lineage.h"
 #include "shared/status.h"
 #include "shared/update.h"
 
@@ -91,6 +96,11 @@ struct Storage
     /* Answered by scan_done, rows in the order of their storage keys. */
     void (*owed)(Storage *storage, const StorageOwed *owed, uint64_t ref);
     StorageCounters (*counters)(Storage *storage);
+
+    /* Notes runs that were lost and are missed no more; durable when it returns true. */
+    bool (*settle)(Storage *storage, const RunId *lost, uint32_t count);
+    const Lineage *lineage;
+    uint64_t commits;
     HintTotals hints; /* kept true by every apply; read only */
     bool failed;      /* a sync failed: this node must not write any more */
 };

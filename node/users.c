@@ -325,7 +325,7 @@ append_user(const char *file_name, const char *old, size_t old_length, const cha
                       old_length > 0 && old[old_length - 1] != '\n' ? "\n" : "", line);
     outcome = users_parse(&scratch, text, (size_t)length, file_name);
     if (!outcome.failed)
-        outcome = identity_replace_file(file_name, text);
+        outcome = identity_replace_file(file_name, slice_from_string(text));
     free(scratch.list);
     free(text);
     return outcome;

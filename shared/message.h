@@ -233,7 +233,27 @@ typedef struct ReplicateReply
     uint32_t item_count;
 } ReplicateReply;
 
-/* What two nodes tell each other first; the answer has the same shape. */
+/* One run of a node's storage, from opening to end: drawn at random when it begins. */
+typedef struct RunId
+{
+    uint8_t bytes[16];
+} RunId;
+
+/* What a data directory has come to: its run, and the number of its last durable commit. */
+typedef struct DataMark
+{
+    RunId run; /* all zero: none */
+    uint64_t commits;
+} DataMark;
+
+typedef enum DataState
+{
+    DATA_UNPROVEN, /* the sender does not know yet what the receiver remembers of its data */
+    DATA_WHOLE,    /* its data hold all that the receiver remembers: HelloFrame.data may be too */
+    DATA_REFILLING /* something was lost: it answers no read until it is filled */
+} DataState;
+
+/* What two nodes tell each other first, and then again and again; the answer has the same shape. */
 typedef struct HelloFrame
 {
     MemberId id;
@@ -245,6 +265,9 @@ typedef struct HelloFrame
     uint32_t partitions;
     uint64_t epoch; /* 0: in no cluster */
     Slice seeds;    /* sorted host:port list, comma separated */
+    DataMark data;
+    DataState data_state;
+    DataMark remembered; /* the last mark that the sender saw of the receiver's data */
 } HelloFrame;
 
 typedef struct Ballot
@@ -302,6 +325,9 @@ void replicate_reply_encode(Buffer *buffer, uint32_t tag, const ReplicateReply *
 void replicate_result_encode(Buffer *buffer, const ReplicateResult *result);
 void replicate_reply_encode_items(Buffer *buffer, uint32_t tag, uint32_t item_count, Slice items);
 bool replicate_reply_decode(const Frame *frame, Arena *arena, ReplicateReply *reply);
+void data_mark_encode(Buffer *buffer, const DataMark *mark);
+DataMark data_mark_decode(Reader *reader);
+bool data_mark_is_none(const DataMark *mark);
 void hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hello);
 bool hello_decode(const Frame *frame, HelloFrame *hello);
 void paxos_frame_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *paxos);

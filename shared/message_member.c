@@ -18,6 +18,31 @@ reader_id(Reader *reader)
 }
 
 void
+data_mark_encode(Buffer *buffer, const DataMark *mark)
+{
+    buffer_put(buffer, mark->run.bytes, sizeof(mark->run.bytes));
+    buffer_put_varint(buffer, mark->commits);
+}
+
+DataMark
+data_mark_decode(Reader *reader)
+{
+    DataMark mark;
+
+    reader_copy(reader, mark.run.bytes, sizeof(mark.run.bytes));
+    mark.commits = reader_varint(reader);
+    return mark;
+}
+
+bool
+data_mark_is_none(const DataMark *mark)
+{
+    static const RunId NONE;
+
+    return memcmp(&mark->run, &NONE, sizeof(RunId)) == 0;
+}
+
+void
 hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hello)
 {
     frame_encode_header(buffer, type, tag);
@@ -30,12 +55,16 @@ hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hel
     buffer_put_varint(buffer, hello->partitions);
     buffer_put_varint(buffer, hello->epoch);
     buffer_put_slice(buffer, hello->seeds);
+    data_mark_encode(buffer, &hello->data);
+    buffer_put_u8(buffer, (uint8_t)hello->data_state);
+    data_mark_encode(buffer, &hello->remembered);
 }
 
 bool
 hello_decode(const Frame *frame, HelloFrame *hello)
 {
     Reader reader = reader_begin(frame->body);
+    uint8_t state;
 
     hello->id = reader_id(&reader);
     hello->name = reader_slice(&reader);
@@ -46,7 +75,11 @@ hello_decode(const Frame *frame, HelloFrame *hello)
     hello->partitions = reader_varint32(&reader);
     hello->epoch = reader_varint(&reader);
     hello->seeds = reader_slice(&reader);
-    return reader_finish(&reader);
+    hello->data = data_mark_decode(&reader);
+    state = reader_u8(&reader);
+    hello->data_state = (DataState)state;
+    hello->remembered = data_mark_decode(&reader);
+    return reader_finish(&reader) && state <= DATA_REFILLING;
 }
 
 int

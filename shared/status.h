@@ -33,7 +33,8 @@ typedef enum StatusCode
     STATUS_STORAGE,         /* the disk failed: the node has stopped writing */
     STATUS_FORBIDDEN,       /* the role may not send this frame */
     STATUS_SHUTTING_DOWN,
-    STATUS_REFILLING,         /* the node's disk is new: it answers no read until it is filled */
+    STATUS_REFILLING, /* the node's disk is new or an older copy: it answers no read until it is
+                         filled */
     STATUS_TOO_MANY_SIBLINGS, /* the write would leave more than the node's siblings_max */
     STATUS_HINTS_FULL,        /* the node keeps all the hints it may: it stands in for no owner */
     STATUS_OVERLOADED,        /* the node has more to do than it can; worth another try, later */

@@ -150,7 +150,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MemoryStore *store = memory_store_new();
     uint64_t now_ms = 1000;
 
-    engine_set_storage(engine, memory_store_open(store, &events));
+    engine_set_storage(engine, memory_store_open(store, &events), SLICE_EMPTY);
     pass_time(engine, &now_ms, 200);
     create_bucket(engine);
     fuzz_require(engine_topology(engine)->epoch == 2 && answers.count[SETUP_SESSION] == 1);

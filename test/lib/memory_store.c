@@ -21,6 +21,8 @@ struct MemoryStore
     uint32_t waiting_count;
     bool held;
     StorageCounters counted;
+    Lineage lineage;
+    uint8_t opened; /* times; the runs' identifiers */
 };
 
 static void
@@ -212,17 +214,28 @@ store_counters(Storage *storage)
     return ((MemoryStore *)storage)->counted;
 }
 
+static bool
+store_settle(Storage *storage, const RunId *lost, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        lineage_settle(&((MemoryStore *)storage)->lineage, &lost[i]);
+    return true;
+}
+
 MemoryStore *
 memory_store_new(void)
 {
     MemoryStore *store = memory_resize(&MEMORY_HEAP, NULL, sizeof(MemoryStore));
 
-    *store = (MemoryStore){.run = {.actor = {{1}}}};
+    memset(store, 0, sizeof(*store));
+    store->run.actor.id[0] = 1;
     store->storage = (Storage){.apply = store_apply,
                                .read = store_read,
                                .scan = store_scan,
                                .owed = store_owed,
-                               .counters = store_counters};
+                               .counters = store_counters,
+                               .settle = store_settle,
+                               .lineage = &store->lineage};
     arena_init(&store->scratch, &MEMORY_HEAP);
     return store;
 }
@@ -246,7 +259,10 @@ memory_store_free(MemoryStore *store)
 Storage *
 memory_store_open(MemoryStore *store, const StorageEvents *events)
 {
+    RunId run = {{++store->opened}};
+
     store->events = *events;
+    lineage_begin(&store->lineage, &run, store->storage.commits);
     return &store->storage;
 }
 
@@ -272,6 +288,7 @@ memory_store_sync(MemoryStore *store)
     store->counted.syncs++;
     store->waiting = NULL;
     store->waiting_count = 0;
+    store->storage.commits += status == STATUS_OK ? count : 0;
     for (uint32_t i = 0; i < store->entry_count && status == STATUS_OK; i++)
         assign(&store->entries[i].durable, buffer_slice(&store->entries[i].current));
     for (uint32_t i = 0; i < count; i++)

@@ -14,7 +14,7 @@ typedef struct MemoryStore MemoryStore;
 MemoryStore *memory_store_new(void);
 void memory_store_free(MemoryStore *store);
 
-/* The storage that reports to events; valid until memory_store_free(). */
+/* The storage that reports to events, in a new run; valid until memory_store_free(). */
 Storage *memory_store_open(MemoryStore *store, const StorageEvents *events);
 
 /* From now on nothing is durable before the next memory_store_sync(). */

@@ -28,7 +28,7 @@ checker_new(uint64_t seed, const ContextKeys *keys, const CheckerHooks *hooks)
 {
     Checker *checker = memory_resize(&MEMORY_HEAP, NULL, sizeof(Checker));
 
-    *checker = (Checker){.seed = seed, .context_keys = *keys};
+    *checker = (Checker){.seed = seed, .context_keys = *keys, .restored = CHECKER_NONE};
     if (hooks != NULL)
         checker->hooks = *hooks;
     arena_init(&checker->arena, &MEMORY_HEAP);
@@ -57,6 +57,12 @@ void
 checker_allow_amnesia(Checker *checker)
 {
     checker->amnesia = true;
+}
+
+void
+checker_allow_restore(Checker *checker, uint32_t host)
+{
+    checker->restored = host;
 }
 
 uint32_t
@@ -239,7 +245,7 @@ check_durable(Checker *checker, const PutRecord *put, uint32_t acked)
         Object object;
         Seen seen;
 
-        if (host == CHECKER_NONE)
+        if (host == CHECKER_NONE || host == checker->restored)
             continue;
         arena_reset(&checker->scratch);
         if (!checker_look(checker, put->key, hooks->durable_object(hooks->context, host, put->key),
@@ -315,6 +321,12 @@ checker_write_end(Checker *checker, uint32_t put, uint32_t w, StatusCode status,
         write_refused(checker, record, status);
 }
 
+uint32_t
+checker_sure_owners(const Checker *checker, uint32_t owners)
+{
+    return checker->restored != CHECKER_NONE && owners < 2 ? 2 : owners;
+}
+
 ReadMark
 checker_read_begin(const Checker *checker, uint32_t key, uint32_t r)
 {
@@ -323,8 +335,10 @@ checker_read_begin(const Checker *checker, uint32_t key, uint32_t r)
 
     if (r >= 1 && r <= record->n)
     {
-        mark.required = record->acked_by[record->n - r + 1];
-        version_set_merge(&mark.required, &record->shown_by[record->n - r + 1]);
+        uint32_t owners = checker_sure_owners(checker, record->n - r + 1);
+
+        mark.required = record->acked_by[owners];
+        version_set_merge(&mark.required, &record->shown_by[owners]);
     }
     return mark;
 }

@@ -87,6 +87,10 @@ void checker_free(Checker *checker);
 /* Disks may forget what they had: only what two owners acknowledged is held to have survived. */
 void checker_allow_amnesia(Checker *checker);
 
+/* That host's disk may be set back to what it was before: only what two owners acknowledged is held
+ * to have survived, but that must be read at all times. */
+void checker_allow_restore(Checker *checker, uint32_t host);
+
 /* The key is copied. Returns its number. */
 uint32_t checker_add_key(Checker *checker, uint32_t bucket_id, Slice key, uint32_t n);
 uint32_t checker_find_key(const Checker *checker, uint32_t bucket_id, Slice key);

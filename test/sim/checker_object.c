@@ -285,12 +285,13 @@ checker_read_end(Checker *checker, const ReadMark *mark, const ReadShown *shown,
 
     checker->counters.sloppy_reads += sloppy;
     if (missed != VERSION_SET_MAX && !checker->amnesia && !sloppy)
-        checker_violation(checker, "S7",
-                          "a read of k%u from %u owners missed v%u, which was %s before it began",
-                          mark->key, mark->r, missed,
-                          version_set_has(&record->acked_by[record->n - mark->r + 1], missed)
-                              ? "acknowledged by enough of them"
-                              : "read from enough of them");
+        checker_violation(
+            checker, "S7", "a read of k%u from %u owners missed v%u, which was %s before it began",
+            mark->key, mark->r, missed,
+            version_set_has(
+                &record->acked_by[checker_sure_owners(checker, record->n - mark->r + 1)], missed)
+                ? "acknowledged by enough of them"
+                : "read from enough of them");
 
     /* One hop: r owners were equal. A coordinated read: it waited for n-r+1 of them, or for all
      * that were up. */
@@ -356,7 +357,8 @@ checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice bytes)
             continue;
         if (checker->versions[number].retry_us[host] == CHECKER_NEVER)
             checker->dots[checker->dot_count - 1].late = true;
-        else if (!checker->amnesia && is_held_in_reach(checker, &checker->versions[number], host))
+        else if (!checker->amnesia && checker->restored == CHECKER_NONE &&
+                 is_held_in_reach(checker, &checker->versions[number], host))
             checker_violation(checker, "S14",
                               "n%u stamped k%u.v%u anew although an owner in reach had it", host,
                               key, checker->versions[number].ordinal);
@@ -394,7 +396,9 @@ void
 checker_final(Checker *checker, uint32_t key, Slice bytes)
 {
     KeyRecord *record = checker->keys[key];
-    const VersionSet *kept = checker->amnesia ? &record->acked_twice : &record->applied;
+    const VersionSet *kept = checker->amnesia || checker->restored != CHECKER_NONE
+                                 ? &record->acked_twice
+                                 : &record->applied;
     Object object;
     Seen seen;
 

@@ -78,6 +78,7 @@ struct Checker
     ContextKeys context_keys;
     CheckerHooks hooks;
     bool amnesia;
+    uint32_t restored; /* the host whose disk may be set back, or CHECKER_NONE */
     Arena arena;
     Arena scratch; /* of one call */
     KeyRecord **keys;
@@ -101,6 +102,9 @@ struct Checker
 
 /* Global number of the version, or CHECKER_NONE. */
 uint32_t checker_version(const Checker *checker, const RequestId *request);
+
+/* So many owners, or so many more that one of them keeps what they had. */
+uint32_t checker_sure_owners(const Checker *checker, uint32_t owners);
 
 /* Appends the bytes that version must have. */
 Slice checker_value(const Checker *checker, uint32_t version, Arena *arena);

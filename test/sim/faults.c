@@ -3,6 +3,11 @@
 #include "test/sim/trace.h"
 #include "test/sim/world.h"
 
+enum
+{
+    TOLD_WITHIN_US = 1000000 /* a node's hellos tell the others what it has */
+};
+
 static void
 schedule_next(World *world)
 {
@@ -31,6 +36,7 @@ draw_kind(World *world)
         [FAULT_PAUSE] = mix->pause_weight,         [FAULT_PARTITION] = mix->partition_weight,
         [FAULT_SLOW_DISK] = mix->slow_disk_weight, [FAULT_FAILED_SYNC] = mix->failed_sync_weight,
         [FAULT_CLOCK] = mix->clock_weight,         [FAULT_AMNESIA] = mix->amnesia_weight,
+        [FAULT_RESTORE] = mix->restore_weight,
     };
     uint32_t total = 0;
 
@@ -129,9 +135,38 @@ forget(World *world, Strike *strike)
     strike->host = host->index;
     if (wiped)
         host_crash(world, host->index);
-    host->wiped = host->wiped || wiped;
-    forgotten = sim_store_forget(host->store, wiped);
+    forgotten = wiped ? sim_store_wipe(host->store) : sim_store_forget(host->store, false);
     trace(world, "%s's disk forgets %u keys", host->name, forgotten);
+}
+
+/* Is the backup one whose age shows? What the node noted itself tells its runs apart. What others
+ * were told tells more, if they were told: it takes some time. */
+static bool
+backup_is_telling(World *world, const Host *host)
+{
+    if (host->backup == NULL)
+        return false;
+    return !sim_store_same_run(host->backup, host->store) ||
+           (world->mix.whole_restores && host->backup_us + TOLD_WITHIN_US < world->now_us);
+}
+
+/* A backup is made; or the host comes back with the one there is, or with what it had. */
+static void
+restore(World *world, Strike *strike)
+{
+    Host *host = &world->hosts[world->faults.amnesiac];
+
+    strike->host = host->index;
+    if (random_percent(&world->random, 20))
+    {
+        host_back_up(world, host->index);
+        return;
+    }
+    host_crash(world, host->index);
+    if (!backup_is_telling(world, host))
+        return;
+    host_restore(world, host->index,
+                 world->mix.whole_restores && random_percent(&world->random, 50));
 }
 
 static void
@@ -160,6 +195,9 @@ strike_host(World *world, Strike *strike)
         break;
     case FAULT_AMNESIA:
         forget(world, strike);
+        break;
+    case FAULT_RESTORE:
+        restore(world, strike);
         break;
     default:
         break;
@@ -194,6 +232,7 @@ end_strike(World *world, Strike *strike)
     {
     case FAULT_CRASH:
     case FAULT_AMNESIA:
+    case FAULT_RESTORE:
         host_boot(world, strike->host);
         break;
     case FAULT_BLACKOUT:

@@ -21,6 +21,7 @@ typedef enum FaultKind
     FAULT_FAILED_SYNC,
     FAULT_CLOCK,
     FAULT_AMNESIA,
+    FAULT_RESTORE,
     FAULT_KINDS
 } FaultKind;
 
@@ -37,7 +38,7 @@ typedef struct Faults
     bool active;
     uint64_t generation; /* counts begin and heal: what was scheduled before is void */
     Strike strikes[FAULTS_AT_ONCE];
-    uint32_t amnesiac; /* the one host whose disk forgets */
+    uint32_t amnesiac; /* the one host whose disk forgets, or is set back */
 } Faults;
 
 /* From now on faults of the mix strike; until faults_heal, which ends all there are. */

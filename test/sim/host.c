@@ -74,12 +74,14 @@ out_peer(void *context, const char *address, uint16_t port)
 }
 
 static void
-out_refilled(void *context)
+out_note(void *context, Slice notes)
 {
     Host *host = context;
 
-    trace(host->world, "%s's disk is filled", host->name);
-    host->wiped = false;
+    if (host->doomed)
+        return;
+    buffer_reset(&host->notes);
+    buffer_put(&host->notes, notes.data, notes.length);
 }
 
 static void
@@ -132,6 +134,8 @@ host_init(World *world, uint32_t index)
     if (world->mix.clocks_off)
         host->wall_offset_ms = (int64_t)random_below(&world->random, 630720000000) - 315360000000;
     buffer_init(&host->state, &MEMORY_HEAP);
+    buffer_init(&host->notes, &MEMORY_HEAP);
+    buffer_init(&host->backup_notes, &MEMORY_HEAP);
     host->store = sim_store_new(world, index);
 }
 
@@ -154,6 +158,10 @@ host_free(World *world, uint32_t index)
     free(host->inbox);
     sim_store_free(host->store);
     buffer_free(&host->state);
+    buffer_free(&host->notes);
+    buffer_free(&host->backup_notes);
+    if (host->backup != NULL)
+        sim_store_free(host->backup);
 }
 
 /* Asks for a turn: soon, or at the engine's own time. */
@@ -196,7 +204,7 @@ host_boot(World *world, uint32_t index)
                            .reply = out_reply,
                            .persist = out_persist,
                            .peer = out_peer,
-                           .refilled = out_refilled,
+                           .note = out_note,
                            .log = out_log,
                            .random = out_random,
                            .context = host};
@@ -224,9 +232,7 @@ host_boot(World *world, uint32_t index)
     StorageEvents events = engine_storage_events(host->engine);
 
     host->storage = sim_store_boot(host->store, &events);
-    engine_set_storage(host->engine, host->storage);
-    if (host->wiped)
-        engine_refill(host->engine);
+    engine_set_storage(host->engine, host->storage, buffer_slice(&host->notes));
     want_turn(world, host, 1);
 }
 
@@ -248,6 +254,39 @@ host_crash(World *world, uint32_t index)
     clear_inbox(host);
     sim_store_crash(host->store);
     network_host_down(world, index, random_percent(&world->random, 30));
+}
+
+static void
+copy_bytes(Buffer *target, const Buffer *source)
+{
+    buffer_reset(target);
+    buffer_put(target, source->data, source->length);
+}
+
+void
+host_back_up(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+
+    trace(world, "%s's disk is backed up", host->name);
+    if (host->backup == NULL)
+        host->backup = sim_store_new(world, index);
+    sim_store_copy(host->backup, host->store);
+    host->backup_us = world->now_us;
+    copy_bytes(&host->backup_notes, &host->notes);
+}
+
+void
+host_restore(World *world, uint32_t index, bool with_notes)
+{
+    Host *host = &world->hosts[index];
+
+    trace(world, "%s's disk is set back to its backup%s", host->name,
+          with_notes ? ", and its notes are" : "");
+    world->counters.restores++;
+    sim_store_copy(host->store, host->backup);
+    if (with_notes)
+        copy_bytes(&host->notes, &host->backup_notes);
 }
 
 void

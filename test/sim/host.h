@@ -48,12 +48,15 @@ typedef struct Host
     Engine *engine; /* NULL while down */
     SimStore *store;
     Storage *storage;
-    Buffer state; /* what the engine persisted */
+    Buffer state;     /* what the engine persisted */
+    Buffer notes;     /* what it noted */
+    SimStore *backup; /* of the disk; NULL: none */
+    uint64_t backup_us;
+    Buffer backup_notes;
     uint64_t incarnation;
     bool paused;
     bool doomed;  /* dies at the end of this turn, and is silent until then */
     bool booting; /* a boot is due */
-    bool wiped;   /* the disk was, and the engine has not said that it is filled */
     int64_t wall_offset_ms;
     uint64_t troubled_us; /* the last time something was wrong with it */
     InboxItem *inbox;
@@ -71,6 +74,11 @@ void host_init(World *world, uint32_t index);
 void host_free(World *world, uint32_t index);
 void host_boot(World *world, uint32_t index);
 void host_crash(World *world, uint32_t index);
+
+/* A backup of the disk and of what the engine noted, in place of the one before; and back to it, or
+ * to that of the disk alone, while the host is down. */
+void host_back_up(World *world, uint32_t index);
+void host_restore(World *world, uint32_t index, bool with_notes);
 void host_pause(World *world, uint32_t index);
 void host_resume(World *world, uint32_t index);
 

@@ -57,6 +57,23 @@ draw_strikes(Mix *mix, Random *random)
     mix->faults_while_forming = random_percent(random, 40);
 }
 
+/* Where the node's own notes are as old as its disk, only the others know: they are in reach. */
+static void
+draw_restores(Mix *mix, Random *random)
+{
+    if (!random_percent(random, 15))
+        return;
+    mix->restore_weight = skewed(random, 5, 20);
+    mix->fault_gap_us = scaled(random, 30000, 400000);
+    mix->weak_quorums = random_percent(random, 80);
+    mix->whole_restores = random_percent(random, 50);
+    if (!mix->whole_restores)
+        return;
+    mix->crash_ppm = mix->persist_crash_percent = mix->loss_ppm = mix->spike_ppm = 0;
+    mix->crash_weight = mix->blackout_weight = mix->pause_weight = mix->partition_weight = 0;
+    mix->failed_sync_weight = mix->amnesia_weight = 0;
+}
+
 static void
 draw_disks(Mix *mix, Random *random)
 {
@@ -149,6 +166,7 @@ mix_draw(Random *random)
     if (random_percent(random, 8))
         draw_storm(&mix, random);
     mix.siblings_max = sometimes(random, 25, 6);
+    draw_restores(&mix, random);
     return mix;
 }
 

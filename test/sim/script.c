@@ -439,14 +439,13 @@ void
 script_wipe(Script *script, uint32_t host)
 {
     trace(script->world, "n%u's disk is wiped", host);
-    (void)sim_store_forget(host_of(script, host)->store, true);
-    host_of(script, host)->wiped = true;
+    (void)sim_store_wipe(host_of(script, host)->store);
 }
 
 static bool
 is_filled(const Script *script, uint32_t host)
 {
-    return !script->world->hosts[host].wiped;
+    return !engine_is_refilling(script->world->hosts[host].engine);
 }
 
 void
@@ -471,7 +470,10 @@ script_put_disk(Script *script, uint32_t host, const SimStore *copy)
 {
     script_settle(script);
     trace(script->world, "n%u's disk becomes a copy", host);
-    sim_store_copy(host_of(script, host)->store, copy);
+    if (host_of(script, host)->engine == NULL)
+        sim_store_copy(host_of(script, host)->store, copy);
+    else
+        sim_store_copy_records(host_of(script, host)->store, copy);
 }
 
 void

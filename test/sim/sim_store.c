@@ -379,6 +379,14 @@ sim_store_work(SimStore *store, const StoreWork *work)
 
 /* ---- life ---- */
 
+static bool
+store_settle(Storage *storage, const RunId *lost, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        lineage_settle(&((SimStore *)storage)->lineage, &lost[i]);
+    return true;
+}
+
 SimStore *
 sim_store_new(World *world, uint32_t host)
 {
@@ -389,7 +397,9 @@ sim_store_new(World *world, uint32_t host)
                                .read = store_read,
                                .scan = store_scan,
                                .owed = store_owed,
-                               .counters = store_counters};
+                               .counters = store_counters,
+                               .settle = store_settle,
+                               .lineage = &store->lineage};
     store->waiting_tail = &store->waiting;
     arena_init(&store->scratch, &MEMORY_HEAP);
     buffer_init(&store->record, &MEMORY_HEAP);
@@ -429,6 +439,10 @@ count_hints(SimStore *store)
 Storage *
 sim_store_boot(SimStore *store, const StorageEvents *events)
 {
+    RunId run;
+
+    random_fill(&store->world->random, run.bytes, sizeof(run.bytes));
+    lineage_begin(&store->lineage, &run, store->storage.commits);
     store->events = *events;
     count_hints(store);
     store->storage.failed = false;
@@ -483,8 +497,24 @@ sim_store_is_settled(const SimStore *store)
     return store->log_count == 0 && store->waiting == NULL;
 }
 
+uint32_t
+sim_store_wipe(SimStore *store)
+{
+    store->lineage.count = 0;
+    store->storage.commits = 0;
+    return sim_store_forget(store, true);
+}
+
 void
 sim_store_copy(SimStore *store, const SimStore *source)
+{
+    sim_store_copy_records(store, source);
+    store->lineage = source->lineage;
+    store->storage.commits = source->storage.commits;
+}
+
+void
+sim_store_copy_records(SimStore *store, const SimStore *source)
 {
     (void)sim_store_forget(store, true);
     for (uint32_t i = 0; i < source->key_count; i++)
@@ -494,6 +524,7 @@ sim_store_copy(SimStore *store, const SimStore *source)
         sim_store_copy_record(&key->current, &source->keys[i]->durable);
         sim_store_copy_record(&key->durable, &source->keys[i]->durable);
     }
+    count_hints(store);
 }
 
 void
@@ -542,6 +573,17 @@ sim_store_forget(SimStore *store, bool everything)
         forgotten++;
     }
     return forgotten;
+}
+
+bool
+sim_store_same_run(const SimStore *a, const SimStore *b)
+{
+    const Lineage *one = &a->lineage;
+    const Lineage *other = &b->lineage;
+
+    return one->count > 0 && other->count > 0 &&
+           memcmp(&one->runs[one->count - 1].id, &other->runs[other->count - 1].id,
+                  sizeof(RunId)) == 0;
 }
 
 bool

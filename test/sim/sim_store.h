@@ -59,9 +59,16 @@ void sim_store_damage(SimStore *store); /* no record can be read any more */
 /* Nothing waits to be applied or to become durable: what follows may be done. */
 bool sim_store_is_settled(const SimStore *store);
 
-/* The disk of store becomes that of source. */
+/* The disk of store becomes that of source; or its records alone do, under a running process. */
 void sim_store_copy(SimStore *store, const SimStore *source);
+void sim_store_copy_records(SimStore *store, const SimStore *source);
 uint32_t sim_store_forget(SimStore *store, bool everything);
+
+/* The disk is empty, as a new one; the process is down. */
+uint32_t sim_store_wipe(SimStore *store);
+
+/* Were both last written in one run? */
+bool sim_store_same_run(const SimStore *a, const SimStore *b);
 
 /* No fault is pending any more; a sync that failed stays failed. */
 void sim_store_calm(SimStore *store);

@@ -72,6 +72,7 @@ make_durable(SimStore *store, LogEntry *entry)
 
     if (!entry->changed)
         return;
+    store->storage.commits++;
     sim_store_copy_record(&entry->key->durable, &entry->record);
     if (number != CHECKER_NONE && !store->world->black_box &&
         update_record_object(buffer_slice(&entry->record), &object) && object.length > 0)

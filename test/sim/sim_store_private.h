@@ -54,6 +54,7 @@ struct SimStore
     bool stuck;
     bool fail_next;
     StorageCounters counted;
+    Lineage lineage;
 };
 
 void sim_store_copy_record(Buffer *target, const Buffer *source);

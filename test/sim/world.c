@@ -145,6 +145,8 @@ new_world(uint64_t seed, const WorldOptions *options)
     if (world->mix.amnesia_weight > 0 || (options->scenario != NULL && options->scenario->amnesia))
         checker_allow_amnesia(world->checker);
     world->faults.amnesiac = (uint32_t)random_below(&world->random, world->mix.hosts);
+    if (world->mix.restore_weight > 0)
+        checker_allow_restore(world->checker, world->faults.amnesiac);
     network_init(world);
     make_hosts(world);
     for (uint32_t i = 0; i <= world->mix.clients; i++)

@@ -29,6 +29,7 @@ typedef struct WorldCounters
     uint32_t retries; /* frames of writes that may have been written before */
     uint32_t scans;
     uint32_t restarts;
+    uint32_t restores; /* of a disk, to a backup */
 } WorldCounters;
 
 typedef enum WorldPhase

@@ -120,6 +120,18 @@ formed_state(void)
     return state;
 }
 
+/* What a node has noted that last ran with the store's first run. */
+static Slice
+own_notes(void)
+{
+    Buffer *notes = stage_buffer(&fixture.stage);
+    DataMark mark = {.run = {{1}}};
+
+    buffer_put(notes, fixture.config.id.bytes, sizeof(MemberId));
+    data_mark_encode(notes, &mark);
+    return slice_copy(&fixture.stage.arena, buffer_slice(notes));
+}
+
 static void
 start(Slice state)
 {
@@ -135,7 +147,7 @@ start(Slice state)
     assert_non_null(fixture.engine);
     fixture.store = memory_store_new();
     events = engine_storage_events(fixture.engine);
-    engine_set_storage(fixture.engine, memory_store_open(fixture.store, &events));
+    engine_set_storage(fixture.engine, memory_store_open(fixture.store, &events), own_notes());
     engine_time(fixture.engine, fixture.now_ms, 1700000000000);
 }
 
@@ -403,7 +415,8 @@ a_client_may_send_what_is_for_clients_and_nothing_else(void **state)
 static void
 a_node_may_send_what_clients_may_not(void **state)
 {
-    static const FrameType TYPES[] = {FRAME_REPLICATE, FRAME_PREPARE, FRAME_ACCEPT};
+    static const FrameType TYPES[] = {FRAME_REPLICATE, FRAME_PREPARE, FRAME_ACCEPT, FRAME_HELLO};
+    HelloFrame hello = {.id = stage_member_id(1)};
 
     for (uint32_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++)
     {
@@ -411,7 +424,7 @@ a_node_may_send_what_clients_may_not(void **state)
         give(MEMBER);
         assert_refused(MEMBER, STATUS_BAD_FRAME);
     }
-    frame_encode_header(stage_buffer(&fixture.stage), FRAME_HELLO, TAG);
+    hello_encode(stage_buffer(&fixture.stage), FRAME_HELLO, TAG, &hello);
     give(MEMBER);
     assert_int_equal(reply_to(MEMBER).type, FRAME_HELLO_REPLY);
 }
@@ -715,6 +728,7 @@ a_held_frame_of_a_bucket_that_is_known_is_carried_out_when_its_time_is_up(void *
 static void
 a_frame_of_an_older_epoch_is_not_held(void **state)
 {
+    peers_up();
     give_read(stage_key(&fixture.stage, "key"), READ_FULL, 1, STAGE_BUCKET);
     assert_int_equal(read_item().status, STATUS_OK);
 }

@@ -486,15 +486,20 @@ hellos_come_back(void **state)
 {
     static const FrameType types[] = {FRAME_HELLO, FRAME_HELLO_REPLY};
     Fixture *fixture = *state;
-    HelloFrame hello = {.id = MEMBER,
-                        .name = text("n1"),
-                        .address = text("127.0.0.1"),
-                        .port = 7101,
-                        .zone = text("east"),
-                        .weight = 2,
-                        .partitions = 256,
-                        .epoch = 3,
-                        .seeds = text("127.0.0.1:7101")};
+    HelloFrame hello = {
+        .id = MEMBER,
+        .name = text("n1"),
+        .address = text("127.0.0.1"),
+        .port = 7101,
+        .zone = text("east"),
+        .weight = 2,
+        .partitions = 256,
+        .epoch = 3,
+        .seeds = text("127.0.0.1:7101"),
+        .data = {{{1, 2}}, 77        },
+        .data_state = DATA_REFILLING,
+        .remembered = {{{3}},    UINT64_MAX}
+    };
 
     for (int i = 0; i < 2; i++)
     {
@@ -511,6 +516,11 @@ hellos_come_back(void **state)
         assert_int_equal(decoded.partitions, 256);
         assert_int_equal(decoded.epoch, 3);
         assert_text(decoded.seeds, "127.0.0.1:7101");
+        assert_memory_equal(&decoded.data.run, &hello.data.run, sizeof(RunId));
+        assert_int_equal(decoded.data.commits, 77);
+        assert_int_equal(decoded.data_state, DATA_REFILLING);
+        assert_memory_equal(&decoded.remembered.run, &hello.remembered.run, sizeof(RunId));
+        assert_true(decoded.remembered.commits == UINT64_MAX);
     }
 }
 
