@@ -335,6 +335,26 @@ INSERT INTO cart (id, item) VALUES (190, '{mine}');
 INSERT INTO basket SELECT id, item, context FROM cart WHERE id = 190;
 ROLLBACK;
 SELECT * FROM sorted WHERE id IN (190, 191);
+-- Siblings of one transaction are siblings to every table; the latest is the one that was put last.
+CREATE FOREIGN TABLE strict (id int OPTIONS (key 'true'), item text)
+    SERVER dynamo OPTIONS (bucket 'overlay_cart', on_conflict 'error');
+CREATE FOREIGN TABLE latest (id int OPTIONS (key 'true'), item text, pieces int)
+    SERVER dynamo OPTIONS (bucket 'overlay_cart', on_conflict 'latest');
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+INSERT INTO latest VALUES (192, 'one', 1), (193, 'one', 1);
+INSERT INTO strict VALUES (192, 'two');
+SELECT * FROM latest WHERE id IN (192, 193) ORDER BY id;
+SELECT * FROM strict WHERE id = 193;
+SAVEPOINT s;
+SELECT * FROM strict WHERE id = 192;
+ROLLBACK TO s;
+UPDATE latest SET item = item || ' and one', pieces = 2 WHERE id = 192;
+SELECT * FROM strict WHERE id = 192;
+INSERT INTO strict VALUES (193, 'two'), (193, 'three');
+COMMIT;
+SELECT * FROM latest WHERE id IN (192, 193) ORDER BY id;
+SELECT * FROM sorted WHERE id IN (192, 193);
+
 -- Keys that only the transaction has come behind the pages, each once, also of many.
 BEGIN;
 INSERT INTO bare SELECT g, ARRAY['big'] FROM generate_series(10001, 13000) g;
