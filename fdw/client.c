@@ -244,6 +244,16 @@ scan_answer(Operation *operation, LinksNode *node, const Frame *frame, uint64 no
 }
 
 static void
+scan_heard(Operation *operation, LinksNode *node, uint64 now_ms)
+{
+    ClientScan *scan = scan_of(operation);
+    uint32 member = cluster_member(scan->topology, node);
+
+    if (member != TOPOLOGY_NO_MEMBER)
+        pager_heard(scan->pager, member, now_ms);
+}
+
+static void
 scan_lost(Operation *operation, LinksNode *node, bool reached, uint64 now_ms)
 {
     ClientScan *scan = scan_of(operation);
@@ -283,6 +293,7 @@ scan_done(Operation *operation)
 static const OperationMethods scan_methods = {
     .next_send = scan_next_send,
     .answer = scan_answer,
+    .heard = scan_heard,
     .lost = scan_lost,
     .tick = scan_tick,
     .wake_ms = scan_wake_ms,

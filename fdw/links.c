@@ -248,7 +248,32 @@ links_on_frame(void *owner, LinksNode *node, const Frame *frame, uint64 now_ms)
     }
 }
 
-static const LinksNodeEvents node_events = {.lost = links_on_lost, .frame = links_on_frame};
+static void
+links_tell_heard(Links *links, Operation *operation, LinksNode *node, uint64 now_ms)
+{
+    if (operation->methods->heard != NULL)
+        operation->methods->heard(operation, node, operation_clock(links, operation, now_ms));
+}
+
+static void
+links_on_heard(void *owner, LinksNode *node, uint64 now_ms)
+{
+    Links *links = owner;
+    dlist_iter iter;
+
+    if (links->running != NULL)
+        links_tell_heard(links, links->running, node, now_ms);
+    dlist_foreach (iter, &links->attached)
+    {
+        Operation *operation = dlist_container(Operation, attached, iter.cur);
+
+        if (operation != links->running)
+            links_tell_heard(links, operation, node, now_ms);
+    }
+}
+
+static const LinksNodeEvents node_events = {
+    .lost = links_on_lost, .heard = links_on_heard, .frame = links_on_frame};
 
 /* ---- the set ---- */
 

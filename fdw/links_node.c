@@ -283,6 +283,11 @@ receive(LinksNode *node)
         trust(node);
         node->events->frame(node->owner, node, &frame, now_ms);
     }
+    if (node->link != NULL && link_heard_part(node->link))
+    {
+        trust(node);
+        node->events->heard(node->owner, node, now_ms);
+    }
     if (node->link != NULL && link_state(node->link) == LINK_BROKEN)
         break_by_link(node);
 }

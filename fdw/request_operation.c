@@ -45,6 +45,17 @@ request_operation_answer(Operation *operation, LinksNode *node, const Frame *fra
 }
 
 static void
+request_operation_heard(Operation *operation, LinksNode *node, uint64 now_ms)
+{
+    RequestOperation *self = request_operation_of(operation);
+    uint32 member = cluster_member(self->topology, node);
+
+    for (int i = 0; i < REQUEST_OPERATION_MAX; i++)
+        if (self->requests[i] != NULL && member != TOPOLOGY_NO_MEMBER)
+            request_heard(self->requests[i], member, now_ms);
+}
+
+static void
 request_operation_lost(Operation *operation, LinksNode *node, bool reached, uint64 now_ms)
 {
     RequestOperation *self = request_operation_of(operation);
@@ -111,6 +122,7 @@ request_operation_done(Operation *operation)
 static const OperationMethods request_operation_methods = {
     .next_send = request_operation_next_send,
     .answer = request_operation_answer,
+    .heard = request_operation_heard,
     .lost = request_operation_lost,
     .tick = request_operation_tick,
     .wake_ms = request_operation_wake_ms,

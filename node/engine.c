@@ -13,6 +13,7 @@
 #include "node/refill.h"
 #include "node/replica.h"
 #include "node/witness.h"
+#include "shared/chunk.h"
 
 #include <assert.h>
 #include <string.h>
@@ -87,6 +88,7 @@ view_of(const Engine *engine)
                   .siblings_max = engine->config.siblings_max,
                   .hints = engine->storage != NULL ? &engine->storage->hints : NULL,
                   .hints_max_bytes = engine->config.hints_max_bytes,
+                  .answer_bytes_max = CHUNK_FRAME_MAX,
                   .storage_failed = engine->storage != NULL && engine->storage->failed,
 #ifndef BUG_REFILLING_NODE_ANSWERS
                   .refilling = is_withheld(engine)
@@ -366,10 +368,11 @@ static const SessionRoute SESSION_ROUTES[FRAME_TYPE_END] = {
     [FRAME_CHOSEN] = {handle_membership,  false, false},
 };
 
+/* The last one may go over the bound, since another node's frame may be larger than all of it. */
 static bool
-has_room_to_hold(const Engine *engine, Slice bytes)
+has_room_to_hold(const Engine *engine)
 {
-    return engine->held_count < HELD_MAX && bytes.length <= HELD_BYTES_MAX - engine->held_bytes;
+    return engine->held_count < HELD_MAX && engine->held_bytes < HELD_BYTES_MAX;
 }
 
 static void
@@ -433,7 +436,7 @@ dispatch(Engine *engine, uint64_t session, bool is_peer, Slice bytes, bool may_h
         engine->frames_refused++;
         actions_error(&engine->actions, origin, STATUS_FORBIDDEN, "");
     }
-    else if (may_hold && must_wait(engine, &frame, is_peer) && has_room_to_hold(engine, bytes))
+    else if (may_hold && must_wait(engine, &frame, is_peer) && has_room_to_hold(engine))
     {
         hold_frame(engine, session, is_peer, bytes);
         if (is_ahead(engine, &frame))

@@ -251,6 +251,7 @@ connect_peer(Peer *peer)
                                   NULL};
 
     peer->link = link_open(keywords, values);
+    link_send_in_parts(peer->link);
     peer->state = PEER_CONNECTING;
     if (link_state(peer->link) == LINK_BROKEN || link_socket(peer->link) < 0)
     {
@@ -270,6 +271,8 @@ on_timer(uv_timer_t *timer)
         connect_peer(peer);
     else if (peer->state == PEER_CONNECTING)
         go_idle(peer, "timed out");
+    else if (link_state(peer->link) == LINK_BROKEN)
+        go_idle(peer, link_error(peer->link));
 }
 
 void
@@ -279,12 +282,13 @@ peers_send(Peers *peers, uint32_t number, Slice frame)
 
     if (peer->state != PEER_UP)
         return;
-    (void)link_send(peer->link, frame);
+    if (!link_send(peer->link, frame) && link_state(peer->link) == LINK_STREAMING)
+        log_warning(peers->start.log, "a frame of %zu bytes for %s:%s is too large to be sent",
+                    frame.length, peer->address, peer->port);
     peer->dirty = true;
 }
 
-/* A link that breaks here is found broken when its socket is next ready: no event from inside of a
- * call. */
+/* A link that breaks here goes idle in a turn of its own: no event from inside of a call. */
 void
 peers_flush(Peers *peers)
 {
@@ -297,6 +301,8 @@ peers_flush(Peers *peers)
         peer->dirty = false;
         if (link_flush(peer->link) != LINK_BROKEN)
             watch(peer);
+        else
+            uv_timer_start(&peer->timer, on_timer, 0, 0);
     }
 }
 

@@ -28,6 +28,7 @@ typedef struct Task
     uint32_t bucket_id;
     uint32_t items_open;
     uint32_t item_count;
+    size_t answer_bytes; /* of a read: objects so far */
     ReadFrame read;
     ReadReply reply;
     ScanFrame scan;
@@ -190,6 +191,7 @@ read_keys(Replica *replica, const View *view, Task *task, const Bucket *bucket, 
     task->reply = (ReadReply){.mode = read->mode, .item_count = read->key_count};
     task->reply.items = arena_alloc_zero(&task->arena, sizeof(ReadItem) * read->key_count);
     task->items_open = 0;
+    task->answer_bytes = 0;
     for (uint32_t i = 0; i < read->key_count; i++)
     {
         uint64_t position;
@@ -252,16 +254,22 @@ replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode sta
         object_live_count(&decoded) == 0)
         object = SLICE_EMPTY;
 #endif
+    if (task->read.mode != READ_DIGEST)
+        task->answer_bytes += object.length;
     if (status == STATUS_OK && task->read.mode == READ_DIGEST)
         item->digest = digest_of(object);
-    else if (status == STATUS_OK)
+    else if (status == STATUS_OK && task->answer_bytes <= view->answer_bytes_max)
     {
         item->object = slice_copy(&task->arena, object);
         if (task->read.seal)
             seal(view, task->read.bucket_id, task->read.keys[index], item->object, &task->arena,
                  &item->context);
     }
-    if (--task->items_open == 0)
+    if (--task->items_open > 0)
+        return;
+    if (task->answer_bytes > view->answer_bytes_max)
+        refuse(replica, task, STATUS_ANSWER_TOO_LARGE, actions);
+    else
         send_read_reply(replica, task, actions);
 }
 

@@ -44,7 +44,7 @@ is_waiting(const Session *session)
 {
     if (session->phase != SESSION_OPEN || session->role == USER_ROLE_PEER)
         return false;
-    return session->busy || session->unanswered_frames > 0;
+    return session->busy || session->unanswered_frames > 0 || session->large.bytes > 0;
 }
 
 static void

@@ -11,7 +11,8 @@
  *
  * Output gathers in the session and leaves in one write at the end of the loop's turn. A session
  * whose client reads too slowly (SERVER_OUTPUT_PAUSE_BYTES unsent) is not read from until it has
- * caught up; one that reaches SERVER_OUTPUT_MAX_BYTES all the same is cut.
+ * caught up; one that reaches SERVER_OUTPUT_MAX_BYTES all the same is cut. Frames that leave in
+ * parts are counted apart, up to CHUNK_FRAME_MAX.
  */
 #ifndef NODE_SERVER_H
 #define NODE_SERVER_H
@@ -139,14 +140,15 @@ Server *session_server(const Session *session);
 void session_set_data(Session *session, void *data);
 void *session_data(const Session *session);
 
-/* Bytes that wait to be sent, for handlers that bound what a slow reader may cost. */
+/* Bytes that wait to be sent, but for frames that leave in parts. */
 size_t session_unsent_bytes(const Session *session);
 
-/* Sends one frame to a stream: copied, or written in place between begin and end. Append to the
- * Buffer that begin returns and do nothing else with it; frame_end finishes the frame. */
+/*
+ * Sends a copy of one frame to a stream; a large one in parts (shared/chunk.h), so that others pass
+ * it. In place of an answer that is too large, or for which too much waits to be fetched already,
+ * the client gets FRAME_ERROR.
+ */
 void session_send_frame(Session *session, Slice frame);
-Buffer *session_frame_begin(Session *session);
-void session_frame_end(Session *session);
 
 /*
  * The answer to a query: [columns, row...] complete, or error at any point. Rows are texts, NULL

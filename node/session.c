@@ -51,11 +51,14 @@ on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 bool
 session_may_go_on(const Session *session)
 {
-    bool is_drained = session->server->is_draining && session->state == PGWIRE_STREAM &&
-                      session->role != USER_ROLE_PEER;
+    bool is_peer = session->role == USER_ROLE_PEER;
+    bool is_drained = session->server->is_draining && session->state == PGWIRE_STREAM && !is_peer;
+
+    /* Another node must not seem dead because it fetches something large. */
+    size_t unsent = session_unsent_bytes(session) + (is_peer ? 0 : session->large.bytes);
 
     return !session_is_over(session) && !session->busy && !is_drained &&
-           session_unsent_bytes(session) < SERVER_OUTPUT_PAUSE_BYTES;
+           unsent < SERVER_OUTPUT_PAUSE_BYTES;
 }
 
 /* Reads from the socket only while there is a use for what may come. */
@@ -76,7 +79,7 @@ session_adjust_reading(Session *session)
 }
 
 static void
-handle_frame(Session *session, Slice frame)
+handle_whole_frame(Session *session, Slice frame)
 {
     Server *server = session->server;
 
@@ -84,6 +87,39 @@ handle_frame(Session *session, Slice frame)
     session->unanswered_frames++;
     if (server->handler.stream_frame != NULL)
         server->handler.stream_frame(server->ctx, session, frame);
+}
+
+static void
+handle_part(Session *session, Slice part)
+{
+    Slice frame;
+
+    if (session->role != USER_ROLE_PEER)
+    {
+        session_fatal(session, "08P01", "a client may not send a frame in parts", NULL, NULL);
+        return;
+    }
+    switch (chunk_join_add(&session->join, part, &frame))
+    {
+    case CHUNK_MORE:
+        break;
+    case CHUNK_WHOLE:
+        handle_whole_frame(session, frame);
+        chunk_join_release(&session->join);
+        break;
+    case CHUNK_BAD:
+        session_fatal(session, "08P01", "the part of a frame fits no other", NULL, NULL);
+        break;
+    }
+}
+
+static void
+handle_frame(Session *session, Slice frame)
+{
+    if (chunk_is_part(frame))
+        handle_part(session, frame);
+    else
+        handle_whole_frame(session, frame);
 }
 
 static void
@@ -350,6 +386,8 @@ session_new(Server *server)
     buffer_init(&session->output, &MEMORY_HEAP);
     buffer_init(&session->wire, &MEMORY_HEAP);
     buffer_init(&session->in_flight, &MEMORY_HEAP);
+    chunk_queue_init(&session->large, &MEMORY_HEAP);
+    chunk_join_init(&session->join, &MEMORY_HEAP);
     return session;
 }
 
@@ -410,6 +448,7 @@ session_close(Session *session)
     if (session_is_over(session))
         return;
     leave_login(session);
+    chunk_queue_free(&session->large); /* the end must not come between two parts */
     session->phase = SESSION_ENDING;
     /* A client that never fetches its replies must not keep the session for ever. */
     session->deadline_ms = uv_now(session->server->loop) + USER_TIMEOUT_MS;
@@ -459,6 +498,8 @@ on_closed(uv_handle_t *handle)
     buffer_free(&session->output);
     buffer_free(&session->wire);
     buffer_free(&session->in_flight);
+    chunk_queue_free(&session->large);
+    chunk_join_free(&session->join);
     free(session->user);
     free(session);
 }

@@ -16,6 +16,7 @@
 #include "node/pgwire.h"
 #include "node/server.h"
 #include "node/tls.h"
+#include "shared/chunk.h"
 
 #define SERVER_READ_BYTES 65536
 #define SESSION_LINGER_MS 500
@@ -97,11 +98,12 @@ struct Session
     Buffer wire;   /* with TLS: the ciphertext of output */
     Buffer in_flight;
     size_t in_flight_sent;
+    ChunkQueue large; /* frames that leave in parts, one when all before it has left */
+    ChunkJoin join;   /* of another node: frames that come in parts */
 
     bool busy;     /* a query is being answered; messages wait */
     bool extended; /* the message in work belongs to the extended protocol */
     char transaction_status;
-    size_t frame_mark;
     Prepared *statements;
     Prepared *portals;
     Prepared *current; /* the portal being executed */

@@ -112,25 +112,64 @@ session_untouch(Session *session)
     session->is_dirty = false;
 }
 
+/* The next part of a large frame, when there is one. */
+static void
+put_part(Session *session)
+{
+    size_t mark;
+
+    if (session->large.bytes == 0)
+        return;
+    mark = pgwire_begin(&session->output, 'd');
+    (void)chunk_queue_next(&session->large, &session->output);
+    pgwire_end(&session->output, mark);
+}
+
+/* What has gathered, and a part behind it, as it goes over the wire; NULL when TLS has failed. */
+static Buffer *
+gather(Session *session)
+{
+    put_part(session);
+    if (session->tls == NULL)
+        return &session->output;
+    return encrypt(session) ? &session->wire : NULL;
+}
+
+/* One part is tried at once. Another is left to libuv, which calls back in the loop's next turn:
+ * who fetches fast must not keep the others waiting. */
+static void
+write_gathered(Session *session)
+{
+    Buffer *ready = gather(session);
+
+    if (ready != NULL && ready->length > 0)
+        write_now(session, ready);
+    if (ready != NULL && !session->writing && session->large.bytes > 0 &&
+        session->phase != SESSION_CLOSED)
+    {
+        ready = gather(session);
+        if (ready != NULL)
+            write_later(session, ready, 0);
+    }
+    if (ready == NULL)
+        session_abort(session);
+}
+
 void
 session_flush(Session *session)
 {
-    Buffer *ready = session->tls != NULL ? &session->wire : &session->output;
-
     session_untouch(session);
     if (session->phase >= SESSION_LINGERING)
         return;
-    if (session->tls != NULL && !encrypt(session))
-        session_abort(session);
-    else if (session_unsent_bytes(session) > SERVER_OUTPUT_MAX_BYTES)
+    if (session_unsent_bytes(session) > SERVER_OUTPUT_MAX_BYTES)
     {
         log_warning(session->server->log, "session %llu of %s is cut: %zu bytes wait to be read",
                     (unsigned long long)session->id, session->peer_address,
                     session_unsent_bytes(session));
         session_abort(session);
     }
-    else if (!session->writing && ready->length > 0)
-        write_now(session, ready);
+    else if (!session->writing)
+        write_gathered(session);
     if (session->phase == SESSION_ENDING && !session->writing)
         session_linger(session);
     else if (session->input.length > 0 && session_may_go_on(session))
@@ -138,33 +177,43 @@ session_flush(Session *session)
     session_adjust_reading(session);
 }
 
-Buffer *
-session_frame_begin(Session *session)
+static void
+put_frame(Session *session, Slice frame)
 {
-    session->frame_mark = pgwire_begin(&session->output, 'd');
-    return &session->output;
+    size_t mark = pgwire_begin(&session->output, 'd');
+
+    buffer_put(&session->output, frame.data, frame.length);
+    pgwire_end(&session->output, mark);
 }
 
-void
-session_frame_end(Session *session)
+static void
+put_refusal(Session *session, Slice refused)
 {
-    if (session_is_over(session) || session->state != PGWIRE_STREAM)
-    {
-        session->output.length = session->frame_mark - 1; /* nobody is there to read it */
-        return;
-    }
-    pgwire_end(&session->output, session->frame_mark);
-    session->server->stats.sent_frames++;
-    if (session->unanswered_frames > 0)
-        session->unanswered_frames--;
-    session_touch(session);
+    size_t mark = pgwire_begin(&session->output, 'd');
+    Frame frame;
+
+    (void)frame_decode(refused, &frame);
+    if (refused.length > CHUNK_FRAME_MAX)
+        error_encode(&session->output, frame.tag, STATUS_ANSWER_TOO_LARGE, "");
+    else
+        error_encode(&session->output, frame.tag, STATUS_UNAVAILABLE,
+                     "too much waits to be fetched already");
+    pgwire_end(&session->output, mark);
 }
 
 void
 session_send_frame(Session *session, Slice frame)
 {
-    Buffer *output = session_frame_begin(session);
-
-    buffer_put(output, frame.data, frame.length);
-    session_frame_end(session);
+    if (session_is_over(session) || session->state != PGWIRE_STREAM)
+        return; /* nobody is there to read it */
+    if (!chunk_is_needed(frame))
+        put_frame(session, frame);
+    else if (frame.length <= CHUNK_FRAME_MAX - session->large.bytes)
+        chunk_queue_add(&session->large, frame);
+    else
+        put_refusal(session, frame);
+    session->server->stats.sent_frames++;
+    if (session->unanswered_frames > 0)
+        session->unanswered_frames--;
+    session_touch(session);
 }

@@ -33,6 +33,7 @@ typedef struct View
     uint32_t max_value_bytes;
     uint32_t siblings_warn;   /* a write that leaves more is warned of; 0: none is */
     uint32_t siblings_max;    /* as Put */
+    size_t answer_bytes_max;  /* of the objects in one answer */
     const HintTotals *hints;  /* what this node owes */
     uint64_t hints_max_bytes; /* it stands in for no owner when it owes more */
     bool storage_failed;

@@ -6,12 +6,17 @@
  */
 #include "shared/link.h"
 
-#include "shared/message.h"
+#include "shared/chunk.h"
 
 #include <libpq-fe.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+
+enum
+{
+    PARTS_AT_ONCE = 4 /* handed to libpq in one flush: the owner has other work */
+};
 
 typedef enum LinkPhase
 {
@@ -28,6 +33,11 @@ struct Link
     LinkPhase phase;
     int wants;
     bool unsent;
+    bool sends_parts;
+    bool heard_part;
+    ChunkQueue large;  /* frames that leave in parts */
+    Buffer part;       /* to be sent next */
+    ChunkJoin join;    /* frames that come in parts */
     char *frame;       /* handed out by link_receive, libpq's */
     char *drained;     /* in PHASE_DRAIN: the next frame to hand out */
     int drained_bytes; /* of drained */
@@ -108,6 +118,9 @@ link_open(const char *const *keywords, const char *const *values)
     *link = (Link){.connection = PQconnectStartParams(keywords, values, 0),
                    .phase = PHASE_CONNECT,
                    .wants = LINK_WRITE};
+    chunk_queue_init(&link->large, &MEMORY_HEAP);
+    buffer_init(&link->part, &MEMORY_HEAP);
+    chunk_join_init(&link->join, &MEMORY_HEAP);
     if (link->connection == NULL)
     {
         break_link(link, "out of memory");
@@ -127,6 +140,9 @@ link_close(Link *link)
         return;
     PQfreemem(link->frame);
     PQfreemem(link->drained);
+    chunk_queue_free(&link->large);
+    buffer_free(&link->part);
+    chunk_join_free(&link->join);
     PQfinish(link->connection);
     memory_resize(&MEMORY_HEAP, link, 0);
 }
@@ -183,18 +199,31 @@ drain(Link *link)
         link->phase = PHASE_BROKEN;
 }
 
+/* A part goes only when all before it has left, so that what is sent meanwhile waits for no more
+ * than one. */
+static bool
+put_part(Link *link)
+{
+    buffer_reset(&link->part);
+    return chunk_queue_next(&link->large, &link->part) &&
+           PQputCopyData(link->connection, (const char *)link->part.data, (int)link->part.length) ==
+               1;
+}
+
 static void
 flush(Link *link)
 {
     int left = PQflush(link->connection);
 
+    for (int i = 0; i < PARTS_AT_ONCE && left == 0 && link->large.bytes > 0; i++)
+        left = put_part(link) ? PQflush(link->connection) : -1;
     if (left < 0)
     {
         drain(link);
         return;
     }
-    link->unsent = left > 0;
-    link->wants = LINK_READ | (left > 0 ? LINK_WRITE : 0);
+    link->unsent = left > 0 || link->large.bytes > 0;
+    link->wants = LINK_READ | (link->unsent ? LINK_WRITE : 0);
 }
 
 static void
@@ -306,10 +335,35 @@ link_wants(const Link *link)
     return link->wants;
 }
 
+void
+link_send_in_parts(Link *link)
+{
+    link->sends_parts = true;
+}
+
+static bool
+send_in_parts(Link *link, Slice frame)
+{
+    if (frame.length > CHUNK_FRAME_MAX)
+        return false;
+    if (frame.length > CHUNK_FRAME_MAX - link->large.bytes)
+    {
+        break_link(link, "too much waits to be fetched already");
+        return false;
+    }
+    chunk_queue_add(&link->large, frame);
+    link->unsent = true;
+    return true;
+}
+
 bool
 link_send(Link *link, Slice frame)
 {
-    if (link->phase != PHASE_STREAM || frame.length > MESSAGE_FRAME_MAX)
+    if (link->phase != PHASE_STREAM)
+        return false;
+    if (link->sends_parts && chunk_is_needed(frame))
+        return send_in_parts(link, frame);
+    if (frame.length > MESSAGE_FRAME_MAX)
         return false;
     if (PQputCopyData(link->connection, (const char *)frame.data, (int)frame.length) != 1)
     {
@@ -334,8 +388,9 @@ link_has_unsent(const Link *link)
     return link->unsent;
 }
 
-bool
-link_receive(Link *link, Slice *frame)
+/* What the other end sent next, perhaps a part of a frame. */
+static bool
+receive(Link *link, Slice *frame)
 {
     int length = link->drained_bytes;
 
@@ -348,6 +403,35 @@ link_receive(Link *link, Slice *frame)
         drain(link);
     *frame = slice_make(link->frame, link->frame != NULL ? (size_t)length : 0);
     return link->frame != NULL;
+}
+
+bool
+link_receive(Link *link, Slice *frame)
+{
+    ChunkResult result = CHUNK_MORE;
+
+    chunk_join_release(&link->join);
+    while (result == CHUNK_MORE)
+    {
+        if (!receive(link, frame))
+            return false;
+        if (!chunk_is_part(*frame))
+            return true;
+        link->heard_part = true;
+        result = chunk_join_add(&link->join, *frame, frame);
+    }
+    if (result == CHUNK_BAD)
+        break_link(link, "the node sent the part of a frame that fits no other");
+    return result == CHUNK_WHOLE;
+}
+
+bool
+link_heard_part(Link *link)
+{
+    bool heard = link->heard_part;
+
+    link->heard_part = false;
+    return heard;
 }
 
 const char *

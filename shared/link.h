@@ -41,8 +41,14 @@ int link_socket(const Link *link);
 /* LINK_READ and LINK_WRITE as bits. */
 int link_wants(const Link *link);
 
-/* Queues a frame; only while streaming. It leaves at link_flush. False: it was not queued, the
- * connection is lost. */
+/* The owner is a node, so large frames may leave in parts (shared/chunk.h). */
+void link_send_in_parts(Link *link);
+
+/*
+ * Queues a frame; only while streaming. It leaves at link_flush. False: it was not queued, since it
+ * is too large for the link (MESSAGE_FRAME_MAX; in parts CHUNK_FRAME_MAX), or the connection is
+ * lost.
+ */
 bool link_send(Link *link, Slice frame);
 
 /* Sends what is queued as far as the socket takes it. */
@@ -50,6 +56,9 @@ LinkState link_flush(Link *link);
 
 /* False when all that was queued was handed to the kernel. */
 bool link_has_unsent(const Link *link);
+
+/* True when parts of a frame have come since this was last asked: the node is not silent. */
+bool link_heard_part(Link *link);
 
 /*
  * The next whole frame; borrowed until the next call. False: none yet, or broken: frames that came

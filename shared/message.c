@@ -28,6 +28,7 @@ static const FrameTypeRow FRAME_TYPES[FRAME_TYPE_END] = {
     [FRAME_ACCEPT] = {"accept",            false},
     [FRAME_ACCEPTED] = {"accepted",          false},
     [FRAME_CHOSEN] = {"chosen",            false},
+    [FRAME_PART] = {"part",              false},
 };
 
 const char *
@@ -83,6 +84,24 @@ error_decode(const Frame *frame, ErrorFrame *error)
     error->status = status_from_byte(reader_u8(&reader));
     error->message = reader_slice(&reader);
     return reader_finish(&reader);
+}
+
+void
+part_encode(Buffer *buffer, uint32_t tag, const PartFrame *part)
+{
+    frame_encode_header(buffer, FRAME_PART, tag);
+    buffer_put_u8(buffer, part->last);
+    buffer_put(buffer, part->piece.data, part->piece.length);
+}
+
+bool
+part_decode(const Frame *frame, PartFrame *part)
+{
+    Reader reader = reader_begin(frame->body);
+
+    part->last = reader_bool(&reader);
+    part->piece = reader_take(&reader, reader_left(&reader));
+    return reader_finish(&reader) && part->piece.length > 0;
 }
 
 void

@@ -21,7 +21,7 @@ enum
 {
     MESSAGE_PROTOCOL = 1, /* the number in "STREAM 1" */
     MESSAGE_HEADER_BYTES = 5,
-    MESSAGE_FRAME_MAX = 64 * 1024 * 1024
+    MESSAGE_FRAME_MAX = 64 * 1024 * 1024 /* that travels whole: what a client may send */
 };
 
 typedef enum FrameType
@@ -47,6 +47,7 @@ typedef enum FrameType
     FRAME_ACCEPT,
     FRAME_ACCEPTED,
     FRAME_CHOSEN,
+    FRAME_PART, /* a piece of a frame: see shared/chunk.h */
     FRAME_TYPE_END
 } FrameType;
 
@@ -72,6 +73,13 @@ typedef struct ErrorFrame
     StatusCode status;
     Slice message; /* a sentence; may be empty: status_text then serves */
 } ErrorFrame;
+
+/* The frame's tag names the frame that the piece is of. */
+typedef struct PartFrame
+{
+    bool last;
+    Slice piece; /* not empty */
+} PartFrame;
 
 typedef struct TopologyFetch
 {
@@ -293,6 +301,8 @@ typedef struct PaxosFrame
 
 void error_encode(Buffer *buffer, uint32_t tag, StatusCode status, const char *message);
 bool error_decode(const Frame *frame, ErrorFrame *error);
+void part_encode(Buffer *buffer, uint32_t tag, const PartFrame *part);
+bool part_decode(const Frame *frame, PartFrame *part);
 void topology_fetch_encode(Buffer *buffer, uint32_t tag, const TopologyFetch *fetch);
 bool topology_fetch_decode(const Frame *frame, TopologyFetch *fetch);
 void topology_frame_encode(Buffer *buffer, uint32_t tag, const TopologyFrame *topology);

@@ -478,6 +478,13 @@ take_answer(Pager *pager, Page *page, uint32_t place, const Frame *frame)
         advance(pager, page);
 }
 
+void
+pager_heard(Pager *pager, uint32_t member, uint64_t now_ms)
+{
+    pager->silent[member] = false;
+    pager->tags->heard_ms[member] = now_ms;
+}
+
 bool
 pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms)
 {
@@ -495,8 +502,7 @@ pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms)
 
             if (open->tag != frame->tag || open->member != member || !open->sent)
                 continue;
-            pager->silent[member] = false;
-            pager->tags->heard_ms[member] = now_ms;
+            pager_heard(pager, member, now_ms);
             if (!open->answered)
                 take_answer(pager, page, place, frame);
             return true;

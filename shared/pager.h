@@ -50,6 +50,9 @@ PagerState pager_state(Pager *pager);
 /* The rows of the next page; valid until the next call. Tombstone-only objects are among them. */
 const PagerRow *pager_next_page(Pager *pager, uint32_t *row_count);
 
+/* A part of an answer of member has come: it is not silent. */
+void pager_heard(Pager *pager, uint32_t member, uint64_t now_ms);
+
 bool pager_next_send(Pager *pager, uint32_t *member, Slice *frame);
 bool pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms);
 void pager_lost(Pager *pager, uint32_t member, uint64_t now_ms);

@@ -2,6 +2,13 @@
 
 #include <stdlib.h>
 
+void
+request_heard(Request *request, uint32_t member, uint64_t now_ms)
+{
+    request->tags->heard_ms[member] = now_ms;
+    request->members[member].silent = false;
+}
+
 bool
 request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t now_ms)
 {
@@ -12,8 +19,7 @@ request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t n
     if (part == NULL)
         return false;
     request->now_ms = now_ms;
-    request->tags->heard_ms[member] = now_ms;
-    request->members[member].silent = false;
+    request_heard(request, member, now_ms);
     if (part->state != PART_SENT && part->state != PART_SILENT)
         return true;
     request_part_answer(request, part, frame);
@@ -161,6 +167,8 @@ new_request(Arena *arena, RequestTags *tags, const Topology *topology, const Buc
     request->keys_open = key_count;
     request->states = arena_alloc_zero(arena, sizeof(KeyState) * key_count);
     request->members = arena_alloc_zero(arena, sizeof(MemberState) * topology->member_count);
+    for (uint32_t i = 0; i < topology->member_count; i++)
+        request->members[i].keys_max = PART_KEYS_MAX;
     request->parts_tail = &request->parts;
     buffer_init(&request->frame, arena->memory);
     return request;
@@ -272,7 +280,14 @@ request_write(Arena *arena, RequestTags *tags, const Topology *topology, const B
     const PlacedKey *placed = place_keys(request, &placed_count);
 
     for (uint32_t at = 0; at < placed_count; at++)
-        (void)request_key_ask(request, placed[at].key);
+    {
+        uint32_t key = placed[at].key;
+
+        if (request_key_ask_bytes(request, key, PART_WRITE) > ITEM_BYTES_MAX)
+            request_key_end(request, key, STATUS_TOO_LARGE);
+        else
+            (void)request_key_ask(request, key);
+    }
     return request;
 }
 

@@ -8,19 +8,29 @@
 
 #include <string.h>
 
+enum
+{
+    PUT_VALUE_OVERHEAD = sizeof(RequestId) + 11 /* tombstone and length */
+};
+
 Slice
 request_key_bytes(const Request *request, uint32_t key)
 {
     return request->is_write ? request->items[key].key : request->keys[key];
 }
 
-static size_t
-ask_bytes(const Request *request, uint32_t key)
+size_t
+request_key_ask_bytes(const Request *request, uint32_t key, PartKind kind)
 {
     size_t bytes = request_key_bytes(request, key).length;
 
-    for (uint32_t i = 0; request->is_write && i < request->items[key].value_count; i++)
-        bytes += request->items[key].values[i].value.length;
+    if (kind == PART_COORDINATED)
+        bytes += request->reads[key].object.length;
+    if (!request->is_write)
+        return bytes;
+    bytes += request->items[key].context.length;
+    for (uint32_t i = 0; i < request->items[key].value_count; i++)
+        bytes += request->items[key].values[i].value.length + PUT_VALUE_OVERHEAD;
     return bytes;
 }
 
@@ -53,7 +63,7 @@ append_key(Request *request, Part *part, uint32_t key)
         part->key_capacity = capacity;
     }
     part->keys[part->key_count++] = key;
-    part->bytes += ask_bytes(request, key);
+    part->bytes += request_key_ask_bytes(request, key, part->kind);
 }
 
 static void
@@ -62,13 +72,19 @@ ask(Request *request, uint32_t key, PartKind kind, uint32_t member)
     Part **draft = &request->members[member].draft[kind];
     Part *part = *draft;
 
-    if (part == NULL || part->state != PART_QUEUED || part->key_count >= PART_KEYS_MAX ||
-        part->bytes >= PART_BYTES_MAX)
+    if (part == NULL || part->state != PART_QUEUED ||
+        part->key_count >= request->members[member].keys_max || part->bytes >= PART_BYTES_MAX)
         part = *draft = new_part(request, kind, member);
     append_key(request, part, key);
     request->states[key].pending++;
     if (kind == PART_FULL)
         request->states[key].full_pending = true;
+}
+
+void
+request_key_ask_again(Request *request, uint32_t key, const Part *part)
+{
+    ask(request, key, part->kind, part->member);
 }
 
 void

@@ -1,5 +1,10 @@
 #include "shared/request_private.h"
 
+enum
+{
+    BYTES_A_MS = 16 * 1024 /* that a slow cluster gets done */
+};
+
 void
 request_part_release(Request *request, Part *part)
 {
@@ -72,6 +77,18 @@ take_write_reply(Request *request, Part *part, const Frame *frame)
     arena_free(&scratch);
 }
 
+/* Its keys are asked for again, by half as many at once. */
+static void
+halve(Request *request, const Part *part)
+{
+    request->members[part->member].keys_max = part->key_count / 2;
+    for (uint32_t i = 0; i < part->key_count; i++)
+    {
+        if (!request->states[part->keys[i]].done)
+            request_key_ask_again(request, part->keys[i], part);
+    }
+}
+
 /* A frame refused as a whole: nothing of it was carried out. */
 static void
 take_error(Request *request, Part *part, const Frame *frame)
@@ -85,6 +102,11 @@ take_error(Request *request, Part *part, const Frame *frame)
         return;
     }
     request_part_release(request, part);
+    if (error.status == STATUS_ANSWER_TOO_LARGE && part->key_count > 1)
+    {
+        halve(request, part);
+        return;
+    }
     for (uint32_t i = 0; i < part->key_count; i++)
     {
         if (request->states[part->keys[i]].done)
@@ -107,12 +129,13 @@ request_part_answer(Request *request, Part *part, const Frame *frame)
         take_read_reply(request, part, frame);
 }
 
-/* How long a part may be silent: a write is given twice the time, since repeating one costs more.
- */
+/* How long a part may be silent: a write is given twice the time, since repeating one costs more;
+ * and what is large takes its time to travel, to be merged and to be synced. */
 static uint64_t
-silence_ms(const Request *request)
+silence_ms(const Request *request, const Part *part)
 {
-    return (uint64_t)request->options.hedge_after_ms * (request->is_write ? 2 : 1);
+    return (uint64_t)request->options.hedge_after_ms * (request->is_write ? 2 : 1) +
+           part->bytes / BYTES_A_MS;
 }
 
 uint64_t
@@ -120,7 +143,7 @@ request_part_silent_from_ms(const Request *request, const Part *part)
 {
     uint64_t heard = request->tags->heard_ms[part->member];
 
-    return (heard > part->sent_ms ? heard : part->sent_ms) + silence_ms(request);
+    return (heard > part->sent_ms ? heard : part->sent_ms) + silence_ms(request, part);
 }
 
 /* The member is silent: each key of the part is asked of its next owner too; the first answer wins.

@@ -31,6 +31,8 @@ enum
 {
     PART_KEYS_MAX = 512,
     PART_BYTES_MAX = 256 * 1024,
+    /* Of one key; with what may stand before it in its part it still is a frame. */
+    ITEM_BYTES_MAX = MESSAGE_FRAME_MAX - 4 * PART_BYTES_MAX,
     MEMBER_WINDOW = 4 /* parts under way at one member: enough to keep it busy */
 };
 
@@ -73,6 +75,7 @@ typedef struct KeyState
 typedef struct MemberState
 {
     uint32_t under_way;
+    uint32_t keys_max; /* of a part: fewer, once its answers would have been too large */
     bool silent;
     Part *draft[PART_KINDS]; /* parts still being filled */
 } MemberState;
@@ -106,6 +109,13 @@ struct Request
 
 /* The key as it travels. */
 Slice request_key_bytes(const Request *request, uint32_t key);
+
+/* What the key brings into a frame; and, as far as is known, a coordinated read of it into the
+ * answer. */
+size_t request_key_ask_bytes(const Request *request, uint32_t key, PartKind kind);
+
+/* Asks the owner that part was for again. */
+void request_key_ask_again(Request *request, uint32_t key, const Part *part);
 
 /* Asks the key's next owner, as a read or write of its own; false when all have been asked. */
 bool request_key_ask(Request *request, uint32_t key);

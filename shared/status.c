@@ -43,6 +43,8 @@ static const StatusRow STATUS_ROWS[STATUS_COUNT] = {
         "the node's disk is new or an older copy, and being filled"},
     [STATUS_TOO_MANY_SIBLINGS] = {"too_many_siblings", "54000",
         "the key has too many siblings", true},
+    [STATUS_ANSWER_TOO_LARGE] = {"answer_too_large", "54000",
+        "what was asked for is more than one answer may be", true},
     [STATUS_SHUTTING_DOWN] = {"shutting_down", "57P01", "the node is shutting down"},
     [STATUS_HINTS_FULL] = {"hints_full", "57P03", "the node keeps all the hints it may"},
     [STATUS_OVERLOADED] = {"overloaded", "53000", "the node has more to do than it can"},

@@ -36,6 +36,7 @@ typedef enum StatusCode
     STATUS_REFILLING, /* the node's disk is new or an older copy: it answers no read until it is
                          filled */
     STATUS_TOO_MANY_SIBLINGS, /* the write would leave more than the node's siblings_max */
+    STATUS_ANSWER_TOO_LARGE,  /* the answer is more than a frame may be: ask for fewer keys */
     STATUS_HINTS_FULL,        /* the node keeps all the hints it may: it stands in for no owner */
     STATUS_OVERLOADED,        /* the node has more to do than it can; worth another try, later */
     STATUS_COUNT

@@ -214,6 +214,17 @@ round_trip_paxos(const Frame *frame, Arena *arena, Buffer *again)
     return true;
 }
 
+static inline bool
+round_trip_part(const Frame *frame, Arena *arena, Buffer *again)
+{
+    PartFrame part;
+
+    if (!part_decode(frame, &part))
+        return false;
+    part_encode(again, frame->tag, &part);
+    return true;
+}
+
 /* The frames whose codecs have one shape: name, struct. */
 #define ROUND_TRIP_FRAME(name, Type)                                                               \
     static inline bool round_trip_##name(const Frame *frame, Arena *arena, Buffer *again)          \
@@ -262,6 +273,7 @@ round_trip_message(Slice bytes, Arena *arena, Buffer *again)
         [FRAME_ACCEPT] = round_trip_paxos,
         [FRAME_ACCEPTED] = round_trip_paxos,
         [FRAME_CHOSEN] = round_trip_paxos,
+        [FRAME_PART] = round_trip_part,
     };
     Frame frame;
 

@@ -2,6 +2,8 @@
  * be made to fail. */
 #include "shared/link.h"
 
+#include "shared/chunk.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -292,6 +294,160 @@ a_full_socket_is_waited_for_by_the_owner_not_by_the_link(void **state)
 }
 
 static void
+say_part(Server *server, bool last, const char *piece)
+{
+    PartFrame part = {.last = last, .piece = slice_from_string(piece)};
+    Buffer bytes;
+
+    buffer_init(&bytes, &MEMORY_HEAP);
+    part_encode(&bytes, 3, &part);
+    say(server, 'd', bytes.data, bytes.length);
+    buffer_free(&bytes);
+}
+
+static void
+a_frame_that_comes_in_parts_is_handed_out_whole(void **state)
+{
+    uint64_t deadline = now_ms() + DEADLINE_MS;
+    Server server;
+    Slice frame;
+
+    server_start(&server);
+    begin_stream(&server);
+    assert_false(link_heard_part(server.link));
+    say_part(&server, false, "in ");
+    say(&server, 'd', "between", 7);
+    while (!link_receive(server.link, &frame) && now_ms() < deadline)
+        turn(&server);
+    assert_true(slice_equal(frame, slice_from_string("between")));
+    assert_true(link_heard_part(server.link));
+    assert_false(link_heard_part(server.link));
+    say_part(&server, true, "parts");
+    while (!link_receive(server.link, &frame) && now_ms() < deadline)
+        turn(&server);
+    assert_true(slice_equal(frame, slice_from_string("in parts")));
+    server_hang_up(&server);
+    assert_false(link_receive(server.link, &frame));
+    server_stop(&server);
+}
+
+static void
+a_frame_in_parts_that_came_before_the_loss_is_handed_out(void **state)
+{
+    uint64_t deadline = now_ms() + DEADLINE_MS;
+    Server server;
+    Slice frame;
+
+    server_start(&server);
+    begin_stream(&server);
+    say_part(&server, false, "in ");
+    say_part(&server, true, "parts");
+    say_part(&server, false, "never whole");
+    server_hang_up(&server);
+    while (link_wants(server.link) != 0 && now_ms() < deadline)
+        turn(&server);
+    assert_true(link_receive(server.link, &frame));
+    assert_true(slice_equal(frame, slice_from_string("in parts")));
+    assert_false(link_receive(server.link, &frame));
+    assert_int_equal(link_state(server.link), LINK_BROKEN);
+    server_stop(&server);
+}
+
+static void
+a_part_that_no_node_sends_breaks_the_link(void **state)
+{
+    uint64_t deadline = now_ms() + DEADLINE_MS;
+    Server server;
+    Slice frame;
+
+    server_start(&server);
+    begin_stream(&server);
+    say_part(&server, false, "");
+    while (link_state(server.link) == LINK_STREAMING && now_ms() < deadline)
+    {
+        turn(&server);
+        assert_false(link_receive(server.link, &frame));
+    }
+    assert_string_equal(link_error(server.link),
+                        "the node sent the part of a frame that fits no other");
+    server_stop(&server);
+}
+
+/* Takes messages until a whole frame has come out of them; false when it was a small one. */
+static bool
+await_frame(Server *server, ChunkJoin *join, Slice *frame, Buffer *body)
+{
+    for (;;)
+    {
+        await_message(server, 'd', body);
+        if (!chunk_is_part(buffer_slice(body)))
+            return false;
+        assert_true(body->length <= CHUNK_BYTES + 10);
+        if (chunk_join_add(join, buffer_slice(body), frame) == CHUNK_WHOLE)
+            return true;
+    }
+}
+
+static void
+a_large_frame_of_a_node_leaves_in_parts_and_a_small_one_between(void **state)
+{
+    enum
+    {
+        BYTES = 48 << 20
+    };
+    uint8_t *big = calloc(1, BYTES);
+    Server server;
+    ChunkJoin join;
+    Buffer body;
+    Slice frame;
+
+    buffer_init(&body, &MEMORY_HEAP);
+    chunk_join_init(&join, &MEMORY_HEAP);
+    server_start(&server);
+    begin_stream(&server);
+    link_send_in_parts(server.link);
+    big[BYTES - 1] = 7;
+    assert_true(link_send(server.link, slice_make(big, BYTES)));
+    assert_int_equal(link_flush(server.link), LINK_STREAMING);
+    assert_true(link_has_unsent(server.link));
+    assert_true(link_send(server.link, slice_from_string("small")));
+    assert_int_equal(link_flush(server.link), LINK_STREAMING);
+    assert_false(await_frame(&server, &join, &frame, &body));
+    assert_true(slice_equal(buffer_slice(&body), slice_from_string("small")));
+    assert_true(await_frame(&server, &join, &frame, &body));
+    assert_true(slice_equal(frame, slice_make(big, BYTES)));
+    assert_int_equal(link_step(server.link), LINK_STREAMING);
+    assert_false(link_has_unsent(server.link));
+    server_stop(&server);
+    chunk_join_free(&join);
+    buffer_free(&body);
+    free(big);
+}
+
+static void
+a_frame_too_large_is_not_queued_and_the_link_goes_on(void **state)
+{
+    Server server;
+    Buffer body;
+    uint8_t *big = malloc(MESSAGE_FRAME_MAX + 1);
+
+    buffer_init(&body, &MEMORY_HEAP);
+    server_start(&server);
+    begin_stream(&server);
+    assert_false(link_send(server.link, slice_make(big, MESSAGE_FRAME_MAX + 1)));
+    link_send_in_parts(server.link);
+    assert_false(link_send(server.link, slice_make(big, (size_t)CHUNK_FRAME_MAX + 1)));
+    assert_int_equal(link_state(server.link), LINK_STREAMING);
+    assert_true(link_send(server.link, slice_from_string("small")));
+    assert_int_equal(link_flush(server.link), LINK_STREAMING);
+    await_message(&server, 'd', &body);
+    assert_true(slice_equal(buffer_slice(&body), slice_from_string("small")));
+    server_stop(&server);
+    buffer_free(&body);
+    free(big);
+}
+
+static void
 frames_that_came_before_the_connection_was_lost_are_handed_out(void **state)
 {
     Server server;
@@ -481,6 +637,11 @@ main(void)
         cmocka_unit_test(a_link_streams_once_the_server_copies_both_ways),
         cmocka_unit_test(frames_travel_whole_in_both_directions),
         cmocka_unit_test(a_full_socket_is_waited_for_by_the_owner_not_by_the_link),
+        cmocka_unit_test(a_frame_that_comes_in_parts_is_handed_out_whole),
+        cmocka_unit_test(a_frame_in_parts_that_came_before_the_loss_is_handed_out),
+        cmocka_unit_test(a_part_that_no_node_sends_breaks_the_link),
+        cmocka_unit_test(a_large_frame_of_a_node_leaves_in_parts_and_a_small_one_between),
+        cmocka_unit_test(a_frame_too_large_is_not_queued_and_the_link_goes_on),
         cmocka_unit_test(frames_that_came_before_the_connection_was_lost_are_handed_out),
         cmocka_unit_test(the_servers_reason_for_ending_a_stream_is_kept_with_its_sqlstate),
         cmocka_unit_test(a_refused_login_gives_the_sqlstate_apart_from_the_words),

@@ -218,6 +218,19 @@ a_digest_reply_carries_digests_alone(void **state)
 }
 
 static void
+a_part_comes_back(void **state)
+{
+    Fixture *fixture = *state;
+    PartFrame part = {.last = true, .piece = text("piece")};
+
+    part_encode(&fixture->buffer, TAG, &part);
+    part = (PartFrame){0};
+    assert_true(part_decode(take(fixture, FRAME_PART), &part));
+    assert_true(part.last);
+    assert_text(part.piece, "piece");
+}
+
+static void
 a_write_and_its_reply_come_back(void **state)
 {
     Fixture *fixture = *state;
@@ -579,6 +592,7 @@ main(void)
         TEST(a_read_comes_back),
         TEST(a_full_read_reply_comes_back_with_the_digests_of_its_objects),
         TEST(a_digest_reply_carries_digests_alone),
+        TEST(a_part_comes_back),
         TEST(a_write_and_its_reply_come_back),
         TEST(a_write_that_could_not_be_stamped_is_refused),
         TEST(a_scan_comes_back),

@@ -216,6 +216,24 @@ a_sealed_context_opens_for_its_key_only(void **state)
 }
 
 static void
+an_answer_that_would_be_too_large_is_refused_for_all_its_keys(void **state)
+{
+    Slice object = stage_object(&fixture.stage, 1, 1, "apple");
+
+    fixture.stage.view.answer_bytes_max = 2 * object.length - 1;
+    read_keys(READ_FULL, 2);
+    fetched(ref_of(ACTION_READ, 0), STATUS_OK, object);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_REPLY), 0);
+    fetched(ref_of(ACTION_READ, 1), STATUS_OK, object);
+    assert_refused(STATUS_ANSWER_TOO_LARGE);
+    stage_clear(&fixture.stage);
+    read_keys(READ_DIGEST, 2);
+    fetched(ref_of(ACTION_READ, 0), STATUS_OK, object);
+    fetched(ref_of(ACTION_READ, 1), STATUS_OK, object);
+    assert_int_equal(read_answer().item_count, 2);
+}
+
+static void
 a_digest_is_of_the_object_and_absent_has_one_too(void **state)
 {
     Slice object = stage_object(&fixture.stage, 1, 1, "apple");
@@ -564,6 +582,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_read_is_answered_when_storage_has_given_every_key),
         TEST(a_sealed_context_opens_for_its_key_only),
+        TEST(an_answer_that_would_be_too_large_is_refused_for_all_its_keys),
         TEST(a_digest_is_of_the_object_and_absent_has_one_too),
         TEST(what_storage_cannot_read_is_told_of_that_key_alone),
         TEST(a_key_of_another_type_is_refused_alone),

@@ -541,6 +541,73 @@ sealed_contexts_are_asked_for_with_full_objects_only(void **state)
     assert_false(asker_sent(&fixture, 1)->read.seal);
 }
 
+/* Every key is asked for again in the end, by itself when it must be. */
+static void
+keys_whose_answer_would_be_too_large_are_asked_for_by_half_as_many(void **state)
+{
+    enum
+    {
+        KEYS = 5
+    };
+    Slice keys[KEYS];
+    Slice objects[KEYS];
+    uint32_t answered = 0;
+
+    asker_set_stage(&fixture, 1, 1, 1);
+    for (uint32_t i = 0; i < KEYS; i++)
+    {
+        keys[i] = stage_key_of(&fixture.stage, 0, i);
+        objects[i] = SLICE_EMPTY;
+    }
+    asker_begin_read(&fixture, keys, KEYS);
+    for (uint32_t sent = 0; sent < fixture.sent_count; sent++)
+    {
+        uint32_t count = asker_sent(&fixture, sent)->read.key_count;
+
+        if (count > 1)
+        {
+            asker_answer_error(&fixture, sent, STATUS_ANSWER_TOO_LARGE);
+            continue;
+        }
+        answered += count;
+        asker_give(&fixture, sent,
+                   stage_read_reply(&fixture.stage, asker_sent(&fixture, sent)->frame.tag,
+                                    READ_FULL, objects, count),
+                   ASKER_START_MS);
+        asker_pump(&fixture);
+    }
+    assert_int_equal(answered, KEYS);
+    assert_true(request_done(fixture.request));
+    for (uint32_t i = 0; i < KEYS; i++)
+        assert_int_equal(request_read_results(fixture.request)[i].status, STATUS_OK);
+}
+
+static void
+one_key_whose_answer_is_too_large_fails(void **state)
+{
+    asker_set_stage(&fixture, 1, 1, 1);
+    asker_read_one(&fixture);
+    asker_answer_error(&fixture, 0, STATUS_ANSWER_TOO_LARGE);
+    asker_assert_read(&fixture, STATUS_ANSWER_TOO_LARGE, SLICE_EMPTY);
+}
+
+/* Parts of an answer come: whoever is asked is not silent, however long the answer takes. */
+static void
+an_owner_whose_answer_comes_in_parts_is_not_silent(void **state)
+{
+    asker_set_stage(&fixture, 3, 3, 1);
+    asker_read_one(&fixture);
+    for (uint32_t i = 1; i <= 6; i++)
+    {
+        request_heard(fixture.request, asker_sent(&fixture, 0)->member,
+                      ASKER_START_MS + i * ASKER_HEDGE_MS / 2);
+        asker_tick(&fixture, i * ASKER_HEDGE_MS / 2);
+    }
+    assert_int_equal(fixture.sent_count, 1);
+    asker_tick(&fixture, 4 * ASKER_HEDGE_MS);
+    assert_int_equal(fixture.sent_count, 2);
+}
+
 int
 main(void)
 {
@@ -579,6 +646,9 @@ main(void)
         TEST(a_malformed_answer_is_as_good_as_none),
         TEST(an_answer_of_another_count_mode_or_type_is_as_good_as_none),
         TEST(sealed_contexts_are_asked_for_with_full_objects_only),
+        TEST(keys_whose_answer_would_be_too_large_are_asked_for_by_half_as_many),
+        TEST(one_key_whose_answer_is_too_large_fails),
+        TEST(an_owner_whose_answer_comes_in_parts_is_not_silent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,21 @@ large_values_are_parted_by_their_bytes(void **state)
     assert_int_equal(asker_sent(&fixture, 0)->write.item_count, 2);
 }
 
+/* It would be no frame that a client may send: nobody is asked. */
+static void
+a_write_larger_than_a_frame_is_refused_before_it_leaves(void **state)
+{
+    PutValue values[2] = {{.request = stage_request(1, 1)}, {.request = stage_request(1, 2)}};
+    WriteItem item = {
+        .key = stage_key_of(&fixture.stage, 0, 0), .values = values, .value_count = 2};
+    uint8_t *half = arena_alloc(&fixture.stage.arena, MESSAGE_FRAME_MAX / 2);
+
+    values[0].value = values[1].value = slice_make(half, MESSAGE_FRAME_MAX / 2);
+    asker_begin_write(&fixture, &item, 1);
+    assert_int_equal(fixture.sent_count, 0);
+    asker_assert_write(&fixture, STATUS_TOO_LARGE);
+}
+
 static void
 a_member_has_a_window_of_frames_under_way(void **state)
 {
@@ -404,6 +419,7 @@ main(void)
         TEST(keys_of_one_owner_travel_in_one_frame),
         TEST(more_keys_than_one_frame_takes_are_parted),
         TEST(large_values_are_parted_by_their_bytes),
+        TEST(a_write_larger_than_a_frame_is_refused_before_it_leaves),
         TEST(a_member_has_a_window_of_frames_under_way),
         TEST(a_write_goes_to_its_first_owner),
         TEST(a_write_whose_owner_is_lost_goes_on_as_a_retry),

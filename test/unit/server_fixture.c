@@ -1,5 +1,7 @@
 #include "test/unit/server_fixture.h"
 
+#include "shared/chunk.h"
+
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -207,6 +209,31 @@ fixture_connect_as(const Fixture *fixture, const char *user)
     if (PQstatus(connection) != CONNECTION_OK)
         fail_msg("%s", PQerrorMessage(connection));
     return connection;
+}
+
+void
+fixture_expect_frame(PGconn *connection, const char *data, size_t length)
+{
+    ChunkResult result = CHUNK_MORE;
+    ChunkJoin join;
+    char *got = NULL;
+    Slice frame;
+
+    chunk_join_init(&join, &MEMORY_HEAP);
+    while (result == CHUNK_MORE)
+    {
+        PQfreemem(got);
+
+        int count = PQgetCopyData(connection, &got, 0);
+
+        assert_true(count > 0);
+        frame = slice_make(got, (size_t)count);
+        result = chunk_is_part(frame) ? chunk_join_add(&join, frame, &frame) : CHUNK_WHOLE;
+    }
+    assert_int_equal(result, CHUNK_WHOLE);
+    assert_true(slice_equal(frame, slice_make(data, length)));
+    PQfreemem(got);
+    chunk_join_free(&join);
 }
 
 void

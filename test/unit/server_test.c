@@ -2,6 +2,7 @@
  * The server with real sockets: it runs on a thread of its own, clients are libpq or raw bytes.
  * Its handler answers ECHO at once, WAIT when it is cancelled, and sends every frame back.
  */
+#include "shared/chunk.h"
 #include "test/unit/server_fixture.h"
 
 #include <libpq-fe.h>
@@ -92,21 +93,10 @@ answer_later(Session *session)
 static void
 on_frame(void *ctx, Session *session, Slice frame)
 {
-    Buffer *out;
-
     if (slice_equal(frame, slice_from_string("hold")))
-    {
         answer_later(session);
-        return;
-    }
-    if (frame.length > 0 && frame.data[0] % 2 == 0)
-    {
+    else
         session_send_frame(session, frame);
-        return;
-    }
-    out = session_frame_begin(session);
-    buffer_put(out, frame.data, frame.length);
-    session_frame_end(session);
 }
 
 static const ServerHandler handler = {
@@ -588,9 +578,8 @@ messages_behind_a_query_in_work_wait(void **state)
 /* ---- streams ---- */
 
 static PGconn *
-open_stream(const Fixture *fixture)
+begin_stream(PGconn *connection)
 {
-    PGconn *connection = fixture_connect_as(fixture, "shop");
     PGresult *result = PQexec(connection, "STREAM 1");
 
     assert_int_equal(PQresultStatus(result), PGRES_COPY_BOTH);
@@ -598,20 +587,16 @@ open_stream(const Fixture *fixture)
     return connection;
 }
 
+static PGconn *
+open_stream(const Fixture *fixture)
+{
+    return begin_stream(fixture_connect_as(fixture, "shop"));
+}
+
 static void
 send_frame(PGconn *connection, const char *data, size_t length)
 {
     assert_int_equal(PQputCopyData(connection, data, (int)length), 1);
-}
-
-static void
-expect_frame(PGconn *connection, const char *data, size_t length)
-{
-    char *got;
-
-    assert_int_equal(PQgetCopyData(connection, &got, 0), length);
-    assert_memory_equal(got, data, length);
-    PQfreemem(got);
 }
 
 static void
@@ -657,7 +642,8 @@ frames_come_back_in_order(void **state)
         send_frame(connection, frame, (size_t)snprintf(frame, sizeof(frame), "%d frame", i));
     assert_int_equal(PQflush(connection), 0);
     for (int i = 0; i < 2000; i++)
-        expect_frame(connection, frame, (size_t)snprintf(frame, sizeof(frame), "%d frame", i));
+        fixture_expect_frame(connection, frame,
+                             (size_t)snprintf(frame, sizeof(frame), "%d frame", i));
     PQfinish(connection);
     fixture_stop(fixture);
 }
@@ -679,7 +665,7 @@ frames_of_every_size_pass(void **state)
         /* libpq takes an empty frame for none at all: another one shows that it passed. */
         if (sizes[i] == 0)
             continue;
-        expect_frame(connection, data, sizes[i]);
+        fixture_expect_frame(connection, data, sizes[i]);
     }
     free(data);
     PQfinish(connection);
@@ -696,7 +682,7 @@ a_stream_ends_when_the_client_says_so(void **state)
 
     send_frame(connection, "last", 4);
     assert_int_equal(PQputCopyEnd(connection, NULL), 1);
-    expect_frame(connection, "last", 4);
+    fixture_expect_frame(connection, "last", 4);
     assert_int_equal(PQgetCopyData(connection, &data, 0), -1);
     result = PQgetResult(connection);
     assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
@@ -724,6 +710,97 @@ a_frame_too_large_is_refused_before_it_comes(void **state)
 
     fixture_send(PQsocket(connection), header, 5);
     expect_stream_error(connection, "54000");
+    PQfinish(connection);
+    fixture_stop(fixture);
+}
+
+/* One part, as a client or a node may send it. */
+static void
+send_part(PGconn *connection, bool last, const char *piece)
+{
+    PartFrame part = {.last = last, .piece = slice_from_string(piece)};
+    Buffer bytes;
+
+    buffer_init(&bytes, &MEMORY_HEAP);
+    part_encode(&bytes, 7, &part);
+    send_frame(connection, (const char *)bytes.data, bytes.length);
+    assert_int_equal(PQflush(connection), 0);
+    buffer_free(&bytes);
+}
+
+static void
+another_node_may_send_a_frame_in_parts(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = begin_stream(connect_peer(fixture, 0));
+
+    send_part(connection, false, "in ");
+    send_frame(connection, "between", 7);
+    send_part(connection, true, "parts");
+    fixture_expect_frame(connection, "between", 7);
+    fixture_expect_frame(connection, "in parts", 8);
+    send_part(connection, false, "");
+    expect_stream_error(connection, "08P01");
+    PQfinish(connection);
+    fixture_stop(fixture);
+}
+
+static void
+a_client_may_not_send_a_frame_in_parts(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection = open_stream(fixture);
+
+    send_part(connection, false, "part");
+    expect_stream_error(connection, "08P01");
+    PQfinish(connection);
+    fixture_stop(fixture);
+}
+
+/* Its parts wait for the client to fetch them; what is asked meanwhile is answered between two. */
+static void
+a_large_answer_holds_up_no_small_one(void **state)
+{
+    enum
+    {
+        LARGE = 48 * 1024 * 1024
+    };
+    Fixture *fixture = start();
+    PGconn *connection = begin_stream(connect_peer(fixture, 0));
+    char *data = malloc(LARGE);
+    ChunkJoin join;
+    Slice frame = SLICE_EMPTY;
+    bool small = false;
+    ChunkResult result = CHUNK_MORE;
+
+    assert_non_null(data);
+    memset(data, 'x', LARGE);
+    send_frame(connection, data, LARGE);
+    assert_int_equal(PQflush(connection), 0);
+    chunk_join_init(&join, &MEMORY_HEAP);
+    for (int part = 0; result == CHUNK_MORE; part++)
+    {
+        char *got;
+        int count = PQgetCopyData(connection, &got, 0);
+
+        assert_true(count > 0);
+        frame = slice_make(got, (size_t)count);
+        if (part == 0)
+        {
+            send_frame(connection, "small", 5);
+            assert_int_equal(PQflush(connection), 0);
+        }
+        if (slice_equal(frame, slice_from_string("small")))
+            small = true;
+        else
+            result = chunk_join_add(&join, frame, &frame);
+        PQfreemem(got);
+    }
+    assert_true(small);
+    assert_int_equal(result, CHUNK_WHOLE);
+    assert_true(slice_equal(frame, slice_make(data, LARGE)));
+    chunk_join_free(&join);
+    free(data);
     PQfinish(connection);
     fixture_stop(fixture);
 }
@@ -792,9 +869,9 @@ a_frame_in_work_is_answered_before_the_end(void **state)
     send_frame(connection, "hold", 4);
     send_frame(connection, "echo", 4);
     assert_int_equal(PQflush(connection), 0);
-    expect_frame(connection, "echo", 4);
+    fixture_expect_frame(connection, "echo", 4);
     fixture_stop(fixture);
-    expect_frame(connection, "held", 4);
+    fixture_expect_frame(connection, "held", 4);
     expect_stream_error(connection, "57P01");
     PQfinish(connection);
 }
@@ -827,6 +904,9 @@ main(void)
         cmocka_unit_test(frames_of_every_size_pass),
         cmocka_unit_test(a_stream_ends_when_the_client_says_so),
         cmocka_unit_test(a_frame_too_large_is_refused_before_it_comes),
+        cmocka_unit_test(another_node_may_send_a_frame_in_parts),
+        cmocka_unit_test(a_client_may_not_send_a_frame_in_parts),
+        cmocka_unit_test(a_large_answer_holds_up_no_small_one),
         cmocka_unit_test(a_client_that_does_not_read_is_held_back),
         cmocka_unit_test(the_end_of_the_server_is_told),
         cmocka_unit_test(a_frame_in_work_is_answered_before_the_end),

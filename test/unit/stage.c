@@ -68,6 +68,7 @@ stage_init(Stage *stage, uint32_t members, uint32_t n)
                          .wall_ms = 1700000000000,
                          .request_timeout_ms = 500,
                          .max_key_bytes = 100,
+                         .answer_bytes_max = 1000000,
                          .max_value_bytes = 1000};
 }
 

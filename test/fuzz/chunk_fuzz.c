@@ -1,0 +1,54 @@
+/*
+ * Any parts in any order into a join, and what it makes whole through a queue and a join of its
+ * own: it must come out as it was.
+ *
+ * Input: parts, each as a slice.
+ */
+#include "shared/chunk.h"
+#include "test/fuzz/fuzz.h"
+
+static void
+send_through(Slice frame)
+{
+    ChunkQueue queue;
+    ChunkJoin join;
+    Buffer part;
+    Slice again = SLICE_EMPTY;
+    ChunkResult result = CHUNK_MORE;
+
+    chunk_queue_init(&queue, &MEMORY_HEAP);
+    chunk_join_init(&join, &MEMORY_HEAP);
+    buffer_init(&part, &MEMORY_HEAP);
+    chunk_queue_add(&queue, frame);
+    while (result == CHUNK_MORE)
+    {
+        buffer_reset(&part);
+        fuzz_require(chunk_queue_next(&queue, &part));
+        result = chunk_join_add(&join, buffer_slice(&part), &again);
+    }
+    fuzz_require(result == CHUNK_WHOLE && slice_equal(frame, again));
+    fuzz_require(queue.bytes == 0 && join.begun_bytes == 0);
+    chunk_queue_free(&queue);
+    chunk_join_free(&join);
+    buffer_free(&part);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    Reader reader = reader_begin(slice_make(data, size));
+    ChunkJoin join;
+
+    chunk_join_init(&join, &MEMORY_HEAP);
+    while (reader_left(&reader) > 0)
+    {
+        Slice frame;
+        Slice part = reader_slice(&reader);
+
+        if (chunk_join_add(&join, part, &frame) == CHUNK_WHOLE)
+            send_through(frame);
+        fuzz_require(join.begun_count <= CHUNK_FRAMES_MAX && join.begun_bytes <= size);
+    }
+    chunk_join_free(&join);
+    return 0;
+}
