@@ -362,6 +362,7 @@ take_merge(Pager *pager, Page *page)
         }
         row->object = results[i].object;
         row->context = results[i].context;
+        row->answered = results[i].answered;
     }
     finish_page(pager, page);
 }

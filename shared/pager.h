@@ -20,7 +20,8 @@ typedef struct PagerRow
 {
     Slice key;
     Slice object;
-    Slice context; /* sealed, when asked for */
+    Slice context;     /* sealed, when asked for */
+    uint32_t answered; /* where owners differed: as RequestReadResult; else 0 */
 } PagerRow;
 
 typedef struct PagerCounters

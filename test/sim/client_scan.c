@@ -48,10 +48,12 @@ client_scan_begin(Client *client)
 }
 
 static void
-read_key(Client *client, uint32_t key, Slice object, Slice context)
+read_key(Client *client, uint32_t key, const PagerRow *row)
 {
     const ReadMark *mark = &client->scan_marks[key];
-    ReadShown shown = {.object = object, .context = context, .answered = (1u << mark->r) - 1};
+    ReadShown shown = {.object = row->object,
+                       .context = row->context,
+                       .answered = row->answered != 0 ? row->answered : (1u << mark->r) - 1};
     Seen seen;
     VClock clock;
 
@@ -72,7 +74,7 @@ take_row(Client *client, const PagerRow *row)
     else if (client->scanned[key])
         checker_violation(world->checker, "S4", "a scan gave k%u twice", key);
     else
-        read_key(client, key, row->object, row->context);
+        read_key(client, key, row);
 }
 
 static void
@@ -86,7 +88,7 @@ end_scan(Client *client, bool complete)
         for (uint32_t key = 0; key < world->mix.keys; key++)
         {
             if (!client->scanned[key] && checker_verdict(world->checker) == NULL)
-                read_key(client, key, SLICE_EMPTY, SLICE_EMPTY);
+                read_key(client, key, &(PagerRow){0});
         }
     }
     else
