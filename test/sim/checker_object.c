@@ -284,6 +284,9 @@ checker_read_end(Checker *checker, const ReadMark *mark, const ReadShown *shown,
     uint32_t missed = version_set_first_outside(&mark->required, &seen->past);
 
     checker->counters.sloppy_reads += sloppy;
+    if (sloppy && seen->absent)
+        checker_violation(checker, "S15", "a fallback counts in a read of k%u that found nothing",
+                          mark->key);
     if (missed != VERSION_SET_MAX && !checker->amnesia && !sloppy)
         checker_violation(
             checker, "S7", "a read of k%u from %u owners missed v%u, which was %s before it began",

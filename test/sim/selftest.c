@@ -453,6 +453,16 @@ a_read_misses_an_acknowledged_write(History *history)
 }
 
 static void
+a_fallback_counts_with_nothing(History *history)
+{
+    ReadMark mark = checker_read_begin(history->checker, 0, 2);
+    ReadShown shown = {.answered = 1u | 1u << OWNERS};
+
+    checker_read_end(history->checker, &mark, &shown, &history->arena, &history->seen,
+                     &history->clock);
+}
+
+static void
 a_read_goes_back_behind_another(History *history)
 {
     uint32_t put = write_blind(history, 0);
@@ -619,6 +629,7 @@ static const Case CASES[] = {
     CASE(one_dot_names_two_versions, "S5"),
     CASE(a_read_misses_an_acknowledged_write, "S7"),
     CASE(a_read_goes_back_behind_another, "S7"),
+    CASE(a_fallback_counts_with_nothing, "S15"),
     CASE(too_few_owners_acknowledged, "S8"),
     CASE(an_owner_acknowledged_what_it_has_not, "S8"),
     CASE(a_refused_write_appears, "S9"),
