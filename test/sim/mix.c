@@ -136,9 +136,9 @@ draw_speeds(Mix *mix, Random *random)
 }
 
 Mix
-mix_draw_quiet(Random *random)
+mix_draw_quiet(Random *random, uint32_t hosts)
 {
-    Mix mix = {.hosts = 3, .clients = 1, .keys = 1, .n = 3};
+    Mix mix = {.hosts = hosts, .clients = 1, .keys = 1, .n = 3};
 
     draw_speeds(&mix, random);
     draw_clients(&mix, random);

@@ -76,8 +76,8 @@ typedef struct Mix
 
 Mix mix_draw(Random *random);
 
-/* Three owners of one key, one client with nothing to do, and no faults: a stage for scenarios. */
-Mix mix_draw_quiet(Random *random);
+/* One key of three owners, one client with nothing to do, and no faults: a stage for scenarios. */
+Mix mix_draw_quiet(Random *random, uint32_t hosts);
 
 /* No fault at all: what still fails is the product's own doing. */
 bool mix_is_calm(const Mix *mix);

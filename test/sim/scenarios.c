@@ -1,7 +1,7 @@
 /*
- * Each story says in its comment what happens and where the danger is. Hosts 0, 1 and 2 hold the
- * key. The last word is the checker's, after the coordinated reads at every owner: every version
- * that was durable anywhere is there, or seen by one that is.
+ * Each story says in its comment what happens and where the danger is. Hosts 0, 1 and 2 own
+ * the key. The last word is the checker's, after the coordinated reads at every owner: every
+ * version that was durable anywhere is there, or seen by one that is.
  */
 #include "test/sim/scenarios.h"
 
@@ -208,6 +208,7 @@ play_directory_cloned(Script *script)
     at_one = script_put(script, 1, ALL, NULL);
     script_put_disk(script, 0, copy);
     at_zero = script_put(script, 0, ALL, NULL);
+    script_await_filled(script, 1);
     EXPECT(script, script_read(script, 2, ALL), first, at_zero, at_one);
 }
 
@@ -382,25 +383,92 @@ play_retry_of_known(Script *script)
     EXPECT(script, script_read(script, 2, MOST), put);
 }
 
+/* The "doomstone" as it was first met: a fallback hands off a tombstone that all owners have
+ * dropped, after one of them has stamped the key anew. */
+static void
+play_doomstone_by_handoff(Script *script)
+{
+    uint32_t tombstone;
+    uint32_t anew;
+    const Shown *first;
+
+    (void)script_put(script, 0, ALL, NULL);
+    first = script_read(script, 0, MOST);
+    script_settle(script);
+    script_crash(script, 2);
+    tombstone = script_delete(script, 0, ALL, first);
+    script_settle(script);
+    script_crash(script, 3);
+    script_boot_alone(script, 2);
+    (void)script_read(script, 1, ALL);
+    script_await_same(script);
+    for (uint32_t host = 0; host < 3; host++)
+        script_forget(script, host);
+    anew = script_put(script, 0, ALL, NULL);
+    script_boot(script, 3);
+    script_await_handed_off(script, 3);
+    EXPECT(script, script_read(script, 2, ALL), tombstone, anew);
+}
+
+/* A fallback comes back with a version that was replaced while it was away. */
+static void
+play_handoff_of_replaced(Script *script)
+{
+    uint32_t last;
+
+    script_crash(script, 2);
+    (void)script_put(script, 0, ALL, NULL);
+    script_settle(script);
+    script_crash(script, 3);
+    script_boot_alone(script, 2);
+    last = script_put(script, 1, ALL, script_read(script, 1, ALL));
+    script_boot(script, 3);
+    script_await_handed_off(script, 3);
+    EXPECT(script, script_read(script, 2, ALL), last);
+}
+
+/* A fallback that is alone stamps, hands off and forgets, which is no fault at all, and then does
+ * so again in the same run. */
+static void
+play_fallback_stamps_again(Script *script)
+{
+    uint32_t puts[2];
+
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        for (uint32_t host = 0; host < 3; host++)
+            script_crash(script, host);
+        puts[i] = script_put(script, 3, 1, NULL);
+        for (uint32_t host = 0; host < 2; host++)
+            script_boot_alone(script, host);
+        script_boot(script, 2);
+        script_await_handed_off(script, 3);
+    }
+    EXPECT(script, script_read(script, 0, ALL), puts[0], puts[1]);
+}
+
 static const Scenario SCENARIOS[] = {
-    {"key-forgotten",          play_key_forgotten,          false},
-    {"disk-wiped",             play_disk_wiped,             true },
-    {"wiped-is-no-quorum",     play_wiped_is_no_quorum,     true },
-    {"older-state-comes-back", play_older_state_comes_back, true },
-    {"repaired-after-amnesia", play_repaired_after_amnesia, false},
-    {"stamped-before-repair",  play_stamped_before_repair,  false},
-    {"rolled-back",            play_rolled_back,            false},
-    {"backup-restored",        play_backup_restored,        true },
-    {"directory-cloned",       play_directory_cloned,       true },
-    {"started-at-once",        play_started_at_once,        true },
-    {"unreadable",             play_unreadable,             true },
-    {"crash-before-durable",   play_crash_before_durable,   false},
-    {"late-tombstone",         play_late_tombstone,         false},
-    {"doomstone",              play_doomstone,              true },
-    {"missed-delete",          play_missed_delete,          false},
-    {"put-beside-delete",      play_put_beside_delete,      false},
-    {"retry-of-replaced",      play_retry_of_replaced,      false},
-    {"retry-of-known",         play_retry_of_known,         false},
+    {"key-forgotten",          play_key_forgotten,          3, false},
+    {"disk-wiped",             play_disk_wiped,             3, true },
+    {"wiped-is-no-quorum",     play_wiped_is_no_quorum,     3, true },
+    {"older-state-comes-back", play_older_state_comes_back, 3, true },
+    {"repaired-after-amnesia", play_repaired_after_amnesia, 3, false},
+    {"stamped-before-repair",  play_stamped_before_repair,  3, false},
+    {"rolled-back",            play_rolled_back,            3, false},
+    {"backup-restored",        play_backup_restored,        3, true },
+    {"directory-cloned",       play_directory_cloned,       3, true },
+    {"started-at-once",        play_started_at_once,        3, true },
+    {"unreadable",             play_unreadable,             3, true },
+    {"crash-before-durable",   play_crash_before_durable,   3, false},
+    {"late-tombstone",         play_late_tombstone,         3, false},
+    {"doomstone",              play_doomstone,              3, true },
+    {"missed-delete",          play_missed_delete,          3, false},
+    {"put-beside-delete",      play_put_beside_delete,      3, false},
+    {"retry-of-replaced",      play_retry_of_replaced,      3, false},
+    {"retry-of-known",         play_retry_of_known,         3, false},
+    {"doomstone-by-handoff",   play_doomstone_by_handoff,   4, true },
+    {"handoff-of-replaced",    play_handoff_of_replaced,    4, false},
+    {"fallback-stamps-again",  play_fallback_stamps_again,  4, false},
 };
 
 const Scenario *

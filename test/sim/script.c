@@ -21,7 +21,8 @@ struct Script
     const Scenario *scenario;
     Client *client;
     Arena arena;
-    uint32_t host; /* that was asked last */
+    uint32_t nodes[NETWORK_HOSTS_MAX]; /* hosts by their place in the key's preference list */
+    uint32_t asked;                    /* the host that was asked last */
     bool answered;
     Frame answer;
     SimStore *copies[COPIES_MAX];
@@ -32,6 +33,13 @@ void
 script_fail(Script *script, const char *what)
 {
     checker_violation(script->world->checker, "scenario", "%s: %s", script->scenario->name, what);
+}
+
+/* The host that a scenario means. */
+static Host *
+host_of(const Script *script, uint32_t place)
+{
+    return &script->world->hosts[script->nodes[place]];
 }
 
 static bool
@@ -80,29 +88,27 @@ disks_are_settled(const Script *script, uint32_t but)
 void
 script_settle(Script *script)
 {
-    script_settle_others(script, CHECKER_NONE);
+    await(script, disks_are_settled, CHECKER_NONE, "the disks do not come to rest");
 }
 
 void
 script_settle_others(Script *script, uint32_t host)
 {
-    await(script, disks_are_settled, host, "the disks do not come to rest");
+    await(script, disks_are_settled, host_of(script, host)->index, "the disks do not come to rest");
 }
 
 static Slice
 durable_of(const Script *script, uint32_t host)
 {
-    const World *world = script->world;
-
-    return sim_store_durable(world->hosts[host].store, client_bucket_id(script->client),
-                             checker_key(world->checker, KEY));
+    return sim_store_durable(host_of(script, host)->store, client_bucket_id(script->client),
+                             checker_key(script->world->checker, KEY));
 }
 
 static bool
 disks_are_same(const Script *script, uint32_t host)
 {
     (void)host;
-    for (uint32_t i = 1; i < script->world->mix.hosts; i++)
+    for (uint32_t i = 1; i < script->world->mix.n; i++)
     {
         if (!slice_equal(durable_of(script, 0), durable_of(script, i)))
             return false;
@@ -152,7 +158,7 @@ take_frame(void *context, uint32_t host, const Frame *frame)
 {
     Script *script = context;
 
-    if (script->answered || host != script->host || frame->tag != script->client->tag)
+    if (script->answered || host != script->asked || frame->tag != script->client->tag)
         return;
     script->answer = frame_copy(&script->arena, frame);
     script->answered = true;
@@ -161,11 +167,11 @@ take_frame(void *context, uint32_t host, const Frame *frame)
 static void
 ask(Script *script, uint32_t host, const Buffer *frame)
 {
-    script->host = host;
+    script->asked = host_of(script, host)->index;
     script->answered = false;
-    trace(script->world, "the script asks n%u: %s", host,
+    trace(script->world, "the script asks n%u: %s", script->asked,
           trace_frame(script->world, buffer_slice(frame)));
-    client_send(script->client, host, buffer_slice(frame));
+    client_send(script->client, script->asked, buffer_slice(frame));
     await(script, is_answered, host, "a node does not answer");
 }
 
@@ -177,7 +183,6 @@ status_of_error(const Script *script)
     return error_decode(&script->answer, &error) ? error.status : STATUS_BAD_FRAME;
 }
 
-/* The place of each host among the owners is not its number: a bit by place is what is acked. */
 static WriteResult
 send_write(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown *context,
            bool retry)
@@ -355,21 +360,17 @@ script_expect(Script *script, const Shown *shown, uint32_t count, const uint32_t
 
 /* ---- nodes and disks ---- */
 
-static Host *
-host_of(Script *script, uint32_t host)
-{
-    return &script->world->hosts[host];
-}
-
 void
 script_crash(Script *script, uint32_t host)
 {
+    uint32_t node = host_of(script, host)->index;
+
     if (is_over(script))
         return;
-    host_crash(script->world, host);
+    host_crash(script->world, node);
     sim_store_calm(host_of(script, host)->store);
-    network_hang_up(script->world, network_link(script->world, script->client->endpoint, host));
-    await(script, others_know, host, "a node that is gone is held for up");
+    network_hang_up(script->world, network_link(script->world, script->client->endpoint, node));
+    await(script, others_know, node, "a node that is gone is held for up");
 }
 
 void
@@ -377,7 +378,7 @@ script_boot(Script *script, uint32_t host)
 {
     if (is_over(script))
         return;
-    host_boot(script->world, host);
+    host_boot(script->world, host_of(script, host)->index);
     await(script, all_are_up, host, "a node that is back is held for down");
 }
 
@@ -404,7 +405,7 @@ script_boot_alone(Script *script, uint32_t host)
 {
     if (is_over(script))
         return;
-    host_boot(script->world, host);
+    host_boot(script->world, host_of(script, host)->index);
     await(script, running_are_up, host, "a node that is back is held for down");
 }
 
@@ -431,21 +432,21 @@ void
 script_forget(Script *script, uint32_t host)
 {
     script_settle(script);
-    trace(script->world, "n%u's record is gone", host);
+    trace(script->world, "%s's record is gone", host_of(script, host)->name);
     (void)sim_store_forget(host_of(script, host)->store, true);
 }
 
 void
 script_wipe(Script *script, uint32_t host)
 {
-    trace(script->world, "n%u's disk is wiped", host);
+    trace(script->world, "%s's disk is wiped", host_of(script, host)->name);
     (void)sim_store_wipe(host_of(script, host)->store);
 }
 
 static bool
 is_filled(const Script *script, uint32_t host)
 {
-    return !engine_is_refilling(script->world->hosts[host].engine);
+    return !engine_is_refilling(host_of(script, host)->engine);
 }
 
 void
@@ -457,7 +458,7 @@ script_await_filled(Script *script, uint32_t host)
 SimStore *
 script_copy_disk(Script *script, uint32_t host)
 {
-    SimStore *copy = sim_store_new(script->world, host);
+    SimStore *copy = sim_store_new(script->world, host_of(script, host)->index);
 
     script_settle(script);
     sim_store_copy(copy, host_of(script, host)->store);
@@ -469,7 +470,7 @@ void
 script_put_disk(Script *script, uint32_t host, const SimStore *copy)
 {
     script_settle(script);
-    trace(script->world, "n%u's disk becomes a copy", host);
+    trace(script->world, "%s's disk becomes a copy", host_of(script, host)->name);
     if (host_of(script, host)->engine == NULL)
         sim_store_copy(host_of(script, host)->store, copy);
     else
@@ -480,7 +481,7 @@ void
 script_damage(Script *script, uint32_t host)
 {
     script_settle(script);
-    trace(script->world, "n%u's record cannot be read any more", host);
+    trace(script->world, "%s's record cannot be read any more", host_of(script, host)->name);
     sim_store_damage(host_of(script, host)->store);
 }
 
@@ -506,13 +507,51 @@ script_late_frame(Script *script, Slice object, uint32_t from, uint32_t to)
         return;
     buffer_init(&frame, &MEMORY_HEAP);
     replicate_encode(&frame, 0, &replicate);
-    network_send(world, network_link(world, from, to), buffer_slice(&frame));
+    network_send(world,
+                 network_link(world, host_of(script, from)->index, host_of(script, to)->index),
+                 buffer_slice(&frame));
     buffer_free(&frame);
     script_wait_ms(script, 100);
     script_settle(script);
 }
 
+static bool
+is_handed_off(const Script *script, uint32_t host)
+{
+    return durable_of(script, host).length == 0;
+}
+
+void
+script_await_handed_off(Script *script, uint32_t host)
+{
+    await(script, is_handed_off, host, "what a fallback holds is not handed off");
+}
+
 /* ---- the play ---- */
+
+/* Owners first, in order. */
+static void
+place_nodes(Script *script)
+{
+    const World *world = script->world;
+    Slice key = checker_key(world->checker, KEY);
+    uint32_t count = 0;
+
+    while (count < world->mix.n)
+    {
+        script->nodes[count] = client_owner(script->client, key, count);
+        count++;
+    }
+    for (uint32_t host = 0; host < world->mix.hosts; host++)
+    {
+        bool is_owner = false;
+
+        for (uint32_t i = 0; i < world->mix.n; i++)
+            is_owner = is_owner || script->nodes[i] == host;
+        if (!is_owner)
+            script->nodes[count++] = host;
+    }
+}
 
 void
 script_play(World *world, const Scenario *scenario)
@@ -521,6 +560,7 @@ script_play(World *world, const Scenario *scenario)
 
     arena_init(&script.arena, &MEMORY_HEAP);
     client_begin_script(script.client, take_frame, &script);
+    place_nodes(&script);
     await(&script, all_are_up, 0, "the nodes do not find each other");
     scenario->play(&script);
     for (uint32_t i = 0; i < world->mix.hosts; i++)

@@ -4,7 +4,8 @@
  *
  * Every step goes on in virtual time until it is done; each that fails is a violation, after which
  * the steps that follow do nothing. What is asked and answered goes to the checker as in any other
- * run; hosts go by number, and all are owners of the one key.
+ * run; hosts go by their place in the one key's preference list: 0, 1 and 2 own it, 3 is the first
+ * fallback.
  */
 #ifndef SIM_SCRIPT_H
 #define SIM_SCRIPT_H
@@ -27,6 +28,7 @@ typedef struct Scenario
 {
     const char *name;
     void (*play)(Script *script);
+    uint32_t hosts;
     bool amnesia; /* disks forget what was acknowledged: see checker_allow_amnesia */
 } Scenario;
 
@@ -86,6 +88,9 @@ void script_forget(Script *script, uint32_t host);
 /* The disk is wiped while the process is down; and it holds again what the others do. */
 void script_wipe(Script *script, uint32_t host);
 void script_await_filled(Script *script, uint32_t host);
+
+/* What a fallback held is where it belongs, and it has dropped it. */
+void script_await_handed_off(Script *script, uint32_t host);
 
 /* A copy of the host's disk; and a host's disk becomes that copy. */
 SimStore *script_copy_disk(Script *script, uint32_t host);
