@@ -61,7 +61,7 @@ admin_ask_nodes(ClientCluster *cluster, const ClusterTopology *topology, AdminNo
     nodes->statuses = palloc0(sizeof(NodeStatus) * topology->topology.member_count);
     *ask = (Ask){.nodes = topology->nodes,
                  .count = (int)topology->topology.member_count,
-                 .tag = ++cluster->tags.last,
+                 .tag = ++cluster->asker.last_tag,
                  .take = admin_take_status,
                  .argument = nodes,
                  .want = (int)topology->topology.member_count,

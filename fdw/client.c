@@ -50,7 +50,7 @@ client_propose(ClientCluster *cluster, LinksNode **node, const Bucket *wanted, u
 {
     Ask ask = {.nodes = node,
                .count = 1,
-               .tag = ++cluster->tags.last,
+               .tag = ++cluster->asker.last_tag,
                .take = client_take_created,
                .argument = cluster,
                .want = 1,
@@ -185,7 +185,7 @@ client_multiget(ClientCluster *cluster, const Bucket *bucket, const Slice *keys,
 
         request_options.seal = options->seal;
         request_operation_init(&operation, topology);
-        operation.requests[0] = request_read(&arena, &cluster->tags, &topology->topology, bucket,
+        operation.requests[0] = request_read(&arena, &cluster->asker, &topology->topology, bucket,
                                              &request_options, keys, key_count, links_now_ms());
         request_operation_run(cluster, &operation);
         client_count_request(counters, operation.requests[0], key_count);
@@ -331,7 +331,7 @@ client_scan_begin(ClientCluster *cluster, const Bucket *bucket, const ClientRead
     scan->options = *options;
     scan->counters = counters;
     scan->context = own;
-    scan->pager = pager_new(memory_of_context(own), &cluster->tags, &topology->topology, bucket,
+    scan->pager = pager_new(memory_of_context(own), &cluster->asker, &topology->topology, bucket,
                             &request_options, PAGE_BYTES, PAGE_WINDOW, links_now_ms());
     scan->on_reset = (MemoryContextCallback){.func = scan_detach, .arg = scan};
     MemoryContextRegisterResetCallback(own, &scan->on_reset);

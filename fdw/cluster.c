@@ -3,6 +3,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "fdw/ask.h"
 #include "fdw/memory.h"
@@ -164,6 +165,7 @@ cluster_new(MemoryContext context, const ForeignServer *server, const UserMappin
     cluster->server_id = server->serverid;
     cluster->user_id = user_id;
     cluster->server_name = pstrdup(server->servername);
+    cluster->asker.seed = (uint64)MyProcPid << 32 ^ (uint64)GetCurrentTimestamp();
     cluster_read_seeds(cluster, server->options);
     cluster_make_links(cluster, server->options, mapping->options);
     MemoryContextSwitchTo(before);
@@ -247,6 +249,8 @@ cluster_use(ClientCluster *cluster, ClusterTopology *topology)
     topology->avoid = MemoryContextAllocZero(topology->context, sizeof(bool) * count);
     for (uint32 i = 0; i < count; i++)
         topology->nodes[i] = cluster_link_member(cluster, &topology->topology.members[i]);
+    /* Its members may have other numbers now. */
+    memset(cluster->asker.members, 0, sizeof(cluster->asker.members));
     topology->older = cluster->topology;
     cluster->topology = topology;
 }
@@ -286,7 +290,7 @@ cluster_fetch(ClientCluster *cluster, Ask *ask)
 {
     TopologyFetch fetch = {.have_epoch = 0};
 
-    ask->tag = ++cluster->tags.last;
+    ask->tag = ++cluster->asker.last_tag;
     ask->take = cluster_take_topology;
     ask->argument = cluster;
     ask->timeout_ms = cluster_timeout_ms();

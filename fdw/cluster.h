@@ -43,7 +43,7 @@ struct ClientCluster
     ClusterSeed *seeds;
     int seed_count;
     Links *links;
-    RequestTags tags;
+    RequestAsker asker;
     ClusterTopology *topology;  /* NULL: not known yet */
     TimestampTz looked_anew_at; /* the statement for which the topology was last fetched anew */
     struct PendingLogs *logs;   /* fdw/pending; of the pool */

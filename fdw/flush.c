@@ -155,7 +155,7 @@ flush_request(Flush *flush, FlushBatch *batch)
     RequestOptions options =
         request_operation_options(topology, flush->group->w, cluster_timeout_ms());
 
-    return request_write(&batch->arena, &flush->cluster->tags, &topology->topology,
+    return request_write(&batch->arena, &flush->cluster->asker, &topology->topology,
                          flush->group->bucket, &options, batch->items, batch->count,
                          links_now_ms());
 }
@@ -218,7 +218,7 @@ flush_retry_behind(Flush *flush, const FlushBatch *batch, RequestWriteResult *re
     request_operation_init(&operation, cluster_topology(flush->cluster));
     options = request_operation_options(operation.topology, flush->group->w, cluster_timeout_ms());
     operation.requests[0] =
-        request_write(&again.arena, &flush->cluster->tags, &operation.topology->topology,
+        request_write(&again.arena, &flush->cluster->asker, &operation.topology->topology,
                       flush->group->bucket, &options, items, again.count, links_now_ms());
     request_operation_run(flush->cluster, &operation);
     for (uint32 i = 0; i < again.count; i++)

@@ -42,7 +42,7 @@ readahead_request(Readahead *ahead, ClusterTopology *topology)
         request_operation_options(topology, ahead->options->r, ahead->options->timeout_ms);
 
     options.seal = ahead->options->seal;
-    return request_read(&ahead->arena, &ahead->cluster->tags, &topology->topology, ahead->bucket,
+    return request_read(&ahead->arena, &ahead->cluster->asker, &topology->topology, ahead->bucket,
                         &options, ahead->keys, ahead->key_count, links_now_ms());
 }
 

@@ -66,7 +66,7 @@ struct Page
 struct Pager
 {
     const Memory *memory;
-    RequestTags *tags;
+    RequestAsker *asker;
     const Topology *topology;
     const Bucket *bucket;
     RequestOptions options;
@@ -158,7 +158,7 @@ first_place(const Page *page)
 static void
 ask(Pager *pager, Page *page, uint32_t place)
 {
-    page->asks[place] = (Ask){.tag = ++pager->tags->last, .member = page->owners[place]};
+    page->asks[place] = (Ask){.tag = ++pager->asker->last_tag, .member = page->owners[place]};
 }
 
 static uint32_t
@@ -340,7 +340,7 @@ begin_merge(Pager *pager, Page *page)
     }
     page->state = PAGE_MERGE;
     options.avoid = pager->avoid;
-    page->merge = request_read(&page->arena, pager->tags, pager->topology, pager->bucket, &options,
+    page->merge = request_read(&page->arena, pager->asker, pager->topology, pager->bucket, &options,
                                page->differing, page->differing_count, pager->now_ms);
 }
 
@@ -483,7 +483,7 @@ void
 pager_heard(Pager *pager, uint32_t member, uint64_t now_ms)
 {
     pager->silent[member] = false;
-    pager->tags->heard_ms[member] = now_ms;
+    pager->asker->members[member].heard_ms = now_ms;
 }
 
 bool
@@ -541,7 +541,7 @@ pager_lost(Pager *pager, uint32_t member, uint64_t now_ms)
 static uint64_t
 silent_since_ms(const Pager *pager, const Ask *open)
 {
-    uint64_t heard = pager->tags->heard_ms[open->member];
+    uint64_t heard = pager->asker->members[open->member].heard_ms;
 
     return heard > open->sent_ms ? heard : open->sent_ms;
 }
@@ -747,13 +747,13 @@ new_flags(const Memory *memory, const bool *from, uint32_t count)
 }
 
 Pager *
-pager_new(const Memory *memory, RequestTags *tags, const Topology *topology, const Bucket *bucket,
+pager_new(const Memory *memory, RequestAsker *asker, const Topology *topology, const Bucket *bucket,
           const RequestOptions *options, uint32_t page_bytes, uint32_t window, uint64_t now_ms)
 {
     Pager *pager = memory_resize(memory, NULL, sizeof(Pager));
 
     *pager = (Pager){.memory = memory,
-                     .tags = tags,
+                     .asker = asker,
                      .topology = topology,
                      .bucket = bucket,
                      .options = *options,
@@ -763,6 +763,9 @@ pager_new(const Memory *memory, RequestTags *tags, const Topology *topology, con
     pager->avoid = new_flags(memory, options->avoid, topology->member_count);
     pager->silent = new_flags(memory, NULL, topology->member_count);
     pager->options.avoid = pager->avoid;
+    if (options->owners > options->quorum)
+        pager->options.quorum = options->owners;
+    pager->options.owners = pager->options.quorum;
     buffer_init(&pager->frame, memory);
     return pager;
 }

@@ -40,8 +40,9 @@ typedef enum PagerState
     PAGER_FAILED /* pager_failure says why */
 } PagerState;
 
-/* memory backs the arenas of the pages; options->quorum is r. topology and bucket are borrowed. */
-Pager *pager_new(const Memory *memory, RequestTags *tags, const Topology *topology,
+/* memory backs the arenas of the pages; options->quorum is r; owners alone are asked, so that pr is
+ * as good as r. topology and bucket are borrowed. */
+Pager *pager_new(const Memory *memory, RequestAsker *asker, const Topology *topology,
                  const Bucket *bucket, const RequestOptions *options, uint32_t page_bytes,
                  uint32_t window, uint64_t now_ms);
 void pager_free(Pager *pager);

@@ -5,7 +5,7 @@
 void
 request_heard(Request *request, uint32_t member, uint64_t now_ms)
 {
-    request->tags->heard_ms[member] = now_ms;
+    request->asker->members[member].heard_ms = now_ms;
     request->members[member].silent = false;
 }
 
@@ -19,10 +19,11 @@ request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t n
     if (part == NULL)
         return false;
     request->now_ms = now_ms;
+    if (request_part_is_under_way(part))
+        request_part_note_wait(request, part);
     request_heard(request, member, now_ms);
-    if (part->state != PART_SENT && part->state != PART_SILENT)
-        return true;
-    request_part_answer(request, part, frame);
+    if (request_part_is_under_way(part))
+        request_part_answer(request, part, frame);
     return true;
 }
 
@@ -33,7 +34,7 @@ fail_member(Request *request, uint32_t member, bool reached, uint64_t now_ms)
     for (Part *part = request->parts; part != NULL; part = part->next)
     {
         if (part->member == member && part->state != PART_ENDED)
-            request_part_fail(request, part, reached && part->state != PART_QUEUED, STATUS_OK);
+            request_part_fail(request, part, reached && request_part_is_under_way(part), STATUS_OK);
     }
 }
 
@@ -49,17 +50,19 @@ request_unreached(Request *request, uint32_t member, uint64_t now_ms)
     fail_member(request, member, false, now_ms);
 }
 
+/* What was sent may be carried out yet; what waits to be sent is not. */
 static void
 expire(Request *request)
 {
+    for (const Part *part = request->parts; part != NULL && request->is_write; part = part->next)
+    {
+        for (uint32_t i = 0; i < part->key_count && request_part_is_under_way(part); i++)
+            request->states[part->keys[i]].maybe_written = true;
+    }
     for (uint32_t key = 0; key < request->key_count; key++)
     {
-        KeyState *state = &request->states[key];
-
-        if (state->done)
-            continue;
-        state->maybe_written = state->maybe_written || (request->is_write && state->pending > 0);
-        request_key_give_up(request, key);
+        if (!request->states[key].done)
+            request_key_give_up(request, key);
     }
 }
 
@@ -69,8 +72,11 @@ request_tick(Request *request, uint64_t now_ms)
     request->now_ms = now_ms;
     for (Part *part = request->parts; part != NULL; part = part->next)
     {
-        if (part->state == PART_SENT && !part->overdue &&
-            now_ms >= request_part_silent_from_ms(request, part))
+        if (now_ms < request_part_due_ms(request, part))
+            continue;
+        if (part->state == PART_PAUSED)
+            request_part_resume(request, part);
+        else
             request_part_hedge(request, part);
     }
     if (now_ms >= request->deadline_ms)
@@ -84,9 +90,9 @@ request_wake_ms(const Request *request)
 
     for (const Part *part = request->parts; part != NULL; part = part->next)
     {
-        if (part->state == PART_SENT && !part->overdue &&
-            request_part_silent_from_ms(request, part) < wake)
-            wake = request_part_silent_from_ms(request, part);
+        uint64_t due = request_part_due_ms(request, part);
+
+        wake = due < wake ? due : wake;
     }
     return wake;
 }
@@ -98,10 +104,7 @@ request_next_send(Request *request, uint32_t *member, Slice *frame)
 
     if (part == NULL)
         return false;
-    part->state = PART_SENT;
-    part->sent_ms = request->now_ms;
-    request->members[part->member].under_way++;
-    request->counters.frames++;
+    request_part_sent(request, part);
     request_part_encode(request, part);
     *member = part->member;
     *frame = buffer_slice(&request->frame);
@@ -144,6 +147,12 @@ request_counters(const Request *request)
     return request->counters;
 }
 
+uint32_t
+request_frames_to(const Request *request, uint32_t member)
+{
+    return request->members[member].frames;
+}
+
 void
 request_end(Request *request)
 {
@@ -151,13 +160,13 @@ request_end(Request *request)
 }
 
 static Request *
-new_request(Arena *arena, RequestTags *tags, const Topology *topology, const Bucket *bucket,
+new_request(Arena *arena, RequestAsker *asker, const Topology *topology, const Bucket *bucket,
             const RequestOptions *options, uint32_t key_count, uint64_t now_ms)
 {
     Request *request = ARENA_NEW(arena, Request);
 
     request->arena = arena;
-    request->tags = tags;
+    request->asker = asker;
     request->topology = topology;
     request->bucket = bucket;
     request->options = *options;
@@ -172,34 +181,6 @@ new_request(Arena *arena, RequestTags *tags, const Topology *topology, const Buc
     request->parts_tail = &request->parts;
     buffer_init(&request->frame, arena->memory);
     return request;
-}
-
-/* Owners in preference order, then the order to ask them in: those to avoid last. */
-static bool
-place_key(Request *request, uint32_t key)
-{
-    KeyState *state = &request->states[key];
-    const bool *avoid = request->options.avoid;
-    uint8_t count = 0;
-
-    if (!topology_position(request->bucket, request_key_bytes(request, key), &state->position))
-    {
-        request_key_end(request, key, STATUS_BAD_KEY);
-        return false;
-    }
-    state->owner_count = (uint8_t)topology_preference(request->topology, state->position,
-                                                      state->owners, request->bucket->n);
-    for (uint8_t i = 0; i < state->owner_count; i++)
-    {
-        if (avoid == NULL || !avoid[state->owners[i]])
-            state->order[count++] = i;
-    }
-    for (uint8_t i = 0; i < state->owner_count; i++)
-    {
-        if (avoid != NULL && avoid[state->owners[i]])
-            state->order[count++] = i;
-    }
-    return true;
 }
 
 typedef struct PlacedKey
@@ -229,8 +210,10 @@ place_keys(Request *request, uint32_t *count_out)
 
     for (uint32_t key = 0; key < request->key_count; key++)
     {
-        if (place_key(request, key))
+        if (request_place_key(request, key))
             placed[count++] = (PlacedKey){.position = request->states[key].position, .key = key};
+        else
+            request_key_end(request, key, STATUS_BAD_KEY);
     }
     if (count > 1)
         qsort(placed, count, sizeof(PlacedKey), compare_placed);
@@ -238,11 +221,24 @@ place_keys(Request *request, uint32_t *count_out)
     return placed;
 }
 
+/* Fallbacks stand in for owners: they do not make more of them. */
+static void
+begin_read(Request *request, uint32_t key)
+{
+    const KeyState *state = &request->states[key];
+    const RequestOptions *options = &request->options;
+
+    if (options->quorum > state->owner_count || options->owners > state->owner_count)
+        request_key_end(request, key, STATUS_UNAVAILABLE);
+    else
+        (void)request_key_ask(request, key);
+}
+
 Request *
-request_read(Arena *arena, RequestTags *tags, const Topology *topology, const Bucket *bucket,
+request_read(Arena *arena, RequestAsker *asker, const Topology *topology, const Bucket *bucket,
              const RequestOptions *options, const Slice *keys, uint32_t key_count, uint64_t now_ms)
 {
-    Request *request = new_request(arena, tags, topology, bucket, options, key_count, now_ms);
+    Request *request = new_request(arena, asker, topology, bucket, options, key_count, now_ms);
 
     request->keys = keys;
     request->reads = arena_alloc_zero(arena, sizeof(RequestReadResult) * key_count);
@@ -251,26 +247,16 @@ request_read(Arena *arena, RequestTags *tags, const Topology *topology, const Bu
     const PlacedKey *placed = place_keys(request, &placed_count);
 
     for (uint32_t at = 0; at < placed_count; at++)
-    {
-        uint32_t key = placed[at].key;
-
-        for (uint32_t i = 0; i < options->quorum; i++)
-        {
-            if (!request_key_ask(request, key))
-                break;
-        }
-        if (request->states[key].pending < options->quorum)
-            request_key_end(request, key, STATUS_UNAVAILABLE);
-    }
+        begin_read(request, placed[at].key);
     return request;
 }
 
 Request *
-request_write(Arena *arena, RequestTags *tags, const Topology *topology, const Bucket *bucket,
+request_write(Arena *arena, RequestAsker *asker, const Topology *topology, const Bucket *bucket,
               const RequestOptions *options, const WriteItem *items, uint32_t item_count,
               uint64_t now_ms)
 {
-    Request *request = new_request(arena, tags, topology, bucket, options, item_count, now_ms);
+    Request *request = new_request(arena, asker, topology, bucket, options, item_count, now_ms);
 
     request->is_write = true;
     request->items = items;

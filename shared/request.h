@@ -6,12 +6,19 @@
  * ask and when a key is answered; it does no I/O: the caller sends what request_next_send() gives,
  * and reports answers, lost members and time.
  *
+ * Whom to ask: a key's preference list, owners that are well first, then fallbacks that are well,
+ * then the owners and the fallbacks to avoid. A place is a member's number in the list itself, of
+ * which the first n are the owners.
  * Read (design: one hop): the full object from one owner and digests from r-1 others at once,
  * batched by node; equal digests end it. Digests that differ make one coordinated read of that key.
- * An owner that is lost, refuses, or is silent for hedge_after_ms is replaced by the next owner.
- * Write: to the first owner not avoided, which coordinates. When that owner is lost or silent the
+ * A member that is lost, refuses, or is silent for too long is replaced by the next. A fallback's
+ * answer counts only when it holds the key: its "not found" is no evidence, and the next is asked.
+ * Fewer than r answers that count, or fewer than pr of owners, is STATUS_UNAVAILABLE.
+ * Write: to the first member of the list, which coordinates. When that one is lost or silent the
  * same request ids go to the next one marked as a retry, so a write that is sent twice stays one
  * write.
+ * A member that answers STATUS_OVERLOADED is left alone for a while that grows, then the next
+ * owner, or the same one when there is no other, is asked, until the deadline.
  *
  * Results live in the arena given at the start. request_end() releases the one buffer kept beside
  * it; a caller whose Memory is released as a whole need not call it.
@@ -20,41 +27,40 @@
 #define SHARED_REQUEST_H
 
 #include "shared/message.h"
+#include "shared/request_asker.h"
 
 typedef struct Request Request;
-
-/*
- * What all requests and pagers of one asker share: no two frames in flight have one tag, and a
- * member that answers any of them is not silent, however long the others must wait in its queue.
- * All zero at first.
- */
-typedef struct RequestTags
-{
-    uint32_t last;
-    uint64_t heard_ms[RING_NODES_MAX]; /* by member: the last answer */
-} RequestTags;
 
 typedef struct RequestOptions
 {
     uint32_t quorum;         /* r or w */
+    uint32_t owners;         /* pr or pw: how many of them must be owners */
+    uint32_t confirms;       /* writes: from how many zones the acknowledgements must be */
     uint32_t timeout_ms;     /* of the whole request */
-    uint32_t hedge_after_ms; /* silence after which the next owner is asked as well */
+    uint32_t hedge_after_ms; /* silence after which the next member is asked as well */
+    uint32_t read_hedge_ms;  /* reads that have another owner to ask: the same, sooner or later; 0:
+                                as the member's answers have been, hedge_after_ms at most */
     bool seal;               /* reads: give sealed contexts */
+    bool repair_later;       /* reads: answer before stale owners are mended */
     const bool *avoid;       /* by member index: asked last (known down or suspect); may be NULL */
 } RequestOptions;
 
+/* The masks are of places in the key's preference list. */
 typedef struct RequestReadResult
 {
     StatusCode status;
     Slice object;      /* encoded; empty: absent */
     Slice context;     /* sealed, when asked for and the object is not absent */
-    uint32_t answered; /* members of the preference list, by place, that the answer counts on: they
-                          gave it, or hold it since a coordinated read */
+    uint32_t asked;    /* members that were sent the key, or were to be */
+    uint32_t answered; /* members that the answer counts on: they gave it, or hold it since a
+                          coordinated read */
+    uint32_t lacking;  /* fallbacks that do not hold the key */
 } RequestReadResult;
 
 typedef struct RequestWriteResult
 {
     StatusCode status; /* STATUS_OK, STATUS_UNKNOWN, or refused for that reason */
+    uint32_t asked;    /* members that were to coordinate, by place */
     uint32_t acked;    /* as WriteResult */
     uint32_t siblings; /* likewise */
 } RequestWriteResult;
@@ -63,16 +69,18 @@ typedef struct RequestCounters
 {
     uint32_t frames;     /* sent */
     uint32_t mismatches; /* keys whose digests differed */
-    uint32_t hedges;     /* frames sent because an owner was silent */
-    uint32_t failovers;  /* frames sent because an owner was lost or refused */
+    uint32_t hedges;     /* frames whose keys were asked elsewhere because the member was silent */
+    uint32_t failovers;  /* asks of a key because a member was lost, refused or lacked it */
+    uint32_t fallbacks;  /* asks of a key of members that do not own it */
+    uint32_t backoffs;   /* pauses after which an overloaded member was asked again */
 } RequestCounters;
 
 /* Keys must be valid for the bucket; topology, bucket, keys and items are borrowed until the end.
  */
-Request *request_read(Arena *arena, RequestTags *tags, const Topology *topology,
+Request *request_read(Arena *arena, RequestAsker *asker, const Topology *topology,
                       const Bucket *bucket, const RequestOptions *options, const Slice *keys,
                       uint32_t key_count, uint64_t now_ms);
-Request *request_write(Arena *arena, RequestTags *tags, const Topology *topology,
+Request *request_write(Arena *arena, RequestAsker *asker, const Topology *topology,
                        const Bucket *bucket, const RequestOptions *options, const WriteItem *items,
                        uint32_t item_count, uint64_t now_ms);
 
@@ -111,12 +119,16 @@ bool request_done(const Request *request);
  * hedged. */
 bool request_waits_for(const Request *request, uint32_t member);
 
-/* True when member was silent for hedge_after_ms in this request and has not answered since. */
+/* True when member was silent for so long in this request that others were asked instead, and has
+ * not answered since. */
 bool request_was_silent(const Request *request, uint32_t member);
 
 const RequestReadResult *request_read_results(const Request *request);
 const RequestWriteResult *request_write_results(const Request *request);
 RequestCounters request_counters(const Request *request);
+
+/* How many frames member was sent. */
+uint32_t request_frames_to(const Request *request, uint32_t member);
 void request_end(Request *request);
 
 #endif

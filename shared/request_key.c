@@ -1,8 +1,9 @@
 /*
  * Happy path of a read key: one full answer and r-1 digests, all equal; of a written key: its first
- * owner's result. Failure modes: an owner is lost, refuses or is silent: the next one is asked;
- * digests differ: one owner is asked for a coordinated read; no owner is left: the key ends with
- * the last reason.
+ * owner's result. Failure modes: a member is lost, refuses or is silent: the next one is asked; a
+ * fallback lacks the key: likewise; digests differ: one member is asked for a coordinated read; a
+ * member is overloaded: it, or another owner, is asked after a pause; nobody is left: the key ends
+ * with the last reason.
  */
 #include "shared/request_private.h"
 
@@ -40,8 +41,9 @@ new_part(Request *request, PartKind kind, uint32_t member)
     Part *part = ARENA_NEW(request->arena, Part);
 
     part->kind = kind;
+    part->state = PART_QUEUED;
     part->member = member;
-    part->tag = ++request->tags->last;
+    part->tag = ++request->asker->last_tag;
     *request->parts_tail = part;
     request->parts_tail = &part->next;
     if (request->first_queued == NULL)
@@ -66,25 +68,112 @@ append_key(Request *request, Part *part, uint32_t key)
     part->bytes += request_key_ask_bytes(request, key, part->kind);
 }
 
-static void
-ask(Request *request, uint32_t key, PartKind kind, uint32_t member)
+/* The part that the key may join, if there is one: not full, and if paused as long as it. */
+static bool
+may_join(const Request *request, const Part *part, uint32_t key, bool paused)
 {
-    Part **draft = &request->members[member].draft[kind];
-    Part *part = *draft;
+    if (part == NULL || part->key_count >= request->members[part->member].keys_max ||
+        part->bytes >= PART_BYTES_MAX)
+        return false;
+    if (paused)
+        return part->state == PART_PAUSED && part->pauses == request->states[key].pauses;
+    return part->state == PART_QUEUED;
+}
 
-    if (part == NULL || part->state != PART_QUEUED ||
-        part->key_count >= request->members[member].keys_max || part->bytes >= PART_BYTES_MAX)
-        part = *draft = new_part(request, kind, member);
-    append_key(request, part, key);
-    request->states[key].pending++;
-    if (kind == PART_FULL)
-        request->states[key].full_pending = true;
+static void
+pause_part(Request *request, Part *part, uint32_t pauses)
+{
+    part->state = PART_PAUSED;
+    part->pauses = pauses;
+    part->due_ms = request->now_ms + request_asker_pause_ms(request->asker, pauses - 1);
+    request->counters.backoffs++;
+}
+
+static void
+ask(Request *request, uint32_t key, PartKind kind, uint8_t place, bool paused)
+{
+    KeyState *state = &request->states[key];
+    uint32_t member = state->members[place];
+    MemberState *known = &request->members[member];
+    Part **draft = paused ? &known->paused[kind] : &known->draft[kind];
+
+    if (!may_join(request, *draft, key, paused))
+    {
+        *draft = new_part(request, kind, member);
+        if (paused)
+            pause_part(request, *draft, state->pauses);
+    }
+    append_key(request, *draft, key);
+    state->pending++;
+    if (place >= state->owner_count)
+        request->counters.fallbacks++;
+    if (request->is_write)
+        request->writes[key].asked |= request_place_bit(place);
+    else
+        request->reads[key].asked |= request_place_bit(place);
 }
 
 void
 request_key_ask_again(Request *request, uint32_t key, const Part *part)
 {
-    ask(request, key, part->kind, part->member);
+    ask(request, key, part->kind, request_place_of(&request->states[key], part->member), false);
+}
+
+/* Asks a member for an answer of its own. */
+static void
+ask_itself(Request *request, uint32_t key, uint8_t place, bool paused)
+{
+    KeyState *state = &request->states[key];
+    PartKind kind;
+
+    if (request->is_write)
+        kind = state->maybe_written || state->pending > 0 ? PART_RETRY : PART_WRITE;
+    else
+        kind = state->has_full || state->full_place != NO_PLACE ? PART_DIGEST : PART_FULL;
+    if (kind == PART_FULL)
+        state->full_place = place;
+    state->asked |= request_place_bit(place);
+    state->live |= request_place_bit(place);
+    ask(request, key, kind, place, paused);
+}
+
+/* The member is not waited for any more. */
+static void
+leave_place(KeyState *state, uint8_t place)
+{
+    state->live &= (uint16_t)~request_place_bit(place);
+    if (state->full_place == place)
+        state->full_place = NO_PLACE;
+}
+
+uint32_t
+request_key_ask(Request *request, uint32_t key)
+{
+    const KeyState *state = &request->states[key];
+    uint32_t asked = 0;
+
+    while (request_place_missing(request, state) > 0)
+    {
+        uint8_t place = request_place_next(request, state);
+
+        if (place == NO_PLACE)
+            break;
+        ask_itself(request, key, place, false);
+        asked++;
+    }
+    return asked;
+}
+
+bool
+request_key_ask_coordinated(Request *request, uint32_t key)
+{
+    uint8_t place = request_place_coordinator(request, key);
+
+    if (place == NO_PLACE)
+        return false;
+    request->states[key].coordinated |= request_place_bit(place);
+    ask(request, key, PART_COORDINATED, place, false);
+    return true;
 }
 
 void
@@ -102,7 +191,6 @@ request_key_end(Request *request, uint32_t key, StatusCode status)
         request->reads[key].status = status;
 }
 
-/* No owner is left to ask and none owes an answer. */
 void
 request_key_give_up(Request *request, uint32_t key)
 {
@@ -113,67 +201,12 @@ request_key_give_up(Request *request, uint32_t key)
                     request->is_write && state->maybe_written ? STATUS_UNKNOWN : reason);
 }
 
-/* Asks the key's next owner; false when all have been asked. */
-bool
-request_key_ask(Request *request, uint32_t key)
-{
-    KeyState *state = &request->states[key];
-    PartKind kind;
-
-    if (state->asked == state->owner_count)
-        return false;
-    if (request->is_write)
-        kind = state->maybe_written || state->pending > 0 ? PART_RETRY : PART_WRITE;
-    else
-        kind = state->has_full || state->full_pending ? PART_DIGEST : PART_FULL;
-    ask(request, key, kind, state->owners[state->order[state->asked++]]);
-    return true;
-}
-
-/* How well an owner is suited to coordinate: best one that has answered, worst one that was silent.
- */
-static int
-coordinator_rank(const Request *request, uint32_t key, uint8_t place)
-{
-    const KeyState *state = &request->states[key];
-
-    if (request->members[state->owners[place]].silent)
-        return 0;
-    return (request->reads[key].answered >> place & 1) != 0 ? 2 : 1;
-}
-
-bool
-request_key_ask_coordinated(Request *request, uint32_t key)
-{
-    KeyState *state = &request->states[key];
-    int best = -1;
-    uint8_t chosen = 0;
-
-    for (uint8_t i = 0; i < state->owner_count; i++)
-    {
-        uint8_t place = state->order[i];
-
-        if ((state->coordinated >> place & 1) == 0 && coordinator_rank(request, key, place) > best)
-        {
-            best = coordinator_rank(request, key, place);
-            chosen = place;
-        }
-    }
-    if (best < 0)
-        return false;
-    state->coordinated |= UINT32_C(1) << chosen;
-    ask(request, key, PART_COORDINATED, state->owners[chosen]);
-    return true;
-}
-
 /* A read key with a quorum of answers ends, or goes on to what is still missing. */
-void
-request_key_settle(Request *request, uint32_t key)
+static void
+settle(Request *request, uint32_t key)
 {
     KeyState *state = &request->states[key];
 
-    if (state->done || state->answers < request->options.quorum)
-        return;
 #ifdef BUG_FIRST_ANSWER_TAKEN
     state->mismatch = false;
 #endif
@@ -187,54 +220,110 @@ request_key_settle(Request *request, uint32_t key)
     }
     else if (state->has_full)
         request_key_end(request, key, STATUS_OK);
-    else if (!state->full_pending && state->coordinated == 0)
+    else if (state->full_place == NO_PLACE && state->coordinated == 0)
         (void)request_key_ask_coordinated(request, key);
 }
 
-/* An ask of this key ended without an answer that counts. */
 void
-request_key_move_on(Request *request, uint32_t key, PartKind kind)
+request_key_go_on(Request *request, uint32_t key)
 {
     KeyState *state = &request->states[key];
 
     if (state->done)
         return;
-    if (kind == PART_FULL)
-        state->full_pending = false;
+    if (!request->is_write && request_place_is_quorum(request, state))
+        settle(request, key);
+    else
+        request->counters.failovers += request_key_ask(request, key);
+    if (state->pending == 0)
+        request_key_give_up(request, key);
+}
 
-    bool asked = kind == PART_COORDINATED ? request_key_ask_coordinated(request, key)
-                                          : request_key_ask(request, key);
+void
+request_key_failed(Request *request, const Part *part, uint32_t key, bool was_silent)
+{
+    KeyState *state = &request->states[key];
 
-    if (asked)
+    if (state->done)
+        return;
+    if (part->kind != PART_COORDINATED)
+    {
+        leave_place(state, request_place_of(state, part->member));
+        request_key_go_on(request, key);
+    }
+    else if (!was_silent && request_key_ask_coordinated(request, key))
         request->counters.failovers++;
-    else if (!request->is_write && kind != PART_COORDINATED &&
-             state->answers >= request->options.quorum)
-        request_key_settle(request, key);
     else if (state->pending == 0)
         request_key_give_up(request, key);
 }
 
 void
-request_key_refused(Request *request, uint32_t key, PartKind kind, StatusCode status)
+request_key_hedge(Request *request, const Part *part, uint32_t key)
 {
     KeyState *state = &request->states[key];
 
-    state->reason = status;
-    if (!status_is_about_request(status) || state->maybe_written)
-        request_key_move_on(request, key, kind);
-    else if (!request->is_write || state->pending == 0)
-        request_key_end(request, key, status);
-    /* Otherwise a silent owner may yet have written it: its answer, or its loss, decides. */
+    if (state->done)
+        return;
+    if (part->kind == PART_COORDINATED)
+    {
+        (void)request_key_ask_coordinated(request, key);
+        return;
+    }
+    leave_place(state, request_place_of(state, part->member));
+    if (request_key_ask(request, key) == 0 && !request->is_write &&
+        request_place_is_quorum(request, state))
+        settle(request, key);
 }
 
-static uint32_t
-place_of(const KeyState *state, uint32_t member)
+/* The member has too much to do: the key waits, and is then asked of whom that spares. */
+static void
+back_off(Request *request, const Part *part, uint32_t key)
 {
-    uint32_t place = 0;
+    KeyState *state = &request->states[key];
+    uint8_t place = request_place_of(state, part->member);
 
-    while (state->owners[place] != member)
-        place++;
-    return place;
+    if (state->pauses < UINT8_MAX)
+        state->pauses++;
+    if (part->kind == PART_COORDINATED)
+    {
+        uint8_t other = request_place_coordinator(request, key);
+
+        place = other == NO_PLACE ? place : other;
+        state->coordinated |= request_place_bit(place);
+        ask(request, key, PART_COORDINATED, place, true);
+        return;
+    }
+    leave_place(state, place);
+    state->asked &= (uint16_t)~request_place_bit(place);
+    ask_itself(request, key, request_place_after_pause(state, place), true);
+}
+
+/* That a fallback does not own the key is no news; nor does it say more than an owner did. */
+static void
+note_reason(KeyState *state, uint32_t member, StatusCode status)
+{
+    bool by_owner = request_place_of(state, member) < state->owner_count;
+
+    if (by_owner || (status != STATUS_NOT_OWNER && state->reason == STATUS_OK))
+        state->reason = status;
+}
+
+void
+request_key_refused(Request *request, const Part *part, uint32_t key, bool was_silent,
+                    StatusCode status)
+{
+    KeyState *state = &request->states[key];
+
+    if (state->done)
+        return;
+    note_reason(state, part->member, status);
+    if (status == STATUS_OVERLOADED && (!was_silent || state->pending == 0))
+        back_off(request, part, key);
+    else if (!status_is_about_request(status) || state->maybe_written)
+        request_key_failed(request, part, key, was_silent);
+    else if (!request->is_write || state->pending == 0)
+        request_key_end(request, key, status);
+    /* Otherwise a silent member may yet have written it: its answer, or its loss, decides. */
 }
 
 static void
@@ -245,46 +334,58 @@ keep_object(Request *request, uint32_t key, const ReadItem *item)
     request->states[key].has_full = true;
 }
 
-void
-request_key_read(Request *request, const Part *part, uint32_t key, const ReadItem *item)
+/* An answer of a member's own. */
+static void
+count_answer(Request *request, const Part *part, uint32_t key, uint8_t place, const ReadItem *item)
 {
     KeyState *state = &request->states[key];
+
+    if (part->kind == PART_FULL)
+        keep_object(request, key, item);
+    if (state->counted == 0)
+        state->digest = item->digest;
+    else if (!digest_equal(&state->digest, &item->digest))
+        state->mismatch = true;
+    state->counted |= request_place_bit(place);
+}
+
+void
+request_key_read(Request *request, const Part *part, uint32_t key, bool was_silent,
+                 const ReadItem *item)
+{
+    KeyState *state = &request->states[key];
+    RequestReadResult *result = &request->reads[key];
+    uint8_t place = request_place_of(state, part->member);
+    bool is_absent = digest_equal(&item->digest, &DIGEST_ABSENT);
 
     if (state->done)
         return;
     if (item->status != STATUS_OK)
     {
-        request_key_refused(request, key, part->kind, item->status);
+        request_key_refused(request, part, key, was_silent, item->status);
         return;
     }
     if (part->kind == PART_COORDINATED)
     {
-        request->reads[key].answered = item->held;
+        result->answered = item->held;
         keep_object(request, key, item);
         request_key_end(request, key, STATUS_OK);
         return;
     }
-    request->reads[key].answered |= 1u << place_of(state, part->member);
-    if (part->kind == PART_FULL)
-    {
-        state->full_pending = false;
-        keep_object(request, key, item);
-    }
-    if (state->answers++ == 0)
-        state->digest = item->digest;
-    else if (!digest_equal(&state->digest, &item->digest))
-        state->mismatch = true;
-    request_key_settle(request, key);
-    if (state->done || state->pending > 0)
-        return;
-    if (state->answers < request->options.quorum)
-        request_key_move_on(request, key, part->kind);
+    leave_place(state, place);
+    if (is_absent && place >= state->owner_count)
+        result->lacking |= request_place_bit(place);
     else
-        request_key_give_up(request, key);
+    {
+        result->answered |= request_place_bit(place);
+        count_answer(request, part, key, place, item);
+    }
+    request_key_go_on(request, key);
 }
 
 void
-request_key_written(Request *request, const Part *part, uint32_t key, const WriteResult *item)
+request_key_written(Request *request, const Part *part, uint32_t key, bool was_silent,
+                    const WriteResult *item)
 {
     if (request->states[key].done)
         return;
@@ -293,5 +394,5 @@ request_key_written(Request *request, const Part *part, uint32_t key, const Writ
     if (item->status == STATUS_OK || item->status == STATUS_UNKNOWN)
         request_key_end(request, key, item->status);
     else
-        request_key_refused(request, key, part->kind, item->status);
+        request_key_refused(request, part, key, was_silent, item->status);
 }

@@ -8,14 +8,13 @@ enum
 void
 request_part_release(Request *request, Part *part)
 {
-    if (part->state == PART_SENT || part->state == PART_SILENT)
+    if (request_part_is_under_way(part))
         request->members[part->member].under_way--;
     for (uint32_t i = 0; i < part->key_count; i++)
         request->states[part->keys[i]].pending--;
     part->state = PART_ENDED;
 }
 
-/* The part's keys go on elsewhere; written: it may have been carried out. */
 void
 request_part_fail(Request *request, Part *part, bool written, StatusCode reason)
 {
@@ -31,16 +30,14 @@ request_part_fail(Request *request, Part *part, bool written, StatusCode reason)
         state->maybe_written = state->maybe_written || (request->is_write && written);
         if (reason != STATUS_OK)
             state->reason = reason;
-        if (!was_silent)
-            request_key_move_on(request, part->keys[i], part->kind);
-        else if (state->pending == 0)
-            request_key_give_up(request, part->keys[i]);
+        request_key_failed(request, part, part->keys[i], was_silent);
     }
 }
 
 static void
 take_read_reply(Request *request, Part *part, const Frame *frame)
 {
+    bool was_silent = part->state == PART_SILENT;
     ReadReply reply;
     Arena scratch;
 
@@ -53,7 +50,7 @@ take_read_reply(Request *request, Part *part, const Frame *frame)
     {
         request_part_release(request, part);
         for (uint32_t i = 0; i < part->key_count; i++)
-            request_key_read(request, part, part->keys[i], &reply.items[i]);
+            request_key_read(request, part, part->keys[i], was_silent, &reply.items[i]);
     }
     arena_free(&scratch);
 }
@@ -61,6 +58,7 @@ take_read_reply(Request *request, Part *part, const Frame *frame)
 static void
 take_write_reply(Request *request, Part *part, const Frame *frame)
 {
+    bool was_silent = part->state == PART_SILENT;
     WriteReply reply;
     Arena scratch;
 
@@ -72,7 +70,7 @@ take_write_reply(Request *request, Part *part, const Frame *frame)
     {
         request_part_release(request, part);
         for (uint32_t i = 0; i < part->key_count; i++)
-            request_key_written(request, part, part->keys[i], &reply.items[i]);
+            request_key_written(request, part, part->keys[i], was_silent, &reply.items[i]);
     }
     arena_free(&scratch);
 }
@@ -108,14 +106,33 @@ take_error(Request *request, Part *part, const Frame *frame)
         return;
     }
     for (uint32_t i = 0; i < part->key_count; i++)
-    {
-        if (request->states[part->keys[i]].done)
-            continue;
-        if (!was_silent)
-            request_key_refused(request, part->keys[i], part->kind, error.status);
-        else if (request->states[part->keys[i]].pending == 0)
-            request_key_give_up(request, part->keys[i]);
-    }
+        request_key_refused(request, part, part->keys[i], was_silent, error.status);
+}
+
+static uint64_t
+silent_since_ms(const Request *request, const Part *part)
+{
+    uint64_t heard_ms = request->asker->members[part->member].heard_ms;
+
+    return heard_ms > part->sent_ms ? heard_ms : part->sent_ms;
+}
+
+/* The waits of coordinated reads and of writes depend on other members too, and tell nothing of
+ * this one. */
+static bool
+is_own_answer(const Part *part)
+{
+    return part->kind == PART_FULL || part->kind == PART_DIGEST;
+}
+
+void
+request_part_note_wait(Request *request, const Part *part)
+{
+    uint64_t since_ms = silent_since_ms(request, part);
+    uint64_t waited_ms = request->now_ms > since_ms ? request->now_ms - since_ms : 0;
+
+    if (is_own_answer(part) && !part->overdue)
+        request_asker_note_wait(request->asker, part->member, part->key_count, waited_ms);
 }
 
 void
@@ -129,25 +146,69 @@ request_part_answer(Request *request, Part *part, const Frame *frame)
         take_read_reply(request, part, frame);
 }
 
-/* How long a part may be silent: a write is given twice the time, since repeating one costs more;
- * and what is large takes its time to travel, to be merged and to be synced. */
-static uint64_t
-silence_ms(const Request *request, const Part *part)
+static bool
+has_owner_left(const Request *request, const Part *part)
 {
-    return (uint64_t)request->options.hedge_after_ms * (request->is_write ? 2 : 1) +
-           part->bytes / BYTES_A_MS;
+    for (uint32_t i = 0; i < part->key_count; i++)
+    {
+        const KeyState *state = &request->states[part->keys[i]];
+
+        if (!state->done && request_place_has_owner_left(state))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * How long a part may be silent, what is large apart, which takes its time to travel, to be merged
+ * and to be synced. A write is given twice the time, since repeating one costs more. A read is
+ * hedged early where that costs one more answer of an owner; fallbacks stand in for members that
+ * are down, not slow.
+ */
+static uint64_t
+patience_ms(const Request *request, const Part *part)
+{
+    const RequestOptions *options = &request->options;
+
+    if (request->is_write)
+        return (uint64_t)options->hedge_after_ms * 2;
+    if (!is_own_answer(part) || !has_owner_left(request, part))
+        return options->hedge_after_ms > options->read_hedge_ms ? options->hedge_after_ms
+                                                                : options->read_hedge_ms;
+    if (options->read_hedge_ms != 0)
+        return options->read_hedge_ms;
+    return request_asker_hedge_ms(request->asker, part->member, part->key_count,
+                                  options->hedge_after_ms);
+}
+
+void
+request_part_sent(Request *request, Part *part)
+{
+    part->state = PART_SENT;
+    part->sent_ms = request->now_ms;
+    part->patience_ms = patience_ms(request, part) + part->bytes / BYTES_A_MS;
+    request->members[part->member].under_way++;
+    request->members[part->member].frames++;
+    request->counters.frames++;
 }
 
 uint64_t
-request_part_silent_from_ms(const Request *request, const Part *part)
+request_part_due_ms(const Request *request, const Part *part)
 {
-    uint64_t heard = request->tags->heard_ms[part->member];
-
-    return (heard > part->sent_ms ? heard : part->sent_ms) + silence_ms(request, part);
+    if (part->state == PART_PAUSED)
+        return part->due_ms;
+    if (part->state == PART_SENT && !part->overdue)
+        return silent_since_ms(request, part) + part->patience_ms;
+    return UINT64_MAX;
 }
 
-/* The member is silent: each key of the part is asked of its next owner too; the first answer wins.
- */
+void
+request_part_resume(Request *request, Part *part)
+{
+    part->state = PART_QUEUED;
+    request->first_queued = request->parts;
+}
+
 void
 request_part_hedge(Request *request, Part *part)
 {
@@ -157,8 +218,9 @@ request_part_hedge(Request *request, Part *part)
     {
         const KeyState *state = &request->states[part->keys[i]];
 
-        has_other = !state->done && state->asked < state->owner_count;
+        has_other = !state->done && state->asked != (1u << state->member_count) - 1;
     }
+    request_part_note_wait(request, part);
     part->overdue = true;
     request->members[part->member].silent = true;
     if (!has_other && (request->is_write || part->kind == PART_DIGEST))
@@ -166,18 +228,7 @@ request_part_hedge(Request *request, Part *part)
     request->counters.hedges++;
     part->state = PART_SILENT;
     for (uint32_t i = 0; i < part->key_count; i++)
-    {
-        KeyState *state = &request->states[part->keys[i]];
-
-        if (state->done)
-            continue;
-        if (part->kind == PART_FULL)
-            state->full_pending = false;
-        if (!(part->kind == PART_COORDINATED ? request_key_ask_coordinated(request, part->keys[i])
-                                             : request_key_ask(request, part->keys[i])) &&
-            part->kind == PART_FULL)
-            request_key_settle(request, part->keys[i]);
-    }
+        request_key_hedge(request, part, part->keys[i]);
 }
 
 static bool
@@ -211,8 +262,10 @@ encode_read_part(Request *request, const Part *part)
                        .bucket_id = request->bucket->id,
                        .mode = MODES[part->kind],
                        .r = request->options.quorum,
+                       .pr = request->options.owners,
                        .timeout_ms = time_left_ms(request),
                        .seal = request->options.seal && part->kind != PART_DIGEST,
+                       .repair_later = request->options.repair_later,
                        .keys = ARENA_ARRAY(&scratch, Slice, part->key_count),
                        .key_count = part->key_count};
 
@@ -232,6 +285,8 @@ encode_write_part(Request *request, const Part *part)
     WriteFrame frame = {.epoch = request->topology->epoch,
                         .bucket_id = request->bucket->id,
                         .w = request->options.quorum,
+                        .pw = request->options.owners,
+                        .confirms = request->options.confirms,
                         .timeout_ms = time_left_ms(request),
 #ifndef BUG_RETRY_UNMARKED
                         .retry = part->kind == PART_RETRY,

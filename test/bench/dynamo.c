@@ -39,7 +39,7 @@ typedef struct Connection
 struct Client
 {
     Connection connections[MEMBERS_MAX];
-    RequestTags tags;
+    RequestAsker asker;
     Arena arena; /* of the request under way */
     Buffer key_bytes;
     Buffer value_bytes;
@@ -254,12 +254,12 @@ client_begin(Bench *bench, Client *client)
     arena_reset(&client->arena);
     client_make_key(client, key);
     if (strcmp(bench->workload->operation, "get") == 0)
-        client->request = request_read(&client->arena, &client->tags, &bench->topology,
+        client->request = request_read(&client->arena, &client->asker, &bench->topology,
                                        bench->bucket, &options, &client->key, 1, now_ms());
     else
     {
         client_make_item(client, bench->workload);
-        client->request = request_write(&client->arena, &client->tags, &bench->topology,
+        client->request = request_write(&client->arena, &client->asker, &bench->topology,
                                         bench->bucket, &options, &client->item, 1, now_ms());
     }
     client_pump(bench, client);
@@ -373,7 +373,10 @@ main(int argc, char **argv)
     arena_init(&bench.arena, &MEMORY_HEAP);
     prepare_bucket(&bench);
     for (int i = 0; i < workload.clients; i++)
+    {
+        clients[i].asker.seed = (uint64_t)i;
         client_connect(&bench, &clients[i]);
+    }
     run(&bench, clients);
     return 0;
 }

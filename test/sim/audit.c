@@ -28,7 +28,7 @@ ask(Client *client)
 
     client->audit_host = client_owner(client, key, client->audit_place);
     client->audit_mark = checker_read_begin(world->checker, client->audit_key, client->bucket->n);
-    client->tag = ++client->tags.last;
+    client->tag = ++client->asker.last_tag;
     buffer_init(&frame, &MEMORY_HEAP);
     read_encode(&frame, client->tag, &read);
     client_send(client, client->audit_host, buffer_slice(&frame));

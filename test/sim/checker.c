@@ -285,7 +285,8 @@ write_ok(Checker *checker, PutRecord *put, uint32_t w, uint32_t acked)
         version_set_add(&record->applied, ordinal);
         for (uint32_t c = 1; c <= owners && c <= CHECKER_HOSTS_MAX; c++)
             version_set_add(&record->acked_by[c], ordinal);
-        if (hosts >= 2)
+        /* The hint of a fallback ends up with an owner: of one owner alone there is one copy. */
+        if (hosts >= 2 && record->n >= 2)
             version_set_add(&record->acked_twice, ordinal);
     }
 }

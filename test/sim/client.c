@@ -26,6 +26,7 @@ client_new(World *world, uint32_t index)
     memset(client, 0, sizeof(*client));
     client->world = world;
     client->index = index;
+    client->asker.seed = index;
     client->endpoint = NETWORK_HOSTS_MAX + index;
     client->state = CLIENT_IDLE;
     arena_init(&client->topology_arena, &MEMORY_HEAP);
@@ -223,7 +224,7 @@ fetch_topology(Client *client)
     Buffer frame;
 
     client->state = CLIENT_FETCHES;
-    client->tag = ++client->tags.last;
+    client->tag = ++client->asker.last_tag;
     buffer_init(&frame, &MEMORY_HEAP);
     topology_fetch_encode(&frame, client->tag, &fetch);
     send_to_any(client, &frame, ANSWER_TIMEOUT_US);
@@ -250,7 +251,7 @@ create_bucket(Client *client, const char *name, uint32_t n)
     Buffer frame;
 
     client->state = CLIENT_CREATES;
-    client->tag = ++client->tags.last;
+    client->tag = ++client->asker.last_tag;
     trace(client->world, "c%u asks for bucket \"%s\" of n %u", client->index, name, n);
     buffer_init(&frame, &MEMORY_HEAP);
     bucket_create_encode(&frame, client->tag, &bucket);

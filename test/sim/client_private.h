@@ -70,7 +70,7 @@ struct Client
     ClientKey keys[CLIENT_KEYS_MAX];
 
     Arena arena; /* of the request */
-    RequestTags tags;
+    RequestAsker asker;
     Request *request;
     RequestOptions options;
     bool is_write;

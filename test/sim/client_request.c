@@ -70,7 +70,7 @@ begin_read(Client *client)
               client->options.quorum);
     }
     client->request =
-        request_read(&client->arena, &client->tags, &client->topology, client->bucket,
+        request_read(&client->arena, &client->asker, &client->topology, client->bucket,
                      &client->options, keys, client->item_count, client_now_ms(client));
 }
 
@@ -169,7 +169,7 @@ begin_write(Client *client)
     }
     client->item_count = count;
     client->request =
-        request_write(&client->arena, &client->tags, &client->topology, client->bucket,
+        request_write(&client->arena, &client->asker, &client->topology, client->bucket,
                       &client->options, writes, count, client_now_ms(client));
 }
 

@@ -41,7 +41,7 @@ client_scan_begin(Client *client)
         client->scan_marks[key] = checker_read_begin(world->checker, key, client->options.quorum);
     }
     client->pager =
-        pager_new(&MEMORY_HEAP, &client->tags, &client->topology, client->bucket, &client->options,
+        pager_new(&MEMORY_HEAP, &client->asker, &client->topology, client->bucket, &client->options,
                   (uint32_t)random_between(&world->random, 50, 3000),
                   (uint32_t)random_between(&world->random, 1, 8), client_now_ms(client));
     client_scan_pump(client);

@@ -205,8 +205,8 @@ send_write(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown 
         item.context = context->sealed;
     checker_write_sent(checker, &value.request, retry);
     buffer_init(&frame, &MEMORY_HEAP);
-    write_encode(&frame, ++script->client->tags.last, &write);
-    script->client->tag = script->client->tags.last;
+    write_encode(&frame, ++script->client->asker.last_tag, &write);
+    script->client->tag = script->client->asker.last_tag;
     ask(script, host, &frame);
     buffer_free(&frame);
     if (is_over(script))
@@ -303,8 +303,8 @@ send_read(Script *script, uint32_t host, ReadMode mode, uint32_t r, ReadItem *it
 
     *item = (ReadItem){0};
     buffer_init(&frame, &MEMORY_HEAP);
-    read_encode(&frame, ++script->client->tags.last, &read);
-    script->client->tag = script->client->tags.last;
+    read_encode(&frame, ++script->client->asker.last_tag, &read);
+    script->client->tag = script->client->asker.last_tag;
     ask(script, host, &frame);
     buffer_free(&frame);
     if (is_over(script))

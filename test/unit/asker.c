@@ -53,14 +53,41 @@ asker_pump(Asker *asker)
     return asker->sent_count - before;
 }
 
+static void
+note_preference(Asker *asker, Slice key)
+{
+    const Stage *stage = &asker->stage;
+    uint64_t position;
+
+    assert_true(topology_position(stage->bucket, key, &position));
+    (void)topology_preference(&stage->topology, position, asker->owners, STAGE_MEMBERS_MAX);
+}
+
+void
+asker_accustom(Asker *asker, uint64_t answer_ms)
+{
+    for (uint32_t member = 0; member < asker->stage.topology.member_count; member++)
+    {
+        for (int i = 0; i < 16; i++)
+            request_asker_note_wait(&asker->asker, member, 1, answer_ms);
+    }
+}
+
+void
+asker_avoid(Asker *asker, uint32_t place)
+{
+    note_preference(asker, stage_key_of(&asker->stage, 0, 0));
+    asker->avoid[asker->owners[place]] = true;
+}
+
 void
 asker_begin_read(Asker *asker, const Slice *keys, uint32_t count)
 {
     Stage *stage = &asker->stage;
 
-    stage_owners(stage, keys[0], asker->owners);
+    note_preference(asker, keys[0]);
     asker->request =
-        request_read(&stage->arena, &asker->tags, &stage->topology, stage->bucket, &asker->options,
+        request_read(&stage->arena, &asker->asker, &stage->topology, stage->bucket, &asker->options,
                      arena_copy(&stage->arena, keys, sizeof(Slice) * count), count, ASKER_START_MS);
     asker_pump(asker);
 }
@@ -78,9 +105,9 @@ asker_begin_write(Asker *asker, const WriteItem *items, uint32_t count)
 {
     Stage *stage = &asker->stage;
 
-    stage_owners(stage, items[0].key, asker->owners);
+    note_preference(asker, items[0].key);
     asker->request = request_write(
-        &stage->arena, &asker->tags, &stage->topology, stage->bucket, &asker->options,
+        &stage->arena, &asker->asker, &stage->topology, stage->bucket, &asker->options,
         arena_copy(&stage->arena, items, sizeof(*items) * count), count, ASKER_START_MS);
     asker_pump(asker);
 }

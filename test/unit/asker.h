@@ -28,13 +28,13 @@ typedef struct AskerSent
 typedef struct Asker
 {
     Stage stage;
-    RequestTags tags;
+    RequestAsker asker;
     RequestOptions options;
     bool avoid[STAGE_MEMBERS_MAX];
     Request *request;
     AskerSent sent[ASKER_SENT_MAX];
     uint32_t sent_count;
-    uint16_t owners[STAGE_MEMBERS_MAX]; /* of the first key */
+    uint16_t owners[STAGE_MEMBERS_MAX]; /* of the first key, and its fallbacks behind them */
 } Asker;
 
 /* Three members, n 3, quorum 2. */
@@ -54,6 +54,12 @@ void asker_begin_write(Asker *asker, const WriteItem *items, uint32_t count);
 void asker_write_one(Asker *asker);
 const AskerSent *asker_sent(Asker *asker, uint32_t index);
 bool asker_give(Asker *asker, uint32_t index, Frame frame, uint64_t now_ms);
+
+/* Makes every member of the asker known as one that always answers within so many milliseconds. */
+void asker_accustom(Asker *asker, uint64_t answer_ms);
+
+/* Avoids the member at that place of the first key's preference list, as if it were down. */
+void asker_avoid(Asker *asker, uint32_t place);
 
 /* Answers a read frame of one key as its mode asks. */
 void asker_answer_object(Asker *asker, uint32_t index, Slice object);

@@ -49,7 +49,7 @@ typedef struct Question
 typedef struct Fixture
 {
     Stage stage;
-    RequestTags tags;
+    RequestAsker asker;
     RequestOptions options;
     Holder holders[STAGE_MEMBERS_MAX];
     Pager *pager;
@@ -261,9 +261,9 @@ answer(const Question *question)
 static void
 begin_scan(void)
 {
-    fixture.tags = (RequestTags){0};
+    fixture.asker = (RequestAsker){0};
     fixture.pager =
-        pager_new(&MEMORY_HEAP, &fixture.tags, &fixture.stage.topology, fixture.stage.bucket,
+        pager_new(&MEMORY_HEAP, &fixture.asker, &fixture.stage.topology, fixture.stage.bucket,
                   &fixture.options, PAGE_BYTES, fixture.window, fixture.now_ms);
 }
 
@@ -515,7 +515,7 @@ a_member_that_answers_another_scan_is_not_silent(void **state)
     hold_everywhere(0, 29);
     begin_scan();
     asked = pump();
-    fixture.tags.heard_ms[fixture.queue[0].member] = START_MS + HEDGE_MS - 1;
+    fixture.asker.members[fixture.queue[0].member].heard_ms = START_MS + HEDGE_MS - 1;
     pager_tick(fixture.pager, START_MS + HEDGE_MS);
     assert_false(pager_was_silent(fixture.pager, fixture.queue[0].member));
     assert_true(asked > 0);

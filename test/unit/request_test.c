@@ -116,7 +116,7 @@ no_keys_are_done_at_once(void **state)
 {
     Stage *stage = &fixture.stage;
 
-    fixture.request = request_read(&stage->arena, &fixture.tags, &stage->topology, stage->bucket,
+    fixture.request = request_read(&stage->arena, &fixture.asker, &stage->topology, stage->bucket,
                                    &fixture.options, NULL, 0, ASKER_START_MS);
     assert_true(request_done(fixture.request));
     assert_int_equal(asker_pump(&fixture), 0);

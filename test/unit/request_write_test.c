@@ -173,7 +173,7 @@ a_write_that_never_left_is_no_retry_elsewhere(void **state)
     WriteItem item = stage_write(stage, stage_key_of(stage, 0, 0), stage_request(1, 1), "value");
 
     stage_owners(stage, item.key, fixture.owners);
-    fixture.request = request_write(&stage->arena, &fixture.tags, &stage->topology, stage->bucket,
+    fixture.request = request_write(&stage->arena, &fixture.asker, &stage->topology, stage->bucket,
                                     &fixture.options, &item, 1, ASKER_START_MS);
     asker_lose(&fixture, fixture.owners[0]);
     assert_int_equal(fixture.sent_count, 1);
@@ -275,7 +275,7 @@ an_owner_that_answers_another_request_is_not_silent(void **state)
 
     asker_write_one(&fixture);
     due = request_wake_ms(fixture.request);
-    fixture.tags.heard_ms[asker_sent(&fixture, 0)->member] = due - 1;
+    fixture.asker.members[asker_sent(&fixture, 0)->member].heard_ms = due - 1;
     request_tick(fixture.request, due);
     assert_false(request_was_silent(fixture.request, asker_sent(&fixture, 0)->member));
     assert_int_equal(asker_pump(&fixture), 0);

@@ -1,0 +1,57 @@
+/*
+ * request_asker: what one asker (a backend, a client) keeps from request to request: the tags it
+ * has given, and how its members answer.
+ *
+ * Hedging (Dean and Barroso, "The tail at scale"): a read is sent to a second member once the first
+ * has taken longer than nearly all its answers do. For each member, and for small and large frames
+ * apart, the asker follows the 95th percentile of the waits, without keeping them: a wait above the
+ * estimate lifts it by 19 parts of a step, one below lowers it by one, so that it rests where one
+ * wait in twenty is longer. A wait that was cut short by a hedge counts as longer, as it is.
+ */
+#ifndef SHARED_REQUEST_ASKER_H
+#define SHARED_REQUEST_ASKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared/ring.h"
+
+enum
+{
+    REQUEST_SIZES = 4,       /* classes of frames, by their keys: 1, up to 8, up to 64, more */
+    REQUEST_HEDGE_MIN_MS = 3 /* no read is hedged sooner: the clocks of askers are coarse */
+};
+
+typedef struct RequestMember
+{
+    uint64_t heard_ms;              /* the last answer; 0: none yet */
+    uint32_t tail[REQUEST_SIZES];   /* the percentile, in 1/1024 ms */
+    uint8_t samples[REQUEST_SIZES]; /* of the first few */
+} RequestMember;
+
+/*
+ * No two frames in flight have one tag, and a member that answers any request is not silent,
+ * however long the others must wait in its queue. All zero at first, but for the seed.
+ */
+typedef struct RequestAsker
+{
+    uint32_t last_tag;
+    uint64_t seed; /* any number of the asker's own: askers that were sent away together come back
+                      apart */
+    RequestMember members[RING_NODES_MAX]; /* by member index */
+} RequestAsker;
+
+/* The member answered a frame of so many keys after waited_ms, or was hedged after them. */
+void request_asker_note_wait(RequestAsker *asker, uint32_t member, uint32_t keys,
+                             uint64_t waited_ms);
+
+/* After how long a frame of so many keys to this member is hedged: twice the percentile, from
+ * REQUEST_HEDGE_MIN_MS to most_ms, which it is as long as too little is known. */
+uint64_t request_asker_hedge_ms(const RequestAsker *asker, uint32_t member, uint32_t keys,
+                                uint64_t most_ms);
+
+/* How long to leave a member alone that has answered STATUS_OVERLOADED for the nth time (from 0):
+ * 10 to 20 ms, then twice that and so on up to 160 to 320. */
+uint64_t request_asker_pause_ms(const RequestAsker *asker, uint32_t nth);
+
+#endif
