@@ -26,7 +26,7 @@ coordinator_free(Coordinator *coordinator)
         memory_resize(&MEMORY_HEAP, coordinator->slots[i], 0);
     }
     for (uint32_t i = 0; i < coordinator->outbox_count; i++)
-        buffer_free(&coordinator->outboxes[i].items);
+        outbox_free(&coordinator->outboxes[i]);
     buffer_free(&coordinator->crowd.key);
     memory_resize(&MEMORY_HEAP, coordinator->slots, 0);
     memory_resize(&MEMORY_HEAP, coordinator->free_slots, 0);
@@ -198,10 +198,7 @@ coordinator_member_down(Coordinator *coordinator, const View *view, uint32_t mem
                         Actions *actions)
 {
     if (member < coordinator->outbox_count)
-    {
-        buffer_reset(&coordinator->outboxes[member].items);
-        coordinator->outboxes[member].count = 0;
-    }
+        outbox_clear(&coordinator->outboxes[member]);
     visit_items(coordinator, view, member, actions);
 }
 
@@ -224,17 +221,7 @@ void
 coordinator_flush(Coordinator *coordinator, const View *view, Actions *actions)
 {
     for (uint32_t member = 0; member < coordinator->outbox_count; member++)
-    {
-        Outbox *outbox = &coordinator->outboxes[member];
-
-        if (outbox->count == 0)
-            continue;
-        replicate_encode_items(actions_frame(actions), 0, view->topology->epoch, outbox->count,
-                               buffer_slice(&outbox->items));
-        actions_send(actions, member);
-        buffer_reset(&outbox->items);
-        outbox->count = 0;
-    }
+        outbox_send(&coordinator->outboxes[member], view->topology->epoch, member, actions);
 }
 
 uint32_t

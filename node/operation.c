@@ -335,9 +335,7 @@ outbox_of(Coordinator *coordinator, uint32_t member)
     {
         coordinator->outboxes = memory_resize(&MEMORY_HEAP, coordinator->outboxes,
                                               (coordinator->outbox_count + 1) * sizeof(Outbox));
-        coordinator->outboxes[coordinator->outbox_count] = (Outbox){0};
-        buffer_init(&coordinator->outboxes[coordinator->outbox_count].items, &MEMORY_HEAP);
-        coordinator->outbox_count++;
+        outbox_init(&coordinator->outboxes[coordinator->outbox_count++]);
     }
     return &coordinator->outboxes[member];
 }
@@ -347,7 +345,6 @@ operation_send(Coordinator *coordinator, const View *view, Operation *operation,
                uint32_t place, uint32_t hint_for, Slice object)
 {
     uint32_t member = item->members[place];
-    Outbox *outbox;
     ReplicateItem replicate = {.ref = operation_ref(operation, item),
                                .bucket_id = operation->bucket_id,
                                .is_hinted = hint_for != place,
@@ -360,8 +357,6 @@ operation_send(Coordinator *coordinator, const View *view, Operation *operation,
         item->failed |= 1u << place;
         return;
     }
-    outbox = outbox_of(coordinator, member);
-    replicate_item_encode(&outbox->items, &replicate);
-    outbox->count++;
+    outbox_put(outbox_of(coordinator, member), &replicate);
     item->sent |= 1u << place;
 }

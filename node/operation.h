@@ -9,6 +9,7 @@
 #define NODE_OPERATION_H
 
 #include "node/coordinator.h"
+#include "node/outbox.h"
 
 enum
 {
@@ -78,13 +79,6 @@ typedef struct Operation
     uint32_t items_open;      /* not done */
     uint32_t items_unsettled; /* writes */
 } Operation;
-
-/* Replicates gathered for one member. */
-typedef struct Outbox
-{
-    Buffer items;
-    uint32_t count;
-} Outbox;
 
 /* Of writes that left more siblings than the node warns of: the worst since the last event. */
 typedef struct Crowd

@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum
+{
+    SCRATCH_KEPT_BYTES = 4 * 1024 * 1024 /* of memory, from one apply to the next */
+};
+
 /* An apply that came while its key was being fetched. */
 typedef struct RocksWaiting
 {
@@ -242,7 +247,7 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
     UpdateResult result;
 
     arena_reset(&rocks->arena);
-    buffer_reset(&rocks->scratch);
+    buffer_trim(&rocks->scratch, SCRATCH_KEPT_BYTES);
     result =
         update_apply(rocks->run, record, call->update, &rocks->arena, &rocks->scratch, &object);
     switch (result)

@@ -16,10 +16,7 @@ session_unsent_bytes(const Session *session)
 void
 session_empty_buffer(Buffer *buffer)
 {
-    if (buffer->capacity > KEEP_BUFFER_BYTES)
-        buffer_free(buffer);
-    else
-        buffer_reset(buffer);
+    buffer_trim(buffer, KEEP_BUFFER_BYTES);
 }
 
 void

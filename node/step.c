@@ -1,5 +1,10 @@
 #include "node/step.h"
 
+enum
+{
+    FRAMES_KEPT_BYTES = 16 * 1024 * 1024 /* of memory, from one event to the next */
+};
+
 void
 actions_init(Actions *actions)
 {
@@ -22,7 +27,7 @@ void
 actions_reset(Actions *actions)
 {
     arena_reset(&actions->arena);
-    buffer_reset(&actions->frames);
+    buffer_trim(&actions->frames, FRAMES_KEPT_BYTES);
     actions->frame_start = 0;
     actions->count = 0;
     actions->done = 0;

@@ -51,6 +51,15 @@ buffer_reset(Buffer *buffer)
     buffer->length = 0;
 }
 
+void
+buffer_trim(Buffer *buffer, size_t keep)
+{
+    if (buffer->capacity > keep)
+        buffer_free(buffer);
+    else
+        buffer_reset(buffer);
+}
+
 uint8_t *
 buffer_reserve(Buffer *buffer, size_t count)
 {

@@ -49,6 +49,9 @@ void buffer_free(Buffer *buffer);
 /* Empties the buffer and keeps its capacity. */
 void buffer_reset(Buffer *buffer);
 
+/* Empties the buffer, and gives its memory back when that is more than keep bytes. */
+void buffer_trim(Buffer *buffer, size_t keep);
+
 /* Makes room for count more bytes and returns where they go; length is not changed. */
 uint8_t *buffer_reserve(Buffer *buffer, size_t count);
 

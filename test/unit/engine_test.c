@@ -746,6 +746,31 @@ no_frame_is_dropped_without_an_answer_when_too_many_are_held(void **state)
     assert_int_equal(count_outs(OUT_REPLY, CLIENT), frames);
 }
 
+/* An object that another node sends may be larger than all that is held otherwise. */
+static void
+a_frame_of_another_node_is_held_whatever_its_size(void **state)
+{
+    enum
+    {
+        LARGE = 40 * 1024 * 1024
+    };
+    char *value = arena_alloc(&fixture.stage.arena, LARGE + 1);
+    ReplicateItem item = {
+        .ref = 5, .bucket_id = STAGE_BUCKET, .key = stage_key(&fixture.stage, "key")};
+    ReplicateFrame replicate = {.epoch = 3, .items = &item, .item_count = 1};
+
+    memset(value, 'x', LARGE);
+    value[LARGE] = '\0';
+    item.object = stage_object(&fixture.stage, 9, 1, value);
+    peers_up();
+    fixture.out_count = 0;
+    replicate_encode(stage_buffer(&fixture.stage), 0, &replicate);
+    give(MEMBER);
+    assert_int_equal(count_outs(OUT_REPLY, MEMBER), 0);
+    pass(HOLD_MS + 100);
+    assert_int_equal(reply_to(MEMBER).type, FRAME_REPLICATE_REPLY);
+}
+
 static void
 large_frames_are_held_up_to_a_bound(void **state)
 {
@@ -786,6 +811,7 @@ main(void)
         TEST(a_held_frame_of_a_bucket_that_is_known_is_carried_out_when_its_time_is_up),
         TEST(a_frame_of_an_older_epoch_is_not_held),
         TEST(no_frame_is_dropped_without_an_answer_when_too_many_are_held),
+        TEST(a_frame_of_another_node_is_held_whatever_its_size),
         TEST(large_frames_are_held_up_to_a_bound),
     };
 
