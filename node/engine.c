@@ -21,6 +21,7 @@
 enum
 {
     HOLD_MS = 1000,
+    MUTE_MS = 5000, /* after the disk was filled: longer than ballots of the lost life may last */
     HELD_MAX = 1024,
     HELD_BYTES_MAX = 32 * 1024 * 1024
 };
@@ -47,7 +48,8 @@ struct Engine
     uint64_t noted_frames; /* of clients' writes, by the pacer */
     uint64_t noted_ms;
     Handoff *handoff;
-    bool was_in_doubt;    /* when it was last looked */
+    bool was_in_doubt; /* when it was last looked */
+    uint64_t mute_until_ms;
     bool session_is_peer; /* of the frame being dispatched */
     Actions actions;
     bool running; /* actions are being run: storage may answer meanwhile */
@@ -524,9 +526,24 @@ finish_event(Engine *engine)
         release_held(engine);
 }
 
+/*
+ * A node that has lost data may have lost what it promised as well, with all of its folder: it has
+ * no vote on the topology before those that have not have settled what it had a vote in. Who has
+ * accepted a document completes it without being asked.
+ */
+static void
+set_mute(Engine *engine)
+{
+    bool lost = membership_topology(engine->membership)->epoch > 0 && is_withheld(engine);
+
+    paxos_set_mute(membership_paxos(engine->membership),
+                   lost || engine->now_ms < engine->mute_until_ms);
+}
+
 void
 engine_session_frame(Engine *engine, uint64_t session, bool is_peer, Slice frame)
 {
+    set_mute(engine);
     dispatch(engine, session, is_peer, frame, true);
     finish_event(engine);
 }
@@ -569,6 +586,7 @@ engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
 
     if (!frame_decode(bytes, &frame))
         return;
+    set_mute(engine);
     if (frame.type == FRAME_REPLICATE_REPLY || frame.type == FRAME_READ_REPLY ||
         frame.type == FRAME_SCAN_REPLY || frame.type == FRAME_ERROR)
         take_member_answer(engine, member, &frame);
@@ -582,6 +600,7 @@ engine_tick(Engine *engine)
 {
     View view;
 
+    set_mute(engine);
     membership_tick(engine->membership, engine->now_ms, &engine->actions);
     note_down(engine);
     view = view_of(engine);
@@ -622,6 +641,7 @@ settle_lost_runs(Engine *engine)
         engine->output.log(engine->output.context,
                            "could not note that the disk is filled: the next start fills it again");
     witness_filled(witness);
+    engine->mute_until_ms = engine->now_ms + MUTE_MS;
 }
 
 static void

@@ -59,6 +59,7 @@ typedef struct EngineOutput
      * engine_set_storage(), else soon. May be NULL. */
     void (*note)(void *context, Slice notes);
     void (*log)(void *context, const char *event);
+    void (*warn)(void *context, const char *event); /* NULL: log will do */
     uint64_t (*random)(void *context);
     uint64_t (*resident_bytes)(void *context); /* of the process; may be NULL */
     void *context;

@@ -177,6 +177,14 @@ output_log(void *context, const char *event)
     log_info(node->start.log, "%s", event);
 }
 
+static void
+output_warn(void *context, const char *event)
+{
+    Node *node = context;
+
+    log_warning(node->start.log, "%s", event);
+}
+
 static uint64_t
 output_random(void *context)
 {
@@ -485,6 +493,7 @@ open_engine(Node *node)
                            .peer = output_peer,
                            .note = output_note,
                            .log = output_log,
+                           .warn = output_warn,
                            .random = output_random,
                            .resident_bytes = output_resident,
                            .context = node};

@@ -36,6 +36,7 @@ struct Paxos
     uint32_t voter_count;
     bool self_votes;
     uint32_t quorum;
+    bool mute;
 
     /* Proposer. */
     Phase phase;
@@ -194,6 +195,12 @@ paxos_set_voters(Paxos *paxos, const uint32_t *peers, uint32_t peer_count, bool 
     paxos->phase = PHASE_IDLE;
 }
 
+void
+paxos_set_mute(Paxos *paxos, bool mute)
+{
+    paxos->mute = mute;
+}
+
 bool
 paxos_take_chosen(Paxos *paxos, Slice document)
 {
@@ -216,14 +223,14 @@ promise(Paxos *paxos, const Ballot *ballot)
 {
     PaxosFrame answer = {.epoch = paxos->epoch + 1, .ballot = *ballot};
 
-    if (ballot_compare(ballot, &paxos->promised) > 0)
+    if (!paxos->mute && ballot_compare(ballot, &paxos->promised) > 0)
     {
         paxos->promised = *ballot;
 #ifndef BUG_PROMISE_NOT_PERSISTED
         paxos->changed = true;
 #endif
     }
-    answer.ok = ballot_compare(ballot, &paxos->promised) == 0;
+    answer.ok = !paxos->mute && ballot_compare(ballot, &paxos->promised) == 0;
     answer.promised = paxos->promised;
     answer.accepted = paxos->accepted;
     answer.document = buffer_slice(&paxos->accepted_document);
@@ -238,8 +245,8 @@ accept(Paxos *paxos, const Ballot *ballot, Slice document)
 
     DocumentHead head = document_head(document);
 
-    if (ballot_compare(ballot, &paxos->promised) >= 0 && head.epoch == paxos->epoch + 1 &&
-        follows_ours(paxos, &head))
+    if (!paxos->mute && ballot_compare(ballot, &paxos->promised) >= 0 &&
+        head.epoch == paxos->epoch + 1 && follows_ours(paxos, &head))
     {
         paxos->promised = paxos->accepted = *ballot;
         buffer_assign(&paxos->accepted_document, document);

@@ -33,6 +33,10 @@ uint64_t paxos_epoch(const Paxos *paxos);
 void paxos_set_voters(Paxos *paxos, const uint32_t *peers, uint32_t peer_count, bool self_votes,
                       uint32_t quorum);
 
+/* Grants nothing from now on, or again: a node that may have gone back to an older state may have
+ * forgotten what it promised. */
+void paxos_set_mute(Paxos *paxos, bool mute);
+
 /* Starts a ballot for the next epoch with this document, unless one is under way. random: 64 random
  * bits. */
 void paxos_propose(Paxos *paxos, Slice document, uint64_t now_ms, uint64_t random,

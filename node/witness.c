@@ -22,6 +22,7 @@ struct Witness
     RunId *lost_runs;
     uint32_t lost_count;
     bool lost;
+    bool started_in_cluster; /* else there is nothing to be in doubt of */
     bool filled; /* in this run: what was lost before it, whoever tells of it, is here again */
     bool news;   /* to be noted at once */
     bool changed;
@@ -153,6 +154,14 @@ witness_note(Witness *witness, uint64_t now_ms, bool now)
 /* ---- the own data ---- */
 
 static void
+warn(const Witness *witness, const char *text)
+{
+    const EngineOutput *output = witness->output;
+
+    (output->warn != NULL ? output->warn : output->log)(output->context, text);
+}
+
+static void
 log_loss(const Witness *witness, const char *who)
 {
     char text[256];
@@ -161,7 +170,7 @@ log_loss(const Witness *witness, const char *who)
              "the data directory is not the one this node last ran with, or an older copy of it "
              "(%s): it is filled from the other owners and answers no read yet",
              who);
-    witness->output->log(witness->output->context, text);
+    warn(witness, text);
 }
 
 static void
@@ -205,8 +214,9 @@ witness_open(Witness *witness, const Storage *storage, Slice notes, bool in_clus
     DataMark own;
 
     witness->storage = storage;
+    witness->started_in_cluster = in_cluster;
     if (!read_notes(witness, notes))
-        witness->output->log(witness->output->context, "the notes on data directories are damaged");
+        warn(witness, "the notes on data directories are damaged");
     own = witness->entries[0].mark;
     witness->news = true;
     if (!holds(witness, &own))
@@ -249,13 +259,15 @@ witness_withholds(const Witness *witness, const Topology *topology, uint64_t up_
 #ifdef BUG_DOUBT_ANSWERS
     return false;
 #endif
-    for (uint32_t i = 0; i < topology->member_count && up_ms < doubt_ms; i++)
+    if (!witness->started_in_cluster || up_ms >= doubt_ms)
+        return false;
+    for (uint32_t i = 0; i < topology->member_count; i++)
     {
         const MemberId *id = &topology->members[i].id;
         const Entry *entry = find_entry(witness, id);
 
         if (!same_id(id, &witness->config->id) && (entry == NULL || !entry->heard))
-            return witness->storage != NULL;
+            return true;
     }
     return false;
 }

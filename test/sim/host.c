@@ -136,6 +136,7 @@ host_init(World *world, uint32_t index)
     buffer_init(&host->state, &MEMORY_HEAP);
     buffer_init(&host->notes, &MEMORY_HEAP);
     buffer_init(&host->backup_notes, &MEMORY_HEAP);
+    buffer_init(&host->backup_state, &MEMORY_HEAP);
     host->store = sim_store_new(world, index);
 }
 
@@ -160,6 +161,7 @@ host_free(World *world, uint32_t index)
     buffer_free(&host->state);
     buffer_free(&host->notes);
     buffer_free(&host->backup_notes);
+    buffer_free(&host->backup_state);
     if (host->backup != NULL)
         sim_store_free(host->backup);
 }
@@ -274,19 +276,22 @@ host_back_up(World *world, uint32_t index)
     sim_store_copy(host->backup, host->store);
     host->backup_us = world->now_us;
     copy_bytes(&host->backup_notes, &host->notes);
+    copy_bytes(&host->backup_state, &host->state);
 }
 
 void
-host_restore(World *world, uint32_t index, bool with_notes)
+host_restore(World *world, uint32_t index, bool whole)
 {
     Host *host = &world->hosts[index];
 
     trace(world, "%s's disk is set back to its backup%s", host->name,
-          with_notes ? ", and its notes are" : "");
+          whole ? ", and all beside it is" : "");
     world->counters.restores++;
     sim_store_copy(host->store, host->backup);
-    if (with_notes)
-        copy_bytes(&host->notes, &host->backup_notes);
+    if (!whole)
+        return;
+    copy_bytes(&host->notes, &host->backup_notes);
+    copy_bytes(&host->state, &host->backup_state);
 }
 
 void

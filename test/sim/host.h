@@ -53,6 +53,7 @@ typedef struct Host
     SimStore *backup; /* of the disk; NULL: none */
     uint64_t backup_us;
     Buffer backup_notes;
+    Buffer backup_state;
     uint64_t incarnation;
     bool paused;
     bool doomed;  /* dies at the end of this turn, and is silent until then */
@@ -75,10 +76,10 @@ void host_free(World *world, uint32_t index);
 void host_boot(World *world, uint32_t index);
 void host_crash(World *world, uint32_t index);
 
-/* A backup of the disk and of what the engine noted, in place of the one before; and back to it, or
- * to that of the disk alone, while the host is down. */
+/* A backup of all that the host keeps, in place of the one before; and back to it while the host is
+ * down, as a whole or the disk alone. */
 void host_back_up(World *world, uint32_t index);
-void host_restore(World *world, uint32_t index, bool with_notes);
+void host_restore(World *world, uint32_t index, bool whole);
 void host_pause(World *world, uint32_t index);
 void host_resume(World *world, uint32_t index);
 

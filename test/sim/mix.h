@@ -40,7 +40,7 @@ typedef struct Mix
     uint32_t clock_weight;
     uint32_t amnesia_weight; /* one node's disk forgets some keys */
     uint32_t restore_weight; /* one node's disk is set back to a backup */
-    bool whole_restores;     /* with what the node noted beside it: nothing else strikes then */
+    bool whole_restores;     /* with all that lies beside it: nothing else strikes then */
     uint32_t fault_gap_us;   /* on average */
     uint32_t fault_length_us;
     bool one_way; /* partitions may cut one direction only */

@@ -244,7 +244,7 @@ answer(uint32_t peer)
 }
 
 static void
-answer_hello(uint32_t peer, uint64_t epoch)
+answer_hello_remembering(uint32_t peer, uint64_t epoch, DataMark remembered)
 {
     HelloFrame hello = {.id = stage_member_id(peer),
                         .name = slice_from_string("peer"),
@@ -252,10 +252,17 @@ answer_hello(uint32_t peer, uint64_t epoch)
                         .port = (uint16_t)(PORT + peer),
                         .weight = 1,
                         .partitions = STAGE_PARTITIONS,
-                        .epoch = epoch};
+                        .epoch = epoch,
+                        .remembered = remembered};
 
     hello_encode(stage_buffer(&fixture.stage), FRAME_HELLO_REPLY, 0, &hello);
     answer(peer);
+}
+
+static void
+answer_hello(uint32_t peer, uint64_t epoch)
+{
+    answer_hello_remembering(peer, epoch, (DataMark){0});
 }
 
 /* Links to both peers, who answer. */
@@ -646,7 +653,7 @@ what_is_to_be_stored_outlives_an_operation_that_ends_in_the_same_event(void **st
 }
 
 static void
-promises_are_persisted_before_they_are_answered(void **state)
+give_prepare(void)
 {
     PaxosFrame prepare = {
         .epoch = 3, .ballot = {.round = 4, .proposer = stage_member_id(1)}
@@ -654,6 +661,13 @@ promises_are_persisted_before_they_are_answered(void **state)
 
     paxos_frame_encode(stage_buffer(&fixture.stage), FRAME_PREPARE, TAG, &prepare);
     give(MEMBER);
+}
+
+static void
+promises_are_persisted_before_they_are_answered(void **state)
+{
+    peers_up();
+    give_prepare();
     assert_int_equal(fixture.out_count, 2);
     assert_int_equal(fixture.outs[0].kind, OUT_PERSIST);
     assert_int_equal(fixture.outs[1].kind, OUT_REPLY);
@@ -785,6 +799,130 @@ large_frames_are_held_up_to_a_bound(void **state)
     assert_true(count_sent(1, FRAME_REPLICATE) < frames);
 }
 
+/* ---- data that may be older than they were ---- */
+
+static void
+give_any_read(void)
+{
+    give_read(stage_key(&fixture.stage, "key"), READ_FULL, 2, STAGE_BUCKET);
+}
+
+static void
+a_read_waits_until_all_have_told_what_they_remember_of_the_data(void **state)
+{
+    engine_peer_up(fixture.engine, 1);
+    engine_peer_up(fixture.engine, 2);
+    give_any_read();
+    answer_hello(1, 2);
+    assert_int_equal(count_outs(OUT_REPLY, CLIENT), 0);
+    answer_hello(2, 2);
+    assert_int_equal(read_item().status, STATUS_OK);
+}
+
+static void
+a_read_waits_for_no_silent_member_for_long(void **state)
+{
+    give_any_read();
+    pass(HOLD_MS - 100);
+    assert_int_equal(count_outs(OUT_REPLY, CLIENT), 0);
+    pass(100);
+    assert_int_equal(read_item().status, STATUS_OK);
+}
+
+static void
+a_read_that_waits_is_refused_when_the_data_turn_out_to_be_older(void **state)
+{
+    give_any_read();
+    engine_peer_up(fixture.engine, 1);
+    answer_hello_remembering(1, 2, (DataMark){.run = {{9}}, .commits = 1});
+    assert_refused(CLIENT, STATUS_REFILLING);
+}
+
+/* Whatever it was asked to scan is empty. */
+static bool
+answer_scans(void)
+{
+    Out outs[OUT_MAX];
+    uint32_t count = fixture.out_count;
+    ScanRow none = {0};
+    ScanReply reply = {.done = true, .rows = &none};
+    bool any = false;
+
+    memcpy(outs, fixture.outs, count * sizeof(Out));
+    fixture.out_count = 0;
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (outs[i].kind != OUT_SEND || outs[i].frame.type != FRAME_SCAN)
+            continue;
+        any = true;
+        scan_reply_encode(stage_buffer(&fixture.stage), outs[i].frame.tag, &reply);
+        answer((uint32_t)outs[i].to);
+    }
+    return any;
+}
+
+static void
+older_data_that_are_found_out_late_are_filled_before_the_next_read(void **state)
+{
+    DataMark lost = {.run = {{9}}, .commits = 1};
+    HelloFrame hello;
+
+    peers_up();
+    give_any_read();
+    assert_int_equal(read_item().status, STATUS_OK);
+    answer_hello_remembering(1, 2, lost);
+    assert_true(engine_is_refilling(fixture.engine));
+    give_any_read();
+    assert_int_equal(count_outs(OUT_REPLY, CLIENT), 1);
+    while (answer_scans())
+        ;
+    assert_false(engine_is_refilling(fixture.engine));
+    give_any_read();
+    assert_int_equal(read_item().status, STATUS_OK);
+    answer_hello_remembering(1, 2, lost);
+    assert_false(engine_is_refilling(fixture.engine));
+    fixture.out_count = 0;
+    pass(1000);
+    assert_true(hello_decode(&fixture.outs[0].frame, &hello));
+    assert_int_equal(hello.data_state, DATA_WHOLE);
+}
+
+static bool
+grants_promise(void)
+{
+    PaxosFrame promise;
+    Frame frame;
+
+    give_prepare();
+    frame = reply_to(MEMBER);
+    assert_int_equal(frame.type, FRAME_PROMISE);
+    assert_true(paxos_frame_decode(&frame, &promise));
+    return promise.ok;
+}
+
+static void
+a_node_whose_data_are_older_has_no_vote_until_some_time_after(void **state)
+{
+    assert_false(grants_promise());
+    peers_up();
+    answer_hello_remembering(1, 2, (DataMark){.run = {{9}}, .commits = 1});
+    fixture.out_count = 0;
+    pass(100);
+    assert_false(grants_promise());
+    engine_peer_down(fixture.engine, 1); /* who owe answers to scans, forgotten here */
+    engine_peer_down(fixture.engine, 2);
+    peers_up();
+    pass(1000);
+    while (answer_scans())
+        ;
+    assert_false(engine_is_refilling(fixture.engine));
+    fixture.out_count = 0;
+    assert_false(grants_promise());
+    pass(10000);
+    fixture.out_count = 0;
+    assert_true(grants_promise());
+}
+
 int
 main(void)
 {
@@ -813,6 +951,11 @@ main(void)
         TEST(no_frame_is_dropped_without_an_answer_when_too_many_are_held),
         TEST(a_frame_of_another_node_is_held_whatever_its_size),
         TEST(large_frames_are_held_up_to_a_bound),
+        TEST(a_read_waits_until_all_have_told_what_they_remember_of_the_data),
+        TEST(a_read_waits_for_no_silent_member_for_long),
+        TEST(a_read_that_waits_is_refused_when_the_data_turn_out_to_be_older),
+        TEST(older_data_that_are_found_out_late_are_filled_before_the_next_read),
+        TEST(a_node_whose_data_are_older_has_no_vote_until_some_time_after),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,36 @@ frames_of_others_are_not_taken(void **state)
 }
 
 static void
+a_bucket_that_is_learnt_of_meanwhile_is_scanned_too(void **state)
+{
+    Question questions[SCANS];
+    Bucket bucket = *fixture.stage.bucket;
+    Topology next;
+    const char *why;
+    uint32_t of_it = 0;
+
+    (void)step(questions);
+    answer_empty(&questions[0]);
+    bucket.name = "orders";
+    assert_true(
+        topology_add_bucket(&fixture.stage.topology, &bucket, &fixture.stage.arena, &next, &why));
+    fixture.stage.view.topology = &next;
+    for (uint32_t i = 1; i < 4; i++)
+        answer_empty(&questions[i]);
+    for (uint32_t count = step(questions); count > 0; count = step(questions))
+    {
+        for (uint32_t i = 0; i < count; i++)
+        {
+            of_it += questions[i].scan.bucket_id != fixture.stage.bucket->id;
+            answer_empty(&questions[i]);
+        }
+    }
+    assert_int_equal(of_it, SCANS);
+    assert_int_equal(refill_planned(fixture.refill), 2 * SCANS);
+    assert_true(refill_is_done(fixture.refill));
+}
+
+static void
 a_failed_disk_is_not_filled(void **state)
 {
     Question questions[SCANS];
@@ -256,6 +286,7 @@ main(void)
         TEST(an_owner_that_goes_down_owes_its_scans_again),
         TEST(a_refusal_is_tried_again),
         TEST(frames_of_others_are_not_taken),
+        TEST(a_bucket_that_is_learnt_of_meanwhile_is_scanned_too),
         TEST(a_failed_disk_is_not_filled),
     };
 

@@ -79,6 +79,7 @@ set_up(void **state)
     fixture.storage.lineage = &fixture.lineage;
     buffer_init(&fixture.notes, &MEMORY_HEAP);
     start(1, false);
+    start(1, true);
     return 0;
 }
 
