@@ -86,6 +86,34 @@ play_wiped_is_no_quorum(Script *script)
     EXPECT(script, script_read(script, 0, MOST), second);
 }
 
+/* The same with a disk that was set back to a backup of the run before. */
+static void
+play_restored_is_no_quorum(Script *script)
+{
+    const SimStore *backup;
+    const Shown *first;
+    uint32_t second;
+
+    (void)script_put(script, 0, ALL, NULL);
+    first = script_read(script, 0, MOST);
+    backup = script_copy_disk(script, 0);
+    script_crash(script, 0);
+    script_boot(script, 0);
+    script_crash(script, 2);
+    second = script_put(script, 0, MOST, first);
+    script_settle(script);
+    script_crash(script, 1);
+    script_crash(script, 0);
+    script_put_disk(script, 0, backup);
+    script_boot_alone(script, 2);
+    script_boot_alone(script, 0);
+    if (script_try_read(script, 0) == STATUS_OK)
+        script_fail(script, "a restored node answers before it is filled");
+    script_boot(script, 1);
+    script_await_filled(script, 0);
+    EXPECT(script, script_read(script, 0, MOST), second);
+}
+
 /*
  * riak_kv #1643: after the loss an older state comes back by a path that stamps nothing. The owner
  * that lost it must not count on from what it sees of itself there: the next number was given
@@ -448,6 +476,7 @@ play_fallback_stamps_again(Script *script)
 }
 
 static const Scenario SCENARIOS[] = {
+    {"restored-is-no-quorum",  play_restored_is_no_quorum,  3, true },
     {"key-forgotten",          play_key_forgotten,          3, false},
     {"disk-wiped",             play_disk_wiped,             3, true },
     {"wiped-is-no-quorum",     play_wiped_is_no_quorum,     3, true },
