@@ -15,7 +15,8 @@
 enum
 {
     ALL = 3, /* owners, as w or r */
-    MOST = 2
+    MOST = 2,
+    TOLD_WITHIN_MS = 2000 /* what a node has on its disk, to the others */
 };
 
 /* Three versions, each replacing the one before, everywhere. Returns the last. */
@@ -112,6 +113,70 @@ play_restored_is_no_quorum(Script *script)
     script_boot(script, 1);
     script_await_filled(script, 0);
     EXPECT(script, script_read(script, 0, MOST), second);
+}
+
+/* The whole machine is set back, so that only others know that it had more: it answers nothing
+ * until it has heard what they know. */
+static void
+play_machine_restored(Script *script)
+{
+    const Shown *first;
+    uint32_t second;
+
+    (void)script_put(script, 0, ALL, NULL);
+    first = script_read(script, 0, MOST);
+    script_back_up(script, 0);
+    script_crash(script, 2);
+    second = script_put(script, 0, MOST, first);
+    script_settle(script);
+    script_wait_ms(script, TOLD_WITHIN_MS);
+    script_crash(script, 0);
+    script_restore(script, 0);
+    script_boot_unawaited(script, 0);
+    if (script_try_read(script, 0) == STATUS_OK)
+        script_fail(script, "a restored node answers before it has asked the others");
+    script_boot(script, 2);
+    script_await_filled(script, 0);
+    EXPECT(script, script_read(script, 0, MOST), second);
+}
+
+/* A version that one owner alone has on its disk is shown when so many have it that no later read
+ * can miss it, not before. */
+static void
+play_read_not_reconciled(Script *script)
+{
+    const Shown *first;
+    uint32_t second;
+
+    (void)script_put(script, 0, ALL, NULL);
+    first = script_read(script, 0, MOST);
+    script_settle(script);
+    script_stop_disk(script, 1);
+    script_stop_disk(script, 2);
+    second = script_put(script, 0, 1, first);
+    if (script_try_quorum(script, 0, MOST) == STATUS_OK)
+        script_fail(script, "a read shows what a later one may miss");
+    script_crash(script, 1);
+    script_crash(script, 2);
+    script_boot_alone(script, 1);
+    script_boot(script, 2);
+    EXPECT(script, script_read(script, 1, ALL), second);
+}
+
+/* That a fallback does not have the key says nothing. */
+static void
+play_fallback_is_no_quorum(Script *script)
+{
+    uint32_t put = script_put(script, 0, ALL, NULL);
+
+    script_settle(script);
+    script_crash(script, 0);
+    script_crash(script, 1);
+    if (script_try_quorum(script, 2, MOST) == STATUS_OK)
+        script_fail(script, "a fallback that has nothing was counted");
+    script_boot_alone(script, 0);
+    script_boot(script, 1);
+    EXPECT(script, script_read(script, 1, MOST), put);
 }
 
 /*
@@ -476,6 +541,9 @@ play_fallback_stamps_again(Script *script)
 }
 
 static const Scenario SCENARIOS[] = {
+    {"machine-restored",       play_machine_restored,       3, true },
+    {"read-not-reconciled",    play_read_not_reconciled,    3, false},
+    {"fallback-is-no-quorum",  play_fallback_is_no_quorum,  4, false},
     {"restored-is-no-quorum",  play_restored_is_no_quorum,  3, true },
     {"key-forgotten",          play_key_forgotten,          3, false},
     {"disk-wiped",             play_disk_wiped,             3, true },

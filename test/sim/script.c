@@ -61,7 +61,13 @@ await(Script *script, Awaited awaited, uint32_t host, const char *what)
     while (!is_over(script) && !awaited(script, host))
     {
         if (script->world->now_us > deadline_us || !world_step(script->world))
+        {
+            char text[128];
+            const char *missing = world_missing(script->world, text);
+
+            trace(script->world, "awaited in vain; %s", missing != NULL ? missing : "all are up");
             script_fail(script, what);
+        }
     }
 }
 
@@ -343,6 +349,14 @@ script_try_read(Script *script, uint32_t host)
     return send_read(script, host, READ_FULL, 1, &item);
 }
 
+StatusCode
+script_try_quorum(Script *script, uint32_t host, uint32_t r)
+{
+    ReadItem item;
+
+    return send_read(script, host, READ_COORDINATED, r, &item);
+}
+
 void
 script_expect(Script *script, const Shown *shown, uint32_t count, const uint32_t *puts)
 {
@@ -407,6 +421,13 @@ script_boot_alone(Script *script, uint32_t host)
         return;
     host_boot(script->world, host_of(script, host)->index);
     await(script, running_are_up, host, "a node that is back is held for down");
+}
+
+void
+script_boot_unawaited(Script *script, uint32_t host)
+{
+    if (!is_over(script))
+        host_boot(script->world, host_of(script, host)->index);
 }
 
 void
@@ -475,6 +496,20 @@ script_put_disk(Script *script, uint32_t host, const SimStore *copy)
         sim_store_copy(host_of(script, host)->store, copy);
     else
         sim_store_copy_records(host_of(script, host)->store, copy);
+}
+
+void
+script_back_up(Script *script, uint32_t host)
+{
+    script_settle(script);
+    host_back_up(script->world, host_of(script, host)->index);
+}
+
+void
+script_restore(Script *script, uint32_t host)
+{
+    if (!is_over(script))
+        host_restore(script->world, host_of(script, host)->index, true);
 }
 
 void

@@ -53,8 +53,9 @@ StatusCode script_try_put(Script *script, uint32_t host, uint32_t w, const Shown
 /* A coordinated read at host, which must succeed. */
 const Shown *script_read(Script *script, uint32_t host, uint32_t r);
 
-/* What host alone answers. */
+/* What host alone answers; and how a coordinated read at host ends. */
 StatusCode script_try_read(Script *script, uint32_t host);
+StatusCode script_try_quorum(Script *script, uint32_t host, uint32_t r);
 
 /* The read shows just these versions, each given by the number of its put. */
 void script_expect(Script *script, const Shown *shown, uint32_t count, const uint32_t *puts);
@@ -77,6 +78,7 @@ void script_crash(Script *script, uint32_t host);
  * that is all of them. */
 void script_boot(Script *script, uint32_t host);
 void script_boot_alone(Script *script, uint32_t host);
+void script_boot_unawaited(Script *script, uint32_t host);
 void script_restart_all(Script *script);
 
 /* Nothing that is on its way to host's disk arrives there until it crashes. */
@@ -95,6 +97,10 @@ void script_await_handed_off(Script *script, uint32_t host);
 /* A copy of the host's disk; and a host's disk becomes that copy. */
 SimStore *script_copy_disk(Script *script, uint32_t host);
 void script_put_disk(Script *script, uint32_t host, const SimStore *copy);
+
+/* A backup of the host's disk and of what it noted beside it; and both set back to that. */
+void script_back_up(Script *script, uint32_t host);
+void script_restore(Script *script, uint32_t host);
 
 /* The record cannot be read any more. */
 void script_damage(Script *script, uint32_t host);

@@ -406,6 +406,15 @@ sim_store_new(World *world, uint32_t host)
     return store;
 }
 
+static void
+count_hints(SimStore *store)
+{
+    hints_free(&store->storage.hints);
+    for (uint32_t i = 0; i < store->key_count; i++)
+        hints_changed(&store->storage.hints, SLICE_EMPTY, buffer_slice(&store->keys[i]->current),
+                      NULL, NULL);
+}
+
 void
 sim_store_crash(SimStore *store)
 {
@@ -425,15 +434,7 @@ sim_store_crash(SimStore *store)
     store->fail_next = false;
     for (uint32_t i = 0; i < store->key_count; i++)
         sim_store_copy_record(&store->keys[i]->current, &store->keys[i]->durable);
-}
-
-static void
-count_hints(SimStore *store)
-{
-    hints_free(&store->storage.hints);
-    for (uint32_t i = 0; i < store->key_count; i++)
-        hints_changed(&store->storage.hints, SLICE_EMPTY, buffer_slice(&store->keys[i]->current),
-                      NULL, NULL);
+    count_hints(store);
 }
 
 Storage *
@@ -444,7 +445,6 @@ sim_store_boot(SimStore *store, const StorageEvents *events)
     random_fill(&store->world->random, run.bytes, sizeof(run.bytes));
     lineage_begin(&store->lineage, &run, store->storage.commits);
     store->events = *events;
-    count_hints(store);
     store->storage.failed = false;
     store->run.epoch = 0;
 #ifdef BUG_ACTOR_KEPT
