@@ -550,7 +550,7 @@ batchrun_explain(CustomScanState *node, List *ancestors, ExplainState *es)
                               list_nth(scan->custom_exprs, conditions[i].place), &scan->scan.plan,
                               ancestors, es);
     explain_conflict(run->source->info, es);
-    if (es->verbose)
+    if (es->verbose || es->analyze)
         explain_bucket(run->source->info, es);
     if (es->analyze)
         explain_counters(&run->source->counters, es);

@@ -126,21 +126,6 @@ client_ensure_bucket(ClientCluster *cluster, const Bucket *wanted)
 
 /* ---- multiget ---- */
 
-static void
-client_count_request(ClientCounters *counters, const Request *request, uint32 key_count)
-{
-    RequestCounters counted = request_counters(request);
-
-    if (counters == NULL)
-        return;
-    counters->requests++;
-    counters->keys += key_count;
-    counters->frames += counted.frames;
-    counters->mismatches += counted.mismatches;
-    counters->hedges += counted.hedges;
-    counters->failovers += counted.failovers;
-}
-
 /* The first key that was not read, or key_count. */
 static uint32
 client_first_failure(const RequestReadResult *results, uint32 key_count)
@@ -167,7 +152,7 @@ client_catch_up(ClientCluster *cluster)
 
 const RequestReadResult *
 client_multiget(ClientCluster *cluster, const Bucket *bucket, const Slice *keys, uint32_t key_count,
-                const ClientReadOptions *options, ClientCounters *counters)
+                const ClientReadOptions *options, Counters *counters)
 {
     Memory memory = memory_in_context(CurrentMemoryContext);
     uint64 deadline_ms = links_now_ms() + options->timeout_ms;
@@ -177,18 +162,17 @@ client_multiget(ClientCluster *cluster, const Bucket *bucket, const Slice *keys,
     for (;;)
     {
         ClusterTopology *topology = cluster_topology(cluster);
-        RequestOptions request_options =
-            request_operation_options(topology, options->r, options->timeout_ms);
+        RequestOptions request_options = request_operation_read_options(topology, options);
         const RequestReadResult *results;
         RequestOperation operation;
         uint32 failed;
 
-        request_options.seal = options->seal;
         request_operation_init(&operation, topology);
+        operation.counters = counters;
         operation.requests[0] = request_read(&arena, &cluster->asker, &topology->topology, bucket,
                                              &request_options, keys, key_count, links_now_ms());
         request_operation_run(cluster, &operation);
-        client_count_request(counters, operation.requests[0], key_count);
+        counters_add_request(counters, operation.requests[0], key_count);
         results = request_read_results(operation.requests[0]);
         failed = client_first_failure(results, key_count);
         if (failed == key_count)
@@ -209,7 +193,7 @@ struct ClientScan
     const ClusterTopology *topology;
     const Bucket *bucket;
     ClientReadOptions options;
-    ClientCounters *counters;
+    Counters *counters;
     PagerCounters counted; /* what counters hold of the pager's already */
     Pager *pager;
     MemoryContext context;
@@ -231,6 +215,7 @@ scan_next_send(Operation *operation, LinksNode **node, Slice *frame)
     if (!pager_next_send(scan->pager, &member, frame))
         return false;
     *node = scan->topology->nodes[member];
+    counters_add_frame(scan->counters, *node);
     return true;
 }
 
@@ -314,16 +299,14 @@ scan_detach(void *argument)
 
 ClientScan *
 client_scan_begin(ClientCluster *cluster, const Bucket *bucket, const ClientReadOptions *options,
-                  ClientCounters *counters)
+                  Counters *counters)
 {
     MemoryContext own =
         AllocSetContextCreate(CurrentMemoryContext, "dynamo_fdw pager", ALLOCSET_DEFAULT_SIZES);
     ClientScan *scan = MemoryContextAllocZero(own, sizeof(ClientScan));
     ClusterTopology *topology = cluster_topology(cluster);
-    RequestOptions request_options =
-        request_operation_options(topology, options->r, options->timeout_ms);
+    RequestOptions request_options = request_operation_read_options(topology, options);
 
-    request_options.seal = options->seal;
     scan->operation.methods = &scan_methods;
     scan->cluster = cluster;
     scan->topology = topology;
@@ -345,15 +328,9 @@ static void
 scan_count(ClientScan *scan)
 {
     PagerCounters now = pager_counters(scan->pager);
-    PagerCounters before = scan->counted;
 
+    counters_add_scan(scan->counters, &scan->counted, &now);
     scan->counted = now;
-    if (scan->counters == NULL)
-        return;
-    scan->counters->pages += now.pages - before.pages;
-    scan->counters->frames += now.frames - before.frames;
-    scan->counters->mismatches += now.mismatches - before.mismatches;
-    scan->counters->failovers += now.failovers - before.failovers;
 }
 
 const PagerRow *

@@ -14,7 +14,7 @@
 
 #include "fdw/pg.h"
 
-#include "shared/pager.h"
+#include "fdw/counters.h"
 
 typedef struct ClientCluster ClientCluster;
 typedef struct ClientScan ClientScan;
@@ -22,22 +22,20 @@ typedef struct ClientScan ClientScan;
 typedef struct ClientReadOptions
 {
     uint32_t r;
+    uint32_t pr;         /* how many of the r must be owners */
+    uint32_t hedge_ms;   /* after which another owner is asked as well; 0: as answers have been */
     uint32_t timeout_ms; /* of a multiget as a whole, and of each page of a scan */
+    bool repair_later;   /* where owners differ, answer before they are mended */
     bool seal;           /* give sealed contexts */
 } ClientReadOptions;
 
-/* Sums over the requests it was given to; for EXPLAIN ANALYZE. */
-typedef struct ClientCounters
+/* What a write has to reach; none is more than TOPOLOGY_N_MAX. */
+typedef struct ClientQuorum
 {
-    uint64_t requests; /* multigets, and scans */
-    uint64_t keys;     /* asked for by multigets */
-    uint64_t pages;    /* received by scans */
-    uint64_t frames;
-    uint64_t mismatches; /* keys or pages whose digests differed */
-    uint64_t hedges;
-    uint64_t failovers;
-    uint64_t own_writes; /* rows of keys that the transaction had written */
-} ClientCounters;
+    uint8_t w;
+    uint8_t pw;       /* how many of the w must be owners */
+    uint8_t confirms; /* from how many zones they must be */
+} ClientQuorum;
 
 /*
  * The bucket of that name, or NULL when the cluster has none. Valid until the end of the
@@ -62,8 +60,7 @@ const Bucket *client_ensure_bucket(ClientCluster *cluster, const Bucket *wanted)
  */
 const RequestReadResult *client_multiget(ClientCluster *cluster, const Bucket *bucket,
                                          const Slice *keys, uint32_t key_count,
-                                         const ClientReadOptions *options,
-                                         ClientCounters *counters);
+                                         const ClientReadOptions *options, Counters *counters);
 
 /*
  * A scan of the whole bucket, in no order across partitions. It lives in a child of the current
@@ -71,7 +68,7 @@ const RequestReadResult *client_multiget(ClientCluster *cluster, const Bucket *b
  * must live as long as the scan.
  */
 ClientScan *client_scan_begin(ClientCluster *cluster, const Bucket *bucket,
-                              const ClientReadOptions *options, ClientCounters *counters);
+                              const ClientReadOptions *options, Counters *counters);
 
 /* The next page, or NULL at the end. Valid until the next call for this scan. Objects of tombstones
  * alone are among them. */

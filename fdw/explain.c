@@ -6,6 +6,7 @@
 #include "utils/ruleutils.h"
 
 #include "fdw/compat.h"
+#include "fdw/links.h"
 #include "fdw/scan.h"
 
 /* The aggregates by column, as they would stand in a query. */
@@ -37,16 +38,27 @@ explain_conflict(const RelationInfo *info, ExplainState *es)
 void
 explain_bucket(const RelationInfo *info, ExplainState *es)
 {
-    ExplainPropertyText("Bucket", info->bucket, es);
-    if (es->format == EXPLAIN_FORMAT_TEXT)
+    static const char *const labels[RELATION_QUORUMS] = {"R", "W", "PR", "PW", "Node Confirms"};
+    bool is_text = es->format == EXPLAIN_FORMAT_TEXT;
+    StringInfoData line;
+
+    initStringInfo(&line);
+    appendStringInfo(&line, "N=%u", info->n);
+    if (es->verbose)
+        ExplainPropertyText("Bucket", info->bucket, es);
+    if (!is_text)
+        ExplainPropertyUInteger("N", NULL, info->n, es);
+    for (int i = 0; i < RELATION_QUORUMS; i++)
     {
-        ExplainPropertyText(
-            "Quorum", psprintf("N=%u R=%u W=%u", info->n, relation_r(info), relation_w(info)), es);
-        return;
+        uint32 quorum = relation_quorum(info, i);
+
+        if (!is_text)
+            ExplainPropertyUInteger(labels[i], NULL, quorum, es);
+        else if (quorum > 0)
+            appendStringInfo(&line, " %s=%u", labels[i], quorum);
     }
-    ExplainPropertyUInteger("N", NULL, info->n, es);
-    ExplainPropertyUInteger("R", NULL, relation_r(info), es);
-    ExplainPropertyUInteger("W", NULL, relation_w(info), es);
+    if (is_text)
+        ExplainPropertyText("Quorum", line.data, es);
 }
 
 typedef struct ExplainCounter
@@ -67,8 +79,22 @@ explain_counters_line(const ExplainCounter *rows, int count, ExplainState *es)
     appendStringInfoChar(es->str, '\n');
 }
 
+/* Each node by its address, with the frames it was sent. */
+static void
+explain_nodes(const Counters *counters, ExplainState *es)
+{
+    StringInfoData line;
+
+    initStringInfo(&line);
+    for (int i = 0; i < counters->node_count; i++)
+        appendStringInfo(&line, "%s%s " UINT64_FORMAT, i > 0 ? ", " : "",
+                         links_node_place(counters->nodes[i].node), counters->nodes[i].frames);
+    if (counters->node_count > 0)
+        ExplainPropertyText("Nodes Asked", line.data, es);
+}
+
 void
-explain_counters(const ClientCounters *counters, ExplainState *es)
+explain_counters(const Counters *counters, ExplainState *es)
 {
     const ExplainCounter rows[] = {
         {"Requests",   counters->requests  },
@@ -78,6 +104,8 @@ explain_counters(const ClientCounters *counters, ExplainState *es)
         {"Mismatches", counters->mismatches},
         {"Hedges",     counters->hedges    },
         {"Failovers",  counters->failovers },
+        {"Fallbacks",  counters->fallbacks },
+        {"Backoffs",   counters->backoffs  },
         {"Own Writes", counters->own_writes},
     };
 
@@ -86,6 +114,7 @@ explain_counters(const ClientCounters *counters, ExplainState *es)
     else
         for (int i = 0; i < lengthof(rows); i++)
             ExplainPropertyUInteger(rows[i].label, NULL, rows[i].value, es);
+    explain_nodes(counters, es);
 }
 
 /* ---- the condition ---- */
@@ -167,7 +196,7 @@ dynamoExplainForeignScan(ForeignScanState *node, ExplainState *es)
         explain_condition("Key Cond", scan->fdw_recheck_quals, &scan->scan.plan,
                           explain_ancestors(&node->ss.ps), es);
     explain_conflict(scan_source(node)->info, es);
-    if (es->verbose)
+    if (es->verbose || es->analyze)
         explain_bucket(scan_source(node)->info, es);
     if (es->analyze)
         explain_counters(&scan_source(node)->counters, es);

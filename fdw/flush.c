@@ -73,21 +73,25 @@ static void
 flush_note_failure(Flush *flush, const WriteItem *item, const RequestWriteResult *result)
 {
     ReportWrite *report = &flush->report;
+    ReportMembers members = {.answered = result->acked, .asked = result->asked};
 
     if (flush->failed && !(result->status == STATUS_UNKNOWN && report->status != STATUS_UNKNOWN))
         return;
     flush->failed = true;
     report->status = result->status;
     report->bucket_name = flush->group->bucket->name;
-    report->w = flush->group->w;
+    report->quorum = flush->group->quorum;
     report->n = flush->group->bucket->n;
+    report->acked = (uint32)__builtin_popcount(result->acked);
+    report->owners_acked =
+        (uint32)__builtin_popcount(result->acked & ((UINT32_C(1) << report->n) - 1));
     report->key = report_key(flush->group->bucket, item->key);
     report->context = report_context(&flush->operation.topology->topology, flush->group->bucket,
                                      item->context, result->status);
-    report->nodes = status_is_about_request(result->status)
-                        ? NULL
-                        : report_owners(flush->operation.topology, flush->group->bucket, item->key,
-                                        result->acked);
+    report->nodes =
+        status_is_about_request(result->status)
+            ? NULL
+            : report_members(flush->operation.topology, flush->group->bucket, item->key, &members);
 }
 
 static void
@@ -153,7 +157,7 @@ flush_request(Flush *flush, FlushBatch *batch)
 {
     const ClusterTopology *topology = flush->operation.topology;
     RequestOptions options =
-        request_operation_options(topology, flush->group->w, cluster_timeout_ms());
+        request_operation_write_options(topology, &flush->group->quorum, cluster_timeout_ms());
 
     return request_write(&batch->arena, &flush->cluster->asker, &topology->topology,
                          flush->group->bucket, &options, batch->items, batch->count,
@@ -216,7 +220,8 @@ flush_retry_behind(Flush *flush, const FlushBatch *batch, RequestWriteResult *re
     client_catch_up(flush->cluster);
     arena_init(&again.arena, &again.memory);
     request_operation_init(&operation, cluster_topology(flush->cluster));
-    options = request_operation_options(operation.topology, flush->group->w, cluster_timeout_ms());
+    options = request_operation_write_options(operation.topology, &flush->group->quorum,
+                                              cluster_timeout_ms());
     operation.requests[0] =
         request_write(&again.arena, &flush->cluster->asker, &operation.topology->topology,
                       flush->group->bucket, &options, items, again.count, links_now_ms());

@@ -13,19 +13,20 @@ typedef struct Leaving
     LeavingGroup **end; /* where the next group goes */
 } Leaving;
 
-/* Few: one for each w that the transaction used with the bucket. Each may have to hold all keys
- * that are left. */
+/* Few: one for each quorum that the transaction used with the bucket. Each may have to hold all
+ * keys that are left. */
 static LeavingGroup *
-leaving_group(Leaving *leaving, const PendingBucket *bucket, uint32 w)
+leaving_group(Leaving *leaving, const PendingBucket *bucket, const ClientQuorum *quorum)
 {
     LeavingGroup *group;
 
     for (group = leaving->groups; group != NULL; group = group->next)
-        if (group->bucket == bucket->bucket && group->w == w)
+        if (group->bucket == bucket->bucket &&
+            memcmp(&group->quorum, quorum, sizeof(ClientQuorum)) == 0)
             return group;
     group = palloc0(sizeof(LeavingGroup));
     group->bucket = bucket->bucket;
-    group->w = w;
+    group->quorum = *quorum;
     *leaving->end = group;
     leaving->end = &group->next;
     return group;
@@ -49,14 +50,20 @@ leaving_append(LeavingGroup *group, const WriteItem *item)
     group->items[group->count++] = *item;
 }
 
-static uint32
-leaving_w(const PendingKey *key)
+static ClientQuorum
+leaving_quorum(const PendingKey *key)
 {
-    uint32 w = 0;
+    ClientQuorum most = {0};
 
     for (const OverlayPut *put = &key->newest->put; put != NULL; put = put->older)
-        w = Max(w, ((const PendingPut *)put)->w);
-    return w;
+    {
+        const ClientQuorum *quorum = &((const PendingPut *)put)->quorum;
+
+        most.w = Max(most.w, quorum->w);
+        most.pw = Max(most.pw, quorum->pw);
+        most.confirms = Max(most.confirms, quorum->confirms);
+    }
+    return most;
 }
 
 static void
@@ -66,13 +73,14 @@ leaving_add_key(Leaving *leaving, const PendingKey *key)
     OverlayKey named = pending_key(leaving->cluster, bucket->bucket, key->key);
     OverlayLeaving left =
         overlay_leave(&leaving->arena, &named, &key->newest->put, leaving->cluster);
+    ClientQuorum quorum = leaving_quorum(key);
     WriteItem item = {.key = key->key,
                       .context = left.context,
                       .values = left.values,
                       .value_count = left.value_count};
 
     if (left.value_count > 0)
-        leaving_append(leaving_group(leaving, bucket, leaving_w(key)), &item);
+        leaving_append(leaving_group(leaving, bucket, &quorum), &item);
 }
 
 /* The bucket's list of keys begins at its end. */

@@ -2,7 +2,7 @@
  * leaving: what the puts of a transaction amount to, for fdw/flush.h: one put for each key, of the
  * values that are alive at the end.
  *
- * It asks for as many acknowledgements as the one of the key's puts that asked for most.
+ * It has to reach what each of the key's puts was to reach.
  */
 #ifndef FDW_LEAVING_H
 #define FDW_LEAVING_H
@@ -11,12 +11,12 @@
 
 #include "fdw/client.h"
 
-/* Puts of one bucket and w, in the order in which their keys were first put. */
+/* Puts of one bucket and quorum, in the order in which their keys were first put. */
 typedef struct LeavingGroup
 {
     struct LeavingGroup *next;
     const Bucket *bucket;
-    uint32 w;
+    ClientQuorum quorum;
     uint32 count; /* at least 1 */
     uint32 capacity;
     WriteItem *items;

@@ -18,11 +18,11 @@ static void
 relabel(LinksNode *node)
 {
     const char *form = strchr(node->address, ':') != NULL ? "[%s]:%u" : "%s:%u";
-    char *place = psprintf(form, node->address, (unsigned)node->port);
 
+    node->place = psprintf(form, node->address, (unsigned)node->port);
     if (node->name != NULL)
         foreign_text_clean(node->name);
-    node->label = node->name != NULL ? psprintf("%s (%s)", node->name, place) : place;
+    node->label = node->name != NULL ? psprintf("%s (%s)", node->name, node->place) : node->place;
 }
 
 LinksNode *

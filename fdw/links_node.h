@@ -50,6 +50,7 @@ struct LinksNode
     char *host;
     char *address;
     uint16 port;
+    char *place; /* "address:port" */
     char *label;
 
     Link *link; /* NULL: none */
@@ -105,6 +106,12 @@ static inline const char *
 links_node_label(const LinksNode *node)
 {
     return node->label;
+}
+
+static inline const char *
+links_node_place(const LinksNode *node)
+{
+    return node->place;
 }
 
 /* Why the last link failed, one line without a full stop, and the SQLSTATE with it; "" when it did

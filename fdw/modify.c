@@ -27,7 +27,7 @@ typedef struct DynamoModify
     RowCodec *codec;
     ClientCluster *cluster;
     const Bucket *bucket; /* NULL before the first row */
-    uint32 w;
+    ClientQuorum quorum;
     MemoryContext row; /* reset before each row */
 
     /* Of UPDATE and DELETE. */
@@ -191,7 +191,7 @@ dynamoBeginForeignInsert(ModifyTableState *state, ResultRelInfo *result)
 static void
 modify_find_bucket(DynamoModify *modify)
 {
-    modify->w = relation_w(modify->info);
+    modify->quorum = relation_write_quorum(modify->info);
     modify->bucket = client_ensure_bucket(modify->cluster, relation_as_bucket(modify->info));
 }
 
@@ -207,7 +207,7 @@ modify_put(EState *estate, DynamoModify *modify, const WriteItem *item)
 {
     if (modify->bucket == NULL)
         modify_find_bucket(modify);
-    pending_put(modify->cluster, modify->bucket, modify->w, modify_command(estate), item);
+    pending_put(modify->cluster, modify->bucket, &modify->quorum, modify_command(estate), item);
 }
 
 /* Makes the row's values the item's. */

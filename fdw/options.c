@@ -21,6 +21,9 @@ typedef enum OptionForm
     FORM_NAME, /* 1 to TOPOLOGY_NAME_MAX bytes */
     FORM_BOOL,
     FORM_COUNT,  /* of replicas: 1 to TOPOLOGY_N_MAX */
+    FORM_SHARE,  /* likewise, or 0 */
+    FORM_HEDGE,  /* milliseconds; empty: adaptive */
+    FORM_REPAIR, /* wait or background */
     FORM_NUMBER, /* finite, not negative */
     FORM_PORTS,  /* comma separated */
     FORM_MODE,   /* of a table's on_conflict */
@@ -51,44 +54,54 @@ typedef struct Option
 
 /* In the order in which hints list them. */
 static const Option option_table[] = {
-    {"host",                     SERVER,  FORM_TEXT,   LIBPQ, "addresses, comma separated"     },
-    {"port",                     SERVER,  FORM_PORTS,  LIBPQ, "their ports, or one for all"    },
-    {"n",                        SERVER,  FORM_COUNT,  OURS,  "replicas of each key (3)"       },
-    {"r",                        SERVER,  FORM_COUNT,  OURS,  "replicas a read waits for (2)"  },
-    {"w",                        SERVER,  FORM_COUNT,  OURS,  "replicas a write waits for (2)" },
-    {"fdw_startup_cost",         SERVER,  FORM_NUMBER, OURS,  "planner's cost of a round trip" },
-    {"fdw_tuple_cost",           SERVER,  FORM_NUMBER, OURS,  "planner's cost of a row fetched"},
-    {"connect_timeout",          SERVER,  FORM_NUMBER, LIBPQ, "seconds for one connection"     },
-    {"application_name",         SERVER,  FORM_TEXT,   LIBPQ, "shown by the nodes"             },
-    {"sslmode",                  SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                       },
-    {"sslrootcert",              SERVER,  FORM_TEXT,   FILES, "as libpq"                       },
-    {"sslcrl",                   SERVER,  FORM_TEXT,   FILES, "as libpq"                       },
-    {"sslcrldir",                SERVER,  FORM_TEXT,   FILES, "as libpq"                       },
-    {"sslsni",                   SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                       },
-    {"ssl_min_protocol_version", SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                       },
-    {"ssl_max_protocol_version", SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                       },
-    {"channel_binding",          SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                       },
-    {"keepalives",               SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                       },
-    {"keepalives_idle",          SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                       },
-    {"keepalives_interval",      SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                       },
-    {"keepalives_count",         SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                       },
-    {"tcp_user_timeout",         SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                       },
-    {"user",                     MAPPING, FORM_TEXT,   LIBPQ, "user of the cluster"            },
-    {"password",                 MAPPING, FORM_TEXT,   LIBPQ, "that user's password"           },
-    {"password_required",        MAPPING, FORM_BOOL,   GUARD, "false: no password is fine"     },
-    {"sslcert",                  MAPPING, FORM_TEXT,   FILES, "as libpq"                       },
-    {"sslkey",                   MAPPING, FORM_TEXT,   FILES, "as libpq"                       },
-    {"sslpassword",              MAPPING, FORM_TEXT,   LIBPQ, "as libpq"                       },
-    {"bucket",                   TABLE,   FORM_NAME,   OURS,  "its name in the cluster"        },
-    {"n",                        TABLE,   FORM_COUNT,  OURS,  "as the server's, for this table"},
-    {"r",                        TABLE,   FORM_COUNT,  OURS,  "as the server's, for this table"},
-    {"w",                        TABLE,   FORM_COUNT,  OURS,  "as the server's, for this table"},
-    {"on_conflict",              TABLE,   FORM_MODE,   OURS,  "what SELECT makes of siblings"  },
-    {"rows",                     TABLE,   FORM_NUMBER, OURS,  "rows that the planner counts on"},
-    {"key",                      COLUMN,  FORM_BOOL,   OURS,  "part of the key"                },
-    {"context",                  COLUMN,  FORM_BOOL,   OURS,  "the causal context"             },
-    {"column_name",              COLUMN,  FORM_NAME,   OURS,  "its name in the cluster"        },
-    {"on_conflict",              COLUMN,  FORM_DOTTED, OURS,  "aggregate over siblings"        },
+    {"host",                     SERVER,  FORM_TEXT,   LIBPQ, "addresses, comma separated"       },
+    {"port",                     SERVER,  FORM_PORTS,  LIBPQ, "their ports, or one for all"      },
+    {"n",                        SERVER,  FORM_COUNT,  OURS,  "replicas of each key (3)"         },
+    {"r",                        SERVER,  FORM_COUNT,  OURS,  "replicas a read waits for (2)"    },
+    {"w",                        SERVER,  FORM_COUNT,  OURS,  "replicas a write waits for (2)"   },
+    {"pr",                       SERVER,  FORM_SHARE,  OURS,  "of these, that must be owners (0)"},
+    {"pw",                       SERVER,  FORM_SHARE,  OURS,  "of these, that must be owners (0)"},
+    {"node_confirms",            SERVER,  FORM_SHARE,  OURS,  "zones a write waits for (0)"      },
+    {"hedge_after",              SERVER,  FORM_HEDGE,  OURS,  "ms until a read asks one more"    },
+    {"read_repair",              SERVER,  FORM_REPAIR, OURS,  "wait (default) or background"     },
+    {"fdw_startup_cost",         SERVER,  FORM_NUMBER, OURS,  "planner's cost of a round trip"   },
+    {"fdw_tuple_cost",           SERVER,  FORM_NUMBER, OURS,  "planner's cost of a row fetched"  },
+    {"connect_timeout",          SERVER,  FORM_NUMBER, LIBPQ, "seconds for one connection"       },
+    {"application_name",         SERVER,  FORM_TEXT,   LIBPQ, "shown by the nodes"               },
+    {"sslmode",                  SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                         },
+    {"sslrootcert",              SERVER,  FORM_TEXT,   FILES, "as libpq"                         },
+    {"sslcrl",                   SERVER,  FORM_TEXT,   FILES, "as libpq"                         },
+    {"sslcrldir",                SERVER,  FORM_TEXT,   FILES, "as libpq"                         },
+    {"sslsni",                   SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                         },
+    {"ssl_min_protocol_version", SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                         },
+    {"ssl_max_protocol_version", SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                         },
+    {"channel_binding",          SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                         },
+    {"keepalives",               SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                         },
+    {"keepalives_idle",          SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                         },
+    {"keepalives_interval",      SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                         },
+    {"keepalives_count",         SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                         },
+    {"tcp_user_timeout",         SERVER,  FORM_NUMBER, LIBPQ, "as libpq"                         },
+    {"user",                     MAPPING, FORM_TEXT,   LIBPQ, "user of the cluster"              },
+    {"password",                 MAPPING, FORM_TEXT,   LIBPQ, "that user's password"             },
+    {"password_required",        MAPPING, FORM_BOOL,   GUARD, "false: no password is fine"       },
+    {"sslcert",                  MAPPING, FORM_TEXT,   FILES, "as libpq"                         },
+    {"sslkey",                   MAPPING, FORM_TEXT,   FILES, "as libpq"                         },
+    {"sslpassword",              MAPPING, FORM_TEXT,   LIBPQ, "as libpq"                         },
+    {"bucket",                   TABLE,   FORM_NAME,   OURS,  "its name in the cluster"          },
+    {"n",                        TABLE,   FORM_COUNT,  OURS,  "as the server's, for this table"  },
+    {"r",                        TABLE,   FORM_COUNT,  OURS,  "as the server's, for this table"  },
+    {"w",                        TABLE,   FORM_COUNT,  OURS,  "as the server's, for this table"  },
+    {"pr",                       TABLE,   FORM_SHARE,  OURS,  "as the server's, for this table"  },
+    {"pw",                       TABLE,   FORM_SHARE,  OURS,  "as the server's, for this table"  },
+    {"node_confirms",            TABLE,   FORM_SHARE,  OURS,  "as the server's, for this table"  },
+    {"hedge_after",              TABLE,   FORM_HEDGE,  OURS,  "as the server's, for this table"  },
+    {"read_repair",              TABLE,   FORM_REPAIR, OURS,  "as the server's, for this table"  },
+    {"on_conflict",              TABLE,   FORM_MODE,   OURS,  "what SELECT makes of siblings"    },
+    {"rows",                     TABLE,   FORM_NUMBER, OURS,  "rows that the planner counts on"  },
+    {"key",                      COLUMN,  FORM_BOOL,   OURS,  "part of the key"                  },
+    {"context",                  COLUMN,  FORM_BOOL,   OURS,  "the causal context"               },
+    {"column_name",              COLUMN,  FORM_NAME,   OURS,  "its name in the cluster"          },
+    {"on_conflict",              COLUMN,  FORM_DOTTED, OURS,  "aggregate over siblings"          },
 };
 
 static bool
@@ -162,14 +175,50 @@ options_check_boolean(const char *name, const char *value)
 }
 
 static void
-options_check_replicas(const char *name, const char *value)
+options_check_replicas(const char *name, const char *value, long least)
 {
     char *end;
     long count = strtol(value, &end, 10);
 
-    if (end == value || *end != '\0' || count < 1 || count > TOPOLOGY_N_MAX)
+    if (end == value || *end != '\0' || count < least || count > TOPOLOGY_N_MAX)
         options_refuse_value(name, value,
-                             psprintf("Give a number from 1 to %d.", (int)TOPOLOGY_N_MAX));
+                             psprintf("Give a number from %ld to %d.", least, (int)TOPOLOGY_N_MAX));
+}
+
+/* False: it is no such time. */
+static bool
+options_parse_hedge(const char *value, int *hedge_ms)
+{
+    *hedge_ms = 0;
+    return value[0] == '\0' || (parse_int(value, hedge_ms, GUC_UNIT_MS, NULL) && *hedge_ms >= 1 &&
+                                *hedge_ms <= OPTIONS_HEDGE_MAX_MS);
+}
+
+uint32
+options_hedge_ms(const char *value)
+{
+    int hedge_ms;
+
+    return options_parse_hedge(value, &hedge_ms) ? (uint32)hedge_ms : 0;
+}
+
+static void
+options_check_hedge(const char *name, const char *value)
+{
+    int ignored;
+
+    if (!options_parse_hedge(value, &ignored))
+        options_refuse_value(name, value,
+                             psprintf("Give milliseconds from 1 to %d, or nothing for what nearly "
+                                      "all answers of a node take.",
+                                      (int)OPTIONS_HEDGE_MAX_MS));
+}
+
+static void
+options_check_repair(const char *name, const char *value)
+{
+    if (strcmp(value, "wait") != 0 && strcmp(value, "background") != 0)
+        options_refuse_value(name, value, "Give wait or background.");
 }
 
 static void
@@ -236,7 +285,16 @@ options_check_value(const Option *option, const char *value)
         options_check_boolean(option->name, value);
         break;
     case FORM_COUNT:
-        options_check_replicas(option->name, value);
+        options_check_replicas(option->name, value, 1);
+        break;
+    case FORM_SHARE:
+        options_check_replicas(option->name, value, 0);
+        break;
+    case FORM_HEDGE:
+        options_check_hedge(option->name, value);
+        break;
+    case FORM_REPAIR:
+        options_check_repair(option->name, value);
         break;
     case FORM_NUMBER:
         options_check_number(option->name, value);
@@ -296,7 +354,7 @@ static void
 options_check_quorums(List *options)
 {
     const char *n = options_find(options, "n");
-    const char *quorums[] = {"r", "w"};
+    const char *quorums[] = {"r", "w", "pr", "pw", "node_confirms"};
 
     for (int i = 0; n != NULL && i < lengthof(quorums); i++)
     {

@@ -19,7 +19,8 @@ enum
     /* A store of unknown size is taken for a large one: a plan that fetches it whole is the last
        choice. */
     OPTIONS_DEFAULT_ROWS = 100000,
-    OPTIONS_DEFAULT_STARTUP_COST = 100
+    OPTIONS_DEFAULT_STARTUP_COST = 100,
+    OPTIONS_HEDGE_MAX_MS = 60000
 };
 
 #define OPTIONS_DEFAULT_TUPLE_COST 0.05
@@ -34,5 +35,8 @@ bool options_is_connection(const char *name);
 /* An option that the validator holds to be a boolean or a number; fallback when it is not given. */
 bool options_bool(List *options, const char *name, bool fallback);
 double options_number(List *options, const char *name, double fallback);
+
+/* Milliseconds of option "hedge_after"; 0: adaptive. */
+uint32 options_hedge_ms(const char *value);
 
 #endif

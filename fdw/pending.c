@@ -354,11 +354,13 @@ pending_check(const Pending *pending, const Bucket *bucket, const WriteItem *ite
 
 /* The put in the log, but for what it owes to its key. */
 static PendingPut *
-pending_add(Pending *pending, const OverlayPut *put, uint32 w, const WriteItem *item)
+pending_add(Pending *pending, const OverlayPut *put, const ClientQuorum *quorum,
+            const WriteItem *item)
 {
     PendingPut *added = pending_alloc(pending, sizeof(PendingPut));
 
-    *added = (PendingPut){.put = *put, .subtransaction = GetCurrentSubTransactionId(), .w = w};
+    *added = (PendingPut){
+        .put = *put, .subtransaction = GetCurrentSubTransactionId(), .quorum = *quorum};
     added->put.number = pending->through + 1;
     pending_copy_seen(pending, &added->put);
     added->put.values = pending_copy_values(pending, item);
@@ -378,8 +380,8 @@ pending_link(Pending *pending, PendingPut *put, PendingKey *key)
 }
 
 void
-pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, CommandId command,
-            const WriteItem *item)
+pending_put(ClientCluster *cluster, const Bucket *bucket, const ClientQuorum *quorum,
+            CommandId command, const WriteItem *item)
 {
     Pending *pending = pending_begin(cluster);
     PendingBucket *home = pending_take_bucket(pending, bucket);
@@ -392,7 +394,7 @@ pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, CommandId co
 
     arena_init(&arena, &memory);
     pending_check(pending, bucket, item, &arena, &put);
-    added = pending_add(pending, &put, w, item);
+    added = pending_add(pending, &put, quorum, item);
     arena_free(&arena);
     if (key == NULL)
         key = pending_add_key(pending, home, item->key);

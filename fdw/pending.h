@@ -28,7 +28,7 @@ typedef struct PendingPut
     struct PendingPut *previous; /* in the log; NULL: its first */
     PendingKey *key;
     SubTransactionId subtransaction;
-    uint32 w; /* owners that have to acknowledge it */
+    ClientQuorum quorum;
 } PendingPut;
 
 /* A key that has puts. */
@@ -51,13 +51,13 @@ struct PendingBucket
 };
 
 /*
- * Adds one put of a key by a command, to be acknowledged by w owners; everything is copied, and the
+ * Adds one put of a key by a command, that is to reach the quorum; everything is copied, and the
  * request ids are drawn here (those in the item are ignored). The context may be one that was read
  * in this transaction from its own writes; 22023 when it is of the writes of another. Raises 54000
  * over the bound, 0A000 in a parallel worker.
  */
-void pending_put(ClientCluster *cluster, const Bucket *bucket, uint32 w, CommandId command,
-                 const WriteItem *item);
+void pending_put(ClientCluster *cluster, const Bucket *bucket, const ClientQuorum *quorum,
+                 CommandId command, const WriteItem *item);
 
 /* The logs of a transaction, none at first; for clusters that point to them. In a child of context.
  */

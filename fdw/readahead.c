@@ -16,7 +16,7 @@ struct Readahead
     const Slice *keys;
     uint32_t key_count;
     const ClientReadOptions *options;
-    ClientCounters *counters;
+    Counters *counters;
     MemoryContext context;
     Memory memory;
     Arena arena;
@@ -38,17 +38,15 @@ readahead_detach(void *argument)
 static Request *
 readahead_request(Readahead *ahead, ClusterTopology *topology)
 {
-    RequestOptions options =
-        request_operation_options(topology, ahead->options->r, ahead->options->timeout_ms);
+    RequestOptions options = request_operation_read_options(topology, ahead->options);
 
-    options.seal = ahead->options->seal;
     return request_read(&ahead->arena, &ahead->cluster->asker, &topology->topology, ahead->bucket,
                         &options, ahead->keys, ahead->key_count, links_now_ms());
 }
 
 Readahead *
 readahead_begin(ClientCluster *cluster, const Bucket *bucket, const Slice *keys, uint32_t key_count,
-                const ClientReadOptions *options, ClientCounters *counters)
+                const ClientReadOptions *options, Counters *counters)
 {
     Readahead *ahead = palloc0(sizeof(Readahead));
     ClusterTopology *topology = cluster_topology(cluster);
@@ -63,6 +61,7 @@ readahead_begin(ClientCluster *cluster, const Bucket *bucket, const Slice *keys,
     ahead->memory = memory_in_context(ahead->context);
     arena_init(&ahead->arena, &ahead->memory);
     request_operation_init(&ahead->operation, topology);
+    ahead->operation.counters = counters;
     ahead->operation.requests[0] = readahead_request(ahead, topology);
     ahead->on_reset = (MemoryContextCallback){.func = readahead_detach, .arg = ahead};
     MemoryContextRegisterResetCallback(ahead->context, &ahead->on_reset);
@@ -71,19 +70,6 @@ readahead_begin(ClientCluster *cluster, const Bucket *bucket, const Slice *keys,
     request_operation_run(cluster, &ahead->operation);
     ahead->operation.deadline_ms = 0;
     return ahead;
-}
-
-static void
-readahead_count(const Readahead *ahead, const Request *request)
-{
-    RequestCounters counted = request_counters(request);
-
-    ahead->counters->requests++;
-    ahead->counters->keys += ahead->key_count;
-    ahead->counters->frames += counted.frames;
-    ahead->counters->mismatches += counted.mismatches;
-    ahead->counters->hedges += counted.hedges;
-    ahead->counters->failovers += counted.failovers;
 }
 
 /* Asks again, in the way that knows when to give up and what to say then. */
@@ -107,7 +93,7 @@ readahead_end(Readahead *ahead)
 
     request_operation_run(ahead->cluster, &ahead->operation);
     readahead_detach(ahead);
-    readahead_count(ahead, request);
+    counters_add_request(ahead->counters, request, ahead->key_count);
     results = request_read_results(request);
     for (uint32_t i = 0; i < ahead->key_count; i++)
         if (results[i].status != STATUS_OK)

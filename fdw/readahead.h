@@ -18,7 +18,7 @@ typedef struct Readahead Readahead;
  */
 Readahead *readahead_begin(ClientCluster *cluster, const Bucket *bucket, const Slice *keys,
                            uint32_t key_count, const ClientReadOptions *options,
-                           ClientCounters *counters);
+                           Counters *counters);
 
 /* Waits for the answers: what client_multiget gives, in the context of the beginning. Call it
  * once. */

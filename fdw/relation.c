@@ -271,6 +271,21 @@ relation_number(List *table, List *server, const char *name, double fallback)
     return options_number(table, name, options_number(server, name, fallback));
 }
 
+/* How a quorum is called in options and settings, and which holds where none is given. */
+static const struct QuorumRow
+{
+    const char *name;
+    uint32 fallback;
+    const int *setting;
+    int unset; /* the setting's value that leaves it to the options */
+} quorum_table[RELATION_QUORUMS] = {
+    [RELATION_R] = {"r",             OPTIONS_DEFAULT_R, &settings.r,             0 },
+    [RELATION_W] = {"w",             OPTIONS_DEFAULT_W, &settings.w,             0 },
+    [RELATION_PR] = {"pr",            0,                 &settings.pr,            -1},
+    [RELATION_PW] = {"pw",            0,                 &settings.pw,            -1},
+    [RELATION_NODE_CONFIRMS] = {"node_confirms", 0,                 &settings.node_confirms, -1},
+};
+
 static void
 relation_check_quorum(const RelationInfo *info, const char *name, uint32 quorum, const char *source)
 {
@@ -281,16 +296,33 @@ relation_check_quorum(const RelationInfo *info, const char *name, uint32 quorum,
                         errhint("It comes from %s.", source)));
 }
 
-static uint32
-relation_quorum(const RelationInfo *info, List *table, List *server, const char *name,
-                uint32 fallback)
+static void
+relation_set_quorums(RelationInfo *info, List *table, List *server)
 {
-    uint32 quorum = (uint32)relation_number(table, server, name, Min(fallback, info->n));
+    for (int i = 0; i < RELATION_QUORUMS; i++)
+    {
+        const struct QuorumRow *row = &quorum_table[i];
 
-    relation_check_quorum(info, name, quorum,
-                          options_find(table, name) != NULL ? "the table's options"
-                                                            : "the server's options");
-    return quorum;
+        info->quorums[i] =
+            (uint32)relation_number(table, server, row->name, Min(row->fallback, info->n));
+        relation_check_quorum(info, row->name, info->quorums[i],
+                              options_find(table, row->name) != NULL ? "the table's options"
+                                                                     : "the server's options");
+    }
+}
+
+static void
+relation_set_reading(RelationInfo *info, List *table, List *server)
+{
+    const char *hedge = options_find(table, "hedge_after");
+    const char *repair = options_find(table, "read_repair");
+
+    if (hedge == NULL)
+        hedge = options_find(server, "hedge_after");
+    if (repair == NULL)
+        repair = options_find(server, "read_repair");
+    info->hedge_ms = hedge != NULL ? options_hedge_ms(hedge) : 0;
+    info->repair_later = repair != NULL && strcmp(repair, "background") == 0;
 }
 
 static const char *
@@ -313,8 +345,8 @@ relation_info(Relation rel)
     info->table_name = pstrdup(RelationGetRelationName(rel));
     info->bucket = relation_bucket_name(rel, table->options);
     info->n = (uint32)relation_number(table->options, server, "n", OPTIONS_DEFAULT_N);
-    info->r = relation_quorum(info, table->options, server, "r", OPTIONS_DEFAULT_R);
-    info->w = relation_quorum(info, table->options, server, "w", OPTIONS_DEFAULT_W);
+    relation_set_quorums(info, table->options, server);
+    relation_set_reading(info, table->options, server);
     info->rows = options_number(table->options, "rows", OPTIONS_DEFAULT_ROWS);
     info->startup_cost = options_number(server, "fdw_startup_cost", OPTIONS_DEFAULT_STARTUP_COST);
     info->tuple_cost = options_number(server, "fdw_tuple_cost", OPTIONS_DEFAULT_TUPLE_COST);
@@ -325,21 +357,39 @@ relation_info(Relation rel)
 }
 
 uint32
-relation_r(const RelationInfo *info)
+relation_quorum(const RelationInfo *info, RelationQuorum quorum)
 {
-    if (settings.r == 0)
-        return info->r;
-    relation_check_quorum(info, "r", (uint32)settings.r, "the setting dynamo_fdw.r");
-    return (uint32)settings.r;
+    const struct QuorumRow *row = &quorum_table[quorum];
+
+    if (*row->setting == row->unset)
+        return info->quorums[quorum];
+    relation_check_quorum(info, row->name, (uint32)*row->setting,
+                          psprintf("the setting dynamo_fdw.%s", row->name));
+    return (uint32)*row->setting;
 }
 
-uint32
-relation_w(const RelationInfo *info)
+ClientReadOptions
+relation_read_options(const RelationInfo *info)
 {
-    if (settings.w == 0)
-        return info->w;
-    relation_check_quorum(info, "w", (uint32)settings.w, "the setting dynamo_fdw.w");
-    return (uint32)settings.w;
+    ClientReadOptions options = {.r = relation_quorum(info, RELATION_R),
+                                 .pr = relation_quorum(info, RELATION_PR),
+                                 .hedge_ms = info->hedge_ms,
+                                 .timeout_ms = (uint32)settings.request_timeout_ms,
+                                 .repair_later = info->repair_later};
+
+    if (settings.hedge_after_ms >= 0)
+        options.hedge_ms = (uint32)settings.hedge_after_ms;
+    if (settings.read_repair != SETTINGS_REPAIR_TABLE)
+        options.repair_later = settings.read_repair == SETTINGS_REPAIR_BACKGROUND;
+    return options;
+}
+
+ClientQuorum
+relation_write_quorum(const RelationInfo *info)
+{
+    return (ClientQuorum){.w = (uint8_t)relation_quorum(info, RELATION_W),
+                          .pw = (uint8_t)relation_quorum(info, RELATION_PW),
+                          .confirms = (uint8_t)relation_quorum(info, RELATION_NODE_CONFIRMS)};
 }
 
 Bucket *

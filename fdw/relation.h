@@ -1,6 +1,6 @@
 /*
  * relation: what a foreign table says about its bucket: names, key columns, data columns, context
- * column, n, r, w, and what it makes of siblings.
+ * column, n, what reads and writes must reach, and what it makes of siblings.
  *
  * A RelationInfo is made from the catalogs whenever a statement plans or starts, in the current
  * memory context, and never changes. Making it contacts no node. A table that cannot be a bucket is
@@ -14,8 +14,8 @@
 #include "access/attnum.h"
 #include "utils/relcache.h"
 
+#include "fdw/client.h"
 #include "fdw/conflict.h"
-#include "shared/topology.h"
 
 typedef struct KeyColumn
 {
@@ -38,6 +38,17 @@ typedef struct DataColumn
     ConflictRoutine aggregate; /* where the mode is CONFLICT_AGGREGATES */
 } DataColumn;
 
+/* What requests have to reach; the options and settings of these names. */
+typedef enum RelationQuorum
+{
+    RELATION_R,
+    RELATION_W,
+    RELATION_PR,
+    RELATION_PW,
+    RELATION_NODE_CONFIRMS,
+    RELATION_QUORUMS
+} RelationQuorum;
+
 typedef struct RelationInfo
 {
     Oid relid;
@@ -45,8 +56,10 @@ typedef struct RelationInfo
     const char *table_name;
     const char *bucket; /* option bucket, else the table's name */
     uint32 n;
-    uint32 r; /* table option, else server option, else default; relation_r counts the setting in */
-    uint32 w;
+    uint32 quorums[RELATION_QUORUMS]; /* table option, else server option, else default;
+                                         relation_quorum counts the setting in */
+    uint32 hedge_ms;                  /* likewise, by relation_read_options; 0: adaptive */
+    bool repair_later;
     double rows;       /* what the planner shall believe */
     Cost startup_cost; /* of one round trip */
     Cost tuple_cost;   /* of one row fetched */
@@ -62,17 +75,20 @@ typedef struct RelationInfo
     Oid row_type;
 } RelationInfo;
 
-/* Errors: 42P16, 42701, 42804, 0A000 for what a bucket cannot be; 22023 for r or w greater than n;
- * those of conflict_find_routine. */
+/* Errors: 42P16, 42701, 42804, 0A000 for what a bucket cannot be; 22023 for r, w and
+ * their like greater than n; those of conflict_find_routine. */
 RelationInfo *relation_info(Relation rel);
 
 /* 42501 when the current user may not call what resolves the table's siblings. */
 void relation_check_conflict_rights(const RelationInfo *info);
 
-/* The quorum in force: the setting dynamo_fdw.r (.w) where it is not 0. 22023 when it is greater
- * than n. */
-uint32 relation_r(const RelationInfo *info);
-uint32 relation_w(const RelationInfo *info);
+/* The quorum in force: the setting of its name where it is given. 22023 when it is greater than n.
+ */
+uint32 relation_quorum(const RelationInfo *info, RelationQuorum quorum);
+
+/* What is in force of a read, but for seal; and of a write. */
+ClientReadOptions relation_read_options(const RelationInfo *info);
+ClientQuorum relation_write_quorum(const RelationInfo *info);
 
 /* The bucket that the first write creates, and that a present one is compared with; id is 0.
  * Palloc'd, borrows from info. */

@@ -85,14 +85,11 @@ report_key(const Bucket *bucket, Slice key)
 }
 
 static void
-append_node(StringInfo text, const LinksNode *node, bool answered)
+append_why_not(StringInfo text, const LinksNode *node)
 {
     const char *error = links_node_error(node);
 
-    appendStringInfo(text, "%s%s", text->len > 0 ? "; " : "", links_node_label(node));
-    if (answered)
-        appendStringInfoString(text, " answered");
-    else if (error[0] != '\0')
+    if (error[0] != '\0')
         appendStringInfo(text, ": %s", error);
     else if (links_node_is_up(node))
         appendStringInfoString(text, " is up");
@@ -100,27 +97,58 @@ append_node(StringInfo text, const LinksNode *node, bool answered)
         appendStringInfoString(text, " did not answer");
 }
 
-static char *
-owners_at(const ClusterTopology *topology, const Bucket *bucket, uint64 position, uint32 answered)
+static void
+append_node(StringInfo text, const LinksNode *node, bool answered)
 {
-    uint16_t owners[TOPOLOGY_N_MAX];
-    uint32 count = topology_preference(&topology->topology, position, owners, bucket->n);
+    appendStringInfo(text, "%s%s", text->len > 0 ? "; " : "", links_node_label(node));
+    if (answered)
+        appendStringInfoString(text, " answered");
+    else
+        append_why_not(text, node);
+}
+
+static void
+append_fallback(StringInfo text, const LinksNode *node, const ReportMembers *members, uint32 bit)
+{
+    appendStringInfo(text, "; fallback %s", links_node_label(node));
+    if (members->answered & bit)
+        appendStringInfoString(text, " answered");
+    else if (members->lacking & bit)
+        appendStringInfoString(text, " does not hold the key");
+    else
+        append_why_not(text, node);
+}
+
+static char *
+members_at(const ClusterTopology *topology, const Bucket *bucket, uint64 position,
+           const ReportMembers *members)
+{
+    uint16_t list[TOPOLOGY_N_MAX];
+    uint32 count = topology_preference(&topology->topology, position, list, TOPOLOGY_N_MAX);
     StringInfoData text;
 
     initStringInfo(&text);
     for (uint32 i = 0; i < count; i++)
-        append_node(&text, topology->nodes[owners[i]], (answered & (1u << i)) != 0);
+    {
+        uint32 bit = UINT32_C(1) << i;
+
+        if (i < bucket->n)
+            append_node(&text, topology->nodes[list[i]], (members->answered & bit) != 0);
+        else if ((members->answered | members->asked) & bit)
+            append_fallback(&text, topology->nodes[list[i]], members, bit);
+    }
     return text.data;
 }
 
 char *
-report_owners(const ClusterTopology *topology, const Bucket *bucket, Slice key, uint32 answered)
+report_members(const ClusterTopology *topology, const Bucket *bucket, Slice key,
+               const ReportMembers *members)
 {
     uint64_t position;
 
     if (!topology_position(bucket, key, &position))
         return pstrdup("");
-    return owners_at(topology, bucket, position, answered);
+    return members_at(topology, bucket, position, members);
 }
 
 /* ---- connecting ---- */
@@ -295,10 +323,30 @@ report_bucket_not_created(const ClientCluster *cluster, const Bucket *wanted, co
 
 /* ---- reads ---- */
 
-static int
-read_hint(StatusCode status, const ClientReadOptions *options)
+/* Of the members that answered, those that are owners. */
+static uint32
+count_owners(const Bucket *bucket, uint32 answered)
 {
-    if (status == STATUS_UNAVAILABLE && options->r > 1)
+    return (uint32)__builtin_popcount(answered & ((UINT32_C(1) << bucket->n) - 1));
+}
+
+/* Enough answered, but they were not the ones that were asked for. */
+static bool
+missed_pr(const ClientReadOptions *options, const Bucket *bucket, uint32 answered)
+{
+    return (uint32)__builtin_popcount(answered) >= options->r &&
+           count_owners(bucket, answered) < options->pr;
+}
+
+static int
+read_hint(StatusCode status, const ClientReadOptions *options, bool is_pr)
+{
+    if (status != STATUS_UNAVAILABLE)
+        return 0;
+    if (is_pr)
+        return errhint("A lower dynamo_fdw.pr lets nodes that stand in for owners count, at the "
+                       "price of stale answers.");
+    if (options->r > 1)
         return errhint(
             "A lower dynamo_fdw.r reads from fewer owners, at the price of stale answers.");
     return 0;
@@ -318,18 +366,26 @@ void
 report_read(const ClientCluster *cluster, const ReportRead *read)
 {
     const RequestReadResult *result = &read->results[read->failed];
+    const ClientReadOptions *options = read->options;
     Slice key = read->keys[read->failed];
-    uint32 reached = (uint32)__builtin_popcount(result->answered);
-    char *owners = report_owners(read->topology, read->bucket, key, result->answered);
+    ReportMembers members = {
+        .answered = result->answered, .asked = result->asked, .lacking = result->lacking};
+    StringInfoData detail;
 
-    ereport(ERROR,
-            (errcode(sqlstate_code(status_sqlstate(result->status))),
-             errmsg("could not read key %s of bucket \"%s\": %s", report_key(read->bucket, key),
-                    read->bucket->name, status_text(result->status)),
-             errdetail("%u of %u owners were asked for, %u answered: %s. %u of %u keys failed.",
-                       read->options->r, read->bucket->n, reached, owners, count_failed(read),
-                       read->key_count),
-             read_hint(result->status, read->options)));
+    initStringInfo(&detail);
+    appendStringInfo(&detail, "%u of %u owners were asked for, %u answered: %s.", options->r,
+                     read->bucket->n, (uint32)__builtin_popcount(result->answered),
+                     report_members(read->topology, read->bucket, key, &members));
+    if (options->pr > 0)
+        appendStringInfo(&detail, " pr asks for %u answers of owners themselves, %u came.",
+                         options->pr, count_owners(read->bucket, result->answered));
+    ereport(
+        ERROR,
+        (errcode(sqlstate_code(status_sqlstate(result->status))),
+         errmsg("could not read key %s of bucket \"%s\": %s", report_key(read->bucket, key),
+                read->bucket->name, status_text(result->status)),
+         errdetail("%s %u of %u keys failed.", detail.data, count_failed(read), read->key_count),
+         read_hint(result->status, options, missed_pr(options, read->bucket, result->answered))));
 }
 
 void
@@ -340,9 +396,10 @@ report_scan(const ClientCluster *cluster, const ClusterTopology *topology, const
 
     ereport(ERROR, (errcode(sqlstate_code(status_sqlstate(status))),
                     errmsg("could not scan bucket \"%s\": %s", bucket->name, status_text(status)),
-                    errdetail("%u of %u owners of partition %u were asked for: %s.", options->r,
-                              bucket->n, partition, owners_at(topology, bucket, position, 0)),
-                    read_hint(status, options)));
+                    errdetail("%u of %u owners of partition %u were asked for: %s.",
+                              Max(options->r, options->pr), bucket->n, partition,
+                              members_at(topology, bucket, position, &(ReportMembers){0})),
+                    read_hint(status, options, options->pr > options->r)));
 }
 
 /* ---- writes ---- */
@@ -389,6 +446,26 @@ report_context(const Topology *topology, const Bucket *bucket, Slice context, St
 
 static const char *const FATE_NAMES[REPORT_FATES] = {"applied", "refused", "unknown", "not sent"};
 
+/* What had to acknowledge, and what did. */
+static void
+append_write_quorum(StringInfo text, const ReportWrite *write)
+{
+    const ClientQuorum *quorum = &write->quorum;
+    bool is_w = write->acked < quorum->w;
+    bool is_pw = write->owners_acked < quorum->pw;
+
+    appendStringInfo(text, " %u of %u owners had to acknowledge: %s.", quorum->w, write->n,
+                     write->nodes);
+    if (quorum->pw > 0)
+        appendStringInfo(text, " pw asks for %u acknowledgements of owners themselves, %u came.",
+                         quorum->pw, write->owners_acked);
+    if (quorum->confirms > 0)
+        appendStringInfo(text, " node_confirms asks for %u zones%s.", quorum->confirms,
+                         !is_w && !is_pw && write->acked > 0
+                             ? ", which those that acknowledged are not of"
+                             : "");
+}
+
 static char *
 write_detail(const ReportWrite *write)
 {
@@ -409,8 +486,7 @@ write_detail(const ReportWrite *write)
     }
     appendStringInfoChar(&text, '.');
     if (write->nodes != NULL)
-        appendStringInfo(&text, " %u of %u owners had to acknowledge: %s.", write->w, write->n,
-                         write->nodes);
+        append_write_quorum(&text, write);
     if (write->context != NULL)
         appendStringInfo(&text, " %s", write->context);
     return text.data;
@@ -475,10 +551,26 @@ write_remedy(StatusCode status)
     return remedies[status] != NULL ? remedies[status] : "";
 }
 
+/* What stood in the way of a write that reached too few; "" where nothing but nodes did. */
+static const char *
+write_quorum_remedy(const ReportWrite *write)
+{
+    bool is_reached = write->status == STATUS_UNAVAILABLE || write->status == STATUS_UNKNOWN;
+
+    if (is_reached && write->owners_acked < write->quorum.pw)
+        return "A lower dynamo_fdw.pw lets nodes that stand in for owners count.";
+    if (is_reached && write->acked >= write->quorum.w && write->quorum.confirms > 0)
+        return "A lower dynamo_fdw.node_confirms lets several nodes of a zone count.";
+    return "";
+}
+
 void
 report_write(const ClientCluster *cluster, const ReportWrite *write)
 {
     const char *remedy = write_remedy(write->status);
+
+    if (remedy[0] == '\0')
+        remedy = write_quorum_remedy(write);
 
     ereport(ERROR, (write_error(write), errdetail("%s", write_detail(write)),
                     errhint("%s%s%s", write_outcome(write), remedy[0] != '\0' ? " " : "", remedy)));

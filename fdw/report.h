@@ -29,6 +29,14 @@ void report_bucket_not_created(const ClientCluster *cluster, const Bucket *wante
                                const LinksNode *node, const AskReply *reply)
     pg_attribute_noreturn();
 
+/* The members of a key's preference list, as bits by place. */
+typedef struct ReportMembers
+{
+    uint32 answered; /* or acknowledged */
+    uint32 asked;
+    uint32 lacking; /* fallbacks that do not hold the key */
+} ReportMembers;
+
 /* A read that failed at keys[failed]. */
 typedef struct ReportRead
 {
@@ -69,9 +77,11 @@ typedef struct ReportWrite
     /* Of the first write that failed: */
     const char *bucket_name;
     const char *key;
-    const char *nodes;   /* what is to be said of its owners, by report_owners; NULL: nothing */
+    const char *nodes;   /* what is to be said of its members, by report_members; NULL: nothing */
     const char *context; /* what is to be said of its context, by report_context; NULL: nothing */
-    uint32 w;
+    ClientQuorum quorum;
+    uint32 owners_acked;
+    uint32 acked;
     uint32 n;
     StatusCode status; /* STATUS_OK: none failed, but the time was over */
     bool canceled;     /* at the user's request */
@@ -91,9 +101,10 @@ typedef struct ReportCrowd
 /* A WARNING; this one returns. */
 void report_crowd(const ReportCrowd *crowd);
 
-/* What can be said of the owners of key: who answered (bits by place), why the others did not. */
-char *report_owners(const ClusterTopology *topology, const Bucket *bucket, Slice key,
-                    uint32 answered);
+/* What can be said of the owners of key, and of the fallbacks that were asked: who answered, why
+ * the others did not. */
+char *report_members(const ClusterTopology *topology, const Bucket *bucket, Slice key,
+                     const ReportMembers *members);
 
 /* Where a context came from that a write was refused for, a sentence; NULL when nothing is to be
  * said. */

@@ -24,6 +24,7 @@ request_operation_next_send(Operation *operation, LinksNode **node, Slice *frame
         if (self->requests[i] != NULL && request_next_send(self->requests[i], &member, frame))
         {
             *node = self->topology->nodes[member];
+            counters_add_frame(self->counters, *node);
             return true;
         }
     }
@@ -143,11 +144,35 @@ request_operation_run(ClientCluster *cluster, RequestOperation *operation)
     links_run(cluster->links, &operation->operation);
 }
 
-RequestOptions
-request_operation_options(const ClusterTopology *topology, uint32 quorum, uint32 timeout_ms)
+static RequestOptions
+request_operation_options(const ClusterTopology *topology, uint32 timeout_ms)
 {
-    return (RequestOptions){.quorum = quorum,
-                            .timeout_ms = timeout_ms,
+    return (RequestOptions){.timeout_ms = timeout_ms,
                             .hedge_after_ms = Max(Min(HEDGE_AFTER_MS, timeout_ms / 4), 1),
                             .avoid = topology->avoid};
+}
+
+RequestOptions
+request_operation_read_options(const ClusterTopology *topology, const ClientReadOptions *options)
+{
+    RequestOptions request = request_operation_options(topology, options->timeout_ms);
+
+    request.quorum = options->r;
+    request.owners = options->pr;
+    request.read_hedge_ms = options->hedge_ms;
+    request.repair_later = options->repair_later;
+    request.seal = options->seal;
+    return request;
+}
+
+RequestOptions
+request_operation_write_options(const ClusterTopology *topology, const ClientQuorum *quorum,
+                                uint32 timeout_ms)
+{
+    RequestOptions request = request_operation_options(topology, timeout_ms);
+
+    request.quorum = quorum->w;
+    request.owners = quorum->pw;
+    request.confirms = quorum->confirms;
+    return request;
 }

@@ -18,6 +18,7 @@ typedef struct RequestOperation
     Request *requests[REQUEST_OPERATION_MAX]; /* NULL: a free place */
     uint64 deadline_ms; /* of links_now_ms; when it is over the operation is done whatever its
                            requests are. 0: none */
+    Counters *counters; /* of the frames sent; NULL: nobody counts */
     bool watch_cancel;  /* so is it when a cancel has come, which the caller holds off */
 } RequestOperation;
 
@@ -27,8 +28,10 @@ void request_operation_init(RequestOperation *operation, const ClusterTopology *
 /* Waits until one of the requests is done, or the operation is over as said above. */
 void request_operation_run(ClientCluster *cluster, RequestOperation *operation);
 
-/* What each request is given: the quorum, the time, and whom to ask last. */
-RequestOptions request_operation_options(const ClusterTopology *topology, uint32 quorum,
-                                         uint32 timeout_ms);
+/* What a request is given: what it must reach, the time, and whom to ask last. */
+RequestOptions request_operation_read_options(const ClusterTopology *topology,
+                                              const ClientReadOptions *options);
+RequestOptions request_operation_write_options(const ClusterTopology *topology,
+                                               const ClientQuorum *quorum, uint32 timeout_ms);
 
 #endif

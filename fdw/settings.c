@@ -5,9 +5,53 @@
 #include <limits.h>
 
 #include "fdw/compat.h"
+#include "fdw/options.h"
 #include "shared/topology.h"
 
 Settings settings;
+
+static const struct config_enum_entry repair_modes[] = {
+    {"table",      SETTINGS_REPAIR_TABLE,      false},
+    {"wait",       SETTINGS_REPAIR_WAIT,       false},
+    {"background", SETTINGS_REPAIR_BACKGROUND, false},
+    {NULL,         0,                          false}
+};
+
+/* The quorums that may be 0. */
+static void
+settings_define_owners(void)
+{
+    DefineCustomIntVariable("dynamo_fdw.pr", "Owners among the replicas that a read waits for.",
+                            "-1 leaves it to option \"pr\" of the foreign table or server.",
+                            &settings.pr, -1, -1, TOPOLOGY_N_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+    DefineCustomIntVariable("dynamo_fdw.pw", "Owners among the replicas that a write waits for.",
+                            "-1 leaves it to option \"pw\" of the foreign table or server.",
+                            &settings.pw, -1, -1, TOPOLOGY_N_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+    DefineCustomIntVariable(
+        "dynamo_fdw.node_confirms",
+        "Zones from which the replicas that a write waits for must be; a node without a zone is "
+        "one of its own.",
+        "-1 leaves it to option \"node_confirms\" of the foreign table or server.",
+        &settings.node_confirms, -1, -1, TOPOLOGY_N_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+static void
+settings_define_reading(void)
+{
+    DefineCustomIntVariable("dynamo_fdw.hedge_after",
+                            "Time after which a read that has no answer asks another replica too.",
+                            "0 takes as long as nearly all answers of the node took; -1 leaves it "
+                            "to option \"hedge_after\" of the foreign table or server.",
+                            &settings.hedge_after_ms, -1, -1, OPTIONS_HEDGE_MAX_MS, PGC_USERSET,
+                            GUC_UNIT_MS, NULL, NULL, NULL);
+    DefineCustomEnumVariable("dynamo_fdw.read_repair",
+                             "Whether a read that finds replicas behind waits until they are "
+                             "mended.",
+                             "\"table\" leaves it to option \"read_repair\" of the foreign table "
+                             "or server.",
+                             &settings.read_repair, SETTINGS_REPAIR_TABLE, repair_modes,
+                             PGC_USERSET, 0, NULL, NULL, NULL);
+}
 
 static void
 settings_define_requests(void)
@@ -44,6 +88,8 @@ void
 settings_define(void)
 {
     settings_define_requests();
+    settings_define_owners();
+    settings_define_reading();
     settings_define_planner();
     MarkGUCPrefixReserved("dynamo_fdw");
 }

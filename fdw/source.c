@@ -7,7 +7,6 @@
 #include "fdw/memory.h"
 #include "fdw/pending.h"
 #include "fdw/pool.h"
-#include "fdw/settings.h"
 
 static void
 source_begin_own_writes(Source *source, CommandId before_command)
@@ -28,6 +27,7 @@ source_new(Relation relation, EState *estate, Index index, const Bitmapset *attr
     source->info = relation_info(relation);
     if (explain_only)
         return source;
+    source->counters.context = CurrentMemoryContext;
     source->cluster = pool_cluster(source->info->serverid, compat_check_user(estate, index));
     source_begin_own_writes(source, estate->es_snapshot->curcid);
     source->codec = row_codec_new(source->info, RelationGetDescr(relation));
@@ -42,10 +42,12 @@ source_new(Relation relation, EState *estate, Index index, const Bitmapset *attr
 bool
 source_open(Source *source)
 {
+    bool seal = source->options.seal;
+
     if (source->is_open)
         return source->bucket != NULL;
-    source->options.r = relation_r(source->info);
-    source->options.timeout_ms = (uint32)settings.request_timeout_ms;
+    source->options = relation_read_options(source->info);
+    source->options.seal = seal;
     source->bucket = client_bucket(source->cluster, source->info->bucket);
     if (source->bucket != NULL)
         client_check_bucket(source->bucket, relation_as_bucket(source->info));

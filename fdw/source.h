@@ -23,7 +23,7 @@ typedef struct Source
     ClientCluster *cluster; /* NULL under plain EXPLAIN */
     const Bucket *bucket;   /* NULL: not opened, or absent from the cluster, so without rows */
     ClientReadOptions options;
-    ClientCounters counters;
+    Counters counters;
     Target *target; /* NULL: its rows are not what an UPDATE or DELETE writes */
     bool is_open;
 

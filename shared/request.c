@@ -147,12 +147,6 @@ request_counters(const Request *request)
     return request->counters;
 }
 
-uint32_t
-request_frames_to(const Request *request, uint32_t member)
-{
-    return request->members[member].frames;
-}
-
 void
 request_end(Request *request)
 {

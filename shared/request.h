@@ -126,9 +126,6 @@ bool request_was_silent(const Request *request, uint32_t member);
 const RequestReadResult *request_read_results(const Request *request);
 const RequestWriteResult *request_write_results(const Request *request);
 RequestCounters request_counters(const Request *request);
-
-/* How many frames member was sent. */
-uint32_t request_frames_to(const Request *request, uint32_t member);
 void request_end(Request *request);
 
 #endif

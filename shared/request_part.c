@@ -188,7 +188,6 @@ request_part_sent(Request *request, Part *part)
     part->sent_ms = request->now_ms;
     part->patience_ms = patience_ms(request, part) + part->bytes / BYTES_A_MS;
     request->members[part->member].under_way++;
-    request->members[part->member].frames++;
     request->counters.frames++;
 }
 

@@ -90,7 +90,6 @@ typedef struct KeyState
 typedef struct MemberState
 {
     uint32_t under_way;
-    uint32_t frames;   /* sent */
     uint32_t keys_max; /* of a part: fewer, once its answers would have been too large */
     bool silent;
     Part *draft[PART_KINDS];  /* parts still being filled */

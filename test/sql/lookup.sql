@@ -89,6 +89,7 @@ DECLARE
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query
     LOOP
+        CONTINUE WHEN line LIKE '%Nodes Asked:%';
         RETURN NEXT regexp_replace(line, '  Frames: .*', '');
     END LOOP;
 END $$;

@@ -33,6 +33,15 @@ CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true'), v int OPTIONS (o
 CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true', on_conflict 'pg_catalog.max')) SERVER options_server;
 CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true'), c bytea OPTIONS (on_conflict 'pg_catalog.max', context 'true')) SERVER options_server;
 
+ALTER SERVER options_server OPTIONS (ADD pr '-1');
+ALTER SERVER options_server OPTIONS (ADD pw '17');
+ALTER SERVER options_server OPTIONS (ADD pr '4');
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (n '2', node_confirms '3');
+ALTER SERVER options_server OPTIONS (ADD hedge_after '0');
+ALTER SERVER options_server OPTIONS (ADD hedge_after 'soon');
+ALTER SERVER options_server OPTIONS (ADD hedge_after '2min');
+ALTER SERVER options_server OPTIONS (ADD read_repair 'never');
+
 -- Files and passwordless mappings are for superusers.
 CREATE ROLE options_user;
 GRANT USAGE ON FOREIGN DATA WRAPPER dynamo_fdw TO options_user;
@@ -65,6 +74,30 @@ ALTER FOREIGN TABLE options_table OPTIONS (DROP r, DROP w, SET n '1');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
 ALTER SERVER options_server OPTIONS (DROP r, DROP w);
 EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+
+
+-- Owners, zones, hedges and repairs: in the same order.
+ALTER SERVER options_server OPTIONS (ADD pr '1', ADD pw '1', ADD node_confirms '1', ADD hedge_after '20', ADD read_repair 'wait');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+ALTER FOREIGN TABLE options_table OPTIONS (SET n '3', ADD pr '0', ADD pw '2', ADD node_confirms '3', ADD hedge_after '', ADD read_repair 'background');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+SET dynamo_fdw.pr = 2;
+SET dynamo_fdw.pw = 0;
+SET dynamo_fdw.node_confirms = 2;
+EXPLAIN (VERBOSE, COSTS OFF, FORMAT YAML) SELECT * FROM options_table WHERE k = 1;
+SET dynamo_fdw.pr = 4;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+SET dynamo_fdw.pr = -1;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
+RESET dynamo_fdw.pr;
+RESET dynamo_fdw.pw;
+RESET dynamo_fdw.node_confirms;
+SET dynamo_fdw.hedge_after = '10ms';
+SET dynamo_fdw.hedge_after = '2min';
+SET dynamo_fdw.read_repair = 'background';
+SET dynamo_fdw.read_repair = 'never';
+RESET dynamo_fdw.hedge_after;
+RESET dynamo_fdw.read_repair;
 
 -- What on_conflict names is looked for when the table is used.
 ALTER FOREIGN TABLE options_table OPTIONS (ADD on_conflict 'siblings');

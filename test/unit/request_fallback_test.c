@@ -326,16 +326,6 @@ a_node_that_keeps_no_more_hints_is_not_the_last_to_be_asked(void **state)
     asker_assert_write(&fixture, STATUS_HINTS_FULL);
 }
 
-static void
-frames_are_counted_by_member(void **state)
-{
-    asker_read_one(&fixture);
-    asker_lose(&fixture, fixture.owners[1]);
-    assert_int_equal(request_frames_to(fixture.request, fixture.owners[0]), 1);
-    assert_int_equal(request_frames_to(fixture.request, fixture.owners[2]), 1);
-    assert_int_equal(request_frames_to(fixture.request, fixture.owners[3]), 0);
-}
-
 int
 main(void)
 {
@@ -358,7 +348,6 @@ main(void)
         TEST(a_write_goes_to_a_fallback_when_no_owner_can_be_reached),
         TEST(a_fallback_that_is_well_coordinates_a_write_before_owners_that_are_not),
         TEST(a_node_that_keeps_no_more_hints_is_not_the_last_to_be_asked),
-        TEST(frames_are_counted_by_member),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
