@@ -44,6 +44,9 @@ typedef struct Config
     int64_t siblings_max;
     int64_t hints_max_mb;
     int64_t background_mb;
+    int64_t max_delay_ms;
+    int64_t max_requests;
+    int64_t max_requests_mb;
 } Config;
 
 typedef enum ConfigType

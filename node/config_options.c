@@ -74,6 +74,12 @@ const ConfigOption config_options[] = {
      "A node that owes other nodes more than this stands in for no further owner."},
     {FIELD(background_mb), CONFIG_INT, "MB", "128", 1, 10240, NULL, false, NULL,
      "What handoff and other background work may take a second, at most."},
+    {FIELD(max_delay_ms), CONFIG_INT, "ms", "100", 0, 60000, NULL, true, NULL,
+     "Clients' requests are refused (53000) while they would wait for longer than this; 0: never."},
+    {FIELD(max_requests), CONFIG_INT, "", "8192", 0, 60000, NULL, true, NULL,
+     "Clients' requests under way at a time; beyond that they are refused; 0: no limit."},
+    {FIELD(max_requests_mb), CONFIG_INT, "MB", "256", 0, MB_MAX, NULL, true, NULL,
+     "Memory of requests under way; beyond that clients' are refused; 0: no limit."},
 };
 // clang-format on
 

@@ -295,6 +295,35 @@ send_request_stats(const Node *node, Session *session)
 }
 
 static void
+send_load_stats(const Node *node, Session *session)
+{
+    const Engine *engine = node_engine(node);
+    const EngineCounters counters = engine_counters(engine);
+    const uint64_t *shed = counters.frames_shed;
+    AdmissionLoad load = engine_load(engine);
+
+    send_stat(session, "frames_shed",
+              shed[ADMISSION_BEHIND] + shed[ADMISSION_FULL] + shed[ADMISSION_LATE],
+              "Clients' frames refused since the node had too much to do (53000).");
+    send_stat(session, "frames_shed_behind", shed[ADMISSION_BEHIND],
+              "Of them, since requests waited for longer than max_delay_ms.");
+    send_stat(session, "frames_shed_full", shed[ADMISSION_FULL],
+              "Of them, since max_requests or max_requests_mb was reached.");
+    send_stat(session, "frames_shed_late", shed[ADMISSION_LATE],
+              "Of them, since their own time had passed while they waited.");
+    send_stat(session, "requests", load.frames, "Frames under way.");
+    send_stat(session, "requests_bytes", load.bytes, "Memory of frames under way.");
+    send_stat(session, "wait_frames_ms", engine_wait_ms(engine, ADMISSION_FRAMES),
+              "How long the last frame waited for the node to come to it.");
+    send_stat(session, "wait_writes_ms", engine_wait_ms(engine, ADMISSION_WRITES),
+              "How long the oldest write has waited to be synced.");
+    send_stat(session, "wait_reads_ms", engine_wait_ms(engine, ADMISSION_READS),
+              "How long the next read from disk has waited for a thread.");
+    send_stat(session, "wait_scans_ms", engine_wait_ms(engine, ADMISSION_SCANS),
+              "How long the next scan has waited for a thread.");
+}
+
+static void
 send_storage_stats(const Node *node, Session *session)
 {
     StorageCounters counters = node_storage_counters(node);
@@ -345,6 +374,7 @@ console_run_stats(Console *console, Session *session, const ConsoleCommand *comm
     {
         send_node_stats(host->node, session);
         send_request_stats(host->node, session);
+        send_load_stats(host->node, session);
         send_storage_stats(host->node, session);
     }
     send_server_stats(session_server(session), session);

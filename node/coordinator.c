@@ -230,6 +230,18 @@ coordinator_load(const Coordinator *coordinator)
     return coordinator->live_count;
 }
 
+uint32_t
+coordinator_unanswered(const Coordinator *coordinator)
+{
+    return coordinator->live_count - coordinator->answered_count;
+}
+
+uint64_t
+coordinator_bytes(const Coordinator *coordinator)
+{
+    return coordinator->live_bytes;
+}
+
 CoordinatorCounters
 coordinator_counters(const Coordinator *coordinator)
 {

@@ -70,6 +70,10 @@ bool coordinator_crowd_event(Coordinator *coordinator, const View *view, Buffer 
 
 /* Operations under way. */
 uint32_t coordinator_load(const Coordinator *coordinator);
+
+/* Of them, those whose client waits for its answer; and the bytes of all their frames. */
+uint32_t coordinator_unanswered(const Coordinator *coordinator);
+uint64_t coordinator_bytes(const Coordinator *coordinator);
 CoordinatorCounters coordinator_counters(const Coordinator *coordinator);
 
 #endif

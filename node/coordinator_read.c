@@ -242,11 +242,11 @@ coordinator_read(Coordinator *coordinator, const View *view, Origin origin, cons
                  Actions *actions)
 {
     ReadFrame read;
-    Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_READ, origin);
+    Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_READ, origin, frame);
 
     if (operation == NULL)
     {
-        actions_error(actions, origin, STATUS_UNAVAILABLE, "too many requests are under way");
+        actions_error(actions, origin, STATUS_OVERLOADED, "too many requests are under way");
         return;
     }
     if (!decode_read(operation, frame, &read))

@@ -55,7 +55,7 @@ end_item(Coordinator *coordinator, const View *view, Operation *operation, Item 
     if (--operation->items_open > 0)
         return;
     send_write_reply(coordinator, view, operation, actions);
-    operation->answered = true;
+    operation_answer(coordinator, operation);
     operation->linger_ms = view->now_ms + LINGER_MS;
 }
 
@@ -190,11 +190,11 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
                   Actions *actions)
 {
     WriteFrame write;
-    Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_WRITE, origin);
+    Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_WRITE, origin, frame);
 
     if (operation == NULL)
     {
-        actions_error(actions, origin, STATUS_UNAVAILABLE, "too many requests are under way");
+        actions_error(actions, origin, STATUS_OVERLOADED, "too many requests are under way");
         return;
     }
     if (!decode_write(operation, frame, &write))

@@ -1,17 +1,8 @@
 /*
  * The wiring of one node: each event goes to the step module that its frame type or ref names, then
  * the actions are run.
- *
- * A frame of an epoch that this node has not reached yet is held back, while the topology is
- * fetched, for at most HOLD_MS; one that there is no room for is carried out with what is known. So
- * are reads, as long as a node that has just started is in doubt whether its data are whole.
  */
-#include "node/engine.h"
-
-#include "node/coordinator.h"
-#include "node/membership.h"
-#include "node/refill.h"
-#include "node/replica.h"
+#include "node/engine_private.h"
 #include "node/witness.h"
 #include "shared/chunk.h"
 
@@ -20,62 +11,19 @@
 
 enum
 {
-    HOLD_MS = 1000,
-    MUTE_MS = 5000, /* after the disk was filled: longer than ballots of the lost life may last */
-    HELD_MAX = 1024,
-    HELD_BYTES_MAX = 32 * 1024 * 1024
+    MUTE_MS = 5000 /* after the disk was filled: longer than ballots of the lost life may last */
 };
 
-typedef struct HeldFrame
-{
-    uint64_t session;
-    bool is_peer;
-    uint64_t until_ms;
-    Buffer frame;
-} HeldFrame;
-
-struct Engine
-{
-    EngineConfig config;
-    EngineOutput output;
-    Storage *storage;
-    ContextKeys context_keys;
-    Membership *membership;
-    Coordinator *coordinator;
-    Replica *replica;
-    Refill *refill; /* NULL: there is nothing to refill */
-    Pacer pacer;
-    uint64_t noted_frames; /* of clients' writes, by the pacer */
-    uint64_t noted_ms;
-    Handoff *handoff;
-    bool was_in_doubt; /* when it was last looked */
-    uint64_t mute_until_ms;
-    bool session_is_peer; /* of the frame being dispatched */
-    Actions actions;
-    bool running; /* actions are being run: storage may answer meanwhile */
-    uint64_t now_ms;
-    uint64_t wall_ms;
-    uint64_t started_ms;
-    bool *was_up; /* by member, as the coordinator was last told */
-    uint32_t was_up_count;
-    HeldFrame *held;
-    uint32_t held_count;
-    size_t held_bytes;
-    uint64_t frames_refused;
-};
-
-typedef void (*SessionHandler)(Engine *engine, Origin origin, const Frame *frame);
-
-static bool
-is_withheld(const Engine *engine)
+bool
+engine_is_withheld(const Engine *engine)
 {
     return witness_withholds(membership_witness(engine->membership),
                              membership_topology(engine->membership),
                              engine->now_ms - engine->started_ms);
 }
 
-static View
-view_of(const Engine *engine)
+View
+engine_view(const Engine *engine)
 {
     return (View){.topology = membership_topology(engine->membership),
                   .self = membership_self(engine->membership),
@@ -93,7 +41,7 @@ view_of(const Engine *engine)
                   .answer_bytes_max = CHUNK_FRAME_MAX,
                   .storage_failed = engine->storage != NULL && engine->storage->failed,
 #ifndef BUG_REFILLING_NODE_ANSWERS
-                  .refilling = is_withheld(engine)
+                  .refilling = engine_is_withheld(engine)
 #endif
     };
 }
@@ -108,6 +56,7 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     actions_init(&engine->actions);
     engine->coordinator = coordinator_new();
     engine->replica = replica_new();
+    admission_init(&engine->admission, &config->admission);
     pacer_init(&engine->pacer, config->background_bytes, 0);
     engine->handoff = handoff_new(&engine->pacer);
     engine->membership = membership_new(&engine->config, &engine->output, state);
@@ -126,28 +75,10 @@ engine_set_keys(Engine *engine, const Keyring *keys)
     engine->context_keys = context_keys(keys->keys, keys->count);
 }
 
-static HeldFrame
-take_held(Engine *engine, uint32_t index)
-{
-    HeldFrame held = engine->held[index];
-
-    engine->held_count--;
-    engine->held_bytes -= held.frame.length;
-    memmove(&engine->held[index], &engine->held[index + 1],
-            (engine->held_count - index) * sizeof(HeldFrame));
-    return held;
-}
-
 void
 engine_free(Engine *engine)
 {
-    while (engine->held_count > 0)
-    {
-        HeldFrame held = take_held(engine, engine->held_count - 1);
-
-        buffer_free(&held.frame);
-    }
-    memory_resize(&MEMORY_HEAP, engine->held, 0);
+    engine_drop_held(engine);
     memory_resize(&MEMORY_HEAP, engine->was_up, 0);
     if (engine->membership != NULL)
         membership_free(engine->membership);
@@ -183,6 +114,7 @@ engine_set_limits(Engine *engine, const EngineConfig *config)
     engine->config.siblings_warn = config->siblings_warn;
     engine->config.siblings_max = config->siblings_max;
     engine->config.hints_max_bytes = config->hints_max_bytes;
+    admission_set_limits(&engine->admission, &config->admission);
 }
 
 void
@@ -246,8 +178,8 @@ run_action(Engine *engine, const Action *action)
 }
 
 /* Runs what the steps have asked for, and what storage's answers make them ask for meanwhile. */
-static void
-run_actions(Engine *engine)
+void
+engine_run_actions(Engine *engine)
 {
     Actions *actions = &engine->actions;
 
@@ -266,215 +198,10 @@ run_actions(Engine *engine)
     actions_reset(actions);
 }
 
-static bool
-is_member(const Engine *engine)
+bool
+engine_is_member(const Engine *engine)
 {
     return membership_self(engine->membership) != TOPOLOGY_NO_MEMBER;
-}
-
-static void
-handle_read(Engine *engine, Origin origin, const Frame *frame)
-{
-    View view = view_of(engine);
-    Reader reader = reader_begin(frame->body);
-
-    /* The mode stands behind epoch and bucket. */
-    (void)reader_varint(&reader);
-    (void)reader_u32(&reader);
-    if (reader_u8(&reader) == READ_COORDINATED)
-        coordinator_read(engine->coordinator, &view, origin, frame, &engine->actions);
-    else if (view.refilling)
-        actions_error(&engine->actions, origin, STATUS_REFILLING, "");
-    else
-        replica_read(engine->replica, &view, origin, frame, &engine->actions);
-}
-
-static void
-handle_write(Engine *engine, Origin origin, const Frame *frame)
-{
-    View view = view_of(engine);
-
-    coordinator_write(engine->coordinator, &view, origin, frame, &engine->actions);
-}
-
-static void
-handle_scan(Engine *engine, Origin origin, const Frame *frame)
-{
-    View view = view_of(engine);
-
-    if (view.refilling && !engine->session_is_peer)
-        actions_error(&engine->actions, origin, STATUS_REFILLING, "");
-    else
-        replica_scan(engine->replica, &view, origin, frame, &engine->actions);
-}
-
-static void
-handle_replicate(Engine *engine, Origin origin, const Frame *frame)
-{
-    View view = view_of(engine);
-
-    replica_replicate(engine->replica, &view, origin, frame, &engine->actions);
-}
-
-static void
-handle_membership(Engine *engine, Origin origin, const Frame *frame)
-{
-    membership_session_frame(engine->membership, origin, frame, engine->now_ms, &engine->actions);
-}
-
-static void
-handle_node_status(Engine *engine, Origin origin, const Frame *frame)
-{
-    const Topology *topology = membership_topology(engine->membership);
-    const bool *up = membership_up(engine->membership);
-    StorageCounters storage = engine->storage->counters(engine->storage);
-    NodeStatus status = {.id = engine->config.id,
-                         .name = slice_from_string(engine->config.name),
-                         .epoch = topology->epoch,
-                         .uptime_ms = engine->now_ms - engine->started_ms,
-                         .disk_bytes = storage.disk_bytes,
-                         .keys_estimate = storage.keys_estimate};
-
-    (void)frame;
-    if (engine->output.resident_bytes != NULL)
-        status.rss_bytes = engine->output.resident_bytes(engine->output.context);
-    status.reachable = ARENA_ARRAY(&engine->actions.arena, MemberId, topology->member_count);
-    for (uint32_t i = 0; i < topology->member_count; i++)
-    {
-        if (up[i] && i != membership_self(engine->membership))
-            status.reachable[status.reachable_count++] = topology->members[i].id;
-    }
-    node_status_encode(actions_frame(&engine->actions), origin.tag, &status);
-    actions_reply(&engine->actions, origin.session);
-}
-
-typedef struct SessionRoute
-{
-    SessionHandler handler;
-    bool for_members; /* needs a topology with this node in it */
-    bool has_epoch;   /* the body begins with the epoch the asker knows */
-} SessionRoute;
-
-/* What a session may send, by frame type; the rest are answers, which come on links of our own. */
-static const SessionRoute SESSION_ROUTES[FRAME_TYPE_END] = {
-    [FRAME_TOPOLOGY_FETCH] = {handle_membership,  false, false},
-    [FRAME_BUCKET_CREATE] = {handle_membership,  false, false},
-    [FRAME_NODE_STATUS] = {handle_node_status, false, false},
-    [FRAME_READ] = {handle_read,        true,  true },
-    [FRAME_WRITE] = {handle_write,       true,  true },
-    [FRAME_SCAN] = {handle_scan,        true,  true },
-    [FRAME_REPLICATE] = {handle_replicate,   true,  true },
-    [FRAME_HELLO] = {handle_membership,  false, false},
-    [FRAME_PREPARE] = {handle_membership,  false, false},
-    [FRAME_ACCEPT] = {handle_membership,  false, false},
-    [FRAME_CHOSEN] = {handle_membership,  false, false},
-};
-
-/* The last one may go over the bound, since another node's frame may be larger than all of it. */
-static bool
-has_room_to_hold(const Engine *engine)
-{
-    return engine->held_count < HELD_MAX && engine->held_bytes < HELD_BYTES_MAX;
-}
-
-static void
-hold_frame(Engine *engine, uint64_t session, bool is_peer, Slice bytes)
-{
-    engine->held =
-        memory_resize(&MEMORY_HEAP, engine->held, (engine->held_count + 1) * sizeof(HeldFrame));
-
-    HeldFrame *held = &engine->held[engine->held_count++];
-
-    *held =
-        (HeldFrame){.session = session, .is_peer = is_peer, .until_ms = engine->now_ms + HOLD_MS};
-    buffer_init(&held->frame, &MEMORY_HEAP);
-    buffer_put(&held->frame, bytes.data, bytes.length);
-    engine->held_bytes += bytes.length;
-}
-
-static bool
-is_ahead(const Engine *engine, const Frame *frame)
-{
-    Reader reader = reader_begin(frame->body);
-
-    return SESSION_ROUTES[frame->type].has_epoch &&
-           reader_varint(&reader) > membership_topology(engine->membership)->epoch;
-}
-
-/* It may turn out in a moment that the data are not whole, or that they are. */
-static bool
-is_in_doubt(const Engine *engine)
-{
-    return is_withheld(engine) && !engine_is_refilling(engine);
-}
-
-static bool
-reads_own_data(const Frame *frame, bool is_peer)
-{
-    return frame->type == FRAME_READ || (frame->type == FRAME_SCAN && !is_peer);
-}
-
-static bool
-must_wait(const Engine *engine, const Frame *frame, bool is_peer)
-{
-    return is_ahead(engine, frame) || (reads_own_data(frame, is_peer) && is_in_doubt(engine));
-}
-
-static void
-dispatch(Engine *engine, uint64_t session, bool is_peer, Slice bytes, bool may_hold)
-{
-    Frame frame;
-    bool known = frame_decode(bytes, &frame);
-    Origin origin = {.session = session, .tag = frame.tag};
-
-    engine->session_is_peer = is_peer;
-    if (!known || SESSION_ROUTES[frame.type].handler == NULL)
-    {
-        engine->frames_refused++;
-        actions_error(&engine->actions, origin, STATUS_BAD_FRAME, "");
-    }
-    else if (!is_peer && !frame_is_for_clients(frame.type))
-    {
-        engine->frames_refused++;
-        actions_error(&engine->actions, origin, STATUS_FORBIDDEN, "");
-    }
-    else if (may_hold && must_wait(engine, &frame, is_peer) && has_room_to_hold(engine))
-    {
-        hold_frame(engine, session, is_peer, bytes);
-        if (is_ahead(engine, &frame))
-            membership_fetch(engine->membership, &engine->actions);
-    }
-    else if (SESSION_ROUTES[frame.type].for_members && !is_member(engine))
-        actions_error(&engine->actions, origin, STATUS_NOT_FORMED,
-                      membership_waiting_for(engine->membership));
-    else
-        SESSION_ROUTES[frame.type].handler(engine, origin, &frame);
-}
-
-/* Frames whose epoch has come, or whose time is up, are dispatched. */
-static void
-release_held(Engine *engine)
-{
-    uint32_t i = 0;
-
-    while (i < engine->held_count)
-    {
-        Slice bytes = buffer_slice(&engine->held[i].frame);
-        Frame frame;
-
-        if (frame_decode(bytes, &frame) && must_wait(engine, &frame, engine->held[i].is_peer) &&
-            engine->now_ms < engine->held[i].until_ms)
-        {
-            i++;
-            continue;
-        }
-
-        HeldFrame held = take_held(engine, i);
-
-        dispatch(engine, held.session, held.is_peer, buffer_slice(&held.frame), false);
-        run_actions(engine);
-        buffer_free(&held.frame);
-    }
 }
 
 /*
@@ -501,13 +228,13 @@ note_down(Engine *engine)
         engine->was_up[i] = up[i];
         if (went_down)
         {
-            View view = view_of(engine);
+            View view = engine_view(engine);
 
             coordinator_member_down(engine->coordinator, &view, i, &engine->actions);
             handoff_member_down(engine->handoff, &view, i);
             if (engine->refill != NULL)
                 refill_member_down(engine->refill, i);
-            run_actions(engine);
+            engine_run_actions(engine);
         }
     }
 }
@@ -519,11 +246,11 @@ finish_event(Engine *engine)
     bool epoch_changed;
 
     note_down(engine);
-    run_actions(engine);
+    engine_run_actions(engine);
     epoch_changed = membership_epoch_changed(engine->membership);
-    engine->was_in_doubt = is_in_doubt(engine);
+    engine->was_in_doubt = engine_is_in_doubt(engine);
     if (epoch_changed || was_in_doubt != engine->was_in_doubt)
-        release_held(engine);
+        engine_release_held(engine);
 }
 
 /*
@@ -534,17 +261,22 @@ finish_event(Engine *engine)
 static void
 set_mute(Engine *engine)
 {
-    bool lost = membership_topology(engine->membership)->epoch > 0 && is_withheld(engine);
+    bool lost = membership_topology(engine->membership)->epoch > 0 && engine_is_withheld(engine);
 
     paxos_set_mute(membership_paxos(engine->membership),
                    lost || engine->now_ms < engine->mute_until_ms);
 }
 
 void
-engine_session_frame(Engine *engine, uint64_t session, bool is_peer, Slice frame)
+engine_session_frame(Engine *engine, uint64_t session, EngineAsker asker, uint64_t waited_ms,
+                     Slice frame)
 {
+    engine->asker = asker;
+    engine->turn_had_frames = true;
+    if (waited_ms > engine->turn_wait_ms)
+        engine->turn_wait_ms = waited_ms;
     set_mute(engine);
-    dispatch(engine, session, is_peer, frame, true);
+    engine_dispatch(engine, session, waited_ms, frame, true);
     finish_event(engine);
 }
 
@@ -565,7 +297,7 @@ engine_peer_down(Engine *engine, uint32_t peer)
 static void
 take_member_answer(Engine *engine, uint32_t member, const Frame *frame)
 {
-    View view = view_of(engine);
+    View view = engine_view(engine);
 
     if (member == TOPOLOGY_NO_MEMBER)
         return;
@@ -603,11 +335,11 @@ engine_tick(Engine *engine)
     set_mute(engine);
     membership_tick(engine->membership, engine->now_ms, &engine->actions);
     note_down(engine);
-    view = view_of(engine);
+    view = engine_view(engine);
     coordinator_tick(engine->coordinator, &view, &engine->actions);
     finish_event(engine);
     if (engine->held_count > 0)
-        release_held(engine);
+        engine_release_held(engine);
 }
 
 uint64_t
@@ -618,9 +350,9 @@ engine_wake_ms(const Engine *engine)
 
     if (other < wake)
         wake = other;
-    if (is_member(engine))
+    if (engine_is_member(engine))
     {
-        View view = view_of(engine);
+        View view = engine_view(engine);
 
         other = handoff_wake_ms(engine->handoff, &view);
         if (other < wake)
@@ -648,7 +380,7 @@ static void
 step_refill(Engine *engine)
 {
     Witness *witness = membership_witness(engine->membership);
-    View view = view_of(engine);
+    View view = engine_view(engine);
     uint32_t late;
 
     if (witness_is_lost(witness) && engine->refill == NULL && view.topology->epoch > 0)
@@ -694,19 +426,36 @@ note_latency(Engine *engine)
     engine->noted_ms = counters.write_ms;
 }
 
+/* Frames that come behind a turn's last one wait as long as that one, or longer. */
+static void
+note_waits(Engine *engine)
+{
+    StorageWaits waits = engine->storage->waits(engine->storage);
+    uint64_t now_ms = engine->now_ms;
+
+    if (engine->turn_had_frames)
+        admission_note(&engine->admission, ADMISSION_FRAMES, now_ms, engine->turn_wait_ms);
+    admission_note(&engine->admission, ADMISSION_WRITES, now_ms, waits.writes_ms);
+    admission_note(&engine->admission, ADMISSION_READS, now_ms, waits.reads_ms);
+    admission_note(&engine->admission, ADMISSION_SCANS, now_ms, waits.scans_ms);
+    engine->turn_had_frames = false;
+    engine->turn_wait_ms = 0;
+}
+
 void
 engine_turn_end(Engine *engine)
 {
-    View view = view_of(engine);
+    View view = engine_view(engine);
 
+    note_waits(engine);
     step_refill(engine);
     note_latency(engine);
-    if (is_member(engine) && !view.storage_failed)
+    if (engine_is_member(engine) && !view.storage_failed)
         handoff_step(engine->handoff, &view, &engine->actions);
     warn_of_siblings(engine, &view);
     coordinator_flush(engine->coordinator, &view, &engine->actions);
     replica_flush(engine->replica, &engine->actions);
-    run_actions(engine);
+    engine_run_actions(engine);
     witness_note(membership_witness(engine->membership), engine->now_ms, false);
 }
 
@@ -720,7 +469,7 @@ static void
 on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
 {
     Engine *engine = context;
-    View view = view_of(engine);
+    View view = engine_view(engine);
 
     if (ref >> 56 == REF_REPLICA)
         replica_merged(engine->replica, ref, status);
@@ -728,14 +477,14 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
         refill_merged(engine->refill, ref, status);
     else
         coordinator_merged(engine->coordinator, &view, ref, status, object, &engine->actions);
-    run_actions(engine);
+    engine_run_actions(engine);
 }
 
 static void
 on_durable(void *context, uint64_t ref, StatusCode status)
 {
     Engine *engine = context;
-    View view = view_of(engine);
+    View view = engine_view(engine);
 
     if (ref >> 56 == REF_REPLICA)
         replica_durable(engine->replica, ref, status);
@@ -743,33 +492,33 @@ on_durable(void *context, uint64_t ref, StatusCode status)
         refill_durable(engine->refill, ref, status);
     else
         coordinator_durable(engine->coordinator, &view, ref, status, &engine->actions);
-    run_actions(engine);
+    engine_run_actions(engine);
 }
 
 static void
 on_read_done(void *context, uint64_t ref, StatusCode status, Slice object)
 {
     Engine *engine = context;
-    View view = view_of(engine);
+    View view = engine_view(engine);
 
     if (ref >> 56 == REF_REPLICA)
         replica_fetched(engine->replica, &view, ref, status, object, &engine->actions);
     else
         coordinator_fetched(engine->coordinator, &view, ref, status, object, &engine->actions);
-    run_actions(engine);
+    engine_run_actions(engine);
 }
 
 static void
 on_scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *page)
 {
     Engine *engine = context;
-    View view = view_of(engine);
+    View view = engine_view(engine);
 
     if (ref >> 56 == REF_HANDOFF)
         handoff_scanned(engine->handoff, &view, ref, status, page, &engine->actions);
     else
         replica_scanned(engine->replica, &view, ref, status, page, &engine->actions);
-    run_actions(engine);
+    engine_run_actions(engine);
 }
 
 StorageEvents
@@ -817,27 +566,39 @@ engine_waiting_for(const Engine *engine)
     return membership_waiting_for(engine->membership);
 }
 
+uint64_t
+engine_wait_ms(const Engine *engine, AdmissionQueue queue)
+{
+    return admission_wait_ms(&engine->admission, queue, engine->now_ms);
+}
+
 EngineCounters
 engine_counters(const Engine *engine)
 {
+    const uint64_t *shed = engine->admission.shed;
     CoordinatorCounters coordinator = coordinator_counters(engine->coordinator);
     ReplicaCounters replica = replica_counters(engine->replica);
 
-    return (EngineCounters){.writes = coordinator.writes,
-                            .writes_refused = coordinator.writes_refused,
-                            .writes_unknown = coordinator.writes_unknown,
-                            .writes_retried = coordinator.writes_retried,
-                            .siblings_warned = coordinator.siblings_warned,
-                            .siblings_refused = coordinator.siblings_refused,
-                            .reads = replica.reads,
-                            .reads_coordinated = coordinator.reads,
-                            .repairs = coordinator.repairs,
-                            .replicates = replica.replicates,
-                            .scans = replica.scans,
-                            .frames_refused = engine->frames_refused,
-                            .stand_ins = replica.stand_ins,
-                            .hints_handed = handoff_total(engine->handoff),
-                            .hints_refused = replica.hints_refused};
+    return (EngineCounters){
+        .writes = coordinator.writes,
+        .writes_refused = coordinator.writes_refused,
+        .writes_unknown = coordinator.writes_unknown,
+        .writes_retried = coordinator.writes_retried,
+        .siblings_warned = coordinator.siblings_warned,
+        .siblings_refused = coordinator.siblings_refused,
+        .reads = replica.reads,
+        .reads_coordinated = coordinator.reads,
+        .repairs = coordinator.repairs,
+        .replicates = replica.replicates,
+        .scans = replica.scans,
+        .frames_refused = engine->frames_refused,
+        .frames_shed = {[ADMISSION_BEHIND] = shed[ADMISSION_BEHIND],
+                        [ADMISSION_FULL] = shed[ADMISSION_FULL],
+                        [ADMISSION_LATE] = shed[ADMISSION_LATE]},
+        .stand_ins = replica.stand_ins,
+        .hints_handed = handoff_total(engine->handoff),
+        .hints_refused = replica.hints_refused
+    };
 }
 
 const HintTotals *

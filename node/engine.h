@@ -14,6 +14,7 @@
 #ifndef NODE_ENGINE_H
 #define NODE_ENGINE_H
 
+#include "node/admission.h"
 #include "node/handoff.h"
 #include "node/keyring.h"
 #include "node/step.h"
@@ -40,7 +41,16 @@ typedef struct EngineConfig
     Keyring keys;              /* of the cluster */
     uint64_t hints_max_bytes;  /* as View */
     uint64_t background_bytes; /* a second that background work may take, at most */
+    AdmissionLimits admission; /* of clients' frames */
 } EngineConfig;
+
+/* Who sent a frame. Only frames of clients are shed for load. */
+typedef enum EngineAsker
+{
+    ENGINE_CLIENT,
+    ENGINE_ADMIN, /* a client otherwise */
+    ENGINE_PEER   /* another node */
+} EngineAsker;
 
 typedef struct EngineOutput
 {
@@ -79,9 +89,10 @@ typedef struct EngineCounters
     uint64_t replicates; /* keys taken from other nodes */
     uint64_t scans;
     uint64_t frames_refused;
-    uint64_t stand_ins;     /* keys kept for an owner that was down */
-    uint64_t hints_handed;  /* off */
-    uint64_t hints_refused; /* keys not kept, since too much is owed already */
+    uint64_t frames_shed[ADMISSION_VERDICTS]; /* of clients, for load: by reason */
+    uint64_t stand_ins;                       /* keys kept for an owner that was down */
+    uint64_t hints_handed;                    /* off */
+    uint64_t hints_refused;                   /* keys not kept, since too much is owed already */
 } EngineCounters;
 
 /* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All
@@ -107,9 +118,9 @@ void engine_set_keys(Engine *engine, const Keyring *keys);
 
 void engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms);
 
-/* A frame from a client (or, with is_peer, from another node) on a session of the server; borrowed
- * during the call. */
-void engine_session_frame(Engine *engine, uint64_t session, bool is_peer, Slice frame);
+/* A frame on a session of the server, that was received waited_ms ago; borrowed during the call. */
+void engine_session_frame(Engine *engine, uint64_t session, EngineAsker asker, uint64_t waited_ms,
+                          Slice frame);
 
 /* The link to a peer carries frames from now on; or no longer does. */
 void engine_peer_up(Engine *engine, uint32_t peer);
@@ -129,6 +140,10 @@ uint32_t engine_self(const Engine *engine);
 bool engine_member_is_up(const Engine *engine, uint32_t member);
 bool engine_member_is_refilling(const Engine *engine, uint32_t member);
 EngineCounters engine_counters(const Engine *engine);
+
+/* How long what is next in a queue has waited, and what is under way. */
+uint64_t engine_wait_ms(const Engine *engine, AdmissionQueue queue);
+AdmissionLoad engine_load(const Engine *engine);
 
 /* What this node owes to whom, and how bringing it goes. */
 const HintTotals *engine_hints(const Engine *engine);

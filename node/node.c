@@ -49,6 +49,7 @@ struct Node
     uv_timer_t timer;
     uint64_t timer_due_ms;
     uint64_t started_ms;
+    uint64_t now_ms; /* of the event in work */
     Stream *streams;
     uint32_t stream_count;
     Question *questions;
@@ -78,7 +79,8 @@ wall_ms(void)
 static Engine *
 enter(Node *node)
 {
-    engine_time(node->engine, monotonic_ms(), wall_ms());
+    node->now_ms = monotonic_ms();
+    engine_time(node->engine, node->now_ms, wall_ms());
     return node->engine;
 }
 
@@ -295,14 +297,35 @@ node_stream_started(Node *node, Session *session)
     session_set_data(session, (void *)(uintptr_t)(stream - node->streams + 1));
 }
 
+static EngineAsker
+asker_of(UserRole role)
+{
+    if (role == USER_ROLE_PEER)
+        return ENGINE_PEER;
+    return role == USER_ROLE_ADMIN ? ENGINE_ADMIN : ENGINE_CLIENT;
+}
+
+/* How long ago the loop was told of what it now comes to. */
+static uint64_t
+loop_lag_ms(const Node *node)
+{
+    uint64_t told_ms = uv_now(node->start.loop);
+
+    return node->now_ms > told_ms ? node->now_ms - told_ms : 0;
+}
+
 void
 node_stream_frame(Node *node, Session *session, Slice frame)
 {
     const Stream *stream = stream_of(node, session);
 
-    if (stream != NULL && !node->closing)
-        engine_session_frame(enter(node), stream_number(node, stream),
-                             session_role(session) == USER_ROLE_PEER, frame);
+    if (stream == NULL || node->closing)
+        return;
+
+    Engine *engine = enter(node);
+
+    engine_session_frame(engine, stream_number(node, stream), asker_of(session_role(session)),
+                         loop_lag_ms(node), frame);
 }
 
 void
@@ -333,7 +356,7 @@ node_ask(Node *node, Slice frame, NodeAnswer answer, void *ctx)
     uint64_t number = (uint64_t)generation << 32 | QUESTION_BIT | slot;
 
     *question = (Question){.answer = answer, .ctx = ctx, .generation = generation};
-    engine_session_frame(enter(node), number, false, frame);
+    engine_session_frame(enter(node), number, ENGINE_ADMIN, 0, frame);
     return number;
 }
 
@@ -399,6 +422,10 @@ fill_limits(Node *node)
     node->config.siblings_warn = (uint32_t)config->siblings_warn;
     node->config.siblings_max = (uint32_t)config->siblings_max;
     node->config.hints_max_bytes = (uint64_t)config->hints_max_mb * 1024 * 1024;
+    node->config.admission =
+        (AdmissionLimits){.target_ms = (uint32_t)config->max_delay_ms,
+                          .frames_max = (uint32_t)config->max_requests,
+                          .bytes_max = (uint64_t)config->max_requests_mb * 1024 * 1024};
     node->config.background_bytes = (uint64_t)config->background_mb * 1024 * 1024;
 }
 

@@ -28,7 +28,8 @@ add_slot(Coordinator *coordinator)
 }
 
 Operation *
-operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origin origin)
+operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origin origin,
+                const Frame *frame)
 {
     Operation *operation;
 
@@ -50,8 +51,18 @@ operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origi
     operation->deadline_ms = view->now_ms + view->request_timeout_ms;
     operation->items = NULL;
     operation->item_count = operation->items_open = operation->items_unsettled = 0;
+    operation->frame_bytes = frame->body.length;
     coordinator->live_count++;
+    coordinator->live_bytes += operation->frame_bytes;
     return operation;
+}
+
+void
+operation_answer(Coordinator *coordinator, Operation *operation)
+{
+    assert(operation->live && !operation->answered);
+    operation->answered = true;
+    coordinator->answered_count++;
 }
 
 void
@@ -62,6 +73,8 @@ operation_end(Coordinator *coordinator, Operation *operation)
     arena_reset(&operation->arena);
     coordinator->free_slots[coordinator->free_count++] = operation->slot;
     coordinator->live_count--;
+    coordinator->live_bytes -= operation->frame_bytes;
+    coordinator->answered_count -= operation->answered;
 }
 
 void

@@ -74,6 +74,7 @@ typedef struct Operation
     bool seal;
     uint64_t started_ms;
     uint64_t deadline_ms;
+    size_t frame_bytes; /* of the client's frame */
     Item *items;
     uint32_t item_count;
     uint32_t items_open;      /* not done */
@@ -96,7 +97,9 @@ struct Coordinator
     uint32_t *free_slots;
     uint32_t free_count;
     uint32_t live_count;
-    Outbox *outboxes; /* by member */
+    uint32_t answered_count; /* of them, those whose client has its answer */
+    uint64_t live_bytes;     /* of their frames */
+    Outbox *outboxes;        /* by member */
     uint32_t outbox_count;
     CoordinatorCounters counters;
     Crowd crowd;
@@ -104,8 +107,11 @@ struct Coordinator
 };
 
 /* NULL when OPERATIONS_MAX are under way. */
-Operation *operation_begin(Coordinator *coordinator, const View *view, RefOwner kind,
-                           Origin origin);
+Operation *operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origin origin,
+                           const Frame *frame);
+
+/* The client has its answer. */
+void operation_answer(Coordinator *coordinator, Operation *operation);
 
 /* Ends it sooner than the node's own limit, when the client asks for that (timeout_ms not 0). */
 void operation_limit(Operation *operation, const View *view, uint32_t timeout_ms);

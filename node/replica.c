@@ -29,6 +29,7 @@ typedef struct Task
     uint32_t items_open;
     uint32_t item_count;
     size_t answer_bytes; /* of a read: objects so far */
+    size_t bytes;        /* of the frame, and of what the answer has so far */
     ReadFrame read;
     ReadReply reply;
     ScanFrame scan;
@@ -49,6 +50,7 @@ struct Replica
     uint32_t task_count;
     uint32_t *free_tasks;
     uint32_t free_count;
+    uint64_t live_bytes; /* of the tasks under way */
     Acknowledgements *acknowledgements;
     uint32_t acknowledgement_count;
     ReplicaCounters counters;
@@ -103,8 +105,15 @@ add_task(Replica *replica)
     return task;
 }
 
+static void
+grow_task(Replica *replica, Task *task, size_t bytes)
+{
+    task->bytes += bytes;
+    replica->live_bytes += bytes;
+}
+
 static Task *
-begin_task(Replica *replica, TaskKind kind, Origin origin, Actions *actions)
+begin_task(Replica *replica, TaskKind kind, Origin origin, const Frame *frame, Actions *actions)
 {
     Task *task;
 
@@ -114,13 +123,15 @@ begin_task(Replica *replica, TaskKind kind, Origin origin, Actions *actions)
         task = add_task(replica);
     if (task == NULL)
     {
-        actions_error(actions, origin, STATUS_UNAVAILABLE, "too many requests are under way");
+        actions_error(actions, origin, STATUS_OVERLOADED, "too many requests are under way");
         return NULL;
     }
     task->kind = kind;
     task->live = true;
     task->generation++;
     task->origin = origin;
+    task->bytes = 0;
+    grow_task(replica, task, frame->body.length);
     return task;
 }
 
@@ -129,6 +140,7 @@ end_task(Replica *replica, Task *task)
 {
     assert(task->live);
     task->live = false;
+    replica->live_bytes -= task->bytes;
     arena_reset(&task->arena);
     replica->free_tasks[replica->free_count++] = task->slot;
 }
@@ -213,7 +225,7 @@ void
 replica_read(Replica *replica, const View *view, Origin origin, const Frame *frame,
              Actions *actions)
 {
-    Task *task = begin_task(replica, TASK_READ, origin, actions);
+    Task *task = begin_task(replica, TASK_READ, origin, frame, actions);
 
     if (task == NULL)
         return;
@@ -261,6 +273,7 @@ replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode sta
     else if (status == STATUS_OK && task->answer_bytes <= view->answer_bytes_max)
     {
         item->object = slice_copy(&task->arena, object);
+        grow_task(replica, task, object.length);
         if (task->read.seal)
             seal(view, task->read.bucket_id, task->read.keys[index], item->object, &task->arena,
                  &item->context);
@@ -277,7 +290,7 @@ void
 replica_scan(Replica *replica, const View *view, Origin origin, const Frame *frame,
              Actions *actions)
 {
-    Task *task = begin_task(replica, TASK_SCAN, origin, actions);
+    Task *task = begin_task(replica, TASK_SCAN, origin, frame, actions);
 
     if (task == NULL)
         return;
@@ -308,6 +321,7 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
     if (range.max_bytes == 0 || range.max_bytes > SCAN_BYTES_MAX)
         range.max_bytes = SCAN_BYTES_MAX;
     replica->counters.scans++;
+    grow_task(replica, task, range.max_bytes);
     actions_scan(actions, &range, task_ref(task, 0));
 }
 
@@ -448,7 +462,7 @@ replica_replicate(Replica *replica, const View *view, Origin origin, const Frame
                   Actions *actions)
 {
     ReplicateFrame replicate;
-    Task *task = begin_task(replica, TASK_REPLICATE, origin, actions);
+    Task *task = begin_task(replica, TASK_REPLICATE, origin, frame, actions);
 
     if (task == NULL)
         return;
@@ -520,6 +534,18 @@ replica_flush(Replica *replica, Actions *actions)
         buffer_reset(&gathered->items);
         gathered->count = 0;
     }
+}
+
+uint32_t
+replica_load(const Replica *replica)
+{
+    return replica->task_count - replica->free_count;
+}
+
+uint64_t
+replica_bytes(const Replica *replica)
+{
+    return replica->live_bytes;
 }
 
 ReplicaCounters

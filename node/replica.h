@@ -39,6 +39,10 @@ void replica_scanned(Replica *replica, const View *view, uint64_t ref, StatusCod
 void replica_merged(Replica *replica, uint64_t ref, StatusCode status);
 void replica_durable(Replica *replica, uint64_t ref, StatusCode status);
 void replica_flush(Replica *replica, Actions *actions);
+
+/* Frames being answered; and the bytes that they, and their answers so far, hold. */
+uint32_t replica_load(const Replica *replica);
+uint64_t replica_bytes(const Replica *replica);
 ReplicaCounters replica_counters(const Replica *replica);
 
 #endif

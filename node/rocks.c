@@ -175,6 +175,17 @@ read_counters(Storage *storage)
     return counters;
 }
 
+static StorageWaits
+read_waits(Storage *storage)
+{
+    const Rocks *rocks = rocks_of(storage);
+    const RocksBatch *oldest = STAILQ_FIRST(&rocks->handed);
+
+    return (StorageWaits){.writes_ms = oldest != NULL ? uv_now(rocks->loop) - oldest->handed_ms : 0,
+                          .reads_ms = rocks_pool_wait_ms(rocks, ROCKS_LANE_READS),
+                          .scans_ms = rocks_pool_wait_ms(rocks, ROCKS_LANE_SCANS)};
+}
+
 static void
 on_turn_end(uv_prepare_t *handle)
 {
@@ -191,7 +202,8 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
                                .counters = read_counters,
                                .settle = rocks_settle,
                                .lineage = &rocks->lineage,
-                               .commits = rocks->storage.commits};
+                               .commits = rocks->storage.commits,
+                               .waits = read_waits};
     rocks->loop = loop;
     rocks->write_options = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(rocks->write_options, 1);
@@ -199,6 +211,8 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
     rocks->cached_reads = rocksdb_readoptions_create();
     rocksdb_readoptions_set_read_tier(rocks->cached_reads, BLOCK_CACHE_TIER);
     rocks_table_init(&rocks->pending);
+    STAILQ_INIT(&rocks->handed);
+    rocks_pool_init(rocks);
     rocks_table_init(&rocks->fetches);
     rocks_cache_init(&rocks->cache, record_cache_bytes);
     arena_init(&rocks->arena, &MEMORY_HEAP);

@@ -6,7 +6,8 @@
 
 enum
 {
-    SCRATCH_KEPT_BYTES = 4 * 1024 * 1024 /* of memory, from one apply to the next */
+    SCRATCH_KEPT_BYTES = 4 * 1024 * 1024, /* of memory, from one apply to the next */
+    SPARES_MAX = 64                       /* batches kept for the next turns */
 };
 
 /* An apply that came while its key was being fetched. */
@@ -21,7 +22,7 @@ typedef struct RocksWaiting
 typedef struct RocksFetch
 {
     RocksNode node;
-    uv_work_t work;
+    RocksJob job;
     Rocks *rocks;
     Arena arena; /* the key and the copies of the updates */
     RocksWaiting *first;
@@ -70,7 +71,10 @@ filling_batch(Rocks *rocks)
         return batch;
     batch = rocks->spare;
     if (batch != NULL)
+    {
         rocks->spare = batch->next;
+        rocks->spare_count--;
+    }
     else
     {
         batch = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksBatch));
@@ -85,12 +89,18 @@ filling_batch(Rocks *rocks)
 static void
 release_batch(Rocks *rocks, RocksBatch *batch)
 {
+    if (rocks->spare_count == SPARES_MAX)
+    {
+        rocks_batch_free(batch);
+        return;
+    }
     arena_reset(&batch->arena);
     batch->first = batch->last = NULL;
     batch->bytes = batch->ref_count = 0;
     batch->synced = batch->leads = false;
     batch->next = rocks->spare;
     rocks->spare = batch;
+    rocks->spare_count++;
 }
 
 void
@@ -192,6 +202,8 @@ rocks_turn_end(Rocks *rocks)
     if (batch == NULL)
         return;
     rocks->filling = NULL;
+    batch->handed_ms = uv_now(rocks->loop);
+    STAILQ_INSERT_TAIL(&rocks->handed, batch, newer);
     rocks_writer_submit(rocks, batch);
 }
 
@@ -211,6 +223,8 @@ rocks_batch_done(Rocks *rocks, RocksBatch *batch)
 {
     StatusCode status = batch->synced ? STATUS_OK : STATUS_STORAGE;
 
+    assert(STAILQ_FIRST(&rocks->handed) == batch);
+    STAILQ_REMOVE_HEAD(&rocks->handed, newer);
     rocks->counters.syncs += batch->synced && batch->leads;
     if (batch->synced)
         rocks->storage.commits = batch->commits;
@@ -348,7 +362,6 @@ fetch_done(uv_work_t *work, int status)
     rocks_value_release(&fetch->value);
     arena_free(&fetch->arena);
     memory_resize(&MEMORY_HEAP, fetch, 0);
-    rocks_job_done(rocks);
 }
 
 static void
@@ -360,13 +373,13 @@ fetch_begin(Rocks *rocks, const RocksCall *call)
     arena_init(&fetch->arena, &MEMORY_HEAP);
     fetch->node.hash = call->hash;
     fetch->node.key = slice_copy(&fetch->arena, call->key);
-    fetch->work.data = fetch;
+    fetch->job.work.data = fetch;
+    fetch->job.run = fetch_on_pool;
+    fetch->job.done = fetch_done;
     fetch_await(fetch, call);
     rocks_table_insert(&rocks->fetches, &fetch->node);
-    rocks->jobs++;
     rocks->counters.cold_reads++;
-    if (uv_queue_work(rocks->loop, &fetch->work, fetch_on_pool, fetch_done) != 0)
-        abort();
+    rocks_pool_begin(rocks, &fetch->job, ROCKS_LANE_READS);
 }
 
 /* For an apply that left the record as it was; after one that changed it the key is pending. */

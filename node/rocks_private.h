@@ -9,6 +9,7 @@
  *   rocks_apply.c   updates on the loop; the pending table; fetches of cold records
  *   rocks_writer.c  the writer thread
  *   rocks_read.c    reads and scans
+ *   rocks_pool.c    what waits for the pool's threads
  *   rocks_cache.c   the record cache
  *
  * Invariants:
@@ -30,6 +31,7 @@
 
 #include <rocksdb/c.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 typedef struct RocksBatch RocksBatch;
 
@@ -52,6 +54,8 @@ typedef struct RocksItem
 struct RocksBatch
 {
     RocksBatch *next;
+    STAILQ_ENTRY(RocksBatch) newer; /* the loop's, from the handover on */
+    uint64_t handed_ms;             /* over to the writer */
     Arena arena;
     RocksItem *first;
     RocksItem *last;
@@ -84,6 +88,34 @@ typedef struct RocksWriter
     char failure[256];   /* the writer's until the loop gets the first batch that is not synced */
 } RocksWriter;
 
+typedef enum RocksLaneName
+{
+    ROCKS_LANE_READS,
+    ROCKS_LANE_SCANS,
+    ROCKS_LANES
+} RocksLaneName;
+
+typedef struct RocksLane RocksLane;
+
+/* Something for a thread of the pool. work.data is the maker's. */
+typedef struct RocksJob
+{
+    uv_work_t work;        /* first: a uv_work_t * is a RocksJob * */
+    uv_work_cb run;        /* on the pool */
+    uv_after_work_cb done; /* on the loop; frees the job */
+    struct Rocks *rocks;   /* from here on rocks_pool.c's */
+    RocksLane *lane;
+    uint64_t queued_ms;
+    STAILQ_ENTRY(RocksJob) next;
+} RocksJob;
+
+struct RocksLane
+{
+    STAILQ_HEAD(, RocksJob) waiting;
+    uint32_t at_once;
+    uint32_t begun;
+};
+
 typedef struct Rocks
 {
     Storage storage; /* first: a Storage * is a Rocks * */
@@ -102,10 +134,13 @@ typedef struct Rocks
     RocksCache cache;
     uint32_t changes[ROCKS_CHANGE_COUNTS]; /* applies that changed a record, by the key's hash */
     RocksBatch *filling;
-    RocksBatch *spare; /* batches to be used again */
-    uint64_t owed;     /* applies with an event to come */
-    uint64_t jobs;     /* on the pool */
-    Arena arena;       /* of one call into shared/ */
+    STAILQ_HEAD(, RocksBatch) handed; /* to the writer and not back yet, oldest first */
+    RocksBatch *spare;                /* batches to be used again */
+    uint32_t spare_count;
+    uint64_t owed; /* applies with an event to come */
+    uint64_t jobs; /* for the pool */
+    RocksLane lanes[ROCKS_LANES];
+    Arena arena; /* of one call into shared/ */
     Buffer scratch;
     RocksWriter writer;
     uv_prepare_t turn_end;
@@ -167,6 +202,13 @@ void rocks_owed(Storage *storage, const StorageOwed *owed, uint64_t ref);
 
 /* Counts the hints that are on the disk. */
 void rocks_count_hints(Rocks *rocks);
+
+/* rocks_pool.c */
+void rocks_pool_init(Rocks *rocks);
+void rocks_pool_begin(Rocks *rocks, RocksJob *job, RocksLaneName lane);
+
+/* How long the lane's next job has waited for a thread; 0 when none does. */
+uint64_t rocks_pool_wait_ms(const Rocks *rocks, RocksLaneName lane);
 
 /* rocks_apply.c */
 void rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref);

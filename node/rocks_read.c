@@ -9,7 +9,7 @@ static const char NEEDS_DISK[] = "Result incomplete";
 /* A read that a pool thread finishes. */
 typedef struct RocksRead
 {
-    uv_work_t work;
+    RocksJob job;
     Rocks *rocks;
     uint64_t ref;
     uint64_t hash;
@@ -28,7 +28,7 @@ typedef size_t (*RocksTakeRow)(RocksScan *scan, const rocksdb_iterator_t *iterat
 
 struct RocksScan
 {
-    uv_work_t work;
+    RocksJob job;
     Rocks *rocks;
     uint64_t ref;
     Arena arena; /* bounds, rows and what they point to */
@@ -129,7 +129,6 @@ read_done(uv_work_t *work, int status)
     rocks->events.read_done(rocks->events.context, read->ref, outcome, record.object);
     rocks_value_release(&read->value);
     memory_resize(&MEMORY_HEAP, read, 0);
-    rocks_job_done(rocks);
 }
 
 static void
@@ -144,11 +143,11 @@ read_begin(Rocks *rocks, uint64_t hash, Slice key, uint64_t ref)
                         .changes = *rocks_changes(rocks, hash),
                         .key_length = key.length};
     memcpy(read->key, key.data, key.length);
-    read->work.data = read;
-    rocks->jobs++;
+    read->job.work.data = read;
+    read->job.run = read_on_pool;
+    read->job.done = read_done;
     rocks->counters.cold_reads++;
-    if (uv_queue_work(rocks->loop, &read->work, read_on_pool, read_done) != 0)
-        abort();
+    rocks_pool_begin(rocks, &read->job, ROCKS_LANE_READS);
 }
 
 static bool
@@ -407,7 +406,6 @@ scan_done(uv_work_t *work, int status)
                             scan->status == STATUS_OK ? &scan->page : &none);
     arena_free(&scan->arena);
     memory_resize(&MEMORY_HEAP, scan, 0);
-    rocks_job_done(rocks);
 }
 
 static void
@@ -425,16 +423,10 @@ new_scan(Rocks *rocks, uint64_t ref, RocksTakeRow take, uint32_t max_bytes)
 
     *scan = (RocksScan){.rocks = rocks, .ref = ref, .take_row = take, .max_bytes = max_bytes};
     arena_init(&scan->arena, &MEMORY_HEAP);
-    scan->work.data = scan;
+    scan->job.work.data = scan;
+    scan->job.run = scan_on_pool;
+    scan->job.done = scan_done;
     return scan;
-}
-
-static void
-begin_scan(RocksScan *scan)
-{
-    scan->rocks->jobs++;
-    if (uv_queue_work(scan->rocks->loop, &scan->work, scan_on_pool, scan_done) != 0)
-        abort();
 }
 
 void
@@ -461,7 +453,7 @@ rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref)
         answer_scan(rocks, ref, readable ? STATUS_OK : STATUS_BAD_FRAME, readable);
         return;
     }
-    begin_scan(scan);
+    rocks_pool_begin(rocks, &scan->job, ROCKS_LANE_SCANS);
 }
 
 /* ---- what is owed ---- */
@@ -510,7 +502,7 @@ rocks_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
     scan = new_scan(rocks, ref, take_owed_row, owed->max_bytes);
     scan->lower = index_bound(&scan->arena, &owed->target, owed->after);
     scan->upper = index_end(&scan->arena, &owed->target);
-    begin_scan(scan);
+    rocks_pool_begin(rocks, &scan->job, ROCKS_LANE_SCANS);
 }
 
 void

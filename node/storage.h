@@ -87,6 +87,14 @@ typedef struct StorageCounters
     uint64_t cache_bytes; /* of that cache, in use */
 } StorageCounters;
 
+/* How long what is next in each of storage's queues has waited by now; 0: nothing waits. */
+typedef struct StorageWaits
+{
+    uint64_t writes_ms; /* merged, not yet durable: the oldest */
+    uint64_t reads_ms;  /* cold records for which no thread was free yet */
+    uint64_t scans_ms;
+} StorageWaits;
+
 struct Storage
 {
     void (*apply)(Storage *storage, Slice storage_key, const Update *update, uint64_t ref);
@@ -101,6 +109,7 @@ struct Storage
     bool (*settle)(Storage *storage, const RunId *lost, uint32_t count);
     const Lineage *lineage;
     uint64_t commits;
+    StorageWaits (*waits)(Storage *storage);
     HintTotals hints; /* kept true by every apply; read only */
     bool failed;      /* a sync failed: this node must not write any more */
 };

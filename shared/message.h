@@ -65,6 +65,9 @@ Frame frame_copy(Arena *arena, const Frame *frame);
 void frame_encode_header(Buffer *buffer, FrameType type, uint32_t tag);
 const char *frame_type_name(FrameType type);
 
+/* How long the sender of a read or a write waits, as the frame says; 0 when it does not. */
+uint32_t frame_timeout_ms(const Frame *frame);
+
 /* True for the types that a client may send; the others need the peer role. */
 bool frame_is_for_clients(FrameType type);
 

@@ -62,6 +62,27 @@ read_decode(const Frame *frame, Arena *arena, ReadFrame *read)
     return reader_finish(&reader);
 }
 
+uint32_t
+frame_timeout_ms(const Frame *frame)
+{
+    Reader reader = reader_begin(frame->body);
+    uint32_t timeout_ms;
+
+    (void)reader_varint(&reader);
+    (void)reader_u32(&reader);
+    /* Before it stand mode, r and pr of a read; w, pw and confirms of a write. */
+    if (frame->type == FRAME_READ)
+        (void)reader_mode(&reader);
+    else if (frame->type == FRAME_WRITE)
+        (void)reader_varint32(&reader);
+    else
+        return 0;
+    (void)reader_varint32(&reader);
+    (void)reader_varint32(&reader);
+    timeout_ms = reader_varint32(&reader);
+    return reader.failed ? 0 : timeout_ms;
+}
+
 void
 read_reply_encode(Buffer *buffer, uint32_t tag, const ReadReply *reply)
 {

@@ -96,7 +96,7 @@ create_bucket(Engine *engine)
 
     buffer_init(&frame, &MEMORY_HEAP);
     bucket_create_encode(&frame, 1, &bucket);
-    engine_session_frame(engine, SETUP_SESSION, false, buffer_slice(&frame));
+    engine_session_frame(engine, SETUP_SESSION, ENGINE_CLIENT, 0, buffer_slice(&frame));
     buffer_free(&frame);
 }
 
@@ -125,7 +125,7 @@ feed(Engine *engine, Slice input, uint64_t *now_ms, Answers *answers)
         if ((flags & FLAG_TIME) != 0)
             pass_time(engine, now_ms, 300);
         from_client[i] = (flags & FLAG_PEER) == 0;
-        engine_session_frame(engine, i, !from_client[i], frame);
+        engine_session_frame(engine, i, from_client[i] ? ENGINE_CLIENT : ENGINE_PEER, 0, frame);
         if ((flags & FLAG_TURN_GOES) == 0)
             engine_turn_end(engine);
     }

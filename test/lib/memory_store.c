@@ -23,6 +23,7 @@ struct MemoryStore
     StorageCounters counted;
     Lineage lineage;
     uint8_t opened; /* times; the runs' identifiers */
+    StorageWaits waits;
 };
 
 static void
@@ -222,6 +223,18 @@ store_settle(Storage *storage, const RunId *lost, uint32_t count)
     return true;
 }
 
+static StorageWaits
+store_waits(Storage *storage)
+{
+    return ((MemoryStore *)storage)->waits;
+}
+
+void
+memory_store_set_waits(MemoryStore *store, StorageWaits waits)
+{
+    store->waits = waits;
+}
+
 MemoryStore *
 memory_store_new(void)
 {
@@ -235,7 +248,8 @@ memory_store_new(void)
                                .owed = store_owed,
                                .counters = store_counters,
                                .settle = store_settle,
-                               .lineage = &store->lineage};
+                               .lineage = &store->lineage,
+                               .waits = store_waits};
     arena_init(&store->scratch, &MEMORY_HEAP);
     return store;
 }

@@ -396,7 +396,8 @@ give(World *world, Host *host, const InboxItem *item)
             trace(world, "%s takes from %s: %s", host->name,
                   network_session_name(world, host->index, item->session),
                   trace_frame(world, frame));
-        engine_session_frame(host->engine, item->session, item->is_peer, frame);
+        engine_session_frame(host->engine, item->session,
+                             item->is_peer ? ENGINE_PEER : ENGINE_CLIENT, 0, frame);
         break;
     case INBOX_PEER_UP:
         trace(world, "%s has a link to n%u", host->name, item->peer);

@@ -350,6 +350,12 @@ store_counters(Storage *storage)
     return ((SimStore *)storage)->counted;
 }
 
+static StorageWaits
+store_waits(Storage *storage)
+{
+    return ((SimStore *)storage)->waits;
+}
+
 void
 sim_store_work(SimStore *store, const StoreWork *work)
 {
@@ -399,7 +405,8 @@ sim_store_new(World *world, uint32_t host)
                                .owed = store_owed,
                                .counters = store_counters,
                                .settle = store_settle,
-                               .lineage = &store->lineage};
+                               .lineage = &store->lineage,
+                               .waits = store_waits};
     store->waiting_tail = &store->waiting;
     arena_init(&store->scratch, &MEMORY_HEAP);
     buffer_init(&store->record, &MEMORY_HEAP);

@@ -55,6 +55,7 @@ struct SimStore
     bool fail_next;
     StorageCounters counted;
     Lineage lineage;
+    StorageWaits waits; /* as the storage tells the engine */
 };
 
 void sim_store_copy_record(Buffer *target, const Buffer *source);

@@ -229,7 +229,8 @@ give(uint64_t session)
 {
     Slice bytes = slice_copy(&fixture.stage.arena, buffer_slice(&fixture.stage.frame));
 
-    engine_session_frame(fixture.engine, session, session == MEMBER, bytes);
+    engine_session_frame(fixture.engine, session, session == MEMBER ? ENGINE_PEER : ENGINE_CLIENT,
+                         0, bytes);
     engine_turn_end(fixture.engine);
 }
 
@@ -443,7 +444,8 @@ a_frame_too_short_for_its_header_is_refused(void **state)
     {
         Frame frame;
 
-        engine_session_frame(fixture.engine, CLIENT, false, slice_make("\4\0\0\0\0", length));
+        engine_session_frame(fixture.engine, CLIENT, ENGINE_CLIENT, 0,
+                             slice_make("\4\0\0\0\0", length));
         engine_turn_end(fixture.engine);
         frame = reply_to(CLIENT);
         assert_int_equal(stage_error_status(&frame), STATUS_BAD_FRAME);
@@ -569,6 +571,78 @@ a_write_whose_sync_fails_is_unknown_and_the_next_is_refused(void **state)
     assert_int_equal(written_status(), STATUS_STORAGE);
 }
 
+/* ---- more than it can do ---- */
+
+static void
+set_admission(AdmissionLimits limits)
+{
+    fixture.config.admission = limits;
+    engine_set_limits(fixture.engine, &fixture.config);
+}
+
+/* Storage is so far behind with its writes, and that for long. */
+static void
+fall_behind(uint64_t ms)
+{
+    memory_store_set_waits(fixture.store, (StorageWaits){.writes_ms = ms});
+    for (uint64_t passed = 0; passed < 10 * ms; passed += 10)
+        pass(10);
+}
+
+/* The write that give_write() gave, once more. */
+static void
+give_again(uint64_t session, EngineAsker asker, uint64_t waited_ms)
+{
+    engine_session_frame(fixture.engine, session, asker, waited_ms,
+                         buffer_slice(&fixture.stage.frame));
+}
+
+static void
+what_would_wait_too_long_is_refused_and_not_written(void **state)
+{
+    Slice key = stage_key(&fixture.stage, "key");
+
+    set_admission((AdmissionLimits){.target_ms = 100});
+    fall_behind(200);
+    give_write(key, "apple", 1, false, 2);
+    assert_refused(CLIENT, STATUS_OVERLOADED);
+    assert_int_equal(engine_counters(fixture.engine).frames_shed[ADMISSION_BEHIND], 1);
+    assert_int_equal(engine_counters(fixture.engine).writes, 0);
+    give_again(CLIENT, ENGINE_ADMIN, 0);
+    assert_int_equal(written_status(), STATUS_OK);
+    memory_store_set_waits(fixture.store, (StorageWaits){0});
+    pass(10);
+    give_again(CLIENT, ENGINE_CLIENT, 0);
+    assert_int_equal(written_status(), STATUS_OK);
+}
+
+static void
+what_waited_until_nobody_waits_for_it_is_not_written(void **state)
+{
+    give_write(stage_key(&fixture.stage, "key"), "apple", 1, false, 2);
+    assert_int_equal(written_status(), STATUS_OK);
+    give_again(CLIENT, ENGINE_CLIENT, 5000);
+    assert_refused(CLIENT, STATUS_OVERLOADED);
+    assert_int_equal(engine_counters(fixture.engine).frames_shed[ADMISSION_LATE], 1);
+    assert_int_equal(engine_counters(fixture.engine).writes, 1);
+}
+
+static void
+a_request_that_was_answered_leaves_its_place(void **state)
+{
+    set_admission((AdmissionLimits){.frames_max = 1});
+    memory_store_hold(fixture.store);
+    give_write(stage_key(&fixture.stage, "key"), "apple", 1, false, 2);
+    assert_int_equal(engine_load(fixture.engine).frames, 1);
+    assert_true(engine_load(fixture.engine).bytes > 0);
+    give_again(CLIENT + 10, ENGINE_CLIENT, 0);
+    assert_refused(CLIENT + 10, STATUS_OVERLOADED);
+    memory_store_sync(fixture.store);
+    assert_int_equal(engine_load(fixture.engine).frames, 0);
+    assert_int_equal(engine_load(fixture.engine).bytes, 0);
+    assert_int_equal(written_status(), STATUS_OK);
+}
+
 /* ---- among others ---- */
 
 static void
@@ -582,7 +656,7 @@ replicates_leave_at_the_end_of_the_turn(void **state)
     peers_up();
     write_encode(stage_buffer(&fixture.stage), TAG, &write);
     for (uint32_t i = 0; i < 2; i++)
-        engine_session_frame(fixture.engine, CLIENT + 10 + i, false,
+        engine_session_frame(fixture.engine, CLIENT + 10 + i, ENGINE_CLIENT, 0,
                              buffer_slice(&fixture.stage.frame));
     assert_int_equal(fixture.out_count, 0);
     engine_turn_end(fixture.engine);
@@ -602,7 +676,8 @@ acknowledgements_leave_at_the_end_of_the_turn(void **state)
 
     replicate_encode(stage_buffer(&fixture.stage), 0, &replicate);
     for (uint32_t i = 0; i < 2; i++)
-        engine_session_frame(fixture.engine, MEMBER, true, buffer_slice(&fixture.stage.frame));
+        engine_session_frame(fixture.engine, MEMBER, ENGINE_PEER, 0,
+                             buffer_slice(&fixture.stage.frame));
     assert_int_equal(fixture.out_count, 0);
     engine_turn_end(fixture.engine);
     frame = reply_to(MEMBER);
@@ -937,6 +1012,9 @@ main(void)
         TEST_ALONE(what_was_written_can_be_read_and_scanned),
         TEST_ALONE(a_write_is_answered_when_it_is_durable),
         TEST_ALONE(a_write_whose_sync_fails_is_unknown_and_the_next_is_refused),
+        TEST_ALONE(what_would_wait_too_long_is_refused_and_not_written),
+        TEST_ALONE(what_waited_until_nobody_waits_for_it_is_not_written),
+        TEST_ALONE(a_request_that_was_answered_leaves_its_place),
         TEST(replicates_leave_at_the_end_of_the_turn),
         TEST(acknowledgements_leave_at_the_end_of_the_turn),
         TEST(a_member_that_goes_down_ends_the_writes_that_waited_for_it),

@@ -1,0 +1,78 @@
+/*
+ * What the engine*.c files share. engine.c wires the steps together; engine_session.c takes what
+ * sessions send.
+ */
+#ifndef NODE_ENGINE_PRIVATE_H
+#define NODE_ENGINE_PRIVATE_H
+
+#include "node/coordinator.h"
+#include "node/engine.h"
+#include "node/membership.h"
+#include "node/refill.h"
+#include "node/replica.h"
+
+typedef struct HeldFrame
+{
+    uint64_t session;
+    EngineAsker asker;
+    uint64_t arrived_ms;
+    uint64_t until_ms;
+    Buffer frame;
+} HeldFrame;
+
+struct Engine
+{
+    EngineConfig config;
+    EngineOutput output;
+    Storage *storage;
+    ContextKeys context_keys;
+    Membership *membership;
+    Coordinator *coordinator;
+    Replica *replica;
+    Refill *refill; /* NULL: there is nothing to refill */
+    Admission admission;
+    uint64_t turn_wait_ms; /* the longest that a frame of this turn had waited */
+    bool turn_had_frames;
+    Pacer pacer;
+    uint64_t noted_frames; /* of clients' writes, by the pacer */
+    uint64_t noted_ms;
+    Handoff *handoff;
+    bool was_in_doubt; /* when it was last looked */
+    uint64_t mute_until_ms;
+    EngineAsker asker; /* of the frame being dispatched */
+    Actions actions;
+    bool running; /* actions are being run: storage may answer meanwhile */
+    uint64_t now_ms;
+    uint64_t wall_ms;
+    uint64_t started_ms;
+    bool *was_up; /* by member, as the coordinator was last told */
+    uint32_t was_up_count;
+    HeldFrame *held;
+    uint32_t held_count;
+    size_t held_bytes;
+    uint64_t frames_refused;
+};
+
+View engine_view(const Engine *engine);
+bool engine_is_member(const Engine *engine);
+
+/* This node answers no read of its own data. */
+bool engine_is_withheld(const Engine *engine);
+
+/* Runs what the steps have asked for, and what storage's answers make them ask for meanwhile. */
+void engine_run_actions(Engine *engine);
+
+/* ---- engine_session.c ---- */
+
+/* Carries out a frame of engine->asker, refuses it or, when it may, holds it back. */
+void engine_dispatch(Engine *engine, uint64_t session, uint64_t waited_ms, Slice bytes,
+                     bool may_hold);
+
+/* It may turn out in a moment that this node's data are not whole, or that they are. */
+bool engine_is_in_doubt(const Engine *engine);
+
+/* Dispatches held frames that need not wait any more, or whose time is up; or forgets them all. */
+void engine_release_held(Engine *engine);
+void engine_drop_held(Engine *engine);
+
+#endif
