@@ -11,6 +11,7 @@ enum
 {
     STEP_DEADLINE_US = 20000000,
     ASK_TIMEOUT_MS = 4000,
+    SENT_WITHIN_MS = 100,
     COPIES_MAX = 8,
     KEY = 0 /* the one that scenarios have */
 };
@@ -171,13 +172,19 @@ take_frame(void *context, uint32_t host, const Frame *frame)
 }
 
 static void
-ask(Script *script, uint32_t host, const Buffer *frame)
+send_frame(Script *script, uint32_t host, const Buffer *frame)
 {
     script->asked = host_of(script, host)->index;
     script->answered = false;
     trace(script->world, "the script asks n%u: %s", script->asked,
           trace_frame(script->world, buffer_slice(frame)));
     client_send(script->client, script->asked, buffer_slice(frame));
+}
+
+static void
+ask(Script *script, uint32_t host, const Buffer *frame)
+{
+    send_frame(script, host, frame);
     await(script, is_answered, host, "a node does not answer");
 }
 
@@ -189,9 +196,9 @@ status_of_error(const Script *script)
     return error_decode(&script->answer, &error) ? error.status : STATUS_BAD_FRAME;
 }
 
-static WriteResult
-send_write(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown *context,
-           bool retry)
+static void
+encode_write(Script *script, Buffer *frame, uint32_t w, uint32_t put, const Shown *context,
+             bool retry)
 {
     const Client *client = script->client;
     Checker *checker = script->world->checker;
@@ -204,15 +211,23 @@ send_write(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown 
                         .retry = retry,
                         .items = &item,
                         .item_count = 1};
-    WriteReply reply;
-    Buffer frame;
 
     if (context != NULL)
         item.context = context->sealed;
     checker_write_sent(checker, &value.request, retry);
-    buffer_init(&frame, &MEMORY_HEAP);
-    write_encode(&frame, ++script->client->asker.last_tag, &write);
+    buffer_init(frame, &MEMORY_HEAP);
+    write_encode(frame, ++script->client->asker.last_tag, &write);
     script->client->tag = script->client->asker.last_tag;
+}
+
+static WriteResult
+send_write(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown *context,
+           bool retry)
+{
+    WriteReply reply;
+    Buffer frame;
+
+    encode_write(script, &frame, w, put, context, retry);
     ask(script, host, &frame);
     buffer_free(&frame);
     if (is_over(script))
@@ -223,14 +238,34 @@ send_write(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown 
     return reply.items[0];
 }
 
+static uint32_t
+begin_version(Script *script, const Shown *context, bool tombstone)
+{
+    return checker_write_begin(script->world->checker, KEY,
+                               context != NULL ? &context->seen.past : NULL,
+                               context != NULL ? &context->clock : NULL, 1, tombstone);
+}
+
+uint32_t
+script_send_put(Script *script, uint32_t host, uint32_t w, const Shown *context)
+{
+    uint32_t put = begin_version(script, context, false);
+    Buffer frame;
+
+    encode_write(script, &frame, w, put, context, false);
+    send_frame(script, host, &frame);
+    buffer_free(&frame);
+    script_wait_ms(script, SENT_WITHIN_MS);
+    return put;
+}
+
 static StatusCode
 write_version(Script *script, uint32_t host, uint32_t w, const Shown *context, bool tombstone,
               uint32_t *put)
 {
     Checker *checker = script->world->checker;
 
-    *put = checker_write_begin(checker, KEY, context != NULL ? &context->seen.past : NULL,
-                               context != NULL ? &context->clock : NULL, 1, tombstone);
+    *put = begin_version(script, context, tombstone);
 
     WriteResult result = send_write(script, host, w, *put, context, false);
 
@@ -372,6 +407,15 @@ script_expect(Script *script, const Shown *shown, uint32_t count, const uint32_t
         script_fail(script, "a sibling is there that should not be");
 }
 
+void
+script_expect_extras(Script *script, uint32_t retried, uint32_t late)
+{
+    CheckerCounters counters = checker_counters(script->world->checker);
+
+    if (counters.retry_extras != retried || counters.late_extras != late)
+        script_fail(script, "extra siblings were not counted as they are");
+}
+
 /* ---- nodes and disks ---- */
 
 void
@@ -394,6 +438,19 @@ script_boot(Script *script, uint32_t host)
         return;
     host_boot(script->world, host_of(script, host)->index);
     await(script, all_are_up, host, "a node that is back is held for down");
+}
+
+void
+script_pause(Script *script, uint32_t host)
+{
+    host_pause(script->world, host_of(script, host)->index);
+}
+
+void
+script_resume(Script *script, uint32_t host)
+{
+    host_resume(script->world, host_of(script, host)->index);
+    await(script, all_are_up, host, "a node that goes on is held for down");
 }
 
 static bool

@@ -41,6 +41,9 @@ void script_play(World *world, const Scenario *scenario);
 uint32_t script_put(Script *script, uint32_t host, uint32_t w, const Shown *context);
 uint32_t script_delete(Script *script, uint32_t host, uint32_t w, const Shown *context);
 
+/* Sends a write and does not wait for what becomes of it. */
+uint32_t script_send_put(Script *script, uint32_t host, uint32_t w, const Shown *context);
+
 /* The same write again, marked as a retry, at another host: must it succeed, or how did it end. */
 void script_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown *context);
 StatusCode script_try_retry(Script *script, uint32_t host, uint32_t w, uint32_t put,
@@ -61,6 +64,10 @@ StatusCode script_try_quorum(Script *script, uint32_t host, uint32_t r);
 void script_expect(Script *script, const Shown *shown, uint32_t count, const uint32_t *puts);
 void script_fail(Script *script, const char *what);
 
+/* So many versions stood beside one that saw them because no owner in reach knew their retry, and
+ * because their first frame came after it. */
+void script_expect_extras(Script *script, uint32_t retried, uint32_t late);
+
 /* ---- what befalls the cluster ---- */
 
 void script_wait_ms(Script *script, uint32_t ms);
@@ -80,6 +87,10 @@ void script_boot(Script *script, uint32_t host);
 void script_boot_alone(Script *script, uint32_t host);
 void script_boot_unawaited(Script *script, uint32_t host);
 void script_restart_all(Script *script);
+
+/* The process takes no turn until it goes on; frames wait for it. */
+void script_pause(Script *script, uint32_t host);
+void script_resume(Script *script, uint32_t host);
 
 /* Nothing that is on its way to host's disk arrives there until it crashes. */
 void script_stop_disk(Script *script, uint32_t host);
