@@ -333,6 +333,73 @@ cluster_seed_nodes(ClientCluster *cluster, LinksNode ***nodes, StringInfo unreso
     return count;
 }
 
+/* ---- who is down, as the nodes know ---- */
+
+static bool
+cluster_is_among(const MemberId *id, const MemberId *ids, uint32 count)
+{
+    for (uint32 i = 0; i < count; i++)
+        if (memcmp(id, &ids[i], sizeof(MemberId)) == 0)
+            return true;
+    return false;
+}
+
+static bool
+cluster_take_status(Ask *ask, int index, const Frame *frame)
+{
+    ClientCluster *cluster = ask->argument;
+    const ClusterTopology *topology = cluster->topology;
+    NodeStatus status;
+    Arena arena;
+
+    arena_init(&arena, memory_of_context(CurrentMemoryContext));
+    if (frame->type != FRAME_NODE_STATUS_REPLY || !node_status_decode(frame, &arena, &status))
+        return false;
+    for (uint32 i = 0; i < topology->topology.member_count; i++)
+    {
+        const MemberId *id = &topology->topology.members[i].id;
+
+        if (cluster_is_among(id, &status.id, 1) ||
+            cluster_is_among(id, status.reachable, status.reachable_count))
+            continue;
+        links_node_suspect(topology->nodes[i], links_now_ms());
+    }
+    return true;
+}
+
+/*
+ * A new session has met no node that is down, but its first node may have: what that one cannot
+ * reach is a suspect from the start, and costs no statement a wait. Nothing is raised, and who does
+ * not answer soon is not waited for.
+ */
+static void
+cluster_learn_suspects(ClientCluster *cluster, LinksNode *node)
+{
+    Ask ask = {.nodes = &node,
+               .count = 1,
+               .tag = ++cluster->asker.last_tag,
+               .take = cluster_take_status,
+               .argument = cluster,
+               .want = 1,
+               .enough = 1,
+               .patient_ms = REFRESH_PATIENT_MS,
+               .timeout_ms = Min(REFRESH_PATIENT_MS, cluster_timeout_ms())};
+
+    buffer_init(&ask.frame, memory_of_context(CurrentMemoryContext));
+    node_status_fetch_encode(&ask.frame, ask.tag);
+    ask_run(cluster->links, &ask);
+}
+
+static LinksNode *
+cluster_first_good(const Ask *ask)
+{
+    int index = 0;
+
+    while (ask->replies[index].state != ASK_GOOD)
+        index++;
+    return ask->nodes[index];
+}
+
 static void
 cluster_bootstrap(ClientCluster *cluster)
 {
@@ -344,6 +411,7 @@ cluster_bootstrap(ClientCluster *cluster)
     ask.patient_ms = cluster_timeout_ms();
     if (!cluster_fetch(cluster, &ask))
         report_no_topology(cluster, &ask, unresolved.data);
+    cluster_learn_suspects(cluster, cluster_first_good(&ask));
     links_keep(cluster->links, cluster->topology->nodes,
                (int)cluster->topology->topology.member_count);
 }

@@ -330,14 +330,6 @@ count_owners(const Bucket *bucket, uint32 answered)
     return (uint32)__builtin_popcount(answered & ((UINT32_C(1) << bucket->n) - 1));
 }
 
-/* Enough answered, but they were not the ones that were asked for. */
-static bool
-missed_pr(const ClientReadOptions *options, const Bucket *bucket, uint32 answered)
-{
-    return (uint32)__builtin_popcount(answered) >= options->r &&
-           count_owners(bucket, answered) < options->pr;
-}
-
 static int
 read_hint(StatusCode status, const ClientReadOptions *options, bool is_pr)
 {
@@ -385,7 +377,8 @@ report_read(const ClientCluster *cluster, const ReportRead *read)
          errmsg("could not read key %s of bucket \"%s\": %s", report_key(read->bucket, key),
                 read->bucket->name, status_text(result->status)),
          errdetail("%s %u of %u keys failed.", detail.data, count_failed(read), read->key_count),
-         read_hint(result->status, options, missed_pr(options, read->bucket, result->answered))));
+         read_hint(result->status, options,
+                   count_owners(read->bucket, result->answered) < options->pr)));
 }
 
 void

@@ -6,7 +6,7 @@ enum
 {
     FRACTION = 1024,     /* of a millisecond */
     LONGEST_MS = 60000,  /* longer waits count as this */
-    FIRST_SAMPLES = 16,  /* of which the longest is taken */
+    FIRST_SAMPLES = 17,  /* of which the longest but the first is taken */
     STEPS = 8,           /* a step is this part of the estimate */
     SMALLEST_STEP = 256, /* a quarter of a millisecond */
     STEP_PARTS = 20,     /* one of them downwards, the rest upwards: 95 in 100 */
@@ -31,8 +31,9 @@ request_asker_note_wait(RequestAsker *asker, uint32_t member, uint32_t keys, uin
 
     if (known->samples[class] < FIRST_SAMPLES)
     {
-        known->samples[class]++;
-        *tail = wait > *tail ? wait : *tail;
+        /* The very first wait was for the connection too. */
+        if (known->samples[class]++ > 0)
+            *tail = wait > *tail ? wait : *tail;
     }
     else if (wait > *tail)
         *tail += step / STEP_PARTS * (STEP_PARTS - 1);

@@ -49,11 +49,20 @@ static void
 a_member_that_is_not_known_yet_is_given_the_longest_time(void **state)
 {
     assert_int_equal(hedge_ms(0), MOST_MS);
-    for (int i = 0; i < 15; i++)
+    for (int i = 0; i < 16; i++)
         request_asker_note_wait(&fixture.asker, 0, 1, 1);
     assert_int_equal(hedge_ms(0), MOST_MS);
     request_asker_note_wait(&fixture.asker, 0, 1, 1);
     assert_int_equal(hedge_ms(0), REQUEST_HEDGE_MIN_MS);
+}
+
+static void
+the_first_wait_of_all_which_was_for_the_connection_too_does_not_count(void **state)
+{
+    request_asker_note_wait(&fixture.asker, 0, 1, 200);
+    for (int i = 0; i < 16; i++)
+        request_asker_note_wait(&fixture.asker, 0, 1, 10);
+    assert_int_equal(hedge_ms(0), 20);
 }
 
 static void
@@ -91,7 +100,7 @@ members_and_sizes_of_frames_are_followed_apart(void **state)
 
     for (uint32_t class = 0; class < 4; class ++)
     {
-        for (int i = 0; i < 16; i++)
+        for (int i = 0; i < 17; i++)
             request_asker_note_wait(&fixture.asker, 1, SIZES[class], 10 * (class + 1));
     }
     assert_int_equal(hedge_ms(0), MOST_MS);
@@ -324,6 +333,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_member_that_is_not_known_yet_is_given_the_longest_time),
+        TEST(the_first_wait_of_all_which_was_for_the_connection_too_does_not_count),
         TEST(a_member_is_hedged_after_twice_what_nineteen_answers_in_twenty_take),
         TEST(the_hedge_comes_no_later_than_allowed),
         TEST(the_hedge_follows_a_member_that_becomes_slow_and_fast_again),
