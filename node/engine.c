@@ -392,7 +392,7 @@ step_refill(Engine *engine)
         return;
     }
     refill_step(engine->refill, &view, &engine->actions);
-    if (!refill_is_done(engine->refill))
+    if (!refill_is_done(engine->refill) || !membership_is_abreast(engine->membership))
         return;
     refill_free(engine->refill);
     engine->refill = NULL;

@@ -158,6 +158,21 @@ membership_member_of(const Membership *membership, uint32_t peer)
 }
 
 bool
+membership_is_abreast(const Membership *membership)
+{
+    for (uint32_t i = 0; i < membership->topology.member_count; i++)
+    {
+        uint32_t number = membership->member_peers[i];
+        const Peer *peer = number < membership->peer_count ? &membership->peers[number] : NULL;
+
+        if (i != membership->self &&
+            (peer == NULL || peer->name == NULL || peer->epoch > membership->topology.epoch))
+            return false;
+    }
+    return true;
+}
+
+bool
 membership_epoch_changed(Membership *membership)
 {
     bool changed = membership->epoch_changed;

@@ -39,6 +39,10 @@ uint32_t membership_member_of(const Membership *membership, uint32_t peer);
 /* True once after each change of epoch. */
 bool membership_epoch_changed(Membership *membership);
 
+/* Every other member has been heard since the start, and none of a newer epoch than is in force
+ * here: so nothing was written yet to what a newer one may have. */
+bool membership_is_abreast(const Membership *membership);
+
 void membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actions *actions);
 void membership_peer_down(Membership *membership, uint32_t peer);
 

@@ -962,6 +962,22 @@ older_data_that_are_found_out_late_are_filled_before_the_next_read(void **state)
     assert_int_equal(hello.data_state, DATA_WHOLE);
 }
 
+/* Its topology may have been set back with its data, to before a bucket was made. */
+static void
+a_node_that_was_set_back_is_not_filled_before_it_knows_every_bucket(void **state)
+{
+    peers_up();
+    answer_hello_remembering(1, 3, (DataMark){.run = {{9}}, .commits = 1});
+    while (answer_scans())
+        ;
+    assert_true(engine_is_refilling(fixture.engine));
+    answer_next_topology(1);
+    assert_true(engine_is_refilling(fixture.engine));
+    while (answer_scans())
+        ;
+    assert_false(engine_is_refilling(fixture.engine));
+}
+
 static bool
 grants_promise(void)
 {
@@ -1033,6 +1049,7 @@ main(void)
         TEST(a_read_waits_for_no_silent_member_for_long),
         TEST(a_read_that_waits_is_refused_when_the_data_turn_out_to_be_older),
         TEST(older_data_that_are_found_out_late_are_filled_before_the_next_read),
+        TEST(a_node_that_was_set_back_is_not_filled_before_it_knows_every_bucket),
         TEST(a_node_whose_data_are_older_has_no_vote_until_some_time_after),
     };
 
