@@ -307,6 +307,17 @@ a_disk_may_forget_what_only_it_acknowledged(History *history)
     final(history, SLICE_EMPTY);
 }
 
+static void
+a_restored_disk_may_lack_what_only_it_acknowledged(History *history)
+{
+    uint32_t put = write_blind(history, 0);
+
+    checker_allow_restore(history->checker, 0);
+    acknowledge(history, put, 1, object_of(history, 1, &(Piece){put, {1}}, 1));
+    read_now(history, 3, SLICE_EMPTY, 0);
+    final(history, SLICE_EMPTY);
+}
+
 /* ---- histories that are not ---- */
 
 static void
@@ -450,6 +461,20 @@ a_read_misses_an_acknowledged_write(History *history)
 
     acknowledge(history, put, 3, object_of(history, 1, &(Piece){put, {1}}, 1));
     read_now(history, 2, SLICE_EMPTY, 0);
+}
+
+static void
+a_read_of_a_restored_disk_misses_what_two_acknowledged(History *history)
+{
+    checker_allow_restore(history->checker, 0);
+    a_read_misses_an_acknowledged_write(history);
+}
+
+static void
+what_a_restored_disk_and_another_acknowledged_is_lost(History *history)
+{
+    checker_allow_restore(history->checker, 0);
+    an_acknowledged_write_is_lost(history);
 }
 
 static void
@@ -614,6 +639,7 @@ static const Case CASES[] = {
     CASE(a_retry_is_stamped_anew_while_its_holder_is_away, NULL),
     CASE(a_first_frame_after_its_retry_is_counted_apart, NULL),
     CASE(a_disk_may_forget_what_only_it_acknowledged, NULL),
+    CASE(a_restored_disk_may_lack_what_only_it_acknowledged, NULL),
     CASE(an_acknowledged_write_is_lost, "S1"),
     CASE(a_write_is_lost_to_one_that_did_not_see_it, "S1"),
     CASE(a_write_that_was_read_is_lost, "S1"),
@@ -628,6 +654,8 @@ static const Case CASES[] = {
     CASE(a_value_with_a_changed_byte, "S4"),
     CASE(one_dot_names_two_versions, "S5"),
     CASE(a_read_misses_an_acknowledged_write, "S7"),
+    CASE(a_read_of_a_restored_disk_misses_what_two_acknowledged, "S7"),
+    CASE(what_a_restored_disk_and_another_acknowledged_is_lost, "S1"),
     CASE(a_read_goes_back_behind_another, "S7"),
     CASE(a_fallback_counts_with_nothing, "S15"),
     CASE(too_few_owners_acknowledged, "S8"),
