@@ -74,6 +74,7 @@ UNIT_SRC := $(wildcard test/unit/*_test.c test/unit/*/*_test.c)
 UNIT_HELP_SRC := $(filter-out $(UNIT_SRC),$(wildcard test/unit/*.c test/unit/*/*.c))
 TEST_LIB_SRC := $(wildcard test/lib/*.c)
 SIM_SRC := $(wildcard test/sim/*.c)
+SCALE_SRC := $(wildcard test/scale/*.c)
 FUZZ_SRC := $(wildcard test/fuzz/*_fuzz.c)
 FUZZ_HELP_SRC := $(filter-out $(FUZZ_SRC) test/fuzz/replay_main.c,$(wildcard test/fuzz/*.c))
 BENCH_SRC := $(wildcard test/bench/*.c)
@@ -89,10 +90,11 @@ FUZZ_HELP_LIB := $(if $(FUZZ_HELP_SRC),$(BUILD)/libfuzz.a)
 NODE_BIN := $(if $(wildcard node/main.c),$(BUILD)/bin/dynamo_node)
 UNIT_BIN := $(patsubst test/%.c,$(BUILD)/%,$(UNIT_SRC))
 SIM_BIN := $(if $(SIM_SRC),$(BUILD)/bin/dynamo_sim)
+SCALE_BIN := $(patsubst test/scale/%.c,$(BUILD)/bin/%,$(SCALE_SRC))
 FUZZ_BIN := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 REPLAY_BIN := $(patsubst test/fuzz/%_fuzz.c,$(BUILD)/replay/%,$(FUZZ_SRC))
 BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bin/bench_%,$(BENCH_SRC))
-ALL_SRC := $(SHARED_SRC) $(NODE_SRC) $(wildcard node/main.c) $(UNIT_SRC) $(UNIT_HELP_SRC) $(TEST_LIB_SRC) $(SIM_SRC) \
+ALL_SRC := $(SHARED_SRC) $(NODE_SRC) $(wildcard node/main.c) $(UNIT_SRC) $(UNIT_HELP_SRC) $(TEST_LIB_SRC) $(SIM_SRC) $(SCALE_SRC) \
 	$(wildcard test/fuzz/*.c) $(BENCH_SRC)
 
 # ---- the product ---------------------------------------------------------------------------------
@@ -102,7 +104,7 @@ all: node stage
 
 node: $(NODE_BIN)
 unit-tests: $(UNIT_BIN)
-simulator: $(SIM_BIN)
+simulator: $(SIM_BIN) $(SCALE_BIN)
 replays: $(REPLAY_BIN)
 benches: $(BENCH_BIN)
 
@@ -140,6 +142,11 @@ $(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(UNIT_HELP_LIB) $(TEST_LIB) $(NODE_
 	$(Q)$(LINK) $^ -lcmocka $(LIBS) && mv $@.new $@
 
 $(BUILD)/bin/dynamo_sim: $(call object,$(SIM_SRC)) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
+
+$(BUILD)/bin/%: $(BUILD)/obj/test/scale/%.o $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
@@ -218,6 +225,11 @@ SEEDS ?= 300
 sim: simulator
 	$(SIM_BIN) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(TRACE),--trace)
 
+# Gossip among up to 1,000 nodes: the table and the plot in test/scale/README.md.
+.PHONY: gossip-scale
+gossip-scale: $(SCALE_BIN)
+	$(BUILD)/bin/gossip_scale --svg test/scale/gossip_scale.svg
+
 # Every bug in test/sim/bugs, built in and looked for: a checker that finds nothing proves nothing.
 sim-bugs: simulator
 	@test/sim-bugs $(BUG)
@@ -248,7 +260,7 @@ lint:
 	@test/lint
 
 .PHONY: format coverage compile_commands.json
-C_FILES = $(wildcard shared/*.[ch] node/*.[ch] fdw/*.[ch] test/unit/*.[ch] test/sim/*.[ch] \
+C_FILES = $(wildcard shared/*.[ch] node/*.[ch] fdw/*.[ch] test/unit/*.[ch] test/sim/*.[ch] test/scale/*.[ch] \
 	test/lib/*.[ch] test/fuzz/*.[ch] test/bench/*.[ch])
 format:
 	$(CLANG_FORMAT) -i $(C_FILES)
@@ -278,6 +290,7 @@ help:
 	@echo 'make installcheck     pg_regress on a cluster of its own'
 	@echo 'make bench            (BENCH="limits kv sql") medians and ratios beside etcd, Redis and postgres_fdw'
 	@echo 'make sim              simulator: SEEDS=1000, or SEED=17 TRACE=1'
+	@echo 'make gossip-scale     gossip among up to 1,000 nodes in virtual time: a table and a plot'
 	@echo 'make sim-bugs         the simulator must catch each planted bug (BUG=name for one)'
 	@echo 'make fuzz             libFuzzer on every decoder (FUZZ_SECONDS=60 each)'
 	@echo 'make asan, make tsan  unit tests, simulator and a cluster test under the sanitizers'

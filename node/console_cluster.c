@@ -24,6 +24,7 @@ const Column console_nodes_columns[] = {
     {"port",       COLUMN_INT8},
     {"zone",       COLUMN_TEXT},
     {"state",      COLUMN_TEXT},
+    {"gossip",     COLUMN_TEXT},
     {"is_self",    COLUMN_BOOL},
     {"partitions", COLUMN_INT8},
     {"epoch",      COLUMN_INT8},
@@ -112,6 +113,7 @@ send_member(const Node *node, const Topology *topology, uint32_t index, Session 
     console_row_int(&row, member->port);
     console_row_text(&row, member->zone);
     console_row_text(&row, member_state(engine, index, is_up));
+    console_row_text(&row, gossip_state_name(gossip_state(engine_gossip(engine), index)));
     console_row_bool(&row, is_self);
     console_row_int(&row, claimed_partitions(topology, index));
     console_row_int(&row, (int64_t)topology->epoch);
@@ -253,16 +255,6 @@ send_node_stats(const Node *node, Session *session)
     send_stat(session, "members_up", up, "Of them, those that this node can reach.");
 }
 
-static uint64_t
-hint_count(const HintTotals *hints)
-{
-    uint64_t count = 0;
-
-    for (uint32_t i = 0; i < hints->target_count; i++)
-        count += hints->targets[i].count;
-    return count;
-}
-
 static void
 send_request_stats(const Node *node, Session *session)
 {
@@ -285,7 +277,7 @@ send_request_stats(const Node *node, Session *session)
     send_stat(session, "replicates", counters.replicates, "Keys taken from other nodes.");
     send_stat(session, "stand_ins", counters.stand_ins,
               "Keys that this node keeps for an owner that was down, hint and all.");
-    send_stat(session, "hints", hint_count(hints), "Keys that this node owes to other nodes.");
+    send_stat(session, "hints", hints_count(hints), "Keys that this node owes to other nodes.");
     send_stat(session, "hints_bytes", hints->bytes, "Their size when they were written.");
     send_stat(session, "hints_handed_off", counters.hints_handed, "Hints brought to their nodes.");
     send_stat(session, "hints_refused", counters.hints_refused,
@@ -321,6 +313,42 @@ send_load_stats(const Node *node, Session *session)
               "How long the next read from disk has waited for a thread.");
     send_stat(session, "wait_scans_ms", engine_wait_ms(engine, ADMISSION_SCANS),
               "How long the next scan has waited for a thread.");
+}
+
+static void
+send_gossip_stats(const Node *node, Session *session)
+{
+    const Gossip *gossip = engine_gossip(node_engine(node));
+    GossipCounters counters = gossip_counters(gossip);
+
+    send_stat(session, "gossip_sent", counters.sent, "Datagrams sent.");
+    send_stat(session, "gossip_received", counters.received, "Datagrams taken.");
+    send_stat(session, "gossip_probes", counters.probes, "Members asked whether they are there.");
+    send_stat(session, "gossip_probes_failed", counters.probes_failed, "Of them, in vain.");
+    send_stat(session, "gossip_suspicions", counters.suspicions, "Members suspected by this node.");
+    send_stat(session, "gossip_refutations", counters.refutations,
+              "Times this node was suspected and said that it is alive.");
+    send_stat(session, "gossip_deaths", counters.deaths, "Members that this node found dead.");
+    send_stat(session, "gossip_pauses", counters.pauses,
+              "Times this process stood still for longer than 100 ms.");
+    send_stat(session, "gossip_doubt", gossip_doubt(gossip),
+              "0 to 8: how far this node doubts its own findings.");
+    send_stat(session, "gossip_malformed", counters.malformed, "Datagrams that were none of ours.");
+    send_stat(session, "gossip_unknown_key", counters.unknown_key,
+              "Datagrams under a cluster key that this node does not have.");
+    send_stat(session, "gossip_forged", counters.forged,
+              "Datagrams that were not sealed with the key they name.");
+    send_stat(session, "gossip_other_cluster", counters.other_cluster,
+              "Datagrams of another cluster with the same cluster key.");
+    send_stat(session, "gossip_misdirected", counters.misdirected,
+              "Datagrams meant for another member.");
+    send_stat(session, "gossip_strangers", counters.strangers,
+              "Datagrams of nodes that are no members here.");
+    send_stat(session, "gossip_replayed", counters.replayed, "Datagrams that had come before.");
+    send_stat(session, "gossip_unproven", counters.unproven,
+              "Datagrams of a run of their sender that was not known to be the present one.");
+    send_stat(session, "gossip_twins", counters.twins,
+              "Datagrams of a second process with the id of a member, or old ones.");
 }
 
 static void
@@ -375,6 +403,7 @@ console_run_stats(Console *console, Session *session, const ConsoleCommand *comm
         send_node_stats(host->node, session);
         send_request_stats(host->node, session);
         send_load_stats(host->node, session);
+        send_gossip_stats(host->node, session);
         send_storage_stats(host->node, session);
     }
     send_server_stats(session_server(session), session);

@@ -7,7 +7,7 @@
 
 #include "node/console.h"
 
-extern const Column console_nodes_columns[10];
+extern const Column console_nodes_columns[11];
 extern const Column console_ring_columns[4];
 extern const Column console_hints_columns[8];
 extern const Column console_stats_columns[3];

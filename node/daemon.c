@@ -290,6 +290,19 @@ catch_signals(Daemon *daemon)
     }
 }
 
+/* TCP and UDP on one port. */
+static Outcome
+listen_here(Daemon *daemon)
+{
+    Outcome outcome = server_listen(daemon->server);
+    struct sockaddr_storage address;
+
+    if (outcome.failed)
+        return outcome;
+    address = server_address(daemon->server);
+    return node_listen(daemon->node, (const struct sockaddr *)&address);
+}
+
 static Outcome
 open_server(Daemon *daemon)
 {
@@ -310,7 +323,7 @@ open_server(Daemon *daemon)
     daemon->console = console_new(&host);
     daemon->server =
         server_new(&daemon->loop, &daemon->config, daemon->users, daemon->log, &handler, daemon);
-    return server_listen(daemon->server);
+    return listen_here(daemon);
 }
 
 static Outcome

@@ -65,6 +65,9 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
         engine_free(engine);
         return NULL;
     }
+    gossip_port_init(&engine->gossip, &config->id, &config->keys, &engine->output,
+                     engine->membership);
+    gossip_port_follow(&engine->gossip, 0);
     return engine;
 }
 
@@ -73,6 +76,7 @@ engine_set_keys(Engine *engine, const Keyring *keys)
 {
     engine->config.keys = *keys;
     engine->context_keys = context_keys(keys->keys, keys->count);
+    gossip_port_set_keys(&engine->gossip, keys);
 }
 
 void
@@ -81,7 +85,10 @@ engine_free(Engine *engine)
     engine_drop_held(engine);
     memory_resize(&MEMORY_HEAP, engine->was_up, 0);
     if (engine->membership != NULL)
+    {
+        gossip_port_free(&engine->gossip);
         membership_free(engine->membership);
+    }
     coordinator_free(engine->coordinator);
     replica_free(engine->replica);
     handoff_free(engine->handoff);
@@ -230,6 +237,7 @@ note_down(Engine *engine)
         {
             View view = engine_view(engine);
 
+            gossip_doubt_member(engine->gossip.gossip, engine->now_ms, i);
             coordinator_member_down(engine->coordinator, &view, i, &engine->actions);
             handoff_member_down(engine->handoff, &view, i);
             if (engine->refill != NULL)
@@ -245,6 +253,7 @@ finish_event(Engine *engine)
     bool was_in_doubt = engine->was_in_doubt;
     bool epoch_changed;
 
+    gossip_port_follow(&engine->gossip, engine->now_ms);
     note_down(engine);
     engine_run_actions(engine);
     epoch_changed = membership_epoch_changed(engine->membership);
@@ -324,7 +333,30 @@ engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
         take_member_answer(engine, member, &frame);
     else
         membership_peer_frame(engine->membership, peer, &frame, engine->now_ms, &engine->actions);
+    if (frame.type == FRAME_HELLO_REPLY)
+        gossip_port_vouch(&engine->gossip, member);
     finish_event(engine);
+}
+
+void
+engine_datagram(Engine *engine, Slice datagram, const char *from)
+{
+    gossip_port_receive(&engine->gossip, engine->now_ms, datagram, from, &engine->actions);
+    finish_event(engine);
+}
+
+static void
+tick_gossip(Engine *engine)
+{
+    GossipLoad load = {.operations = coordinator_load(engine->coordinator),
+                       .refuses_reads = engine->refill != NULL};
+
+    if (engine->storage != NULL)
+    {
+        load.hints = (uint32_t)hints_count(&engine->storage->hints);
+        load.refuses_writes = engine->storage->failed;
+    }
+    gossip_port_tick(&engine->gossip, engine->now_ms, &load, &engine->actions);
 }
 
 void
@@ -334,6 +366,8 @@ engine_tick(Engine *engine)
 
     set_mute(engine);
     membership_tick(engine->membership, engine->now_ms, &engine->actions);
+    gossip_port_follow(&engine->gossip, engine->now_ms);
+    tick_gossip(engine);
     note_down(engine);
     view = engine_view(engine);
     coordinator_tick(engine->coordinator, &view, &engine->actions);
@@ -348,6 +382,9 @@ engine_wake_ms(const Engine *engine)
     uint64_t wake = membership_wake_ms(engine->membership);
     uint64_t other = coordinator_wake_ms(engine->coordinator);
 
+    if (other < wake)
+        wake = other;
+    other = gossip_wake_ms(engine->gossip.gossip);
     if (other < wake)
         wake = other;
     if (engine_is_member(engine))
@@ -558,6 +595,12 @@ engine_member_is_refilling(const Engine *engine, uint32_t member)
                ? engine_is_refilling(engine)
                : witness_is_refilling(membership_witness(engine->membership),
                                       &topology->members[member].id);
+}
+
+const Gossip *
+engine_gossip(const Engine *engine)
+{
+    return engine->gossip.gossip;
 }
 
 const char *

@@ -15,6 +15,7 @@
 #define NODE_ENGINE_H
 
 #include "node/admission.h"
+#include "node/gossip.h"
 #include "node/handoff.h"
 #include "node/keyring.h"
 #include "node/step.h"
@@ -56,6 +57,9 @@ typedef struct EngineOutput
 {
     void (*send)(void *context, uint32_t peer, Slice frame);
     void (*reply)(void *context, uint64_t session, Slice frame);
+
+    /* To the peer's address and port, over UDP; may get lost. NULL: nothing is heard by gossip. */
+    void (*datagram)(void *context, uint32_t peer, Slice datagram);
 
     /* Must be durable when it returns: the acceptor's promises and the chosen topology (rare,
      * small). */
@@ -127,6 +131,9 @@ void engine_peer_up(Engine *engine, uint32_t peer);
 void engine_peer_down(Engine *engine, uint32_t peer);
 void engine_peer_frame(Engine *engine, uint32_t peer, Slice frame);
 
+/* A datagram has come from that address. */
+void engine_datagram(Engine *engine, Slice datagram, const char *from);
+
 /* Whatever became due; engine_wake_ms says when to call it next, at the latest. */
 void engine_tick(Engine *engine);
 uint64_t engine_wake_ms(const Engine *engine);
@@ -137,6 +144,9 @@ void engine_note(Engine *engine);
 
 const Topology *engine_topology(const Engine *engine);
 uint32_t engine_self(const Engine *engine);
+
+/* Who is alive; its members are numbered as those of the topology. */
+const Gossip *engine_gossip(const Engine *engine);
 bool engine_member_is_up(const Engine *engine, uint32_t member);
 bool engine_member_is_refilling(const Engine *engine, uint32_t member);
 EngineCounters engine_counters(const Engine *engine);

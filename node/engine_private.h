@@ -7,6 +7,7 @@
 
 #include "node/coordinator.h"
 #include "node/engine.h"
+#include "node/gossip_port.h"
 #include "node/membership.h"
 #include "node/refill.h"
 #include "node/replica.h"
@@ -27,6 +28,7 @@ struct Engine
     Storage *storage;
     ContextKeys context_keys;
     Membership *membership;
+    GossipPort gossip;
     Coordinator *coordinator;
     Replica *replica;
     Refill *refill; /* NULL: there is nothing to refill */

@@ -135,6 +135,10 @@ uint64_t gossip_wake_ms(const Gossip *gossip);
 /* A connection with the member broke, which may be the first sign: it is probed at once. */
 void gossip_doubt_member(Gossip *gossip, uint64_t now_ms, uint32_t member);
 
+/* The member has answered over a connection: as good as an ack. So a network that lets no datagram
+ * through takes nobody for dead. */
+void gossip_vouch(Gossip *gossip, uint32_t member);
+
 GossipState gossip_state(const Gossip *gossip, uint32_t member);
 const char *gossip_state_name(GossipState state);
 uint64_t gossip_incarnation(const Gossip *gossip, uint32_t member);

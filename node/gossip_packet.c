@@ -12,7 +12,7 @@ static void
 encode_load(Buffer *buffer, const GossipLoad *load)
 {
     buffer_put_varint(buffer, load->operations);
-    buffer_put_varint(buffer, load->queued);
+    buffer_put_varint(buffer, load->hints);
     buffer_put_u8(buffer, (uint8_t)((load->refuses_writes ? LOAD_REFUSES_WRITES : 0) |
                                     (load->refuses_reads ? LOAD_REFUSES_READS : 0)));
 }
@@ -20,7 +20,7 @@ encode_load(Buffer *buffer, const GossipLoad *load)
 static GossipLoad
 decode_load(Reader *reader)
 {
-    GossipLoad load = {.operations = reader_varint32(reader), .queued = reader_varint32(reader)};
+    GossipLoad load = {.operations = reader_varint32(reader), .hints = reader_varint32(reader)};
     uint8_t flags = reader_u8(reader);
 
     if (flags > (LOAD_REFUSES_WRITES | LOAD_REFUSES_READS))

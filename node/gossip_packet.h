@@ -53,7 +53,7 @@ typedef struct GossipUpdate
 typedef struct GossipLoad
 {
     uint32_t operations; /* of clients, under way */
-    uint32_t queued;     /* writes not yet durable */
+    uint32_t hints;      /* writes owed to other members */
     bool refuses_writes; /* its storage has failed */
     bool refuses_reads;  /* it is refilling */
 } GossipLoad;

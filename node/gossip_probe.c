@@ -215,6 +215,21 @@ gossip_take_ack(Gossip *gossip, uint32_t sender, uint64_t echo, GossipActions *a
 }
 
 void
+gossip_vouch(Gossip *gossip, uint32_t member)
+{
+    for (uint32_t i = 0; i < gossip->probe_count; i++)
+    {
+        GossipProbe *probe = &gossip->probes[i];
+
+        if (probe->member != member || probe->ping_due_ms != GOSSIP_NEVER)
+            continue;
+        lower_doubt(gossip);
+        drop_probe(gossip, probe);
+        return;
+    }
+}
+
+void
 gossip_take_nack(Gossip *gossip, uint64_t echo)
 {
     for (uint32_t i = 0; i < gossip->probe_count; i++)

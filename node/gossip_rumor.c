@@ -14,7 +14,7 @@ enum
 {
     CHECKERS = 8,      /* members that look for themselves when they hear of a suspicion */
     CONFIRMATIONS = 3, /* beyond the first accuser, that make a suspicion run out soonest */
-    TELLINGS_MORE = 3  /* than the bits of the number of members */
+    TELLINGS_MORE = 5  /* than the bits of the number of members */
 };
 
 /* No member refutes this often between two packets: a number that wants to end all refuting. */

@@ -41,6 +41,16 @@ hints_add(HintTotals *totals, const Hint *hint)
         total->oldest_ms = hint->since_ms;
 }
 
+uint64_t
+hints_count(const HintTotals *totals)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < totals->target_count; i++)
+        count += totals->targets[i].count;
+    return count;
+}
+
 static void
 drop(HintTotals *totals, const Hint *hint)
 {

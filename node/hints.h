@@ -37,6 +37,9 @@ void hints_add(HintTotals *totals, const Hint *hint);
 /* Takes note of what a change to a record has done to its hints. sink may be NULL. */
 void hints_changed(HintTotals *totals, Slice before, Slice after, HintSink sink, void *context);
 
+/* Of all targets. */
+uint64_t hints_count(const HintTotals *totals);
+
 /* What is owed to target; NULL when that is nothing. */
 const HintTotal *hints_of(const HintTotals *totals, const MemberId *target);
 

@@ -104,6 +104,7 @@ membership_free(Membership *membership)
     memory_resize(&MEMORY_HEAP, membership->seed_peers, 0);
     memory_resize(&MEMORY_HEAP, membership->member_peers, 0);
     memory_resize(&MEMORY_HEAP, membership->up, 0);
+    memory_resize(&MEMORY_HEAP, membership->dead, 0);
     arena_free(&membership->arena);
     paxos_free(membership->paxos);
     witness_free(membership->witness);
@@ -181,17 +182,15 @@ membership_epoch_changed(Membership *membership)
     return changed;
 }
 
-static bool
-member_is_up(Membership *membership, uint32_t member)
+bool
+membership_link_answers(const Membership *membership, uint32_t member)
 {
     uint32_t number = membership->member_peers[member];
 
-    if (member == membership->self)
-        return true;
-    if (number == TOPOLOGY_NO_MEMBER)
+    if (number >= membership->peer_count)
         return false;
 
-    const Peer *peer = membership_peer(membership, number);
+    const Peer *peer = &membership->peers[number];
 
     return peer->linked && peer->greeted && !peer->silent &&
            memcmp(&peer->id, &membership->topology.members[member].id, sizeof(MemberId)) == 0;
@@ -201,7 +200,15 @@ static void
 refresh_up(Membership *membership)
 {
     for (uint32_t i = 0; i < membership->topology.member_count; i++)
-        membership->up[i] = member_is_up(membership, i);
+        membership->up[i] = i == membership->self ||
+                            (membership_link_answers(membership, i) && !membership->dead[i]);
+}
+
+void
+membership_judge(Membership *membership, uint32_t member, bool dead)
+{
+    membership->dead[member] = dead;
+    refresh_up(membership);
 }
 
 static void
@@ -253,6 +260,8 @@ adopt(Membership *membership)
                           &membership->arena, topology);
     membership->self = topology_member(topology, &membership->config->id);
     membership->up = memory_resize(&MEMORY_HEAP, membership->up, topology->member_count);
+    membership->dead = memory_resize(&MEMORY_HEAP, membership->dead, topology->member_count);
+    memset(membership->dead, 0, topology->member_count);
     membership->member_peers = memory_resize(&MEMORY_HEAP, membership->member_peers,
                                              topology->member_count * sizeof(uint32_t));
     for (uint32_t i = 0; i < topology->member_count; i++)

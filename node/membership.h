@@ -6,8 +6,9 @@
  * of seeds and partitions and none is in a cluster, epoch 1 is proposed, by the seed with the
  * lowest member id (by the others when it does not get there); all seeds must accept it. A seed
  * that is in a cluster is asked for its topology instead. Liveness: a hello to every peer at short
- * intervals; a member is up while its link carries frames, it answers in time and it is who the
- * topology says. A node that was paused itself holds no silence against others. Buckets: creations
+ * intervals tells whether its link answers; a member is up while it does, it is who the topology
+ * says and gossip (node/gossip.h) does not hold it for dead. A node that was paused itself holds no
+ * silence against others. Buckets: creations
  * wait in a queue; each is one proposal on top of the newest topology.
  */
 #ifndef NODE_MEMBERSHIP_H
@@ -31,6 +32,12 @@ Witness *membership_witness(const Membership *membership);
 const Topology *membership_topology(const Membership *membership);
 uint32_t membership_self(const Membership *membership);
 const bool *membership_up(const Membership *membership);
+
+/* True while frames to the member can be sent and are answered. */
+bool membership_link_answers(const Membership *membership, uint32_t member);
+
+/* Gossip's verdict on a member; forgotten with the epoch. */
+void membership_judge(Membership *membership, uint32_t member, bool dead);
 
 /* The peer number of a member, and the reverse; TOPOLOGY_NO_MEMBER when there is none. */
 uint32_t membership_peer_of(const Membership *membership, uint32_t member);

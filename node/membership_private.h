@@ -48,6 +48,7 @@ struct Membership
     Topology topology;
     uint32_t self;
     bool *up;
+    bool *dead;             /* by member, as gossip has it */
     uint32_t *member_peers; /* by member */
     bool epoch_changed;
     Peer *peers;

@@ -1,5 +1,6 @@
 #include "node/node.h"
 
+#include "node/node_datagrams.h"
 #include "node/node_notes.h"
 #include "node/peers.h"
 #include "node/rocks.h"
@@ -45,6 +46,7 @@ struct Node
     NodeNotes *notes;
     bool opened;
     Peers *peers;
+    NodeDatagrams *datagrams; /* NULL until node_listen */
     Run run;
     uv_timer_t timer;
     uint64_t timer_due_ms;
@@ -93,6 +95,19 @@ output_send(void *context, uint32_t peer, Slice frame)
 
     if (!node->closing)
         peers_send(node->peers, peer, frame);
+}
+
+static void
+output_datagram(void *context, uint32_t peer, Slice datagram)
+{
+    Node *node = context;
+    uint16_t port;
+    const char *address;
+
+    if (node->closing || node->datagrams == NULL)
+        return;
+    address = peers_address(node->peers, peer, &port);
+    node_datagrams_send(node->datagrams, address, port, datagram);
 }
 
 static void
@@ -222,6 +237,12 @@ static void
 on_peer_frame(void *ctx, uint32_t peer, Slice frame)
 {
     engine_peer_frame(enter(ctx), peer, frame);
+}
+
+static void
+on_datagram(void *ctx, Slice datagram, const char *from)
+{
+    engine_datagram(enter(ctx), datagram, from);
 }
 
 static void
@@ -516,6 +537,7 @@ open_engine(Node *node)
 {
     EngineOutput output = {.send = output_send,
                            .reply = output_reply,
+                           .datagram = output_datagram,
                            .persist = output_persist,
                            .peer = output_peer,
                            .note = output_note,
@@ -612,12 +634,14 @@ node_close(Node *node, void (*closed)(void *ctx), void *ctx)
     node->closing = true;
     node->closed = closed;
     node->closed_ctx = ctx;
-    node->parts_open = 3 + (node->storage != NULL);
+    node->parts_open = 3 + (node->storage != NULL) + (node->datagrams != NULL);
     if (node->opened)
         engine_note(node->engine);
     uv_close((uv_handle_t *)&node->timer, on_timer_closed);
     peers_close(node->peers, on_part_closed, node);
     node_notes_close(node->notes, on_part_closed, node);
+    if (node->datagrams != NULL)
+        node_datagrams_close(node->datagrams, on_part_closed, node);
     if (node->storage != NULL)
         rocks_close(node->storage, on_part_closed, node);
 }
@@ -647,6 +671,12 @@ node_open(const NodeStart *start, Node **opened)
     set_timer(node);
     *opened = node;
     return outcome;
+}
+
+Outcome
+node_listen(Node *node, const struct sockaddr *address)
+{
+    return node_datagrams_open(node->start.loop, address, on_datagram, node, &node->datagrams);
 }
 
 /* ---- for the console ---- */

@@ -30,6 +30,9 @@ typedef struct NodeStart
  * node_close is over. */
 Outcome node_open(const NodeStart *start, Node **node) MUST_CHECK;
 
+/* Takes part in gossip, over UDP at the address that the server listens on. */
+Outcome node_listen(Node *node, const struct sockaddr *address) MUST_CHECK;
+
 /* Takes the options that were reloaded. */
 void node_reload(Node *node);
 

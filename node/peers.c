@@ -5,6 +5,7 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum
@@ -304,6 +305,15 @@ peers_flush(Peers *peers)
         else
             uv_timer_start(&peer->timer, on_timer, 0, 0);
     }
+}
+
+const char *
+peers_address(const Peers *peers, uint32_t number, uint16_t *port)
+{
+    const Peer *peer = peers->list[number];
+
+    *port = (uint16_t)strtoul(peer->port, NULL, 10);
+    return peer->address;
 }
 
 const char *

@@ -47,6 +47,10 @@ uint32_t peers_number(Peers *peers, const char *address, uint16_t port);
 void peers_send(Peers *peers, uint32_t peer, Slice frame);
 void peers_flush(Peers *peers);
 
+/* Where the peer is, as it was given to peers_number. Returns the address, valid for the life of
+ * peers. */
+const char *peers_address(const Peers *peers, uint32_t peer, uint16_t *port);
+
 /* Why the peer is down: one line, "" while it is up. */
 const char *peers_error(const Peers *peers, uint32_t peer);
 

@@ -283,13 +283,21 @@ server_reload(Server *server)
     return load_tls(server);
 }
 
-int
-server_port(const Server *server)
+struct sockaddr_storage
+server_address(const Server *server)
 {
     struct sockaddr_storage address = {0};
     int length = sizeof(address);
 
     uv_tcp_getsockname(&server->listener, (struct sockaddr *)&address, &length);
+    return address;
+}
+
+int
+server_port(const Server *server)
+{
+    struct sockaddr_storage address = server_address(server);
+
     return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
                                          : ntohs(((struct sockaddr_in *)&address)->sin_port);
 }

@@ -95,6 +95,9 @@ Outcome server_listen(Server *server) MUST_CHECK;
 /* The port that is listened on: the configured one, or the system's choice for port 0. */
 int server_port(const Server *server);
 
+/* The address it listens on. */
+struct sockaddr_storage server_address(const Server *server);
+
 /* Reads certificate and key again; on failure the old ones stay in use. */
 Outcome server_reload(Server *server) MUST_CHECK;
 

@@ -18,6 +18,7 @@ typedef enum EventKind
     EVENT_DIAL,        /* target: link */
     EVENT_DIAL_DONE,   /* target: link */
     EVENT_ARRIVAL,     /* target: link, side; payload: Packet */
+    EVENT_DATAGRAM,    /* target: host, side: the host it is from; payload: Packet */
     EVENT_CLOSED,      /* target: link, side: this side learns that the connection is gone */
     EVENT_CLIENT_WAKE, /* target: client */
     EVENT_FAULT,       /* a fault of the mix strikes */

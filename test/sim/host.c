@@ -35,6 +35,15 @@ out_reply(void *context, uint64_t session, Slice frame)
     network_reply(host->world, host->index, session, frame);
 }
 
+static void
+out_datagram(void *context, uint32_t peer, Slice datagram)
+{
+    Host *host = context;
+
+    if (!host->doomed)
+        network_datagram(host->world, host->index, peer, datagram);
+}
+
 /* The process may die here, before or after the disk has it; nothing that it says later is heard.
  */
 static bool
@@ -204,6 +213,7 @@ host_boot(World *world, uint32_t index)
     Host *host = &world->hosts[index];
     EngineOutput output = {.send = out_send,
                            .reply = out_reply,
+                           .datagram = out_datagram,
                            .persist = out_persist,
                            .peer = out_peer,
                            .note = out_note,
@@ -386,7 +396,8 @@ give(World *world, Host *host, const InboxItem *item)
     const Packet *packet = item->payload;
     Slice frame = SLICE_EMPTY;
 
-    if (item->kind == INBOX_SESSION_FRAME || item->kind == INBOX_PEER_FRAME)
+    if (item->kind == INBOX_SESSION_FRAME || item->kind == INBOX_PEER_FRAME ||
+        item->kind == INBOX_DATAGRAM)
         frame = slice_make(packet->bytes, packet->length);
     switch (item->kind)
     {
@@ -412,6 +423,9 @@ give(World *world, Host *host, const InboxItem *item)
             trace(world, "%s is answered by n%u: %s", host->name, item->peer,
                   trace_frame(world, frame));
         engine_peer_frame(host->engine, item->peer, frame);
+        break;
+    case INBOX_DATAGRAM:
+        engine_datagram(host->engine, frame, world->hosts[item->peer].name);
         break;
     case INBOX_STORE:
         sim_store_work(host->store, item->payload);

@@ -24,6 +24,7 @@ typedef enum InboxKind
     INBOX_PEER_UP,
     INBOX_PEER_DOWN,
     INBOX_PEER_FRAME,
+    INBOX_DATAGRAM,
     INBOX_STORE,
     INBOX_TICK
 } InboxKind;

@@ -12,6 +12,8 @@ enum
     CONNECT_TIMEOUT_US = 1000000,
     REDIAL_MIN_US = 10000,
     REDIAL_MAX_US = 200000,
+    DATAGRAM_LOSS_PERCENT = 5, /* while there are faults at all; doubled and late ones likewise */
+    DATAGRAM_LATE_US = 100000,
     KEEPALIVE_MAX_US = 3000000 /* a blocked connection may be given up within that time */
 };
 
@@ -197,19 +199,25 @@ may_come_twice(const Link *link, Slice frame)
     return is_host(link->from) ? may_overtake(link, frame) : frame.data[0] != FRAME_WRITE;
 }
 
+static Packet *
+make_packet(Slice bytes)
+{
+    Packet *packet = memory_resize(&MEMORY_HEAP, NULL, sizeof(Packet) + bytes.length);
+
+    packet->length = bytes.length;
+    memcpy(packet->bytes, bytes.data, bytes.length);
+    return packet;
+}
+
 static void
 post(World *world, Link *link, uint8_t side, uint64_t connection, uint64_t delay_us, Slice frame)
 {
-    Packet *packet = memory_resize(&MEMORY_HEAP, NULL, sizeof(Packet) + frame.length);
-
-    packet->length = frame.length;
-    memcpy(packet->bytes, frame.data, frame.length);
     world_schedule(world, delay_us,
                    (Event){.kind = EVENT_ARRIVAL,
                            .target = link_number(world, link),
                            .side = side,
                            .token = connection,
-                           .payload = packet});
+                           .payload = make_packet(frame)});
 }
 
 /* The delay of the next frame to that side, after those before it. */
@@ -312,6 +320,44 @@ network_session_name(World *world, uint32_t host, uint64_t session)
             return trace_endpoint(world, from);
     }
     return "somebody who is gone";
+}
+
+static void
+post_datagram(World *world, uint32_t from, uint32_t to, uint64_t delay_us, Slice datagram)
+{
+    world_schedule(world, delay_us,
+                   (Event){.kind = EVENT_DATAGRAM,
+                           .target = to,
+                           .side = (uint8_t)from,
+                           .payload = make_packet(datagram)});
+}
+
+void
+network_datagram(World *world, uint32_t from, uint32_t to, Slice datagram)
+{
+    uint64_t delay_us = latency(world);
+    bool bad = !world->network.clean && world->mix.loss_ppm > 0;
+
+    if (bad && random_percent(&world->random, DATAGRAM_LOSS_PERCENT))
+        return;
+    if (bad && random_percent(&world->random, DATAGRAM_LOSS_PERCENT))
+        delay_us += random_below(&world->random, DATAGRAM_LATE_US);
+    if (bad && random_percent(&world->random, DATAGRAM_LOSS_PERCENT))
+        post_datagram(world, from, to, delay_us + random_below(&world->random, DATAGRAM_LATE_US),
+                      datagram);
+    post_datagram(world, from, to, delay_us, datagram);
+}
+
+void
+network_datagram_due(World *world, Event *event)
+{
+    InboxItem item = {.kind = INBOX_DATAGRAM, .peer = event->side, .payload = event->payload};
+
+    event->payload = NULL;
+    if (world->network.blocked[event->side][event->target] > 0)
+        free(item.payload);
+    else
+        host_inbox(world, event->target, item);
 }
 
 /* Tells one side, after what is still on its way to it or at once. */

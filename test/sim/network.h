@@ -77,6 +77,9 @@ void network_dial(World *world, Link *link, bool wanted);
 void network_send(World *world, Link *link, Slice frame);
 void network_reply(World *world, uint32_t host, uint64_t session, Slice frame);
 
+/* From host to host, outside of any link: lost, doubled and overtaken as datagrams are. */
+void network_datagram(World *world, uint32_t from, uint32_t to, Slice datagram);
+
 /* Who holds the session of the host, for people: "n2", "c1". */
 const char *network_session_name(World *world, uint32_t host, uint64_t session);
 
@@ -100,5 +103,6 @@ void network_dial_due(World *world, const Event *event);
 void network_dial_done(World *world, const Event *event);
 void network_arrival(World *world, Event *event);
 void network_closed(World *world, Event *event);
+void network_datagram_due(World *world, Event *event);
 
 #endif

@@ -453,6 +453,9 @@ happen(World *world, Event *event)
     case EVENT_ARRIVAL:
         network_arrival(world, event);
         break;
+    case EVENT_DATAGRAM:
+        network_datagram_due(world, event);
+        break;
     case EVENT_CLOSED:
         network_closed(world, event);
         break;

@@ -21,7 +21,7 @@ make_packet(GossipKind kind)
     packet.cluster[0] = 1;
     packet.sender.bytes[0] = 2;
     packet.target.bytes[0] = 3;
-    packet.load = (GossipLoad){.operations = 5, .queued = 200, .refuses_reads = true};
+    packet.load = (GossipLoad){.operations = 5, .hints = 200, .refuses_reads = true};
     packet.number = kind == GOSSIP_NACK || kind == GOSSIP_NEWS ? 0 : 77;
     packet.echo = kind == GOSSIP_ACK || kind == GOSSIP_NACK ? 88 : 0;
     if (kind == GOSSIP_PING_REQUEST)
@@ -54,7 +54,7 @@ every_kind_comes_back_as_it_was(void **state)
         assert_int_equal(again.counter, 300);
         assert_int_equal(again.incarnation, 7);
         assert_int_equal(again.epoch, 12);
-        assert_int_equal(again.load.queued, 200);
+        assert_int_equal(again.load.hints, 200);
         assert_true(again.load.refuses_reads && !again.load.refuses_writes);
         assert_int_equal(again.number, packet.number);
         assert_int_equal(again.echo, packet.echo);

@@ -414,6 +414,30 @@ a_doubted_member_is_found_out_sooner(void **state)
     assert_in_range(sum_ms / 20, 1500, 2400);
 }
 
+/* As hellos over connections do it, where no datagram comes through. */
+static void
+who_is_vouched_for_needs_no_datagrams(void **state)
+{
+    Record record;
+    GossipField *field = make_field(&record, NODES, 1);
+
+    record.is_cut = true;
+    record.cut[0] = 2;
+    record.cut[1] = UINT32_MAX;
+    for (uint32_t round = 0; round < 200; round++)
+    {
+        for (uint32_t i = 0; i < NODES; i++)
+        {
+            gossip_vouch(field->nodes[2].gossip, i);
+            gossip_vouch(field->nodes[i].gossip, 2);
+        }
+        gossip_field_run(field, 200);
+    }
+    assert_int_equal(record.suspicions, 0);
+    assert_int_equal(gossip_field_count(field, 2, GOSSIP_ALIVE), OTHERS);
+    end_field(field);
+}
+
 static void
 who_starts_later_learns_who_is_dead(void **state)
 {
@@ -769,10 +793,10 @@ load_travels_with_every_packet(void **state)
     GossipField *field = make_field(&record, NODES, 1);
 
     gossip_set_load(field->nodes[2].gossip,
-                    &(GossipLoad){.operations = 40, .queued = 5, .refuses_writes = true});
+                    &(GossipLoad){.operations = 40, .hints = 5, .refuses_writes = true});
     gossip_field_run(field, 5000);
     assert_int_equal(gossip_load(field->nodes[0].gossip, 2).operations, 40);
-    assert_int_equal(gossip_load(field->nodes[0].gossip, 2).queued, 5);
+    assert_int_equal(gossip_load(field->nodes[0].gossip, 2).hints, 5);
     assert_true(gossip_load(field->nodes[0].gossip, 2).refuses_writes);
     end_field(field);
 }
@@ -812,6 +836,7 @@ main(void)
         cmocka_unit_test(who_has_only_heard_of_it_looks_before_it_buries),
         cmocka_unit_test(both_sides_of_a_mended_network_find_each_other),
         cmocka_unit_test(a_doubted_member_is_found_out_sooner),
+        cmocka_unit_test(who_is_vouched_for_needs_no_datagrams),
         cmocka_unit_test(who_starts_later_learns_who_is_dead),
         cmocka_unit_test(recorded_packets_count_once),
         cmocka_unit_test(a_recorded_run_is_not_believed_again),

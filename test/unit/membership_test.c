@@ -182,6 +182,20 @@ a_member_whose_link_breaks_is_down_at_once(void **state)
 }
 
 static void
+a_member_that_gossip_holds_for_dead_is_down_though_its_link_answers(void **state)
+{
+    town_form(&town);
+    membership_judge(town.nodes[0].membership, 1, true);
+    town_pass(&town, 1000);
+    assert_false(town_is_up(&town, 0, 1));
+    assert_true(membership_link_answers(town.nodes[0].membership, 1));
+    membership_judge(town.nodes[0].membership, 1, false);
+    assert_true(town_is_up(&town, 0, 1));
+    membership_peer_down(town.nodes[0].membership, 1);
+    assert_false(membership_link_answers(town.nodes[0].membership, 1));
+}
+
+static void
 a_node_that_was_paused_itself_holds_no_silence_against_others(void **state)
 {
     town_form(&town);
@@ -363,6 +377,7 @@ main(void)
         TEST(two_seeds_with_one_member_id_are_told_of),
         TEST(a_silent_member_is_down_until_it_answers_again),
         TEST(a_member_whose_link_breaks_is_down_at_once),
+        TEST(a_member_that_gossip_holds_for_dead_is_down_though_its_link_answers),
         TEST(a_node_that_was_paused_itself_holds_no_silence_against_others),
         TEST(a_pause_only_puts_off_what_silence_means),
         TEST(a_stranger_at_a_members_address_is_not_up),
