@@ -175,7 +175,9 @@ bool
 spread_is_met(const View *view, const Operation *operation, const Item *item)
 {
     return owners_among(item, item->acked) >= operation->quorum &&
+#ifndef BUG_FALLBACKS_ACK_FOR_PW
            operation_count(item->acked & operation_owners(item)) >= operation->owner_quorum &&
+#endif
            (operation->zone_quorum == 0 || zones_acked(view, item) >= operation->zone_quorum);
 }
 

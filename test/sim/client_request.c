@@ -22,6 +22,12 @@ draw_options(Client *client)
         .timeout_ms = client->must_succeed ? CLIENT_PATIENCE_MS : mix->request_timeout_ms,
         .hedge_after_ms = mix->hedge_after_ms,
         .seal = true};
+    if (mix->owner_quorums && !client->must_succeed)
+    {
+        client->options.owners = (uint32_t)random_between(&world->random, 0, n);
+        client->options.confirms = (uint32_t)random_between(&world->random, 0, n);
+        client->options.repair_later = random_percent(&world->random, 50);
+    }
     if (mix->avoids_silent)
     {
         memcpy(client->avoid, client->silent, sizeof(client->avoid));
@@ -55,6 +61,15 @@ key_bytes(const Client *client, uint32_t key)
 
 /* ---- reads ---- */
 
+/* So many answers are of owners, where no fallback counts. */
+static uint32_t
+owners_read(const Client *client)
+{
+    const RequestOptions *options = &client->options;
+
+    return options->owners > options->quorum ? options->owners : options->quorum;
+}
+
 static void
 begin_read(Client *client)
 {
@@ -65,7 +80,7 @@ begin_read(Client *client)
         ClientItem *item = &client->items[i];
 
         keys[i] = key_bytes(client, item->key);
-        item->mark = checker_read_begin(client->world->checker, item->key, client->options.quorum);
+        item->mark = checker_read_begin(client->world->checker, item->key, owners_read(client));
         trace(client->world, "c%u reads k%u, r %u", client->index, item->key,
               client->options.quorum);
     }
@@ -173,6 +188,24 @@ begin_write(Client *client)
                       &client->options, writes, count, client_now_ms(client));
 }
 
+/* The members that have a write, bits by place, are what it asked for. None is in a zone, so each
+ * is one of its own. */
+static void
+check_acked(Client *client, const ClientItem *item, uint32_t acked)
+{
+    const RequestOptions *options = &client->options;
+    uint32_t zones = (uint32_t)__builtin_popcount(acked);
+    uint32_t owners =
+        (uint32_t)__builtin_popcount(acked & ((UINT32_C(1) << client->bucket->n) - 1));
+
+    if (owners < options->owners)
+        checker_violation(client->world->checker, "S12", "a write of k%u reached %u owners of %u",
+                          item->key, owners, options->owners);
+    if (zones < options->confirms)
+        checker_violation(client->world->checker, "S12", "a write of k%u reached %u zones of %u",
+                          item->key, zones, options->confirms);
+}
+
 static void
 end_write(Client *client, const ClientItem *item, const RequestWriteResult *result)
 {
@@ -184,6 +217,8 @@ end_write(Client *client, const ClientItem *item, const RequestWriteResult *resu
                       result->acked);
     if (result->status != STATUS_OK)
         world->counters.failed_operations++;
+    else
+        check_acked(client, item, result->acked);
     if (item->foreign && result->status == STATUS_OK)
         checker_violation(world->checker, "S10",
                           "a write of k%u was taken with another key's context", item->key);

@@ -159,6 +159,7 @@ mix_draw(Random *random)
     mix.n = random_percent(random, 75) ? 3 : (uint32_t)random_between(random, 1, mix.hosts);
     draw_speeds(&mix, random);
     draw_clients(&mix, random);
+    mix.owner_quorums = random_percent(random, 30);
     if (random_percent(random, 6))
         return mix;
     draw_network(&mix, random);

@@ -71,6 +71,7 @@ typedef struct Mix
     uint32_t siblings_max;   /* of the nodes; 0: none */
     bool avoids_silent;      /* clients ask silent members last */
     bool weak_quorums;       /* r and w of each request are drawn; else both are a majority */
+    bool owner_quorums;      /* requests ask for owners (pr, pw) and for members apart (confirms) */
     bool clocks_off;         /* wall clocks differ by years */
 } Mix;
 
