@@ -19,7 +19,7 @@ engine_is_withheld(const Engine *engine)
 {
     return witness_withholds(membership_witness(engine->membership),
                              membership_topology(engine->membership),
-                             engine->now_ms - engine->started_ms);
+                             engine->joined_ms > 0 ? engine->now_ms - engine->joined_ms : 0);
 }
 
 View
@@ -257,6 +257,8 @@ finish_event(Engine *engine)
     note_down(engine);
     engine_run_actions(engine);
     epoch_changed = membership_epoch_changed(engine->membership);
+    if (engine->joined_ms == 0 && membership_topology(engine->membership)->epoch > 0)
+        engine->joined_ms = engine->now_ms;
     engine->was_in_doubt = engine_is_in_doubt(engine);
     if (epoch_changed || was_in_doubt != engine->was_in_doubt)
         engine_release_held(engine);

@@ -47,7 +47,8 @@ struct Engine
     uint64_t now_ms;
     uint64_t wall_ms;
     uint64_t started_ms;
-    bool *was_up; /* by member, as the coordinator was last told */
+    uint64_t joined_ms; /* since when this run knows that it is in the cluster; 0: it does not */
+    bool *was_up;       /* by member, as the coordinator was last told */
     uint32_t was_up_count;
     HeldFrame *held;
     uint32_t held_count;

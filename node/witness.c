@@ -22,7 +22,6 @@ struct Witness
     RunId *lost_runs;
     uint32_t lost_count;
     bool lost;
-    bool started_in_cluster; /* else there is nothing to be in doubt of */
     bool filled; /* in this run: what was lost before it, whoever tells of it, is here again */
     bool news;   /* to be noted at once */
     bool changed;
@@ -214,7 +213,6 @@ witness_open(Witness *witness, const Storage *storage, Slice notes, bool in_clus
     DataMark own;
 
     witness->storage = storage;
-    witness->started_in_cluster = in_cluster;
     if (!read_notes(witness, notes))
         warn(witness, "the notes on data directories are damaged");
     own = witness->entries[0].mark;
@@ -249,7 +247,7 @@ witness_filled(Witness *witness)
 }
 
 bool
-witness_withholds(const Witness *witness, const Topology *topology, uint64_t up_ms)
+witness_withholds(const Witness *witness, const Topology *topology, uint64_t joined_ms)
 {
     uint32_t timeout_ms = witness->config->peer_timeout_ms;
     uint32_t doubt_ms = timeout_ms < WITNESS_DOUBT_MS ? timeout_ms : WITNESS_DOUBT_MS;
@@ -259,7 +257,7 @@ witness_withholds(const Witness *witness, const Topology *topology, uint64_t up_
 #ifdef BUG_DOUBT_ANSWERS
     return false;
 #endif
-    if (!witness->started_in_cluster || up_ms >= doubt_ms)
+    if (joined_ms >= doubt_ms)
         return false;
     for (uint32_t i = 0; i < topology->member_count; i++)
     {

@@ -51,8 +51,9 @@ void witness_fill_hello(const Witness *witness, const MemberId *to, HelloFrame *
  * that proves the own data to it. */
 bool witness_take_hello(Witness *witness, const Topology *topology, const HelloFrame *hello);
 
-/* The own data may lack what was acknowledged: no read may be answered from them. */
-bool witness_withholds(const Witness *witness, const Topology *topology, uint64_t up_ms);
+/* The own data may lack what was acknowledged: no read may be answered from them. joined_ms: for
+ * how long this run has known that it is in the cluster. */
+bool witness_withholds(const Witness *witness, const Topology *topology, uint64_t joined_ms);
 
 /* It is known that they do. */
 bool witness_is_lost(const Witness *witness);

@@ -272,6 +272,19 @@ end_forming(World *world)
     start_clients(world, world->mix.operations);
 }
 
+/* No disk is being filled any more: that takes long where there are many buckets. */
+static const char *
+unfilled(const World *world, char text[128])
+{
+    for (uint32_t i = 0; i < world->mix.hosts; i++)
+    {
+        snprintf(text, 128, "n%u is being filled", i);
+        if (engine_is_refilling(world->hosts[i].engine))
+            return text;
+    }
+    return NULL;
+}
+
 static void
 end_settling(World *world, WorldPhase next)
 {
@@ -281,6 +294,8 @@ end_settling(World *world, WorldPhase next)
     if (phase_age(world) < SETTLE_US || !clients_are_idle(world))
         return;
     missing = world_missing(world, text);
+    if (missing == NULL)
+        missing = unfilled(world, text);
     if (missing != NULL)
     {
         if (phase_age(world) > SETTLE_DEADLINE_US)

@@ -913,6 +913,22 @@ a_read_that_waits_is_refused_when_the_data_turn_out_to_be_older(void **state)
     assert_refused(CLIENT, STATUS_REFILLING);
 }
 
+/* As one whose whole machine was set back to before it was in the cluster. */
+static void
+a_node_that_finds_itself_a_member_waits_for_what_others_remember_of_it(void **state)
+{
+    pass(3 * PEER_TIMEOUT_MS);
+    engine_peer_up(fixture.engine, 1);
+    engine_peer_up(fixture.engine, 2);
+    answer_hello(1, 3);
+    answer_next_topology(1);
+    fixture.out_count = 0;
+    give_read(stage_key(&fixture.stage, "key"), READ_FULL, 3, STAGE_BUCKET);
+    assert_int_equal(count_outs(OUT_REPLY, CLIENT), 0);
+    answer_hello_remembering(1, 3, (DataMark){.run = {{9}}, .commits = 1});
+    assert_refused(CLIENT, STATUS_REFILLING);
+}
+
 /* Whatever it was asked to scan is empty. */
 static bool
 answer_scans(void)
@@ -1048,6 +1064,7 @@ main(void)
         TEST(a_read_waits_until_all_have_told_what_they_remember_of_the_data),
         TEST(a_read_waits_for_no_silent_member_for_long),
         TEST(a_read_that_waits_is_refused_when_the_data_turn_out_to_be_older),
+        TEST_NEW(a_node_that_finds_itself_a_member_waits_for_what_others_remember_of_it),
         TEST(older_data_that_are_found_out_late_are_filled_before_the_next_read),
         TEST(a_node_that_was_set_back_is_not_filled_before_it_knows_every_bucket),
         TEST(a_node_whose_data_are_older_has_no_vote_until_some_time_after),
