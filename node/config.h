@@ -32,7 +32,13 @@ typedef struct Config
     int64_t write_buffer_mb;
     int64_t record_cache_mb;
     int64_t max_connections;
+    int64_t max_stats_connections;
+    int64_t max_admin_connections;
+    int64_t max_peer_connections;
     int64_t max_unauthenticated;
+    int64_t max_unauthenticated_per_address;
+    int64_t max_output_mb;
+    int64_t output_timeout_ms;
     int64_t auth_timeout_ms;
     int64_t request_timeout_ms;
     int64_t connect_timeout_ms;

@@ -374,6 +374,29 @@ send_storage_stats(const Node *node, Session *session)
 }
 
 static void
+send_refusal_stats(const ServerStats *stats, Session *session)
+{
+    uint64_t full = 0;
+
+    for (int role = 0; role < USER_ROLES; role++)
+        full += stats->refused_role[role];
+    send_stat(session, "connections_refused",
+              full + stats->refused_unauthenticated + stats->refused_address + stats->refused_late,
+              "Connections and logins not let in, wrong passwords not counted.");
+    send_stat(session, "connections_refused_full", full,
+              "Of them, since the sessions of their role were all in use (53300).");
+    send_stat(session, "connections_refused_unauthenticated", stats->refused_unauthenticated,
+              "Of them, cut before login beyond max_unauthenticated.");
+    send_stat(session, "connections_refused_address", stats->refused_address,
+              "Of them, cut before login beyond max_unauthenticated_per_address.");
+    send_stat(session, "connections_refused_late", stats->refused_late,
+              "Of them, cut since they had not logged in within auth_timeout_ms.");
+    send_stat(session, "sessions_cut_slow", stats->cut_slow,
+              "Sessions cut since their clients did not read their answers.");
+    send_stat(session, "unsent_bytes", stats->unsent_bytes, "Answers that wait to be read.");
+}
+
+static void
 send_server_stats(const Server *server, Session *session)
 {
     ServerStats stats = server_stats(server);
@@ -384,6 +407,7 @@ send_server_stats(const Server *server, Session *session)
     send_stat(session, "connections_accepted", stats.accepted, "Since the start.");
     send_stat(session, "logins_failed", stats.logins_failed,
               "Wrong passwords, malformed logins, timeouts.");
+    send_refusal_stats(&stats, session);
     send_stat(session, "received_bytes", stats.received_bytes, "From clients and peers.");
     send_stat(session, "sent_bytes", stats.sent_bytes, "To clients and peers.");
     send_stat(session, "received_frames", stats.received_frames, "On streams.");

@@ -18,8 +18,7 @@
 #include "node/session.h"
 
 #define DATABASE_NAME "dynamo"
-#define RESERVED_SESSIONS 3 /* for admins */
-#define REFUSALS_LOGGED 10  /* a second: a flood of wrong passwords must not fill the disk */
+#define REFUSALS_LOGGED 10 /* a second: a flood of wrong passwords must not fill the disk */
 
 static const char *const parameters[][2] = {
     {"server_version",                SERVER_VERSION_TEXT},
@@ -49,38 +48,6 @@ put_welcome(Session *session)
     session_touch(session);
 }
 
-static bool
-is_full(const Session *session, UserRole role)
-{
-    const Server *server = session->server;
-    size_t max = (size_t)server->config->max_connections;
-
-    if (role == USER_ROLE_PEER)
-        return false;
-    return server->client_count >= (role == USER_ROLE_ADMIN ? max : max - RESERVED_SESSIONS);
-}
-
-/* The password was right, or none was needed. */
-static void
-accept_user(Session *session, const User *user)
-{
-    assert(strcmp(user->name, session->user) == 0);
-    if (!session->login->database_exists)
-        session_fatal(session, "3D000", "database does not exist", NULL,
-                      "Connect to the database \"" DATABASE_NAME "\".");
-    else if (is_full(session, user->role))
-        session_fatal(session, "53300", "sorry, too many clients already", NULL,
-                      "Raise max_connections, or close sessions that are not used.");
-    else
-    {
-        session->role = user->role;
-        session_open(session);
-        put_welcome(session);
-        log_debug(session->server->log, "user \"%s\" (%s) logged in from %s", session->user,
-                  users_role_name(session->role), session->peer_address);
-    }
-}
-
 static void
 log_refusal(Session *session, const char *message)
 {
@@ -97,6 +64,42 @@ log_refusal(Session *session, const char *message)
     }
     if (++server->refusals <= REFUSALS_LOGGED)
         log_warning(server->log, "login from %s: %s", session->peer_address, message);
+}
+
+static void
+refuse_crowd(Session *session, UserRole role, const char *option)
+{
+    char detail[96];
+    char hint[96];
+
+    snprintf(detail, sizeof(detail), "The sessions of users of the role \"%s\" are all in use.",
+             users_role_name(role));
+    snprintf(hint, sizeof(hint), "Raise %s, or close sessions that are not used.", option);
+    session->server->stats.refused_role[role]++;
+    log_refusal(session, "sorry, too many clients already");
+    session_fatal(session, "53300", "sorry, too many clients already", detail, hint);
+}
+
+/* The password was right, or none was needed. */
+static void
+accept_user(Session *session, const User *user)
+{
+    const char *full = server_full_option(session->server, user->role);
+
+    assert(strcmp(user->name, session->user) == 0);
+    if (!session->login->database_exists)
+        session_fatal(session, "3D000", "database does not exist", NULL,
+                      "Connect to the database \"" DATABASE_NAME "\".");
+    else if (full != NULL)
+        refuse_crowd(session, user->role, full);
+    else
+    {
+        session->role = user->role;
+        session_open(session);
+        put_welcome(session);
+        log_debug(session->server->log, "user \"%s\" (%s) logged in from %s", session->user,
+                  users_role_name(session->role), session->peer_address);
+    }
 }
 
 static void

@@ -1,9 +1,6 @@
 /*
- * The listener, who may stay, the turn of the loop, and how it all ends.
- *
- * Connections that have not logged in are cheap and few: beyond max_unauthenticated the oldest is
- * cut to make room, unless it is so young that it may be one of many honest clients that came
- * together. So a flood of half-open connections costs its sender's connections, nobody else's.
+ * The listener, the turn of the loop, deadlines, and how it all ends. Who may stay is in
+ * server_limits.c.
  */
 #include <assert.h>
 #include <sodium.h>
@@ -15,8 +12,6 @@
 
 #define BACKLOG 511
 #define DEADLINE_TICK_MS 100
-#define HONEST_LOGIN_MS 500 /* who takes longer may be cut for a newcomer */
-#define BURST_FACTOR 16     /* so many times max_unauthenticated, and not one more */
 #define CLOSE_MS 1000
 
 static void
@@ -88,6 +83,7 @@ end_turn(Server *server)
             server->handler.turn_end(server->ctx);
         while ((session = TAILQ_FIRST(&server->dirty)) != NULL)
             session_flush(session);
+        server_bound_output(server);
     } while (!TAILQ_EMPTY(&server->resumable));
     check_drained(server);
 }
@@ -109,12 +105,18 @@ on_prepare(uv_prepare_t *handle)
 static void
 meet_deadline(Session *session)
 {
+    if (session->phase == SESSION_OPEN)
+    {
+        session_meet_stall(session);
+        return;
+    }
     if (session->phase != SESSION_LOGIN)
     {
         session_abort(session);
         return;
     }
     session->server->stats.logins_failed++;
+    session->server->stats.refused_late++;
     session_fatal(session, "08006", "canceling authentication due to timeout", NULL, NULL);
     session_flush(session);
 }
@@ -149,28 +151,10 @@ server_watch_deadlines(Server *server)
 
 /* ---- accepting ---- */
 
-/* Cuts the oldest of too many connections that have not logged in. */
-static void
-make_room(Server *server)
-{
-    uint64_t now = uv_now(server->loop);
-
-    while (server->stats.unauthenticated > (uint64_t)server->config->max_unauthenticated)
-    {
-        Session *oldest = TAILQ_FIRST(&server->unauthenticated);
-
-        if (now - oldest->accepted_ms < HONEST_LOGIN_MS)
-            break;
-        server->stats.logins_failed++;
-        session_abort(oldest);
-    }
-}
-
 static void
 on_connection(uv_stream_t *listener, int status)
 {
     Server *server = listener->data;
-    uint64_t most = (uint64_t)server->config->max_unauthenticated * BURST_FACTOR;
     Session *session;
 
     if (status < 0)
@@ -179,9 +163,8 @@ on_connection(uv_stream_t *listener, int status)
         return;
     }
     session = session_accept(server);
-    make_room(server);
-    if (session != NULL && server->stats.unauthenticated > most)
-        session_abort(session);
+    if (session != NULL)
+        server_make_room(server, session);
 }
 
 static int
@@ -305,7 +288,10 @@ server_port(const Server *server)
 ServerStats
 server_stats(const Server *server)
 {
-    return server->stats;
+    ServerStats stats = server->stats;
+
+    stats.unsent_bytes = server->unsent_bytes;
+    return stats;
 }
 
 void
@@ -424,8 +410,7 @@ server_forget(Session *session)
     if (session->was_authenticated)
     {
         server->stats.sessions--;
-        if (session->role != USER_ROLE_PEER)
-            server->client_count--;
+        server->role_counts[session->role]--;
         if (server->handler.session_closed != NULL)
             server->handler.session_closed(server->ctx, session);
     }

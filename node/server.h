@@ -11,7 +11,9 @@
  *
  * Output gathers in the session and leaves in one write at the end of the loop's turn. A session
  * whose client reads too slowly (SERVER_OUTPUT_PAUSE_BYTES unsent) is not read from until it has
- * caught up; one that reaches SERVER_OUTPUT_MAX_BYTES all the same is cut. Frames that leave in
+ * caught up; one that reaches SERVER_OUTPUT_MAX_BYTES all the same is cut, and so is one
+ * that reads nothing for output_timeout_ms, and the one with most unread when all of them together
+ * have more than max_output_mb. Frames that leave in
  * parts are counted apart, up to CHUNK_FRAME_MAX.
  */
 #ifndef NODE_SERVER_H
@@ -116,13 +118,20 @@ void server_drain(Server *server, uint64_t grace_ms, void (*drained)(void *ctx),
  * server is freed. */
 void server_close(Server *server, void (*closed)(void *ctx), void *ctx);
 
-/* Counters for SHOW STATS; all but the first two count since the start. */
+/* Counters for SHOW STATS; all but sessions, unauthenticated and unsent_bytes count since the
+ * start. */
 typedef struct ServerStats
 {
     uint64_t sessions; /* logged in now */
     uint64_t unauthenticated;
     uint64_t accepted;
     uint64_t logins_failed;
+    uint64_t refused_unauthenticated;  /* cut before login, since there were too many of them */
+    uint64_t refused_address;          /* likewise, of one address */
+    uint64_t refused_late;             /* had not logged in in time */
+    uint64_t refused_role[USER_ROLES]; /* logged in, and found the sessions of the role in use */
+    uint64_t cut_slow;                 /* sessions whose clients did not read their answers */
+    uint64_t unsent_bytes;             /* answers that wait to be read, now */
     uint64_t received_bytes;
     uint64_t sent_bytes;
     uint64_t received_frames;
@@ -142,6 +151,9 @@ Server *session_server(const Session *session);
 /* One pointer for the handler to keep with the session; NULL at first. */
 void session_set_data(Session *session, void *data);
 void *session_data(const Session *session);
+
+/* Takes no more frames from a stream; or goes on with it. */
+void session_hold(Session *session, bool held);
 
 /* Bytes that wait to be sent, but for frames that leave in parts. */
 size_t session_unsent_bytes(const Session *session);

@@ -58,7 +58,8 @@ session_may_go_on(const Session *session)
     size_t unsent = session_unsent_bytes(session) + (is_peer ? 0 : session->large.bytes);
 
     return !session_is_over(session) && !session->busy && !is_drained &&
-           unsent < SERVER_OUTPUT_PAUSE_BYTES;
+           unsent < SERVER_OUTPUT_PAUSE_BYTES && !session->is_held &&
+           (is_peer || session->unanswered_frames < SESSION_FRAMES_MAX);
 }
 
 /* Reads from the socket only while there is a use for what may come. */
@@ -346,6 +347,8 @@ set_peer_address(Session *session)
     {
         const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&address;
 
+        memset(session->host + 10, 0xff, 2);
+        memcpy(session->host + 12, &ipv4->sin_addr, 4);
         uv_ip4_name(ipv4, host, sizeof(host));
         session->is_loopback = (ntohl(ipv4->sin_addr.s_addr) >> 24) == 127;
         snprintf(session->peer_address, sizeof(session->peer_address), "%s:%u", host,
@@ -356,6 +359,7 @@ set_peer_address(Session *session)
         const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)&address;
         const uint8_t *bytes = ipv6->sin6_addr.s6_addr;
 
+        memcpy(session->host, bytes, sizeof(session->host));
         uv_ip6_name(ipv6, host, sizeof(host));
         session->is_loopback = IN6_IS_ADDR_LOOPBACK(&ipv6->sin6_addr) ||
                                (IN6_IS_ADDR_V4MAPPED(&ipv6->sin6_addr) && bytes[12] == 127);
@@ -435,8 +439,7 @@ session_open(Session *session)
     session->state = PGWIRE_READY;
     session->was_authenticated = true;
     session->server->stats.sessions++;
-    if (session->role != USER_ROLE_PEER)
-        session->server->client_count++;
+    session->server->role_counts[session->role]++;
     sodium_memzero(session->login, sizeof(Login));
     free(session->login);
     session->login = NULL;
@@ -477,6 +480,7 @@ session_abort(Session *session)
     session->phase = SESSION_CLOSED;
     session->deadline_ms = 0;
     session_untouch(session);
+    server_count_output(session);
     if (session->is_resumable)
         TAILQ_REMOVE(&session->server->resumable, session, resumable);
     session->is_resumable = false;
@@ -534,6 +538,17 @@ Server *
 session_server(const Session *session)
 {
     return session->server;
+}
+
+void
+session_hold(Session *session, bool held)
+{
+    if (session->is_held == held)
+        return;
+    session->is_held = held;
+    if (!held && session->input.length > 0)
+        session_mark_resumable(session);
+    session_adjust_reading(session);
 }
 
 void

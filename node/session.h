@@ -21,6 +21,7 @@
 #define SERVER_READ_BYTES 65536
 #define SESSION_LINGER_MS 500
 #define SESSION_COLUMNS_MAX 64
+#define SESSION_FRAMES_MAX 1024   /* of a client, without an answer; then it is not read from */
 #define SESSION_STATEMENTS_MAX 64 /* prepared statements, and as many portals */
 
 typedef enum SessionPhase
@@ -75,9 +76,10 @@ struct Session
     SessionPhase phase;
     PgwireState state;
     uint64_t accepted_ms;
-    uint64_t deadline_ms; /* of LOGIN and LINGERING; 0 is none */
+    uint64_t deadline_ms; /* of LOGIN and LINGERING, and OPEN while output is stuck; 0 is none */
     bool is_loopback;
     char peer_address[64];
+    uint8_t host[16]; /* the address alone, as IPv6 */
     Login *login;
     Tls *tls;
 
@@ -98,9 +100,12 @@ struct Session
     Buffer wire;   /* with TLS: the ciphertext of output */
     Buffer in_flight;
     size_t in_flight_sent;
-    ChunkQueue large; /* frames that leave in parts, one when all before it has left */
-    ChunkJoin join;   /* of another node: frames that come in parts */
+    size_t counted_bytes; /* of unsent output, in server->unsent_bytes */
+    size_t stuck_bytes;   /* that libuv had yet to write when the deadline was set */
+    ChunkQueue large;     /* frames that leave in parts, one when all before it has left */
+    ChunkJoin join;       /* of another node: frames that come in parts */
 
+    bool is_held;  /* by the handler */
     bool busy;     /* a query is being answered; messages wait */
     bool extended; /* the message in work belongs to the extended protocol */
     char transaction_status;
@@ -141,8 +146,9 @@ struct Server
     SessionList dirty;           /* have output */
     SessionList resumable;       /* may go on with their input */
     uint64_t next_id;
-    size_t client_count;        /* logged in, other nodes not counted */
-    uint64_t refusals_since_ms; /* the second for which refusals are counted */
+    size_t role_counts[USER_ROLES]; /* logged in */
+    uint64_t unsent_bytes;          /* of all sessions, as of their last flush */
+    uint64_t refusals_since_ms;     /* the second for which refusals are counted */
     unsigned refusals;
     ServerStats stats;
     uint8_t read_buffer[SERVER_READ_BYTES]; /* each read is parsed before the next */
@@ -194,6 +200,9 @@ void session_untouch(Session *session);
 /* Sends what has gathered, as far as the socket takes it now. */
 void session_flush(Session *session);
 
+/* The deadline of stuck output: cuts the session unless its client has read some meanwhile. */
+void session_meet_stall(Session *session);
+
 /* Empties a buffer, and gives its memory back if that is much. */
 void session_empty_buffer(Buffer *buffer);
 
@@ -228,5 +237,20 @@ void server_forget(Session *session);
 
 /* Makes the deadline timer run. */
 void server_watch_deadlines(Server *server);
+
+/* ---- server_limits.c ---- */
+
+/* Somebody has connected: cuts who must go for that, perhaps the newcomer. */
+void server_make_room(Server *server, Session *newcomer);
+
+/* The option that keeps one more session of the role out; NULL: there is room. */
+const char *server_full_option(const Server *server, UserRole role);
+
+/* Closes the session of a client that does not read its answers, and logs why. */
+void server_cut_slow(Session *session, const char *why);
+
+/* What the session has unsent has changed; and what follows for all of them together. */
+void server_count_output(Session *session);
+void server_bound_output(Server *server);
 
 #endif

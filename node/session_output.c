@@ -41,10 +41,35 @@ on_written(uv_write_t *request, int status)
         session_abort(session);
         return;
     }
+    if (session->phase == SESSION_OPEN)
+        session->deadline_ms = 0;
     session->server->stats.sent_bytes += session->in_flight.length - session->in_flight_sent;
     session_empty_buffer(&session->in_flight);
     session->in_flight_sent = 0;
     session_touch(session);
+}
+
+/* A client that reads nothing for so long is cut. */
+static void
+watch_for_stall(Session *session)
+{
+    if (session->phase != SESSION_OPEN)
+        return;
+    session->stuck_bytes = uv_stream_get_write_queue_size((uv_stream_t *)&session->tcp);
+    session->deadline_ms =
+        uv_now(session->server->loop) + (uint64_t)session->server->config->output_timeout_ms;
+    server_watch_deadlines(session->server);
+}
+
+void
+session_meet_stall(Session *session)
+{
+    size_t left = uv_stream_get_write_queue_size((uv_stream_t *)&session->tcp);
+
+    if (left < session->stuck_bytes)
+        watch_for_stall(session);
+    else
+        server_cut_slow(session, "its client has read nothing for output_timeout_ms");
 }
 
 /* Hands over to libuv what the socket did not take. */
@@ -62,7 +87,9 @@ write_later(Session *session, Buffer *ready, size_t sent)
                        (unsigned)(session->in_flight.length - sent));
     session->writing = true;
     result = uv_write(&session->write, (uv_stream_t *)&session->tcp, &rest, 1, on_written);
-    if (result != 0)
+    if (result == 0)
+        watch_for_stall(session);
+    else
     {
         session->writing = false;
         session_abort(session);
@@ -159,14 +186,10 @@ session_flush(Session *session)
     if (session->phase >= SESSION_LINGERING)
         return;
     if (session_unsent_bytes(session) > SERVER_OUTPUT_MAX_BYTES)
-    {
-        log_warning(session->server->log, "session %llu of %s is cut: %zu bytes wait to be read",
-                    (unsigned long long)session->id, session->peer_address,
-                    session_unsent_bytes(session));
-        session_abort(session);
-    }
+        server_cut_slow(session, "its client does not read");
     else if (!session->writing)
         write_gathered(session);
+    server_count_output(session);
     if (session->phase == SESSION_ENDING && !session->writing)
         session_linger(session);
     else if (session->input.length > 0 && session_may_go_on(session))

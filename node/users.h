@@ -26,7 +26,8 @@ typedef enum UserRole
     USER_ROLE_STATS, /* SHOW only */
     USER_ROLE_DATA,  /* data frames and SHOW */
     USER_ROLE_ADMIN, /* everything */
-    USER_ROLE_PEER   /* another node of the cluster */
+    USER_ROLE_PEER,  /* another node of the cluster */
+    USER_ROLES
 } UserRole;
 
 typedef struct User
