@@ -202,7 +202,7 @@ endif
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: check installcheck demo demo-stop bench soak sim sim-bugs fuzz asan tsan lint
+.PHONY: check installcheck demo demo-stop bench trouble soak sim sim-bugs fuzz asan tsan lint
 check:
 	@test/check
 
@@ -219,6 +219,12 @@ bench:
 	test/install-packages build bench
 	+$(MAKE) --no-print-directory all benches
 	test/bench/run $(BENCH)
+
+# Needs what tests of real clusters need; black holes only as root.
+trouble:
+	test/install-packages build test
+	+$(MAKE) --no-print-directory all
+	test/bench/trouble $(TROUBLE)
 
 # The simulator on N seeds, or on one seed with a trace: SEEDS=1000, SEED=17 TRACE=1.
 SEEDS ?= 300
@@ -289,6 +295,7 @@ help:
 	@echo 'make install          daemon, extension, control file (DESTDIR, prefix, PG_CONFIG)'
 	@echo 'make installcheck     pg_regress on a cluster of its own'
 	@echo 'make bench            (BENCH="limits kv sql") medians and ratios beside etcd, Redis and postgres_fdw'
+	@echo 'make trouble          (TROUBLE="stall drain hour") what clients see while nodes die, and when they are back'
 	@echo 'make sim              simulator: SEEDS=1000, or SEED=17 TRACE=1'
 	@echo 'make gossip-scale     gossip among up to 1,000 nodes in virtual time: a table and a plot'
 	@echo 'make sim-bugs         the simulator must catch each planted bug (BUG=name for one)'

@@ -126,14 +126,15 @@ sub console
     return $out;
 }
 
-# Starts psql on a script of statements and returns at once. finish() it.
+# Starts psql on a script of statements and returns at once. finish() it. background($sql, seconds => 60)
 sub background
 {
-    my ($self, $sql) = @_;
+    my ($self, $sql, %option) = @_;
     local %ENV = (%ENV, CLUSTER_DIR => $self->{dir});
     my $session = { in => "$sql\n", out => '', error => '' };
     $session->{harness} = IPC::Run::start([$self->{script}, 'psql', '-XAt', '-v', 'VERBOSITY=verbose', '-f', '-'],
-        '<', \$session->{in}, '>', \$session->{out}, '2>', \$session->{error}, IPC::Run::timeout(180));
+        '<', \$session->{in}, '>', \$session->{out}, '2>', \$session->{error},
+        IPC::Run::timeout($option{seconds} // 180));
     return $session;
 }
 
@@ -145,38 +146,48 @@ sub finish
     return ($session->{harness}->full_result(0) >> 8, $session->{out}, $session->{error});
 }
 
-# Polls until the sub is true, at most that many seconds; a test of its own. An error in the sub
-# counts as "not yet".
-sub await
+# Polls until the sub is true, at most that many seconds; what it came to, and its last error. An
+# error in the sub counts as "not yet".
+sub poll
 {
-    my ($self, $what, $condition, $seconds) = @_;
+    my ($self, $condition, $seconds) = @_;
     my $end = time + ($seconds // 30);
     my $error = '';
     while (1)
     {
         my $met = eval { $condition->() };
         $error = $@ if $@;
-        return ok(1, $what) if $met;
-        last if time >= $end;
+        return ($met, $error) if $met || time >= $end;
         sleep 0.05;
     }
-    diag $error if $error;
-    return ok(0, $what);
 }
 
-# Waits until every node sees every node up: links come back a moment after a node does.
+# The same as a test of its own.
+sub await
+{
+    my ($self, $what, $condition, $seconds) = @_;
+    my ($met, $error) = $self->poll($condition, $seconds);
+    diag $error if !$met && $error;
+    return ok($met, $what);
+}
+
+# Every node sees every node up, and none that is refilling?
+sub all_are_up
+{
+    my ($self, $nodes) = @_;
+    for my $node (1 .. $nodes)
+    {
+        my $up = () = $self->console($node, 'SHOW NODES') =~ /\|up\|/g;
+        return 0 if $up < $nodes;
+    }
+    return 1;
+}
+
+# Waits for it: links come back a moment after a node does.
 sub await_all_up
 {
     my ($self, $what, $nodes) = @_;
-    $nodes //= 3;
-    return $self->await($what // 'every node sees every node', sub {
-        for my $node (1 .. $nodes)
-        {
-            my $up = () = $self->console($node, 'SHOW NODES') =~ /\|up\|/g;
-            return 0 if $up < $nodes;
-        }
-        return 1;
-    });
+    return $self->await($what // 'every node sees every node', sub { $self->all_are_up($nodes // 3) });
 }
 
 for my $command (qw(kill stop cont start wipe add))

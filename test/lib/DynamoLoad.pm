@@ -39,7 +39,7 @@ sub write_keys
     my @keys = $self->take_keys($count);
     $self->{cluster}->query(
         "INSERT INTO t (id, v) SELECT i, ARRAY['value ' || i] FROM generate_series($keys[0], $keys[-1]) i");
-    $self->{value}{$_} = "value $_" for @keys;
+    $self->note_written(@keys);
     return @keys;
 }
 
@@ -85,8 +85,16 @@ sub end
     $_->{harness}->kill_kill(grace => 1) for @sessions;
     is($errors, '', "$what: no statement failed");
     is(scalar @missed, 0, "$what: no read missed a row");
-    $self->{value}{$_} = "value $_" for @keys;
+    $self->note_written(@keys);
     return @keys;
+}
+
+# These were acknowledged, each with the value of its number.
+sub note_written
+{
+    my ($self, @keys) = @_;
+    $self->{value}{$_} = "value $_" for @keys;
+    return;
 }
 
 # ---- afterwards ----
@@ -99,16 +107,20 @@ sub hints_at
     return $sum;
 }
 
+sub is_drained
+{
+    my ($self) = @_;
+    for my $node (1 .. $self->{nodes})
+    {
+        return 0 if $self->{cluster}->console($node, 'SHOW HINTS') ne '';
+    }
+    return 1;
+}
+
 sub await_drained
 {
     my ($self, $what) = @_;
-    return $self->{cluster}->await("$what: nobody owes anything any more", sub {
-        for my $node (1 .. $self->{nodes})
-        {
-            return 0 if $self->{cluster}->console($node, 'SHOW HINTS') ne '';
-        }
-        return 1;
-    });
+    return $self->{cluster}->await("$what: nobody owes anything any more", sub { $self->is_drained });
 }
 
 # What a node itself holds of the keys: key => its rows.
@@ -129,10 +141,11 @@ sub held_by
     return \%held;
 }
 
-# Each of the keys is on three nodes, equal byte for byte, with the one value that was written.
-sub check_replicas
+# Of the keys those that are not on three nodes, equal byte for byte, with the one value that was
+# written: what is wrong with each.
+sub wrong_replicas
 {
-    my ($self, $what, @keys) = @_;
+    my ($self, @keys) = @_;
     my @held = map { $self->held_by($_, @keys) } 1 .. $self->{nodes};
     my @wrong;
     for my $key (@keys)
@@ -143,6 +156,13 @@ sub check_replicas
             if @copies != 3 || keys %kinds != 1 || $copies[0] =~ /^2\|/m
             || $copies[0] !~ /^1\|f\|[^|]*\|[^|]*\Q$self->{value}{$key}\E/;
     }
+    return @wrong;
+}
+
+sub check_replicas
+{
+    my ($self, $what, @keys) = @_;
+    my @wrong = $self->wrong_replicas(@keys);
     is(scalar @wrong, 0, "$what: each of " . @keys . ' keys is on its three owners, equal, as written')
         or diag @wrong[0 .. ($#wrong < 4 ? $#wrong : 4)];
 }

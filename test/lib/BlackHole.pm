@@ -1,0 +1,53 @@
+package BlackHole;
+
+# Nodes whose packets are dropped, the ones that would open a connection too: nobody is told.
+# In a network namespace of the program's own, so that nothing else on the machine is met.
+#
+#     BlackHole::enter() if BlackHole::is_possible();    # first of all: runs the program anew
+#     BlackHole::drop(7102, 7105);
+#     BlackHole::restore(7102, 7105);
+use strict;
+use warnings;
+
+# Needs root, ip and nft.
+sub is_possible
+{
+    return $> == 0
+        && system('command -v ip nft unshare >/dev/null 2>&1 && unshare --net true 2>/dev/null') == 0;
+}
+
+# Before it returns the program has been started anew, with its arguments, in the namespace.
+sub enter
+{
+    if (!$ENV{DYNAMO_NAMESPACE})
+    {
+        $ENV{DYNAMO_NAMESPACE} = 1;
+        exec 'unshare', '--net', $^X, map({ ('-I', $_) } grep { !ref } @INC), $0, @ARGV;
+    }
+    must('ip link set lo up');
+    must(q{nft 'add table inet hole; add set inet hole ports { type inet_service; };
+        add chain inet hole in { type filter hook input priority 0; };
+        add rule inet hole in tcp dport @ports drop; add rule inet hole in tcp sport @ports drop;
+        add rule inet hole in udp dport @ports drop; add rule inet hole in udp sport @ports drop'});
+    return;
+}
+
+sub must
+{
+    my ($command) = @_;
+    system($command) == 0 or die "$command: failed\n";
+    return;
+}
+
+sub change
+{
+    my ($verb, @ports) = @_;
+    my $set = join ', ', @ports;
+    must("nft $verb element inet hole ports '{ $set }'");
+    return;
+}
+
+sub drop    { change('add',    @_); return }
+sub restore { change('delete', @_); return }
+
+1;
