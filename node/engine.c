@@ -412,6 +412,7 @@ settle_lost_runs(Engine *engine)
         engine->output.log(engine->output.context,
                            "could not note that the disk is filled: the next start fills it again");
     witness_filled(witness);
+    membership_greet(engine->membership, engine->now_ms, &engine->actions);
     engine->mute_until_ms = engine->now_ms + MUTE_MS;
 }
 

@@ -313,6 +313,16 @@ send_hello(Membership *membership, uint32_t number, uint64_t now_ms, Actions *ac
 }
 
 void
+membership_greet(Membership *membership, uint64_t now_ms, Actions *actions)
+{
+    for (uint32_t i = 0; i < membership->peer_count; i++)
+    {
+        if (membership->peers[i].linked)
+            send_hello(membership, i, now_ms, actions);
+    }
+}
+
+void
 membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actions *actions)
 {
     Peer *entry = membership_peer(membership, peer);

@@ -61,6 +61,9 @@ void membership_session_frame(Membership *membership, Origin origin, const Frame
 void membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame,
                            uint64_t now_ms, Actions *actions);
 
+/* Greets every peer now: what a hello tells has changed. */
+void membership_greet(Membership *membership, uint64_t now_ms, Actions *actions);
+
 /* Somebody has spoken of a newer epoch: asks every peer for it. */
 void membership_fetch(Membership *membership, Actions *actions);
 void membership_tick(Membership *membership, uint64_t now_ms, Actions *actions);

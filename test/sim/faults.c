@@ -150,6 +150,14 @@ backup_is_telling(World *world, const Host *host)
            (world->mix.whole_restores && host->backup_us + TOLD_WITHIN_US < world->now_us);
 }
 
+/* The others were told of more than the backup has: its run went on for that long, or the backup is
+ * older than that. */
+static bool
+others_were_told(const World *world, const Host *host)
+{
+    return host->backup_us + TOLD_WITHIN_US < world->now_us;
+}
+
 /* A backup is made; or the host comes back with the one there is, or with what it had. */
 static void
 restore(World *world, Strike *strike)
@@ -166,7 +174,8 @@ restore(World *world, Strike *strike)
     if (!backup_is_telling(world, host))
         return;
     host_restore(world, host->index,
-                 world->mix.whole_restores && random_percent(&world->random, 50));
+                 world->mix.whole_restores && others_were_told(world, host) &&
+                     random_percent(&world->random, 50));
 }
 
 static void

@@ -994,6 +994,26 @@ a_node_that_was_set_back_is_not_filled_before_it_knows_every_bucket(void **state
     assert_false(engine_is_refilling(fixture.engine));
 }
 
+/* So that nobody stores a write of its together with it and does not know of the run. */
+static void
+a_node_that_was_filled_tells_the_others_at_once(void **state)
+{
+    HelloFrame hello = {0};
+
+    peers_up();
+    answer_hello_remembering(1, 2, (DataMark){.run = {{9}}, .commits = 1});
+    while (engine_is_refilling(fixture.engine))
+        assert_true(answer_scans());
+    assert_int_equal(count_sent(1, FRAME_HELLO), 1);
+    assert_int_equal(count_sent(2, FRAME_HELLO), 1);
+    for (uint32_t i = 0; i < fixture.out_count; i++)
+    {
+        if (fixture.outs[i].frame.type == FRAME_HELLO)
+            assert_true(hello_decode(&fixture.outs[i].frame, &hello));
+    }
+    assert_int_equal(hello.data_state, DATA_WHOLE);
+}
+
 static bool
 grants_promise(void)
 {
@@ -1066,6 +1086,7 @@ main(void)
         TEST(a_read_that_waits_is_refused_when_the_data_turn_out_to_be_older),
         TEST_NEW(a_node_that_finds_itself_a_member_waits_for_what_others_remember_of_it),
         TEST(older_data_that_are_found_out_late_are_filled_before_the_next_read),
+        TEST(a_node_that_was_filled_tells_the_others_at_once),
         TEST(a_node_that_was_set_back_is_not_filled_before_it_knows_every_bucket),
         TEST(a_node_whose_data_are_older_has_no_vote_until_some_time_after),
     };
