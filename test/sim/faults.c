@@ -139,15 +139,18 @@ forget(World *world, Strike *strike)
     trace(world, "%s's disk forgets %u keys", host->name, forgotten);
 }
 
-/* Is the backup one whose age shows? What the node noted itself tells its runs apart. What others
- * were told tells more, if they were told: it takes some time. */
+/* Is the backup one whose age shows? What the node noted itself tells its runs apart. Where that is
+ * set back too, what the others were told does, if the run went on for long enough to tell them. */
 static bool
-backup_is_telling(World *world, const Host *host)
+backup_is_telling(World *world, Host *host)
 {
-    if (host->backup == NULL)
-        return false;
-    return !sim_store_same_run(host->backup, host->store) ||
-           (world->mix.whole_restores && host->backup_us + TOLD_WITHIN_US < world->now_us);
+    bool same_run = host->backup != NULL && sim_store_same_run(host->backup, host->store);
+
+    if (host->backup == NULL || !world->mix.whole_restores)
+        return host->backup != NULL && !same_run;
+    if (same_run && host->backup_us + TOLD_WITHIN_US > world->now_us)
+        host->backup_told = false;
+    return host->backup_told;
 }
 
 /* The others were told of more than the backup has: its run went on for that long, or the backup is

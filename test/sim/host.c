@@ -285,6 +285,7 @@ host_back_up(World *world, uint32_t index)
         host->backup = sim_store_new(world, index);
     sim_store_copy(host->backup, host->store);
     host->backup_us = world->now_us;
+    host->backup_told = true;
     copy_bytes(&host->backup_notes, &host->notes);
     copy_bytes(&host->backup_state, &host->state);
 }

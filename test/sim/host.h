@@ -53,6 +53,7 @@ typedef struct Host
     Buffer notes;     /* what it noted */
     SimStore *backup; /* of the disk; NULL: none */
     uint64_t backup_us;
+    bool backup_told; /* to others: that the run went on after it */
     Buffer backup_notes;
     Buffer backup_state;
     uint64_t incarnation;

@@ -237,6 +237,9 @@ world_missing(const World *world, char text[128])
         snprintf(text, 128, "n%u is not in the cluster", i);
         if (!host_runs(host) || engine_topology(host->engine)->epoch == 0)
             return text;
+        snprintf(text, 128, "n%u's disk is not filled", i);
+        if (engine_is_refilling(host->engine))
+            return text;
         for (uint32_t j = 0; j < world->mix.hosts; j++)
         {
             snprintf(text, 128, "n%u holds n%u for down", i, j);
