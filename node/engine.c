@@ -11,6 +11,7 @@
 
 enum
 {
+    PEER_BYTES_MAX = 256 * 1024 * 1024, /* and one frame of each peer */
     MUTE_MS = 5000 /* after the disk was filled: longer than ballots of the lost life may last */
 };
 
@@ -478,6 +479,8 @@ note_waits(Engine *engine)
     admission_note(&engine->admission, ADMISSION_WRITES, now_ms, waits.writes_ms);
     admission_note(&engine->admission, ADMISSION_READS, now_ms, waits.reads_ms);
     admission_note(&engine->admission, ADMISSION_SCANS, now_ms, waits.scans_ms);
+    engine->peers_wait =
+        replica_bytes(engine->replica) > (engine->peers_wait ? PEER_BYTES_MAX / 2 : PEER_BYTES_MAX);
     engine->turn_had_frames = false;
     engine->turn_wait_ms = 0;
 }
@@ -610,6 +613,12 @@ const char *
 engine_waiting_for(const Engine *engine)
 {
     return membership_waiting_for(engine->membership);
+}
+
+bool
+engine_takes_peer_frames(const Engine *engine)
+{
+    return !engine->peers_wait;
 }
 
 uint64_t

@@ -155,6 +155,10 @@ EngineCounters engine_counters(const Engine *engine);
 uint64_t engine_wait_ms(const Engine *engine, AdmissionQueue queue);
 AdmissionLoad engine_load(const Engine *engine);
 
+/* False while so much of other nodes' frames is under way that no more of them should be read: they
+ * are never refused for load, so their senders must wait. */
+bool engine_takes_peer_frames(const Engine *engine);
+
 /* What this node owes to whom, and how bringing it goes. */
 const HintTotals *engine_hints(const Engine *engine);
 HandoffStatus engine_handoff_status(const Engine *engine, const MemberId *target);

@@ -33,6 +33,7 @@ struct Engine
     Replica *replica;
     Refill *refill; /* NULL: there is nothing to refill */
     Admission admission;
+    bool peers_wait;       /* see engine_takes_peer_frames() */
     uint64_t turn_wait_ms; /* the longest that a frame of this turn had waited */
     bool turn_had_frames;
     Pacer pacer;

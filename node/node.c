@@ -52,6 +52,7 @@ struct Node
     uint64_t timer_due_ms;
     uint64_t started_ms;
     uint64_t now_ms; /* of the event in work */
+    bool peers_held; /* frames of other nodes are not read */
     Stream *streams;
     uint32_t stream_count;
     Question *questions;
@@ -267,12 +268,30 @@ set_timer(Node *node)
     uv_timer_start(&node->timer, on_timer, node->timer_due_ms - now, 0);
 }
 
+static void
+hold_peers(Node *node)
+{
+    bool held = !engine_takes_peer_frames(node->engine);
+
+    if (node->peers_held == held)
+        return;
+    node->peers_held = held;
+    for (uint32_t i = 0; i < node->stream_count; i++)
+    {
+        Session *session = node->streams[i].session;
+
+        if (session != NULL && session_role(session) == USER_ROLE_PEER)
+            session_hold(session, held);
+    }
+}
+
 void
 node_turn_end(Node *node)
 {
     if (node->closing)
         return;
     engine_turn_end(enter(node));
+    hold_peers(node);
     peers_flush(node->peers);
     set_timer(node);
 }
@@ -316,6 +335,8 @@ node_stream_started(Node *node, Session *session)
     stream->session = session;
     stream->generation = (stream->generation + 1) & 0x7fffffff;
     session_set_data(session, (void *)(uintptr_t)(stream - node->streams + 1));
+    if (session_role(session) == USER_ROLE_PEER)
+        session_hold(session, node->peers_held);
 }
 
 static EngineAsker

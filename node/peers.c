@@ -33,7 +33,8 @@ typedef struct Peer
     int watched;     /* events that poll was started for: each start costs system calls */
     uv_timer_t timer;
     uint64_t retry_ms;
-    bool dirty; /* frames wait for peers_flush */
+    bool dirty;    /* frames wait for peers_flush */
+    bool overfull; /* it reads too slowly; the timer cuts it */
     char error[256];
 } Peer;
 
@@ -138,7 +139,7 @@ drop_link(Peer *peer)
     if (peer->link != NULL)
         link_close(peer->link);
     peer->link = NULL;
-    peer->dirty = false;
+    peer->dirty = peer->overfull = false;
 }
 
 static void
@@ -272,6 +273,8 @@ on_timer(uv_timer_t *timer)
         connect_peer(peer);
     else if (peer->state == PEER_CONNECTING)
         go_idle(peer, "timed out");
+    else if (peer->overfull)
+        go_idle(peer, "it does not read what it is sent");
     else if (link_state(peer->link) == LINK_BROKEN)
         go_idle(peer, link_error(peer->link));
 }
@@ -281,8 +284,14 @@ peers_send(Peers *peers, uint32_t number, Slice frame)
 {
     Peer *peer = peers->list[number];
 
-    if (peer->state != PEER_UP)
+    if (peer->state != PEER_UP || peer->overfull)
         return;
+    if (link_queued_bytes(peer->link) > PEERS_QUEUE_BYTES)
+    {
+        peer->overfull = true;
+        uv_timer_start(&peer->timer, on_timer, 0, 0);
+        return;
+    }
     if (!link_send(peer->link, frame) && link_state(peer->link) == LINK_STREAMING)
         log_warning(peers->start.log, "a frame of %zu bytes for %s:%s is too large to be sent",
                     frame.length, peer->address, peer->port);

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#define PEERS_QUEUE_BYTES (256 * 1024 * 1024) /* and one frame, whatever its size */
+
 typedef struct Peers Peers;
 
 typedef struct PeersStart
@@ -43,7 +45,8 @@ void peers_set_login(Peers *peers, const UsersPeerLogin *login);
 /* The number of the peer at that address, which is connected to from now on. */
 uint32_t peers_number(Peers *peers, const char *address, uint16_t port);
 
-/* Queues a frame; dropped when the link is not up. It leaves at peers_flush. */
+/* Queues a frame; dropped when the link is not up. It leaves at peers_flush. A link whose other end
+ * leaves PEERS_QUEUE_BYTES unread is cut, so that what waits for its answers is told. */
 void peers_send(Peers *peers, uint32_t peer, Slice frame);
 void peers_flush(Peers *peers);
 

@@ -321,7 +321,6 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
     if (range.max_bytes == 0 || range.max_bytes > SCAN_BYTES_MAX)
         range.max_bytes = SCAN_BYTES_MAX;
     replica->counters.scans++;
-    grow_task(replica, task, range.max_bytes);
     actions_scan(actions, &range, task_ref(task, 0));
 }
 

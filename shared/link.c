@@ -33,10 +33,13 @@ struct Link
     LinkPhase phase;
     int wants;
     bool unsent;
+    bool full; /* the kernel did not take all that libpq has */
     bool sends_parts;
     bool heard_part;
     ChunkQueue large;  /* frames that leave in parts */
     Buffer part;       /* to be sent next */
+    Buffer queue;      /* small frames, each behind its length, that came while full */
+    size_t queue_done; /* bytes of it that libpq has */
     ChunkJoin join;    /* frames that come in parts */
     char *frame;       /* handed out by link_receive, libpq's */
     char *drained;     /* in PHASE_DRAIN: the next frame to hand out */
@@ -120,6 +123,7 @@ link_open(const char *const *keywords, const char *const *values)
                    .wants = LINK_WRITE};
     chunk_queue_init(&link->large, &MEMORY_HEAP);
     buffer_init(&link->part, &MEMORY_HEAP);
+    buffer_init(&link->queue, &MEMORY_HEAP);
     chunk_join_init(&link->join, &MEMORY_HEAP);
     if (link->connection == NULL)
     {
@@ -142,6 +146,7 @@ link_close(Link *link)
     PQfreemem(link->drained);
     chunk_queue_free(&link->large);
     buffer_free(&link->part);
+    buffer_free(&link->queue);
     chunk_join_free(&link->join);
     PQfinish(link->connection);
     memory_resize(&MEMORY_HEAP, link, 0);
@@ -210,19 +215,62 @@ put_part(Link *link)
                1;
 }
 
+/* libpq keeps what it is given in a buffer that it never makes smaller and whose filling nobody can
+ * see. So it gets no more than it can send. */
+static bool
+put_queued(Link *link)
+{
+    size_t most = link->queue_done + CHUNK_BYTES;
+
+    while (link->queue_done < link->queue.length && link->queue_done < most)
+    {
+        uint32_t length;
+
+        memcpy(&length, link->queue.data + link->queue_done, sizeof(length));
+        link->queue_done += sizeof(length);
+        if (PQputCopyData(link->connection, (const char *)link->queue.data + link->queue_done,
+                          (int)length) != 1)
+            return false;
+        link->queue_done += length;
+    }
+    /* What is moved is never more than what was taken. */
+    if (link->queue_done >= link->queue.length - link->queue_done)
+    {
+        buffer_consume(&link->queue, link->queue_done);
+        link->queue_done = 0;
+    }
+    if (link->queue.length == 0)
+        buffer_trim(&link->queue, CHUNK_BYTES);
+    return true;
+}
+
+/* Small frames that have waited, and a part. */
+static bool
+put_more(Link *link)
+{
+    return put_queued(link) && (link->large.bytes == 0 || put_part(link));
+}
+
+static bool
+has_more(const Link *link)
+{
+    return link->large.bytes > 0 || link->queue.length > 0;
+}
+
 static void
 flush(Link *link)
 {
     int left = PQflush(link->connection);
 
-    for (int i = 0; i < PARTS_AT_ONCE && left == 0 && link->large.bytes > 0; i++)
-        left = put_part(link) ? PQflush(link->connection) : -1;
+    for (int i = 0; i < PARTS_AT_ONCE && left == 0 && has_more(link); i++)
+        left = put_more(link) ? PQflush(link->connection) : -1;
     if (left < 0)
     {
         drain(link);
         return;
     }
-    link->unsent = left > 0 || link->large.bytes > 0;
+    link->full = left > 0;
+    link->unsent = left > 0 || has_more(link);
     link->wants = LINK_READ | (link->unsent ? LINK_WRITE : 0);
 }
 
@@ -365,12 +413,20 @@ link_send(Link *link, Slice frame)
         return send_in_parts(link, frame);
     if (frame.length > MESSAGE_FRAME_MAX)
         return false;
+    link->unsent = true;
+    if (link->full || link->queue.length > 0)
+    {
+        uint32_t length = (uint32_t)frame.length;
+
+        buffer_put(&link->queue, &length, sizeof(length));
+        buffer_put(&link->queue, frame.data, frame.length);
+        return true;
+    }
     if (PQputCopyData(link->connection, (const char *)frame.data, (int)frame.length) != 1)
     {
         drain(link);
         return false;
     }
-    link->unsent = true;
     return true;
 }
 
@@ -380,6 +436,12 @@ link_flush(Link *link)
     if (link->phase == PHASE_STREAM)
         flush(link);
     return link_state(link);
+}
+
+size_t
+link_queued_bytes(const Link *link)
+{
+    return link->queue.length - link->queue_done + link->large.bytes;
 }
 
 bool

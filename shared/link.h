@@ -54,6 +54,9 @@ bool link_send(Link *link, Slice frame);
 /* Sends what is queued as far as the socket takes it. */
 LinkState link_flush(Link *link);
 
+/* What waits for the other end to read, but for the little that libpq has already. */
+size_t link_queued_bytes(const Link *link);
+
 /* False when all that was queued was handed to the kernel. */
 bool link_has_unsent(const Link *link);
 

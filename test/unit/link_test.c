@@ -293,6 +293,58 @@ a_full_socket_is_waited_for_by_the_owner_not_by_the_link(void **state)
     free(big);
 }
 
+/* Small frames of growing numbers, until the socket is full and as many more have been queued. */
+static uint32_t
+fill(Server *server, size_t queued)
+{
+    uint32_t count = 0;
+    static uint8_t frame[10000];
+
+    while (link_queued_bytes(server->link) < queued)
+    {
+        memcpy(frame, &count, sizeof(count));
+        assert_true(link_send(server->link, slice_make(frame, sizeof(frame))));
+        assert_int_equal(link_flush(server->link), LINK_STREAMING);
+        count++;
+    }
+    return count;
+}
+
+static void
+what_the_other_end_does_not_read_is_counted_and_leaves_in_order(void **state)
+{
+    enum
+    {
+        QUEUED = 5000000
+    };
+    Server server;
+    Buffer body;
+    uint32_t first;
+    uint32_t more;
+
+    buffer_init(&body, &MEMORY_HEAP);
+    server_start(&server);
+    begin_stream(&server);
+    first = fill(&server, QUEUED);
+    for (uint32_t i = 0; i < first / 2; i++)
+        await_message(&server, 'd', &body);
+    assert_true(link_queued_bytes(server.link) < QUEUED);
+    more = fill(&server, QUEUED);
+    for (uint32_t i = first / 2; i < first + more; i++)
+    {
+        uint32_t expected = i < first ? i : i - first;
+
+        await_message(&server, 'd', &body);
+        assert_int_equal(body.length, 10000);
+        assert_memory_equal(body.data, &expected, sizeof(expected));
+    }
+    assert_int_equal(link_step(server.link), LINK_STREAMING);
+    assert_int_equal(link_queued_bytes(server.link), 0);
+    assert_false(link_has_unsent(server.link));
+    server_stop(&server);
+    buffer_free(&body);
+}
+
 static void
 say_part(Server *server, bool last, const char *piece)
 {
@@ -636,6 +688,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_link_streams_once_the_server_copies_both_ways),
         cmocka_unit_test(frames_travel_whole_in_both_directions),
+        cmocka_unit_test(what_the_other_end_does_not_read_is_counted_and_leaves_in_order),
         cmocka_unit_test(a_full_socket_is_waited_for_by_the_owner_not_by_the_link),
         cmocka_unit_test(a_frame_that_comes_in_parts_is_handed_out_whole),
         cmocka_unit_test(a_frame_in_parts_that_came_before_the_loss_is_handed_out),
