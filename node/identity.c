@@ -46,7 +46,8 @@ read_small(const char *path, bool is_secret, char text[SMALL_FILE])
     else if ((length = read(fd, text, SMALL_FILE - 1)) < 0)
         outcome = file_error("read", path);
     else if (length == SMALL_FILE - 1)
-        outcome = outcome_error("\"%.200s\" is too large", path);
+        outcome = outcome_error("\"%.200s\" is too large%s", path,
+                                is_secret ? ": it holds something else than keys" : "");
     else if (memchr(text, '\0', (size_t)length) != NULL)
         outcome = outcome_error("\"%.200s\" is not a text file", path);
     else

@@ -6,6 +6,7 @@ package BlackHole;
 #     BlackHole::enter() if BlackHole::is_possible();    # first of all: runs the program anew
 #     BlackHole::drop(7102, 7105);
 #     BlackHole::restore(7102, 7105);
+#     BlackHole::drop_datagrams(7103);                  # connections go on
 use strict;
 use warnings;
 
@@ -26,9 +27,11 @@ sub enter
     }
     must('ip link set lo up');
     must(q{nft 'add table inet hole; add set inet hole ports { type inet_service; };
+        add set inet hole deaf { type inet_service; };
         add chain inet hole in { type filter hook input priority 0; };
         add rule inet hole in tcp dport @ports drop; add rule inet hole in tcp sport @ports drop;
-        add rule inet hole in udp dport @ports drop; add rule inet hole in udp sport @ports drop'});
+        add rule inet hole in udp dport @ports drop; add rule inet hole in udp sport @ports drop;
+        add rule inet hole in udp dport @deaf drop; add rule inet hole in udp sport @deaf drop'});
     return;
 }
 
@@ -41,13 +44,14 @@ sub must
 
 sub change
 {
-    my ($verb, @ports) = @_;
-    my $set = join ', ', @ports;
-    must("nft $verb element inet hole ports '{ $set }'");
+    my ($verb, $set, @ports) = @_;
+    my $list = join ', ', @ports;
+    must("nft $verb element inet hole $set '{ $list }'");
     return;
 }
 
-sub drop    { change('add',    @_); return }
-sub restore { change('delete', @_); return }
+sub drop    { change('add',    'ports', @_); return }
+sub restore { change('delete', 'ports', @_); return }
+sub drop_datagrams { change('add', 'deaf', @_); return }
 
 1;

@@ -30,4 +30,14 @@ BlackHole::drop($port{1});
 is($cluster->query('SELECT count(*) FROM t WHERE id <= 10'), 10, 'a new session gets round it');
 BlackHole::restore($port{1});
 
+# Gossip hears nothing of node 4 and is not heard by it, but its connections answer.
+{
+    sub probes { return $cluster->console($_[0], 'SHOW STATS') =~ /^gossip_probes\|(\d+)/m ? $1 : die 'no gossip_probes' }
+    $cluster->await_all_up('all are up before', $nodes);
+    my %before = map { $_ => probes($_) } 1, 4;
+    BlackHole::drop_datagrams($port{4});
+    $cluster->await("node $_ has probed all others thrice over", sub { probes($_) >= $before{$_} + 3 * ($nodes - 1) }) for 1, 4;
+    unlike($cluster->console($_, 'SHOW NODES'), qr/\|(?:dead|suspect)\|/, "nobody is dead to node $_ for want of datagrams") for 1, 4;
+}
+
 done_testing;
