@@ -59,6 +59,7 @@ is($cluster->query("$settings SET dynamo_fdw.r = 2; SELECT cardinality(v) FROM t
 $cluster->start(1);
 $cluster->await_all_up;
 
+is($cluster->query("$settings SELECT cardinality(v) FROM t"), 100, 'a scan finds it as well');
 $cluster->query("$settings INSERT INTO t SELECT id, '{resolved}', context FROM t WHERE id = 1");
 is($cluster->query("$settings SELECT v FROM t WHERE id = 1"), '{resolved}',
     'one write with the context resolves it');

@@ -237,6 +237,26 @@ a_damaged_block_is_corrupt_and_not_absent(void **state)
     assert_int_equal(store_scan(store, &range)->status, STATUS_CORRUPT);
 }
 
+/* A damaged one shows that it is not read. It may be large, and stand behind many ranges. */
+static void
+a_scan_does_not_read_the_block_behind_its_range(void **state)
+{
+    Store *store = *state;
+    StorageRange range = store_whole_bucket(1);
+    const Answer *answer;
+
+    store_put_durably(store, store_key(store, "k"), "v");
+    assert_false(rocks_flush(store->storage).failed);
+    store_close(store);
+    flip_byte(store_only_file(store, "*.sst"), 20);
+    store_open(store, STORE_CACHE_BYTES);
+    range.last_position = 99;
+    answer = store_scan(store, &range);
+    assert_int_equal(answer->status, STATUS_OK);
+    assert_int_equal(answer->page.row_count, 0);
+    assert_true(answer->page.done);
+}
+
 static off_t
 file_size(const char *path)
 {
@@ -383,6 +403,7 @@ main(int argc, char **argv)
         STORE_CLOSED_TEST(what_was_durable_survives_kill_9),
         STORE_TEST(a_record_that_cannot_be_decoded_is_corrupt),
         STORE_TEST(a_damaged_block_is_corrupt_and_not_absent),
+        STORE_TEST(a_scan_does_not_read_the_block_behind_its_range),
         STORE_TEST(a_torn_end_of_the_log_is_dropped),
         STORE_TEST(a_hole_in_the_last_write_is_dropped_with_it),
         STORE_TEST(a_hole_in_a_write_before_the_last_does_not_open),
