@@ -26,6 +26,7 @@ counters_add_scan(Counters *counters, const PagerCounters *before, const PagerCo
     counters->frames += now->frames - before->frames;
     counters->mismatches += now->mismatches - before->mismatches;
     counters->failovers += now->failovers - before->failovers;
+    counters->backoffs += now->backoffs - before->backoffs;
 }
 
 static CountersNode *

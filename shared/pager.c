@@ -8,7 +8,8 @@
  * page that is handed out next needs none, so that the scan always goes on. Failure modes: a member
  * that is lost, refuses or is silent is replaced by the partition's next owner, and the page begins
  * again with what is left. Who was merely silent is asked again, with more patience, when too few
- * are left without it: the next owner may be down where this one was slow.
+ * are left without it: the next owner may be down where this one was slow. Who is overloaded is
+ * asked again too, after a pause that grows, when nobody can be asked instead.
  */
 #include "shared/pager.h"
 
@@ -32,6 +33,7 @@ typedef struct Ask
     uint32_t member;
     bool sent;
     bool answered;
+    uint64_t due_ms; /* not to be sent before: the member was overloaded */
     uint64_t sent_ms;
     ScanReply reply;
 } Ask;
@@ -49,7 +51,8 @@ struct Page
     uint32_t dropped;   /* owners, by place, that did not answer */
     uint32_t slow;      /* of these, those that may still do */
     uint32_t patience;  /* doublings of hedge_after_ms */
-    uint64_t silent_ms; /* since when the first owner was silent; 0: none was */
+    uint64_t silent_ms; /* since when the first owner was silent or overloaded; 0: none was */
+    uint32_t pauses;    /* after which an overloaded owner was asked again */
     Slice after;
     Slice limit;   /* the place that the page must not pass; empty: none */
     Slice through; /* the place that the full page ends at */
@@ -450,9 +453,34 @@ drop_owner(Pager *pager, Page *page, uint32_t place)
     begin_full(pager, page);
 }
 
+static bool
+says_overloaded(const Frame *frame)
+{
+    ErrorFrame error;
+
+    return frame->type == FRAME_ERROR && error_decode(frame, &error) &&
+           error.status == STATUS_OVERLOADED;
+}
+
+static void
+ask_later(Pager *pager, Page *page, uint32_t place)
+{
+    if (page->silent_ms == 0)
+        page->silent_ms = pager->now_ms;
+    ask(pager, page, place);
+    page->asks[place].due_ms = pager->now_ms + request_asker_pause_ms(pager->asker, page->pauses++);
+    pager->counters.backoffs++;
+}
+
 static void
 take_answer(Pager *pager, Page *page, uint32_t place, const Frame *frame)
 {
+    if (says_overloaded(frame) && count_left(page) == pager->options.quorum)
+    {
+        ask_later(pager, page, place);
+        return;
+    }
+
     Ask *answer = &page->asks[place];
     Frame kept = frame_copy(&page->arena, frame);
     bool wants_rows = place == first_place(page) || page->state == PAGE_ROWS;
@@ -571,6 +599,13 @@ deadline_ms(const Pager *pager, const Page *page, const Ask *open)
     return since + pager->options.timeout_ms;
 }
 
+/* It was sent, or waits for its time to be. */
+static bool
+is_awaited(const Ask *open)
+{
+    return open->tag != 0 && !open->answered && (open->sent || open->due_ms != 0);
+}
+
 static void
 tick_page(Pager *pager, Page *page)
 {
@@ -580,14 +615,14 @@ tick_page(Pager *pager, Page *page)
         uint64_t since = silent_since_ms(pager, open);
         uint64_t waited = pager->now_ms > since ? pager->now_ms - since : 0;
 
-        if (open->tag == 0 || open->answered || !open->sent)
+        if (!is_awaited(open))
             continue;
         if (pager->now_ms >= deadline_ms(pager, page, open))
         {
-            fail_pager(pager, page, STATUS_UNAVAILABLE);
+            fail_pager(pager, page, open->sent ? STATUS_UNAVAILABLE : STATUS_OVERLOADED);
             return;
         }
-        if (waited >= patience_ms(pager, page) && has_other(pager, page))
+        if (open->sent && waited >= patience_ms(pager, page) && has_other(pager, page))
         {
             pager->silent[open->member] = true;
             pager->avoid[open->member] = true;
@@ -633,9 +668,11 @@ pager_wake_ms(const Pager *pager)
             uint64_t since = silent_since_ms(pager, open);
             uint64_t hedge = since + patience_ms(pager, page);
 
-            if (open->tag == 0 || open->answered || !open->sent)
+            if (!is_awaited(open))
                 continue;
-            if (!has_other(pager, page) || hedge > deadline_ms(pager, page, open))
+            if (!open->sent && open->due_ms > pager->now_ms)
+                due = open->due_ms < due ? open->due_ms : due;
+            if (!open->sent || !has_other(pager, page) || hedge > deadline_ms(pager, page, open))
                 hedge = deadline_ms(pager, page, open);
             due = hedge < due ? hedge : due;
         }
@@ -676,7 +713,7 @@ pager_next_send(Pager *pager, uint32_t *member, Slice *frame)
         {
             Ask *open = &page->asks[place];
 
-            if (open->tag == 0 || open->sent)
+            if (open->tag == 0 || open->sent || open->due_ms > pager->now_ms)
                 continue;
             open->sent = true;
             open->sent_ms = pager->now_ms;

@@ -30,6 +30,7 @@ typedef struct PagerCounters
     uint32_t mismatches; /* pages whose digests differed */
     uint32_t frames;
     uint32_t failovers;
+    uint32_t backoffs; /* pauses after which an overloaded owner was asked again */
 } PagerCounters;
 
 typedef enum PagerState

@@ -489,6 +489,56 @@ a_silent_owner_is_replaced_and_avoided_from_then_on(void **state)
 }
 
 static void
+an_overloaded_owner_is_replaced_while_there_are_others(void **state)
+{
+    hold_everywhere(0, 29);
+    fixture.holders[0].refuses = STATUS_OVERLOADED;
+    assert_int_equal(run(check_merged), PAGER_END);
+    assert_int_equal(fixture.rows_seen, 30);
+    assert_int_equal(fixture.now_ms, START_MS);
+}
+
+static void
+owners_that_stay_overloaded_fail_the_scan_at_its_deadline(void **state)
+{
+    hold_everywhere(0, 29);
+    fixture.options.quorum = 3;
+    fixture.window = 1;
+    fixture.holders[1].refuses = STATUS_OVERLOADED;
+    assert_int_equal(run(NULL), PAGER_FAILED);
+    assert_int_equal(failure(), STATUS_OVERLOADED);
+    assert_true(fixture.now_ms >= START_MS + TIMEOUT_MS);
+    assert_true(fixture.holders[1].frames > 2);
+    assert_true(fixture.holders[1].frames < TIMEOUT_MS / 10);
+}
+
+/* Until then it is asked again, after pauses. */
+static void
+an_overloaded_owner_is_asked_again_when_it_is_needed(void **state)
+{
+    uint32_t asked = 0;
+
+    hold_everywhere(0, 29);
+    fixture.options.quorum = 3;
+    fixture.window = 1;
+    begin_scan();
+    fixture.holders[0].refuses = STATUS_OVERLOADED;
+    while (fixture.holders[0].frames < 3)
+    {
+        if (pump() > 0)
+            answer_first();
+        else
+            pager_tick(fixture.pager, fixture.now_ms = pager_wake_ms(fixture.pager));
+        assert_true(asked++ < 1000);
+    }
+    assert_true(fixture.now_ms >= START_MS + 10);
+    assert_true(fixture.now_ms < START_MS + TIMEOUT_MS);
+    fixture.holders[0].refuses = STATUS_OK;
+    assert_int_equal(run(check_merged), PAGER_END);
+    assert_int_equal(fixture.rows_seen, 30);
+}
+
+static void
 a_scan_fails_when_too_few_owners_are_left(void **state)
 {
     hold_everywhere(0, 29);
@@ -713,6 +763,9 @@ main(void)
         TEST(an_owner_lost_in_the_middle_is_replaced),
         TEST(an_owner_that_refuses_is_replaced),
         TEST(a_silent_owner_is_replaced_and_avoided_from_then_on),
+        TEST(an_overloaded_owner_is_replaced_while_there_are_others),
+        TEST(owners_that_stay_overloaded_fail_the_scan_at_its_deadline),
+        TEST(an_overloaded_owner_is_asked_again_when_it_is_needed),
         TEST(a_scan_fails_when_too_few_owners_are_left),
         TEST(a_scan_fails_at_its_deadline_when_too_many_owners_are_silent),
         TEST(a_member_that_answers_another_scan_is_not_silent),
