@@ -462,7 +462,7 @@ note_latency(Engine *engine)
     uint64_t count = counters.write_frames - engine->noted_frames;
     uint64_t ms = counters.write_ms - engine->noted_ms;
 
-    pacer_note(&engine->pacer, count, ms * 1000 + count * 500);
+    pacer_note(&engine->pacer, engine->now_ms, count, ms * 1000 + count * 500);
     engine->noted_frames = counters.write_frames;
     engine->noted_ms = counters.write_ms;
 }

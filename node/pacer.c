@@ -3,9 +3,12 @@
 enum
 {
     JUDGE_MS = 250,
-    SAMPLES_LEAST = 8, /* fewer say nothing about the foreground */
-    BURST_MS = 100,    /* tokens that may gather */
-    USUAL_SHARE = 16   /* of what is usual, what one quiet window changes */
+    JUDGE_MOST_MS = 1000, /* where there are too few samples sooner */
+    SAMPLES_LEAST = 8,    /* fewer say nothing about the foreground */
+    SLACK_US = 2000,      /* of twice what is usual: that no foreground is hurt by */
+    BURST_MS = 100,       /* tokens that may gather */
+    USUAL_SHARE = 4,      /* of what is usual, what one window without background work changes */
+    SHARED_SHARE = 16     /* and one with it */
 };
 
 void
@@ -14,13 +17,6 @@ pacer_init(Pacer *pacer, uint64_t most, uint64_t now_ms)
     if (most < PACER_LEAST)
         most = PACER_LEAST;
     *pacer = (Pacer){.most = most, .rate = most, .filled_ms = now_ms, .judged_ms = now_ms};
-}
-
-void
-pacer_note(Pacer *pacer, uint64_t count, uint64_t sum_us)
-{
-    pacer->window_sum_us += sum_us;
-    pacer->window_count += count;
 }
 
 static void
@@ -37,15 +33,46 @@ speed_up(Pacer *pacer)
         pacer->rate = pacer->most;
 }
 
-/* What is usual follows quiet windows at once when they are quicker, slowly when they are slower: a
- * foreground that is slow for good is not held against the background for ever. */
+/* What is usual follows windows without background work. One that is quicker in spite of it counts
+ * at once, one that is slower counts little, but counts: a foreground that is slow for good is not
+ * held against the background for ever. */
 static void
 learn(Pacer *pacer, uint64_t mean_us)
 {
-    if (pacer->usual_us == 0 || mean_us < pacer->usual_us)
+    uint64_t share = pacer->window_shared ? SHARED_SHARE : USUAL_SHARE;
+
+    if (pacer->usual_us == 0 || (pacer->window_shared && mean_us < pacer->usual_us))
         pacer->usual_us = mean_us;
     else
-        pacer->usual_us += (mean_us - pacer->usual_us) / USUAL_SHARE;
+        pacer->usual_us = (pacer->usual_us * (share - 1) + mean_us) / share;
+}
+
+static bool
+is_hurt(const Pacer *pacer, uint64_t mean_us)
+{
+    return pacer->window_shared && pacer->usual_us > 0 && mean_us >= 2 * pacer->usual_us + SLACK_US;
+}
+
+static void
+fill(Pacer *pacer, uint64_t now_ms)
+{
+    int64_t burst = (int64_t)(pacer->rate * BURST_MS / 1000);
+
+    pacer->tokens += (int64_t)(pacer->rate * (now_ms - pacer->filled_ms) / 1000);
+    pacer->filled_ms = now_ms;
+    if (pacer->tokens > burst)
+        pacer->tokens = burst;
+}
+
+/* Some samples, but too few, are waited for a while: where they come slowly it may be the
+ * background that holds them up. */
+static bool
+is_judged_at(const Pacer *pacer, uint64_t now_ms)
+{
+    uint64_t wait_ms =
+        pacer->window_count == 0 || pacer->window_count >= SAMPLES_LEAST ? JUDGE_MS : JUDGE_MOST_MS;
+
+    return now_ms >= pacer->judged_ms + wait_ms;
 }
 
 static void
@@ -54,27 +81,33 @@ judge(Pacer *pacer, uint64_t now_ms)
     bool busy = pacer->window_count >= SAMPLES_LEAST;
     uint64_t mean_us = busy ? pacer->window_sum_us / pacer->window_count : 0;
 
-    if (busy && pacer->usual_us > 0 && mean_us >= 2 * pacer->usual_us)
+    fill(pacer, now_ms);
+    if (busy && is_hurt(pacer, mean_us))
         slow_down(pacer);
     else
         speed_up(pacer);
     if (busy)
         learn(pacer, mean_us);
     pacer->window_sum_us = pacer->window_count = 0;
+    pacer->window_shared = pacer->tokens < 0;
     pacer->judged_ms = now_ms;
+}
+
+void
+pacer_note(Pacer *pacer, uint64_t now_ms, uint64_t count, uint64_t sum_us)
+{
+    pacer->window_sum_us += sum_us;
+    pacer->window_count += count;
+    if (is_judged_at(pacer, now_ms))
+        judge(pacer, now_ms);
 }
 
 bool
 pacer_may_begin(Pacer *pacer, uint64_t now_ms)
 {
-    int64_t burst = (int64_t)(pacer->rate * BURST_MS / 1000);
-
-    if (now_ms >= pacer->judged_ms + JUDGE_MS)
+    if (is_judged_at(pacer, now_ms))
         judge(pacer, now_ms);
-    pacer->tokens += (int64_t)(pacer->rate * (now_ms - pacer->filled_ms) / 1000);
-    pacer->filled_ms = now_ms;
-    if (pacer->tokens > burst)
-        pacer->tokens = burst;
+    fill(pacer, now_ms);
     return pacer->tokens >= 0;
 }
 
@@ -82,6 +115,7 @@ void
 pacer_take(Pacer *pacer, uint64_t bytes)
 {
     pacer->tokens -= (int64_t)bytes;
+    pacer->window_shared = true;
 }
 
 uint64_t
