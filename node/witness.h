@@ -18,8 +18,8 @@
  *  W4  The notes are durable before the first write of a run is, as to the own run. What is heard
  *      is noted within WITNESS_NOTE_MS, new runs at once, without waiting.
  *
- * Not found out: a copy that was made in the last moments of a run, between its last hello and its
- * end, when it replaces that run; what only members know that cannot be reached within
+ * Not found out: a copy that lacks nothing of its run but what was committed after the last hello
+ * that left (a quarter of a second); what only members know that cannot be reached within
  * WITNESS_DOUBT_MS of the start (until they can be); and what only members heard that were all
  * killed before they had noted it. A write that was acknowledged by the lost disk alone is lost.
  */

@@ -3,11 +3,6 @@
 #include "test/sim/trace.h"
 #include "test/sim/world.h"
 
-enum
-{
-    TOLD_WITHIN_US = 1000000 /* a node's hellos tell the others what it has */
-};
-
 static void
 schedule_next(World *world)
 {
@@ -139,26 +134,15 @@ forget(World *world, Strike *strike)
     trace(world, "%s's disk forgets %u keys", host->name, forgotten);
 }
 
-/* Is the backup one whose age shows? What the node noted itself tells its runs apart. Where that is
- * set back too, what the others were told does, if the run went on for long enough to tell them. */
+/* Is it known that the backup lacks something? Of runs the node's own notes tell; where they are
+ * set back too, somebody must have heard of it. */
 static bool
-backup_is_telling(World *world, Host *host)
+backup_is_known_to_lack(const World *world, const Host *host)
 {
-    bool same_run = host->backup != NULL && sim_store_same_run(host->backup, host->store);
-
-    if (host->backup == NULL || !world->mix.whole_restores)
-        return host->backup != NULL && !same_run;
-    if (same_run && host->backup_us + TOLD_WITHIN_US > world->now_us)
-        host->backup_told = false;
-    return host->backup_told;
-}
-
-/* The others were told of more than the backup has: its run went on for that long, or the backup is
- * older than that. */
-static bool
-others_were_told(const World *world, const Host *host)
-{
-    return host->backup_us + TOLD_WITHIN_US < world->now_us;
+    if (host->backup == NULL)
+        return false;
+    return world->mix.whole_restores ? !sim_store_holds(host->backup, &host->told)
+                                     : !sim_store_same_run(host->backup, host->store);
 }
 
 /* A backup is made; or the host comes back with the one there is, or with what it had. */
@@ -166,6 +150,7 @@ static void
 restore(World *world, Strike *strike)
 {
     Host *host = &world->hosts[world->faults.amnesiac];
+    bool known = backup_is_known_to_lack(world, host);
 
     strike->host = host->index;
     if (random_percent(&world->random, 20))
@@ -174,11 +159,9 @@ restore(World *world, Strike *strike)
         return;
     }
     host_crash(world, host->index);
-    if (!backup_is_telling(world, host))
-        return;
-    host_restore(world, host->index,
-                 world->mix.whole_restores && others_were_told(world, host) &&
-                     random_percent(&world->random, 50));
+    if (known)
+        host_restore(world, host->index,
+                     world->mix.whole_restores && random_percent(&world->random, 50));
 }
 
 static void

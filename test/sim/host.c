@@ -284,8 +284,6 @@ host_back_up(World *world, uint32_t index)
     if (host->backup == NULL)
         host->backup = sim_store_new(world, index);
     sim_store_copy(host->backup, host->store);
-    host->backup_us = world->now_us;
-    host->backup_told = true;
     copy_bytes(&host->backup_notes, &host->notes);
     copy_bytes(&host->backup_state, &host->state);
 }
@@ -391,6 +389,27 @@ is_greeting(Slice frame)
     return frame.length > 0 && (frame.data[0] == FRAME_HELLO || frame.data[0] == FRAME_HELLO_REPLY);
 }
 
+/* What others hear of a host's disk. */
+static void
+note_told(World *world, Slice bytes)
+{
+    Frame frame;
+    HelloFrame hello;
+
+    if (!is_greeting(bytes) || !frame_decode(bytes, &frame) || !hello_decode(&frame, &hello) ||
+        hello.data_state != DATA_WHOLE)
+        return;
+    for (uint32_t i = 0; i < world->mix.hosts; i++)
+    {
+        Host *host = &world->hosts[i];
+
+        if (memcmp(&host->config.id, &hello.id, sizeof(MemberId)) == 0 &&
+            (hello.data.commits > host->told.commits ||
+             memcmp(&hello.data.run, &host->told.run, sizeof(RunId)) != 0))
+            host->told = hello.data;
+    }
+}
+
 static void
 give(World *world, Host *host, const InboxItem *item)
 {
@@ -400,6 +419,7 @@ give(World *world, Host *host, const InboxItem *item)
     if (item->kind == INBOX_SESSION_FRAME || item->kind == INBOX_PEER_FRAME ||
         item->kind == INBOX_DATAGRAM)
         frame = slice_make(packet->bytes, packet->length);
+    note_told(world, frame);
     switch (item->kind)
     {
     case INBOX_SESSION_FRAME:

@@ -52,8 +52,7 @@ typedef struct Host
     Buffer state;     /* what the engine persisted */
     Buffer notes;     /* what it noted */
     SimStore *backup; /* of the disk; NULL: none */
-    uint64_t backup_us;
-    bool backup_told; /* to others: that the run went on after it */
+    DataMark told;    /* the last mark of the disk that another host was to remember */
     Buffer backup_notes;
     Buffer backup_state;
     uint64_t incarnation;

@@ -69,6 +69,7 @@ draw_restores(Mix *mix, Random *random)
     mix->whole_restores = random_percent(random, 50);
     if (!mix->whole_restores)
         return;
+    mix->operations *= 3;
     mix->crash_ppm = mix->persist_crash_percent = mix->loss_ppm = mix->spike_ppm = 0;
     mix->crash_weight = mix->blackout_weight = mix->pause_weight = mix->partition_weight = 0;
     mix->failed_sync_weight = mix->amnesia_weight = 0;

@@ -583,6 +583,12 @@ sim_store_forget(SimStore *store, bool everything)
 }
 
 bool
+sim_store_holds(const SimStore *store, const DataMark *mark)
+{
+    return data_mark_is_none(mark) || lineage_holds(&store->lineage, store->storage.commits, mark);
+}
+
+bool
 sim_store_same_run(const SimStore *a, const SimStore *b)
 {
     const Lineage *one = &a->lineage;

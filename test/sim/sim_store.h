@@ -67,6 +67,9 @@ uint32_t sim_store_forget(SimStore *store, bool everything);
 /* The disk is empty, as a new one; the process is down. */
 uint32_t sim_store_wipe(SimStore *store);
 
+/* Does the disk, at its present commit number, hold everything up to the mark? */
+bool sim_store_holds(const SimStore *store, const DataMark *mark);
+
 /* Were both last written in one run? */
 bool sim_store_same_run(const SimStore *a, const SimStore *b);
 
