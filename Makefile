@@ -259,7 +259,7 @@ endif
 asan tsan:
 	test/check --sanitizer $@
 
-soak: all simulator
+soak: all simulator benches
 	test/check --soak
 
 lint:
@@ -301,7 +301,7 @@ help:
 	@echo 'make sim-bugs         the simulator must catch each planted bug (BUG=name for one)'
 	@echo 'make fuzz             libFuzzer on every decoder (FUZZ_SECONDS=60 each)'
 	@echo 'make asan, make tsan  unit tests, simulator and a cluster test under the sanitizers'
-	@echo 'make soak             the simulator until interrupted (SEEDS=n for a bound)'
+	@echo 'make soak             a minute of overload, then the simulator until interrupted'
 	@echo 'make coverage         lines covered by unit tests and simulator'
 	@echo 'make lint             the rules of the house that a script can keep'
 	@echo 'make format           clang-format on every source'

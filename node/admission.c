@@ -4,7 +4,8 @@ enum
 {
     INTERVAL_TARGETS = 2, /* so many targets long is the interval */
     SCAN_PATIENCE = 10,   /* a page is megabytes, and its asker takes many at a time */
-    LATELY_INTERVALS = 20
+    LATELY_INTERVALS = 20,
+    ALONE_PATIENCE = 4
 };
 
 void
@@ -68,27 +69,39 @@ is_fresh(const Admission *admission, AdmissionQueue queue, uint64_t now_ms)
 }
 
 static bool
-stands(const Admission *admission, AdmissionQueue queue, uint64_t now_ms)
+stands(const Admission *admission, AdmissionQueue queue, uint64_t now_ms, bool is_alone)
 {
-    return admission->waits[queue].stands && is_fresh(admission, queue, now_ms);
+    const AdmissionWait *wait = &admission->waits[queue];
+    uint64_t patience = is_alone ? ALONE_PATIENCE * target_of(admission, queue) : 0;
+
+    return wait->stands && wait->wait_ms > patience && is_fresh(admission, queue, now_ms);
+}
+
+static bool
+is_full(const AdmissionLimits *limits, const AdmissionLoad *load, bool is_alone)
+{
+    uint32_t frames_max = limits->frames_max + (is_alone ? limits->frames_max / 4 : 0);
+
+    return (limits->frames_max > 0 && load->frames >= frames_max) ||
+           (limits->bytes_max > 0 && load->bytes >= limits->bytes_max);
 }
 
 static AdmissionVerdict
 judge(const Admission *admission, uint64_t now_ms, const AdmissionFrame *frame,
       const AdmissionLoad *load)
 {
-    const AdmissionLimits *limits = &admission->limits;
+    uint64_t interval_ms = interval_of(admission, ADMISSION_FRAMES);
+    bool is_alone = frame->is_alone;
 
     if (frame->waited_ms > 0 && frame->waited_ms >= frame->timeout_ms)
         return ADMISSION_LATE;
-    if ((limits->frames_max > 0 && load->frames >= limits->frames_max) ||
-        (limits->bytes_max > 0 && load->bytes >= limits->bytes_max))
+    if (is_full(&admission->limits, load, is_alone))
         return ADMISSION_FULL;
-    if (stands(admission, ADMISSION_FRAMES, now_ms) || stands(admission, frame->joins, now_ms))
+    if (stands(admission, ADMISSION_FRAMES, now_ms, is_alone) ||
+        stands(admission, frame->joins, now_ms, is_alone))
         return ADMISSION_BEHIND;
     /* A turn that takes so long is an interval by itself. */
-    if (limits->target_ms > 0 && !frame->was_held &&
-        frame->waited_ms > interval_of(admission, ADMISSION_FRAMES))
+    if (interval_ms > 0 && !frame->was_held && !is_alone && frame->waited_ms > interval_ms)
         return ADMISSION_BEHIND;
     return ADMISSION_TAKEN;
 }

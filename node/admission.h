@@ -9,6 +9,10 @@
  * refused. So are frames that waited too long already, and every frame while there is more under
  * way than the caps allow.
  *
+ * Who sends one request at a time must not starve beside those that send hundreds: a frame whose
+ * session has no other under way is taken until waits are four times the target, and a quarter
+ * beyond the cap on frames.
+ *
  * A frame is refused before anything was done for it: a refused write was written nowhere. Frames
  * of other nodes, and of admins, are not asked about here.
  */
@@ -69,6 +73,7 @@ typedef struct AdmissionFrame
     uint64_t waited_ms;   /* since it was received */
     uint32_t timeout_ms;  /* that its sender waits for an answer */
     bool was_held;        /* it waited for something else than its turn */
+    bool is_alone;        /* its session has no other under way */
 } AdmissionFrame;
 
 /* What is under way for whomever. */

@@ -49,8 +49,9 @@ typedef struct EngineConfig
 typedef enum EngineAsker
 {
     ENGINE_CLIENT,
-    ENGINE_ADMIN, /* a client otherwise */
-    ENGINE_PEER   /* another node */
+    ENGINE_CLIENT_ALONE, /* with no other frame under way on its session */
+    ENGINE_ADMIN,        /* a client otherwise */
+    ENGINE_PEER          /* another node */
 } EngineAsker;
 
 typedef struct EngineOutput

@@ -200,10 +200,12 @@ queue_of(FrameType type)
 static AdmissionVerdict
 admit(Engine *engine, uint64_t waited_ms, bool was_held, const Frame *frame)
 {
-    AdmissionFrame asked = {.waited_ms = waited_ms, .was_held = was_held};
+    AdmissionFrame asked = {.waited_ms = waited_ms,
+                            .was_held = was_held,
+                            .is_alone = engine->asker == ENGINE_CLIENT_ALONE};
     AdmissionLoad load = engine_load(engine);
 
-    if (engine->asker != ENGINE_CLIENT ||
+    if (engine->asker > ENGINE_CLIENT_ALONE ||
         (frame->type != FRAME_READ && frame->type != FRAME_WRITE && frame->type != FRAME_SCAN))
         return ADMISSION_TAKEN;
     asked.joins = queue_of(frame->type);

@@ -340,11 +340,15 @@ node_stream_started(Node *node, Session *session)
 }
 
 static EngineAsker
-asker_of(UserRole role)
+asker_of(const Session *session)
 {
+    UserRole role = session_role(session);
+
     if (role == USER_ROLE_PEER)
         return ENGINE_PEER;
-    return role == USER_ROLE_ADMIN ? ENGINE_ADMIN : ENGINE_CLIENT;
+    if (role == USER_ROLE_ADMIN)
+        return ENGINE_ADMIN;
+    return session_unanswered(session) > 1 ? ENGINE_CLIENT : ENGINE_CLIENT_ALONE;
 }
 
 /* How long ago the loop was told of what it now comes to. */
@@ -366,8 +370,8 @@ node_stream_frame(Node *node, Session *session, Slice frame)
 
     Engine *engine = enter(node);
 
-    engine_session_frame(engine, stream_number(node, stream), asker_of(session_role(session)),
-                         loop_lag_ms(node), frame);
+    engine_session_frame(engine, stream_number(node, stream), asker_of(session), loop_lag_ms(node),
+                         frame);
 }
 
 void

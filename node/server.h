@@ -148,6 +148,9 @@ const char *session_peer_address(const Session *session); /* "127.0.0.1:54321" *
 bool session_is_stream(const Session *session);
 Server *session_server(const Session *session);
 
+/* Frames of a client's stream that have no answer yet, the one in work included. */
+uint64_t session_unanswered(const Session *session);
+
 /* One pointer for the handler to keep with the session; NULL at first. */
 void session_set_data(Session *session, void *data);
 void *session_data(const Session *session);

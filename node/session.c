@@ -534,6 +534,12 @@ session_is_stream(const Session *session)
     return session->state == PGWIRE_STREAM;
 }
 
+uint64_t
+session_unanswered(const Session *session)
+{
+    return session->unanswered_frames;
+}
+
 Server *
 session_server(const Session *session)
 {

@@ -45,7 +45,7 @@ run(Fixture *fixture, AdmissionQueue queue, uint64_t ms, uint64_t wait_ms)
 static AdmissionVerdict
 ask(Fixture *fixture, AdmissionQueue joins, uint64_t waited_ms, uint32_t timeout_ms)
 {
-    AdmissionFrame frame = {joins, waited_ms, timeout_ms, false};
+    AdmissionFrame frame = {joins, waited_ms, timeout_ms, false, false};
 
     return admission_ask(&fixture->admission, fixture->now_ms, &frame, &IDLE);
 }
@@ -146,7 +146,7 @@ within_one_long_turn_those_that_come_last_are_shed(void **state)
     assert_int_equal(ask(&fixture, ADMISSION_READS, INTERVAL_MS, TIMEOUT_MS), ADMISSION_TAKEN);
     assert_int_equal(ask(&fixture, ADMISSION_READS, INTERVAL_MS + 1, TIMEOUT_MS), ADMISSION_BEHIND);
 
-    AdmissionFrame held = {ADMISSION_READS, INTERVAL_MS + 1, TIMEOUT_MS, true};
+    AdmissionFrame held = {ADMISSION_READS, INTERVAL_MS + 1, TIMEOUT_MS, true, false};
 
     assert_int_equal(admission_ask(&fixture.admission, fixture.now_ms, &held, &IDLE),
                      ADMISSION_TAKEN);
@@ -178,7 +178,7 @@ static void
 the_caps_are_the_last_line(void **state)
 {
     Fixture fixture = begin();
-    AdmissionFrame frame = {ADMISSION_READS, 0, TIMEOUT_MS, false};
+    AdmissionFrame frame = {ADMISSION_READS, 0, TIMEOUT_MS, false, false};
     AdmissionLoad load = {FRAMES_MAX - 1, BYTES_MAX - 1};
     AdmissionLoad frames = {FRAMES_MAX, 0};
     AdmissionLoad bytes = {0, BYTES_MAX};
@@ -190,11 +190,30 @@ the_caps_are_the_last_line(void **state)
 }
 
 static void
+who_asks_for_one_thing_at_a_time_is_served_for_longer(void **state)
+{
+    Fixture fixture = begin();
+    AdmissionFrame alone = {ADMISSION_WRITES, INTERVAL_MS + 1, TIMEOUT_MS, false, true};
+    AdmissionLoad full = {FRAMES_MAX, 0};
+    AdmissionLoad overfull = {FRAMES_MAX + FRAMES_MAX / 4, 0};
+
+    run(&fixture, ADMISSION_WRITES, INTERVAL_MS, 4 * TARGET_MS);
+    assert_int_equal(ask_write(&fixture), ADMISSION_BEHIND);
+    assert_int_equal(admission_ask(&fixture.admission, fixture.now_ms, &alone, &full),
+                     ADMISSION_TAKEN);
+    assert_int_equal(admission_ask(&fixture.admission, fixture.now_ms, &alone, &overfull),
+                     ADMISSION_FULL);
+    run(&fixture, ADMISSION_WRITES, INTERVAL_MS, 4 * TARGET_MS + 1);
+    assert_int_equal(admission_ask(&fixture.admission, fixture.now_ms, &alone, &IDLE),
+                     ADMISSION_BEHIND);
+}
+
+static void
 without_limits_nothing_is_shed(void **state)
 {
     Fixture fixture = begin();
     AdmissionLimits none = {0, 0, 0};
-    AdmissionFrame frame = {ADMISSION_READS, 1000, TIMEOUT_MS, false};
+    AdmissionFrame frame = {ADMISSION_READS, 1000, TIMEOUT_MS, false, false};
     AdmissionLoad load = {UINT32_MAX, UINT64_MAX};
 
     run(&fixture, ADMISSION_FRAMES, INTERVAL_MS, 10 * TARGET_MS);
@@ -254,6 +273,7 @@ main(void)
         cmocka_unit_test(scans_are_given_ten_times_the_patience),
         cmocka_unit_test(a_frame_whose_time_has_passed_is_late),
         cmocka_unit_test(the_caps_are_the_last_line),
+        cmocka_unit_test(who_asks_for_one_thing_at_a_time_is_served_for_longer),
         cmocka_unit_test(without_limits_nothing_is_shed),
         cmocka_unit_test(ten_times_the_load_is_shed_to_what_can_be_done),
     };
