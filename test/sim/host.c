@@ -136,6 +136,8 @@ host_init(World *world, uint32_t index)
     host->config.max_key_bytes = 64;
     host->config.max_value_bytes = 256;
     host->config.siblings_max = world->mix.siblings_max;
+    host->config.admission = (AdmissionLimits){.target_ms = world->mix.delay_max_ms,
+                                               .frames_max = world->mix.requests_max};
     memcpy(host->config.keys.keys[0], world->cluster_key, sizeof(world->cluster_key));
     host->config.keys.count = 1;
     host->config.hints_max_bytes = 1024 * 1024;
@@ -337,6 +339,16 @@ host_runs(const Host *host)
     return host->engine != NULL && !host->paused;
 }
 
+void
+host_admit_all(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+
+    host->config.admission = (AdmissionLimits){0};
+    if (host->engine != NULL)
+        engine_set_limits(host->engine, &host->config);
+}
+
 /* ---- turns ---- */
 
 void
@@ -355,6 +367,7 @@ host_inbox(World *world, uint32_t index, InboxItem item)
         host->inbox =
             memory_resize(&MEMORY_HEAP, host->inbox, host->inbox_capacity * sizeof(InboxItem));
     }
+    item.arrived_us = world->now_us;
     host->inbox[host->inbox_count++] = item;
     want_turn(world, host, random_below(&world->random, world->mix.turn_max_us) + 1);
 }
@@ -429,7 +442,8 @@ give(World *world, Host *host, const InboxItem *item)
                   network_session_name(world, host->index, item->session),
                   trace_frame(world, frame));
         engine_session_frame(host->engine, item->session,
-                             item->is_peer ? ENGINE_PEER : ENGINE_CLIENT, 0, frame);
+                             item->is_peer ? ENGINE_PEER : ENGINE_CLIENT,
+                             (world->now_us - item->arrived_us) / 1000, frame);
         break;
     case INBOX_PEER_UP:
         trace(world, "%s has a link to n%u", host->name, item->peer);

@@ -35,7 +35,8 @@ typedef struct InboxItem
     bool is_peer;
     uint32_t peer;
     uint64_t session;
-    void *payload; /* Packet or StoreWork; owned */
+    void *payload;       /* Packet or StoreWork; owned */
+    uint64_t arrived_us; /* set by host_inbox() */
 } InboxItem;
 
 typedef struct Host
@@ -83,6 +84,9 @@ void host_back_up(World *world, uint32_t index);
 void host_restore(World *world, uint32_t index, bool whole);
 void host_pause(World *world, uint32_t index);
 void host_resume(World *world, uint32_t index);
+
+/* From now on the node sheds nothing. */
+void host_admit_all(World *world, uint32_t index);
 
 /* Up and not paused. */
 bool host_runs(const Host *host);

@@ -75,6 +75,16 @@ draw_restores(Mix *mix, Random *random)
     mix->failed_sync_weight = mix->amnesia_weight = 0;
 }
 
+/* Nodes that have too much to do with little: the writes that they shed are written nowhere. */
+static void
+draw_overload(Mix *mix, Random *random)
+{
+    if (!random_percent(random, 25))
+        return;
+    mix->requests_max = sometimes(random, 60, 6);
+    mix->delay_max_ms = sometimes(random, 60, 40);
+}
+
 static void
 draw_disks(Mix *mix, Random *random)
 {
@@ -169,6 +179,7 @@ mix_draw(Random *random)
         draw_storm(&mix, random);
     mix.siblings_max = sometimes(random, 25, 6);
     draw_restores(&mix, random);
+    draw_overload(&mix, random);
     return mix;
 }
 

@@ -69,6 +69,8 @@ typedef struct Mix
     uint32_t scan_percent;   /* operations that scan the bucket */
     uint32_t bucket_percent; /* operations that make a bucket */
     uint32_t siblings_max;   /* of the nodes; 0: none */
+    uint32_t requests_max;   /* clients' frames that a node takes on at a time; 0: all */
+    uint32_t delay_max_ms;   /* that clients' frames may wait in a node; 0: for ever */
     bool avoids_silent;      /* clients ask silent members last */
     bool weak_quorums;       /* r and w of each request are drawn; else both are a majority */
     bool owner_quorums;      /* requests ask for owners (pr, pw) and for members apart (confirms) */

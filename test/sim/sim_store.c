@@ -353,7 +353,10 @@ store_counters(Storage *storage)
 static StorageWaits
 store_waits(Storage *storage)
 {
-    return ((SimStore *)storage)->waits;
+    const SimStore *store = (const SimStore *)storage;
+    uint64_t logged_us = store->log_count > 0 ? store->log[0].logged_us : store->world->now_us;
+
+    return (StorageWaits){.writes_ms = (store->world->now_us - logged_us) / 1000};
 }
 
 void

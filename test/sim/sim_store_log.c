@@ -55,7 +55,7 @@ sim_store_log_append(SimStore *store, StoreKey *key, bool changed, uint64_t ref)
 
     LogEntry *entry = &store->log[store->log_count++];
 
-    *entry = (LogEntry){.key = key, .ref = ref};
+    *entry = (LogEntry){.key = key, .ref = ref, .logged_us = store->world->now_us};
     buffer_init(&entry->record, &MEMORY_HEAP);
     entry->changed = changed;
     if (changed)

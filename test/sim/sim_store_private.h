@@ -22,6 +22,7 @@ typedef struct LogEntry
     bool changed;  /* else durable with what came before */
     Buffer record; /* empty: removed */
     uint64_t ref;
+    uint64_t logged_us;
 } LogEntry;
 
 typedef struct WaitingApply
@@ -55,7 +56,6 @@ struct SimStore
     bool fail_next;
     StorageCounters counted;
     Lineage lineage;
-    StorageWaits waits; /* as the storage tells the engine */
 };
 
 void sim_store_copy_record(Buffer *target, const Buffer *source);

@@ -404,6 +404,8 @@ next_phase(World *world)
             world->operations_left = 0;
             faults_heal(world);
             enter(world, WORLD_SETTLES);
+            for (uint32_t i = 0; i < world->mix.hosts; i++)
+                host_admit_all(world, i);
         }
         break;
     case WORLD_SETTLES:
