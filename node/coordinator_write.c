@@ -7,6 +7,8 @@ enum
 {
     /* How long owners that have not acknowledged are waited for behind the client's back. */
     LINGER_MS = 500,
+    /* How long a retry looks for its request ids at members that do not answer. */
+    LOOK_MS = 100,
     LINGERING_MAX = OPERATIONS_MAX / 2 /* operations under way; then hints are written at once */
 };
 
@@ -250,6 +252,15 @@ linger(Coordinator *coordinator, const View *view, Operation *operation, Item *i
     settle_item(coordinator, operation, item);
 }
 
+/* Long enough, and at home too: a member that is silent may know the id and be asked in vain. */
+static bool
+is_looked_for(const View *view, const Operation *operation, const Item *item)
+{
+    uint32_t settled = item->answered | item->asking_failed;
+
+    return view->now_ms >= operation->started_ms + LOOK_MS && (settled & 1u << item->self) != 0;
+}
+
 void
 coordinator_write_progress(Coordinator *coordinator, const View *view, Operation *operation,
                            Item *item, Actions *actions)
@@ -258,7 +269,7 @@ coordinator_write_progress(Coordinator *coordinator, const View *view, Operation
     {
         if (view->now_ms >= operation->deadline_ms)
             refuse_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
-        else if (operation_gathered(item))
+        else if (operation_gathered(item) || is_looked_for(view, operation, item))
             apply_item(view, operation, item, actions);
         return;
     }

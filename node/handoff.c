@@ -122,13 +122,13 @@ target_of(Handoff *handoff, const MemberId *id)
     return &handoff->targets[place];
 }
 
-/* The member number of a target that can be served now, or TOPOLOGY_NO_MEMBER. */
-static uint32_t
-member_up(const View *view, const MemberId *id)
+/* The target is up; or a member no more, and what it was owed is owed to others. */
+static bool
+can_serve(const View *view, const MemberId *id)
 {
     uint32_t member = topology_member(view->topology, id);
 
-    return member != TOPOLOGY_NO_MEMBER && view->up[member] ? member : TOPOLOGY_NO_MEMBER;
+    return member == TOPOLOGY_NO_MEMBER || view->up[member];
 }
 
 static void
@@ -178,8 +178,7 @@ take_target(Handoff *handoff, Lane *lane, const View *view)
         const MemberId *id = &view->hints->targets[i].target;
         Target *target = target_of(handoff, id);
 
-        if (target->served || view->now_ms < target->rest_until_ms ||
-            member_up(view, id) == TOPOLOGY_NO_MEMBER)
+        if (target->served || view->now_ms < target->rest_until_ms || !can_serve(view, id))
             continue;
         target->served = true;
         target->rate_since_ms = view->now_ms;
@@ -253,7 +252,7 @@ target_wake_ms(const Handoff *handoff, const View *view, const MemberId *id)
 {
     uint32_t place = find_target(handoff, id);
 
-    if (member_up(view, id) == TOPOLOGY_NO_MEMBER)
+    if (!can_serve(view, id))
         return UINT64_MAX;
     if (place == handoff->target_count)
         return view->now_ms;
@@ -300,11 +299,53 @@ is_unowned(const View *view, uint32_t bucket_id, uint64_t position)
     return true;
 }
 
+/*
+ * The target owns the key no more: its owners of today are owed the object instead, all but this
+ * node. False: the target is still an owner.
+ */
+static bool
+owe_to_others(const MemberId *target, const View *view, const StorageRow *row, Actions *actions)
+{
+    HintChange hints[TOPOLOGY_N_MAX + 1];
+    Update update = {.hints = hints};
+    const Bucket *bucket = topology_bucket_by_id(view->topology, row->bucket_id);
+    uint16_t owners[TOPOLOGY_N_MAX];
+    uint32_t member = topology_member(view->topology, target);
+    uint32_t count;
+
+    if (bucket == NULL)
+        return false;
+    count = topology_preference(view->topology, row->position, owners, bucket->n);
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (owners[i] == member)
+            return false;
+        if (owners[i] != view->self)
+            hints[update.hint_count++] = (HintChange){
+                .target = view->topology->members[owners[i]].id, .now_ms = view->wall_ms};
+    }
+    hints[update.hint_count++] =
+        (HintChange){.target = *target, .drop = true, .acknowledged = digest_of(row->object)};
+    actions_apply(actions, row->bucket_id, row->position, row->key,
+                  update_copy(&actions->arena, &update), REF_NOBODY);
+    return true;
+}
+
+/* Keeps what is to be sent of a page, and lets the page be just that. */
 static void
-keep_rows(Lane *lane, const View *view, const StoragePage *page)
+keep_rows(Lane *lane, const MemberId *target, const View *view, StoragePage *page, Actions *actions)
 {
     const StorageRow *last = &page->rows[page->row_count - 1];
+    uint32_t count = 0;
 
+    buffer_reset(&lane->after);
+    storage_key(&lane->after, last->bucket_id, last->position, last->key);
+    for (uint32_t i = 0; i < page->row_count; i++)
+    {
+        if (!owe_to_others(target, view, &page->rows[i], actions))
+            page->rows[count++] = page->rows[i];
+    }
+    page->row_count = count;
     arena_reset(&lane->arena);
     lane->rows = arena_alloc_zero(&lane->arena, sizeof(Row) * page->row_count);
     lane->row_count = lane->rows_open = page->row_count;
@@ -321,8 +362,6 @@ keep_rows(Lane *lane, const View *view, const StoragePage *page)
                               .bytes = row->object.length,
                               .unowned = is_unowned(view, row->bucket_id, row->position)};
     }
-    buffer_reset(&lane->after);
-    storage_key(&lane->after, last->bucket_id, last->position, last->key);
 }
 
 static void
@@ -349,27 +388,6 @@ send_rows(Handoff *handoff, Lane *lane, const View *view, uint32_t member, const
     lane->deadline_ms = view->now_ms + ANSWER_MS;
 }
 
-void
-handoff_scanned(Handoff *handoff, const View *view, uint64_t ref, StatusCode status,
-                const StoragePage *page, Actions *actions)
-{
-    Lane *lane = lane_of(handoff, ref, LANE_READING);
-    uint32_t member;
-
-    if (lane == NULL)
-        return;
-    member = member_up(view, &handoff->targets[lane->target].id);
-    if (status != STATUS_OK || member == TOPOLOGY_NO_MEMBER)
-        fail(handoff, lane, view, status != STATUS_OK ? status : STATUS_UNAVAILABLE);
-    else if (page->row_count == 0)
-        leave(handoff, lane, view, false);
-    else
-    {
-        keep_rows(lane, view, page);
-        send_rows(handoff, lane, view, member, page, actions);
-    }
-}
-
 static void
 finish_page(Handoff *handoff, Lane *lane, const View *view)
 {
@@ -379,6 +397,32 @@ finish_page(Handoff *handoff, Lane *lane, const View *view)
         leave(handoff, lane, view, false);
     else
         lane->state = LANE_WAITING;
+}
+
+void
+handoff_scanned(Handoff *handoff, const View *view, uint64_t ref, StatusCode status,
+                const StoragePage *page, Actions *actions)
+{
+    Lane *lane = lane_of(handoff, ref, LANE_READING);
+    uint32_t member;
+
+    if (lane == NULL)
+        return;
+    member = topology_member(view->topology, &handoff->targets[lane->target].id);
+    if (status != STATUS_OK || !can_serve(view, &handoff->targets[lane->target].id))
+        fail(handoff, lane, view, status != STATUS_OK ? status : STATUS_UNAVAILABLE);
+    else if (page->row_count == 0)
+        leave(handoff, lane, view, false);
+    else
+    {
+        StoragePage mine = *page;
+
+        keep_rows(lane, &handoff->targets[lane->target].id, view, &mine, actions);
+        if (mine.row_count > 0)
+            send_rows(handoff, lane, view, member, &mine, actions);
+        else
+            finish_page(handoff, lane, view);
+    }
 }
 
 static void

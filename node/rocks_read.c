@@ -508,14 +508,20 @@ rocks_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
 void
 rocks_count_hints(Rocks *rocks)
 {
-    rocksdb_iterator_t *iterator = rocksdb_create_iterator(rocks->db, rocks->full_reads);
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    Slice end = bound(&rocks->arena, 1, 0, SLICE_EMPTY, false);
+    rocksdb_iterator_t *iterator;
     Slice storage_key;
     Hint hint;
 
+    rocksdb_readoptions_set_fill_cache(options, 0);
+    rocksdb_readoptions_set_iterate_upper_bound(options, (const char *)end.data, end.length);
+    iterator = rocksdb_create_iterator(rocks->db, options);
     for (rocksdb_iter_seek_to_first(iterator);
          rocksdb_iter_valid(iterator) &&
          hints_index_split(iterator_key(iterator), iterator_value(iterator), &hint, &storage_key);
          rocksdb_iter_next(iterator))
         hints_add(&rocks->storage.hints, &hint);
     rocksdb_iter_destroy(iterator);
+    rocksdb_readoptions_destroy(options);
 }

@@ -10,21 +10,25 @@ enum
     STEPS = 8,           /* a step is this part of the estimate */
     SMALLEST_STEP = 256, /* a quarter of a millisecond */
     STEP_PARTS = 20,     /* one of them downwards, the rest upwards: 95 in 100 */
+    READ_TAILS = 2,      /* of them a read is given before it is hedged */
+    WRITE_TAILS = 8,
     PAUSE_MIN_MS = 10,
     PAUSE_DOUBLINGS = 4
 };
 
 static uint32_t
-size_class(uint32_t keys)
+class_of(const RequestFrame *frame)
 {
-    return keys <= 1 ? 0 : keys <= 8 ? 1 : keys <= 64 ? 2 : 3;
+    uint32_t size = frame->keys <= 1 ? 0 : frame->keys <= 8 ? 1 : frame->keys <= 64 ? 2 : 3;
+
+    return frame->is_write ? REQUEST_SIZES + size : size;
 }
 
 void
-request_asker_note_wait(RequestAsker *asker, uint32_t member, uint32_t keys, uint64_t waited_ms)
+request_asker_note_wait(RequestAsker *asker, const RequestFrame *frame, uint64_t waited_ms)
 {
-    RequestMember *known = &asker->members[member];
-    uint32_t class = size_class(keys);
+    RequestMember *known = &asker->members[frame->member];
+    uint32_t class = class_of(frame);
     uint32_t *tail = &known->tail[class];
     uint32_t wait = (uint32_t)(waited_ms < LONGEST_MS ? waited_ms : LONGEST_MS) * FRACTION;
     uint32_t step = *tail / STEPS > SMALLEST_STEP ? *tail / STEPS : SMALLEST_STEP;
@@ -42,16 +46,18 @@ request_asker_note_wait(RequestAsker *asker, uint32_t member, uint32_t keys, uin
 }
 
 uint64_t
-request_asker_hedge_ms(const RequestAsker *asker, uint32_t member, uint32_t keys, uint64_t most_ms)
+request_asker_hedge_ms(const RequestAsker *asker, const RequestFrame *frame, uint64_t most_ms)
 {
-    const RequestMember *known = &asker->members[member];
-    uint32_t class = size_class(keys);
-    uint64_t after = (2 * (uint64_t)known->tail[class] + FRACTION - 1) / FRACTION;
+    const RequestMember *known = &asker->members[frame->member];
+    uint32_t class = class_of(frame);
+    uint64_t tails = frame->is_write ? WRITE_TAILS : READ_TAILS;
+    uint64_t least = frame->is_write ? REQUEST_WRITE_HEDGE_MIN_MS : REQUEST_HEDGE_MIN_MS;
+    uint64_t after = (tails * known->tail[class] + FRACTION - 1) / FRACTION;
 
     if (known->samples[class] < FIRST_SAMPLES)
         return most_ms;
-    if (after < REQUEST_HEDGE_MIN_MS)
-        after = REQUEST_HEDGE_MIN_MS;
+    if (after < least)
+        after = least;
     return after < most_ms ? after : most_ms;
 }
 

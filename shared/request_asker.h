@@ -7,6 +7,9 @@
  * apart, the asker follows the 95th percentile of the waits, without keeping them: a wait above the
  * estimate lifts it by 19 parts of a step, one below lowers it by one, so that it rests where one
  * wait in twenty is longer. A wait that was cut short by a hedge counts as longer, as it is.
+ *
+ * A write is sent to a second coordinator much later than a read: it costs all owners a read, and
+ * shows as an extra sibling where the first one's value was replaced and forgotten meanwhile.
  */
 #ifndef SHARED_REQUEST_ASKER_H
 #define SHARED_REQUEST_ASKER_H
@@ -18,15 +21,17 @@
 
 enum
 {
-    REQUEST_SIZES = 4,       /* classes of frames, by their keys: 1, up to 8, up to 64, more */
-    REQUEST_HEDGE_MIN_MS = 3 /* no read is hedged sooner: the clocks of askers are coarse */
+    REQUEST_SIZES = 4, /* classes of frames, by their keys: 1, up to 8, up to 64, more */
+    REQUEST_CLASSES = 2 * REQUEST_SIZES, /* of reads, then of writes */
+    REQUEST_HEDGE_MIN_MS = 3, /* no read is hedged sooner: the clocks of askers are coarse */
+    REQUEST_WRITE_HEDGE_MIN_MS = 100
 };
 
 typedef struct RequestMember
 {
-    uint64_t heard_ms;              /* the last answer; 0: none yet */
-    uint32_t tail[REQUEST_SIZES];   /* the percentile, in 1/1024 ms */
-    uint8_t samples[REQUEST_SIZES]; /* of the first few */
+    uint64_t heard_ms;                /* the last answer; 0: none yet */
+    uint32_t tail[REQUEST_CLASSES];   /* the percentile, in 1/1024 ms */
+    uint8_t samples[REQUEST_CLASSES]; /* of the first few */
 } RequestMember;
 
 /*
@@ -41,13 +46,23 @@ typedef struct RequestAsker
     RequestMember members[RING_NODES_MAX]; /* by member index */
 } RequestAsker;
 
-/* The member answered a frame of so many keys after waited_ms, or was hedged after them. */
-void request_asker_note_wait(RequestAsker *asker, uint32_t member, uint32_t keys,
-                             uint64_t waited_ms);
+/* A frame as hedging sees it. */
+typedef struct RequestFrame
+{
+    uint32_t member;
+    uint32_t keys;
+    bool is_write;
+} RequestFrame;
 
-/* After how long a frame of so many keys to this member is hedged: twice the percentile, from
- * REQUEST_HEDGE_MIN_MS to most_ms, which it is as long as too little is known. */
-uint64_t request_asker_hedge_ms(const RequestAsker *asker, uint32_t member, uint32_t keys,
+/* It was answered after waited_ms, or was hedged after them. */
+void request_asker_note_wait(RequestAsker *asker, const RequestFrame *frame, uint64_t waited_ms);
+
+/*
+ * After how long it is hedged: a read after twice the percentile, from REQUEST_HEDGE_MIN_MS, a
+ * write after eight times, from REQUEST_WRITE_HEDGE_MIN_MS; at most_ms at the latest, which it is
+ * as long as too little is known.
+ */
+uint64_t request_asker_hedge_ms(const RequestAsker *asker, const RequestFrame *frame,
                                 uint64_t most_ms);
 
 /* How long to leave a member alone that has answered STATUS_OVERLOADED for the nth time (from 0):

@@ -117,12 +117,19 @@ silent_since_ms(const Request *request, const Part *part)
     return heard_ms > part->sent_ms ? heard_ms : part->sent_ms;
 }
 
-/* The waits of coordinated reads and of writes depend on other members too, and tell nothing of
- * this one. */
+/* The waits of coordinated reads and of retries depend on what other members are asked first, and
+ * tell nothing of this one. */
 static bool
 is_own_answer(const Part *part)
 {
-    return part->kind == PART_FULL || part->kind == PART_DIGEST;
+    return part->kind == PART_FULL || part->kind == PART_DIGEST || part->kind == PART_WRITE;
+}
+
+static RequestFrame
+as_frame(const Part *part)
+{
+    return (RequestFrame){
+        .member = part->member, .keys = part->key_count, .is_write = part->kind == PART_WRITE};
 }
 
 void
@@ -131,8 +138,10 @@ request_part_note_wait(Request *request, const Part *part)
     uint64_t since_ms = silent_since_ms(request, part);
     uint64_t waited_ms = request->now_ms > since_ms ? request->now_ms - since_ms : 0;
 
+    RequestFrame frame = as_frame(part);
+
     if (is_own_answer(part) && !part->overdue)
-        request_asker_note_wait(request->asker, part->member, part->key_count, waited_ms);
+        request_asker_note_wait(request->asker, &frame, waited_ms);
 }
 
 void
@@ -170,15 +179,22 @@ patience_ms(const Request *request, const Part *part)
 {
     const RequestOptions *options = &request->options;
 
+    RequestFrame frame = as_frame(part);
+
     if (request->is_write)
-        return (uint64_t)options->hedge_after_ms * 2;
+    {
+        uint64_t most_ms = (uint64_t)options->hedge_after_ms * 2;
+
+        return is_own_answer(part) && has_owner_left(request, part)
+                   ? request_asker_hedge_ms(request->asker, &frame, most_ms)
+                   : most_ms;
+    }
     if (!is_own_answer(part) || !has_owner_left(request, part))
         return options->hedge_after_ms > options->read_hedge_ms ? options->hedge_after_ms
                                                                 : options->read_hedge_ms;
     if (options->read_hedge_ms != 0)
         return options->read_hedge_ms;
-    return request_asker_hedge_ms(request->asker, part->member, part->key_count,
-                                  options->hedge_after_ms);
+    return request_asker_hedge_ms(request->asker, &frame, options->hedge_after_ms);
 }
 
 void

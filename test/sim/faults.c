@@ -97,12 +97,58 @@ cut_sides(World *world, Strike *strike, uint32_t side, bool one_way)
     }
 }
 
+/* Two halves that only one host can reach both of. */
+static void
+cut_bridge(World *world, Strike *strike)
+{
+    uint32_t bridge = (uint32_t)random_below(&world->random, world->mix.hosts);
+    uint32_t half = (uint32_t)random_below(&world->random, 1u << NETWORK_ENDPOINTS_MAX);
+
+    trace(world, "the network parts {%s} from the rest, but for n%u", trace_endpoints(world, half),
+          bridge);
+    for (uint32_t a = 0; a < NETWORK_ENDPOINTS_MAX; a++)
+    {
+        for (uint32_t b = 0; b < NETWORK_ENDPOINTS_MAX; b++)
+        {
+            if (a != bridge && b != bridge && (half >> a & 1) != (half >> b & 1))
+                cut(world, strike, a, b);
+        }
+    }
+}
+
+/* Each host reaches the two beside it and no other; clients reach all. */
+static void
+cut_ring(World *world, Strike *strike)
+{
+    uint32_t hosts = world->mix.hosts;
+
+    trace(world, "the network is a ring");
+    for (uint32_t a = 0; a < hosts; a++)
+    {
+        for (uint32_t b = 0; b < hosts; b++)
+        {
+            if (b != (a + 1) % hosts && a != (b + 1) % hosts)
+                cut(world, strike, a, b);
+        }
+    }
+}
+
 /* Most failures in the field come from one node cut off; any shape is possible. */
 static void
 partition(World *world, Strike *strike)
 {
     Random *random = &world->random;
     uint32_t hosts = world->mix.hosts;
+
+    if (random_percent(random, 20))
+    {
+        if (random_percent(random, 50))
+            cut_bridge(world, strike);
+        else
+            cut_ring(world, strike);
+        return;
+    }
+
     uint32_t side = 1u << random_below(random, hosts);
     bool one_way = world->mix.one_way && random_percent(random, 50);
 

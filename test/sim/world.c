@@ -86,7 +86,8 @@ member_of(const Host *host, const Host *other)
     return topology_member(topology, &other->config.id);
 }
 
-/* A node that has just come back needs a while to know whom it can reach. */
+/* A node that has just come back needs a while to know whom it can reach; and so do frames behind
+ * what a partition has held up. */
 static bool
 hook_in_reach(void *context, uint32_t index, uint32_t other_index, uint64_t since_us)
 {
@@ -98,8 +99,9 @@ hook_in_reach(void *context, uint32_t index, uint32_t other_index, uint64_t sinc
 
     return host_runs(host) && host_runs(other) && host->troubled_us + recovery_us < since_us &&
            other->troubled_us < since_us && link->state == LINK_UP &&
-           link->troubled_us < since_us && world->trouble_us < since_us &&
-           host->up_since_us[other_index] != 0 && host->up_since_us[other_index] < since_us &&
+           link->troubled_us + recovery_us < since_us &&
+           world->trouble_us + recovery_us < since_us && host->up_since_us[other_index] != 0 &&
+           host->up_since_us[other_index] < since_us &&
            engine_member_is_up(host->engine, member_of(host, other));
 }
 

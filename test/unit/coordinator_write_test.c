@@ -486,6 +486,27 @@ a_retry_alone_stamps_when_its_own_storage_has_answered(void **state)
 }
 
 static void
+a_retry_does_not_look_for_its_ids_at_the_silent_for_ever(void **state)
+{
+    WriteItem item = stage_write(&fixture.stage, fixture.key, stage_request(1, 1), "apple");
+    WriteFrame write = {.epoch = fixture.stage.topology.epoch,
+                        .bucket_id = STAGE_BUCKET,
+                        .w = 2,
+                        .timeout_ms = 5000,
+                        .retry = true,
+                        .items = &item,
+                        .item_count = 1};
+    uint64_t own;
+
+    conductor_give_write(&fixture, &write);
+    own = stage_action(&fixture.stage, ACTION_READ, 0)->ref;
+    conductor_tick(&fixture, 300);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
+    conductor_fetched(&fixture, own, STATUS_OK, SLICE_EMPTY);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 1);
+}
+
+static void
 a_retry_whose_owners_stay_silent_is_refused_at_its_deadline(void **state)
 {
     conductor_write_one(&fixture, 2, true);
@@ -643,6 +664,7 @@ main(void)
         TEST(a_retry_is_known_although_a_later_write_elsewhere_has_replaced_it),
         TEST(a_retry_does_not_wait_for_owners_that_are_down_or_go_down),
         TEST(a_retry_alone_stamps_when_its_own_storage_has_answered),
+        TEST(a_retry_does_not_look_for_its_ids_at_the_silent_for_ever),
         TEST(a_retry_whose_owners_stay_silent_is_refused_at_its_deadline),
         TEST(an_owner_that_refuses_or_garbles_its_answer_to_a_retry_is_not_waited_for),
         TEST(an_object_of_another_owner_that_cannot_be_read_is_left_out_of_a_retry),

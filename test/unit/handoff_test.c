@@ -245,6 +245,50 @@ a_page_without_rows_ends_the_pass_and_rests(void **state)
     assert_int_equal(stage_count(&stage, ACTION_OWED), 1);
 }
 
+/* The key's owners are all but the target, which was one when the hint was made. */
+static void
+what_a_former_owner_was_owed_is_owed_to_the_owners_of_today(void **state)
+{
+    uint16_t owners[STAGE_MEMBERS_MAX];
+    const Update *update;
+    uint32_t count = 0;
+    uint32_t nth = 0;
+
+    do
+    {
+        rows[0].key = stage_key_of(&stage, 2 + nth % 3, nth / 3);
+        stage_owners(&stage, rows[0].key, owners);
+        nth++;
+    } while (owners[1] == TARGET || owners[2] == TARGET);
+    assert_true(topology_position(stage.bucket, rows[0].key, &rows[0].position));
+    step();
+    give_page(asked()->ref, 0, 1, true);
+    assert_true(stage_sent_nothing_to(&stage, TARGET));
+    update = stage_action(&stage, ACTION_APPLY, 0)->update;
+    for (uint32_t i = 0; i < N; i++)
+    {
+        if (owners[i] == stage.view.self)
+            continue;
+        assert_false(update->hints[count].drop);
+        assert_memory_equal(&update->hints[count++].target, &stage.topology.members[owners[i]].id,
+                            sizeof(MemberId));
+    }
+    assert_int_equal(update->hint_count, count + 1);
+    assert_true(update->hints[count].drop);
+    assert_memory_equal(&update->hints[count].target, &owed_total.target, sizeof(MemberId));
+    assert_false(update->unowned);
+}
+
+static void
+what_a_removed_member_was_owed_is_taken_up(void **state)
+{
+    owed_total.target = (MemberId){{99}};
+    step();
+    give_page(asked()->ref, 0, 1, true);
+    assert_int_equal(stage_count(&stage, ACTION_SEND), 0);
+    assert_int_equal(stage_action(&stage, ACTION_APPLY, 0)->update->hints[0].drop, false);
+}
+
 static void
 a_debt_of_tokens_is_paid_off_before_the_next_page(void **state)
 {
@@ -275,6 +319,8 @@ main(void)
         TEST(a_target_that_does_not_answer_is_tried_again),
         TEST(a_target_that_goes_down_is_left_alone),
         TEST(a_page_without_rows_ends_the_pass_and_rests),
+        TEST(what_a_former_owner_was_owed_is_owed_to_the_owners_of_today),
+        TEST(what_a_removed_member_was_owed_is_taken_up),
         TEST(a_debt_of_tokens_is_paid_off_before_the_next_page),
     };
 

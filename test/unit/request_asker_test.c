@@ -34,7 +34,7 @@ enum
 static uint64_t
 hedge_ms(uint32_t member)
 {
-    return request_asker_hedge_ms(&fixture.asker, member, 1, MOST_MS);
+    return request_asker_hedge_ms(&fixture.asker, &(RequestFrame){member, 1, false}, MOST_MS);
 }
 
 /* Waits of 0 to 99 ms, each as often as any other, in an order without a trend. */
@@ -42,7 +42,7 @@ static void
 note_uniform_waits(uint32_t member, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        request_asker_note_wait(&fixture.asker, member, 1, i * 37 % 100);
+        request_asker_note_wait(&fixture.asker, &(RequestFrame){member, 1, false}, i * 37 % 100);
 }
 
 static void
@@ -50,18 +50,18 @@ a_member_that_is_not_known_yet_is_given_the_longest_time(void **state)
 {
     assert_int_equal(hedge_ms(0), MOST_MS);
     for (int i = 0; i < 16; i++)
-        request_asker_note_wait(&fixture.asker, 0, 1, 1);
+        request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), MOST_MS);
-    request_asker_note_wait(&fixture.asker, 0, 1, 1);
+    request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), REQUEST_HEDGE_MIN_MS);
 }
 
 static void
 the_first_wait_of_all_which_was_for_the_connection_too_does_not_count(void **state)
 {
-    request_asker_note_wait(&fixture.asker, 0, 1, 200);
+    request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 200);
     for (int i = 0; i < 16; i++)
-        request_asker_note_wait(&fixture.asker, 0, 1, 10);
+        request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 10);
     assert_int_equal(hedge_ms(0), 20);
 }
 
@@ -76,20 +76,20 @@ static void
 the_hedge_comes_no_later_than_allowed(void **state)
 {
     note_uniform_waits(0, 1000);
-    assert_int_equal(request_asker_hedge_ms(&fixture.asker, 0, 1, 50), 50);
+    assert_int_equal(request_asker_hedge_ms(&fixture.asker, &(RequestFrame){0, 1, false}, 50), 50);
 }
 
 static void
 the_hedge_follows_a_member_that_becomes_slow_and_fast_again(void **state)
 {
     for (int i = 0; i < 100; i++)
-        request_asker_note_wait(&fixture.asker, 0, 1, 1);
+        request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), REQUEST_HEDGE_MIN_MS);
     for (int i = 0; i < 100; i++)
-        request_asker_note_wait(&fixture.asker, 0, 1, 50);
+        request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 50);
     assert_in_range(hedge_ms(0), 90, 130);
     for (int i = 0; i < 2000; i++)
-        request_asker_note_wait(&fixture.asker, 0, 1, 1);
+        request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), REQUEST_HEDGE_MIN_MS);
 }
 
@@ -101,11 +101,13 @@ members_and_sizes_of_frames_are_followed_apart(void **state)
     for (uint32_t class = 0; class < 4; class ++)
     {
         for (int i = 0; i < 17; i++)
-            request_asker_note_wait(&fixture.asker, 1, SIZES[class], 10 * (class + 1));
+            request_asker_note_wait(&fixture.asker, &(RequestFrame){1, SIZES[class], false},
+                                    10 * (class + 1));
     }
     assert_int_equal(hedge_ms(0), MOST_MS);
     for (uint32_t class = 0; class < 4; class ++)
-        assert_int_equal(request_asker_hedge_ms(&fixture.asker, 1, SIZES[class], MOST_MS),
+        assert_int_equal(request_asker_hedge_ms(&fixture.asker,
+                                                &(RequestFrame){1, SIZES[class], false}, MOST_MS),
                          20 * (class + 1));
 }
 
@@ -328,6 +330,26 @@ a_member_that_is_lost_in_its_pause_is_replaced_at_once(void **state)
     assert_false(asker_sent(&fixture, 1)->write.retry);
 }
 
+static void
+writes_are_followed_apart_and_hedged_much_later(void **state)
+{
+    RequestFrame read = {0, 1, false};
+    RequestFrame write = {0, 1, true};
+
+    for (int i = 0; i < 400; i++)
+    {
+        request_asker_note_wait(&fixture.asker, &read, 1);
+        request_asker_note_wait(&fixture.asker, &write, 2);
+    }
+    assert_int_equal(request_asker_hedge_ms(&fixture.asker, &read, 5000), REQUEST_HEDGE_MIN_MS);
+    assert_int_equal(request_asker_hedge_ms(&fixture.asker, &write, 5000),
+                     REQUEST_WRITE_HEDGE_MIN_MS);
+    for (int i = 0; i < 4000; i++)
+        request_asker_note_wait(&fixture.asker, &write, 100);
+    assert_in_range(request_asker_hedge_ms(&fixture.asker, &write, 5000), 700, 1000);
+    assert_int_equal(request_asker_hedge_ms(&fixture.asker, &write, 300), 300);
+}
+
 int
 main(void)
 {
@@ -352,6 +374,7 @@ main(void)
         TEST(an_overloaded_coordinator_of_a_read_is_replaced_after_a_pause),
         TEST(a_paused_write_is_a_retry_when_a_silent_owner_may_have_it),
         TEST(a_member_that_is_lost_in_its_pause_is_replaced_at_once),
+        TEST(writes_are_followed_apart_and_hedged_much_later),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
