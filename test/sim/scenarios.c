@@ -510,7 +510,7 @@ play_first_frame_late(Script *script)
     script_retry(script, 1, MOST, first, NULL);
     second = script_put(script, 1, MOST, script_read(script, 1, MOST));
     script_resume(script, 0);
-    script_settle(script);
+    script_await_same(script);
     EXPECT(script, script_read(script, 1, ALL), first, second);
     script_expect_extras(script, 0, 1);
 }
