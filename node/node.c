@@ -1,5 +1,6 @@
 #include "node/node.h"
 
+#include "node/node_config.h"
 #include "node/node_datagrams.h"
 #include "node/node_notes.h"
 #include "node/peers.h"
@@ -15,8 +16,7 @@
 
 enum
 {
-    PATH_SIZE = 4096,
-    PEER_TIMEOUT_MS = 1000
+    PATH_SIZE = 4096
 };
 
 /* Session numbers: slot in the low half, generation above it, and this bit for questions of the
@@ -418,87 +418,11 @@ node_forget(Node *node, uint64_t number)
 
 /* ---- opening and closing ---- */
 
-static int
-compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The seeds as a canonical list, so that nodes can compare theirs as sets. */
-static char *
-sorted_seeds(const Config *config)
-{
-    char *items[RING_NODES_MAX];
-    char host[256];
-    int port;
-    size_t count = 0;
-    Buffer list;
-
-    while (count < RING_NODES_MAX && config_seed(config, count, host, sizeof(host), &port))
-    {
-        items[count] = memory_resize(&MEMORY_HEAP, NULL, sizeof(host) + 8);
-        snprintf(items[count++], sizeof(host) + 8, "%s:%d", host, port);
-    }
-    qsort(items, count, sizeof(char *), compare_texts);
-    buffer_init(&list, &MEMORY_HEAP);
-    for (size_t i = 0; i < count; i++)
-    {
-        if (i == 0 || strcmp(items[i], items[i - 1]) != 0)
-        {
-            if (list.length > 0)
-                buffer_put(&list, ",", 1);
-            buffer_put(&list, items[i], strlen(items[i]));
-        }
-    }
-    for (size_t i = 0; i < count; i++)
-        memory_resize(&MEMORY_HEAP, items[i], 0);
-    buffer_put_u8(&list, '\0');
-    return (char *)list.data;
-}
-
-/* What a reload may change. */
-static void
-fill_limits(Node *node)
-{
-    const Config *config = node->start.config;
-
-    node->config.request_timeout_ms = (uint32_t)config->request_timeout_ms;
-    node->config.max_key_bytes = (uint32_t)config->max_key_bytes;
-    node->config.max_value_bytes = (uint32_t)config->max_value_bytes;
-    node->config.siblings_warn = (uint32_t)config->siblings_warn;
-    node->config.siblings_max = (uint32_t)config->siblings_max;
-    node->config.hints_max_bytes = (uint64_t)config->hints_max_mb * 1024 * 1024;
-    node->config.admission =
-        (AdmissionLimits){.target_ms = (uint32_t)config->max_delay_ms,
-                          .frames_max = (uint32_t)config->max_requests,
-                          .bytes_max = (uint64_t)config->max_requests_mb * 1024 * 1024};
-    node->config.background_bytes = (uint64_t)config->background_mb * 1024 * 1024;
-}
-
 void
 node_reload(Node *node)
 {
-    fill_limits(node);
+    node_config_limits(node->start.config, &node->config);
     engine_set_limits(node->engine, &node->config);
-}
-
-static void
-fill_config(Node *node)
-{
-    const Config *config = node->start.config;
-
-    node->seeds = sorted_seeds(config);
-    node->config = (EngineConfig){.name = config->node_name,
-                                  .address = config->advertise_address,
-                                  .port = (uint16_t)config->port,
-                                  .zone = config->zone,
-                                  .weight = 1,
-                                  .seeds = node->seeds,
-                                  .partitions = (uint32_t)config->partitions,
-                                  .peer_timeout_ms = PEER_TIMEOUT_MS};
-    fill_limits(node);
-    memcpy(node->config.id.bytes, node->start.identity->member_id, sizeof(MemberId));
-    node->config.keys = node->start.identity->keys;
 }
 
 static void
@@ -678,7 +602,8 @@ node_open(const NodeStart *start, Node **opened)
     Outcome outcome;
 
     *node = (Node){.start = *start, .started_ms = monotonic_ms()};
-    fill_config(node);
+    node->seeds = node_config_seeds(start->config);
+    node->config = node_config_of(start->config, start->identity, node->seeds);
     uv_timer_init(start->loop, &node->timer);
     node->timer.data = node;
     node->notes = node_notes_new(start->loop, start->dir, "seen", start->log);
