@@ -8,6 +8,7 @@ enum
 {
     INFO_LOG_FATAL = 4,
     BLOCK_CACHE_TIER = 1,
+    BLOCK_CACHE_SHARD_BITS = 2,
     BLOOM_BITS = 10,
     OPEN_FILES = 256, /* of 64 MB each before RocksDB opens and closes files as it goes */
     BACKGROUND_JOBS = 2,
@@ -78,7 +79,15 @@ static void
 set_tables(rocksdb_options_t *options, const RocksOptions *wanted)
 {
     rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
-    rocksdb_cache_t *cache = rocksdb_cache_create_lru(wanted->block_cache_bytes);
+    rocksdb_lru_cache_options_t *sizes = rocksdb_lru_cache_options_create();
+    rocksdb_cache_t *cache;
+
+    /* A file's index is one block, of megabytes, and a block larger than a shard is not cached at
+     * all: the default of 64 shards would have every cold read fetch it anew. */
+    rocksdb_lru_cache_options_set_capacity(sizes, wanted->block_cache_bytes);
+    rocksdb_lru_cache_options_set_num_shard_bits(sizes, BLOCK_CACHE_SHARD_BITS);
+    cache = rocksdb_cache_create_lru_opts(sizes);
+    rocksdb_lru_cache_options_destroy(sizes);
 
     rocksdb_block_based_options_set_block_cache(tables, cache);
     rocksdb_block_based_options_set_filter_policy(
