@@ -19,7 +19,7 @@ enum
 {
     BLOCK_BYTES_FIRST = 4 * 1024,
     BLOCK_BYTES_MAX = 1024 * 1024,
-    REQUEST_IDS = 32, /* drawn at once */
+    REQUEST_IDS = 64, /* drawn at once */
     KEYS_FIRST = 64
 };
 
@@ -86,11 +86,23 @@ pending_random(void *target, size_t length)
                 (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
 }
 
+static RequestId
+pending_draw_id(PendingLogs *logs)
+{
+    if (logs->ids_left == 0)
+    {
+        pending_random(logs->ids, sizeof(logs->ids));
+        logs->ids_left = REQUEST_IDS;
+    }
+    return logs->ids[--logs->ids_left];
+}
+
 static Pending *
 pending_begin(const ClientCluster *cluster)
 {
     PendingLogs *logs = cluster->logs;
     Pending *pending = pending_log(cluster);
+    RequestId id;
 
     if (pending != NULL)
         return pending;
@@ -98,7 +110,8 @@ pending_begin(const ClientCluster *cluster)
     pending->next = logs->first;
     pending->logs = logs;
     memcpy(pending->cluster, cluster->topology->topology.cluster, sizeof(pending->cluster));
-    pending_random(pending->transaction, sizeof(pending->transaction));
+    id = pending_draw_id(logs);
+    memcpy(pending->transaction, id.bytes, sizeof(pending->transaction));
     logs->first = pending;
     return pending;
 }
@@ -252,17 +265,6 @@ pending_remove_key(Pending *pending, PendingKey *key)
 }
 
 /* ---- puts ---- */
-
-static RequestId
-pending_draw_id(PendingLogs *logs)
-{
-    if (logs->ids_left == 0)
-    {
-        pending_random(logs->ids, sizeof(logs->ids));
-        logs->ids_left = REQUEST_IDS;
-    }
-    return logs->ids[--logs->ids_left];
-}
 
 static int
 compare_ids(const void *a, const void *b)
