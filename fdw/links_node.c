@@ -71,12 +71,15 @@ links_node_rename(LinksNode *node, const char *name)
 
 /*
  * A link that is still there may yet bring an answer, so it is given the longest time before it is
- * made anew.
+ * made anew. The pause grows from try to try, however often a statement asks meanwhile.
  */
 void
 links_node_suspect(LinksNode *node, uint64 now_ms)
 {
-    node->pause_ms = node->suspect ? Min(node->pause_ms * 2, PAUSE_MAX_MS) : PAUSE_MIN_MS;
+    if (!node->suspect)
+        node->pause_ms = PAUSE_MIN_MS;
+    else if (now_ms >= node->prove_at_ms)
+        node->pause_ms = Min(node->pause_ms * 2, PAUSE_MAX_MS);
     node->suspect = true;
     node->prove_at_ms = now_ms + (node->streaming ? PAUSE_MAX_MS : node->pause_ms);
 }

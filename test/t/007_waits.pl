@@ -81,12 +81,12 @@ like($error, qr/user request.*2 unknown: \(1001\), \(1002\)/s, 'cancel: the comm
 # Its links to a node that is restarted meanwhile are dead when it wakes; it must not notice but for a moment, and it must
 # come back to using the node, although it hardly ever waits.
 $session = $cluster->background("$all_rows\n\\! $script kill 2 >/dev/null\n$all_rows\n\\! $script start 2 >/dev/null\n"
-    . join('', map { "SELECT pg_sleep(0.5);\n$all_rows\n" } 1 .. 14)
+    . join('', map { "SELECT pg_sleep(0.5);\n$all_rows\n" } 1 .. 8)
     . "SELECT 'up ' || count(*) FROM dynamo_connections() WHERE state = 'up';\n");
 my ($status, $out);
 ($status, $out, $error) = $cluster->finish($session);
 is($status, 0, 'a session that rests: no error') or diag $error;
-is(scalar(() = $out =~ /^500$/mg), 16, 'a session that rests: every row each time');
+is(scalar(() = $out =~ /^500$/mg), 10, 'a session that rests: every row each time');
 like($out, qr/^up 3$/m, 'a session that rests: the restarted node is used again');
 
 # ---- no connection and no memory is lost on the way of errors ----
