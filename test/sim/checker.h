@@ -23,6 +23,7 @@ enum
 {
     CHECKER_PUT_VALUES_MAX = 4,
     CHECKER_HOSTS_MAX = 8,
+    CHECKER_LOOK_US = 100000, /* a retry need not look for its id longer than that */
     CHECKER_NONE = UINT32_MAX
 };
 
@@ -124,7 +125,7 @@ void checker_read_end(Checker *checker, const ReadMark *mark, const ReadShown *s
 /* A node reached the retry of a write; and a node stamped a put, giving this object. */
 void checker_retry_arrived(Checker *checker, const RequestId *request, uint32_t host,
                            uint64_t now_us);
-void checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice object);
+void checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice object, uint64_t now_us);
 void checker_durable(Checker *checker, uint32_t host, uint32_t key, Slice object, uint64_t now_us);
 
 /* A node uses this document for this epoch. */

@@ -338,7 +338,7 @@ is_held_in_reach(Checker *checker, const Version *version, uint32_t host)
 }
 
 void
-checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice bytes)
+checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice bytes, uint64_t now_us)
 {
     Object object;
 
@@ -361,6 +361,7 @@ checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice bytes)
         if (checker->versions[number].retry_us[host] == CHECKER_NEVER)
             checker->dots[checker->dot_count - 1].late = true;
         else if (!checker->amnesia && checker->restored == CHECKER_NONE &&
+                 now_us < checker->versions[number].retry_us[host] + CHECKER_LOOK_US &&
                  is_held_in_reach(checker, &checker->versions[number], host))
             checker_violation(checker, "S14",
                               "n%u stamped k%u.v%u anew although an owner in reach had it", host,

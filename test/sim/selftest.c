@@ -366,7 +366,7 @@ a_context_claims_what_was_not_shown(History *history)
     uint32_t first = write_blind(history, 0);
     uint32_t second = write_blind(history, 0);
 
-    checker_stamped(history->checker, 0, 0, object_of(history, 1, &(Piece){first, {1}}, 1));
+    checker_stamped(history->checker, 0, 0, object_of(history, 1, &(Piece){first, {1}}, 1), 0);
     read_now(history, 1, object_of(history, 2, &(Piece){second, {2}}, 1), 2);
 }
 
@@ -450,8 +450,8 @@ one_dot_names_two_versions(History *history)
     uint32_t first = write_blind(history, 0);
     uint32_t second = write_blind(history, 0);
 
-    checker_stamped(history->checker, 0, 0, object_of(history, 1, &(Piece){first, {1}}, 1));
-    checker_stamped(history->checker, 1, 0, object_of(history, 1, &(Piece){second, {1}}, 1));
+    checker_stamped(history->checker, 0, 0, object_of(history, 1, &(Piece){first, {1}}, 1), 0);
+    checker_stamped(history->checker, 1, 0, object_of(history, 1, &(Piece){second, {1}}, 1), 0);
 }
 
 static void
@@ -527,7 +527,7 @@ a_stamped_write_is_refused(History *history)
 {
     uint32_t put = write_blind(history, 0);
 
-    checker_stamped(history->checker, 0, 0, object_of(history, 1, &(Piece){put, {1}}, 1));
+    checker_stamped(history->checker, 0, 0, object_of(history, 1, &(Piece){put, {1}}, 1), 0);
     checker_write_end(history->checker, put, 2, STATUS_UNAVAILABLE, 0);
 }
 
@@ -538,11 +538,11 @@ stamp_a_retry_anew(History *history)
     PutValue value = checker_put_value(history->checker, put, 0, &history->arena);
 
     history->disks[0] = object_of(history, 1, &(Piece){put, {1}}, 1);
-    checker_stamped(history->checker, 0, 0, history->disks[0]);
+    checker_stamped(history->checker, 0, 0, history->disks[0], 0);
     checker_durable(history->checker, 0, 0, history->disks[0], 10);
     retry(history, put);
     checker_retry_arrived(history->checker, &value.request, 1, 20);
-    checker_stamped(history->checker, 1, 0, object_of(history, 2, &(Piece){put, {2}}, 1));
+    checker_stamped(history->checker, 1, 0, object_of(history, 2, &(Piece){put, {2}}, 1), 0);
 }
 
 static void
@@ -568,12 +568,12 @@ a_first_frame_after_its_retry_is_counted_apart(History *history)
     Slice late = object_of(history, 3, &(Piece){first, {3}}, 1);
 
     retry(history, first);
-    checker_stamped(history->checker, 1, 0, one);
+    checker_stamped(history->checker, 1, 0, one, 0);
     read_now(history, 2, one, 1);
 
     uint32_t second = write_seen(history);
 
-    checker_stamped(history->checker, 0, 0, late);
+    checker_stamped(history->checker, 0, 0, late, 0);
     checker_write_end(history->checker, first, 1, STATUS_UNKNOWN, 0);
     checker_write_end(history->checker, second, 1, STATUS_UNKNOWN, 0);
     final(history, object_of(history, 4,
@@ -595,11 +595,11 @@ a_retry_is_stamped_anew_where_it_is_held(History *history)
     PutValue value = checker_put_value(history->checker, put, 0, &history->arena);
 
     history->disks[1] = object_of(history, 1, &(Piece){put, {1}}, 1);
-    checker_stamped(history->checker, 1, 0, history->disks[1]);
+    checker_stamped(history->checker, 1, 0, history->disks[1], 0);
     checker_durable(history->checker, 1, 0, history->disks[1], 10);
     retry(history, put);
     checker_retry_arrived(history->checker, &value.request, 1, 20);
-    checker_stamped(history->checker, 1, 0, object_of(history, 2, &(Piece){put, {2}}, 1));
+    checker_stamped(history->checker, 1, 0, object_of(history, 2, &(Piece){put, {2}}, 1), 0);
 }
 
 static void

@@ -130,7 +130,8 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
               trace_object(store->world, object));
         sim_store_log_append(store, key, true, ref);
         if (update->put != NULL && number != CHECKER_NONE && !store->world->black_box)
-            checker_stamped(store->world->checker, store->host, number, object);
+            checker_stamped(store->world->checker, store->host, number, object,
+                            store->world->now_us);
     }
     report_merged(store, ref, STATUS_OK, object);
     if (result == UPDATE_UNCHANGED)
