@@ -281,22 +281,28 @@ handoff_wake_ms(const Handoff *handoff, const View *view)
 
 /* ---- a page ---- */
 
-static bool
-is_unowned(const View *view, uint32_t bucket_id, uint64_t position)
+/* 0: the bucket is not known here. */
+static uint32_t
+owners_of(const View *view, const StorageRow *row, uint16_t owners[TOPOLOGY_N_MAX])
 {
-    const Bucket *bucket = topology_bucket_by_id(view->topology, bucket_id);
-    uint16_t owners[TOPOLOGY_N_MAX];
-    uint32_t count;
+    const Bucket *bucket = topology_bucket_by_id(view->topology, row->bucket_id);
 
-    if (bucket == NULL)
-        return false;
-    count = topology_preference(view->topology, position, owners, bucket->n);
+    return bucket != NULL ? topology_preference(view->topology, row->position, owners, bucket->n)
+                          : 0;
+}
+
+static bool
+is_unowned(const View *view, const StorageRow *row)
+{
+    uint16_t owners[TOPOLOGY_N_MAX];
+    uint32_t count = owners_of(view, row, owners);
+
     for (uint32_t i = 0; i < count; i++)
     {
         if (owners[i] == view->self)
             return false;
     }
-    return true;
+    return count > 0;
 }
 
 /*
@@ -308,14 +314,12 @@ owe_to_others(const MemberId *target, const View *view, const StorageRow *row, A
 {
     HintChange hints[TOPOLOGY_N_MAX + 1];
     Update update = {.hints = hints};
-    const Bucket *bucket = topology_bucket_by_id(view->topology, row->bucket_id);
     uint16_t owners[TOPOLOGY_N_MAX];
     uint32_t member = topology_member(view->topology, target);
-    uint32_t count;
+    uint32_t count = owners_of(view, row, owners);
 
-    if (bucket == NULL)
+    if (count == 0)
         return false;
-    count = topology_preference(view->topology, row->position, owners, bucket->n);
     for (uint32_t i = 0; i < count; i++)
     {
         if (owners[i] == member)
@@ -360,7 +364,7 @@ keep_rows(Lane *lane, const MemberId *target, const View *view, StoragePage *pag
                               .key = slice_copy(&lane->arena, row->key),
                               .digest = digest_of(row->object),
                               .bytes = row->object.length,
-                              .unowned = is_unowned(view, row->bucket_id, row->position)};
+                              .unowned = is_unowned(view, row)};
     }
 }
 

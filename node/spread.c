@@ -223,8 +223,8 @@ spread_is_over(const Item *item)
 }
 
 static void
-apply_hints(const View *view, const Operation *operation, const Item *item, const HintChange *hints,
-            uint32_t count, Actions *actions)
+apply_hints(const Operation *operation, const Item *item, const HintChange *hints, uint32_t count,
+            Actions *actions)
 {
     Update update = {.hints = hints, .hint_count = count, .unowned = !is_owner(item, item->self)};
 
@@ -237,6 +237,7 @@ static void
 drop_needless(const View *view, const Operation *operation, const Item *item, Actions *actions)
 {
     HintChange hints[TOPOLOGY_N_MAX];
+    Digest acknowledged = digest_of(item->merged);
     uint32_t count = 0;
 
     for (uint32_t owner = 0; owner < item->owner_count; owner++)
@@ -245,9 +246,9 @@ drop_needless(const View *view, const Operation *operation, const Item *item, Ac
             hints[count++] =
                 (HintChange){.target = view->topology->members[item->members[owner]].id,
                              .drop = true,
-                             .acknowledged = digest_of(item->merged)};
+                             .acknowledged = acknowledged};
     }
-    apply_hints(view, operation, item, hints, count, actions);
+    apply_hints(operation, item, hints, count, actions);
 }
 
 void
@@ -263,7 +264,7 @@ spread_settle(const View *view, Operation *operation, Item *item, Actions *actio
             add_hint(view, item, owner, hints, &count);
     }
 #ifndef BUG_NO_HINT_FOR_THE_SILENT
-    apply_hints(view, operation, item, hints, count, actions);
+    apply_hints(operation, item, hints, count, actions);
 #endif
     if (!is_owner(item, item->self))
         drop_needless(view, operation, item, actions);
