@@ -11,8 +11,7 @@
 
 enum
 {
-    PEER_BYTES_MAX = 256 * 1024 * 1024, /* and one frame of each peer */
-    MUTE_MS = 5000 /* after the disk was filled: longer than ballots of the lost life may last */
+    PEER_BYTES_MAX = 256 * 1024 * 1024 /* and one frame of each peer */
 };
 
 bool
@@ -240,9 +239,7 @@ note_down(Engine *engine)
 
             gossip_doubt_member(engine->gossip.gossip, engine->now_ms, i);
             coordinator_member_down(engine->coordinator, &view, i, &engine->actions);
-            handoff_member_down(engine->handoff, &view, i);
-            if (engine->refill != NULL)
-                refill_member_down(engine->refill, i);
+            engine_background_member_down(engine, &view, i);
             engine_run_actions(engine);
         }
     }
@@ -313,11 +310,8 @@ take_member_answer(Engine *engine, uint32_t member, const Frame *frame)
 
     if (member == TOPOLOGY_NO_MEMBER)
         return;
-    if (engine->refill != NULL &&
-        refill_member_frame(engine->refill, &view, member, frame, &engine->actions))
+    if (engine_background_member_frame(engine, &view, member, frame))
         return;
-    if (frame->type == FRAME_REPLICATE_REPLY)
-        handoff_member_frame(engine->handoff, &view, member, frame, &engine->actions);
     if (frame->type != FRAME_SCAN_REPLY)
         coordinator_member_frame(engine->coordinator, &view, member, frame, &engine->actions);
 }
@@ -390,55 +384,8 @@ engine_wake_ms(const Engine *engine)
     other = gossip_wake_ms(engine->gossip.gossip);
     if (other < wake)
         wake = other;
-    if (engine_is_member(engine))
-    {
-        View view = engine_view(engine);
-
-        other = handoff_wake_ms(engine->handoff, &view);
-        if (other < wake)
-            wake = other;
-    }
-    return wake;
-}
-
-/* What the lost runs had is here: the data are whole again, and stay so after a restart. */
-static void
-settle_lost_runs(Engine *engine)
-{
-    Witness *witness = membership_witness(engine->membership);
-    uint32_t count;
-    const RunId *lost = witness_lost_runs(witness, &count);
-
-    if (count > 0 && !engine->storage->settle(engine->storage, lost, count))
-        engine->output.log(engine->output.context,
-                           "could not note that the disk is filled: the next start fills it again");
-    witness_filled(witness);
-    membership_greet(engine->membership, engine->now_ms, &engine->actions);
-    engine->mute_until_ms = engine->now_ms + MUTE_MS;
-}
-
-static void
-step_refill(Engine *engine)
-{
-    Witness *witness = membership_witness(engine->membership);
-    View view = engine_view(engine);
-    uint32_t late;
-
-    if (witness_is_lost(witness) && engine->refill == NULL && view.topology->epoch > 0)
-        engine->refill = refill_new(&view);
-    if (engine->refill == NULL)
-    {
-        if (!witness_is_lost(witness) && witness_lost_runs(witness, &late) != NULL && late > 0)
-            settle_lost_runs(engine);
-        return;
-    }
-    refill_step(engine->refill, &view, &engine->actions);
-    if (!refill_is_done(engine->refill) || !membership_is_abreast(engine->membership))
-        return;
-    refill_free(engine->refill);
-    engine->refill = NULL;
-    settle_lost_runs(engine);
-    engine->output.log(engine->output.context, "the disk is filled: this node answers reads");
+    other = engine_background_wake_ms(engine);
+    return other < wake ? other : wake;
 }
 
 /* The event is a C string in the buffer. */
@@ -451,20 +398,6 @@ warn_of_siblings(Engine *engine, const View *view)
     if (coordinator_crowd_event(engine->coordinator, view, &event))
         engine->output.log(engine->output.context, (const char *)event.data);
     buffer_free(&event);
-}
-
-/* What the foreground's writes took, for the pacer of the background. A write within the same
- * millisecond took half of one. */
-static void
-note_latency(Engine *engine)
-{
-    CoordinatorCounters counters = coordinator_counters(engine->coordinator);
-    uint64_t count = counters.write_frames - engine->noted_frames;
-    uint64_t ms = counters.write_ms - engine->noted_ms;
-
-    pacer_note(&engine->pacer, engine->now_ms, count, ms * 1000 + count * 500);
-    engine->noted_frames = counters.write_frames;
-    engine->noted_ms = counters.write_ms;
 }
 
 /* Frames that come behind a turn's last one wait as long as that one, or longer. */
@@ -491,10 +424,7 @@ engine_turn_end(Engine *engine)
     View view = engine_view(engine);
 
     note_waits(engine);
-    step_refill(engine);
-    note_latency(engine);
-    if (engine_is_member(engine) && !view.storage_failed)
-        handoff_step(engine->handoff, &view, &engine->actions);
+    engine_step_background(engine);
     warn_of_siblings(engine, &view);
     coordinator_flush(engine->coordinator, &view, &engine->actions);
     replica_flush(engine->replica, &engine->actions);
@@ -516,9 +446,7 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
 
     if (ref >> 56 == REF_REPLICA)
         replica_merged(engine->replica, ref, status);
-    else if (ref >> 56 == REF_REFILL)
-        refill_merged(engine->refill, ref, status);
-    else
+    else if (!engine_background_merged(engine, ref, status))
         coordinator_merged(engine->coordinator, &view, ref, status, object, &engine->actions);
     engine_run_actions(engine);
 }
@@ -531,9 +459,7 @@ on_durable(void *context, uint64_t ref, StatusCode status)
 
     if (ref >> 56 == REF_REPLICA)
         replica_durable(engine->replica, ref, status);
-    else if (ref >> 56 == REF_REFILL)
-        refill_durable(engine->refill, ref, status);
-    else
+    else if (!engine_background_durable(engine, ref, status))
         coordinator_durable(engine->coordinator, &view, ref, status, &engine->actions);
     engine_run_actions(engine);
 }
@@ -557,9 +483,7 @@ on_scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *
     Engine *engine = context;
     View view = engine_view(engine);
 
-    if (ref >> 56 == REF_HANDOFF)
-        handoff_scanned(engine->handoff, &view, ref, status, page, &engine->actions);
-    else
+    if (!engine_background_scanned(engine, &view, ref, status, page))
         replica_scanned(engine->replica, &view, ref, status, page, &engine->actions);
     engine_run_actions(engine);
 }

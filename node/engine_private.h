@@ -1,6 +1,6 @@
 /*
- * What the engine*.c files share. engine.c wires the steps together; engine_session.c takes what
- * sessions send.
+ * What the engine*.c files share. engine.c wires the steps together, engine_session.c takes what
+ * sessions send, engine_background.c has what goes on behind the clients' backs.
  */
 #ifndef NODE_ENGINE_PRIVATE_H
 #define NODE_ENGINE_PRIVATE_H
@@ -78,5 +78,20 @@ bool engine_is_in_doubt(const Engine *engine);
 /* Dispatches held frames that need not wait any more, or whose time is up; or forgets them all. */
 void engine_release_held(Engine *engine);
 void engine_drop_held(Engine *engine);
+
+/* ---- engine_background.c ---- */
+
+/* Lets the background go on, at the end of a turn; when it wants the next one, at the latest. */
+void engine_step_background(Engine *engine);
+uint64_t engine_background_wake_ms(const Engine *engine);
+
+/* Events: true when it was for the background alone. */
+void engine_background_member_down(Engine *engine, const View *view, uint32_t member);
+bool engine_background_member_frame(Engine *engine, const View *view, uint32_t member,
+                                    const Frame *frame);
+bool engine_background_merged(Engine *engine, uint64_t ref, StatusCode status);
+bool engine_background_durable(Engine *engine, uint64_t ref, StatusCode status);
+bool engine_background_scanned(Engine *engine, const View *view, uint64_t ref, StatusCode status,
+                               const StoragePage *page);
 
 #endif

@@ -1,0 +1,133 @@
+/*
+ * The engine's background: refill, handoff, and the pacer that both draw from.
+ *
+ * Each event of the engine that may be for one of them is offered here first.
+ */
+#include "node/engine_private.h"
+#include "node/witness.h"
+
+enum
+{
+    MUTE_MS = 5000 /* after the disk was filled: longer than ballots of the lost life may last */
+};
+
+/* What the lost runs had is here: the data are whole again, and stay so after a restart. */
+static void
+settle_lost_runs(Engine *engine)
+{
+    Witness *witness = membership_witness(engine->membership);
+    uint32_t count;
+    const RunId *lost = witness_lost_runs(witness, &count);
+
+    if (count > 0 && !engine->storage->settle(engine->storage, lost, count))
+        engine->output.log(engine->output.context,
+                           "could not note that the disk is filled: the next start fills it again");
+    witness_filled(witness);
+    membership_greet(engine->membership, engine->now_ms, &engine->actions);
+    engine->mute_until_ms = engine->now_ms + MUTE_MS;
+}
+
+static void
+step_refill(Engine *engine)
+{
+    Witness *witness = membership_witness(engine->membership);
+    View view = engine_view(engine);
+    uint32_t late;
+
+    if (witness_is_lost(witness) && engine->refill == NULL && view.topology->epoch > 0)
+        engine->refill = refill_new(&view);
+    if (engine->refill == NULL)
+    {
+        if (!witness_is_lost(witness) && witness_lost_runs(witness, &late) != NULL && late > 0)
+            settle_lost_runs(engine);
+        return;
+    }
+    refill_step(engine->refill, &view, &engine->actions);
+    if (!refill_is_done(engine->refill) || !membership_is_abreast(engine->membership))
+        return;
+    refill_free(engine->refill);
+    engine->refill = NULL;
+    settle_lost_runs(engine);
+    engine->output.log(engine->output.context, "the disk is filled: this node answers reads");
+}
+
+/* What the foreground's writes took, for the pacer of the background. A write within the same
+ * millisecond took half of one. */
+static void
+note_latency(Engine *engine)
+{
+    CoordinatorCounters counters = coordinator_counters(engine->coordinator);
+    uint64_t count = counters.write_frames - engine->noted_frames;
+    uint64_t ms = counters.write_ms - engine->noted_ms;
+
+    pacer_note(&engine->pacer, engine->now_ms, count, ms * 1000 + count * 500);
+    engine->noted_frames = counters.write_frames;
+    engine->noted_ms = counters.write_ms;
+}
+
+void
+engine_step_background(Engine *engine)
+{
+    View view = engine_view(engine);
+
+    step_refill(engine);
+    note_latency(engine);
+    if (engine_is_member(engine) && !view.storage_failed)
+        handoff_step(engine->handoff, &view, &engine->actions);
+}
+
+uint64_t
+engine_background_wake_ms(const Engine *engine)
+{
+    View view = engine_view(engine);
+
+    return engine_is_member(engine) ? handoff_wake_ms(engine->handoff, &view) : UINT64_MAX;
+}
+
+void
+engine_background_member_down(Engine *engine, const View *view, uint32_t member)
+{
+    handoff_member_down(engine->handoff, view, member);
+    if (engine->refill != NULL)
+        refill_member_down(engine->refill, member);
+}
+
+bool
+engine_background_member_frame(Engine *engine, const View *view, uint32_t member,
+                               const Frame *frame)
+{
+    if (engine->refill != NULL &&
+        refill_member_frame(engine->refill, view, member, frame, &engine->actions))
+        return true;
+    if (frame->type == FRAME_REPLICATE_REPLY)
+        handoff_member_frame(engine->handoff, view, member, frame, &engine->actions);
+    return false;
+}
+
+bool
+engine_background_merged(Engine *engine, uint64_t ref, StatusCode status)
+{
+    if (ref >> 56 != REF_REFILL)
+        return false;
+    refill_merged(engine->refill, ref, status);
+    return true;
+}
+
+bool
+engine_background_durable(Engine *engine, uint64_t ref, StatusCode status)
+{
+    if (ref >> 56 != REF_REFILL)
+        return false;
+    refill_durable(engine->refill, ref, status);
+    return true;
+}
+
+bool
+engine_background_scanned(Engine *engine, const View *view, uint64_t ref, StatusCode status,
+                          const StoragePage *page)
+{
+    if (ref >> 56 != REF_HANDOFF)
+        return false;
+    handoff_scanned(engine->handoff, view, ref, status, page, &engine->actions);
+    return true;
+}

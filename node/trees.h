@@ -1,0 +1,189 @@
+/*
+ * Trees: a Merkle tree over each partition of each bucket that a store holds (Dynamo 4.7), in
+ * memory and as rows of the store, pure.
+ *
+ * A tree is the array of its leaves: leaf i of 2^bits stands for the i-th of equal slices of the
+ * partition's positions, and holds the XOR of the digests of its rows (message_row_digest: key and
+ * canonical object, which is version vector, dots and values). Whatever stands above the leaves is
+ * the XOR of what stands below, so trees of different depth compare at the depth that both have.
+ * How many leaves there are follows how many rows there are: TREE_LEAF_ROWS_MAX a leaf and more
+ * make it grow by TREE_GROW_BITS.
+ *
+ * Kept true: each change of a record goes through trees_change() with the TreeBatch of the write
+ * batch that it is in; trees_close() gives the rows that this very batch is to write. So what is on
+ * the disk is exact after any crash, as long as the store writes its batches whole and in order.
+ * What was changed and is not durable yet is counted in its leaf: a sum says whether it is settled.
+ *
+ * Rebuilt beside: a tree that must grow or shrink, or is in doubt (a record of it was unreadable,
+ * one of its rows was lost), is built anew as another generation, leaves by leaves from scans that
+ * the store makes (TreeJob), while the old one goes on; what is built is written as it comes,
+ * together with how far it has come, so that a restart goes on there. Then one batch makes the new
+ * generation the tree and removes the old rows.
+ *
+ * Invariants:
+ *  T1  a leaf's digest is the XOR of message_row_digest over the newest records (merged, durable or
+ *      not) whose object is not empty, unless the tree is in doubt;
+ *  T2  the rows on the disk, of a tree not in doubt, equal the same over the durable records;
+ *  T3  a tree in doubt is never settled, and stays in doubt through a restart until it is rebuilt;
+ *  T4  trees of a generation that was replaced leave no rows behind.
+ */
+#ifndef NODE_TREES_H
+#define NODE_TREES_H
+
+#include "shared/message.h"
+
+enum
+{
+    TREE_BITS_MAX = 20,
+    TREE_GROW_BITS = 2,
+    TREE_LEAF_ROWS_MAX = 32, /* on average; below TREE_LEAF_ROWS_MIN it shrinks */
+    TREE_LEAF_ROWS_MIN = 4
+};
+
+/* The bucket number under which a store keeps trees' rows, which no bucket has. */
+#define TREES_BUCKET UINT32_MAX
+
+typedef struct Trees Trees;
+
+typedef struct TreeId
+{
+    uint32_t bucket_id;
+    uint32_t partition;
+} TreeId;
+
+/* A part of a tree: the rows whose place in the partition begins with the depth bits of prefix.
+ * depth 0: all of it. */
+typedef struct TreePart
+{
+    uint8_t depth;
+    uint32_t prefix;
+} TreePart;
+
+typedef struct TreeSum
+{
+    Digest digest;
+    uint64_t rows;
+    bool settled; /* all of it is durable, and not in doubt */
+} TreeSum;
+
+typedef struct TreeTouch
+{
+    struct Tree *tree;
+    uint32_t generation;
+    uint32_t leaf;
+} TreeTouch;
+
+/* What one write batch does to trees. Zero-initialized is empty; reused after trees_settle(). */
+typedef struct TreeBatch
+{
+    TreeTouch *touches;
+    uint32_t count;
+    uint32_t capacity;
+} TreeBatch;
+
+/* A change of the store's own rows; key and value are valid during the call. */
+typedef struct TreeRows
+{
+    void (*put)(void *context, Slice key, Slice value);
+    void (*remove_range)(void *context, Slice first, Slice end); /* end exclusive */
+    void *context;
+} TreeRows;
+
+typedef struct TreeCounters
+{
+    uint64_t trees;
+    uint64_t leaves;
+    uint64_t bytes;   /* of memory */
+    uint64_t rebuilt; /* trees, since the start */
+    uint64_t doubted; /* trees that are in doubt or being built */
+} TreeCounters;
+
+Trees *trees_new(void);
+void trees_free(Trees *trees);
+
+/* How many partitions the ring has: fixed for the life of a cluster, needed before the first
+ * change. Kept with the rows. */
+void trees_set_partitions(Trees *trees, uint32_t partitions);
+
+/* Takes in a row that was found on the disk, in any order; then trees_loaded(). A row that no
+ * trees_close() made, or a leaf that is missing, puts its tree in doubt. */
+void trees_load(Trees *trees, Slice key, Slice value);
+void trees_loaded(Trees *trees);
+
+/* A row's place: before and after are its objects, empty for absent. Equal ones change nothing. */
+typedef struct TreeChange
+{
+    uint32_t bucket_id;
+    uint64_t position;
+    Slice key;
+    Slice before;
+    Slice after;
+} TreeChange;
+
+void trees_change(Trees *trees, TreeBatch *batch, const TreeChange *change);
+
+/* What the row was before is not known: the tree that it is in must be built anew. */
+void trees_doubt(Trees *trees, TreeBatch *batch, uint32_t bucket_id, uint64_t position);
+
+/* The batch is complete: gives the rows that are to be written with it, each once. */
+void trees_close(Trees *trees, TreeBatch *batch, const TreeRows *rows);
+
+/* The batch is durable, or never will be (then the store is dead): empties it. */
+void trees_settle(Trees *trees, TreeBatch *batch);
+
+/* ---- asking ---- */
+
+/* False when the part is deeper than the tree's leaves. A tree that there is none of is empty and
+ * of any depth. */
+bool trees_sum(const Trees *trees, TreeId id, TreePart part, TreeSum *sum);
+
+/* How deep the tree's leaves are; 0 when there is none. */
+uint8_t trees_depth(const Trees *trees, TreeId id);
+
+/* The first and the last position of a part. */
+void trees_part_range(const Trees *trees, uint32_t partition, TreePart part, uint64_t *first,
+                      uint64_t *last);
+
+/* The sum of all rows from first to last; false when these are no ends of leaves of one tree. */
+bool trees_range_sum(const Trees *trees, uint32_t bucket_id, uint64_t first, uint64_t last,
+                     TreeSum *sum);
+
+/* The last position of the leaf that position is in. */
+uint64_t trees_leaf_end(const Trees *trees, uint32_t bucket_id, uint64_t position);
+
+TreeCounters trees_counters(const Trees *trees);
+
+/* ---- building ---- */
+
+/*
+ * Rows from first to last are to be scanned and folded. Protocol of the store: trees_begin_job();
+ * on the same turn it takes a snapshot of what is durable and calls trees_job_pending() for each
+ * record of the range that is not durable at that moment; the scan of the snapshot, on any thread,
+ * calls tree_job_fold() for each row but those; then trees_end_job() on the loop. Changes meanwhile
+ * go through trees_change() as ever.
+ */
+typedef struct TreeJob
+{
+    TreeId id;
+    uint64_t first;
+    uint64_t last;
+    uint32_t generation; /* of the tree being built; from here on private */
+    uint32_t first_leaf;
+    uint32_t leaf_count;
+    uint8_t shift;
+    struct TreeLeaf *folds;
+} TreeJob;
+
+/* False: nothing is to be built, or a job is under way. */
+bool trees_begin_job(Trees *trees, TreeJob *job);
+void trees_job_pending(Trees *trees, TreeJob *job, uint64_t position, Slice key, Slice object);
+void tree_job_fold(TreeJob *job, uint64_t position, Slice key, Slice object);
+
+/* readable: all of the range was; else it is tried again later. The batch is one that the store is
+ * filling. */
+void trees_end_job(Trees *trees, TreeJob *job, bool readable, TreeBatch *batch);
+
+/* Builds a tree anew whatever is thought of it; false when there is none, or it is being built. */
+bool trees_rebuild(Trees *trees, TreeId id);
+
+#endif
