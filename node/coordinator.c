@@ -163,6 +163,26 @@ coordinator_member_frame(Coordinator *coordinator, const View *view, uint32_t me
         take_gathered(coordinator, view, operation, member, NULL, actions);
 }
 
+/*
+ * The member will say no more, and may come back with an older disk, to be filled from owners that
+ * do not have the object durably yet: what it held counts for nothing before the client is
+ * answered. What a retry's look has found stays known.
+ */
+static void
+take_back(const Operation *operation, Item *item, uint32_t place)
+{
+    uint32_t bit = 1u << place;
+
+    if (item->phase == ITEM_SPREADING)
+        item->acked &= ~bit;
+    if (operation->kind == REF_COORDINATOR_READ)
+        item->answered &= ~bit;
+    if (item->phase == ITEM_GATHERING)
+        item->asking_failed |= item->asked & bit & ~item->answered;
+    else
+        item->failed |= bit & ~item->acked;
+}
+
 /* Runs visit on every open item of every live operation, whatever ends meanwhile. */
 static void
 visit_items(Coordinator *coordinator, const View *view, uint32_t member_down, Actions *actions)
@@ -183,11 +203,8 @@ visit_items(Coordinator *coordinator, const View *view, uint32_t member_down, Ac
 
             if (item->phase != ITEM_GATHERING && !operation_is_spreading(operation, item))
                 continue;
-            if (place >= 0 && item->phase == ITEM_GATHERING)
-                operation_take_object(operation, item, (uint32_t)place, STATUS_UNAVAILABLE,
-                                      SLICE_EMPTY);
-            else if (place >= 0 && (item->acked & 1u << place) == 0)
-                item->failed |= 1u << place;
+            if (place >= 0)
+                take_back(operation, item, (uint32_t)place);
             progress(coordinator, view, operation, item, actions);
         }
     }

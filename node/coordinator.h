@@ -55,7 +55,8 @@ void coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t re
 void coordinator_member_frame(Coordinator *coordinator, const View *view, uint32_t member,
                               const Frame *frame, Actions *actions);
 
-/* What the member owes will not come. */
+/* What the member owes will not come, and what it answered counts no more for clients that are not
+ * answered yet. */
 void coordinator_member_down(Coordinator *coordinator, const View *view, uint32_t member,
                              Actions *actions);
 void coordinator_tick(Coordinator *coordinator, const View *view, Actions *actions);

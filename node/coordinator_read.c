@@ -170,7 +170,9 @@ settle_item(Coordinator *coordinator, const View *view, Operation *operation, It
 #ifdef BUG_READ_BEFORE_REPAIR
     enough = 0;
 #endif
-    if (operation->repair_later || operation_count(item->acked) >= enough)
+    if (!has_quorum(operation, item))
+        end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
+    else if (operation->repair_later || operation_count(item->acked) >= enough)
         end_item(coordinator, view, operation, item, STATUS_OK, actions);
     else if (waiting == 0 || view->now_ms >= operation->deadline_ms)
         end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);

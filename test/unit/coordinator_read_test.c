@@ -198,6 +198,40 @@ an_owner_that_goes_down_meanwhile_is_not_waited_for(void **state)
     conductor_assert_read(&fixture, STATUS_OK, object);
 }
 
+/* It may come back with an older disk, and be filled before the others have the object durably. */
+static void
+what_an_owner_answered_before_it_went_down_does_not_count(void **state)
+{
+    Slice object = stage_object(&fixture.stage, 1, 1, "apple");
+    uint32_t tag;
+    uint64_t ref = conductor_begin_read(&fixture, 2, &tag);
+
+    conductor_answer_read(&fixture, 2, tag, object);
+    conductor_member_down(&fixture, 2);
+    conductor_fetched(&fixture, ref, STATUS_OK, object);
+    conductor_assert_unanswered(&fixture);
+    conductor_answer_read(&fixture, 1, tag, object);
+    conductor_assert_read(&fixture, STATUS_OK, object);
+    assert_int_equal(conductor_answered_read(&fixture).held,
+                     1u << conductor_place_of(&fixture, 0) | 1u << conductor_place_of(&fixture, 1));
+}
+
+static void
+a_repair_does_not_count_an_owner_that_went_down_before_it_was_done(void **state)
+{
+    Slice object = stage_object(&fixture.stage, 1, 1, "apple");
+    uint32_t tag;
+    uint64_t ref = conductor_begin_read(&fixture, 2, &tag);
+
+    conductor_answer_read(&fixture, 2, tag, object);
+    conductor_fetched(&fixture, ref, STATUS_OK, SLICE_EMPTY);
+    conductor_tick(&fixture, CONDUCTOR_GRACE_MS + 10);
+    conductor_merged(&fixture, ref, STATUS_OK, object);
+    conductor_assert_unanswered(&fixture);
+    conductor_member_down(&fixture, 2);
+    conductor_assert_read(&fixture, STATUS_UNAVAILABLE, SLICE_EMPTY);
+}
+
 static void
 a_slow_owner_is_given_a_short_grace_once_r_have_answered(void **state)
 {
@@ -385,6 +419,8 @@ main(void)
         TEST(a_repair_that_storage_refuses_here_is_one_acknowledgement_less),
         TEST(a_read_is_refused_when_too_few_owners_are_up),
         TEST(an_owner_that_goes_down_meanwhile_is_not_waited_for),
+        TEST(what_an_owner_answered_before_it_went_down_does_not_count),
+        TEST(a_repair_does_not_count_an_owner_that_went_down_before_it_was_done),
         TEST(a_slow_owner_is_given_a_short_grace_once_r_have_answered),
         TEST(a_read_without_r_answers_is_unavailable_at_its_deadline),
         TEST(a_repair_that_takes_too_long_ends_at_the_deadline),

@@ -181,6 +181,22 @@ a_write_that_can_no_longer_reach_w_is_unknown_at_once(void **state)
     assert_int_equal(coordinator_counters(fixture.coordinator).writes_unknown, 1);
 }
 
+/* It may come back with an older disk, and be filled before this one's sync ends. */
+static void
+an_owner_that_goes_down_before_the_write_is_answered_does_not_count(void **state)
+{
+    uint64_t ref = conductor_spread_write(&fixture, 2);
+
+    conductor_acknowledge(&fixture, 1, ref, STATUS_OK);
+    conductor_member_down(&fixture, 1);
+    conductor_durable(&fixture, ref, STATUS_OK);
+    conductor_assert_unanswered(&fixture);
+    conductor_acknowledge(&fixture, 2, ref, STATUS_OK);
+    conductor_assert_write(&fixture, STATUS_OK);
+    assert_int_equal(conductor_answered_write(&fixture, 0).acked,
+                     1u << conductor_place_of(&fixture, 0) | 1u << conductor_place_of(&fixture, 2));
+}
+
 static void
 replicas_that_fail_leave_a_write_unknown(void **state)
 {
@@ -645,6 +661,7 @@ main(void)
         TEST(a_write_is_refused_before_anything_is_written_when_too_few_owners_are_up),
         TEST(a_write_with_one_owner_down_reaches_its_quorum),
         TEST(a_write_that_can_no_longer_reach_w_is_unknown_at_once),
+        TEST(an_owner_that_goes_down_before_the_write_is_answered_does_not_count),
         TEST(replicas_that_fail_leave_a_write_unknown),
         TEST(a_failed_sync_here_leaves_a_write_to_the_others),
         TEST(a_write_that_storage_refuses_is_refused),
