@@ -42,8 +42,8 @@ find_key(const SimStore *store, Slice wanted)
                : NULL;
 }
 
-static StoreKey *
-make_key(SimStore *store, Slice wanted)
+StoreKey *
+sim_store_make_key(SimStore *store, Slice wanted)
 {
     uint32_t place = find_place(store, wanted);
 
@@ -98,7 +98,7 @@ settle_unchanged(SimStore *store, StoreKey *key, uint64_t ref)
 static void
 apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref)
 {
-    StoreKey *key = make_key(store, storage_key);
+    StoreKey *key = sim_store_make_key(store, storage_key);
     Slice object;
 
     store->counted.applies++;
@@ -138,8 +138,8 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
         settle_unchanged(store, key, ref);
 }
 
-static void
-schedule_work(SimStore *store, StoreWork *work)
+void
+sim_store_schedule(SimStore *store, StoreWork *work)
 {
     World *world = store->world;
 
@@ -170,7 +170,7 @@ store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t 
     apply->update = update_copy(&apply->arena, update);
     *store->waiting_tail = apply;
     store->waiting_tail = &apply->next;
-    schedule_work(store, sim_store_new_work(STORE_WORK_APPLY, ref, 0));
+    sim_store_schedule(store, sim_store_new_work(STORE_WORK_APPLY, ref, 0));
 }
 
 static void
@@ -227,122 +227,7 @@ store_read(Storage *storage, Slice storage_key, uint64_t ref)
 
     memcpy(work + 1, storage_key.data, storage_key.length);
     work->key = slice_make(work + 1, storage_key.length);
-    schedule_work(store, work);
-}
-
-/* True when what was asked for has the key; *row is filled then. */
-typedef bool (*KeyMatch)(const StoreKey *key, const void *asked, StorageRow *row);
-
-static bool
-row_of_key(const StoreKey *key, Slice *place, StorageRow *row)
-{
-    Reader reader = reader_begin(key->key);
-
-    row->bucket_id = reader_u32(&reader);
-    *place = reader_take(&reader, reader_left(&reader));
-    return storage_place_split(*place, &row->position, &row->key) &&
-           update_record_object(buffer_slice(&key->durable), &row->object) &&
-           row->object.length > 0;
-}
-
-static bool
-row_in_range(const StoreKey *key, const void *asked, StorageRow *row)
-{
-    const StorageRange *range = asked;
-    Slice place;
-
-    return row_of_key(key, &place, row) && row->bucket_id == range->bucket_id &&
-           row->position >= range->first_position && row->position <= range->last_position &&
-           (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
-           (range->through.length == 0 || slice_compare(place, range->through) <= 0);
-}
-
-static bool
-row_is_owed(const StoreKey *key, const void *asked, StorageRow *row)
-{
-    const StorageOwed *owed = asked;
-    Slice place;
-
-    return hints_record_owes(buffer_slice(&key->durable), &owed->target) &&
-           (owed->after.length == 0 || slice_compare(key->key, owed->after) > 0) &&
-           row_of_key(key, &place, row);
-}
-
-static void
-answer_page(SimStore *store, KeyMatch match, const void *asked, uint32_t max_bytes, uint64_t ref)
-{
-    StoragePage page = {.done = true};
-    size_t bytes = 0;
-    StorageRow row;
-
-    arena_reset(&store->scratch);
-    page.rows = ARENA_ARRAY(&store->scratch, StorageRow, store->key_count);
-    for (uint32_t i = 0; i < store->key_count; i++)
-    {
-        if (!match(store->keys[i], asked, &row))
-            continue;
-        if (bytes > 0 && bytes >= max_bytes)
-        {
-            page.done = false;
-            break;
-        }
-        bytes += row.key.length + row.object.length;
-        page.rows[page.row_count++] = row;
-    }
-    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
-}
-
-static void
-scan_now(SimStore *store, const StorageRange *range, uint64_t ref)
-{
-    store->counted.scans++;
-    answer_page(store, row_in_range, range, range->max_bytes, ref);
-}
-
-static void
-owed_now(SimStore *store, const StorageOwed *owed, uint64_t ref)
-{
-    answer_page(store, row_is_owed, owed, owed->max_bytes, ref);
-}
-
-static void
-store_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
-{
-    SimStore *store = (SimStore *)storage;
-    StoreWork *work = sim_store_new_work(STORE_WORK_OWED, ref, owed->after.length);
-
-    work->owed = *owed;
-    if (owed->after.length > 0)
-        memcpy(work + 1, owed->after.data, owed->after.length);
-    work->owed.after = slice_make(work + 1, owed->after.length);
-    schedule_work(store, work);
-}
-
-static void
-store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
-{
-    SimStore *store = (SimStore *)storage;
-    World *world = store->world;
-
-    if (!random_percent(&world->random, world->mix.read_later_percent))
-    {
-        scan_now(store, range, ref);
-        return;
-    }
-
-    StoreWork *work =
-        sim_store_new_work(STORE_WORK_SCAN, ref, range->after.length + range->through.length);
-    uint8_t *bytes = (uint8_t *)(work + 1);
-
-    work->range = *range;
-    if (range->after.length > 0)
-        memcpy(bytes, range->after.data, range->after.length);
-    work->range.after = slice_make(bytes, range->after.length);
-    bytes += range->after.length;
-    if (range->through.length > 0)
-        memcpy(bytes, range->through.data, range->through.length);
-    work->range.through = slice_make(bytes, range->through.length);
-    schedule_work(store, work);
+    sim_store_schedule(store, work);
 }
 
 static StorageCounters
@@ -372,10 +257,10 @@ sim_store_work(SimStore *store, const StoreWork *work)
         read_now(store, work->key, work->ref);
         break;
     case STORE_WORK_SCAN:
-        scan_now(store, &work->range, work->ref);
+        sim_store_scan_now(store, &work->range, work->ref);
         break;
     case STORE_WORK_OWED:
-        owed_now(store, &work->owed, work->ref);
+        sim_store_owed_now(store, &work->owed, work->ref);
         break;
     case STORE_WORK_DURABLE:
         report_durable(store, work->ref, STATUS_OK);
@@ -405,8 +290,8 @@ sim_store_new(World *world, uint32_t host)
     *store = (SimStore){.world = world, .host = host};
     store->storage = (Storage){.apply = store_apply,
                                .read = store_read,
-                               .scan = store_scan,
-                               .owed = store_owed,
+                               .scan = sim_store_scan,
+                               .owed = sim_store_owed,
                                .counters = store_counters,
                                .settle = store_settle,
                                .lineage = &store->lineage,
@@ -417,8 +302,8 @@ sim_store_new(World *world, uint32_t host)
     return store;
 }
 
-static void
-count_hints(SimStore *store)
+void
+sim_store_count_hints(SimStore *store)
 {
     hints_free(&store->storage.hints);
     for (uint32_t i = 0; i < store->key_count; i++)
@@ -445,7 +330,7 @@ sim_store_crash(SimStore *store)
     store->fail_next = false;
     for (uint32_t i = 0; i < store->key_count; i++)
         sim_store_copy_record(&store->keys[i]->current, &store->keys[i]->durable);
-    count_hints(store);
+    sim_store_count_hints(store);
 }
 
 Storage *
@@ -508,50 +393,6 @@ sim_store_is_settled(const SimStore *store)
     return store->log_count == 0 && store->waiting == NULL;
 }
 
-uint32_t
-sim_store_wipe(SimStore *store)
-{
-    store->lineage.count = 0;
-    store->storage.commits = 0;
-    return sim_store_forget(store, true);
-}
-
-void
-sim_store_copy(SimStore *store, const SimStore *source)
-{
-    sim_store_copy_records(store, source);
-    store->lineage = source->lineage;
-    store->storage.commits = source->storage.commits;
-}
-
-void
-sim_store_copy_records(SimStore *store, const SimStore *source)
-{
-    (void)sim_store_forget(store, true);
-    for (uint32_t i = 0; i < source->key_count; i++)
-    {
-        StoreKey *key = make_key(store, source->keys[i]->key);
-
-        sim_store_copy_record(&key->current, &source->keys[i]->durable);
-        sim_store_copy_record(&key->durable, &source->keys[i]->durable);
-    }
-    count_hints(store);
-}
-
-void
-sim_store_damage(SimStore *store)
-{
-    for (uint32_t i = 0; i < store->key_count; i++)
-    {
-        StoreKey *key = store->keys[i];
-
-        if (key->durable.length == 0)
-            continue;
-        key->durable.data[0] ^= 0xff;
-        sim_store_copy_record(&key->current, &key->durable);
-    }
-}
-
 void
 sim_store_fail_next_sync(SimStore *store)
 {
@@ -564,81 +405,4 @@ sim_store_calm(SimStore *store)
     store->slow = false;
     store->stuck = false;
     store->fail_next = false;
-}
-
-uint32_t
-sim_store_forget(SimStore *store, bool everything)
-{
-    uint32_t forgotten = 0;
-
-    for (uint32_t i = 0; i < store->key_count; i++)
-    {
-        StoreKey *key = store->keys[i];
-
-        if (key->unsynced > 0 || key->durable.length == 0 ||
-            (random_percent(&store->world->random, 40) && !everything))
-            continue;
-        hints_changed(&store->storage.hints, buffer_slice(&key->current), SLICE_EMPTY, NULL, NULL);
-        buffer_reset(&key->current);
-        buffer_reset(&key->durable);
-        forgotten++;
-    }
-    return forgotten;
-}
-
-bool
-sim_store_holds(const SimStore *store, const DataMark *mark)
-{
-    return data_mark_is_none(mark) || lineage_holds(&store->lineage, store->storage.commits, mark);
-}
-
-bool
-sim_store_same_run(const SimStore *a, const SimStore *b)
-{
-    const Lineage *one = &a->lineage;
-    const Lineage *other = &b->lineage;
-
-    return one->count > 0 && other->count > 0 &&
-           memcmp(&one->runs[one->count - 1].id, &other->runs[other->count - 1].id,
-                  sizeof(RunId)) == 0;
-}
-
-bool
-sim_store_failed(const SimStore *store)
-{
-    return store->storage.failed;
-}
-
-Slice
-sim_store_durable(const SimStore *store, uint32_t bucket_id, Slice key)
-{
-    for (uint32_t i = 0; i < store->key_count; i++)
-    {
-        Reader reader = reader_begin(store->keys[i]->key);
-        Slice object;
-
-        if (reader_u32(&reader) != bucket_id)
-            continue;
-        (void)reader_u64(&reader);
-        if (slice_equal(reader_take(&reader, reader_left(&reader)), key))
-            return update_record_object(buffer_slice(&store->keys[i]->durable), &object)
-                       ? object
-                       : SLICE_EMPTY;
-    }
-    return SLICE_EMPTY;
-}
-
-Digest
-sim_store_digest(const SimStore *store)
-{
-    Digest digest = {0};
-
-    for (uint32_t i = 0; i < store->key_count; i++)
-    {
-        Digest row =
-            message_row_digest(store->keys[i]->key, buffer_slice(&store->keys[i]->durable));
-
-        digest_mix(&digest, &row);
-    }
-    return digest;
 }

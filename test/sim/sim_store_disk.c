@@ -1,0 +1,127 @@
+/* What befalls a disk from outside, and what a look at it shows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "test/sim/sim_store_private.h"
+#include "test/sim/world.h"
+
+uint32_t
+sim_store_wipe(SimStore *store)
+{
+    store->lineage.count = 0;
+    store->storage.commits = 0;
+    return sim_store_forget(store, true);
+}
+
+void
+sim_store_copy(SimStore *store, const SimStore *source)
+{
+    sim_store_copy_records(store, source);
+    store->lineage = source->lineage;
+    store->storage.commits = source->storage.commits;
+}
+
+void
+sim_store_copy_records(SimStore *store, const SimStore *source)
+{
+    (void)sim_store_forget(store, true);
+    for (uint32_t i = 0; i < source->key_count; i++)
+    {
+        StoreKey *key = sim_store_make_key(store, source->keys[i]->key);
+
+        sim_store_copy_record(&key->current, &source->keys[i]->durable);
+        sim_store_copy_record(&key->durable, &source->keys[i]->durable);
+    }
+    sim_store_count_hints(store);
+}
+
+void
+sim_store_damage(SimStore *store)
+{
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        StoreKey *key = store->keys[i];
+
+        if (key->durable.length == 0)
+            continue;
+        key->durable.data[0] ^= 0xff;
+        sim_store_copy_record(&key->current, &key->durable);
+    }
+}
+
+uint32_t
+sim_store_forget(SimStore *store, bool everything)
+{
+    uint32_t forgotten = 0;
+
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        StoreKey *key = store->keys[i];
+
+        if (key->unsynced > 0 || key->durable.length == 0 ||
+            (random_percent(&store->world->random, 40) && !everything))
+            continue;
+        hints_changed(&store->storage.hints, buffer_slice(&key->current), SLICE_EMPTY, NULL, NULL);
+        buffer_reset(&key->current);
+        buffer_reset(&key->durable);
+        forgotten++;
+    }
+    return forgotten;
+}
+
+bool
+sim_store_holds(const SimStore *store, const DataMark *mark)
+{
+    return data_mark_is_none(mark) || lineage_holds(&store->lineage, store->storage.commits, mark);
+}
+
+bool
+sim_store_same_run(const SimStore *a, const SimStore *b)
+{
+    const Lineage *one = &a->lineage;
+    const Lineage *other = &b->lineage;
+
+    return one->count > 0 && other->count > 0 &&
+           memcmp(&one->runs[one->count - 1].id, &other->runs[other->count - 1].id,
+                  sizeof(RunId)) == 0;
+}
+
+bool
+sim_store_failed(const SimStore *store)
+{
+    return store->storage.failed;
+}
+
+Slice
+sim_store_durable(const SimStore *store, uint32_t bucket_id, Slice key)
+{
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        Reader reader = reader_begin(store->keys[i]->key);
+        Slice object;
+
+        if (reader_u32(&reader) != bucket_id)
+            continue;
+        (void)reader_u64(&reader);
+        if (slice_equal(reader_take(&reader, reader_left(&reader)), key))
+            return update_record_object(buffer_slice(&store->keys[i]->durable), &object)
+                       ? object
+                       : SLICE_EMPTY;
+    }
+    return SLICE_EMPTY;
+}
+
+Digest
+sim_store_digest(const SimStore *store)
+{
+    Digest digest = {0};
+
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        Digest row =
+            message_row_digest(store->keys[i]->key, buffer_slice(&store->keys[i]->durable));
+
+        digest_mix(&digest, &row);
+    }
+    return digest;
+}

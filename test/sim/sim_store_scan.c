@@ -1,0 +1,120 @@
+/* Pages: of a range of rows, and of the rows that are owed to a member. Only what is durable. */
+#include <string.h>
+
+#include "test/sim/sim_store_private.h"
+#include "test/sim/world.h"
+
+/* True when what was asked for has the key; *row is filled then. */
+typedef bool (*KeyMatch)(const StoreKey *key, const void *asked, StorageRow *row);
+
+static bool
+row_of_key(const StoreKey *key, Slice *place, StorageRow *row)
+{
+    Reader reader = reader_begin(key->key);
+
+    row->bucket_id = reader_u32(&reader);
+    *place = reader_take(&reader, reader_left(&reader));
+    return storage_place_split(*place, &row->position, &row->key) &&
+           update_record_object(buffer_slice(&key->durable), &row->object) &&
+           row->object.length > 0;
+}
+
+static bool
+row_in_range(const StoreKey *key, const void *asked, StorageRow *row)
+{
+    const StorageRange *range = asked;
+    Slice place;
+
+    return row_of_key(key, &place, row) && row->bucket_id == range->bucket_id &&
+           row->position >= range->first_position && row->position <= range->last_position &&
+           (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
+           (range->through.length == 0 || slice_compare(place, range->through) <= 0);
+}
+
+static bool
+row_is_owed(const StoreKey *key, const void *asked, StorageRow *row)
+{
+    const StorageOwed *owed = asked;
+    Slice place;
+
+    return hints_record_owes(buffer_slice(&key->durable), &owed->target) &&
+           (owed->after.length == 0 || slice_compare(key->key, owed->after) > 0) &&
+           row_of_key(key, &place, row);
+}
+
+static void
+answer_page(SimStore *store, KeyMatch match, const void *asked, uint32_t max_bytes, uint64_t ref)
+{
+    StoragePage page = {.done = true};
+    size_t bytes = 0;
+    StorageRow row;
+
+    arena_reset(&store->scratch);
+    page.rows = ARENA_ARRAY(&store->scratch, StorageRow, store->key_count);
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        if (!match(store->keys[i], asked, &row))
+            continue;
+        if (bytes > 0 && bytes >= max_bytes)
+        {
+            page.done = false;
+            break;
+        }
+        bytes += row.key.length + row.object.length;
+        page.rows[page.row_count++] = row;
+    }
+    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
+}
+
+void
+sim_store_scan_now(SimStore *store, const StorageRange *range, uint64_t ref)
+{
+    store->counted.scans++;
+    answer_page(store, row_in_range, range, range->max_bytes, ref);
+}
+
+void
+sim_store_owed_now(SimStore *store, const StorageOwed *owed, uint64_t ref)
+{
+    answer_page(store, row_is_owed, owed, owed->max_bytes, ref);
+}
+
+void
+sim_store_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
+{
+    SimStore *store = (SimStore *)storage;
+    StoreWork *work = sim_store_new_work(STORE_WORK_OWED, ref, owed->after.length);
+
+    work->owed = *owed;
+    if (owed->after.length > 0)
+        memcpy(work + 1, owed->after.data, owed->after.length);
+    work->owed.after = slice_make(work + 1, owed->after.length);
+    sim_store_schedule(store, work);
+}
+
+void
+sim_store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
+{
+    SimStore *store = (SimStore *)storage;
+    World *world = store->world;
+
+    if (!random_percent(&world->random, world->mix.read_later_percent))
+    {
+        sim_store_scan_now(store, range, ref);
+        return;
+    }
+
+    StoreWork *work =
+        sim_store_new_work(STORE_WORK_SCAN, ref, range->after.length + range->through.length);
+    uint8_t *bytes = (uint8_t *)(work + 1);
+
+    work->range = *range;
+    if (range->after.length > 0)
+        memcpy(bytes, range->after.data, range->after.length);
+    work->range.after = slice_make(bytes, range->after.length);
+    bytes += range->after.length;
+    if (range->through.length > 0)
+        memcpy(bytes, range->through.data, range->through.length);
+    work->range.through = slice_make(bytes, range->through.length);
+    sim_store_schedule(store, work);
+}
