@@ -215,6 +215,14 @@ admit(Engine *engine, uint64_t waited_ms, bool was_held, const Frame *frame)
     return admission_ask(&engine->admission, engine->now_ms, &asked, &load);
 }
 
+static bool
+may_send(EngineAsker asker, FrameType type)
+{
+    if (frame_is_for_admins(type))
+        return asker == ENGINE_ADMIN;
+    return asker == ENGINE_PEER || frame_is_for_clients(type);
+}
+
 void
 engine_dispatch(Engine *engine, uint64_t session, uint64_t waited_ms, Slice bytes, bool may_hold)
 {
@@ -228,7 +236,7 @@ engine_dispatch(Engine *engine, uint64_t session, uint64_t waited_ms, Slice byte
         engine->frames_refused++;
         actions_error(&engine->actions, origin, STATUS_BAD_FRAME, "");
     }
-    else if (engine->asker != ENGINE_PEER && !frame_is_for_clients(frame.type))
+    else if (!may_send(engine->asker, frame.type))
     {
         engine->frames_refused++;
         actions_error(&engine->actions, origin, STATUS_FORBIDDEN, "");

@@ -4,6 +4,7 @@ typedef struct FrameTypeRow
 {
     const char *name;
     bool for_clients;
+    bool for_admins; /* alone, of the clients */
 } FrameTypeRow;
 
 static const FrameTypeRow FRAME_TYPES[FRAME_TYPE_END] = {
@@ -29,6 +30,10 @@ static const FrameTypeRow FRAME_TYPES[FRAME_TYPE_END] = {
     [FRAME_ACCEPTED] = {"accepted",          false},
     [FRAME_CHOSEN] = {"chosen",            false},
     [FRAME_PART] = {"part",              false},
+    [FRAME_REPAIR] = {"repair",            true,  true},
+    [FRAME_REPAIR_REPLY] = {"repair_reply",                   false          },
+    [FRAME_REPAIR_STATUS] = {"repair_status",                   true},
+    [FRAME_REPAIR_STATUS_REPLY] = {"repair_status_reply",                   false    },
 };
 
 const char *
@@ -41,6 +46,12 @@ bool
 frame_is_for_clients(FrameType type)
 {
     return FRAME_TYPES[type].for_clients;
+}
+
+bool
+frame_is_for_admins(FrameType type)
+{
+    return FRAME_TYPES[type].for_admins;
 }
 
 bool

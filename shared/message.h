@@ -2,7 +2,8 @@
  * message: the frames that clients and nodes exchange, as structs, and their codecs.
  *
  * message.c holds what every frame shares, message_data.c reads, writes, scans and replicates,
- * message_member.c what nodes say to each other about themselves.
+ * message_member.c what nodes say to each other about themselves, message_repair.c how people start
+ * and watch the comparing of replicas.
  *
  * A frame is one CopyData payload: type (1 byte), tag (4 bytes, chosen by the asker and repeated in
  * the answer), body. Decoders borrow byte strings from the frame and allocate arrays in the arena;
@@ -47,7 +48,11 @@ typedef enum FrameType
     FRAME_ACCEPT,
     FRAME_ACCEPTED,
     FRAME_CHOSEN,
-    FRAME_PART, /* a piece of a frame: see shared/chunk.h */
+    FRAME_PART,   /* a piece of a frame: see shared/chunk.h */
+    FRAME_REPAIR, /* of admins; the one below of any client */
+    FRAME_REPAIR_REPLY,
+    FRAME_REPAIR_STATUS,
+    FRAME_REPAIR_STATUS_REPLY,
     FRAME_TYPE_END
 } FrameType;
 
@@ -68,8 +73,10 @@ const char *frame_type_name(FrameType type);
 /* How long the sender of a read or a write waits, as the frame says; 0 when it does not. */
 uint32_t frame_timeout_ms(const Frame *frame);
 
-/* True for the types that a client may send; the others need the peer role. */
+/* True for the types that a client may send; the others need the peer role. Of these, true for the
+ * ones that only an admin may send, and no node does. */
 bool frame_is_for_clients(FrameType type);
+bool frame_is_for_admins(FrameType type);
 
 typedef struct ErrorFrame
 {
@@ -244,6 +251,73 @@ typedef struct ReplicateReply
     uint32_t item_count;
 } ReplicateReply;
 
+/* Have replicas compared now that are compared once in a while anyway. */
+typedef struct RepairFrame
+{
+    uint64_t epoch;
+    uint32_t bucket_id; /* 0: all */
+    bool is_of_member;  /* with one member only: member; with itself: whatever this node shares */
+    MemberId member;
+} RepairFrame;
+
+typedef struct RepairReply
+{
+    uint32_t queued; /* compares: of one partition of a bucket with one other owner */
+} RepairReply;
+
+/* How far a node has come with comparing one partition of a bucket with one other owner. */
+typedef enum RepairState
+{
+    REPAIR_IDLE,
+    REPAIR_WAITING, /* it is due, and not begun */
+    REPAIR_COMPARING,
+    REPAIR_CONFIRMING, /* keys differed; they are looked at again after a pause */
+    REPAIR_MENDING,
+    REPAIR_STATES
+} RepairState;
+
+/* "idle" and the like. */
+const char *repair_state_name(RepairState state);
+
+/* Counts and times are since the start of the process. */
+typedef struct RepairStatus
+{
+    MemberId peer;
+    uint32_t bucket_id;
+    uint32_t partition;
+    RepairState state;
+    uint64_t compared_ms; /* wall clock of the last compare; 0: none yet */
+    uint64_t equal_ms;    /* of the last one that found all equal, or mended; 0: none yet */
+    uint64_t differences; /* keys that two successive compares found different */
+    uint64_t mended_here;
+    uint64_t mended_there;
+    uint64_t bytes_sent;
+    uint64_t bytes_received;
+    uint32_t parts_done; /* of what is under way */
+    uint32_t parts_total;
+    uint64_t time_left_ms; /* of what is under way, as far as can be told */
+    StatusCode failure;    /* of the last compare */
+} RepairStatus;
+
+enum
+{
+    REPAIR_STATUS_PAGE = 1024 /* rows that a reply has at most */
+};
+
+/* A page of a node's list. Pages are not of one moment: a topology that changes in between may
+ * move rows. */
+typedef struct RepairStatusFetch
+{
+    uint32_t first; /* the number of the page's first row */
+} RepairStatusFetch;
+
+typedef struct RepairStatusReply
+{
+    uint32_t total; /* rows of the whole list */
+    RepairStatus *rows;
+    uint32_t row_count; /* REPAIR_STATUS_PAGE, but for the last page */
+} RepairStatusReply;
+
 /* One run of a node's storage, from opening to end: drawn at random when it begins. */
 typedef struct RunId
 {
@@ -338,6 +412,14 @@ void replicate_reply_encode(Buffer *buffer, uint32_t tag, const ReplicateReply *
 void replicate_result_encode(Buffer *buffer, const ReplicateResult *result);
 void replicate_reply_encode_items(Buffer *buffer, uint32_t tag, uint32_t item_count, Slice items);
 bool replicate_reply_decode(const Frame *frame, Arena *arena, ReplicateReply *reply);
+void repair_encode(Buffer *buffer, uint32_t tag, const RepairFrame *repair);
+bool repair_decode(const Frame *frame, RepairFrame *repair);
+void repair_reply_encode(Buffer *buffer, uint32_t tag, const RepairReply *reply);
+bool repair_reply_decode(const Frame *frame, RepairReply *reply);
+void repair_status_fetch_encode(Buffer *buffer, uint32_t tag, const RepairStatusFetch *fetch);
+bool repair_status_fetch_decode(const Frame *frame, RepairStatusFetch *fetch);
+void repair_status_encode(Buffer *buffer, uint32_t tag, const RepairStatusReply *reply);
+bool repair_status_decode(const Frame *frame, Arena *arena, RepairStatusReply *reply);
 void data_mark_encode(Buffer *buffer, const DataMark *mark);
 DataMark data_mark_decode(Reader *reader);
 bool data_mark_is_none(const DataMark *mark);

@@ -225,6 +225,39 @@ round_trip_part(const Frame *frame, Arena *arena, Buffer *again)
     return true;
 }
 
+static inline bool
+round_trip_repair(const Frame *frame, Arena *arena, Buffer *again)
+{
+    RepairFrame repair;
+
+    if (!repair_decode(frame, &repair))
+        return false;
+    repair_encode(again, frame->tag, &repair);
+    return true;
+}
+
+static inline bool
+round_trip_repair_reply(const Frame *frame, Arena *arena, Buffer *again)
+{
+    RepairReply reply;
+
+    if (!repair_reply_decode(frame, &reply))
+        return false;
+    repair_reply_encode(again, frame->tag, &reply);
+    return true;
+}
+
+static inline bool
+round_trip_repair_status_fetch(const Frame *frame, Arena *arena, Buffer *again)
+{
+    RepairStatusFetch fetch;
+
+    if (!repair_status_fetch_decode(frame, &fetch))
+        return false;
+    repair_status_fetch_encode(again, frame->tag, &fetch);
+    return true;
+}
+
 /* The frames whose codecs have one shape: name, struct. */
 #define ROUND_TRIP_FRAME(name, Type)                                                               \
     static inline bool round_trip_##name(const Frame *frame, Arena *arena, Buffer *again)          \
@@ -246,6 +279,7 @@ ROUND_TRIP_FRAME(bucket_create, Bucket)
 ROUND_TRIP_FRAME(node_status, NodeStatus)
 ROUND_TRIP_FRAME(replicate, ReplicateFrame)
 ROUND_TRIP_FRAME(replicate_reply, ReplicateReply)
+ROUND_TRIP_FRAME(repair_status, RepairStatusReply)
 
 static inline bool
 round_trip_message(Slice bytes, Arena *arena, Buffer *again)
@@ -274,6 +308,10 @@ round_trip_message(Slice bytes, Arena *arena, Buffer *again)
         [FRAME_ACCEPTED] = round_trip_paxos,
         [FRAME_CHOSEN] = round_trip_paxos,
         [FRAME_PART] = round_trip_part,
+        [FRAME_REPAIR] = round_trip_repair,
+        [FRAME_REPAIR_REPLY] = round_trip_repair_reply,
+        [FRAME_REPAIR_STATUS] = round_trip_repair_status_fetch,
+        [FRAME_REPAIR_STATUS_REPLY] = round_trip_repair_status,
     };
     Frame frame;
 

@@ -93,9 +93,9 @@ a_frame_of_unknown_type_or_without_a_tag_is_refused(void **state)
 static void
 clients_may_ask_but_neither_answer_nor_speak_for_nodes(void **state)
 {
-    static const FrameType for_clients[] = {FRAME_TOPOLOGY_FETCH, FRAME_READ,
-                                            FRAME_WRITE,          FRAME_SCAN,
-                                            FRAME_BUCKET_CREATE,  FRAME_NODE_STATUS};
+    static const FrameType for_clients[] = {
+        FRAME_TOPOLOGY_FETCH, FRAME_READ,        FRAME_WRITE,  FRAME_SCAN,
+        FRAME_BUCKET_CREATE,  FRAME_NODE_STATUS, FRAME_REPAIR, FRAME_REPAIR_STATUS};
 
     for (int type = 1; type < FRAME_TYPE_END; type++)
     {
@@ -104,6 +104,7 @@ clients_may_ask_but_neither_answer_nor_speak_for_nodes(void **state)
         for (size_t i = 0; i < sizeof(for_clients) / sizeof(for_clients[0]); i++)
             expected |= for_clients[i] == (FrameType)type;
         assert_int_equal(frame_is_for_clients((FrameType)type), expected);
+        assert_int_equal(frame_is_for_admins((FrameType)type), type == FRAME_REPAIR);
     }
 }
 
@@ -421,6 +422,91 @@ a_nodes_status_comes_back(void **state)
 }
 
 static void
+a_repair_and_its_answer_come_back(void **state)
+{
+    Fixture *fixture = *state;
+    RepairFrame repair = {.epoch = 6, .bucket_id = 3, .is_of_member = true, .member = OTHER};
+    RepairReply reply = {.queued = 300};
+
+    repair_encode(&fixture->buffer, TAG, &repair);
+    repair = (RepairFrame){0};
+    assert_true(repair_decode(take(fixture, FRAME_REPAIR), &repair));
+    assert_int_equal(repair.epoch, 6);
+    assert_int_equal(repair.bucket_id, 3);
+    assert_true(repair.is_of_member);
+    assert_memory_equal(&repair.member, &OTHER, sizeof(OTHER));
+    buffer_reset(&fixture->buffer);
+    repair_encode(&fixture->buffer, TAG, &(RepairFrame){.epoch = 6});
+    assert_true(repair_decode(take(fixture, FRAME_REPAIR), &repair));
+    assert_false(repair.is_of_member);
+    buffer_reset(&fixture->buffer);
+    repair_reply_encode(&fixture->buffer, TAG, &reply);
+    reply = (RepairReply){0};
+    assert_true(repair_reply_decode(take(fixture, FRAME_REPAIR_REPLY), &reply));
+    assert_int_equal(reply.queued, 300);
+}
+
+static void
+the_status_of_repairs_comes_back(void **state)
+{
+    Fixture *fixture = *state;
+    RepairStatus rows[] = {
+        {.peer = OTHER,
+         .bucket_id = 3,
+         .partition = 255,
+         .state = REPAIR_MENDING,
+         .compared_ms = 1,
+         .equal_ms = 2,
+         .differences = 3,
+         .mended_here = 4,
+         .mended_there = 5,
+         .bytes_sent = 6,
+         .bytes_received = UINT64_MAX,
+         .parts_done = 7,
+         .parts_total = 8,
+         .time_left_ms = 9,
+         .failure = STATUS_UNAVAILABLE},
+        {.peer = MEMBER}
+    };
+    RepairStatusFetch fetch = {.first = 1024};
+    RepairStatusReply reply = {.total = 1026, .rows = rows, .row_count = 2};
+
+    repair_status_fetch_encode(&fixture->buffer, TAG, &fetch);
+    fetch = (RepairStatusFetch){0};
+    assert_true(repair_status_fetch_decode(take(fixture, FRAME_REPAIR_STATUS), &fetch));
+    assert_int_equal(fetch.first, 1024);
+    buffer_reset(&fixture->buffer);
+    repair_status_encode(&fixture->buffer, TAG, &reply);
+    reply = (RepairStatusReply){0};
+    assert_true(
+        repair_status_decode(take(fixture, FRAME_REPAIR_STATUS_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.total, 1026);
+    assert_int_equal(reply.row_count, 2);
+    assert_memory_equal(&reply.rows[0].peer, &OTHER, sizeof(OTHER));
+    assert_int_equal(reply.rows[0].partition, 255);
+    assert_int_equal(reply.rows[0].state, REPAIR_MENDING);
+    assert_int_equal(reply.rows[0].mended_there, 5);
+    assert_true(reply.rows[0].bytes_received == UINT64_MAX);
+    assert_int_equal(reply.rows[0].parts_total, 8);
+    assert_int_equal(reply.rows[0].failure, STATUS_UNAVAILABLE);
+    assert_memory_equal(&reply.rows[1].peer, &MEMBER, sizeof(MEMBER));
+    assert_int_equal(reply.rows[1].state, REPAIR_IDLE);
+}
+
+static void
+a_page_of_repairs_with_more_rows_than_there_are_is_refused(void **state)
+{
+    Fixture *fixture = *state;
+    RepairStatus row = {.peer = OTHER};
+    RepairStatusReply reply = {.total = 0, .rows = &row, .row_count = 1};
+    Frame frame;
+
+    repair_status_encode(&fixture->buffer, TAG, &reply);
+    assert_true(frame_decode(buffer_slice(&fixture->buffer), &frame));
+    assert_false(repair_status_decode(&frame, &fixture->arena, &reply));
+}
+
+static void
 replicas_and_their_results_come_back(void **state)
 {
     Fixture *fixture = *state;
@@ -600,6 +686,9 @@ main(void)
         TEST(equal_objects_under_two_keys_do_not_cancel_out),
         TEST(a_bucket_comes_back),
         TEST(a_nodes_status_comes_back),
+        TEST(a_repair_and_its_answer_come_back),
+        TEST(the_status_of_repairs_comes_back),
+        TEST(a_page_of_repairs_with_more_rows_than_there_are_is_refused),
         TEST(replicas_and_their_results_come_back),
         TEST(gathered_items_make_the_same_replicate_frame),
         TEST(gathered_results_make_the_same_reply_frame),
