@@ -82,8 +82,9 @@ const ConfigOption config_options[] = {
      "A write that leaves more siblings than this is warned of."},
     {FIELD(siblings_max), CONFIG_INT, "", "100", 1, 1000000, NULL, true, NULL,
      "A write that would leave more siblings than this is refused, unless it makes them fewer."},
-    {FIELD(hints_max_mb), CONFIG_INT, "MB", "1024", 1, 1048576, NULL, true, NULL,
-     "A node that owes other nodes more than this stands in for no further owner."},
+    {FIELD(hints_max_mb), CONFIG_INT, "MB", "1024", 0, 1048576, NULL, true, NULL,
+     "A node that owes other nodes more than this keeps no further hints; what that leaves out "
+     "repair finds. 0: none at all."},
     {FIELD(background_mb), CONFIG_INT, "MB", "128", 1, 10240, NULL, false, NULL,
      "What handoff and other background work may take a second, at most."},
     {FIELD(max_delay_ms), CONFIG_INT, "ms", "100", 0, 60000, NULL, true, NULL,

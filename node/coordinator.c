@@ -241,6 +241,15 @@ coordinator_flush(Coordinator *coordinator, const View *view, Actions *actions)
         outbox_send(&coordinator->outboxes[member], view->topology->epoch, member, actions);
 }
 
+bool
+coordinator_take_missed(Coordinator *coordinator, uint32_t member)
+{
+    bool missed = coordinator->missed[member];
+
+    coordinator->missed[member] = false;
+    return missed;
+}
+
 uint32_t
 coordinator_load(const Coordinator *coordinator)
 {

@@ -30,8 +30,9 @@ typedef struct CoordinatorCounters
     uint64_t siblings_refused;
     uint64_t reads;
     uint64_t repairs;
-    uint64_t write_frames; /* answered */
-    uint64_t write_ms;     /* what that took, of all together */
+    uint64_t hints_refused; /* owners of a key that got neither the key nor a hint */
+    uint64_t write_frames;  /* answered */
+    uint64_t write_ms;      /* what that took, of all together */
 } CoordinatorCounters;
 
 Coordinator *coordinator_new(void);
@@ -68,6 +69,10 @@ void coordinator_flush(Coordinator *coordinator, const View *view, Actions *acti
  * log; false when there was none since the last, or that is less than a minute ago.
  */
 bool coordinator_crowd_event(Coordinator *coordinator, const View *view, Buffer *text);
+
+/* True when, since it was asked last, a write has left the member without its object and without a
+ * hint for it, because this node keeps all the hints it may: only a comparison finds out. */
+bool coordinator_take_missed(Coordinator *coordinator, uint32_t member);
 
 /* Operations under way. */
 uint32_t coordinator_load(const Coordinator *coordinator);

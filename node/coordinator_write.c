@@ -71,7 +71,8 @@ refuse_item(Coordinator *coordinator, const View *view, Operation *operation, It
 }
 
 static void
-apply_item(const View *view, Operation *operation, Item *item, Actions *actions)
+apply_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+           Actions *actions)
 {
     item->phase = ITEM_SPREADING;
     item->update = (Update){.put = &item->put};
@@ -90,7 +91,7 @@ apply_item(const View *view, Operation *operation, Item *item, Actions *actions)
 #endif
     }
 #endif
-    spread_plan(view, operation, item);
+    spread_plan(coordinator, view, operation, item);
     actions_apply(actions, operation->bucket_id, item->position, item->key, &item->update,
                   operation_ref(operation, item));
 }
@@ -117,7 +118,7 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
         return STATUS_STORAGE;
     if (!spread_can_reach(view, operation, item))
         return STATUS_UNAVAILABLE;
-    if (item->self >= item->owner_count && view->hints->bytes >= view->hints_max_bytes)
+    if (item->self >= item->owner_count && spread_is_full(view))
         return STATUS_HINTS_FULL;
     return STATUS_OK;
 }
@@ -178,7 +179,7 @@ start_items(Coordinator *coordinator, const View *view, Operation *operation, bo
         Item *item = &operation->items[i];
 
         if (item->phase == ITEM_GATHERING && operation_gathered(item))
-            apply_item(view, operation, item, actions);
+            apply_item(coordinator, view, operation, item, actions);
     }
     if (operation->items_unsettled == 0)
     {
@@ -248,7 +249,7 @@ linger(Coordinator *coordinator, const View *view, Operation *operation, Item *i
     spread_mend(coordinator, view, operation, item);
     if (!late && !spread_is_over(item))
         return;
-    spread_settle(view, operation, item, actions);
+    spread_settle(coordinator, view, operation, item, actions);
     settle_item(coordinator, operation, item);
 }
 
@@ -270,7 +271,7 @@ coordinator_write_progress(Coordinator *coordinator, const View *view, Operation
         if (view->now_ms >= operation->deadline_ms)
             refuse_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
         else if (operation_gathered(item) || is_looked_for(view, operation, item))
-            apply_item(view, operation, item, actions);
+            apply_item(coordinator, view, operation, item, actions);
         return;
     }
     if (item->phase == ITEM_SPREADING)

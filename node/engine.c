@@ -576,7 +576,7 @@ engine_counters(const Engine *engine)
                         [ADMISSION_LATE] = shed[ADMISSION_LATE]},
         .stand_ins = replica.stand_ins,
         .hints_handed = handoff_total(engine->handoff),
-        .hints_refused = replica.hints_refused
+        .hints_refused = replica.hints_refused + coordinator.hints_refused
     };
 }
 

@@ -103,6 +103,7 @@ struct Coordinator
     uint32_t outbox_count;
     CoordinatorCounters counters;
     Crowd crowd;
+    bool missed[RING_NODES_MAX]; /* by member: see coordinator_take_missed() */
     uint64_t next_tick_ms;
 };
 

@@ -68,15 +68,29 @@ choose_stand_in(const View *view, Item *item, uint32_t owner)
     return false;
 }
 
-static void
-add_hint(const View *view, const Item *item, uint32_t owner, HintChange *hints, uint32_t *count)
+bool
+spread_is_full(const View *view)
 {
+    return view->hints->bytes >= view->hints_max_bytes;
+}
+
+/* Or a mark, when there are too many. */
+static void
+add_hint(Coordinator *coordinator, const View *view, const Item *item, uint32_t owner,
+         HintChange *hints, uint32_t *count)
+{
+    if (spread_is_full(view))
+    {
+        coordinator->missed[item->members[owner]] = true;
+        coordinator->counters.hints_refused++;
+        return;
+    }
     hints[(*count)++] = (HintChange){.target = view->topology->members[item->members[owner]].id,
                                      .now_ms = view->wall_ms};
 }
 
 void
-spread_plan(const View *view, Operation *operation, Item *item)
+spread_plan(Coordinator *coordinator, const View *view, Operation *operation, Item *item)
 {
     HintChange hints[TOPOLOGY_N_MAX];
 
@@ -89,7 +103,7 @@ spread_plan(const View *view, Operation *operation, Item *item)
             item->failed |= bit_of(owner);
         if ((!up && !choose_stand_in(view, item, owner)) || !is_owner(item, item->self))
         {
-            add_hint(view, item, owner, hints, &item->update.hint_count);
+            add_hint(coordinator, view, item, owner, hints, &item->update.hint_count);
             item->hinted |= bit_of(owner);
         }
     }
@@ -252,7 +266,8 @@ drop_needless(const View *view, const Operation *operation, const Item *item, Ac
 }
 
 void
-spread_settle(const View *view, Operation *operation, Item *item, Actions *actions)
+spread_settle(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+              Actions *actions)
 {
     HintChange hints[TOPOLOGY_N_MAX];
     uint32_t missing = uncovered(item) & ~bit_of(item->self);
@@ -261,7 +276,7 @@ spread_settle(const View *view, Operation *operation, Item *item, Actions *actio
     for (uint32_t owner = 0; owner < item->owner_count; owner++)
     {
         if ((missing & bit_of(owner)) != 0)
-            add_hint(view, item, owner, hints, &count);
+            add_hint(coordinator, view, item, owner, hints, &count);
     }
 #ifndef BUG_NO_HINT_FOR_THE_SILENT
     apply_hints(operation, item, hints, count, actions);

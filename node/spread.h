@@ -6,8 +6,9 @@
  * preference list stands in: it keeps the object with a hint, in one durable write, and its
  * acknowledgement counts for that owner. Where there is no such member, and for each owner that has
  * not acknowledged in the end, this node keeps the hint: so an unacknowledged replicate is always a
- * hint somewhere. A coordinator that is no owner itself keeps hints for all, and drops those that
- * it turns out not to need.
+ * hint somewhere; or, when this node keeps all the hints it may, the owner is marked as one that
+ * has missed something (coordinator_take_missed). A coordinator that is no owner itself keeps hints
+ * for all, and drops those that it turns out not to need.
  */
 #ifndef NODE_SPREAD_H
 #define NODE_SPREAD_H
@@ -19,7 +20,7 @@ bool spread_can_reach(const View *view, const Operation *operation, const Item *
 
 /* Chooses stand-ins for the owners that are down, and adds to the item's update the hints that are
  * to be written with the object here. */
-void spread_plan(const View *view, Operation *operation, Item *item);
+void spread_plan(Coordinator *coordinator, const View *view, Operation *operation, Item *item);
 
 /* Sends the object that storage has settled. */
 void spread_send(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
@@ -37,6 +38,10 @@ bool spread_is_hopeless(const Operation *operation, const Item *item);
 bool spread_is_over(const Item *item);
 
 /* Writes the hints that are missing, and drops those that are not needed. */
-void spread_settle(const View *view, Operation *operation, Item *item, Actions *actions);
+void spread_settle(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
+                   Actions *actions);
+
+/* This node owes so much already that it keeps no further hint. */
+bool spread_is_full(const View *view);
 
 #endif

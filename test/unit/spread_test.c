@@ -159,6 +159,25 @@ an_owner_that_stays_silent_gets_a_hint_here(void **state)
 }
 
 static void
+who_keeps_all_the_hints_it_may_marks_who_has_missed_something(void **state)
+{
+    uint64_t ref;
+
+    fixture.stage.hints.bytes = fixture.stage.view.hints_max_bytes;
+    ref = spread_with(2, 0, 0);
+    conductor_durable(&fixture, ref, STATUS_OK);
+    conductor_acknowledge(&fixture, list[1], ref, STATUS_OK);
+    assert_false(coordinator_take_missed(fixture.coordinator, list[2]));
+    conductor_tick(&fixture, LATE_MS);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
+    assert_int_equal(coordinator_load(fixture.coordinator), 0);
+    assert_int_equal(coordinator_counters(fixture.coordinator).hints_refused, 1);
+    assert_false(coordinator_take_missed(fixture.coordinator, list[1]));
+    assert_true(coordinator_take_missed(fixture.coordinator, list[2]));
+    assert_false(coordinator_take_missed(fixture.coordinator, list[2]));
+}
+
+static void
 an_owner_that_acknowledges_late_needs_no_hint(void **state)
 {
     uint64_t ref = spread_with(2, 0, 0);
@@ -377,6 +396,7 @@ main(void)
         TEST(a_fallback_stands_in_for_an_owner_that_is_down_and_keeps_a_hint),
         TEST(without_a_fallback_the_hint_is_written_with_the_object),
         TEST(an_owner_that_stays_silent_gets_a_hint_here),
+        TEST(who_keeps_all_the_hints_it_may_marks_who_has_missed_something),
         TEST(an_owner_that_acknowledges_late_needs_no_hint),
         TEST(an_owner_that_goes_down_under_way_gets_a_stand_in),
         TEST(a_stand_in_that_refuses_is_replaced_by_the_next),
