@@ -34,6 +34,14 @@ static const FrameTypeRow FRAME_TYPES[FRAME_TYPE_END] = {
     [FRAME_REPAIR_REPLY] = {"repair_reply",                   false          },
     [FRAME_REPAIR_STATUS] = {"repair_status",                   true},
     [FRAME_REPAIR_STATUS_REPLY] = {"repair_status_reply",                   false    },
+    [FRAME_TREE_ROOTS] = {"tree_roots",                   false        },
+    [FRAME_TREE_ROOTS_REPLY] = {"tree_roots_reply",                   false},
+    [FRAME_TREE_LEVEL] = {"tree_level",                   false              },
+    [FRAME_TREE_LEVEL_REPLY] = {"tree_level_reply",                   false},
+    [FRAME_TREE_KEYS] = {"tree_keys",                   false                     },
+    [FRAME_TREE_KEYS_REPLY] = {"tree_keys_reply",                   false},
+    [FRAME_VERSIONS] = {"versions",                   false                            },
+    [FRAME_VERSIONS_REPLY] = {"versions_reply",                   false},
 };
 
 const char *

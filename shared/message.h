@@ -3,7 +3,7 @@
  *
  * message.c holds what every frame shares, message_data.c reads, writes, scans and replicates,
  * message_member.c what nodes say to each other about themselves, message_repair.c how people start
- * and watch the comparing of replicas.
+ * and watch the comparing of replicas, message_tree.c how two owners of a partition do it.
  *
  * A frame is one CopyData payload: type (1 byte), tag (4 bytes, chosen by the asker and repeated in
  * the answer), body. Decoders borrow byte strings from the frame and allocate arrays in the arena;
@@ -17,6 +17,7 @@
 #include "shared/status.h"
 #include "shared/topology.h"
 #include "shared/update.h"
+#include "shared/version.h"
 
 enum
 {
@@ -53,6 +54,14 @@ typedef enum FrameType
     FRAME_REPAIR_REPLY,
     FRAME_REPAIR_STATUS,
     FRAME_REPAIR_STATUS_REPLY,
+    FRAME_TREE_ROOTS,
+    FRAME_TREE_ROOTS_REPLY,
+    FRAME_TREE_LEVEL,
+    FRAME_TREE_LEVEL_REPLY,
+    FRAME_TREE_KEYS,
+    FRAME_TREE_KEYS_REPLY,
+    FRAME_VERSIONS,
+    FRAME_VERSIONS_REPLY,
     FRAME_TYPE_END
 } FrameType;
 
@@ -376,6 +385,124 @@ typedef struct PaxosFrame
     Slice document;  /* ACCEPT, CHOSEN: proposed or chosen; PROMISE: accepted before, if any */
 } PaxosFrame;
 
+/* The root of one tree of the asker's; see node/trees.h. */
+typedef struct TreeRoot
+{
+    uint32_t bucket_id;
+    uint32_t partition;
+    Digest digest;
+} TreeRoot;
+
+typedef struct TreeRootsFrame
+{
+    uint64_t epoch;
+    TreeRoot *roots;
+    uint32_t root_count;
+} TreeRootsFrame;
+
+typedef struct TreeDifference
+{
+    uint32_t index;    /* of the root, among those asked about */
+    uint8_t depth;     /* of the answerer's leaves */
+    StatusCode status; /* OK: it has another root; else why it has none */
+} TreeDifference;
+
+/* The roots that are not equal, in the order asked. */
+typedef struct TreeRootsReply
+{
+    TreeDifference *items;
+    uint32_t item_count;
+} TreeRootsReply;
+
+/* Asks for what stands child_bits below each of some parts of one depth. */
+typedef struct TreeLevelFrame
+{
+    uint64_t epoch;
+    uint32_t bucket_id;
+    uint32_t partition;
+    uint8_t depth;
+    uint8_t child_bits; /* 1 to TREE_CHILD_BITS_MAX */
+    uint32_t *prefixes;
+    uint32_t prefix_count;
+} TreeLevelFrame;
+
+enum
+{
+    TREE_CHILD_BITS_MAX = 8
+};
+
+/* By part asked, the digests of its 2^child_bits children; none at all when the answerer's tree is
+ * not that deep. */
+typedef struct TreeLevelReply
+{
+    Digest *digests;
+    uint32_t digest_count;
+} TreeLevelReply;
+
+/* Asks which rows lie between two positions of one partition. */
+typedef struct TreeKeysFrame
+{
+    uint64_t epoch;
+    uint32_t bucket_id;
+    uint64_t first_position; /* inclusive */
+    uint64_t last_position;  /* inclusive */
+    Slice after;             /* a TreeKeysReply's last; empty: from the first position */
+    uint32_t max_bytes;      /* of the answer, about */
+} TreeKeysFrame;
+
+typedef struct TreeKey
+{
+    Slice key;
+    Digest digest; /* of the object */
+} TreeKey;
+
+/* In the order of their places. */
+typedef struct TreeKeysReply
+{
+    bool done;  /* there is nothing more behind these */
+    Slice last; /* not done: the place that the page ends at */
+    TreeKey *keys;
+    uint32_t key_count;
+} TreeKeysReply;
+
+typedef struct VersionItem
+{
+    Slice key;
+    Digest digest; /* of the asker's object; DIGEST_ABSENT: it has none */
+    Version version;
+} VersionItem;
+
+/* Asks which of two objects is newer, for some keys that seemed to differ. */
+typedef struct VersionsFrame
+{
+    uint64_t epoch;
+    uint32_t bucket_id;
+    VersionItem *items;
+    uint32_t item_count;
+} VersionsFrame;
+
+typedef enum VersionVerdict
+{
+    VERSION_EQUAL = 1,
+    VERSION_TAKE,  /* the answerer's object is newer: here it is */
+    VERSION_GIVE,  /* the asker's is newer: the answerer wants it */
+    VERSION_BOTH,  /* they are concurrent: here it is, and it wants the other */
+    VERSION_LATER, /* the answer was full: ask again */
+    VERSION_FAILED /* the answerer cannot read what it has */
+} VersionVerdict;
+
+typedef struct VersionAnswer
+{
+    VersionVerdict verdict;
+    Slice object; /* TAKE and BOTH alone */
+} VersionAnswer;
+
+typedef struct VersionsReply
+{
+    VersionAnswer *items; /* in the order of the keys asked */
+    uint32_t item_count;
+} VersionsReply;
+
 void error_encode(Buffer *buffer, uint32_t tag, StatusCode status, const char *message);
 bool error_decode(const Frame *frame, ErrorFrame *error);
 void part_encode(Buffer *buffer, uint32_t tag, const PartFrame *part);
@@ -427,5 +554,21 @@ void hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame
 bool hello_decode(const Frame *frame, HelloFrame *hello);
 void paxos_frame_encode(Buffer *buffer, FrameType type, uint32_t tag, const PaxosFrame *paxos);
 bool paxos_frame_decode(const Frame *frame, PaxosFrame *paxos);
+void tree_roots_encode(Buffer *buffer, uint32_t tag, const TreeRootsFrame *roots);
+bool tree_roots_decode(const Frame *frame, Arena *arena, TreeRootsFrame *roots);
+void tree_roots_reply_encode(Buffer *buffer, uint32_t tag, const TreeRootsReply *reply);
+bool tree_roots_reply_decode(const Frame *frame, Arena *arena, TreeRootsReply *reply);
+void tree_level_encode(Buffer *buffer, uint32_t tag, const TreeLevelFrame *level);
+bool tree_level_decode(const Frame *frame, Arena *arena, TreeLevelFrame *level);
+void tree_level_reply_encode(Buffer *buffer, uint32_t tag, const TreeLevelReply *reply);
+bool tree_level_reply_decode(const Frame *frame, Arena *arena, TreeLevelReply *reply);
+void tree_keys_encode(Buffer *buffer, uint32_t tag, const TreeKeysFrame *keys);
+bool tree_keys_decode(const Frame *frame, TreeKeysFrame *keys);
+void tree_keys_reply_encode(Buffer *buffer, uint32_t tag, const TreeKeysReply *reply);
+bool tree_keys_reply_decode(const Frame *frame, Arena *arena, TreeKeysReply *reply);
+void versions_encode(Buffer *buffer, uint32_t tag, const VersionsFrame *versions);
+bool versions_decode(const Frame *frame, Arena *arena, VersionsFrame *versions);
+void versions_reply_encode(Buffer *buffer, uint32_t tag, const VersionsReply *reply);
+bool versions_reply_decode(const Frame *frame, Arena *arena, VersionsReply *reply);
 
 #endif

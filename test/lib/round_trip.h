@@ -258,6 +258,29 @@ round_trip_repair_status_fetch(const Frame *frame, Arena *arena, Buffer *again)
     return true;
 }
 
+static inline bool
+round_trip_tree_keys(const Frame *frame, Arena *arena, Buffer *again)
+{
+    TreeKeysFrame keys;
+
+    if (!tree_keys_decode(frame, &keys))
+        return false;
+    tree_keys_encode(again, frame->tag, &keys);
+    return true;
+}
+
+static inline bool
+round_trip_version(Slice bytes, Arena *arena, Buffer *again)
+{
+    Reader reader = reader_begin(bytes);
+    Version version = version_decode(&reader, arena);
+
+    if (!reader_finish(&reader))
+        return false;
+    version_encode(again, &version);
+    return true;
+}
+
 /* The frames whose codecs have one shape: name, struct. */
 #define ROUND_TRIP_FRAME(name, Type)                                                               \
     static inline bool round_trip_##name(const Frame *frame, Arena *arena, Buffer *again)          \
@@ -280,6 +303,13 @@ ROUND_TRIP_FRAME(node_status, NodeStatus)
 ROUND_TRIP_FRAME(replicate, ReplicateFrame)
 ROUND_TRIP_FRAME(replicate_reply, ReplicateReply)
 ROUND_TRIP_FRAME(repair_status, RepairStatusReply)
+ROUND_TRIP_FRAME(tree_roots, TreeRootsFrame)
+ROUND_TRIP_FRAME(tree_roots_reply, TreeRootsReply)
+ROUND_TRIP_FRAME(tree_level, TreeLevelFrame)
+ROUND_TRIP_FRAME(tree_level_reply, TreeLevelReply)
+ROUND_TRIP_FRAME(tree_keys_reply, TreeKeysReply)
+ROUND_TRIP_FRAME(versions, VersionsFrame)
+ROUND_TRIP_FRAME(versions_reply, VersionsReply)
 
 static inline bool
 round_trip_message(Slice bytes, Arena *arena, Buffer *again)
@@ -312,6 +342,14 @@ round_trip_message(Slice bytes, Arena *arena, Buffer *again)
         [FRAME_REPAIR_REPLY] = round_trip_repair_reply,
         [FRAME_REPAIR_STATUS] = round_trip_repair_status_fetch,
         [FRAME_REPAIR_STATUS_REPLY] = round_trip_repair_status,
+        [FRAME_TREE_ROOTS] = round_trip_tree_roots,
+        [FRAME_TREE_ROOTS_REPLY] = round_trip_tree_roots_reply,
+        [FRAME_TREE_LEVEL] = round_trip_tree_level,
+        [FRAME_TREE_LEVEL_REPLY] = round_trip_tree_level_reply,
+        [FRAME_TREE_KEYS] = round_trip_tree_keys,
+        [FRAME_TREE_KEYS_REPLY] = round_trip_tree_keys_reply,
+        [FRAME_VERSIONS] = round_trip_versions,
+        [FRAME_VERSIONS_REPLY] = round_trip_versions_reply,
     };
     Frame frame;
 

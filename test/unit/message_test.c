@@ -666,6 +666,160 @@ ballots_order_by_round_then_proposer(void **state)
     assert_int_equal(ballot_compare(&high, &high), 0);
 }
 
+static const Digest DIGEST = {
+    {9, 8, 7}
+};
+
+static void
+tree_roots_and_which_of_them_differ_come_back(void **state)
+{
+    Fixture *fixture = *state;
+    TreeRoot items[] = {
+        {.bucket_id = 1, .partition = 2,   .digest = DIGEST       },
+        {.bucket_id = 3, .partition = 255, .digest = DIGEST_ABSENT}
+    };
+    TreeRootsFrame roots = {.epoch = 5, .roots = items, .root_count = 2};
+    TreeDifference differences[] = {
+        {.index = 0, .depth = 8, .status = STATUS_OK       },
+        {.index = 1, .depth = 0, .status = STATUS_NOT_OWNER}
+    };
+    TreeRootsReply reply = {.items = differences, .item_count = 2};
+
+    tree_roots_encode(&fixture->buffer, TAG, &roots);
+    assert_true(tree_roots_decode(take(fixture, FRAME_TREE_ROOTS), &fixture->arena, &roots));
+    assert_int_equal(roots.epoch, 5);
+    assert_int_equal(roots.roots[1].bucket_id, 3);
+    assert_int_equal(roots.roots[1].partition, 255);
+    assert_true(digest_equal(&roots.roots[0].digest, &DIGEST));
+    buffer_reset(&fixture->buffer);
+    tree_roots_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(
+        tree_roots_reply_decode(take(fixture, FRAME_TREE_ROOTS_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.items[0].depth, 8);
+    assert_int_equal(reply.items[1].index, 1);
+    assert_int_equal(reply.items[1].status, STATUS_NOT_OWNER);
+}
+
+static void
+roots_are_answered_in_their_order(void **state)
+{
+    Fixture *fixture = *state;
+    TreeDifference twice[] = {{.index = 4}, {.index = 4}};
+    TreeRootsReply reply = {.items = twice, .item_count = 2};
+
+    tree_roots_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(frame_decode(buffer_slice(&fixture->buffer), &fixture->frame));
+    assert_false(tree_roots_reply_decode(&fixture->frame, &fixture->arena, &reply));
+}
+
+static void
+levels_of_trees_come_back(void **state)
+{
+    Fixture *fixture = *state;
+    uint32_t prefixes[] = {0, 300};
+    TreeLevelFrame level = {.epoch = 5,
+                            .bucket_id = 1,
+                            .partition = 7,
+                            .depth = 9,
+                            .child_bits = 1,
+                            .prefixes = prefixes,
+                            .prefix_count = 2};
+    Digest digests[] = {DIGEST, DIGEST_ABSENT, DIGEST, DIGEST};
+    TreeLevelReply reply = {.digests = digests, .digest_count = 4};
+
+    tree_level_encode(&fixture->buffer, TAG, &level);
+    assert_true(tree_level_decode(take(fixture, FRAME_TREE_LEVEL), &fixture->arena, &level));
+    assert_int_equal(level.partition, 7);
+    assert_int_equal(level.depth, 9);
+    assert_int_equal(level.prefixes[1], 300);
+    level.child_bits = 0;
+    buffer_reset(&fixture->buffer);
+    tree_level_encode(&fixture->buffer, TAG, &level);
+    assert_true(frame_decode(buffer_slice(&fixture->buffer), &fixture->frame));
+    assert_false(tree_level_decode(&fixture->frame, &fixture->arena, &level));
+    buffer_reset(&fixture->buffer);
+    tree_level_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(
+        tree_level_reply_decode(take(fixture, FRAME_TREE_LEVEL_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.digest_count, 4);
+    assert_true(digest_equal(&reply.digests[1], &DIGEST_ABSENT));
+}
+
+static void
+keys_of_a_leaf_come_back(void **state)
+{
+    Fixture *fixture = *state;
+    TreeKeysFrame keys = {.epoch = 5,
+                          .bucket_id = 1,
+                          .first_position = 16,
+                          .last_position = UINT64_MAX,
+                          .after = text("after"),
+                          .max_bytes = 1000};
+    TreeKey items[] = {
+        {.key = text("k"), .digest = DIGEST       },
+        {.key = text("l"), .digest = DIGEST_ABSENT}
+    };
+    TreeKeysReply reply = {.last = text("last"), .keys = items, .key_count = 2};
+
+    tree_keys_encode(&fixture->buffer, TAG, &keys);
+    assert_true(tree_keys_decode(take(fixture, FRAME_TREE_KEYS), &keys));
+    assert_int_equal(keys.first_position, 16);
+    assert_true(keys.last_position == UINT64_MAX);
+    assert_text(keys.after, "after");
+    assert_int_equal(keys.max_bytes, 1000);
+    buffer_reset(&fixture->buffer);
+    tree_keys_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(
+        tree_keys_reply_decode(take(fixture, FRAME_TREE_KEYS_REPLY), &fixture->arena, &reply));
+    assert_false(reply.done);
+    assert_text(reply.last, "last");
+    assert_text(reply.keys[1].key, "l");
+    assert_true(digest_equal(&reply.keys[0].digest, &DIGEST));
+}
+
+static void
+versions_and_the_verdicts_on_them_come_back(void **state)
+{
+    Fixture *fixture = *state;
+    Dot entries[] = {
+        {.actor = {{1}}, .epoch = 1, .counter = 3},
+        {.actor = {{2}}, .epoch = 1, .counter = 9}
+    };
+    VersionItem items[] = {
+        {.key = text("k"), .digest = DIGEST       },
+        {.key = text("l"), .digest = DIGEST_ABSENT}
+    };
+    VersionsFrame versions = {.epoch = 5, .bucket_id = 1, .items = items, .item_count = 2};
+    VersionAnswer answers[] = {
+        {.verdict = VERSION_EQUAL},
+        {.verdict = VERSION_TAKE,  .object = text("object")},
+        {.verdict = VERSION_GIVE                       },
+        {.verdict = VERSION_BOTH, .object = text("other")},
+        {.verdict = VERSION_LATER},
+        {.verdict = VERSION_FAILED}
+    };
+    VersionsReply reply = {.items = answers, .item_count = 6};
+
+    items[0].version = (Version){
+        .context = {.entries = entries, .count = 2},
+          .dots = &entries[1], .dot_count = 1
+    };
+    versions_encode(&fixture->buffer, TAG, &versions);
+    assert_true(versions_decode(take(fixture, FRAME_VERSIONS), &fixture->arena, &versions));
+    assert_text(versions.items[0].key, "k");
+    assert_int_equal(versions.items[0].version.context.count, 2);
+    assert_int_equal(dot_compare(&versions.items[0].version.dots[0], &entries[1]), 0);
+    assert_int_equal(versions.items[1].version.context.count, 0);
+    buffer_reset(&fixture->buffer);
+    versions_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(
+        versions_reply_decode(take(fixture, FRAME_VERSIONS_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.item_count, 6);
+    assert_text(reply.items[1].object, "object");
+    assert_int_equal(reply.items[2].object.length, 0);
+    assert_int_equal(reply.items[5].verdict, VERSION_FAILED);
+}
+
 int
 main(void)
 {
@@ -695,6 +849,11 @@ main(void)
         TEST(hellos_come_back),
         TEST(paxos_frames_come_back),
         TEST(ballots_order_by_round_then_proposer),
+        TEST(tree_roots_and_which_of_them_differ_come_back),
+        TEST(roots_are_answered_in_their_order),
+        TEST(levels_of_trees_come_back),
+        TEST(keys_of_a_leaf_come_back),
+        TEST(versions_and_the_verdicts_on_them_come_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
