@@ -38,6 +38,7 @@ engine_view(const Engine *engine)
                   .siblings_max = engine->config.siblings_max,
                   .hints = engine->storage != NULL ? &engine->storage->hints : NULL,
                   .hints_max_bytes = engine->config.hints_max_bytes,
+                  .trees = engine->storage != NULL ? engine->storage->trees : NULL,
                   .answer_bytes_max = CHUNK_FRAME_MAX,
                   .storage_failed = engine->storage != NULL && engine->storage->failed,
 #ifndef BUG_REFILLING_NODE_ANSWERS

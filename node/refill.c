@@ -253,7 +253,8 @@ take_page(Refill *refill, Lane *lane, const View *view, const Frame *frame, Acti
     arena_reset(&lane->arena);
     kept = frame_copy(&lane->arena, frame);
     if (!scan_reply_decode(&kept, &lane->arena, &reply) || reply.status != STATUS_OK ||
-        (reply.rows == NULL && reply.row_count > 0) || (!reply.done && reply.row_count == 0))
+        (reply.rows == NULL && reply.row_count > 0) ||
+        !scan_reply_goes_on(&reply, buffer_slice(&lane->after)))
     {
         give_back(refill, lane);
         return;

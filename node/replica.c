@@ -328,6 +328,7 @@ static void
 fill_scan_reply(const View *view, Task *task, const StoragePage *page, ScanReply *reply)
 {
     reply->done = page->done;
+    reply->last = page->through;
     reply->row_count = page->row_count;
     if (!task->scan.digest_only)
         reply->rows = arena_alloc_zero(&task->arena, sizeof(ScanRow) * page->row_count);
@@ -353,25 +354,13 @@ replica_scanned(Replica *replica, const View *view, uint64_t ref, StatusCode sta
     uint32_t index;
     Task *task = task_of(replica, ref, &index);
     ScanReply reply = {.status = status};
-    Buffer last;
 
     if (task == NULL || task->kind != TASK_SCAN)
         return;
-    buffer_init(&last, &MEMORY_HEAP);
     if (status == STATUS_OK)
-    {
         fill_scan_reply(view, task, page, &reply);
-        if (page->row_count > 0)
-        {
-            const StorageRow *row = &page->rows[page->row_count - 1];
-
-            storage_place(&last, row->position, row->key);
-            reply.last = buffer_slice(&last);
-        }
-    }
     scan_reply_encode(actions_frame(actions), task->origin.tag, &reply);
     actions_reply(actions, task->origin.session);
-    buffer_free(&last);
     end_task(replica, task);
 }
 

@@ -35,6 +35,7 @@ struct RocksScan
     Slice lower; /* inclusive */
     Slice upper; /* exclusive; empty: none */
     size_t max_bytes;
+    uint64_t leaf_width;
     uint32_t row_capacity;
     RocksTakeRow take_row;
     StatusCode status;
@@ -283,18 +284,26 @@ add_row(RocksScan *scan)
     return &page->rows[page->row_count++];
 }
 
+static bool
+split_storage_key(Slice storage_key, uint32_t *bucket_id, uint64_t *position, Slice *key)
+{
+    Reader reader = reader_begin(storage_key);
+
+    *bucket_id = reader_u32(&reader);
+    return !reader.failed &&
+           storage_place_split(reader_take(&reader, reader_left(&reader)), position, key);
+}
+
 /* Returns the row's bytes, 0 when it cannot be read. */
 static size_t
 take_record(RocksScan *scan, Slice key, Slice record, Arena *decoding)
 {
-    Reader reader = reader_begin(key);
-    uint32_t bucket_id = reader_u32(&reader);
     RocksRecord checked;
+    uint32_t bucket_id;
     uint64_t position;
     Slice user_key;
 
-    if (reader.failed ||
-        !storage_place_split(reader_take(&reader, reader_left(&reader)), &position, &user_key) ||
+    if (!split_storage_key(key, &bucket_id, &position, &user_key) ||
         !rocks_record_check(decoding, record, &checked))
         return 0;
     *add_row(scan) = (StorageRow){.bucket_id = bucket_id,
@@ -349,6 +358,21 @@ take_owed_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decodi
     return bytes > 0 ? bytes : 1;
 }
 
+/* More follows: the page of a scan of a range ends where leaves do. */
+static void
+end_page(RocksScan *scan, const rocksdb_iterator_t *iterator)
+{
+    uint32_t bucket_id;
+    uint64_t next;
+    Slice key;
+
+    if (scan->take_row != take_row || scan->page.row_count == 0)
+        return;
+    if (!split_storage_key(iterator_key(iterator), &bucket_id, &next, &key))
+        scan->leaf_width = 0;
+    storage_page_end(&scan->page, next, scan->leaf_width, &scan->arena);
+}
+
 /* False when a row, or what RocksDB keeps it in, cannot be read. */
 static bool
 fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
@@ -368,6 +392,8 @@ fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
     }
     arena_free(&decoding);
     scan->page.done = !rocksdb_iter_valid(iterator);
+    if (!scan->page.done)
+        end_page(scan, iterator);
     rocksdb_iter_get_error(iterator, &error);
     if (error != NULL)
         rocksdb_free(error);
@@ -443,6 +469,9 @@ rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref)
     }
 
     RocksScan *scan = new_scan(rocks, ref, take_row, range->max_bytes);
+
+    scan->leaf_width = range->leaf_width;
+
     bool readable = set_bounds(scan, range);
     bool empty = scan->upper.length > 0 && slice_compare(scan->lower, scan->upper) >= 0;
 

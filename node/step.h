@@ -35,6 +35,7 @@ typedef struct View
     uint32_t siblings_max;    /* as Put */
     size_t answer_bytes_max;  /* of the objects in one answer */
     const HintTotals *hints;  /* what this node owes */
+    const Trees *trees;       /* over what it holds; NULL: there are none */
     uint64_t hints_max_bytes; /* it stands in for no owner when it owes more */
     bool storage_failed;
     bool refilling; /* the own storage may lack what was acknowledged: it answers no read */

@@ -30,6 +30,30 @@ storage_key(Buffer *buffer, uint32_t bucket_id, uint64_t position, Slice key)
     storage_place(buffer, position, key);
 }
 
+void
+storage_page_end(StoragePage *page, uint64_t next, uint64_t leaf_width, Arena *arena)
+{
+    uint32_t whole = leaf_width > 0 ? page->row_count : 0;
+    Buffer place;
+
+    while (whole > 0 && page->rows[whole - 1].position / leaf_width == next / leaf_width)
+        whole--;
+    buffer_init(&place, &MEMORY_HEAP);
+    if (whole > 0)
+    {
+        page->row_count = whole;
+        storage_place(&place, next - next % leaf_width, SLICE_EMPTY);
+    }
+    else
+    {
+        const StorageRow *last = &page->rows[page->row_count - 1];
+
+        storage_place(&place, last->position, last->key);
+    }
+    page->through = slice_copy(arena, buffer_slice(&place));
+    buffer_free(&place);
+}
+
 bool
 storage_place_split(Slice place, uint64_t *position, Slice *key)
 {

@@ -6,7 +6,8 @@
  * before the call returns; a ref is the caller's and is repeated.
  *
  * A storage key is bucket id (4 bytes), ring position (8), key, so that a partition of a bucket is
- * one contiguous range.
+ * one contiguous range. A place in it is a position and a key; no row's key is empty, so that the
+ * place of a position and an empty key is before all rows of the position and behind all before it.
  *
  * apply: `merged` is reported when the new object is settled in memory (it may be sent to other
  * nodes), `durable` when it would survive power loss (it may be acknowledged). A later apply sees
@@ -23,6 +24,7 @@
 
 #include "node/hints.h"
 #include "node/lineage.h"
+#include "node/trees.h"
 #include "shared/status.h"
 #include "shared/update.h"
 
@@ -40,7 +42,8 @@ typedef struct StoragePage
 {
     StorageRow *rows;
     uint32_t row_count;
-    bool done; /* nothing of what was asked for lies behind the last row */
+    bool done;     /* nothing of what was asked for lies behind the last row */
+    Slice through; /* of a scan that is not done: the place that the page ends at */
 } StoragePage;
 
 typedef struct StorageEvents
@@ -60,9 +63,10 @@ typedef struct StorageRange
     uint32_t bucket_id;
     uint64_t first_position; /* inclusive */
     uint64_t last_position;  /* inclusive */
-    Slice after;             /* storage_place of the last row seen; empty: none */
-    Slice through;           /* inclusive; empty: none */
+    Slice after;             /* a place: behind it; empty: none */
+    Slice through;           /* a place, inclusive; empty: none */
     uint32_t max_bytes;      /* the page ends at the first row that reaches it */
+    uint64_t leaf_width;     /* but before that, at a multiple of it, if it can; 0: it need not */
 } StorageRange;
 
 /* The rows that are owed to a member. */
@@ -111,6 +115,7 @@ struct Storage
     uint64_t commits;
     StorageWaits (*waits)(Storage *storage);
     HintTotals hints; /* kept true by every apply; read only */
+    Trees *trees;     /* likewise; NULL: it keeps none */
     bool failed;      /* a sync failed: this node must not write any more */
 };
 
@@ -123,5 +128,9 @@ void storage_key(Buffer *buffer, uint32_t bucket_id, uint64_t position, Slice ke
 /* Appends a place (position and key) as ScanReply.last and StorageRange.after hold it. */
 void storage_place(Buffer *buffer, uint64_t position, Slice key);
 bool storage_place_split(Slice place, uint64_t *position, Slice *key);
+
+/* Ends a scan's page that is not done: next is the position of the row that follows. Rows of a leaf
+ * that goes on behind the page leave it, unless no others are there. through lives in arena. */
+void storage_page_end(StoragePage *page, uint64_t next, uint64_t leaf_width, Arena *arena);
 
 #endif

@@ -185,7 +185,8 @@ typedef struct WriteReply
     uint32_t item_count;
 } WriteReply;
 
-/* A place in a partition's order: ring position and key. */
+/* A place in a partition's order is a ring position (8 bytes, big-endian) and a key; with an empty
+ * key it is before all rows of the position. */
 typedef struct ScanFrame
 {
     uint64_t epoch;
@@ -208,12 +209,15 @@ typedef struct ScanRow
 typedef struct ScanReply
 {
     StatusCode status;
-    bool done;     /* nothing of the asked range lies behind last */
-    Slice last;    /* the last place that the page covers; empty when the page has no row */
+    bool done;     /* nothing of the asked range lies behind the page */
+    Slice last;    /* unless done: the place that the page ends at, inclusive */
     Digest digest; /* XOR over rows of the digest of (key, object) */
     uint32_t row_count;
     ScanRow *rows; /* NULL in digest_only */
 } ScanReply;
+
+/* Is the page done, or does it end behind where it began? */
+bool scan_reply_goes_on(const ScanReply *reply, Slice after);
 
 /* The share of one row in ScanReply.digest. */
 Digest message_row_digest(Slice key, Slice object);

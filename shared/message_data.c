@@ -344,6 +344,12 @@ scan_reply_decode(const Frame *frame, Arena *arena, ScanReply *reply)
     return reader_finish(&reader);
 }
 
+bool
+scan_reply_goes_on(const ScanReply *reply, Slice after)
+{
+    return reply->done || slice_compare(reply->last, after) > 0;
+}
+
 Digest
 message_row_digest(Slice key, Slice object)
 {

@@ -383,7 +383,7 @@ pager_page_take_answer(Pager *pager, Page *page, uint32_t place, const Frame *fr
     if (frame->type != FRAME_SCAN_REPLY ||
         !scan_reply_decode(&kept, &page->arena, &answer->reply) ||
         answer->reply.status != STATUS_OK || (answer->reply.rows != NULL) != wants_rows ||
-        (!answer->reply.done && answer->reply.row_count == 0))
+        !scan_reply_goes_on(&answer->reply, page->after))
     {
         pager_page_drop_owner(pager, page, place);
         return;

@@ -171,42 +171,50 @@ row_is_owed(const Entry *entry, const void *asked, StorageRow *row)
            (owed->after.length == 0 || slice_compare(buffer_slice(&entry->key), owed->after) > 0);
 }
 
-static void
-answer_page(MemoryStore *store, EntryMatch match, const void *asked, uint32_t max_bytes,
-            uint64_t ref)
+/* The page, in scratch; *next is the row that follows when it is not done. */
+static StoragePage
+fill_page(MemoryStore *store, EntryMatch match, const void *asked, uint32_t max_bytes,
+          StorageRow *next)
 {
     StoragePage page = {.done = true};
-    StorageRow row;
     size_t bytes = 0;
 
     arena_reset(&store->scratch);
     page.rows = ARENA_ARRAY(&store->scratch, StorageRow, store->entry_count);
-    for (uint32_t i = 0; i < store->entry_count && page.done; i++)
+    for (uint32_t i = 0; i < store->entry_count; i++)
     {
-        if (!match(&store->entries[i], asked, &row))
+        if (!match(&store->entries[i], asked, next))
             continue;
         page.done = page.row_count == 0 || bytes < max_bytes;
         if (!page.done)
             break;
-        bytes += row.key.length + row.object.length;
-        page.rows[page.row_count++] = row;
+        bytes += next->key.length + next->object.length;
+        page.rows[page.row_count++] = *next;
     }
-    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
+    return page;
 }
 
 static void
 store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
 {
     MemoryStore *store = (MemoryStore *)storage;
+    StorageRow next;
+    StoragePage page = fill_page(store, row_in_range, range, range->max_bytes, &next);
 
     store->counted.scans++;
-    answer_page(store, row_in_range, range, range->max_bytes, ref);
+    if (!page.done)
+        storage_page_end(&page, next.position, range->leaf_width, &store->scratch);
+    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
 }
 
 static void
 store_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
 {
-    answer_page((MemoryStore *)storage, row_is_owed, owed, owed->max_bytes, ref);
+    MemoryStore *store = (MemoryStore *)storage;
+    StorageRow next;
+    StoragePage page = fill_page(store, row_is_owed, owed, owed->max_bytes, &next);
+
+    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
 }
 
 static StorageCounters

@@ -42,41 +42,49 @@ row_is_owed(const StoreKey *key, const void *asked, StorageRow *row)
            row_of_key(key, &place, row);
 }
 
-static void
-answer_page(SimStore *store, KeyMatch match, const void *asked, uint32_t max_bytes, uint64_t ref)
+/* The page, in scratch; *next is the row that follows when it is not done. */
+static StoragePage
+fill_page(SimStore *store, KeyMatch match, const void *asked, uint32_t max_bytes, StorageRow *next)
 {
     StoragePage page = {.done = true};
     size_t bytes = 0;
-    StorageRow row;
 
     arena_reset(&store->scratch);
     page.rows = ARENA_ARRAY(&store->scratch, StorageRow, store->key_count);
     for (uint32_t i = 0; i < store->key_count; i++)
     {
-        if (!match(store->keys[i], asked, &row))
+        if (!match(store->keys[i], asked, next))
             continue;
         if (bytes > 0 && bytes >= max_bytes)
         {
             page.done = false;
             break;
         }
-        bytes += row.key.length + row.object.length;
-        page.rows[page.row_count++] = row;
+        bytes += next->key.length + next->object.length;
+        page.rows[page.row_count++] = *next;
     }
-    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
+    return page;
 }
 
 void
 sim_store_scan_now(SimStore *store, const StorageRange *range, uint64_t ref)
 {
+    StorageRow next;
+    StoragePage page = fill_page(store, row_in_range, range, range->max_bytes, &next);
+
     store->counted.scans++;
-    answer_page(store, row_in_range, range, range->max_bytes, ref);
+    if (!page.done)
+        storage_page_end(&page, next.position, range->leaf_width, &store->scratch);
+    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
 }
 
 void
 sim_store_owed_now(SimStore *store, const StorageOwed *owed, uint64_t ref)
 {
-    answer_page(store, row_is_owed, owed, owed->max_bytes, ref);
+    StorageRow next;
+    StoragePage page = fill_page(store, row_is_owed, owed, owed->max_bytes, &next);
+
+    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
 }
 
 void

@@ -34,6 +34,8 @@ typedef struct Holder
 {
     Row rows[ROWS_MAX];
     uint32_t row_count;
+    uint64_t leaf_width; /* where its pages end, as far as they can; 0: at rows */
+    bool counts_wrong;   /* its digests are not those of its rows */
     bool silent;
     bool lost;
     StatusCode refuses; /* STATUS_OK: it does not */
@@ -162,41 +164,54 @@ row_is_asked(const ScanFrame *scan, const Row *row)
     return asked;
 }
 
-static Frame
-answer_scan(const Holder *holder, const Frame *frame)
+/* The rows that are asked for, as far as they fit. */
+static StoragePage
+page_of(const Holder *holder, const ScanFrame *scan)
 {
-    ScanReply reply = {.done = true};
-    ScanRow rows[ANSWER_ROWS];
-    ScanFrame scan;
+    StoragePage page = {.done = true};
     size_t bytes = 0;
-    Buffer last;
 
-    assert_true(scan_decode(frame, &scan));
-    buffer_init(&last, &MEMORY_HEAP);
-    for (uint32_t i = 0; i < holder->row_count && reply.done; i++)
+    page.rows = ARENA_ARRAY(&fixture.stage.arena, StorageRow, ANSWER_ROWS);
+    for (uint32_t i = 0; i < holder->row_count; i++)
     {
         const Row *row = &holder->rows[i];
 
-        if (!row_is_asked(&scan, row))
+        if (!row_is_asked(scan, row))
             continue;
-        if (reply.row_count == ANSWER_ROWS || (scan.max_bytes > 0 && bytes >= scan.max_bytes))
+        if (page.row_count == ANSWER_ROWS || (scan->max_bytes > 0 && bytes >= scan->max_bytes))
         {
-            reply.done = false;
+            page.done = false;
+            storage_page_end(&page, row->position, holder->leaf_width, &fixture.stage.arena);
             break;
         }
+        page.rows[page.row_count++] =
+            (StorageRow){.position = row->position, .key = row->key, .object = row->object};
+        bytes += row->key.length + row->object.length;
+    }
+    return page;
+}
 
-        Digest digest = message_row_digest(row->key, row->object);
+static Frame
+answer_scan(const Holder *holder, const Frame *frame)
+{
+    ScanRow rows[ANSWER_ROWS];
+    ScanReply reply;
+    StoragePage page;
+    ScanFrame scan;
+
+    assert_true(scan_decode(frame, &scan));
+    page = page_of(holder, &scan);
+    reply = (ScanReply){.done = page.done, .last = page.through, .row_count = page.row_count};
+    for (uint32_t i = 0; i < page.row_count; i++)
+    {
+        Digest digest = message_row_digest(page.rows[i].key, page.rows[i].object);
 
         digest_mix(&reply.digest, &digest);
-        rows[reply.row_count++] = (ScanRow){.key = row->key, .object = row->object};
-        bytes += row->key.length + row->object.length;
-        buffer_reset(&last);
-        storage_place(&last, row->position, row->key);
+        rows[i] = (ScanRow){.key = page.rows[i].key, .object = page.rows[i].object};
     }
-    reply.last = buffer_slice(&last);
+    reply.digest.bytes[0] ^= holder->counts_wrong && scan.digest_only;
     reply.rows = scan.digest_only ? NULL : rows;
     scan_reply_encode(stage_buffer(&fixture.stage), frame->tag, &reply);
-    buffer_free(&last);
     return stage_frame(&fixture.stage);
 }
 
@@ -439,6 +454,56 @@ a_wiped_owner_hides_no_row_of_one_that_has_more_than_an_answer_holds(void **stat
     }
 }
 
+/* Leaves of a partition are equal slices of it. */
+static uint64_t
+leaf_width(uint32_t leaves)
+{
+    return (UINT64_MAX / STAGE_PARTITIONS + 1) / leaves;
+}
+
+static void
+pages_end_where_leaves_do_and_lose_no_row(void **state)
+{
+    for (uint32_t leaves = 1; leaves <= 4096; leaves *= 4)
+    {
+        tear_down(state);
+        set_up(state);
+        for (uint32_t i = 0; i < 6 * ANSWER_ROWS; i++)
+        {
+            for (uint32_t member = 0; member < 3; member++)
+                hold(member, key_in(1, i), stage_object(&fixture.stage, 1, 1, "value"));
+        }
+        for (uint32_t member = 0; member < 3; member++)
+            fixture.holders[member].leaf_width = leaf_width(leaves);
+        assert_int_equal(run(check_merged), PAGER_END);
+        assert_int_equal(fixture.rows_seen, 6 * ANSWER_ROWS);
+        assert_int_equal(pager_counters(fixture.pager).mismatches, 0);
+    }
+}
+
+static void
+owners_whose_leaves_are_not_the_same_lose_no_row(void **state)
+{
+    for (uint32_t i = 0; i < 90; i++)
+        hold(i % 3, key_in(5, i), stage_object(&fixture.stage, 1, 1, "value"));
+    for (uint32_t member = 0; member < 3; member++)
+        fixture.holders[member].leaf_width = leaf_width(4 << 2 * member);
+    fixture.options.quorum = 3;
+    assert_int_equal(run(check_merged), PAGER_END);
+    assert_int_equal(fixture.rows_seen, 90);
+}
+
+static void
+an_owner_whose_digests_are_wrong_costs_a_compare_of_rows_and_nothing_else(void **state)
+{
+    hold_everywhere(0, 99);
+    fixture.holders[1].counts_wrong = true;
+    fixture.holders[1].leaf_width = leaf_width(16);
+    assert_int_equal(run(check_merged), PAGER_END);
+    assert_int_equal(fixture.rows_seen, 100);
+    assert_true(pager_counters(fixture.pager).mismatches > 0);
+}
+
 static void
 owners_with_different_rows_of_one_partition_lose_none(void **state)
 {
@@ -631,24 +696,48 @@ a_garbled_answer_drops_its_owner_from_the_page(void **state)
     assert_int_equal(pager_counters(fixture.pager).failovers, 1);
 }
 
+/* Answers the first question that this page holds nothing and goes on behind last. */
 static void
-a_page_without_rows_that_is_not_the_last_is_an_answer_of_nobody(void **state)
+answer_first_with_nothing(Slice last)
 {
-    ScanReply reply = {.done = false};
     ScanRow none[1];
+    ScanReply reply = {.rows = none, .last = last};
     Frame frame;
 
-    hold_everywhere(0, 9);
-    begin_scan();
     pump();
-    reply.rows = none;
     scan_reply_encode(stage_buffer(&fixture.stage), fixture.queue[0].frame.tag, &reply);
     frame = stage_frame(&fixture.stage);
-    assert_true(pager_answer(fixture.pager, fixture.queue[0].member, &frame, START_MS));
+    assert_true(pager_answer(fixture.pager, fixture.queue[0].member, &frame, fixture.now_ms));
     fixture.queue_count--;
     memmove(fixture.queue, fixture.queue + 1, sizeof(Question) * fixture.queue_count);
+}
+
+static void
+a_page_that_is_not_the_last_and_does_not_go_on_is_an_answer_of_nobody(void **state)
+{
+    hold_everywhere(0, 9);
+    begin_scan();
+    answer_first_with_nothing(SLICE_EMPTY);
     assert_int_equal(run(check_merged), PAGER_END);
     assert_int_equal(fixture.rows_seen, 10);
+    assert_int_equal(pager_counters(fixture.pager).failovers, 1);
+}
+
+static void
+a_page_of_empty_leaves_hides_no_row_that_another_owner_has_there(void **state)
+{
+    Buffer place;
+
+    hold_everywhere(0, 49);
+    begin_scan();
+    buffer_init(&place, &MEMORY_HEAP);
+    storage_place(&place, leaf_width(2), SLICE_EMPTY);
+    answer_first_with_nothing(buffer_slice(&place));
+    buffer_free(&place);
+    assert_int_equal(run(check_merged), PAGER_END);
+    assert_int_equal(fixture.rows_seen, 50);
+    assert_int_equal(pager_counters(fixture.pager).failovers, 0);
+    assert_int_equal(pager_counters(fixture.pager).mismatches, 1);
 }
 
 /* Answers scans until the page of partition 0 is at its coordinated read. */
@@ -759,6 +848,9 @@ main(void)
         TEST(pages_that_differ_are_merged_by_coordinated_reads),
         TEST(a_row_that_one_owner_alone_has_is_found),
         TEST(a_wiped_owner_hides_no_row_of_one_that_has_more_than_an_answer_holds),
+        TEST(pages_end_where_leaves_do_and_lose_no_row),
+        TEST(owners_whose_leaves_are_not_the_same_lose_no_row),
+        TEST(an_owner_whose_digests_are_wrong_costs_a_compare_of_rows_and_nothing_else),
         TEST(owners_with_different_rows_of_one_partition_lose_none),
         TEST(an_owner_lost_in_the_middle_is_replaced),
         TEST(an_owner_that_refuses_is_replaced),
@@ -773,7 +865,8 @@ main(void)
         TEST(answers_that_are_none_of_this_scan_are_not_taken),
         TEST(an_answer_that_comes_twice_counts_once),
         TEST(a_garbled_answer_drops_its_owner_from_the_page),
-        TEST(a_page_without_rows_that_is_not_the_last_is_an_answer_of_nobody),
+        TEST(a_page_that_is_not_the_last_and_does_not_go_on_is_an_answer_of_nobody),
+        TEST(a_page_of_empty_leaves_hides_no_row_that_another_owner_has_there),
         TEST(a_merge_whose_owner_is_silent_goes_on_with_another),
         TEST(owners_that_have_become_equal_meanwhile_need_no_merge),
         TEST(a_merge_that_cannot_reach_its_quorum_fails_the_scan),

@@ -85,6 +85,7 @@ scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *pag
 
     answer->scanned = true;
     answer->page = *page;
+    answer->page.through = slice_copy(&store->arena, page->through);
     answer->page.rows = ARENA_ARRAY(&store->arena, StorageRow, page->row_count);
     for (uint32_t i = 0; i < page->row_count; i++)
     {

@@ -152,6 +152,104 @@ a_page_holds_at_least_one_row_and_knows_its_end(void **state)
     assert_true(done);
 }
 
+/* The row of every tenth position from 0 to 390, and of the ten positions from 400 on. */
+static void
+fill_leaves(Store *store)
+{
+    uint64_t ref = 0;
+
+    for (unsigned i = 0; i < 50; i++)
+        ref = store_put(store, store_key_in(store, 1, i < 40 ? 10 * i : 360 + i, "k"), "v", NULL);
+    store_await_durable(store, ref);
+}
+
+static void
+assert_place(Slice place, uint64_t position, const char *key)
+{
+    Slice found;
+    uint64_t at;
+
+    assert_true(storage_place_split(place, &at, &found));
+    assert_int_equal(at, position);
+    assert_true(slice_equal(found, slice_from_string(key)));
+}
+
+static uint32_t
+scan_rows(Store *store, StorageRange *range, Slice *through)
+{
+    const Answer *answer = store_scan(store, range);
+
+    assert_int_equal(answer->status, STATUS_OK);
+    *through = answer->page.through;
+    return answer->page.row_count;
+}
+
+static void
+a_page_ends_at_the_last_leaf_end_that_fits(void **state)
+{
+    Store *store = *state;
+    StorageRange range = store_whole_bucket(1);
+    uint32_t rows_that_fit;
+    Slice through;
+
+    fill_leaves(store);
+    range.max_bytes = 1500;
+    rows_that_fit = scan_rows(store, &range, &through);
+    assert_in_range(rows_that_fit, 7, 30);
+    assert_place(through, 10 * (rows_that_fit - 1), "k");
+
+    range.leaf_width = 64;
+    assert_int_equal(scan_rows(store, &range, &through), (rows_that_fit * 10 / 64 * 64 + 9) / 10);
+    assert_place(through, rows_that_fit * 10 / 64 * 64, "");
+
+    range.leaf_width = 8; /* the next row is in another leaf: all fit */
+    assert_int_equal(scan_rows(store, &range, &through), rows_that_fit);
+    assert_place(through, rows_that_fit * 10 / 8 * 8, "");
+}
+
+static void
+a_leaf_that_does_not_fit_is_cut_at_a_row(void **state)
+{
+    Store *store = *state;
+    StorageRange range = store_whole_bucket(1);
+    Slice through;
+
+    fill_leaves(store);
+    range.first_position = 256;
+    range.leaf_width = 256;
+    range.max_bytes = 300;
+
+    uint32_t rows = scan_rows(store, &range, &through);
+
+    assert_in_range(rows, 1, 20);
+    assert_place(through, 250 + 10 * rows, "k");
+}
+
+static void
+pages_of_leaves_give_every_row_once(void **state)
+{
+    Store *store = *state;
+
+    fill_leaves(store);
+    for (uint64_t width = 1; width <= 512; width *= 2)
+    {
+        StorageRange range = store_whole_bucket(1);
+        uint32_t rows = 0;
+        bool done = false;
+
+        range.max_bytes = 700;
+        for (range.leaf_width = width; !done;)
+        {
+            const Answer *answer = store_scan(store, &range);
+
+            rows += answer->page.row_count;
+            range.after = answer->page.through;
+            done = answer->page.done;
+        }
+        assert_int_equal(rows, 50);
+    }
+}
+
 int
 main(void)
 {
@@ -161,6 +259,9 @@ main(void)
         STORE_TEST(a_scan_goes_on_after_a_place_and_ends_through_one),
         STORE_TEST(pages_together_give_every_row_once),
         STORE_TEST(a_page_holds_at_least_one_row_and_knows_its_end),
+        STORE_TEST(a_page_ends_at_the_last_leaf_end_that_fits),
+        STORE_TEST(a_leaf_that_does_not_fit_is_cut_at_a_row),
+        STORE_TEST(pages_of_leaves_give_every_row_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
