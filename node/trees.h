@@ -18,7 +18,8 @@
  * one of its rows was lost), is built anew as another generation, leaves by leaves from scans that
  * the store makes (TreeJob), while the old one goes on; what is built is written as it comes,
  * together with how far it has come, so that a restart goes on there. Then one batch makes the new
- * generation the tree and removes the old rows.
+ * generation the tree and removes the old rows. A leaf that cannot be true (rows taken out of an
+ * empty one) puts its tree in doubt too.
  *
  * Invariants:
  *  T1  a leaf's digest is the XOR of message_row_digest over the newest records (merged, durable or
@@ -73,7 +74,8 @@ typedef struct TreeTouch
     uint32_t leaf;
 } TreeTouch;
 
-/* What one write batch does to trees. Zero-initialized is empty; reused after trees_settle(). */
+/* What one write batch does to trees. Zero-initialized is empty; trees_settle() empties
+ * it for the next use. */
 typedef struct TreeBatch
 {
     TreeTouch *touches;
@@ -81,11 +83,13 @@ typedef struct TreeBatch
     uint32_t capacity;
 } TreeBatch;
 
-/* A change of the store's own rows; key and value are valid during the call. */
+/* Changes of the store's own rows, to be written in the order of the calls; key and value are valid
+ * during the call. */
 typedef struct TreeRows
 {
     void (*put)(void *context, Slice key, Slice value);
-    void (*remove_range)(void *context, Slice first, Slice end); /* end exclusive */
+    void (*remove)(void *context, Slice key);
+    void (*remove_range)(void *context, Slice first, Slice end); /* end exclusive; for many rows */
     void *context;
 } TreeRows;
 
@@ -101,16 +105,25 @@ typedef struct TreeCounters
 Trees *trees_new(void);
 void trees_free(Trees *trees);
 
-/* How many partitions the ring has: fixed for the life of a cluster, needed before the first
- * change. Kept with the rows. */
-void trees_set_partitions(Trees *trees, uint32_t partitions);
+/*
+ * How many partitions the ring has: fixed for the life of a cluster, needed before the first
+ * change. Kept with the rows. False: the rows that were loaded are of another number, all of them
+ * are forgotten, and the store is to call trees_doubt() for each partition that it has records of.
+ */
+bool trees_set_partitions(Trees *trees, uint32_t partitions);
 
-/* Takes in a row that was found on the disk, in any order; then trees_loaded(). A row that no
- * trees_close() made, or a leaf that is missing, puts its tree in doubt. */
+/* 0: not known yet. */
+uint32_t trees_partitions(const Trees *trees);
+
+/*
+ * Takes in the rows of TREES_BUCKET that were found on the disk, in the order of their keys; then
+ * trees_loaded(). A row that no trees_close() made, or a leaf that is missing, puts its tree in
+ * doubt. A tree of which no row is left looks like one that there never was.
+ */
 void trees_load(Trees *trees, Slice key, Slice value);
 void trees_loaded(Trees *trees);
 
-/* A row's place: before and after are its objects, empty for absent. Equal ones change nothing. */
+/* before and after are the row's objects, empty for absent. Equal ones change nothing. */
 typedef struct TreeChange
 {
     uint32_t bucket_id;
@@ -131,10 +144,13 @@ void trees_close(Trees *trees, TreeBatch *batch, const TreeRows *rows);
 /* The batch is durable, or never will be (then the store is dead): empties it. */
 void trees_settle(Trees *trees, TreeBatch *batch);
 
+/* Of a batch that is empty, or whose trees are gone. */
+void trees_batch_free(TreeBatch *batch);
+
 /* ---- asking ---- */
 
-/* False when the part is deeper than the tree's leaves. A tree that there is none of is empty and
- * of any depth. */
+/* False when the part is deeper than the tree's leaves, or none of a tree. A tree that there is
+ * none of is empty and of any depth. */
 bool trees_sum(const Trees *trees, TreeId id, TreePart part, TreeSum *sum);
 
 /* How deep the tree's leaves are; 0 when there is none. */
@@ -157,10 +173,10 @@ TreeCounters trees_counters(const Trees *trees);
 
 /*
  * Rows from first to last are to be scanned and folded. Protocol of the store: trees_begin_job();
- * on the same turn it takes a snapshot of what is durable and calls trees_job_pending() for each
- * record of the range that is not durable at that moment; the scan of the snapshot, on any thread,
- * calls tree_job_fold() for each row but those; then trees_end_job() on the loop. Changes meanwhile
- * go through trees_change() as ever.
+ * on the same turn it takes a snapshot of what is durable, and calls tree_job_fold() with the
+ * newest object of each record of the range that is not durable at that moment; the scan of the
+ * snapshot, on any thread, calls it for each row but those; then trees_end_job() on the loop.
+ * Changes meanwhile go through trees_change() as ever.
  */
 typedef struct TreeJob
 {
@@ -168,22 +184,23 @@ typedef struct TreeJob
     uint64_t first;
     uint64_t last;
     uint32_t generation; /* of the tree being built; from here on private */
-    uint32_t first_leaf;
     uint32_t leaf_count;
     uint8_t shift;
     struct TreeLeaf *folds;
 } TreeJob;
 
-/* False: nothing is to be built, or a job is under way. */
+/* False: nothing is to be built, or a job is under way. What is begun must be ended. */
 bool trees_begin_job(Trees *trees, TreeJob *job);
-void trees_job_pending(Trees *trees, TreeJob *job, uint64_t position, Slice key, Slice object);
+
+/* An empty object counts for nothing. Touches the job alone. */
 void tree_job_fold(TreeJob *job, uint64_t position, Slice key, Slice object);
 
-/* readable: all of the range was; else it is tried again later. The batch is one that the store is
- * filling. */
+/* readable: all of the range was; else it is tried again after what others are to be built, which
+ * may be at once: the store waits then. The batch is the one that the store is filling. */
 void trees_end_job(Trees *trees, TreeJob *job, bool readable, TreeBatch *batch);
 
-/* Builds a tree anew whatever is thought of it; false when there is none, or it is being built. */
+/* Builds a tree anew, by jobs, whatever is thought of it; false when there is none, or it is being
+ * built. */
 bool trees_rebuild(Trees *trees, TreeId id);
 
 #endif
