@@ -294,6 +294,20 @@ encode_object(const Object *object, Arena *arena, Buffer *out)
     return copy;
 }
 
+/* Turns current into what is left when it has been reaped; false when that is nothing. */
+static bool
+reap_object(const Record *record, const Reap *reap, Arena *arena, Object *current)
+{
+    Digest digest = digest_of(record->object);
+
+    if (record->hint_count > 0 || !digest_equal(&digest, &reap->digest))
+        return true;
+    if (reap_is_dead(current))
+        return false;
+    current->context = reap_context(current, reap, arena);
+    return true;
+}
+
 UpdateResult
 update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer *out, Slice *object)
 {
@@ -325,6 +339,8 @@ update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer 
 #endif
     if (current.context.count == 0 && update->merge == NULL)
         return UPDATE_UNCHANGED; /* hints for what is not there */
+    if (update->reap != NULL && !reap_object(&next, update->reap, arena, &current))
+        return UPDATE_CHANGED;
     if (update->hint_count > 0 &&
         !change_hints(&next, update, encode_object(&current, arena, out), arena))
         return UPDATE_CHANGED;
@@ -342,6 +358,15 @@ copy_clock(Arena *arena, const VClock *clock)
 {
     return (VClock){.entries = arena_copy(arena, clock->entries, sizeof(Dot) * clock->count),
                     .count = clock->count};
+}
+
+static Reap *
+copy_reap(Arena *arena, const Reap *reap)
+{
+    Reap *copy = arena_copy(arena, reap, sizeof(Reap));
+
+    copy->live = arena_copy(arena, reap->live, sizeof(Actor) * reap->live_count);
+    return copy;
 }
 
 static Put *
@@ -385,6 +410,7 @@ update_copy(Arena *arena, const Update *update)
     copy->put = update->put != NULL ? copy_put(arena, update->put) : NULL;
     copy->hints = arena_copy(arena, update->hints, sizeof(HintChange) * update->hint_count);
     copy->hint_count = update->hint_count;
+    copy->reap = update->reap != NULL ? copy_reap(arena, update->reap) : NULL;
     copy->unowned = update->unowned;
     return copy;
 }

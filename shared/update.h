@@ -19,7 +19,7 @@
 #ifndef SHARED_UPDATE_H
 #define SHARED_UPDATE_H
 
-#include "shared/object.h"
+#include "shared/reap.h"
 #include "shared/topology.h"
 
 typedef struct Run
@@ -75,7 +75,8 @@ typedef struct HintChange
 
 /*
  * First merge is merged into the object, then put is stamped on it, then hints are added and
- * dropped; merge and put may be NULL. All are borrowed.
+ * dropped; merge and put may be NULL. All are borrowed. reap stands alone: with it there is nothing
+ * else, and a record that owes a hint stays as it is.
  */
 typedef struct Update
 {
@@ -83,6 +84,7 @@ typedef struct Update
     const Put *put;
     const HintChange *hints;
     uint32_t hint_count;
+    const Reap *reap; /* NULL: nothing is reaped */
     bool
         unowned; /* this node owns none of the key: when the last hint is dropped, so is all else */
 } Update;

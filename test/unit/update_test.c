@@ -427,6 +427,110 @@ a_retry_of_a_put_that_is_known_is_not_refused(void **state)
     assert_int_equal(put_capped(fixture, 3, (VClock){0}, 3, 1), UPDATE_UNCHANGED);
 }
 
+/* Reaps the stored object, for which these runs are the present ones. */
+static UpdateResult
+reap(Fixture *fixture, const Actor *live, uint32_t live_count)
+{
+    Slice object;
+
+    assert_true(update_record_object(buffer_slice(&fixture->record), &object));
+
+    Reap wanted = {.digest = digest_of(object), .live = live, .live_count = live_count};
+
+    return apply(fixture, &(Update){.reap = &wanted});
+}
+
+static void
+what_tombstones_alone_are_left_of_is_reaped_whole(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+    put(fixture, stored(fixture).context, value_of(2, NULL), 1);
+    assert_int_equal(reap(fixture, &ACTOR, 1), UPDATE_CHANGED);
+    assert_int_equal(fixture->record.length, 0);
+}
+
+static void
+a_value_beside_a_tombstone_keeps_both_from_being_reaped(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, NULL), 1);
+    put(fixture, (VClock){0}, value_of(2, "two"), 1);
+    assert_int_equal(reap(fixture, &ACTOR, 1), UPDATE_UNCHANGED);
+    assert_int_equal(stored(fixture).sibling_count, 2);
+}
+
+static void
+an_object_that_is_not_the_proved_one_stays(void **state)
+{
+    Fixture *fixture = *state;
+    Reap other = {.digest = {{1}}};
+
+    put(fixture, (VClock){0}, value_of(1, NULL), 1);
+    assert_int_equal(apply(fixture, &(Update){.reap = &other}), UPDATE_UNCHANGED);
+    assert_int_equal(stored(fixture).sibling_count, 1);
+}
+
+static void
+what_owes_a_hint_is_not_reaped(void **state)
+{
+    Fixture *fixture = *state;
+    HintChange hint = {.target = {{9}}};
+
+    put(fixture, (VClock){0}, value_of(1, NULL), 1);
+    apply(fixture, &(Update){.hints = &hint, .hint_count = 1});
+    assert_int_equal(reap(fixture, &ACTOR, 1), UPDATE_UNCHANGED);
+    assert_int_equal(stored(fixture).sibling_count, 1);
+}
+
+static void
+entries_of_finished_runs_are_retired_where_no_sibling_needs_them(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, "old"), 1);
+    fixture->run = (Run){.actor = {{2}}};
+    put(fixture, stored(fixture).context, value_of(2, "new"), 1);
+    fixture->run = (Run){.actor = {{3}}};
+    put(fixture, (VClock){0}, value_of(3, "beside"), 1);
+    assert_int_equal(stored(fixture).context.count, 3);
+    assert_int_equal(reap(fixture, &fixture->run.actor, 1), UPDATE_CHANGED);
+
+    Object object = stored(fixture);
+
+    assert_int_equal(object.sibling_count, 2);
+    assert_int_equal(object.context.count, 2);
+    assert_int_equal(object.context.entries[0].actor.id[0], 2);
+    assert_int_equal(object.context.entries[1].actor.id[0], 3);
+    assert_int_equal(reap(fixture, &fixture->run.actor, 1), UPDATE_UNCHANGED);
+}
+
+static void
+entries_of_present_runs_are_never_retired(void **state)
+{
+    Fixture *fixture = *state;
+    Actor live[] = {{{1}}, {{2}}};
+
+    put(fixture, (VClock){0}, value_of(1, "old"), 1);
+    fixture->run = (Run){.actor = {{2}}};
+    put(fixture, stored(fixture).context, value_of(2, "new"), 1);
+    assert_int_equal(reap(fixture, live, 2), UPDATE_UNCHANGED);
+    assert_int_equal(stored(fixture).context.count, 2);
+}
+
+static void
+a_put_after_a_reap_opens_a_new_epoch(void **state)
+{
+    Fixture *fixture = *state;
+
+    put(fixture, (VClock){0}, value_of(1, NULL), 1);
+    reap(fixture, &ACTOR, 1);
+    put(fixture, (VClock){0}, value_of(2, "two"), 1);
+    assert_int_equal(stored(fixture).siblings[0].dots[0].epoch, 2);
+}
+
 static void
 a_copied_update_does_not_borrow(void **state)
 {
@@ -488,6 +592,13 @@ main(void)
         TEST(a_merge_knows_no_cap),
         TEST(a_refused_put_takes_its_merge_with_it),
         TEST(a_retry_of_a_put_that_is_known_is_not_refused),
+        TEST(what_tombstones_alone_are_left_of_is_reaped_whole),
+        TEST(a_value_beside_a_tombstone_keeps_both_from_being_reaped),
+        TEST(an_object_that_is_not_the_proved_one_stays),
+        TEST(what_owes_a_hint_is_not_reaped),
+        TEST(entries_of_finished_runs_are_retired_where_no_sibling_needs_them),
+        TEST(entries_of_present_runs_are_never_retired),
+        TEST(a_put_after_a_reap_opens_a_new_epoch),
         TEST(a_copied_update_does_not_borrow),
         TEST(random_histories_agree_with_sets_of_events),
     };
