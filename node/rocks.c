@@ -212,7 +212,9 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
                                .scan = rocks_scan,
                                .owed = rocks_owed,
                                .counters = read_counters,
+                               .set_round = rocks_set_round,
                                .settle = rocks_settle,
+                               .run = rocks->run,
                                .lineage = &rocks->lineage,
                                .commits = rocks->storage.commits,
                                .waits = read_waits};
@@ -230,6 +232,12 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
     arena_init(&rocks->arena, &MEMORY_HEAP);
     buffer_init(&rocks->scratch, &MEMORY_HEAP);
     rocks_count_hints(rocks);
+    if (!rocks_load_rounds(rocks))
+    {
+        /* Without them it would take what is older than what was reaped. */
+        rocks->storage.failed = true;
+        snprintf(rocks->failure, sizeof(rocks->failure), "the rounds of reaping cannot be read");
+    }
     rocks_writer_start(rocks);
     if (uv_prepare_init(loop, &rocks->turn_end) != 0 ||
         uv_prepare_start(&rocks->turn_end, on_turn_end) != 0)
@@ -283,6 +291,7 @@ free_rocks(Rocks *rocks)
     arena_free(&rocks->arena);
     buffer_free(&rocks->scratch);
     hints_free(&rocks->storage.hints);
+    rounds_free(&rocks->storage.rounds);
     rocks_writer_free(rocks);
     while (rocks->spare != NULL)
     {

@@ -195,6 +195,35 @@ batch_put_index(void *context, const Hint *hint, bool dropped)
 }
 
 void
+rocks_set_round(Storage *storage, const Round *round, uint64_t ref)
+{
+    Rocks *rocks = rocks_of(storage);
+    RocksBatch *batch;
+    RocksItem *item;
+    Buffer key;
+    Buffer value;
+
+    if (storage->failed || rocks->closing)
+    {
+        rocks->events.durable(rocks->events.context, ref, STATUS_STORAGE);
+        return;
+    }
+    buffer_init(&key, &MEMORY_HEAP);
+    buffer_init(&value, &MEMORY_HEAP);
+    rounds_row(round, &key, &value);
+    batch = filling_batch(rocks);
+    item = ARENA_NEW(&batch->arena, RocksItem);
+    *item = (RocksItem){.node = {.key = slice_copy(&batch->arena, buffer_slice(&key))},
+                        .batch = batch,
+                        .record = slice_copy(&batch->arena, buffer_slice(&value))};
+    batch_append(batch, item);
+    rocks->owed++;
+    batch_await(batch, ref);
+    buffer_free(&key);
+    buffer_free(&value);
+}
+
+void
 rocks_turn_end(Rocks *rocks)
 {
     RocksBatch *batch = rocks->filling;

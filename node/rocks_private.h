@@ -203,6 +203,9 @@ void rocks_owed(Storage *storage, const StorageOwed *owed, uint64_t ref);
 /* Counts the hints that are on the disk. */
 void rocks_count_hints(Rocks *rocks);
 
+/* Takes in the rounds that are on the disk; false when not all of them can be read. */
+bool rocks_load_rounds(Rocks *rocks);
+
 /* rocks_pool.c */
 void rocks_pool_init(Rocks *rocks);
 void rocks_pool_begin(Rocks *rocks, RocksJob *job, RocksLaneName lane);
@@ -217,6 +220,8 @@ bool rocks_is_pending(const Rocks *rocks, uint64_t hash, Slice key);
 /* Lets the record that RocksDB has of a key into the cache, unless an apply is about to change it.
  */
 void rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record, bool asked_for);
+
+void rocks_set_round(Storage *storage, const Round *round, uint64_t ref);
 
 /* Hands what this turn merged to the writer. */
 void rocks_turn_end(Rocks *rocks);

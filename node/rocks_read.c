@@ -554,3 +554,27 @@ rocks_count_hints(Rocks *rocks)
     rocksdb_iter_destroy(iterator);
     rocksdb_readoptions_destroy(options);
 }
+
+bool
+rocks_load_rounds(Rocks *rocks)
+{
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    Slice first = bound(&rocks->arena, ROUNDS_BUCKET, 0, SLICE_EMPTY, false);
+    Slice end = bound(&rocks->arena, ROUNDS_BUCKET + 1, 0, SLICE_EMPTY, false);
+    rocksdb_iterator_t *iterator;
+    char *error = NULL;
+    bool readable = true;
+
+    rocksdb_readoptions_set_iterate_upper_bound(options, (const char *)end.data, end.length);
+    iterator = rocksdb_create_iterator(rocks->db, options);
+    for (rocksdb_iter_seek(iterator, (const char *)first.data, first.length);
+         readable && rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator))
+        readable =
+            rounds_load(&rocks->storage.rounds, iterator_key(iterator), iterator_value(iterator));
+    rocksdb_iter_get_error(iterator, &error);
+    readable = readable && error == NULL;
+    rocksdb_free(error);
+    rocksdb_iter_destroy(iterator);
+    rocksdb_readoptions_destroy(options);
+    return readable;
+}

@@ -24,6 +24,7 @@
 
 #include "node/hints.h"
 #include "node/lineage.h"
+#include "node/rounds.h"
 #include "node/trees.h"
 #include "shared/status.h"
 #include "shared/update.h"
@@ -109,11 +110,17 @@ struct Storage
     void (*owed)(Storage *storage, const StorageOwed *owed, uint64_t ref);
     StorageCounters (*counters)(Storage *storage);
 
+    /* Keeps a partition's rounds (node/rounds.h), in the order of the applies; answered by durable.
+     */
+    void (*set_round)(Storage *storage, const Round *round, uint64_t ref);
+
     /* Notes runs that were lost and are missed no more; durable when it returns true. */
     bool (*settle)(Storage *storage, const RunId *lost, uint32_t count);
     const Lineage *lineage;
     uint64_t commits;
     StorageWaits (*waits)(Storage *storage);
+    Rounds rounds; /* as they were kept, when the run began; what the steps make of them since */
+    const Run *run;
     HintTotals hints; /* kept true by every apply; read only */
     Trees *trees;     /* likewise; NULL: it keeps none */
     bool failed;      /* a sync failed: this node must not write any more */

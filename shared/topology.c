@@ -445,3 +445,19 @@ topology_preference(const Topology *topology, uint64_t position, uint16_t *membe
            sizeof(uint16_t) * length);
     return length;
 }
+
+bool
+topology_owns(const Topology *topology, uint32_t bucket_id, uint64_t position, uint32_t member)
+{
+    uint16_t owners[TOPOLOGY_N_MAX];
+    const Bucket *bucket = topology_bucket_by_id(topology, bucket_id);
+    uint32_t count =
+        bucket != NULL ? topology_preference(topology, position, owners, bucket->n) : 0;
+
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (owners[i] == member)
+            return true;
+    }
+    return false;
+}

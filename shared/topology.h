@@ -104,4 +104,8 @@ bool topology_position(const Bucket *bucket, Slice key, uint64_t *position);
 uint32_t topology_preference(const Topology *topology, uint64_t position, uint16_t *members,
                              uint32_t max);
 
+/* True when the member is one of the owners there; false too when the bucket is not known. */
+bool topology_owns(const Topology *topology, uint32_t bucket_id, uint64_t position,
+                   uint32_t member);
+
 #endif

@@ -83,6 +83,15 @@ make_entry(MemoryStore *store, Slice key)
     return found;
 }
 
+/* The ref is told when all there is by now is durable. */
+static void
+await(MemoryStore *store, uint64_t ref)
+{
+    store->waiting =
+        memory_resize(&MEMORY_HEAP, store->waiting, (store->waiting_count + 1) * sizeof(uint64_t));
+    store->waiting[store->waiting_count++] = ref;
+}
+
 static void
 store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t ref)
 {
@@ -111,9 +120,7 @@ store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t 
         hints_changed(&storage->hints, buffer_slice(&entry->current), buffer_slice(&record), NULL,
                       NULL);
         assign(&entry->current, buffer_slice(&record));
-        store->waiting = memory_resize(&MEMORY_HEAP, store->waiting,
-                                       (store->waiting_count + 1) * sizeof(uint64_t));
-        store->waiting[store->waiting_count++] = ref;
+        await(store, ref);
         events->merged(events->context, ref, STATUS_OK, object);
         if (!store->held)
             memory_store_sync(store);
@@ -217,6 +224,24 @@ store_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
     store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
 }
 
+static void
+store_set_round(Storage *storage, const Round *round, uint64_t ref)
+{
+    MemoryStore *store = (MemoryStore *)storage;
+    Buffer key;
+    Buffer value;
+
+    buffer_init(&key, &MEMORY_HEAP);
+    buffer_init(&value, &MEMORY_HEAP);
+    rounds_row(round, &key, &value);
+    assign(&make_entry(store, buffer_slice(&key))->current, buffer_slice(&value));
+    buffer_free(&key);
+    buffer_free(&value);
+    await(store, ref);
+    if (!store->held)
+        memory_store_sync(store);
+}
+
 static StorageCounters
 store_counters(Storage *storage)
 {
@@ -255,7 +280,9 @@ memory_store_new(void)
                                .scan = store_scan,
                                .owed = store_owed,
                                .counters = store_counters,
+                               .set_round = store_set_round,
                                .settle = store_settle,
+                               .run = &store->run,
                                .lineage = &store->lineage,
                                .waits = store_waits};
     arena_init(&store->scratch, &MEMORY_HEAP);
@@ -274,6 +301,7 @@ memory_store_free(MemoryStore *store)
     memory_resize(&MEMORY_HEAP, store->entries, 0);
     memory_resize(&MEMORY_HEAP, store->waiting, 0);
     hints_free(&store->storage.hints);
+    rounds_free(&store->storage.rounds);
     arena_free(&store->scratch);
     memory_resize(&MEMORY_HEAP, store, 0);
 }
@@ -284,6 +312,10 @@ memory_store_open(MemoryStore *store, const StorageEvents *events)
     RunId run = {{++store->opened}};
 
     store->events = *events;
+    rounds_free(&store->storage.rounds);
+    for (uint32_t i = 0; i < store->entry_count; i++)
+        rounds_load(&store->storage.rounds, buffer_slice(&store->entries[i].key),
+                    buffer_slice(&store->entries[i].durable));
     lineage_begin(&store->lineage, &run, store->storage.commits);
     return &store->storage;
 }

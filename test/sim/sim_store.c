@@ -274,6 +274,29 @@ sim_store_work(SimStore *store, const StoreWork *work)
 
 /* ---- life ---- */
 
+static void
+store_set_round(Storage *storage, const Round *round, uint64_t ref)
+{
+    SimStore *store = (SimStore *)storage;
+    StoreKey *row;
+    Buffer key;
+    Buffer value;
+
+    if (storage->failed)
+    {
+        report_durable(store, ref, STATUS_STORAGE);
+        return;
+    }
+    buffer_init(&key, &MEMORY_HEAP);
+    buffer_init(&value, &MEMORY_HEAP);
+    rounds_row(round, &key, &value);
+    row = sim_store_make_key(store, buffer_slice(&key));
+    sim_store_copy_record(&row->current, &value);
+    buffer_free(&key);
+    buffer_free(&value);
+    sim_store_log_append(store, row, true, ref);
+}
+
 static bool
 store_settle(Storage *storage, const RunId *lost, uint32_t count)
 {
@@ -293,7 +316,9 @@ sim_store_new(World *world, uint32_t host)
                                .scan = sim_store_scan,
                                .owed = sim_store_owed,
                                .counters = store_counters,
+                               .set_round = store_set_round,
                                .settle = store_settle,
+                               .run = &store->run,
                                .lineage = &store->lineage,
                                .waits = store_waits};
     store->waiting_tail = &store->waiting;
@@ -341,6 +366,10 @@ sim_store_boot(SimStore *store, const StorageEvents *events)
     random_fill(&store->world->random, run.bytes, sizeof(run.bytes));
     lineage_begin(&store->lineage, &run, store->storage.commits);
     store->events = *events;
+    rounds_free(&store->storage.rounds);
+    for (uint32_t i = 0; i < store->key_count; i++)
+        rounds_load(&store->storage.rounds, store->keys[i]->key,
+                    buffer_slice(&store->keys[i]->durable));
     store->storage.failed = false;
     store->run.epoch = 0;
 #ifdef BUG_ACTOR_KEPT
@@ -370,6 +399,7 @@ sim_store_free(SimStore *store)
     free(store->keys);
     free(store->log);
     hints_free(&store->storage.hints);
+    rounds_free(&store->storage.rounds);
     buffer_free(&store->record);
     arena_free(&store->scratch);
     free(store);

@@ -59,7 +59,8 @@ sim_store_forget(SimStore *store, bool everything)
         StoreKey *key = store->keys[i];
 
         if (key->unsynced > 0 || key->durable.length == 0 ||
-            (random_percent(&store->world->random, 40) && !everything))
+            (!everything && (sim_store_checked_key(store, key) == CHECKER_NONE ||
+                             random_percent(&store->world->random, 40))))
             continue;
         hints_changed(&store->storage.hints, buffer_slice(&key->current), SLICE_EMPTY, NULL, NULL);
         buffer_reset(&key->current);

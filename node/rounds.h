@@ -1,0 +1,66 @@
+/*
+ * Rounds: how far the reaping of each partition of each bucket has come on this node (see
+ * node/reaping.h), pure.
+ *
+ * Two numbers a partition, which only grow. Under `cleared` this node sends: an object that leaves
+ * it is labelled with what cleared was before the object was read. Below its floor it refuses: an
+ * owner what is older than `round`, any other member what is older than `cleared`, since it would
+ * send that on under a newer label. Both are kept by the store beside the data, so that data which
+ * are set back are set back with what they may claim.
+ *
+ * A row stands under ROUNDS_BUCKET; its value begins with two zero bytes, so that nobody takes it
+ * for a record.
+ */
+#ifndef NODE_ROUNDS_H
+#define NODE_ROUNDS_H
+
+#include "node/trees.h"
+
+/* The bucket number under which a store keeps rounds, which no bucket has. */
+#define ROUNDS_BUCKET (UINT32_MAX - 1)
+
+typedef struct Round
+{
+    TreeId id;
+    uint64_t round;    /* raised: what is older is refused by an owner */
+    uint64_t cleared;  /* the highest number heard of */
+    uint64_t prepared; /* this run has proved itself clean for that number; 0: for none */
+} Round;
+
+typedef struct Rounds
+{
+    Round *entries; /* sorted by bucket and partition */
+    uint32_t count;
+    uint32_t capacity;
+    uint64_t changes; /* grows with each change of a label */
+} Rounds;
+
+void rounds_free(Rounds *rounds);
+
+/* Takes in a row that was found on the disk; false when it is none. */
+bool rounds_load(Rounds *rounds, Slice key, Slice value);
+
+/* The row as the store is to keep it. */
+void rounds_row(const Round *round, Buffer *key, Buffer *value);
+
+/* All zero when there is none. rounds may be NULL, which has none. */
+Round rounds_of(const Rounds *rounds, TreeId id);
+
+/* The numbers are at least these from now on. */
+void rounds_raise(Rounds *rounds, TreeId id, uint64_t round, uint64_t cleared);
+
+/* This run is clean for the number, which is the highest heard of. */
+void rounds_prepare(Rounds *rounds, TreeId id, uint64_t number);
+
+/* Where a position lies. */
+TreeId rounds_id(const Topology *topology, uint32_t bucket_id, uint64_t position);
+
+/* What an object of that place that is read from now on is to be labelled with. */
+uint64_t rounds_label(const Rounds *rounds, const Topology *topology, uint32_t bucket_id,
+                      uint64_t position);
+
+/* What is labelled less is not to be merged there. self: own member number. */
+uint64_t rounds_floor(const Rounds *rounds, const Topology *topology, uint32_t self,
+                      uint32_t bucket_id, uint64_t position);
+
+#endif
