@@ -22,6 +22,15 @@ engine_is_withheld(const Engine *engine)
                              engine->joined_ms > 0 ? engine->now_ms - engine->joined_ms : 0);
 }
 
+/* NULL as long as they do not know the ring. */
+static const Trees *
+own_trees(const Engine *engine)
+{
+    const Trees *trees = engine->storage != NULL ? engine->storage->trees : NULL;
+
+    return trees != NULL && trees_partitions(trees) > 0 ? trees : NULL;
+}
+
 View
 engine_view(const Engine *engine)
 {
@@ -38,7 +47,7 @@ engine_view(const Engine *engine)
                   .siblings_max = engine->config.siblings_max,
                   .hints = engine->storage != NULL ? &engine->storage->hints : NULL,
                   .hints_max_bytes = engine->config.hints_max_bytes,
-                  .trees = engine->storage != NULL ? engine->storage->trees : NULL,
+                  .trees = own_trees(engine),
                   .answer_bytes_max = CHUNK_FRAME_MAX,
                   .storage_failed = engine->storage != NULL && engine->storage->failed,
 #ifndef BUG_REFILLING_NODE_ANSWERS
@@ -99,10 +108,22 @@ engine_free(Engine *engine)
     memory_resize(&MEMORY_HEAP, engine, 0);
 }
 
+/* Before anything is asked of it that the trees must hear of. */
+static void
+tell_partitions(Engine *engine)
+{
+    const Topology *topology = membership_topology(engine->membership);
+    Storage *storage = engine->storage;
+
+    if (topology->epoch > 0 && storage != NULL && storage->trees != NULL)
+        storage->set_partitions(storage, topology->partitions);
+}
+
 void
 engine_set_storage(Engine *engine, Storage *storage, Slice notes)
 {
     engine->storage = storage;
+    tell_partitions(engine);
     witness_open(membership_witness(engine->membership), storage, notes,
                  membership_topology(engine->membership)->epoch > 0);
 }
@@ -194,6 +215,7 @@ engine_run_actions(Engine *engine)
     if (engine->running)
         return;
     engine->running = true;
+    tell_partitions(engine);
     persist_if_needed(engine);
     while (actions->done < actions->count)
     {

@@ -17,6 +17,23 @@ storage_refusal(UpdateResult result)
 }
 
 void
+storage_change_trees(Storage *storage, TreeBatch *batch, Slice storage_key, Slice before,
+                     Slice after)
+{
+    TreeChange change = {.before = SLICE_EMPTY, .after = SLICE_EMPTY};
+    Reader reader = reader_begin(storage_key);
+
+    change.bucket_id = reader_u32(&reader);
+    change.position = reader_u64(&reader);
+    change.key = reader_take(&reader, reader_left(&reader));
+    if (before.length > 0)
+        (void)update_record_object(before, &change.before);
+    if (after.length > 0)
+        (void)update_record_object(after, &change.after);
+    trees_change(storage->trees, batch, &change);
+}
+
+void
 storage_place(Buffer *buffer, uint64_t position, Slice key)
 {
     buffer_put_u64(buffer, position);

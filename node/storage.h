@@ -90,6 +90,7 @@ typedef struct StorageCounters
     uint64_t disk_bytes;
     uint64_t cache_hits;  /* applies and reads that found their record in the record cache */
     uint64_t cache_bytes; /* of that cache, in use */
+    TreeCounters trees;
 } StorageCounters;
 
 /* How long what is next in each of storage's queues has waited by now; 0: nothing waits. */
@@ -116,6 +117,10 @@ struct Storage
 
     /* Notes runs that were lost and are missed no more; durable when it returns true. */
     bool (*settle)(Storage *storage, const RunId *lost, uint32_t count);
+
+    /* How many partitions the ring has: before the first apply, when the storage keeps trees. The
+     * same number again does nothing. */
+    void (*set_partitions)(Storage *storage, uint32_t partitions);
     const Lineage *lineage;
     uint64_t commits;
     StorageWaits (*waits)(Storage *storage);
@@ -128,6 +133,11 @@ struct Storage
 
 /* Why update_apply() changed nothing; STATUS_OK when it did, or had nothing to change. */
 StatusCode storage_refusal(UpdateResult result);
+
+/* Tells the trees what a write of the batch has done to a record. Whoever keeps the storage calls
+ * it for each record that changes; steps only ask the trees. */
+void storage_change_trees(Storage *storage, TreeBatch *batch, Slice storage_key, Slice before,
+                          Slice after);
 
 /* Appends the storage key. */
 void storage_key(Buffer *buffer, uint32_t bucket_id, uint64_t position, Slice key);

@@ -24,6 +24,7 @@ struct MemoryStore
     Lineage lineage;
     uint8_t opened; /* times; the runs' identifiers */
     StorageWaits waits;
+    TreeBatch touched; /* by the applies that are not durable yet */
 };
 
 static void
@@ -119,6 +120,8 @@ store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t 
     {
         hints_changed(&storage->hints, buffer_slice(&entry->current), buffer_slice(&record), NULL,
                       NULL);
+        storage_change_trees(storage, &store->touched, storage_key, buffer_slice(&entry->current),
+                             buffer_slice(&record));
         assign(&entry->current, buffer_slice(&record));
         await(store, ref);
         events->merged(events->context, ref, STATUS_OK, object);
@@ -245,7 +248,64 @@ store_set_round(Storage *storage, const Round *round, uint64_t ref)
 static StorageCounters
 store_counters(Storage *storage)
 {
-    return ((MemoryStore *)storage)->counted;
+    MemoryStore *store = (MemoryStore *)storage;
+
+    store->counted.trees = trees_counters(storage->trees);
+    return store->counted;
+}
+
+/* ---- trees ---- */
+
+/* Its trees live as long as its records do: rows of them are kept nowhere. */
+static void
+keep_no_row(void *context, Slice key, Slice value)
+{
+}
+
+static void
+drop_no_row(void *context, Slice key)
+{
+}
+
+static void
+drop_no_rows(void *context, Slice first, Slice end)
+{
+}
+
+static void
+settle_trees(MemoryStore *store)
+{
+    const TreeRows rows = {keep_no_row, drop_no_row, drop_no_rows, NULL};
+
+    trees_close(store->storage.trees, &store->touched, &rows);
+    trees_settle(store->storage.trees, &store->touched);
+}
+
+/* Every record is durable. */
+static void
+build_trees(MemoryStore *store)
+{
+    Trees *trees = store->storage.trees;
+    TreeJob job;
+    StorageRow row;
+    Slice place;
+
+    while (trees_begin_job(trees, &job))
+    {
+        for (uint32_t i = 0; i < store->entry_count; i++)
+            if (row_of_entry(&store->entries[i], &place, &row) &&
+                row.bucket_id == job.id.bucket_id && row.position >= job.first &&
+                row.position <= job.last)
+                tree_job_fold(&job, row.position, row.key, row.object);
+        trees_end_job(trees, &job, true, &store->touched);
+        settle_trees(store);
+    }
+}
+
+static void
+store_set_partitions(Storage *storage, uint32_t partitions)
+{
+    (void)trees_set_partitions(storage->trees, partitions);
 }
 
 static bool
@@ -283,6 +343,8 @@ memory_store_new(void)
                                .set_round = store_set_round,
                                .settle = store_settle,
                                .run = &store->run,
+                               .set_partitions = store_set_partitions,
+                               .trees = trees_new(),
                                .lineage = &store->lineage,
                                .waits = store_waits};
     arena_init(&store->scratch, &MEMORY_HEAP);
@@ -302,6 +364,8 @@ memory_store_free(MemoryStore *store)
     memory_resize(&MEMORY_HEAP, store->waiting, 0);
     hints_free(&store->storage.hints);
     rounds_free(&store->storage.rounds);
+    trees_batch_free(&store->touched);
+    trees_free(store->storage.trees);
     arena_free(&store->scratch);
     memory_resize(&MEMORY_HEAP, store, 0);
 }
@@ -345,6 +409,9 @@ memory_store_sync(MemoryStore *store)
     store->storage.commits += status == STATUS_OK ? count : 0;
     for (uint32_t i = 0; i < store->entry_count && status == STATUS_OK; i++)
         assign(&store->entries[i].durable, buffer_slice(&store->entries[i].current));
+    settle_trees(store);
+    if (status == STATUS_OK)
+        build_trees(store);
     for (uint32_t i = 0; i < count; i++)
         store->events.durable(store->events.context, refs[i], status);
     memory_resize(&MEMORY_HEAP, refs, 0);
