@@ -1,11 +1,13 @@
 #include "node/console.h"
 
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "node/console_cluster.h"
+#include "node/console_value.h"
 
 #define VERSION_TEXT "1.0"
 #define HINT "SHOW HELP lists the commands."
@@ -30,14 +32,39 @@ console_row_text(ConsoleRow *row, const char *text)
 void
 console_row_int(ConsoleRow *row, int64_t number)
 {
-    snprintf(row->numbers[row->count], sizeof(row->numbers[0]), "%" PRId64, number);
-    console_row_text(row, row->numbers[row->count]);
+    snprintf(row->own[row->count], sizeof(row->own[0]), "%" PRId64, number);
+    console_row_text(row, row->own[row->count]);
 }
 
 void
 console_row_bool(ConsoleRow *row, bool value)
 {
     console_row_text(row, value ? "t" : "f");
+}
+
+void
+console_row_time(ConsoleRow *row, uint64_t wall_ms)
+{
+    Buffer text;
+
+    if (wall_ms == 0)
+    {
+        console_row_text(row, NULL);
+        return;
+    }
+    buffer_init(&text, &MEMORY_HEAP);
+    console_value_time(&text, wall_ms);
+    snprintf(row->own[row->count], sizeof(row->own[0]), "%.*s", (int)text.length,
+             (const char *)text.data);
+    buffer_free(&text);
+    console_row_text(row, row->own[row->count]);
+}
+
+void
+console_row_hex(ConsoleRow *row, const uint8_t *bytes, size_t length)
+{
+    sodium_bin2hex(row->own[row->count], sizeof(row->own[0]), bytes, length);
+    console_row_text(row, row->own[row->count]);
 }
 
 void

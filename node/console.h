@@ -93,12 +93,14 @@ typedef struct ConsoleRow
 {
     size_t count;
     const char *values[CONSOLE_ROW_MAX];
-    char numbers[CONSOLE_ROW_MAX][32];
+    char own[CONSOLE_ROW_MAX][40]; /* values that are made here */
 } ConsoleRow;
 
 void console_row_text(ConsoleRow *row, const char *text); /* borrowed until the row is sent */
 void console_row_int(ConsoleRow *row, int64_t number);
 void console_row_bool(ConsoleRow *row, bool value);
+void console_row_time(ConsoleRow *row, uint64_t wall_ms);                   /* 0: NULL */
+void console_row_hex(ConsoleRow *row, const uint8_t *bytes, size_t length); /* at most 16 */
 
 /* Sends the row and begins the next one. */
 void console_row_send(ConsoleRow *row, Session *session);

@@ -1,19 +1,15 @@
 /*
- * SHOW commands answer at once from the node's own view. GET asks the node as a client would and
- * answers when the reply comes, or when the node gives up; the session may be gone or have
- * cancelled by then, and the question is forgotten.
+ * SHOW commands answer at once from the node's own view; GET asks the node as a client would.
  */
 #include "node/console_cluster.h"
 
 #include <inttypes.h>
-#include <sodium.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "node/console_ask.h"
 #include "node/console_value.h"
 #include "node/node.h"
-#include "shared/message.h"
 #include "shared/object.h"
 
 #define NAMES_SIZE 1024
@@ -56,22 +52,6 @@ const Column console_get_columns[] = {
     {"context",    COLUMN_TEXT}
 };
 
-/* The topology in force, or NULL after a notice that says why there is none. */
-static const Topology *
-topology_or_notice(Console *console, Session *session)
-{
-    const Node *node = console_host(console)->node;
-    const Topology *topology = node == NULL ? NULL : engine_topology(node_engine(node));
-    char message[256];
-
-    if (topology != NULL && topology->epoch > 0)
-        return topology;
-    snprintf(message, sizeof(message), "this node is in no cluster yet: %s",
-             node == NULL ? "it has no storage" : engine_waiting_for(node_engine(node)));
-    session_notice(session, message);
-    return NULL;
-}
-
 /* ---- SHOW NODES, SHOW RING ---- */
 
 static uint32_t
@@ -99,10 +79,8 @@ send_member(const Node *node, const Topology *topology, uint32_t index, Session 
     const Member *member = &topology->members[index];
     bool is_self = index == engine_self(engine);
     bool is_up = is_self || engine_member_is_up(engine, index);
-    char id[2 * sizeof(member->id.bytes) + 1];
     ConsoleRow row = {.count = 0};
 
-    sodium_bin2hex(id, sizeof(id), member->id.bytes, sizeof(member->id.bytes));
     console_row_text(&row, member->name);
     console_row_text(&row, member->address);
     console_row_int(&row, member->port);
@@ -112,7 +90,7 @@ send_member(const Node *node, const Topology *topology, uint32_t index, Session 
     console_row_bool(&row, is_self);
     console_row_int(&row, claimed_partitions(topology, index));
     console_row_int(&row, (int64_t)topology->epoch);
-    console_row_text(&row, id);
+    console_row_hex(&row, member->id.bytes, sizeof(MemberId));
     console_row_text(&row, is_self ? node_storage_failure(node) : node_member_error(node, index));
     console_row_send(&row, session);
 }
@@ -124,7 +102,7 @@ console_run_nodes(Console *console, Session *session, const ConsoleCommand *comm
     const Topology *topology;
 
     session_columns(session, command->columns, command->column_count);
-    topology = topology_or_notice(console, session);
+    topology = console_topology_or_notice(console, session);
     for (uint32_t i = 0; topology != NULL && i < topology->member_count; i++)
         send_member(console_host(console)->node, topology, i, session);
     session_complete(session, command->tag);
@@ -151,7 +129,7 @@ console_run_ring(Console *console, Session *session, const ConsoleCommand *comma
     const Topology *topology;
 
     session_columns(session, command->columns, command->column_count);
-    topology = topology_or_notice(console, session);
+    topology = console_topology_or_notice(console, session);
     for (uint32_t i = 0; topology != NULL && i < topology->partitions; i++)
     {
         ConsoleRow row = {.count = 0};
@@ -173,36 +151,21 @@ console_run_ring(Console *console, Session *session, const ConsoleCommand *comma
 
 /* ---- SHOW HINTS ---- */
 
-static const char *
-member_name(const Topology *topology, const MemberId *id)
-{
-    uint32_t member = topology_member(topology, id);
-
-    return member != TOPOLOGY_NO_MEMBER ? topology->members[member].name : NULL;
-}
-
 static void
 send_hints(const Engine *engine, const HintTotal *total, Session *session)
 {
     HandoffStatus status = engine_handoff_status(engine, &total->target);
-    char id[2 * sizeof(MemberId) + 1];
     ConsoleRow row = {.count = 0};
-    Buffer oldest;
 
-    sodium_bin2hex(id, sizeof(id), total->target.bytes, sizeof(MemberId));
-    buffer_init(&oldest, &MEMORY_HEAP);
-    console_value_time(&oldest, total->oldest_ms);
-    buffer_put_u8(&oldest, '\0');
-    console_row_text(&row, member_name(engine_topology(engine), &total->target));
+    console_row_text(&row, console_member_name(engine_topology(engine), &total->target));
     console_row_int(&row, (int64_t)total->count);
     console_row_int(&row, (int64_t)total->bytes);
-    console_row_text(&row, (const char *)oldest.data);
+    console_row_time(&row, total->oldest_ms);
     console_row_int(&row, (int64_t)status.handed);
     console_row_int(&row, (int64_t)status.bytes_per_second);
     console_row_text(&row, status.failure != STATUS_OK ? status_text(status.failure) : "");
-    console_row_text(&row, id);
+    console_row_hex(&row, total->target.bytes, sizeof(MemberId));
     console_row_send(&row, session);
-    buffer_free(&oldest);
 }
 
 void
@@ -210,7 +173,7 @@ console_run_hints(Console *console, Session *session, const ConsoleCommand *comm
                   const ConsoleWords *words)
 {
     session_columns(session, command->columns, command->column_count);
-    if (topology_or_notice(console, session) != NULL)
+    if (console_topology_or_notice(console, session) != NULL)
     {
         const Engine *engine = node_engine(console_host(console)->node);
         const HintTotals *hints = engine_hints(engine);
@@ -222,17 +185,6 @@ console_run_hints(Console *console, Session *session, const ConsoleCommand *comm
 }
 
 /* ---- GET ---- */
-
-typedef struct Get
-{
-    ConsoleWait wait; /* first, so that one is the other */
-    Node *node;
-    Session *session;
-    const ConsoleCommand *command;
-    uint64_t question;
-    bool is_asking; /* node_ask has not returned yet */
-    bool is_over;
-} Get;
 
 static void
 send_sibling(Session *session, uint32_t number, const Sibling *sibling, Slice context)
@@ -265,104 +217,42 @@ send_sibling(Session *session, uint32_t number, const Sibling *sibling, Slice co
 }
 
 static void
-send_status(Session *session, StatusCode status, Slice message)
-{
-    char text[256];
-
-    if (message.length > 0)
-        snprintf(text, sizeof(text), "%.*s", (int)message.length, (const char *)message.data);
-    else
-        snprintf(text, sizeof(text), "%s", status_text(status));
-    session_error(session, status_sqlstate(status), text, NULL,
-                  status == STATUS_NOT_OWNER ? "SHOW NODES lists the other nodes; ask one of them."
-                                             : NULL);
-}
-
-static void
-send_object(const Get *get, const ReadItem *item, Arena *arena)
+send_object(Session *session, const ConsoleCommand *command, const ReadItem *item, Arena *arena)
 {
     Object object = {.sibling_count = 0};
     char tag[32];
 
     if (item->status != STATUS_OK)
     {
-        send_status(get->session, item->status, SLICE_EMPTY);
+        console_fail(session, item->status, SLICE_EMPTY);
         return;
     }
     if (item->object.length > 0 && !object_decode(item->object, arena, &object))
     {
-        send_status(get->session, STATUS_CORRUPT, SLICE_EMPTY);
+        console_fail(session, STATUS_CORRUPT, SLICE_EMPTY);
         return;
     }
-    session_columns(get->session, get->command->columns, get->command->column_count);
+    session_columns(session, command->columns, command->column_count);
     for (uint32_t i = 0; i < object.sibling_count; i++)
-        send_sibling(get->session, i + 1, &object.siblings[i], item->context);
-    snprintf(tag, sizeof(tag), "%s %" PRIu32, get->command->tag, object.sibling_count);
-    session_complete(get->session, tag);
+        send_sibling(session, i + 1, &object.siblings[i], item->context);
+    snprintf(tag, sizeof(tag), "%s %" PRIu32, command->tag, object.sibling_count);
+    session_complete(session, tag);
 }
 
-static void
-send_reply(const Get *get, const Frame *frame)
+static bool
+answer_get(Session *session, const ConsoleCommand *command, const Frame *frame)
 {
     Arena arena;
     ReadReply reply;
-    ErrorFrame error;
+    bool is_reply;
 
     arena_init(&arena, &MEMORY_HEAP);
-    if (frame->type == FRAME_READ_REPLY && read_reply_decode(frame, &arena, &reply) &&
-        reply.item_count == 1)
-        send_object(get, &reply.items[0], &arena);
-    else if (frame->type == FRAME_ERROR && error_decode(frame, &error))
-        send_status(get->session, error.status, error.message);
-    else
-        send_status(get->session, STATUS_BAD_FRAME, SLICE_EMPTY);
+    is_reply = frame->type == FRAME_READ_REPLY && read_reply_decode(frame, &arena, &reply) &&
+               reply.item_count == 1;
+    if (is_reply)
+        send_object(session, command, &reply.items[0], &arena);
     arena_free(&arena);
-}
-
-/* The question is answered, or nobody wants the answer any more. */
-static void
-end_get(Get *get)
-{
-    console_wait_end(&get->wait);
-    get->is_over = true;
-    if (!get->is_asking)
-        free(get);
-}
-
-static void
-on_answer(void *ctx, const Frame *frame)
-{
-    Get *get = ctx;
-
-    send_reply(get, frame);
-    end_get(get);
-}
-
-static void
-drop_get(ConsoleWait *wait)
-{
-    Get *get = (Get *)wait;
-
-    node_forget(get->node, get->question);
-    end_get(get);
-}
-
-static void
-ask(Console *console, Session *session, const ConsoleCommand *command, Slice frame)
-{
-    Get *get = calloc(1, sizeof(Get));
-
-    if (get == NULL)
-        abort();
-    get->node = console_host(console)->node;
-    get->session = session;
-    get->command = command;
-    get->is_asking = true;
-    console_wait_begin(console, session, &get->wait, drop_get);
-    get->question = node_ask(get->node, frame, on_answer, get);
-    get->is_asking = false;
-    if (get->is_over)
-        free(get);
+    return is_reply;
 }
 
 static void
@@ -429,7 +319,7 @@ ask_for_key(Console *console, Session *session, const ConsoleCommand *command, c
 
     buffer_init(&frame, &MEMORY_HEAP);
     read_encode(&frame, 0, &read);
-    ask(console, session, command, buffer_slice(&frame));
+    console_ask(console, session, command, buffer_slice(&frame), answer_get);
     buffer_free(&frame);
 }
 
@@ -458,24 +348,10 @@ void
 console_run_get(Console *console, Session *session, const ConsoleCommand *command,
                 const ConsoleWords *words)
 {
-    const Node *node = console_host(console)->node;
-    const Topology *topology = node == NULL ? NULL : engine_topology(node_engine(node));
-    const Bucket *bucket;
-    char message[320];
+    const Topology *topology = console_topology_or_error(console, session);
+    const Bucket *bucket =
+        topology == NULL ? NULL : console_bucket_or_error(topology, session, words->text[1]);
 
-    if (topology == NULL || topology->epoch == 0)
-    {
-        snprintf(message, sizeof(message), "this node is in no cluster yet: %s",
-                 node == NULL ? "it has no storage" : engine_waiting_for(node_engine(node)));
-        session_error(session, status_sqlstate(STATUS_NOT_FORMED), message, NULL, NULL);
-        return;
-    }
-    bucket = topology_bucket_by_name(topology, words->text[1]);
-    if (bucket == NULL)
-    {
-        snprintf(message, sizeof(message), "bucket \"%.200s\" does not exist", words->text[1]);
-        session_error(session, "42704", message, NULL, "The first write to a bucket creates it.");
-        return;
-    }
-    get_from_bucket(console, session, command, words, bucket);
+    if (bucket != NULL)
+        get_from_bucket(console, session, command, words, bucket);
 }

@@ -311,6 +311,17 @@ topology_member(const Topology *topology, const MemberId *id)
     return TOPOLOGY_NO_MEMBER;
 }
 
+uint32_t
+topology_member_by_name(const Topology *topology, const char *name)
+{
+    for (uint32_t i = 0; i < topology->member_count; i++)
+    {
+        if (strcmp(topology->members[i].name, name) == 0)
+            return i;
+    }
+    return TOPOLOGY_NO_MEMBER;
+}
+
 const Bucket *
 topology_bucket_by_id(const Topology *topology, uint32_t id)
 {

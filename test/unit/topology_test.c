@@ -136,6 +136,8 @@ claiming_sorts_the_members_by_id(void **state)
     }
     assert_int_equal(topology_member(&fixture->topology, &(MemberId){{1}}), TOPOLOGY_NO_MEMBER);
     assert_int_equal(topology_member(&fixture->topology, &(MemberId){{255}}), TOPOLOGY_NO_MEMBER);
+    assert_int_equal(topology_member_by_name(&fixture->topology, fixture->members[1].name), 1);
+    assert_int_equal(topology_member_by_name(&fixture->topology, "nobody"), TOPOLOGY_NO_MEMBER);
 }
 
 static void
