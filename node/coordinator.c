@@ -69,7 +69,8 @@ coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t ref, St
 
     if (operation == NULL || item->phase != ITEM_GATHERING)
         return;
-    operation_take_object(operation, item, item->self, status, object);
+    operation_take_object(operation, item, item->self,
+                          &(ReadItem){.status = status, .object = object, .round = item->round});
     progress(coordinator, view, operation, item, actions);
 }
 
@@ -87,6 +88,8 @@ take_acknowledgement(Coordinator *coordinator, const View *view, uint32_t member
         item->acked |= 1u << place;
     else
         item->failed |= 1u << place;
+    if (result->status == STATUS_STALE_ROUND)
+        step_learn_round(view, operation->bucket_id, item->position, result->round);
     progress(coordinator, view, operation, item, actions);
 }
 
@@ -134,8 +137,8 @@ take_gathered(Coordinator *coordinator, const View *view, Operation *operation, 
         if (item->phase != ITEM_GATHERING)
             continue;
         operation_take_object(operation, item, (uint32_t)place,
-                              answered ? reply->items[next - 1].status : STATUS_UNAVAILABLE,
-                              answered ? reply->items[next - 1].object : SLICE_EMPTY);
+                              answered ? &reply->items[next - 1]
+                                       : &(ReadItem){.status = STATUS_UNAVAILABLE});
         progress(coordinator, view, operation, item, actions);
     }
 }

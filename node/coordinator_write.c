@@ -74,6 +74,11 @@ static void
 apply_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
            Actions *actions)
 {
+    if (item->answered != 0 && operation_is_stale(view, operation, item))
+    {
+        refuse_item(coordinator, view, operation, item, STATUS_STALE_ROUND, actions);
+        return;
+    }
     item->phase = ITEM_SPREADING;
     item->update = (Update){.put = &item->put};
 #ifndef BUG_RETRY_STAMPS_ANEW

@@ -47,6 +47,7 @@ engine_view(const Engine *engine)
                   .siblings_max = engine->config.siblings_max,
                   .hints = engine->storage != NULL ? &engine->storage->hints : NULL,
                   .hints_max_bytes = engine->config.hints_max_bytes,
+                  .rounds = engine->storage != NULL ? &engine->storage->rounds : NULL,
                   .trees = own_trees(engine),
                   .answer_bytes_max = CHUNK_FRAME_MAX,
                   .storage_failed = engine->storage != NULL && engine->storage->failed,

@@ -38,8 +38,9 @@ typedef struct Lane
     LaneState state;
     uint32_t target; /* of Handoff.targets */
     uint16_t question;
-    bool last;   /* nothing lies behind the page at hand */
-    bool failed; /* something of the page stays owed */
+    bool last;       /* nothing lies behind the page at hand */
+    bool failed;     /* something of the page stays owed */
+    uint64_t rounds; /* how often labels had changed when the page was asked for */
     Row *rows;
     uint32_t row_count;
     uint32_t rows_open;
@@ -211,13 +212,14 @@ lane_of(Handoff *handoff, uint64_t ref, LaneState state)
 }
 
 static void
-read_page(Handoff *handoff, Lane *lane, Actions *actions)
+read_page(Handoff *handoff, Lane *lane, const View *view, Actions *actions)
 {
     StorageOwed owed = {.target = handoff->targets[lane->target].id,
                         .after = buffer_slice(&lane->after),
                         .max_bytes = PAGE_BYTES};
 
     lane->question++;
+    lane->rounds = rounds_changes(view->rounds);
     lane->state = LANE_READING;
     actions_owed(actions, &owed, ref_of(handoff, lane, 0));
 }
@@ -234,7 +236,7 @@ handoff_step(Handoff *handoff, const View *view, Actions *actions)
         if (lane->state == LANE_FREE && view->hints->target_count > 0)
             take_target(handoff, lane, view);
         if (lane->state == LANE_WAITING && pacer_may_begin(handoff->pacer, view->now_ms))
-            read_page(handoff, lane, actions);
+            read_page(handoff, lane, view, actions);
     }
 }
 
@@ -379,10 +381,13 @@ send_rows(Handoff *handoff, Lane *lane, const View *view, uint32_t member, const
 
     for (uint32_t i = 0; i < page->row_count; i++)
     {
-        frame.items[i] = (ReplicateItem){.ref = ref_of(handoff, lane, i),
-                                         .bucket_id = page->rows[i].bucket_id,
-                                         .key = page->rows[i].key,
-                                         .object = page->rows[i].object};
+        frame.items[i] =
+            (ReplicateItem){.ref = ref_of(handoff, lane, i),
+                            .bucket_id = page->rows[i].bucket_id,
+                            .round = rounds_label(view->rounds, view->topology,
+                                                  page->rows[i].bucket_id, page->rows[i].position),
+                            .key = page->rows[i].key,
+                            .object = page->rows[i].object};
         bytes += page->rows[i].object.length;
     }
     replicate_encode(actions_frame(actions), 0, &frame);
@@ -417,6 +422,8 @@ handoff_scanned(Handoff *handoff, const View *view, uint64_t ref, StatusCode sta
         fail(handoff, lane, view, status != STATUS_OK ? status : STATUS_UNAVAILABLE);
     else if (page->row_count == 0)
         leave(handoff, lane, view, false);
+    else if (rounds_changes(view->rounds) != lane->rounds)
+        lane->state = LANE_WAITING; /* what was read must not be sent under a newer label */
     else
     {
         StoragePage mine = *page;
@@ -463,6 +470,8 @@ take_result(Handoff *handoff, Lane *lane, const View *view, const ReplicateResul
     {
         target->status.failure = result->status;
         lane->failed = true;
+        if (result->status == STATUS_STALE_ROUND)
+            step_learn_round(view, row->bucket_id, row->position, result->round);
     }
     if (--lane->rows_open == 0)
         finish_page(handoff, lane, view);

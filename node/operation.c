@@ -148,6 +148,7 @@ operation_place(const View *view, const Bucket *bucket, Item *item)
         return STATUS_TOO_LARGE;
     if (!topology_position(bucket, item->key, &item->position))
         return STATUS_BAD_KEY;
+    item->round = rounds_label(view->rounds, view->topology, bucket->id, item->position);
     item->member_count =
         (uint8_t)topology_preference(view->topology, item->position, item->members, TOPOLOGY_N_MAX);
     item->owner_count = (uint8_t)(bucket->n < item->member_count ? bucket->n : item->member_count);
@@ -282,22 +283,34 @@ operation_is_spreading(const Operation *operation, const Item *item)
 }
 
 void
-operation_take_object(Operation *operation, Item *item, uint32_t place, StatusCode status,
-                      Slice object)
+operation_take_object(Operation *operation, Item *item, uint32_t place, const ReadItem *answer)
 {
     uint32_t bit = 1u << place;
 
     if ((item->asked & bit) == 0 || ((item->answered | item->asking_failed) & bit) != 0)
         return;
-    if (status != STATUS_OK)
+    if (answer->status != STATUS_OK)
     {
         item->asking_failed |= bit;
         return;
     }
     if (item->objects == NULL)
         item->objects = arena_alloc_zero(&operation->arena, sizeof(Slice) * item->member_count);
-    item->objects[place] = slice_copy(&operation->arena, object);
+    item->objects[place] = slice_copy(&operation->arena, answer->object);
     item->answered |= bit;
+    if (answer->round < item->round)
+        item->round = answer->round;
+    if (answer->floor > item->floor)
+        item->floor = answer->floor;
+}
+
+bool
+operation_is_stale(const View *view, const Operation *operation, const Item *item)
+{
+    uint64_t floor = rounds_floor(view->rounds, view->topology, view->self, operation->bucket_id,
+                                  item->position);
+
+    return item->round < item->floor || item->round < floor;
 }
 
 /* Looked for in each object by itself: in their merge it may be gone, replaced by a write that saw
@@ -362,6 +375,7 @@ operation_send(Coordinator *coordinator, const View *view, Operation *operation,
                                .bucket_id = operation->bucket_id,
                                .is_hinted = hint_for != place,
                                .hint_for = view->topology->members[item->members[hint_for]].id,
+                               .round = item->round,
                                .key = item->key,
                                .object = object};
 

@@ -30,6 +30,8 @@ typedef struct Item
     ItemPhase phase;
     Slice key;
     uint64_t position;
+    uint64_t round; /* the label of what this item sends: the least of its sources' */
+    uint64_t floor; /* the highest of its sources': what is labelled less may have been reaped */
     uint16_t members[TOPOLOGY_N_MAX];
     uint8_t member_count;
     uint8_t owner_count;
@@ -156,9 +158,13 @@ bool operation_gathered(const Item *item);
 /* Acknowledgements of the item still matter. */
 bool operation_is_spreading(const Operation *operation, const Item *item);
 
-/* Takes a member's answer (object empty: absent) or failure to answer. */
-void operation_take_object(Operation *operation, Item *item, uint32_t place, StatusCode status,
-                           Slice object);
+/* Takes a member's answer, or its failure to answer. */
+void operation_take_object(Operation *operation, Item *item, uint32_t place,
+                           const ReadItem *answer);
+
+/* Some of what was gathered is older than a round of reaping that another source, or this node, has
+ * come to since: it is not to be merged with the rest. */
+bool operation_is_stale(const View *view, const Operation *operation, const Item *item);
 
 /* Merges what was gathered into item->merge and sets item->known; what cannot be decoded counts as
  * a failure to answer. */

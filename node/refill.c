@@ -244,6 +244,14 @@ merge_row(const Refill *refill, Lane *lane, const View *view, const ScanRow *row
     actions_apply(actions, bucket->id, position, row->key, update, ref);
 }
 
+static uint64_t
+floor_of(const Job *job, const View *view)
+{
+    uint64_t start = ring_partition_start(job->partition, view->topology->partitions);
+
+    return rounds_floor(view->rounds, view->topology, view->self, job->bucket_id, start);
+}
+
 static void
 take_page(Refill *refill, Lane *lane, const View *view, const Frame *frame, Actions *actions)
 {
@@ -253,7 +261,7 @@ take_page(Refill *refill, Lane *lane, const View *view, const Frame *frame, Acti
     arena_reset(&lane->arena);
     kept = frame_copy(&lane->arena, frame);
     if (!scan_reply_decode(&kept, &lane->arena, &reply) || reply.status != STATUS_OK ||
-        (reply.rows == NULL && reply.row_count > 0) ||
+        (reply.rows == NULL && reply.row_count > 0) || reply.round < floor_of(lane->job, view) ||
         !scan_reply_goes_on(&reply, buffer_slice(&lane->after)))
     {
         give_back(refill, lane);

@@ -33,6 +33,7 @@ typedef struct Task
     ReadFrame read;
     ReadReply reply;
     ScanFrame scan;
+    uint64_t round; /* of a scan: its rows' label */
     ReplicateItem *replicates;
 } Task;
 
@@ -214,6 +215,8 @@ read_keys(Replica *replica, const View *view, Task *task, const Bucket *bucket, 
             continue;
         }
         task->items_open++;
+        task->reply.items[i].round =
+            rounds_label(view->rounds, view->topology, bucket->id, position);
         actions_read(actions, bucket->id, position, read->keys[i], task_ref(task, i));
     }
     replica->counters.reads += read->key_count;
@@ -246,6 +249,18 @@ replica_read(Replica *replica, const View *view, Origin origin, const Frame *fra
         read_keys(replica, view, task, bucket, actions);
 }
 
+/* By now, which is no sooner than the object was read. */
+static uint64_t
+floor_of(const View *view, uint32_t bucket_id, Slice key)
+{
+    const Bucket *bucket = topology_bucket_by_id(view->topology, bucket_id);
+    uint64_t position;
+
+    if (bucket == NULL || !topology_position(bucket, key, &position))
+        return 0;
+    return rounds_floor(view->rounds, view->topology, view->self, bucket_id, position);
+}
+
 void
 replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode status, Slice object,
                 Actions *actions)
@@ -259,6 +274,7 @@ replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode sta
     ReadItem *item = &task->reply.items[index];
 
     item->status = status;
+    item->floor = floor_of(view, task->read.bucket_id, task->read.keys[index]);
 #ifdef BUG_TOMBSTONE_DIGESTED_AS_ABSENT
     Object decoded;
 
@@ -320,6 +336,7 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
     range.last_position = range.first_position + (width - 1);
     if (range.max_bytes == 0 || range.max_bytes > SCAN_BYTES_MAX)
         range.max_bytes = SCAN_BYTES_MAX;
+    task->round = rounds_label(view->rounds, view->topology, scan->bucket_id, range.first_position);
     replica->counters.scans++;
     actions_scan(actions, &range, task_ref(task, 0));
 }
@@ -327,6 +344,7 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
 static void
 fill_scan_reply(const View *view, Task *task, const StoragePage *page, ScanReply *reply)
 {
+    reply->round = task->round;
     reply->done = page->done;
     reply->last = page->through;
     reply->row_count = page->row_count;
@@ -395,7 +413,8 @@ static void
 end_replicate(Replica *replica, Task *task, uint32_t index, StatusCode status)
 {
     Acknowledgements *gathered = acknowledgements_of(replica, task->origin.session);
-    ReplicateResult result = {.ref = task->replicates[index].ref, .status = status};
+    const ReplicateItem *item = &task->replicates[index];
+    ReplicateResult result = {.ref = item->ref, .status = status, .round = item->round};
 
     replicate_result_encode(&gathered->items, &result);
     gathered->count++;
@@ -424,12 +443,13 @@ add_hint(Replica *replica, const View *view, Task *task, const ReplicateItem *it
 static StatusCode
 merge_item(Replica *replica, const View *view, Task *task, uint32_t index, Actions *actions)
 {
-    const ReplicateItem *item = &task->replicates[index];
+    ReplicateItem *item = &task->replicates[index];
     const Bucket *bucket = topology_bucket_by_id(view->topology, item->bucket_id);
     Object *object = ARENA_NEW(&task->arena, Object);
     Update *update = ARENA_NEW(&task->arena, Update);
     StatusCode status = STATUS_OK;
     uint64_t position;
+    uint64_t floor;
 
     if (bucket == NULL)
         return STATUS_BEHIND;
@@ -437,6 +457,12 @@ merge_item(Replica *replica, const View *view, Task *task, uint32_t index, Actio
         return STATUS_BAD_KEY;
     if (!object_decode(item->object, &task->arena, object))
         return STATUS_BAD_FRAME;
+    floor = rounds_floor(view->rounds, view->topology, view->self, bucket->id, position);
+    if (item->round < floor)
+    {
+        item->round = floor; /* which the refusal tells */
+        return STATUS_STALE_ROUND;
+    }
     update->merge = object;
     if (item->is_hinted)
         status = add_hint(replica, view, task, item, update);

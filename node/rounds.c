@@ -70,6 +70,12 @@ rounds_of(const Rounds *rounds, TreeId id)
     return rounds != NULL && is_at(rounds, place, id) ? rounds->entries[place] : (Round){.id = id};
 }
 
+uint64_t
+rounds_changes(const Rounds *rounds)
+{
+    return rounds != NULL ? rounds->changes : 0;
+}
+
 void
 rounds_raise(Rounds *rounds, TreeId id, uint64_t round, uint64_t cleared)
 {

@@ -46,6 +46,9 @@ void rounds_row(const Round *round, Buffer *key, Buffer *value);
 /* All zero when there is none. rounds may be NULL, which has none. */
 Round rounds_of(const Rounds *rounds, TreeId id);
 
+/* How often a label has changed; rounds may be NULL. */
+uint64_t rounds_changes(const Rounds *rounds);
+
 /* The numbers are at least these from now on. */
 void rounds_raise(Rounds *rounds, TreeId id, uint64_t round, uint64_t cleared);
 
@@ -59,7 +62,7 @@ TreeId rounds_id(const Topology *topology, uint32_t bucket_id, uint64_t position
 uint64_t rounds_label(const Rounds *rounds, const Topology *topology, uint32_t bucket_id,
                       uint64_t position);
 
-/* What is labelled less is not to be merged there. self: own member number. */
+/* What is labelled less is not to be merged there. self: the own member number. */
 uint64_t rounds_floor(const Rounds *rounds, const Topology *topology, uint32_t self,
                       uint32_t bucket_id, uint64_t position);
 

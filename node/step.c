@@ -141,3 +141,10 @@ actions_owed(Actions *actions, const StorageOwed *owed, uint64_t ref)
     action->owed.after = slice_copy(&actions->arena, owed->after);
     action->ref = ref;
 }
+
+void
+step_learn_round(const View *view, uint32_t bucket_id, uint64_t position, uint64_t round)
+{
+    if (view->rounds != NULL && !view->refilling)
+        rounds_raise(view->rounds, rounds_id(view->topology, bucket_id, position), 0, round);
+}

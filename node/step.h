@@ -37,6 +37,7 @@ typedef struct View
     const HintTotals *hints;  /* what this node owes */
     const Trees *trees;       /* over what it holds; NULL: there are none */
     uint64_t hints_max_bytes; /* it stands in for no owner when it owes more */
+    Rounds *rounds;           /* of the own store; NULL: none */
     bool storage_failed;
     bool refilling; /* the own storage may lack what was acknowledged: it answers no read */
 } View;
@@ -77,6 +78,13 @@ typedef struct Actions
     size_t capacity;
     size_t done; /* run so far */
 } Actions;
+
+/*
+ * A member has refused what this node had sent, and told below which label it does so. Data that
+ * are whole may be sent under that label from now on: of what they lack the proof of, nothing was
+ * reaped (node/reaping.h).
+ */
+void step_learn_round(const View *view, uint32_t bucket_id, uint64_t position, uint64_t round);
 
 /* The module that a storage ref belongs to: its top byte. */
 typedef enum RefOwner

@@ -136,9 +136,11 @@ typedef struct ReadFrame
 typedef struct ReadItem
 {
     StatusCode status;
-    Slice object;  /* empty: absent */
-    Digest digest; /* of the object; sent in digest mode only, computed by the decoder otherwise */
-    Slice context; /* sealed; empty unless asked for */
+    Slice object;   /* empty: absent */
+    Digest digest;  /* of the object; sent in digest mode only, computed by the decoder otherwise */
+    Slice context;  /* sealed; empty unless asked for */
+    uint64_t round; /* full: the object's label (node/rounds.h) */
+    uint64_t floor; /* full: what was reaped there may be as new as this label, and no newer */
     uint32_t
         held; /* coordinated: bit i: the answer counts on the key's i-th member, which has it */
 } ReadItem;
@@ -209,9 +211,10 @@ typedef struct ScanRow
 typedef struct ScanReply
 {
     StatusCode status;
-    bool done;     /* nothing of the asked range lies behind the page */
-    Slice last;    /* unless done: the place that the page ends at, inclusive */
-    Digest digest; /* XOR over rows of the digest of (key, object) */
+    bool done;      /* nothing of the asked range lies behind the page */
+    Slice last;     /* unless done: the place that the page ends at, inclusive */
+    uint64_t round; /* the rows' label (node/rounds.h) */
+    Digest digest;  /* XOR over rows of the digest of (key, object) */
     uint32_t row_count;
     ScanRow *rows; /* NULL in digest_only */
 } ScanReply;
@@ -241,6 +244,7 @@ typedef struct ReplicateItem
     uint32_t bucket_id;
     bool is_hinted; /* to be kept for hint_for, which is down */
     MemberId hint_for;
+    uint64_t round; /* the object's label (node/rounds.h) */
     Slice key;
     Slice object;
 } ReplicateItem;
@@ -256,6 +260,7 @@ typedef struct ReplicateResult
 {
     uint64_t ref;
     StatusCode status;
+    uint64_t round; /* STATUS_STALE_ROUND: what is labelled less is refused */
 } ReplicateResult;
 
 typedef struct ReplicateReply
@@ -498,7 +503,8 @@ typedef enum VersionVerdict
 typedef struct VersionAnswer
 {
     VersionVerdict verdict;
-    Slice object; /* TAKE and BOTH alone */
+    Slice object;   /* TAKE and BOTH alone */
+    uint64_t round; /* with it: its label (node/rounds.h) */
 } VersionAnswer;
 
 typedef struct VersionsReply

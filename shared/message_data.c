@@ -10,7 +10,7 @@ enum
     WRITE_ITEM_MINIMUM_BYTES = 3,
     WRITE_RESULT_MINIMUM_BYTES = 3,
     PUT_VALUE_MINIMUM_BYTES = sizeof(RequestId) + 2,
-    REPLICATE_ITEM_MINIMUM_BYTES = 15,
+    REPLICATE_ITEM_MINIMUM_BYTES = 16,
     REPLICATE_RESULT_BYTES = 9,
     SCAN_ROW_MINIMUM_BYTES = 3
 };
@@ -104,6 +104,11 @@ read_reply_encode(Buffer *buffer, uint32_t tag, const ReadReply *reply)
             buffer_put_slice(buffer, item->context);
             if (reply->mode == READ_COORDINATED)
                 buffer_put_varint(buffer, item->held);
+            else
+            {
+                buffer_put_varint(buffer, item->round);
+                buffer_put_varint(buffer, item->floor);
+            }
         }
     }
 }
@@ -125,6 +130,11 @@ decode_read_item(Reader *reader, ReadMode mode, ReadItem *item)
         item->context = reader_slice(reader);
         if (mode == READ_COORDINATED)
             item->held = reader_varint32(reader);
+        else
+        {
+            item->round = reader_varint(reader);
+            item->floor = reader_varint(reader);
+        }
         item->digest = digest_of(item->object);
     }
 }
@@ -301,6 +311,7 @@ scan_reply_encode(Buffer *buffer, uint32_t tag, const ScanReply *reply)
     buffer_put_u8(buffer, (uint8_t)reply->status);
     buffer_put_u8(buffer, reply->done);
     buffer_put_slice(buffer, reply->last);
+    buffer_put_varint(buffer, reply->round);
     buffer_put(buffer, reply->digest.bytes, sizeof(Digest));
     buffer_put_varint(buffer, reply->row_count);
     buffer_put_u8(buffer, reply->rows != NULL);
@@ -337,6 +348,7 @@ scan_reply_decode(const Frame *frame, Arena *arena, ScanReply *reply)
     *reply = (ScanReply){.status = status_from_byte(reader_u8(&reader))};
     reply->done = reader_bool(&reader);
     reply->last = reader_slice(&reader);
+    reply->round = reader_varint(&reader);
     reader_copy(&reader, reply->digest.bytes, sizeof(Digest));
     reply->row_count = reader_varint32(&reader);
     if (reader_bool(&reader))
@@ -373,6 +385,7 @@ replicate_item_encode(Buffer *buffer, const ReplicateItem *item)
     buffer_put_u8(buffer, item->is_hinted);
     if (item->is_hinted)
         buffer_put(buffer, &item->hint_for, sizeof(MemberId));
+    buffer_put_varint(buffer, item->round);
     buffer_put_slice(buffer, item->key);
     buffer_put_slice(buffer, item->object);
 }
@@ -409,6 +422,7 @@ decode_replicate_item(Reader *reader)
     item.is_hinted = reader_bool(reader);
     if (item.is_hinted)
         reader_copy(reader, &item.hint_for, sizeof(MemberId));
+    item.round = reader_varint(reader);
     item.key = reader_slice(reader);
     item.object = reader_slice(reader);
     return item;
@@ -434,6 +448,8 @@ replicate_result_encode(Buffer *buffer, const ReplicateResult *result)
 {
     buffer_put_u64(buffer, result->ref);
     buffer_put_u8(buffer, (uint8_t)result->status);
+    if (result->status == STATUS_STALE_ROUND)
+        buffer_put_varint(buffer, result->round);
 }
 
 void
@@ -462,8 +478,10 @@ replicate_reply_decode(const Frame *frame, Arena *arena, ReplicateReply *reply)
     reply->items = ARENA_ARRAY(arena, ReplicateResult, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)
     {
-        reply->items[i].ref = reader_u64(&reader);
+        reply->items[i] = (ReplicateResult){.ref = reader_u64(&reader)};
         reply->items[i].status = status_from_byte(reader_u8(&reader));
+        if (reply->items[i].status == STATUS_STALE_ROUND)
+            reply->items[i].round = reader_varint(&reader);
     }
     return reader_finish(&reader);
 }

@@ -245,8 +245,10 @@ versions_reply_encode(Buffer *buffer, uint32_t tag, const VersionsReply *reply)
     for (uint32_t i = 0; i < reply->item_count; i++)
     {
         buffer_put_u8(buffer, (uint8_t)reply->items[i].verdict);
-        if (has_object(reply->items[i].verdict))
-            buffer_put_slice(buffer, reply->items[i].object);
+        if (!has_object(reply->items[i].verdict))
+            continue;
+        buffer_put_slice(buffer, reply->items[i].object);
+        buffer_put_varint(buffer, reply->items[i].round);
     }
 }
 
@@ -270,8 +272,10 @@ versions_reply_decode(const Frame *frame, Arena *arena, VersionsReply *reply)
     for (uint32_t i = 0; i < reply->item_count; i++)
     {
         reply->items[i] = (VersionAnswer){.verdict = reader_verdict(&reader)};
-        if (has_object(reply->items[i].verdict))
-            reply->items[i].object = reader_slice(&reader);
+        if (!has_object(reply->items[i].verdict))
+            continue;
+        reply->items[i].object = reader_slice(&reader);
+        reply->items[i].round = reader_varint(&reader);
     }
     return reader_finish(&reader);
 }

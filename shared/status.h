@@ -39,6 +39,7 @@ typedef enum StatusCode
     STATUS_ANSWER_TOO_LARGE,  /* the answer is more than a frame may be: ask for fewer keys */
     STATUS_HINTS_FULL,        /* the node keeps all the hints it may: it stands in for no owner */
     STATUS_OVERLOADED,        /* the node has more to do than it can; worth another try, later */
+    STATUS_STALE_ROUND,       /* the object is older than what was reaped since (node/rounds.h) */
     STATUS_COUNT
 } StatusCode;
 

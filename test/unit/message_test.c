@@ -183,9 +183,13 @@ a_full_read_reply_comes_back_with_the_digests_of_its_objects(void **state)
 {
     Fixture *fixture = *state;
     ReadItem items[] = {
-        {.status = STATUS_OK,        .object = text("object"), .context = text("sealed")},
+        {.status = STATUS_OK,
+         .object = text("object"),
+         .context = text("sealed"),
+         .round = 300,
+         .floor = 200},
         {.status = STATUS_OK},
-        {.status = STATUS_UNAVAILABLE       }
+        {.status = STATUS_UNAVAILABLE             }
     };
     ReadReply reply = {.mode = READ_FULL, .items = items, .item_count = 3};
     Digest expected = digest_of(text("object"));
@@ -195,6 +199,8 @@ a_full_read_reply_comes_back_with_the_digests_of_its_objects(void **state)
     assert_int_equal(reply.item_count, 3);
     assert_text(reply.items[0].object, "object");
     assert_text(reply.items[0].context, "sealed");
+    assert_int_equal(reply.items[0].round, 300);
+    assert_int_equal(reply.items[0].floor, 200);
     assert_true(digest_equal(&reply.items[0].digest, &expected));
     assert_true(digest_equal(&reply.items[1].digest, &DIGEST_ABSENT));
     assert_int_equal(reply.items[2].status, STATUS_UNAVAILABLE);
@@ -511,26 +517,30 @@ replicas_and_their_results_come_back(void **state)
 {
     Fixture *fixture = *state;
     ReplicateItem items[] = {
-        {.ref = 1,          .bucket_id = 2, .key = text("k"), .object = text("o")},
-        {.ref = UINT64_MAX, .bucket_id = 3, .key = text("l"), .object = text("p")}
+        {.ref = 1,        .bucket_id = 2, .key = text("k"), .object = text("o")},
+        { .ref = UINT64_MAX, .bucket_id = 3,   .round = 400, .key = text("l"), .object = text("p")}
     };
     ReplicateFrame replicate = {.epoch = 5, .items = items, .item_count = 2};
     ReplicateResult results[] = {
-        {1,          STATUS_OK     },
-        {UINT64_MAX, STATUS_STORAGE}
+        {1,          STATUS_OK,          0  },
+        {UINT64_MAX, STATUS_STORAGE,     0  },
+        {3,          STATUS_STALE_ROUND, 500}
     };
-    ReplicateReply reply = {.items = results, .item_count = 2};
+    ReplicateReply reply = {.items = results, .item_count = 3};
 
     replicate_encode(&fixture->buffer, TAG, &replicate);
     assert_true(replicate_decode(take(fixture, FRAME_REPLICATE), &fixture->arena, &replicate));
     assert_int_equal(replicate.epoch, 5);
     assert_true(replicate.items[1].ref == UINT64_MAX);
     assert_text(replicate.items[1].object, "p");
+    assert_int_equal(replicate.items[1].round, 400);
     buffer_reset(&fixture->buffer);
     replicate_reply_encode(&fixture->buffer, TAG, &reply);
     assert_true(
         replicate_reply_decode(take(fixture, FRAME_REPLICATE_REPLY), &fixture->arena, &reply));
     assert_int_equal(reply.items[1].status, STATUS_STORAGE);
+    assert_int_equal(reply.items[2].status, STATUS_STALE_ROUND);
+    assert_int_equal(reply.items[2].round, 500);
 }
 
 /* The coordinator gathers items one by one; the frame must be the one of the struct. */
@@ -562,8 +572,8 @@ gathered_results_make_the_same_reply_frame(void **state)
 {
     Fixture *fixture = *state;
     ReplicateResult results[] = {
-        {1, STATUS_OK     },
-        {2, STATUS_STORAGE}
+        {1, STATUS_OK,          0},
+        {2, STATUS_STALE_ROUND, 8}
     };
     ReplicateReply reply = {.items = results, .item_count = 2};
     Buffer gathered;
