@@ -18,7 +18,14 @@ trees_new(void)
     Trees *trees = memory_resize(&MEMORY_HEAP, NULL, sizeof(Trees));
 
     memset(trees, 0, sizeof(*trees));
+    trees->shape = (TreeShape){TREE_LEAF_ROWS_MAX, TREE_LEAF_ROWS_MIN, TREE_JOB_LEAVES};
     return trees;
+}
+
+void
+trees_set_shape(Trees *trees, TreeShape shape)
+{
+    trees->shape = shape;
 }
 
 static void
@@ -212,6 +219,10 @@ tree_touch(Trees *trees, TreeBatch *batch, Tree *tree, uint32_t generation, uint
 void
 tree_touch_leaf(Trees *trees, TreeBatch *batch, Tree *tree, TreeLeaves *leaves, uint32_t leaf)
 {
+#ifdef BUG_TREE_NOT_IN_THE_BATCH
+    if (leaves->leaf[leaf].unsettled > 0)
+        return;
+#endif
     leaves->leaf[leaf].unsettled++;
     tree->unsettled += leaves == &tree->now;
     tree_touch(trees, batch, tree, leaves->generation, leaf);
@@ -335,6 +346,10 @@ change_next(Trees *trees, TreeBatch *batch, Tree *tree, uint64_t position, const
 
     if (tree->next.leaf == NULL || leaf >= tree->taken)
         return;
+#ifdef BUG_CHANGES_PASS_THE_JOB
+    if (leaf >= tree->built)
+        return;
+#endif
     if (leaf >= tree->built)
     {
         digest_mix(&tree->next.leaf[leaf].digest, &change->digest);

@@ -38,7 +38,8 @@ enum
     TREE_BITS_MAX = 20,
     TREE_GROW_BITS = 2,
     TREE_LEAF_ROWS_MAX = 32, /* on average; below TREE_LEAF_ROWS_MIN it shrinks */
-    TREE_LEAF_ROWS_MIN = 4
+    TREE_LEAF_ROWS_MIN = 4,
+    TREE_JOB_LEAVES = 64 /* of some ten rows each: a job is short */
 };
 
 /* The bucket number under which a store keeps trees' rows, which no bucket has. */
@@ -104,6 +105,17 @@ typedef struct TreeCounters
 
 Trees *trees_new(void);
 void trees_free(Trees *trees);
+
+/* Instead of those above, before the first row is loaded: lets few rows make many leaves and many
+ * jobs. */
+typedef struct TreeShape
+{
+    uint32_t leaf_rows_max;
+    uint32_t leaf_rows_min; /* at most a fourth of that */
+    uint32_t job_leaves;
+} TreeShape;
+
+void trees_set_shape(Trees *trees, TreeShape shape);
 
 /*
  * How many partitions the ring has: fixed for the life of a cluster, needed before the first

@@ -13,30 +13,25 @@
 #include <assert.h>
 #include <string.h>
 
-enum
-{
-    JOB_LEAVES = 64 /* of some ten rows each: a job is short */
-};
-
 /* ---- what is to be built ---- */
 
 static uint8_t
-target_bits(const Tree *tree)
+target_bits(const Trees *trees, const Tree *tree)
 {
     int bits = tree->now.bits;
 
-    while (bits < TREE_BITS_MAX && tree->rows > (uint64_t)TREE_LEAF_ROWS_MAX << bits)
+    while (bits < TREE_BITS_MAX && tree->rows > (uint64_t)trees->shape.leaf_rows_max << bits)
         bits += TREE_GROW_BITS;
-    while (bits > 0 && tree->rows < (uint64_t)TREE_LEAF_ROWS_MIN << bits)
+    while (bits > 0 && tree->rows < (uint64_t)trees->shape.leaf_rows_min << bits)
         bits -= TREE_GROW_BITS;
     return (uint8_t)bits;
 }
 
 static bool
-is_wanted(const Tree *tree)
+is_wanted(const Trees *trees, const Tree *tree)
 {
     return tree->next.leaf != NULL || tree->doubt || tree->rebuild ||
-           target_bits(tree) != tree->now.bits;
+           target_bits(trees, tree) != tree->now.bits;
 }
 
 static void
@@ -65,7 +60,7 @@ drop_first_queued(Trees *trees)
 void
 tree_consider(Trees *trees, Tree *tree)
 {
-    if (!tree->queued && is_wanted(tree))
+    if (!tree->queued && is_wanted(trees, tree))
         queue_tree(trees, tree);
 }
 
@@ -98,7 +93,7 @@ tree_abandon(Trees *trees, TreeBatch *batch, Tree *tree)
 static Tree *
 first_wanted(Trees *trees)
 {
-    while (trees->first_queued != NULL && !is_wanted(trees->first_queued))
+    while (trees->first_queued != NULL && !is_wanted(trees, trees->first_queued))
         drop_first_queued(trees);
     return trees->first_queued;
 }
@@ -114,11 +109,11 @@ trees_begin_job(Trees *trees, TreeJob *job)
     if (trees->partitions == 0 || trees->job_under_way || (tree = first_wanted(trees)) == NULL)
         return false;
     if (tree->next.leaf == NULL)
-        tree_leaves_new(trees, &tree->next, ++tree->last_generation, target_bits(tree));
+        tree_leaves_new(trees, &tree->next, ++tree->last_generation, target_bits(trees, tree));
     left = tree_leaf_count(&tree->next) - tree->built;
     *job = (TreeJob){.id = tree->id,
                      .generation = tree->next.generation,
-                     .leaf_count = left < JOB_LEAVES ? left : JOB_LEAVES,
+                     .leaf_count = left < trees->shape.job_leaves ? left : trees->shape.job_leaves,
                      .shift = (uint8_t)(64 - trees->partition_bits - tree->next.bits)};
     trees_part_range(trees, tree->id.partition, whole, &job->first, &unused);
     job->first += (uint64_t)tree->built << job->shift;

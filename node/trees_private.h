@@ -47,6 +47,7 @@ typedef struct Tree
 
 struct Trees
 {
+    TreeShape shape;
     uint32_t partitions; /* 0: not known yet */
     uint8_t partition_bits;
     bool partitions_unsaved;

@@ -31,7 +31,7 @@ draw_kind(World *world)
         [FAULT_PAUSE] = mix->pause_weight,         [FAULT_PARTITION] = mix->partition_weight,
         [FAULT_SLOW_DISK] = mix->slow_disk_weight, [FAULT_FAILED_SYNC] = mix->failed_sync_weight,
         [FAULT_CLOCK] = mix->clock_weight,         [FAULT_AMNESIA] = mix->amnesia_weight,
-        [FAULT_RESTORE] = mix->restore_weight,
+        [FAULT_RESTORE] = mix->restore_weight,     [FAULT_TREE_ROW] = mix->tree_row_weight,
     };
     uint32_t total = 0;
 
@@ -239,6 +239,10 @@ strike_host(World *world, Strike *strike)
         break;
     case FAULT_RESTORE:
         restore(world, strike);
+        break;
+    case FAULT_TREE_ROW:
+        if (sim_store_damage_tree(host->store))
+            trace(world, "%s's disk loses a row of a tree", host->name);
         break;
     default:
         break;

@@ -22,6 +22,7 @@ typedef enum FaultKind
     FAULT_CLOCK,
     FAULT_AMNESIA,
     FAULT_RESTORE,
+    FAULT_TREE_ROW,
     FAULT_KINDS
 } FaultKind;
 

@@ -51,6 +51,7 @@ draw_strikes(Mix *mix, Random *random)
     mix->failed_sync_weight = sometimes(random, 25, 4);
     mix->clock_weight = sometimes(random, 30, 4);
     mix->amnesia_weight = sometimes(random, 12, 10);
+    mix->tree_row_weight = sometimes(random, 25, 6);
     mix->fault_gap_us = scaled(random, 30000, 3000000);
     mix->fault_length_us = scaled(random, 5000, 2000000);
     mix->one_way = random_percent(random, 30);
@@ -85,6 +86,18 @@ draw_overload(Mix *mix, Random *random)
     mix->delay_max_ms = sometimes(random, 60, 40);
 }
 
+/* Partitions have a row or two: leaves for four of them would never come to more than one. */
+static void
+draw_trees(Mix *mix, Random *random)
+{
+    mix->tree_shape = (TreeShape){TREE_LEAF_ROWS_MAX, TREE_LEAF_ROWS_MIN, TREE_JOB_LEAVES};
+    if (random_percent(random, 30))
+        return;
+    mix->tree_shape.leaf_rows_max = random_percent(random, 50) ? 4 : 1;
+    mix->tree_shape.leaf_rows_min = mix->tree_shape.leaf_rows_max / 4;
+    mix->tree_shape.job_leaves = (uint32_t)random_between(random, 1, 4);
+}
+
 static void
 draw_disks(Mix *mix, Random *random)
 {
@@ -93,6 +106,7 @@ draw_disks(Mix *mix, Random *random)
     mix->work_max_us = skewed(random, 50, 20000);
     mix->sync_min_us = skewed(random, 50, 3000);
     mix->sync_max_us = mix->sync_min_us + skewed(random, 50, 30000);
+    draw_trees(mix, random);
 }
 
 static void

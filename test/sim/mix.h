@@ -8,6 +8,7 @@
 #ifndef SIM_MIX_H
 #define SIM_MIX_H
 
+#include "node/trees.h"
 #include "test/lib/random.h"
 
 typedef struct Mix
@@ -38,10 +39,11 @@ typedef struct Mix
     uint32_t slow_disk_weight;
     uint32_t failed_sync_weight;
     uint32_t clock_weight;
-    uint32_t amnesia_weight; /* one node's disk forgets some keys */
-    uint32_t restore_weight; /* one node's disk is set back to a backup */
-    bool whole_restores;     /* with all that lies beside it: nothing else strikes then */
-    uint32_t fault_gap_us;   /* on average */
+    uint32_t amnesia_weight;  /* one node's disk forgets some keys */
+    uint32_t restore_weight;  /* one node's disk is set back to a backup */
+    uint32_t tree_row_weight; /* a row of a tree cannot be read any more */
+    bool whole_restores;      /* with all that lies beside it: nothing else strikes then */
+    uint32_t fault_gap_us;    /* on average */
     uint32_t fault_length_us;
     bool one_way; /* partitions may cut one direction only */
     bool faults_while_forming;
@@ -52,6 +54,7 @@ typedef struct Mix
     uint32_t work_max_us;
     uint32_t sync_min_us;
     uint32_t sync_max_us;
+    TreeShape tree_shape; /* that few rows make many leaves */
 
     /* Nodes and clients. */
     uint32_t turn_max_us;

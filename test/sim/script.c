@@ -574,7 +574,7 @@ script_damage(Script *script, uint32_t host)
 {
     script_settle(script);
     trace(script->world, "%s's record cannot be read any more", host_of(script, host)->name);
-    sim_store_damage(host_of(script, host)->store);
+    (void)sim_store_damage(host_of(script, host)->store, 100);
 }
 
 Slice

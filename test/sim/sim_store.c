@@ -124,6 +124,7 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
 
         hints_changed(&store->storage.hints, buffer_slice(&key->current),
                       buffer_slice(&store->record), NULL, NULL);
+        sim_store_trees_change(store, key, buffer_slice(&store->record));
         sim_store_copy_record(&key->current, &store->record);
         trace(store->world, "n%u %s k%u: %s", store->host,
               update->put != NULL ? "stamps" : "merges", number,
@@ -136,6 +137,7 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
     report_merged(store, ref, STATUS_OK, object);
     if (result == UPDATE_UNCHANGED)
         settle_unchanged(store, key, ref);
+    sim_store_trees_build(store);
 }
 
 void
@@ -262,6 +264,9 @@ sim_store_work(SimStore *store, const StoreWork *work)
     case STORE_WORK_OWED:
         sim_store_owed_now(store, &work->owed, work->ref);
         break;
+    case STORE_WORK_TREE:
+        sim_store_trees_work(store);
+        break;
     case STORE_WORK_DURABLE:
         report_durable(store, work->ref, STATUS_OK);
         break;
@@ -316,6 +321,7 @@ sim_store_new(World *world, uint32_t host)
                                .scan = sim_store_scan,
                                .owed = sim_store_owed,
                                .counters = store_counters,
+                               .set_partitions = sim_store_trees_set_partitions,
                                .set_round = store_set_round,
                                .settle = store_settle,
                                .run = &store->run,
@@ -341,7 +347,9 @@ sim_store_crash(SimStore *store)
 {
     uint64_t reached = store->stuck ? 0 : random_below(&store->world->random, store->log_count + 1);
 
-    sim_store_log_drop(store, (uint32_t)reached, true);
+    sim_store_trees_check_memory(store);
+    sim_store_log_drop(store, sim_store_log_whole(store, (uint32_t)reached), true);
+    sim_store_trees_stop(store);
     sim_store_log_drop(store, store->log_count, false);
     while (store->waiting != NULL)
     {
@@ -383,6 +391,7 @@ sim_store_boot(SimStore *store, const StorageEvents *events)
 #ifdef BUG_ACTOR_KEPT
     store->run.actor.id[0] |= 1;
 #endif
+    sim_store_trees_boot(store);
     return &store->storage;
 }
 
@@ -396,6 +405,8 @@ sim_store_free(SimStore *store)
         buffer_free(&store->keys[i]->durable);
         free(store->keys[i]);
     }
+    sim_store_trees_forget(store);
+    free(store->trees.rows);
     free(store->keys);
     free(store->log);
     hints_free(&store->storage.hints);

@@ -21,6 +21,7 @@ typedef enum StoreWorkKind
     STORE_WORK_SCAN,
     STORE_WORK_OWED,
     STORE_WORK_DURABLE, /* of something that was durable already */
+    STORE_WORK_TREE,    /* a job that builds a tree */
     STORE_WORK_SYNCED   /* a sync has ended */
 } StoreWorkKind;
 
@@ -54,7 +55,12 @@ void sim_store_sync_ends(SimStore *store);
 void sim_store_set_slow(SimStore *store, bool slow);
 void sim_store_set_stuck(SimStore *store); /* what is applied from now on is lost by a crash */
 void sim_store_fail_next_sync(SimStore *store);
-void sim_store_damage(SimStore *store); /* no record can be read any more */
+
+/* Of each hundred records so many cannot be read any more; returns how many. */
+uint32_t sim_store_damage(SimStore *store, uint32_t percent);
+
+/* A row of a tree cannot be read any more; false: there is none that would be missed. */
+bool sim_store_damage_tree(SimStore *store);
 
 /* Nothing waits to be applied or to become durable: what follows may be done. */
 bool sim_store_is_settled(const SimStore *store);
@@ -76,6 +82,13 @@ bool sim_store_same_run(const SimStore *a, const SimStore *b);
 /* No fault is pending any more; a sync that failed stays failed. */
 void sim_store_calm(SimStore *store);
 bool sim_store_failed(const SimStore *store);
+
+/* Violates S16 unless each tree that is not in doubt is what the records make it, here in memory
+ * and on the disk. */
+void sim_store_trees_check(const SimStore *store);
+
+/* No tree is in doubt, or being built. */
+bool sim_store_trees_are_built(const SimStore *store);
 
 /* What the disk has for a key: the object, borrowed; empty when there is none. */
 Slice sim_store_durable(const SimStore *store, uint32_t bucket_id, Slice key);

@@ -10,6 +10,7 @@ sim_store_wipe(SimStore *store)
 {
     store->lineage.count = 0;
     store->storage.commits = 0;
+    sim_store_trees_forget(store);
     return sim_store_forget(store, true);
 }
 
@@ -24,7 +25,11 @@ sim_store_copy(SimStore *store, const SimStore *source)
 void
 sim_store_copy_records(SimStore *store, const SimStore *source)
 {
+    bool runs = store->trees.now != NULL;
+
+    sim_store_trees_stop(store);
     (void)sim_store_forget(store, true);
+    sim_store_trees_copy(store, source);
     for (uint32_t i = 0; i < source->key_count; i++)
     {
         StoreKey *key = sim_store_make_key(store, source->keys[i]->key);
@@ -32,40 +37,58 @@ sim_store_copy_records(SimStore *store, const SimStore *source)
         sim_store_copy_record(&key->current, &source->keys[i]->durable);
         sim_store_copy_record(&key->durable, &source->keys[i]->durable);
     }
+    if (runs)
+        sim_store_trees_boot(store);
     sim_store_count_hints(store);
 }
 
-void
-sim_store_damage(SimStore *store)
-{
-    for (uint32_t i = 0; i < store->key_count; i++)
-    {
-        StoreKey *key = store->keys[i];
-
-        if (key->durable.length == 0)
-            continue;
-        key->durable.data[0] ^= 0xff;
-        sim_store_copy_record(&key->current, &key->durable);
-    }
-}
-
 uint32_t
-sim_store_forget(SimStore *store, bool everything)
+sim_store_damage(SimStore *store, uint32_t percent)
 {
-    uint32_t forgotten = 0;
+    uint32_t damaged = 0;
 
     for (uint32_t i = 0; i < store->key_count; i++)
     {
         StoreKey *key = store->keys[i];
 
         if (key->unsynced > 0 || key->durable.length == 0 ||
+            sim_store_checked_key(store, key) == CHECKER_NONE ||
+            !random_percent(&store->world->random, percent))
+            continue;
+        key->durable.data[0] = 0xff;
+        sim_store_copy_record(&key->current, &key->durable);
+        damaged++;
+    }
+    return damaged;
+}
+
+uint32_t
+sim_store_forget(SimStore *store, bool everything)
+{
+    bool vanishes = !everything || store->trees.now != NULL;
+    uint32_t forgotten = 0;
+
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        StoreKey *key = store->keys[i];
+
+        key->vanished = key->vanished && vanishes;
+        if (key->unsynced > 0 || key->durable.length == 0 ||
             (!everything && (sim_store_checked_key(store, key) == CHECKER_NONE ||
                              random_percent(&store->world->random, 40))))
             continue;
         hints_changed(&store->storage.hints, buffer_slice(&key->current), SLICE_EMPTY, NULL, NULL);
+        if (store->trees.now != NULL)
+            sim_store_trees_doubt(store, key);
+        key->vanished = vanishes;
         buffer_reset(&key->current);
         buffer_reset(&key->durable);
         forgotten++;
+    }
+    if (forgotten > 0 && store->trees.now != NULL)
+    {
+        sim_store_log_append(store, NULL, true, 0);
+        sim_store_trees_build(store);
     }
     return forgotten;
 }
@@ -121,6 +144,13 @@ sim_store_digest(const SimStore *store)
     {
         Digest row =
             message_row_digest(store->keys[i]->key, buffer_slice(&store->keys[i]->durable));
+
+        digest_mix(&digest, &row);
+    }
+    for (uint32_t i = 0; i < store->trees.row_count; i++)
+    {
+        Digest row = message_row_digest(buffer_slice(&store->trees.rows[i].key),
+                                        buffer_slice(&store->trees.rows[i].value));
 
         digest_mix(&digest, &row);
     }

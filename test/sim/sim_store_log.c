@@ -34,6 +34,7 @@ begin_sync(SimStore *store)
 
     if (store->syncing > 0 || store->log_count == 0 || store->stuck)
         return;
+    sim_store_trees_close(store);
     store->syncing = store->log_count;
     if (store->slow)
         length = length * 40 + 20000;
@@ -58,20 +59,26 @@ sim_store_log_append(SimStore *store, StoreKey *key, bool changed, uint64_t ref)
     *entry = (LogEntry){.key = key, .ref = ref, .logged_us = store->world->now_us};
     buffer_init(&entry->record, &MEMORY_HEAP);
     entry->changed = changed;
-    if (changed)
-        sim_store_copy_record(&entry->record, &key->current);
-    key->unsynced++;
+    buffer_init(&entry->tree_rows, &MEMORY_HEAP);
+    if (key != NULL)
+    {
+        if (changed)
+            sim_store_copy_record(&entry->record, &key->current);
+        key->unsynced++;
+    }
+    sim_store_trees_maybe_close(store);
     begin_sync(store);
 }
 
 static void
 make_durable(SimStore *store, LogEntry *entry)
 {
-    uint32_t number = sim_store_checked_key(store, entry->key);
+    uint32_t number;
     Slice object;
 
-    if (!entry->changed)
+    if (!entry->changed || entry->key == NULL)
         return;
+    number = sim_store_checked_key(store, entry->key);
     store->storage.commits++;
     sim_store_copy_record(&entry->key->durable, &entry->record);
     if (number != CHECKER_NONE && !store->world->black_box &&
@@ -85,14 +92,26 @@ sim_store_log_drop(SimStore *store, uint32_t count, bool durable)
 {
     for (uint32_t i = 0; i < count; i++)
     {
+        LogEntry *entry = &store->log[i];
+
         if (durable)
-            make_durable(store, &store->log[i]);
-        store->log[i].key->unsynced--;
-        buffer_free(&store->log[i].record);
+            make_durable(store, entry);
+        if (entry->key != NULL)
+            entry->key->unsynced--;
+        buffer_free(&entry->record);
+        sim_store_trees_end_batch(store, entry, durable);
     }
     store->log_count -= count;
     if (store->log_count > 0 && count > 0)
         memmove(store->log, store->log + count, store->log_count * sizeof(LogEntry));
+}
+
+uint32_t
+sim_store_log_whole(const SimStore *store, uint32_t count)
+{
+    while (count > 0 && !store->log[count - 1].ends_batch)
+        count--;
+    return count;
 }
 
 StoreWork *
@@ -111,15 +130,20 @@ sim_store_sync_ends(SimStore *store)
     bool failed = store->fail_next;
 
     if (failed)
+    {
+        sim_store_trees_close(store);
         count = store->log_count;
+    }
 
     StoreWork *work = sim_store_new_work(STORE_WORK_SYNCED, 0, count * sizeof(uint64_t));
 
     store->counted.syncs++;
-    work->ref_count = count;
     work->status = failed ? STATUS_STORAGE : STATUS_OK;
     for (uint32_t i = 0; i < count; i++)
-        work->refs[i] = store->log[i].ref;
+    {
+        if (store->log[i].key != NULL)
+            work->refs[work->ref_count++] = store->log[i].ref;
+    }
     store->syncing = 0;
     store->fail_next = false;
 #ifdef BUG_FAILED_SYNC_TRUSTED
@@ -129,7 +153,9 @@ sim_store_sync_ends(SimStore *store)
     {
         /* Some of it may be on the disk all the same. */
         store->storage.failed = true;
-        sim_store_log_drop(store, (uint32_t)random_below(&store->world->random, count + 1), true);
+        uint32_t reached = (uint32_t)random_below(&store->world->random, count + 1);
+
+        sim_store_log_drop(store, sim_store_log_whole(store, reached), true);
         sim_store_log_drop(store, store->log_count, false);
         trace(store->world, "n%u's disk fails a sync: %u writes are not durable", store->host,
               count);

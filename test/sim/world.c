@@ -277,7 +277,9 @@ end_forming(World *world)
     start_clients(world, world->mix.operations);
 }
 
-/* No disk is being filled any more: that takes long where there are many buckets. */
+/* No disk is being filled any more, which takes long where there are many buckets; nor a tree
+ * built.
+ */
 static const char *
 unfilled(const World *world, char text[128])
 {
@@ -285,6 +287,9 @@ unfilled(const World *world, char text[128])
     {
         snprintf(text, 128, "n%u is being filled", i);
         if (engine_is_refilling(world->hosts[i].engine))
+            return text;
+        snprintf(text, 128, "n%u has trees in doubt", i);
+        if (!sim_store_trees_are_built(world->hosts[i].store))
             return text;
     }
     return NULL;
@@ -386,6 +391,8 @@ end_audit(World *world)
     }
     for (uint32_t key = 0; key < checker_key_count(world->checker); key++)
         check_fallbacks(world, key);
+    for (uint32_t host = 0; host < world->mix.hosts; host++)
+        sim_store_trees_check(world->hosts[host].store);
     for (uint32_t key = 0; key < checker_key_count(world->checker); key++)
         checker_final(world->checker, key, hook_durable(world, hook_owner(world, key, 0), key));
     return true;
