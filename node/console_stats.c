@@ -64,6 +64,10 @@ send_request_stats(const Node *node, Session *session)
     send_stat(session, "hints_refused", counters.hints_refused,
               "Keys not kept for others, since hints_max_mb was reached.");
     send_stat(session, "scans", counters.scans, "Pages of partitions scanned.");
+    send_stat(session, "scan_digests_by_trees", counters.scan_digests_by_trees,
+              "Of them, digests that a tree knew: no row was read.");
+    send_stat(session, "scan_digests_by_rows", counters.scan_digests_by_rows,
+              "Of them, digests of rows that were read, since no tree could tell.");
     send_stat(session, "frames_refused", counters.frames_refused, "Frames answered by an error.");
 }
 

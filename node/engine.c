@@ -594,6 +594,8 @@ engine_counters(const Engine *engine)
         .repairs = coordinator.repairs,
         .replicates = replica.replicates,
         .scans = replica.scans,
+        .scan_digests_by_trees = replica.digests_by_trees,
+        .scan_digests_by_rows = replica.digests_by_rows,
         .frames_refused = engine->frames_refused,
         .frames_shed = {[ADMISSION_BEHIND] = shed[ADMISSION_BEHIND],
                         [ADMISSION_FULL] = shed[ADMISSION_FULL],

@@ -93,6 +93,8 @@ typedef struct EngineCounters
     uint64_t repairs;    /* stale owners that a coordinated read sent the merge to */
     uint64_t replicates; /* keys taken from other nodes */
     uint64_t scans;
+    uint64_t scan_digests_by_trees; /* of scans, digests that a tree knew */
+    uint64_t scan_digests_by_rows;  /* and those for which rows were read */
     uint64_t frames_refused;
     uint64_t frames_shed[ADMISSION_VERDICTS]; /* of clients, for load: by reason */
     uint64_t stand_ins;                       /* keys kept for an owner that was down */

@@ -1,9 +1,12 @@
 #include "node/refill.h"
 
+#include "node/scan_range.h"
+
 enum
 {
     LANES = 4, /* scans under way: background work, so few */
     PAGE_BYTES = 256 * 1024,
+    FEW_ROWS = 32, /* are copied without looking for those that differ among them */
     RETRY_MS = 200 /* after a failure */
 };
 
@@ -11,33 +14,37 @@ enum
  * this number. The low half is a lane and its question. */
 #define TAG_BASE UINT32_C(0xffff0000)
 
-/* One owner's rows of one partition of one bucket. */
+/* One owner's rows of one partition of one bucket. Those of a partition stand beside each other. */
 typedef struct Job
 {
     uint32_t bucket_id;
     uint32_t partition;
     uint32_t member;
-    bool taken; /* by a lane */
     bool done;
 } Job;
 
 typedef struct Lane
 {
-    Job *job; /* NULL: free */
+    Job *job;        /* NULL: free */
+    TreePart part;   /* of the partition: all before it is done */
+    bool is_compare; /* of the part's digests; else its rows are copied, page by page */
     uint8_t question;
+    bool begins;        /* the part: it is asked about for the first time */
     bool asked;         /* an answer is awaited */
     bool last;          /* nothing lies behind the page at hand */
     bool failed;        /* something of the page could not be stored: it is asked for again */
     uint32_t rows_open; /* not durable yet */
     Buffer after;
     Buffer page_end;
-    Arena arena; /* of the page at hand */
+    Buffer part_end; /* empty: the partition's */
+    Arena arena;     /* of the page at hand */
 } Lane;
 
 struct Refill
 {
     Job *jobs;
     uint32_t job_count;
+    uint32_t first_open;  /* all before it are done */
     uint32_t last_bucket; /* planned: buckets are numbered in the order they are made */
     uint32_t finished;
     bool troubled; /* something failed since the last step */
@@ -111,6 +118,7 @@ refill_new(const View *view)
     {
         buffer_init(&refill->lanes[i].after, &MEMORY_HEAP);
         buffer_init(&refill->lanes[i].page_end, &MEMORY_HEAP);
+        buffer_init(&refill->lanes[i].part_end, &MEMORY_HEAP);
         arena_init(&refill->lanes[i].arena, &MEMORY_HEAP);
     }
     plan(refill, view);
@@ -124,6 +132,7 @@ refill_free(Refill *refill)
     {
         buffer_free(&refill->lanes[i].after);
         buffer_free(&refill->lanes[i].page_end);
+        buffer_free(&refill->lanes[i].part_end);
         arena_free(&refill->lanes[i].arena);
     }
     memory_resize(&MEMORY_HEAP, refill->jobs, 0);
@@ -141,18 +150,36 @@ static void
 give_back(Refill *refill, Lane *lane)
 {
     refill->troubled = true;
-    lane->job->taken = false;
     lane->job = NULL;
 }
 
+static bool
+is_same_tree(const Job *a, const Job *b)
+{
+    return a->bucket_id == b->bucket_id && a->partition == b->partition;
+}
+
+static bool
+is_under_way(const Refill *refill, const Job *job)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < LANES; i++)
+        found = found || (refill->lanes[i].job != NULL && is_same_tree(refill->lanes[i].job, job));
+    return found;
+}
+
+/* One owner of a partition after the other: what the first sends need not be sent by the next. */
 static Job *
 next_job(Refill *refill, const View *view)
 {
-    for (uint32_t i = 0; i < refill->job_count; i++)
+    while (refill->first_open < refill->job_count && refill->jobs[refill->first_open].done)
+        refill->first_open++;
+    for (uint32_t i = refill->first_open; i < refill->job_count; i++)
     {
         Job *job = &refill->jobs[i];
 
-        if (!job->done && !job->taken && view->up[job->member])
+        if (!job->done && view->up[job->member] && !is_under_way(refill, job))
             return job;
     }
     return NULL;
@@ -164,15 +191,75 @@ tag_of(const Refill *refill, const Lane *lane)
     return TAG_BASE | (uint32_t)(lane - refill->lanes) << 8 | lane->question;
 }
 
+static TreeId
+tree_of(const Lane *lane)
+{
+    return (TreeId){lane->job->bucket_id, lane->job->partition};
+}
+
+/* Without trees of the own there is nothing to compare with. */
+static void
+begin_part(Lane *lane, const View *view)
+{
+    const TreePart *part = &lane->part;
+    uint64_t first, last;
+
+    lane->begins = false;
+    lane->is_compare = scan_range_has_trees(view);
+    buffer_reset(&lane->after);
+    buffer_reset(&lane->part_end);
+    if (part->depth == 0)
+        return;
+    trees_part_range(view->trees, lane->job->partition, *part, &first, &last);
+    storage_place(&lane->after, first, SLICE_EMPTY);
+    if (part->prefix + 1 < UINT32_C(1) << part->depth)
+        storage_place(&lane->part_end, last + 1, SLICE_EMPTY);
+}
+
+static void
+go_down(Lane *lane)
+{
+    lane->part.depth += TREE_GROW_BITS;
+    lane->part.prefix <<= TREE_GROW_BITS;
+    lane->begins = true;
+}
+
+/* To the part beside this one, or beside the lowest of those above it that has such. */
+static void
+finish_part(Refill *refill, Lane *lane)
+{
+    const uint32_t last_child = (1 << TREE_GROW_BITS) - 1;
+    TreePart *part = &lane->part;
+
+    while (part->depth > 0 && (part->prefix & last_child) == last_child)
+    {
+        part->depth -= TREE_GROW_BITS;
+        part->prefix >>= TREE_GROW_BITS;
+    }
+    lane->begins = true;
+    if (part->depth > 0)
+    {
+        part->prefix++;
+        return;
+    }
+    lane->job->done = true;
+    lane->job = NULL;
+    refill->finished++;
+}
+
 static void
 ask(const Refill *refill, Lane *lane, const View *view, Actions *actions)
 {
     ScanFrame scan = {.epoch = view->topology->epoch,
                       .bucket_id = lane->job->bucket_id,
                       .partition = lane->job->partition,
-                      .after = buffer_slice(&lane->after),
                       .max_bytes = PAGE_BYTES};
 
+    if (lane->begins)
+        begin_part(lane, view);
+    scan.digest_only = lane->is_compare;
+    scan.after = buffer_slice(&lane->after);
+    scan.through = buffer_slice(&lane->part_end);
     lane->question++;
     lane->asked = true;
     lane->failed = false;
@@ -198,8 +285,8 @@ refill_step(Refill *refill, const View *view, Actions *actions)
             lane->job = next_job(refill, view);
             if (lane->job == NULL)
                 continue;
-            lane->job->taken = true;
-            buffer_reset(&lane->after);
+            lane->part = (TreePart){0};
+            lane->begins = true;
         }
         if (!lane->asked && lane->rows_open == 0)
             ask(refill, lane, view, actions);
@@ -217,11 +304,8 @@ finish_page(Refill *refill, Lane *lane)
     }
     buffer_reset(&lane->after);
     buffer_put(&lane->after, lane->page_end.data, lane->page_end.length);
-    if (!lane->last)
-        return;
-    lane->job->done = true;
-    lane->job = NULL;
-    refill->finished++;
+    if (lane->last)
+        finish_part(refill, lane);
 }
 
 static void
@@ -253,27 +337,54 @@ floor_of(const Job *job, const View *view)
 }
 
 static void
-take_page(Refill *refill, Lane *lane, const View *view, const Frame *frame, Actions *actions)
+take_page(Refill *refill, Lane *lane, const View *view, const ScanReply *reply, Actions *actions)
+{
+    buffer_reset(&lane->page_end);
+    buffer_put(&lane->page_end, reply->last.data, reply->last.length);
+    lane->last = reply->done;
+    for (uint32_t i = 0; i < reply->row_count; i++)
+        merge_row(refill, lane, view, &reply->rows[i], actions);
+    if (lane->rows_open == 0)
+        finish_page(refill, lane);
+}
+
+/* Equal, and the own rows are durable: nothing is missing. Where much is, looking for the rest of
+ * it would cost more than it saves. */
+static void
+take_digest(Refill *refill, Lane *lane, const View *view, const ScanReply *theirs)
+{
+    bool is_much = theirs->row_count > FEW_ROWS;
+    TreeSum mine;
+
+    if (!trees_sum(view->trees, tree_of(lane), lane->part, &mine))
+        lane->is_compare = false;
+    else if (mine.settled && theirs->done && mine.rows == theirs->row_count &&
+             digest_equal(&mine.digest, &theirs->digest))
+        finish_part(refill, lane);
+    else if (is_much && mine.rows >= theirs->row_count / 2 &&
+             lane->part.depth + TREE_GROW_BITS <= trees_depth(view->trees, tree_of(lane)))
+        go_down(lane);
+    else
+        lane->is_compare = false;
+}
+
+static void
+take_answer(Refill *refill, Lane *lane, const View *view, const Frame *frame, Actions *actions)
 {
     ScanReply reply;
     Frame kept;
 
     arena_reset(&lane->arena);
     kept = frame_copy(&lane->arena, frame);
-    if (!scan_reply_decode(&kept, &lane->arena, &reply) || reply.status != STATUS_OK ||
-        (reply.rows == NULL && reply.row_count > 0) || reply.round < floor_of(lane->job, view) ||
+    if (frame->type != FRAME_SCAN_REPLY || !scan_reply_decode(&kept, &lane->arena, &reply) ||
+        reply.status != STATUS_OK || (reply.rows == NULL) != lane->is_compare ||
+        reply.round < floor_of(lane->job, view) ||
         !scan_reply_goes_on(&reply, buffer_slice(&lane->after)))
-    {
         give_back(refill, lane);
-        return;
-    }
-    buffer_reset(&lane->page_end);
-    buffer_put(&lane->page_end, reply.last.data, reply.last.length);
-    lane->last = reply.done;
-    for (uint32_t i = 0; i < reply.row_count; i++)
-        merge_row(refill, lane, view, &reply.rows[i], actions);
-    if (lane->rows_open == 0)
-        finish_page(refill, lane);
+    else if (lane->is_compare)
+        take_digest(refill, lane, view, &reply);
+    else
+        take_page(refill, lane, view, &reply, actions);
 }
 
 bool
@@ -291,10 +402,7 @@ refill_member_frame(Refill *refill, const View *view, uint32_t member, const Fra
         (uint8_t)frame->tag != lane->question)
         return true;
     lane->asked = false;
-    if (frame->type == FRAME_SCAN_REPLY)
-        take_page(refill, lane, view, frame, actions);
-    else
-        give_back(refill, lane);
+    take_answer(refill, lane, view, frame, actions);
     return true;
 }
 

@@ -1,12 +1,13 @@
 #include "node/replica.h"
 
+#include "node/scan_range.h"
+
 #include <assert.h>
 
 enum
 {
     TASKS_MAX = 65536,
-    TASK_ITEMS_MAX = 1 << 24,
-    SCAN_BYTES_MAX = 4 * 1024 * 1024
+    TASK_ITEMS_MAX = 1 << 24
 };
 
 typedef enum TaskKind
@@ -302,42 +303,58 @@ replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode sta
         send_read_reply(replica, task, actions);
 }
 
+static uint64_t
+scan_round(const View *view, const StorageRange *range)
+{
+    return rounds_label(view->rounds, view->topology, range->bucket_id, range->first_position);
+}
+
+/* True when the digest was sent. */
+static bool
+send_tree_digest(Replica *replica, const View *view, Origin origin, const StorageRange *range,
+                 Actions *actions)
+{
+    ScanReply reply = {.done = true, .round = scan_round(view, range)};
+
+    if (!scan_range_sum(view, range, &reply.digest, &reply.row_count))
+    {
+        replica->counters.digests_by_rows++;
+        return false;
+    }
+    replica->counters.digests_by_trees++;
+    scan_reply_encode(actions_frame(actions), origin.tag, &reply);
+    actions_reply(actions, origin.session);
+    return true;
+}
+
 void
 replica_scan(Replica *replica, const View *view, Origin origin, const Frame *frame,
              Actions *actions)
 {
-    Task *task = begin_task(replica, TASK_SCAN, origin, frame, actions);
+    StorageRange range;
+    ScanFrame scan;
+    Task *task;
 
+    if (!scan_decode(frame, &scan) || scan.partition >= view->topology->partitions)
+    {
+        actions_error(actions, origin, STATUS_BAD_FRAME, "");
+        return;
+    }
+    if (topology_bucket_by_id(view->topology, scan.bucket_id) == NULL)
+    {
+        actions_error(actions, origin, STATUS_BEHIND, "");
+        return;
+    }
+    range = scan_range(view, &scan);
+    replica->counters.scans++;
+    if (scan.digest_only && send_tree_digest(replica, view, origin, &range, actions))
+        return;
+    task = begin_task(replica, TASK_SCAN, origin, frame, actions);
     if (task == NULL)
         return;
-
-    Frame kept = frame_copy(&task->arena, frame);
-    ScanFrame *scan = &task->scan;
-
-    if (!scan_decode(&kept, scan) || scan->partition >= view->topology->partitions)
-    {
-        refuse(replica, task, STATUS_BAD_FRAME, actions);
-        return;
-    }
-    if (topology_bucket_by_id(view->topology, scan->bucket_id) == NULL)
-    {
-        refuse(replica, task, STATUS_BEHIND, actions);
-        return;
-    }
-
-    uint32_t partitions = view->topology->partitions;
-    uint64_t width = UINT64_MAX / partitions + 1;
-    StorageRange range = {.bucket_id = scan->bucket_id,
-                          .first_position = ring_partition_start(scan->partition, partitions),
-                          .after = scan->after,
-                          .through = scan->through,
-                          .max_bytes = scan->max_bytes};
-
-    range.last_position = range.first_position + (width - 1);
-    if (range.max_bytes == 0 || range.max_bytes > SCAN_BYTES_MAX)
-        range.max_bytes = SCAN_BYTES_MAX;
-    task->round = rounds_label(view->rounds, view->topology, scan->bucket_id, range.first_position);
-    replica->counters.scans++;
+    task->scan = (ScanFrame){
+        .bucket_id = scan.bucket_id, .digest_only = scan.digest_only, .seal = scan.seal};
+    task->round = scan_round(view, &range);
     actions_scan(actions, &range, task_ref(task, 0));
 }
 

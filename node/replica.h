@@ -15,6 +15,8 @@ typedef struct ReplicaCounters
 {
     uint64_t reads;
     uint64_t scans;
+    uint64_t digests_by_trees; /* of them, digests that a tree knew */
+    uint64_t digests_by_rows;  /* and those for which rows had to be read */
     uint64_t replicates;
     uint64_t stand_ins;     /* of them, for an owner that was down */
     uint64_t hints_refused; /* of them, refused since too much is owed already */

@@ -3,9 +3,11 @@
  * module.
  *
  * For each partition one owner streams pages of full rows; r-1 other owners give the digest over
- * the same range. Pages whose digests agree are handed on as they are; for a page that differs the
- * pager fetches the others' rows of that range and makes a coordinated read of every key that is
- * not equal on all. Several partitions are under way at once, at most window pages are held.
+ * the same range. A page ends where a leaf of that owner's tree does, as a rule, so that the others
+ * have the digest in their trees. Pages whose digests agree are handed on as they are; for a page
+ * that differs the pager fetches the others' rows of that range and makes a coordinated read of
+ * every key that is not equal on all. Several partitions are under way at once, at most window
+ * pages are held.
  *
  * I/O as in shared/request.h: the caller sends, and reports answers, lost members and time.
  */

@@ -936,7 +936,8 @@ answer_scans(void)
     Out outs[OUT_MAX];
     uint32_t count = fixture.out_count;
     ScanRow none = {0};
-    ScanReply reply = {.done = true, .rows = &none};
+    ScanReply reply = {.done = true};
+    ScanFrame scan;
     bool any = false;
 
     memcpy(outs, fixture.outs, count * sizeof(Out));
@@ -946,6 +947,8 @@ answer_scans(void)
         if (outs[i].kind != OUT_SEND || outs[i].frame.type != FRAME_SCAN)
             continue;
         any = true;
+        assert_true(scan_decode(&outs[i].frame, &scan));
+        reply.rows = scan.digest_only ? NULL : &none;
         scan_reply_encode(stage_buffer(&fixture.stage), outs[i].frame.tag, &reply);
         answer((uint32_t)outs[i].to);
     }
