@@ -97,8 +97,15 @@ encode_merge(Operation *operation, Item *item)
     buffer_free(&bytes);
 }
 
+/* Whose record is damaged may be given the merge in its place, when there is one. */
+static uint32_t
+mendable(const Item *item)
+{
+    return item->merged.length > 0 ? item->unreadable & operation_owners(item) : 0;
+}
+
 /* The owners that have the merge count as having acknowledged it; those that answered something
- * else are sent it. Fallbacks are never mended. */
+ * else, or hold what they cannot read, are sent it. Fallbacks are never mended. */
 static void
 repair_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
             Actions *actions)
@@ -117,9 +124,9 @@ repair_item(Coordinator *coordinator, const View *view, Operation *operation, It
     {
         uint32_t bit = 1u << place;
 
-        if ((item->answered & bit) == 0)
+        if (((item->answered | mendable(item)) & bit) == 0)
             continue;
-        if (slice_equal(item->objects[place], item->merged))
+        if ((item->answered & bit) != 0 && slice_equal(item->objects[place], item->merged))
             item->acked |= bit;
         else
         {

@@ -6,6 +6,7 @@ storage_refusal(UpdateResult result)
     switch (result)
     {
     case UPDATE_CHANGED:
+    case UPDATE_REPLACED:
     case UPDATE_UNCHANGED:
         break;
     case UPDATE_CORRUPT:

@@ -281,6 +281,19 @@ change_hints(Record *record, const Update *update, Slice object, Arena *arena)
 
 /* ---- applying ---- */
 
+/* False, and then both are as of an absent one, when the record cannot be decoded. */
+static bool
+open_record(Slice bytes, Arena *arena, Record *record, Object *object)
+{
+    *object = (Object){0};
+    if (split(bytes, arena, record) &&
+        (record->object.length == 0 || object_decode(record->object, arena, object)))
+        return true;
+    *record = (Record){0};
+    *object = (Object){0};
+    return false;
+}
+
 /* The object's bytes, which out gets behind the head when it has been written. */
 static Slice
 encode_object(const Object *object, Arena *arena, Buffer *out)
@@ -312,16 +325,14 @@ UpdateResult
 update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer *out, Slice *object)
 {
     Record next;
-    Object current = {0};
+    Object current;
     size_t start = out->length;
     size_t object_start;
+    bool readable = open_record(record, arena, &next, &current);
 
     *object = SLICE_EMPTY;
-    if (!split(record, arena, &next) ||
-        (next.object.length > 0 && !object_decode(next.object, arena, &current)))
-#ifdef BUG_UNREADABLE_AS_ABSENT
-        next = (Record){0};
-#else
+#ifndef BUG_UNREADABLE_AS_ABSENT
+    if (!readable && update->merge == NULL)
         return UPDATE_CORRUPT;
 #endif
     if (update->merge != NULL)
@@ -348,6 +359,8 @@ update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer 
     object_start = out->length;
     object_encode(out, &current);
     *object = slice_make(out->data + object_start, out->length - object_start);
+    if (!readable)
+        return UPDATE_REPLACED;
     return slice_equal(slice_make(out->data + start, out->length - start), record)
                ? UPDATE_UNCHANGED
                : UPDATE_CHANGED;

@@ -8,6 +8,10 @@
  * brought a higher counter for it; otherwise a new epoch is opened. So an object that was lost,
  * restored, cloned or unreadable never leads to a dot being used twice.
  *
+ * A record that cannot be decoded is never taken for an absent one: a put on it is refused. A merge
+ * takes its place, which is how another owner's object mends it: nothing that is refused could be
+ * read by anybody, and what is stamped on the new record is of a new epoch.
+ *
  * Also beside it stand the Hints: to which members this node owes the object, because they had not
  * acknowledged it (Dynamo 4.6). They are written with the object, in one durable write.
  *
@@ -92,9 +96,10 @@ typedef struct Update
 typedef enum UpdateResult
 {
     UPDATE_CHANGED,   /* out has the new record; nothing when the record is to be removed */
+    UPDATE_REPLACED,  /* the same, but what was there before could not be decoded */
     UPDATE_UNCHANGED, /* the record already says so */
     /* From here on nothing was changed, the merge included: */
-    UPDATE_CORRUPT, /* the stored bytes or the merged object cannot be decoded */
+    UPDATE_CORRUPT, /* the stored bytes cannot be decoded, and no merge takes their place */
     UPDATE_CROWDED  /* the put would leave more than siblings_max siblings, and no fewer than there
                        are */
 } UpdateResult;

@@ -326,7 +326,8 @@ play_started_at_once(Script *script)
     EXPECT(script, script_read(script, 2, ALL), puts[0], puts[1], puts[2]);
 }
 
-/* What cannot be read is neither taken for absent nor written over; the others go on. */
+/* What cannot be read is neither taken for absent nor written over by a put; the others go on, and
+ * the object that they send mends it. */
 static void
 play_unreadable(Script *script)
 {

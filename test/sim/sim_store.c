@@ -118,7 +118,7 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
         report_merged(store, ref, storage_refusal(result), SLICE_EMPTY);
         return;
     }
-    if (result == UPDATE_CHANGED)
+    if (result != UPDATE_UNCHANGED)
     {
         uint32_t number = sim_store_checked_key(store, key);
 
@@ -126,6 +126,8 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
                       buffer_slice(&store->record), NULL, NULL);
         sim_store_trees_change(store, key, buffer_slice(&store->record));
         sim_store_copy_record(&key->current, &store->record);
+        if (result == UPDATE_REPLACED)
+            sim_store_count_hints(store);
         trace(store->world, "n%u %s k%u: %s", store->host,
               update->put != NULL ? "stamps" : "merges", number,
               trace_object(store->world, object));

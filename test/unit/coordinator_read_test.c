@@ -288,6 +288,46 @@ a_corrupt_object_here_is_no_answer(void **state)
     conductor_answer_read(&fixture, 1, tag, object);
     conductor_answer_read(&fixture, 2, tag, object);
     conductor_assert_read(&fixture, STATUS_OK, object);
+    assert_non_null(stage_action(&fixture.stage, ACTION_APPLY, 0)->update->merge);
+    assert_int_equal(coordinator_counters(fixture.coordinator).repairs, 1);
+}
+
+static void
+answer_corrupt(uint32_t member, uint32_t tag)
+{
+    ReadItem item = {.status = STATUS_CORRUPT};
+    ReadReply reply = {.mode = READ_FULL, .items = &item, .item_count = 1};
+
+    read_reply_encode(stage_buffer(&fixture.stage), tag, &reply);
+    conductor_member_frame(&fixture, member, stage_frame(&fixture.stage));
+}
+
+static void
+an_owner_that_cannot_read_its_record_is_sent_the_merge(void **state)
+{
+    Slice object = stage_object(&fixture.stage, 1, 1, "apple");
+    uint32_t tag;
+    uint64_t ref = conductor_begin_read(&fixture, 2, &tag);
+
+    conductor_fetched(&fixture, ref, STATUS_OK, object);
+    answer_corrupt(1, tag);
+    conductor_answer_read(&fixture, 2, tag, object);
+    conductor_assert_read(&fixture, STATUS_OK, object);
+    assert_true(slice_equal(conductor_replicated_to(&fixture, 1).items[0].object, object));
+}
+
+static void
+what_nobody_else_has_mends_no_unreadable_record(void **state)
+{
+    uint32_t tag;
+    uint64_t ref = conductor_begin_read(&fixture, 2, &tag);
+
+    conductor_fetched(&fixture, ref, STATUS_OK, SLICE_EMPTY);
+    answer_corrupt(1, tag);
+    conductor_answer_read(&fixture, 2, tag, SLICE_EMPTY);
+    conductor_assert_read(&fixture, STATUS_OK, SLICE_EMPTY);
+    assert_int_equal(coordinator_counters(fixture.coordinator).repairs, 0);
+    assert_true(stage_sent_nothing_to(&fixture.stage, 1));
 }
 
 static void
@@ -425,6 +465,8 @@ main(void)
         TEST(a_read_without_r_answers_is_unavailable_at_its_deadline),
         TEST(a_repair_that_takes_too_long_ends_at_the_deadline),
         TEST(a_corrupt_object_here_is_no_answer),
+        TEST(an_owner_that_cannot_read_its_record_is_sent_the_merge),
+        TEST(what_nobody_else_has_mends_no_unreadable_record),
         TEST(objects_that_cannot_be_read_do_not_make_a_quorum),
         TEST(an_answer_given_twice_counts_once),
         TEST(answers_are_matched_to_the_keys_that_their_member_owns),

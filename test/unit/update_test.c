@@ -288,6 +288,28 @@ an_unreadable_record_is_reported_and_not_changed(void **state)
     assert_int_equal(fixture->run.epoch, 1);
 }
 
+static void
+a_merge_takes_the_place_of_an_unreadable_record(void **state)
+{
+    Fixture *fixture = *state;
+    VClock seen;
+    Object object;
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+    object = stored(fixture);
+    put(fixture, (VClock){0}, value_of(2, "two"), 1);
+    fixture->record.data[fixture->record.length - 1 - 4] ^= 0x80;
+    assert_int_equal(apply(fixture, &(Update){.merge = &object}), UPDATE_REPLACED);
+    assert_int_equal(apply(fixture, &(Update){.merge = &object}), UPDATE_UNCHANGED);
+    object = stored(fixture);
+    assert_int_equal(object.sibling_count, 1);
+    seen = object.context;
+    assert_int_equal(put(fixture, seen, value_of(3, "three"), 1), UPDATE_CHANGED);
+    object = stored(fixture);
+    assert_int_equal(vclock_counter(&object.context, &ACTOR, 2), 1);
+    assert_int_equal(vclock_counter(&object.context, &ACTOR, 1), 1);
+}
+
 static Put *
 put_of_many(Fixture *fixture, uint32_t count, uint8_t series)
 {
@@ -584,6 +606,7 @@ main(void)
         TEST(another_start_of_the_process_stamps_as_another_actor),
         TEST(a_merge_never_moves_the_stamp),
         TEST(an_unreadable_record_is_reported_and_not_changed),
+        TEST(a_merge_takes_the_place_of_an_unreadable_record),
         TEST(many_values_join_many_siblings_in_time),
         TEST(a_put_over_the_cap_on_siblings_changes_nothing),
         TEST(a_first_put_is_capped_too_and_opens_no_epoch),
