@@ -51,12 +51,14 @@ hints_count(const HintTotals *totals)
     return count;
 }
 
-static void
-drop(HintTotals *totals, const Hint *hint)
+void
+hints_drop(HintTotals *totals, const Hint *hint)
 {
     uint32_t place = find_target(totals, &hint->target);
     HintTotal *total = &totals->targets[place];
 
+    if (place == totals->target_count)
+        return;
     total->bytes -= hint->bytes;
     totals->bytes -= hint->bytes;
     if (--total->count == 0)
@@ -100,7 +102,7 @@ hints_changed(HintTotals *totals, Slice before, Slice after, HintSink sink, void
     {
         if (is_among(&old[i], new, new_count))
             continue;
-        drop(totals, &old[i]);
+        hints_drop(totals, &old[i]);
         if (sink != NULL)
             sink(context, &old[i], true);
     }
@@ -136,7 +138,7 @@ hints_record_owes(Slice record, const MemberId *target)
 void
 hints_index_key(Buffer *buffer, const MemberId *target, Slice storage_key)
 {
-    buffer_put_u32(buffer, 0);
+    buffer_put_u32(buffer, HINTS_BUCKET);
     buffer_put(buffer, target, sizeof(MemberId));
     buffer_put(buffer, storage_key.data, storage_key.length);
 }
@@ -155,7 +157,7 @@ hints_index_split(Slice key, Slice value, Hint *hint, Slice *storage_key)
     Reader values = reader_begin(value);
 
     *hint = (Hint){0};
-    if (reader_u32(&keys) != 0)
+    if (reader_u32(&keys) != HINTS_BUCKET)
         return false;
     reader_copy(&keys, &hint->target, sizeof(MemberId));
     *storage_key = reader_take(&keys, reader_left(&keys));

@@ -2,14 +2,17 @@
  * Hints: what this node owes to whom, in sum, and how the storage finds it again.
  *
  * A hint stands in the record of its key (shared/update.h). Beside it the storage keeps an index
- * row for each, written in the same batch, so that what is owed to one member lies together: bucket
- * id 0, which no bucket has, the member's id, the storage key. Both storages change totals and
+ * row for each, written in the same batch, so that what is owed to one member lies together:
+ * HINTS_BUCKET, the member's id, the storage key. Both storages change totals and
  * index by comparing a record before and after a change.
  */
 #ifndef NODE_HINTS_H
 #define NODE_HINTS_H
 
 #include "shared/update.h"
+
+/* The bucket number of the index, which no bucket has. */
+#define HINTS_BUCKET 0
 
 typedef struct HintTotal
 {
@@ -33,6 +36,9 @@ void hints_free(HintTotals *totals);
 
 /* Counts a hint that was found on the disk. */
 void hints_add(HintTotals *totals, const Hint *hint);
+
+/* It is on the disk no more. */
+void hints_drop(HintTotals *totals, const Hint *hint);
 
 /* Takes note of what a change to a record has done to its hints. sink may be NULL. */
 void hints_changed(HintTotals *totals, Slice before, Slice after, HintSink sink, void *context);

@@ -292,7 +292,7 @@ operation_take_object(Operation *operation, Item *item, uint32_t place, const Re
     if (answer->status != STATUS_OK)
     {
         item->asking_failed |= bit;
-        item->unreadable |= status == STATUS_CORRUPT ? bit : 0;
+        item->unreadable |= answer->status == STATUS_CORRUPT ? bit : 0;
         return;
     }
     if (item->objects == NULL)

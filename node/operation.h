@@ -46,7 +46,7 @@ typedef struct Item
     uint32_t answered;
     uint32_t asking_failed;
     uint32_t unreadable; /* of them, whose record is damaged */
-    Slice *objects; /* by place, what answered owners hold; NULL until one is asked */
+    Slice *objects;      /* by place, what answered owners hold; NULL until one is asked */
     uint32_t sent;
     uint32_t acked;
     uint32_t failed; /* will not acknowledge */

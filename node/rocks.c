@@ -1,5 +1,6 @@
 #include "node/rocks_private.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,20 @@ close_database(Rocks *rocks)
     rocks->options = NULL;
 }
 
+void
+rocks_tell(Rocks *rocks, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+
+    if (rocks->warn == NULL)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    rocks->warn(rocks->warn_context, text);
+}
+
 static StorageCounters
 read_counters(Storage *storage)
 {
@@ -256,6 +271,9 @@ rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run, const Storage
     memset(rocks, 0, sizeof(*rocks));
     rocks->events = *events;
     rocks->run = run;
+    rocks->warn = options->warn;
+    rocks->warn_context = options->warn_context;
+    buffer_init(&rocks->damage.files, &MEMORY_HEAP);
     snprintf(rocks->directory, sizeof(rocks->directory), "%s", options->directory);
     *storage = NULL;
     outcome = rocks_folder_check(options->directory, &found);
@@ -268,6 +286,7 @@ rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run, const Storage
     if (outcome.failed)
     {
         close_database(rocks);
+        buffer_free(&rocks->damage.files);
         memory_resize(&MEMORY_HEAP, rocks, 0);
         return outcome;
     }
@@ -290,6 +309,7 @@ free_rocks(Rocks *rocks)
     rocks_cache_free(&rocks->cache);
     arena_free(&rocks->arena);
     buffer_free(&rocks->scratch);
+    buffer_free(&rocks->damage.files);
     hints_free(&rocks->storage.hints);
     rounds_free(&rocks->storage.rounds);
     rocks_writer_free(rocks);

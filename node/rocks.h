@@ -27,6 +27,8 @@ typedef struct RocksOptions
     uint64_t block_cache_bytes; /* blocks, indexes and filters of what is on disk */
     uint64_t write_buffer_bytes; /* of one memtable; up to three exist for a while */
     uint64_t record_cache_bytes; /* single records that were written or read lately; 0: none */
+    void (*warn)(void *context, const char *text); /* of damage, a line for the log; may be NULL */
+    void *warn_context;
 } RocksOptions;
 
 /*

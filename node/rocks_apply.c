@@ -37,6 +37,7 @@ typedef struct RocksCall
     Slice key;
     const Update *update;
     uint64_t ref;
+    bool damaged; /* what is stored of the key cannot be read, and the update takes its place */
 } RocksCall;
 
 static RocksItem *
@@ -277,6 +278,45 @@ refuse(Rocks *rocks, uint64_t ref, StatusCode status)
     rocks->events.merged(rocks->events.context, ref, status, SLICE_EMPTY);
 }
 
+/* Whoever has another owner's object mends the record with it, unless the disk may yet give what
+ * it does not give now. */
+static bool
+takes_the_place_of(const RocksCall *call, const RocksValue *value)
+{
+    return call->update->merge != NULL &&
+           (value->error == NULL || rocks_error_is_damage(value->error));
+}
+
+/* The hints that stood in a record which could not be read are lost, and what is known of them with
+ * them. */
+static void
+forget_hints(Rocks *rocks, const RocksCall *call)
+{
+    HintTotals *totals = &rocks->storage.hints;
+    IndexChange change = {.batch = filling_batch(rocks), .key = call->key};
+    Slice storage_key;
+    Buffer row;
+    Hint hint;
+
+    buffer_init(&row, &MEMORY_HEAP);
+    for (uint32_t i = totals->target_count; i-- > 0;)
+    {
+        RocksValue value;
+
+        buffer_reset(&row);
+        hints_index_key(&row, &totals->targets[i].target, call->key);
+        value = rocks_get(rocks, rocks->full_reads, buffer_slice(&row));
+        if (value.found == ROCKS_FOUND &&
+            hints_index_split(buffer_slice(&row), value.record, &hint, &storage_key))
+        {
+            hints_drop(totals, &hint);
+            batch_put_index(&change, &hint, true);
+        }
+        rocks_value_release(&value);
+    }
+    buffer_free(&row);
+}
+
 /*
  * Merged comes before durable, and an event may apply again: all state is settled before the first
  * event, and the object reported lies in the batch or in the record given, never in the scratch
@@ -295,13 +335,18 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
         update_apply(rocks->run, record, call->update, &rocks->arena, &rocks->scratch, &object);
     switch (result)
     {
+    case UPDATE_REPLACED:
     case UPDATE_CHANGED:
     {
+        bool damaged = call->damaged || result == UPDATE_REPLACED;
         size_t offset = object.length > 0 ? (size_t)(object.data - rocks->scratch.data) : 0;
         Slice copy = batch_put(rocks, call, pending, buffer_slice(&rocks->scratch));
         IndexChange change = {.batch = rocks->filling, .key = call->key};
 
-        hints_changed(&rocks->storage.hints, record, copy, batch_put_index, &change);
+        if (damaged)
+            forget_hints(rocks, call);
+        hints_changed(&rocks->storage.hints, damaged ? SLICE_EMPTY : record, copy, batch_put_index,
+                      &change);
         rocks->owed++;
         batch_await(rocks->filling, call->ref);
         events->merged(events->context, call->ref, STATUS_OK,
@@ -323,7 +368,21 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
     case UPDATE_CROWDED:
         break;
     }
+    if (result == UPDATE_CORRUPT)
+        rocks_damage_met(rocks, call->key, NULL);
     refuse(rocks, call->ref, storage_refusal(result));
+}
+
+static void
+apply_to_value(Rocks *rocks, RocksCall *call, const RocksValue *value)
+{
+    call->damaged = value->found == ROCKS_UNREADABLE;
+    if (call->damaged)
+        rocks_damage_met(rocks, call->key, value->error);
+    if (call->damaged && !takes_the_place_of(call, value))
+        refuse(rocks, call->ref, STATUS_CORRUPT);
+    else
+        apply_to(rocks, call, NULL, value->record);
 }
 
 static RocksFetch *
@@ -364,17 +423,17 @@ fetch_apply_first(RocksFetch *fetch)
 {
     Rocks *rocks = fetch->rocks;
     RocksWaiting *waiting = fetch->first;
-    RocksCall call = {fetch->node.hash, fetch->node.key, waiting->update, waiting->ref};
+    RocksCall call = {fetch->node.hash, fetch->node.key, waiting->update, waiting->ref, false};
     RocksItem *pending = find_pending(rocks, call.hash, call.key);
 
     fetch->first = waiting->next;
     rocks->owed--;
     if (rocks->storage.failed)
         refuse(rocks, call.ref, STATUS_STORAGE);
-    else if (fetch->value.found == ROCKS_UNREADABLE)
-        refuse(rocks, call.ref, STATUS_CORRUPT);
+    else if (pending != NULL)
+        apply_to(rocks, &call, pending, pending->record);
     else
-        apply_to(rocks, &call, pending, pending != NULL ? pending->record : fetch->value.record);
+        apply_to_value(rocks, &call, &fetch->value);
 }
 
 static void
@@ -438,17 +497,15 @@ apply_to_cached(Rocks *rocks, const RocksCall *call)
 }
 
 static void
-apply_to_stored(Rocks *rocks, const RocksCall *call)
+apply_to_stored(Rocks *rocks, RocksCall *call)
 {
     RocksValue value = rocks_get(rocks, rocks->cached_reads, call->key);
 
     if (value.found == ROCKS_COLD)
         fetch_begin(rocks, call);
-    else if (value.found == ROCKS_UNREADABLE)
-        refuse(rocks, call->ref, STATUS_CORRUPT);
     else
     {
-        apply_to(rocks, call, NULL, value.record);
+        apply_to_value(rocks, call, &value);
         keep_unchanged(rocks, call, value.record);
     }
     rocks_value_release(&value);
@@ -458,7 +515,7 @@ void
 rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref)
 {
     Rocks *rocks = rocks_of(storage);
-    RocksCall call = {hash_table(key), key, update, ref};
+    RocksCall call = {hash_table(key), key, update, ref, false};
     StatusCode status = storage->failed ? STATUS_STORAGE : rocks_admits(rocks);
 
     rocks->counters.applies++;

@@ -11,6 +11,7 @@
  *   rocks_read.c    reads and scans
  *   rocks_pool.c    what waits for the pool's threads
  *   rocks_cache.c   the record cache
+ *   rocks_damage.c  what cannot be read
  *
  * Invariants:
  *  R1  the pending table holds the newest record of every key that has one in a batch not yet
@@ -116,6 +117,33 @@ struct RocksLane
     uint32_t begun;
 };
 
+enum
+{
+    ROCKS_EXTENTS_KEPT = 16
+};
+
+/* Positions of a bucket that cannot be read, or among which some cannot. */
+typedef struct RocksExtent
+{
+    uint32_t bucket_id;
+    uint64_t first;
+    uint64_t last;
+} RocksExtent;
+
+typedef struct RocksReported
+{
+    RocksExtent extent;
+    uint64_t until_ms; /* it is not reported again before */
+} RocksReported;
+
+typedef struct RocksDamage
+{
+    RocksReported reported[ROCKS_EXTENTS_KEPT];
+    uint32_t next;
+    Buffer files; /* what the DAMAGED file says: a name a line */
+    uint32_t file_count;
+} RocksDamage;
+
 typedef struct Rocks
 {
     Storage storage; /* first: a Storage * is a Rocks * */
@@ -145,6 +173,9 @@ typedef struct Rocks
     RocksWriter writer;
     uv_prepare_t turn_end;
     StorageCounters counters;
+    RocksDamage damage;
+    void (*warn)(void *context, const char *text);
+    void *warn_context;
 
     bool closing;
     unsigned handles; /* of libuv, still to be closed */
@@ -169,6 +200,7 @@ typedef struct RocksValue
     RocksFound found;
     Slice record; /* empty unless found */
     rocksdb_pinnableslice_t *pin;
+    char *error; /* what RocksDB said of it, if that is why it is unreadable */
 } RocksValue;
 
 static inline Rocks *
@@ -206,6 +238,21 @@ void rocks_count_hints(Rocks *rocks);
 /* Takes in the rounds that are on the disk; false when not all of them can be read. */
 bool rocks_load_rounds(Rocks *rocks);
 
+/* rocks_damage.c */
+
+/* False: the disk may yet give what it did not give now. */
+bool rocks_error_is_damage(const char *error);
+
+/* How far around a damaged place nothing can be read. Any thread. */
+RocksExtent rocks_damage_extent(const Rocks *rocks, uint32_t bucket_id, uint64_t position);
+
+/* The record of that storage key cannot be read: what RocksDB said, or NULL when it gave a record
+ * that cannot be decoded. Reported soon, with all of its extent. */
+void rocks_damage_met(Rocks *rocks, Slice storage_key, const char *error);
+
+/* Notes the file that the error names, for the next opening. */
+void rocks_damage_note_file(Rocks *rocks, const char *error);
+
 /* rocks_pool.c */
 void rocks_pool_init(Rocks *rocks);
 void rocks_pool_begin(Rocks *rocks, RocksJob *job, RocksLaneName lane);
@@ -238,7 +285,10 @@ void rocks_writer_submit(Rocks *rocks, RocksBatch *batch);
 void rocks_writer_stop(Rocks *rocks);
 void rocks_writer_free(Rocks *rocks);
 
-/* rocks.c. The next step of closing, when nothing is left to wait for. */
+/* rocks.c. For people: a line of the log. */
+void rocks_tell(Rocks *rocks, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The next step of closing, when nothing is left to wait for. */
 void rocks_job_done(Rocks *rocks);
 void rocks_writer_ended(Rocks *rocks);
 

@@ -26,6 +26,18 @@ typedef struct RocksScan RocksScan;
 typedef size_t (*RocksTakeRow)(RocksScan *scan, const rocksdb_iterator_t *iterator,
                                Arena *decoding);
 
+enum
+{
+    SCAN_DAMAGES_MAX = 16 /* that one scan reports */
+};
+
+/* What a scan could not read: RocksDB's words, or NULL for a record that cannot be decoded. */
+typedef struct ScanDamage
+{
+    Slice storage_key;
+    char *error;
+} ScanDamage;
+
 struct RocksScan
 {
     RocksJob job;
@@ -40,6 +52,8 @@ struct RocksScan
     RocksTakeRow take_row;
     StatusCode status;
     StoragePage page;
+    ScanDamage damages[SCAN_DAMAGES_MAX];
+    uint32_t damage_count;
 };
 
 /* ---- one key ---- */
@@ -56,7 +70,7 @@ rocks_get(const Rocks *rocks, const rocksdb_readoptions_t *options, Slice key)
         bool cold = strncmp(error, NEEDS_DISK, strlen(NEEDS_DISK)) == 0;
 
         value.found = cold ? ROCKS_COLD : ROCKS_UNREADABLE;
-        rocksdb_free(error);
+        value.error = error;
     }
     else if (value.pin != NULL)
     {
@@ -78,7 +92,9 @@ rocks_value_release(RocksValue *value)
 {
     if (value->pin != NULL)
         rocksdb_pinnableslice_destroy(value->pin);
+    rocksdb_free(value->error);
     value->pin = NULL;
+    value->error = NULL;
     value->record = SLICE_EMPTY;
 }
 
@@ -94,7 +110,7 @@ rocks_record_check(Arena *arena, Slice record, RocksRecord *checked)
 
 /* The status to answer a read with; the record is checked and empty unless found. */
 static StatusCode
-open_value(Rocks *rocks, const RocksValue *value, RocksRecord *record)
+open_value(Rocks *rocks, Slice key, const RocksValue *value, RocksRecord *record)
 {
     arena_reset(&rocks->arena);
     *record = (RocksRecord){.record = SLICE_EMPTY};
@@ -103,6 +119,7 @@ open_value(Rocks *rocks, const RocksValue *value, RocksRecord *record)
     if (value->found == ROCKS_FOUND && rocks_record_check(&rocks->arena, value->record, record))
         return STATUS_OK;
     rocks->counters.corrupt++;
+    rocks_damage_met(rocks, key, value->error);
     *record = (RocksRecord){.record = SLICE_EMPTY};
     return STATUS_CORRUPT;
 }
@@ -121,12 +138,13 @@ read_done(uv_work_t *work, int status)
 {
     RocksRead *read = work->data;
     Rocks *rocks = read->rocks;
+    Slice key = slice_make(read->key, read->key_length);
     RocksRecord record;
-    StatusCode outcome = open_value(rocks, &read->value, &record);
+    StatusCode outcome = open_value(rocks, key, &read->value, &record);
 
     if (record.record.length > 0 && read->kept &&
         read->changes == *rocks_changes(rocks, read->hash))
-        rocks_keep(rocks, read->hash, slice_make(read->key, read->key_length), &record, true);
+        rocks_keep(rocks, read->hash, key, &record, true);
     rocks->events.read_done(rocks->events.context, read->ref, outcome, record.object);
     rocks_value_release(&read->value);
     memory_resize(&MEMORY_HEAP, read, 0);
@@ -175,7 +193,7 @@ read_stored(Rocks *rocks, uint64_t hash, Slice key, uint64_t ref)
         read_begin(rocks, hash, key, ref);
     else
     {
-        StatusCode status = open_value(rocks, &value, &record);
+        StatusCode status = open_value(rocks, key, &value, &record);
 
         if (record.record.length > 0)
             rocks_keep(rocks, hash, key, &record, true);
@@ -294,6 +312,19 @@ split_storage_key(Slice storage_key, uint32_t *bucket_id, uint64_t *position, Sl
            storage_place_split(reader_take(&reader, reader_left(&reader)), position, key);
 }
 
+/* Takes over the error. */
+static void
+add_damage(RocksScan *scan, Slice storage_key, char *error)
+{
+    if (scan->damage_count == SCAN_DAMAGES_MAX)
+    {
+        rocksdb_free(error);
+        return;
+    }
+    scan->damages[scan->damage_count++] =
+        (ScanDamage){slice_copy(&scan->arena, storage_key), error};
+}
+
 /* Returns the row's bytes, 0 when it cannot be read. */
 static size_t
 take_record(RocksScan *scan, Slice key, Slice record, Arena *decoding)
@@ -305,7 +336,10 @@ take_record(RocksScan *scan, Slice key, Slice record, Arena *decoding)
 
     if (!split_storage_key(key, &bucket_id, &position, &user_key) ||
         !rocks_record_check(decoding, record, &checked))
+    {
+        add_damage(scan, key, NULL);
         return 0;
+    }
     *add_row(scan) = (StorageRow){.bucket_id = bucket_id,
                                   .key = slice_copy(&scan->arena, user_key),
                                   .position = position,
@@ -354,6 +388,11 @@ take_owed_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decodi
     value = rocks_get(scan->rocks, scan->rocks->full_reads, storage_key);
     if (value.found == ROCKS_FOUND && hints_record_owes(value.record, &hint.target))
         bytes = take_record(scan, storage_key, value.record, decoding);
+    else if (value.found == ROCKS_UNREADABLE)
+    {
+        add_damage(scan, storage_key, value.error);
+        value.error = NULL;
+    }
     rocks_value_release(&value);
     return bytes > 0 ? bytes : 1;
 }
@@ -381,13 +420,18 @@ fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
     size_t bytes = 0;
     size_t taken = 1;
     char *error = NULL;
+    Buffer last; /* storage key that could be read */
 
     arena_init(&decoding, &MEMORY_HEAP);
+    buffer_init(&last, &MEMORY_HEAP);
+    buffer_put(&last, scan->lower.data, scan->lower.length);
     rocksdb_iter_seek(iterator, (const char *)scan->lower.data, scan->lower.length);
     while (taken > 0 && rocksdb_iter_valid(iterator) && (bytes == 0 || bytes < scan->max_bytes))
     {
         taken = scan->take_row(scan, iterator, &decoding);
         bytes += taken;
+        buffer_reset(&last);
+        buffer_put(&last, iterator_key(iterator).data, iterator_key(iterator).length);
         rocksdb_iter_next(iterator);
     }
     arena_free(&decoding);
@@ -396,7 +440,8 @@ fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
         end_page(scan, iterator);
     rocksdb_iter_get_error(iterator, &error);
     if (error != NULL)
-        rocksdb_free(error);
+        add_damage(scan, buffer_slice(&last), error);
+    buffer_free(&last);
     return error == NULL && taken > 0;
 }
 
@@ -428,6 +473,11 @@ scan_done(uv_work_t *work, int status)
     StoragePage none = {.rows = NULL};
 
     rocks->counters.corrupt += scan->status == STATUS_CORRUPT;
+    for (uint32_t i = 0; i < scan->damage_count; i++)
+    {
+        rocks_damage_met(rocks, scan->damages[i].storage_key, scan->damages[i].error);
+        rocksdb_free(scan->damages[i].error);
+    }
     rocks->events.scan_done(rocks->events.context, scan->ref, scan->status,
                             scan->status == STATUS_OK ? &scan->page : &none);
     arena_free(&scan->arena);

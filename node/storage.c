@@ -34,6 +34,12 @@ storage_change_trees(Storage *storage, TreeBatch *batch, Slice storage_key, Slic
     trees_change(storage->trees, batch, &change);
 }
 
+bool
+storage_bucket_is_for_records(uint32_t bucket_id)
+{
+    return bucket_id != HINTS_BUCKET && bucket_id != ROUNDS_BUCKET && bucket_id != TREES_BUCKET;
+}
+
 void
 storage_place(Buffer *buffer, uint64_t position, Slice key)
 {

@@ -13,7 +13,8 @@
  * nodes), `durable` when it would survive power loss (it may be acknowledged). A later apply sees
  * an earlier one whether durable or not; read and scan see durable objects only. An unchanged
  * object is durable once the write it equals is. After a failed sync every apply fails and
- * storage_failed() is true for good.
+ * storage_failed() is true for good. What cannot be read is STATUS_CORRUPT, never absent; an apply
+ * that has a merge takes its place, as the object of another owner that mends it.
  *
  * commits counts what is durable: it never falls, whatever ends the process, unless the data are
  * replaced by an older copy; lineage, which is kept with the data, says what they have been
@@ -56,6 +57,10 @@ typedef struct StorageEvents
     /* object empty: absent. Valid during the call. */
     void (*read_done)(void *context, uint64_t ref, StatusCode status, Slice object);
     void (*scan_done)(void *context, uint64_t ref, StatusCode status, const StoragePage *page);
+
+    /* What is stored for these positions, or for some of them, cannot be read; told again from time
+     * to time when something meets it. An apply with a merge writes over it. May be NULL. */
+    void (*unreadable)(void *context, uint32_t bucket_id, uint64_t first, uint64_t last);
     void *context;
 } StorageEvents;
 
@@ -85,7 +90,8 @@ typedef struct StorageCounters
     uint64_t reads;
     uint64_t cold_reads; /* that a pool thread had to fetch */
     uint64_t scans;
-    uint64_t corrupt;
+    uint64_t corrupt;       /* applies, reads and scans that met what cannot be read */
+    uint64_t damaged_files; /* known; put aside at the next start */
     uint64_t keys_estimate;
     uint64_t disk_bytes;
     uint64_t cache_hits;  /* applies and reads that found their record in the record cache */
@@ -138,6 +144,9 @@ StatusCode storage_refusal(UpdateResult result);
  * it for each record that changes; steps only ask the trees. */
 void storage_change_trees(Storage *storage, TreeBatch *batch, Slice storage_key, Slice before,
                           Slice after);
+
+/* Else the storage keeps rows of its own under that number. */
+bool storage_bucket_is_for_records(uint32_t bucket_id);
 
 /* Appends the storage key. */
 void storage_key(Buffer *buffer, uint32_t bucket_id, uint64_t position, Slice key);

@@ -184,8 +184,15 @@ int
 main(int argc, char **argv)
 {
     Bench bench = {.calls = argc > 2 ? strtoull(argv[2], NULL, 10) : 20000};
-    RocksOptions options = {argv[1], 64 << 20, 32 << 20, 64 << 20};
-    StorageEvents events = {on_merged, on_durable, on_read, on_scan, &bench};
+    RocksOptions options = {.directory = argv[1],
+                            .block_cache_bytes = 64 << 20,
+                            .write_buffer_bytes = 32 << 20,
+                            .record_cache_bytes = 64 << 20};
+    StorageEvents events = {.merged = on_merged,
+                            .durable = on_durable,
+                            .read_done = on_read,
+                            .scan_done = on_scan,
+                            .context = &bench};
     Outcome outcome;
 
     if (argc < 2 || sodium_init() < 0)

@@ -38,7 +38,11 @@ on_scanned(void *context, uint64_t ref, StatusCode status, const StoragePage *pa
 void
 owner_init(Owner *owner, Stage *stage, uint32_t member)
 {
-    StorageEvents events = {on_merged, on_durable, on_read, on_scanned, owner};
+    StorageEvents events = {.merged = on_merged,
+                            .durable = on_durable,
+                            .read_done = on_read,
+                            .scan_done = on_scanned,
+                            .context = owner};
 
     *owner = (Owner){.stage = stage, .view = stage->view, .replica = replica_new()};
     owner->store = memory_store_new();

@@ -74,7 +74,10 @@ static int
 write_until_killed(const char *directory)
 {
     Store *store = store_new(directory);
-    RocksOptions options = {store->directory, STORE_CACHE_BYTES, 64 * 1024, 256 * 1024};
+    RocksOptions options = {.directory = store->directory,
+                            .block_cache_bytes = STORE_CACHE_BYTES,
+                            .write_buffer_bytes = 64 * 1024,
+                            .record_cache_bytes = 256 * 1024};
     StorageEvents events = store_events(store);
 
     events.durable = tell_durable;

@@ -115,14 +115,27 @@ store_await(Store *store, const bool *flag)
 StorageEvents
 store_events(Store *store)
 {
-    return (StorageEvents){merged, store_note_durable, read_done, scan_done, store};
+    return (StorageEvents){merged,    store_note_durable, read_done,
+                           scan_done, store->unreadable,  store};
+}
+
+static void
+store_note_warning(void *context, const char *text)
+{
+    Store *store = context;
+
+    snprintf(store->warned, sizeof(store->warned), "%s", text);
 }
 
 Outcome
 store_try_open(Store *store, uint64_t cache_bytes)
 {
-    RocksOptions options = {store->directory, cache_bytes, store->write_buffer_bytes,
-                            store->record_cache_bytes};
+    RocksOptions options = {.directory = store->directory,
+                            .block_cache_bytes = cache_bytes,
+                            .write_buffer_bytes = store->write_buffer_bytes,
+                            .record_cache_bytes = store->record_cache_bytes,
+                            .warn = store_note_warning,
+                            .warn_context = store};
     StorageEvents events = store_events(store);
     static uint8_t starts;
 

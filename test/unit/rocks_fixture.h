@@ -39,6 +39,8 @@ typedef struct Store
     uint64_t record_cache_bytes; /* at the next opening */
     uint64_t write_buffer_bytes;
     Run run;
+    void (*unreadable)(void *context, uint32_t bucket_id, uint64_t first, uint64_t last);
+    char warned[1024]; /* the last line for the log */
     Storage *storage;
     Arena arena;
     Answer answers[STORE_CALLS_MAX];
