@@ -205,7 +205,7 @@ reader_take(Reader *reader, size_t length)
     return taken;
 }
 
-static uint64_t
+static inline uint64_t
 take_big_endian(Reader *reader, unsigned bytes)
 {
     Slice taken = reader_take(reader, bytes);
@@ -219,7 +219,12 @@ take_big_endian(Reader *reader, unsigned bytes)
 uint8_t
 reader_u8(Reader *reader)
 {
-    return (uint8_t)take_big_endian(reader, 1);
+    if (reader->at == reader->end)
+    {
+        reader_fail(reader);
+        return 0;
+    }
+    return *reader->at++;
 }
 
 uint16_t
@@ -246,6 +251,9 @@ reader_varint(Reader *reader)
 {
     uint64_t value = 0;
 
+    /* Nearly all are small: rows are read as fast as this is. */
+    if (reader->at != reader->end && *reader->at < 0x80)
+        return *reader->at++;
     for (unsigned shift = 0; shift < 64; shift += 7)
     {
         uint8_t byte = reader_u8(reader);
@@ -309,7 +317,7 @@ reader_count(Reader *reader, size_t minimum_bytes)
 {
     uint64_t count = reader_varint(reader);
 
-    if (count > UINT32_MAX || count > reader_left(reader) / minimum_bytes)
+    if (count > UINT32_MAX || count * minimum_bytes > reader_left(reader))
     {
         reader_fail(reader);
         return 0;
