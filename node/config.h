@@ -50,6 +50,7 @@ typedef struct Config
     int64_t siblings_max;
     int64_t hints_max_mb;
     int64_t background_mb;
+    int64_t repair_interval_s;
     int64_t max_delay_ms;
     int64_t max_requests;
     int64_t max_requests_mb;
@@ -68,7 +69,7 @@ typedef struct ConfigOption
     const char *name;
     size_t offset; /* of the field in Config */
     ConfigType type;
-    const char *unit;     /* "ms", "MB", "bytes" or "" */
+    const char *unit;     /* "s", "ms", "MB", "bytes" or "" */
     const char *fallback; /* the default, as it would be written in the file */
     int64_t min;          /* of CONFIG_INT */
     int64_t max;

@@ -72,6 +72,25 @@ send_request_stats(const Node *node, Session *session)
 }
 
 static void
+send_repair_stats(const Node *node, Session *session)
+{
+    AntientropyCounters counters = engine_counters(node_engine(node)).antientropy;
+
+    send_stat(session, "compares", counters.compares,
+              "Partitions of buckets that this node compared with another owner.");
+    send_stat(session, "compares_differences", counters.differences,
+              "Keys that differed twice in a row.");
+    send_stat(session, "compares_mended", counters.mended_here,
+              "Newer objects that this node took for them.");
+    send_stat(session, "compares_mended_there", counters.mended_there,
+              "Newer objects that this node gave for them.");
+    send_stat(session, "compares_sent_bytes", counters.bytes_sent,
+              "Bytes of compares sent, asked for by whichever side.");
+    send_stat(session, "compares_received_bytes", counters.bytes_received,
+              "Bytes of compares received.");
+}
+
+static void
 send_load_stats(const Node *node, Session *session)
 {
     const Engine *engine = node_engine(node);
@@ -211,6 +230,7 @@ console_run_stats(Console *console, Session *session, const ConsoleCommand *comm
     {
         send_node_stats(host->node, session);
         send_request_stats(host->node, session);
+        send_repair_stats(host->node, session);
         send_load_stats(host->node, session);
         send_gossip_stats(host->node, session);
         send_storage_stats(host->node, session);

@@ -70,6 +70,7 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     admission_init(&engine->admission, &config->admission);
     pacer_init(&engine->pacer, config->background_bytes, 0);
     engine->handoff = handoff_new(&engine->pacer);
+    engine->antientropy = antientropy_new(&engine->pacer, config->repair_interval_ms);
     engine->membership = membership_new(&engine->config, &engine->output, state);
     if (engine->membership == NULL)
     {
@@ -103,6 +104,7 @@ engine_free(Engine *engine)
     coordinator_free(engine->coordinator);
     replica_free(engine->replica);
     handoff_free(engine->handoff);
+    antientropy_free(engine->antientropy);
     if (engine->refill != NULL)
         refill_free(engine->refill);
     actions_free(&engine->actions);
@@ -144,6 +146,7 @@ engine_set_limits(Engine *engine, const EngineConfig *config)
     engine->config.siblings_warn = config->siblings_warn;
     engine->config.siblings_max = config->siblings_max;
     engine->config.hints_max_bytes = config->hints_max_bytes;
+    antientropy_set_interval(engine->antientropy, config->repair_interval_ms);
     admission_set_limits(&engine->admission, &config->admission);
 }
 
@@ -340,6 +343,14 @@ take_member_answer(Engine *engine, uint32_t member, const Frame *frame)
         coordinator_member_frame(engine->coordinator, &view, member, frame, &engine->actions);
 }
 
+static bool
+is_answer_of_member(FrameType type)
+{
+    return type == FRAME_REPLICATE_REPLY || type == FRAME_READ_REPLY || type == FRAME_SCAN_REPLY ||
+           type == FRAME_TREE_ROOTS_REPLY || type == FRAME_TREE_LEVEL_REPLY ||
+           type == FRAME_TREE_KEYS_REPLY || type == FRAME_VERSIONS_REPLY || type == FRAME_ERROR;
+}
+
 void
 engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
 {
@@ -349,8 +360,7 @@ engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
     if (!frame_decode(bytes, &frame))
         return;
     set_mute(engine);
-    if (frame.type == FRAME_REPLICATE_REPLY || frame.type == FRAME_READ_REPLY ||
-        frame.type == FRAME_SCAN_REPLY || frame.type == FRAME_ERROR)
+    if (is_answer_of_member(frame.type))
         take_member_answer(engine, member, &frame);
     else
         membership_peer_frame(engine->membership, peer, &frame, engine->now_ms, &engine->actions);
@@ -496,7 +506,7 @@ on_read_done(void *context, uint64_t ref, StatusCode status, Slice object)
 
     if (ref >> 56 == REF_REPLICA)
         replica_fetched(engine->replica, &view, ref, status, object, &engine->actions);
-    else
+    else if (!engine_background_fetched(engine, &view, ref, status, object))
         coordinator_fetched(engine->coordinator, &view, ref, status, object, &engine->actions);
     engine_run_actions(engine);
 }
@@ -512,6 +522,15 @@ on_scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *
     engine_run_actions(engine);
 }
 
+static void
+on_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t last)
+{
+    Engine *engine = context;
+    View view = engine_view(engine);
+
+    antientropy_mend(engine->antientropy, &view, bucket_id, first, last);
+}
+
 StorageEvents
 engine_storage_events(Engine *engine)
 {
@@ -519,6 +538,7 @@ engine_storage_events(Engine *engine)
                            .durable = on_durable,
                            .read_done = on_read_done,
                            .scan_done = on_scan_done,
+                           .unreadable = on_unreadable,
                            .context = engine};
 }
 
@@ -602,7 +622,8 @@ engine_counters(const Engine *engine)
                         [ADMISSION_LATE] = shed[ADMISSION_LATE]},
         .stand_ins = replica.stand_ins,
         .hints_handed = handoff_total(engine->handoff),
-        .hints_refused = replica.hints_refused + coordinator.hints_refused
+        .hints_refused = replica.hints_refused + coordinator.hints_refused,
+        .antientropy = antientropy_counters(engine->antientropy)
     };
 }
 

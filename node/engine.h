@@ -15,6 +15,7 @@
 #define NODE_ENGINE_H
 
 #include "node/admission.h"
+#include "node/antientropy.h"
 #include "node/gossip.h"
 #include "node/handoff.h"
 #include "node/keyring.h"
@@ -39,10 +40,11 @@ typedef struct EngineConfig
     uint32_t max_value_bytes;
     uint32_t siblings_warn; /* as View */
     uint32_t siblings_max;
-    Keyring keys;              /* of the cluster */
-    uint64_t hints_max_bytes;  /* as View */
-    uint64_t background_bytes; /* a second that background work may take, at most */
-    AdmissionLimits admission; /* of clients' frames */
+    Keyring keys;                /* of the cluster */
+    uint64_t hints_max_bytes;    /* as View */
+    uint64_t background_bytes;   /* a second that background work may take, at most */
+    uint64_t repair_interval_ms; /* in which all replicas are compared; 0: only when asked for */
+    AdmissionLimits admission;   /* of clients' frames */
 } EngineConfig;
 
 /* Who sent a frame. Only frames of clients are shed for load. */
@@ -100,6 +102,7 @@ typedef struct EngineCounters
     uint64_t stand_ins;                       /* keys kept for an owner that was down */
     uint64_t hints_handed;                    /* off */
     uint64_t hints_refused;                   /* keys not kept, since too much is owed already */
+    AntientropyCounters antientropy;
 } EngineCounters;
 
 /* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All

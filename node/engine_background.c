@@ -1,5 +1,5 @@
 /*
- * The engine's background: refill, handoff, and the pacer that both draw from.
+ * The engine's background: refill, handoff, anti-entropy, and the pacer that they draw from.
  *
  * Each event of the engine that may be for one of them is offered here first.
  */
@@ -48,6 +48,8 @@ step_refill(Engine *engine)
     refill_free(engine->refill);
     engine->refill = NULL;
     settle_lost_runs(engine);
+    if (engine->config.repair_interval_ms > 0)
+        (void)antientropy_request(engine->antientropy, &view, 0, TOPOLOGY_NO_MEMBER);
     engine->output.log(engine->output.context, "the disk is filled: this node answers reads");
 }
 
@@ -65,6 +67,18 @@ note_latency(Engine *engine)
     engine->noted_ms = counters.write_ms;
 }
 
+/* Members that have missed a write which nobody keeps a hint of are to be compared with. */
+static void
+step_antientropy(Engine *engine, const View *view)
+{
+    for (uint32_t i = 0; i < view->topology->member_count; i++)
+    {
+        if (coordinator_take_missed(engine->coordinator, i))
+            antientropy_missed(engine->antientropy, view, i);
+    }
+    antientropy_step(engine->antientropy, view, &engine->actions);
+}
+
 void
 engine_step_background(Engine *engine)
 {
@@ -72,22 +86,31 @@ engine_step_background(Engine *engine)
 
     step_refill(engine);
     note_latency(engine);
-    if (engine_is_member(engine) && !view.storage_failed)
-        handoff_step(engine->handoff, &view, &engine->actions);
+    if (!engine_is_member(engine) || view.storage_failed)
+        return;
+    handoff_step(engine->handoff, &view, &engine->actions);
+    step_antientropy(engine, &view);
 }
 
 uint64_t
 engine_background_wake_ms(const Engine *engine)
 {
     View view = engine_view(engine);
+    uint64_t wake;
+    uint64_t other;
 
-    return engine_is_member(engine) ? handoff_wake_ms(engine->handoff, &view) : UINT64_MAX;
+    if (!engine_is_member(engine))
+        return UINT64_MAX;
+    wake = handoff_wake_ms(engine->handoff, &view);
+    other = antientropy_wake_ms(engine->antientropy, &view);
+    return other < wake ? other : wake;
 }
 
 void
 engine_background_member_down(Engine *engine, const View *view, uint32_t member)
 {
     handoff_member_down(engine->handoff, view, member);
+    antientropy_member_down(engine->antientropy, view, member);
     if (engine->refill != NULL)
         refill_member_down(engine->refill, member);
 }
@@ -99,14 +122,37 @@ engine_background_member_frame(Engine *engine, const View *view, uint32_t member
     if (engine->refill != NULL &&
         refill_member_frame(engine->refill, view, member, frame, &engine->actions))
         return true;
+    if (antientropy_member_frame(engine->antientropy, view, member, frame, &engine->actions))
+        return true;
     if (frame->type == FRAME_REPLICATE_REPLY)
         handoff_member_frame(engine->handoff, view, member, frame, &engine->actions);
     return false;
 }
 
+static bool
+is_for_antientropy(uint64_t ref)
+{
+    return ref >> 56 == REF_ANTIENTROPY || ref >> 56 == REF_TREE_ANSWERS;
+}
+
+bool
+engine_background_fetched(Engine *engine, const View *view, uint64_t ref, StatusCode status,
+                          Slice object)
+{
+    if (!is_for_antientropy(ref))
+        return false;
+    antientropy_fetched(engine->antientropy, view, ref, status, object, &engine->actions);
+    return true;
+}
+
 bool
 engine_background_merged(Engine *engine, uint64_t ref, StatusCode status)
 {
+    if (is_for_antientropy(ref))
+    {
+        antientropy_merged(engine->antientropy, ref, status);
+        return true;
+    }
     if (ref >> 56 != REF_REFILL)
         return false;
     refill_merged(engine->refill, ref, status);
@@ -116,6 +162,11 @@ engine_background_merged(Engine *engine, uint64_t ref, StatusCode status)
 bool
 engine_background_durable(Engine *engine, uint64_t ref, StatusCode status)
 {
+    if (is_for_antientropy(ref))
+    {
+        antientropy_durable(engine->antientropy, ref, status);
+        return true;
+    }
     if (ref >> 56 != REF_REFILL)
         return false;
     refill_durable(engine->refill, ref, status);
@@ -126,6 +177,11 @@ bool
 engine_background_scanned(Engine *engine, const View *view, uint64_t ref, StatusCode status,
                           const StoragePage *page)
 {
+    if (is_for_antientropy(ref))
+    {
+        antientropy_scanned(engine->antientropy, view, ref, status, page, &engine->actions);
+        return true;
+    }
     if (ref >> 56 != REF_HANDOFF)
         return false;
     handoff_scanned(engine->handoff, view, ref, status, page, &engine->actions);

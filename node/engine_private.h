@@ -40,6 +40,7 @@ struct Engine
     uint64_t noted_frames; /* of clients' writes, by the pacer */
     uint64_t noted_ms;
     Handoff *handoff;
+    Antientropy *antientropy;
     bool was_in_doubt; /* when it was last looked */
     uint64_t mute_until_ms;
     EngineAsker asker; /* of the frame being dispatched */
@@ -89,6 +90,8 @@ uint64_t engine_background_wake_ms(const Engine *engine);
 void engine_background_member_down(Engine *engine, const View *view, uint32_t member);
 bool engine_background_member_frame(Engine *engine, const View *view, uint32_t member,
                                     const Frame *frame);
+bool engine_background_fetched(Engine *engine, const View *view, uint64_t ref, StatusCode status,
+                               Slice object);
 bool engine_background_merged(Engine *engine, uint64_t ref, StatusCode status);
 bool engine_background_durable(Engine *engine, uint64_t ref, StatusCode status);
 bool engine_background_scanned(Engine *engine, const View *view, uint64_t ref, StatusCode status,

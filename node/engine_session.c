@@ -76,6 +76,14 @@ handle_replicate(Engine *engine, Origin origin, const Frame *frame)
 }
 
 static void
+handle_antientropy(Engine *engine, Origin origin, const Frame *frame)
+{
+    View view = engine_view(engine);
+
+    antientropy_session_frame(engine->antientropy, &view, origin, frame, &engine->actions);
+}
+
+static void
 handle_membership(Engine *engine, Origin origin, const Frame *frame)
 {
     membership_session_frame(engine->membership, origin, frame, engine->now_ms, &engine->actions);
@@ -127,6 +135,10 @@ static const SessionRoute SESSION_ROUTES[FRAME_TYPE_END] = {
     [FRAME_PREPARE] = {handle_membership,  false, false},
     [FRAME_ACCEPT] = {handle_membership,  false, false},
     [FRAME_CHOSEN] = {handle_membership,  false, false},
+    [FRAME_TREE_ROOTS] = {handle_antientropy, true,  true },
+    [FRAME_TREE_LEVEL] = {handle_antientropy, true,  true },
+    [FRAME_TREE_KEYS] = {handle_antientropy, true,  true },
+    [FRAME_VERSIONS] = {handle_antientropy, true,  true },
 };
 
 /* The last one may go over the bound, since another node's frame may be larger than all of it. */

@@ -93,7 +93,9 @@ typedef enum RefOwner
     REF_COORDINATOR_READ,
     REF_REPLICA,
     REF_REFILL,
-    REF_HANDOFF
+    REF_HANDOFF,
+    REF_ANTIENTROPY,
+    REF_TREE_ANSWERS
 } RefOwner;
 
 /* Of an apply whose end nobody waits for. */

@@ -405,6 +405,7 @@ typedef struct TreeRoot
 typedef struct TreeRootsFrame
 {
     uint64_t epoch;
+    MemberId asker;
     TreeRoot *roots;
     uint32_t root_count;
 } TreeRootsFrame;

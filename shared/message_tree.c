@@ -30,6 +30,7 @@ tree_roots_encode(Buffer *buffer, uint32_t tag, const TreeRootsFrame *roots)
 {
     frame_encode_header(buffer, FRAME_TREE_ROOTS, tag);
     buffer_put_varint(buffer, roots->epoch);
+    buffer_put(buffer, roots->asker.bytes, sizeof(roots->asker.bytes));
     buffer_put_varint(buffer, roots->root_count);
     for (uint32_t i = 0; i < roots->root_count; i++)
     {
@@ -45,6 +46,7 @@ tree_roots_decode(const Frame *frame, Arena *arena, TreeRootsFrame *roots)
     Reader reader = reader_begin(frame->body);
 
     roots->epoch = reader_varint(&reader);
+    reader_copy(&reader, roots->asker.bytes, sizeof(roots->asker.bytes));
     roots->root_count = reader_count(&reader, ROOT_MINIMUM_BYTES);
     roots->roots = ARENA_ARRAY(arena, TreeRoot, roots->root_count);
     for (uint32_t i = 0; i < roots->root_count; i++)

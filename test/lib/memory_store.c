@@ -391,6 +391,13 @@ memory_store_hold(MemoryStore *store)
 }
 
 void
+memory_store_release(MemoryStore *store)
+{
+    store->held = false;
+    memory_store_sync(store);
+}
+
+void
 memory_store_fail(MemoryStore *store)
 {
     store->storage.failed = true;

@@ -23,6 +23,9 @@ void memory_store_hold(MemoryStore *store);
 /* Makes durable what was held, and reports it in the order of the applies. */
 void memory_store_sync(MemoryStore *store);
 
+/* The same, and from now on everything is durable at once again. */
+void memory_store_release(MemoryStore *store);
+
 /* What the storage says of its waits from now on; at first that there are none. */
 void memory_store_set_waits(MemoryStore *store, StorageWaits waits);
 

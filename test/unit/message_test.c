@@ -688,7 +688,7 @@ tree_roots_and_which_of_them_differ_come_back(void **state)
         {.bucket_id = 1, .partition = 2,   .digest = DIGEST       },
         {.bucket_id = 3, .partition = 255, .digest = DIGEST_ABSENT}
     };
-    TreeRootsFrame roots = {.epoch = 5, .roots = items, .root_count = 2};
+    TreeRootsFrame roots = {.epoch = 5, .asker = MEMBER, .roots = items, .root_count = 2};
     TreeDifference differences[] = {
         {.index = 0, .depth = 8, .status = STATUS_OK       },
         {.index = 1, .depth = 0, .status = STATUS_NOT_OWNER}
@@ -698,6 +698,7 @@ tree_roots_and_which_of_them_differ_come_back(void **state)
     tree_roots_encode(&fixture->buffer, TAG, &roots);
     assert_true(tree_roots_decode(take(fixture, FRAME_TREE_ROOTS), &fixture->arena, &roots));
     assert_int_equal(roots.epoch, 5);
+    assert_memory_equal(&roots.asker, &MEMBER, sizeof(MEMBER));
     assert_int_equal(roots.roots[1].bucket_id, 3);
     assert_int_equal(roots.roots[1].partition, 255);
     assert_true(digest_equal(&roots.roots[0].digest, &DIGEST));

@@ -145,22 +145,37 @@ encode_object(Stage *stage, const Object *object)
     return keep(stage, &buffer);
 }
 
-Slice
-stage_object(Stage *stage, uint8_t writer, uint8_t counter, const char *value)
+static Slice
+encode_sibling(Stage *stage, uint8_t writer, uint8_t counter, Sibling *sibling)
 {
     Dot dot = {.actor = {{writer}}, .epoch = 1, .counter = counter};
-    Sibling sibling = {.request = stage_request(writer, counter),
-                       .written_at_ms = 1,
-                       .value = slice_from_string(value),
-                       .dots = &dot,
-                       .dot_count = 1};
     Object object = {
         .context = {.entries = &dot, .count = 1},
-        .siblings = &sibling,
+        .siblings = sibling,
         .sibling_count = 1,
     };
 
+    sibling->request = stage_request(writer, counter);
+    sibling->written_at_ms = 1;
+    sibling->dots = &dot;
+    sibling->dot_count = 1;
     return encode_object(stage, &object);
+}
+
+Slice
+stage_object(Stage *stage, uint8_t writer, uint8_t counter, const char *value)
+{
+    Sibling sibling = {.value = slice_from_string(value)};
+
+    return encode_sibling(stage, writer, counter, &sibling);
+}
+
+Slice
+stage_tombstone(Stage *stage, uint8_t writer, uint8_t counter)
+{
+    Sibling sibling = {.tombstone = true};
+
+    return encode_sibling(stage, writer, counter, &sibling);
 }
 
 static Object

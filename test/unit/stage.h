@@ -47,6 +47,7 @@ void stage_owners(const Stage *stage, Slice key, uint16_t owners[STAGE_MEMBERS_M
 /* An encoded object with one sibling: the writer's dot of that counter, under a request id of the
  * same two numbers. */
 Slice stage_object(Stage *stage, uint8_t writer, uint8_t counter, const char *value);
+Slice stage_tombstone(Stage *stage, uint8_t writer, uint8_t counter);
 RequestId stage_request(uint8_t writer, uint8_t counter);
 Slice stage_merged(Stage *stage, Slice a, Slice b);
 uint32_t stage_siblings(Stage *stage, Slice object);

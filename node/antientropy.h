@@ -1,0 +1,92 @@
+/*
+ * Antientropy: makes the owners of a partition equal in the background (Dynamo 4.7), as a step
+ * module.
+ *
+ * A pair is one partition of one bucket and one other owner of it. Both compare the roots of their
+ * trees (node/trees.h), those of all pairs with one peer in one frame; where they differ, level by
+ * level, what stands below, down to leaves; then the keys of a leaf. A key that differs is looked
+ * at again after a pause: a write that was in flight has landed by then. What still differs is
+ * mended: the newer object travels, both do where neither is newer, and object_merge brings them
+ * together, so nothing is lost and nothing comes back, whatever is stopped when.
+ *
+ * Who asks drives; who answers is stateless, but for the page at hand (antientropy_answer.c). The
+ * rate is the background pool's (node/pacer.h).
+ *
+ * When (antientropy_schedule.c): every pair once an interval, by either side; sooner with a peer
+ * that was down or has missed a write for which no hint could be kept, as soon as it is up and what
+ * is owed to it was handed off; at once when asked for, also after a refill. What fails is tried
+ * again. A node that is refilling, or whose storage has failed, neither asks nor answers.
+ */
+#ifndef NODE_ANTIENTROPY_H
+#define NODE_ANTIENTROPY_H
+
+#include "node/pacer.h"
+#include "node/step.h"
+
+typedef struct Antientropy Antientropy;
+
+/* Since the process began, of compares that this node drove. */
+typedef struct AntientropyCounters
+{
+    uint64_t compares;    /* of a pair */
+    uint64_t differences; /* keys that two successive compares found different */
+    uint64_t mended_here;
+    uint64_t mended_there;
+    uint64_t bytes_sent; /* of all frames, answers to others' included */
+    uint64_t bytes_received;
+} AntientropyCounters;
+
+/* pacer is borrowed. interval_ms: in which every pair is compared once; 0: only what is asked for.
+ */
+Antientropy *antientropy_new(Pacer *pacer, uint64_t interval_ms);
+void antientropy_free(Antientropy *antientropy);
+void antientropy_set_interval(Antientropy *antientropy, uint64_t interval_ms);
+
+/* Begins what is due and goes on with what is under way, as far as tokens allow. */
+void antientropy_step(Antientropy *antientropy, const View *view, Actions *actions);
+
+/* When antientropy_step is wanted next, at the latest; UINT64_MAX: an event will come before. */
+uint64_t antientropy_wake_ms(const Antientropy *antientropy, const View *view);
+
+/* ---- what people and other modules ask for ---- */
+
+/* Queues compares of a bucket (0: of all) with a member (TOPOLOGY_NO_MEMBER: with all others) for
+ * now; how many pairs that is. */
+uint32_t antientropy_request(Antientropy *antientropy, const View *view, uint32_t bucket_id,
+                             uint32_t member);
+
+/* Rows from first to last of this node cannot be read, or may be missing: compares the keys of that
+ * range with every other owner, whatever the trees say, unreadable ones counting as missing. */
+void antientropy_mend(Antientropy *antientropy, const View *view, uint32_t bucket_id,
+                      uint64_t first_position, uint64_t last_position);
+
+/* The member has missed a write that nobody keeps a hint of. */
+void antientropy_missed(Antientropy *antientropy, const View *view, uint32_t member);
+
+/* One of each pair, in the order of member, bucket and partition; numbers change with the topology.
+ */
+uint32_t antientropy_status_count(const Antientropy *antientropy);
+RepairStatus antientropy_status(const Antientropy *antientropy, const View *view, uint32_t index);
+AntientropyCounters antientropy_counters(const Antientropy *antientropy);
+
+/* ---- events ---- */
+
+/* A question of another node: FRAME_TREE_ROOTS, _LEVEL, _KEYS or FRAME_VERSIONS. */
+void antientropy_session_frame(Antientropy *antientropy, const View *view, Origin origin,
+                               const Frame *frame, Actions *actions);
+
+/* An answer of a member: of those, of FRAME_REPLICATE, or FRAME_ERROR; false when it is an answer
+ * to none of ours alone. */
+bool antientropy_member_frame(Antientropy *antientropy, const View *view, uint32_t member,
+                              const Frame *frame, Actions *actions);
+void antientropy_member_down(Antientropy *antientropy, const View *view, uint32_t member);
+
+/* Storage's answers to refs of REF_ANTIENTROPY and REF_TREE_ANSWERS. */
+void antientropy_scanned(Antientropy *antientropy, const View *view, uint64_t ref,
+                         StatusCode status, const StoragePage *page, Actions *actions);
+void antientropy_fetched(Antientropy *antientropy, const View *view, uint64_t ref,
+                         StatusCode status, Slice object, Actions *actions);
+void antientropy_merged(Antientropy *antientropy, uint64_t ref, StatusCode status);
+void antientropy_durable(Antientropy *antientropy, uint64_t ref, StatusCode status);
+
+#endif
