@@ -1,16 +1,13 @@
 /*
- * admin: the SQL functions that show a cluster and this backend's connections.
+ * The SQL functions that show a cluster's nodes and this backend's connections.
  */
-#include "fdw/pg.h"
+#include "fdw/admin.h"
 
 #include "fmgr.h"
 #include "foreign/fdwapi.h"
-#include "foreign/foreign.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "fdw/ask.h"
-#include "fdw/cluster.h"
 #include "fdw/compat.h"
 #include "fdw/memory.h"
 #include "fdw/pool.h"
@@ -22,7 +19,7 @@ enum
     ADMIN_NODE_TIMEOUT_MS = 1000
 };
 
-static ForeignServer *
+ForeignServer *
 admin_server(const text *name)
 {
     ForeignServer *server = GetForeignServerByName(text_to_cstring(name), false);
@@ -33,6 +30,19 @@ admin_server(const text *name)
                         errmsg("server \"%s\" is not one of dynamo_fdw", server->servername)));
     compat_check_server_usage(server->serverid, server->servername, GetUserId());
     return server;
+}
+
+void
+admin_ask_begin(ClientCluster *cluster, LinksNode **nodes, int count, Ask *ask)
+{
+    *ask = (Ask){.nodes = nodes,
+                 .count = count,
+                 .tag = ++cluster->asker.last_tag,
+                 .want = count,
+                 .enough = count,
+                 .patient_ms = Min(ADMIN_NODE_TIMEOUT_MS, cluster_timeout_ms()),
+                 .timeout_ms = Min(ADMIN_NODE_TIMEOUT_MS, cluster_timeout_ms())};
+    buffer_init(&ask->frame, memory_of_context(CurrentMemoryContext));
 }
 
 /* ---- dynamo_nodes ---- */
@@ -59,21 +69,14 @@ admin_ask_nodes(ClientCluster *cluster, const ClusterTopology *topology, AdminNo
 {
     arena_init(&nodes->arena, memory_of_context(CurrentMemoryContext));
     nodes->statuses = palloc0(sizeof(NodeStatus) * topology->topology.member_count);
-    *ask = (Ask){.nodes = topology->nodes,
-                 .count = (int)topology->topology.member_count,
-                 .tag = ++cluster->asker.last_tag,
-                 .take = admin_take_status,
-                 .argument = nodes,
-                 .want = (int)topology->topology.member_count,
-                 .enough = (int)topology->topology.member_count,
-                 .patient_ms = Min(ADMIN_NODE_TIMEOUT_MS, cluster_timeout_ms()),
-                 .timeout_ms = Min(ADMIN_NODE_TIMEOUT_MS, cluster_timeout_ms())};
-    buffer_init(&ask->frame, memory_of_context(CurrentMemoryContext));
+    admin_ask_begin(cluster, topology->nodes, (int)topology->topology.member_count, ask);
+    ask->take = admin_take_status;
+    ask->argument = nodes;
     node_status_fetch_encode(&ask->frame, ask->tag);
     ask_run(cluster->links, ask);
 }
 
-static Datum
+Datum
 admin_member_id(const MemberId *id)
 {
     char hex[2 * sizeof(id->bytes) + 1];
@@ -107,13 +110,20 @@ admin_status_name(const AskReply *reply)
     }
 }
 
-static Datum
+Datum
 admin_interval(uint64 ms)
 {
     Interval *interval = palloc0(sizeof(Interval));
 
     interval->time = (TimeOffset)Min(ms, PG_INT64_MAX / 1000) * 1000;
     return IntervalPGetDatum(interval);
+}
+
+void
+admin_put_text(Datum *values, bool *nulls, int column, const char *value)
+{
+    nulls[column] = value == NULL;
+    values[column] = value != NULL ? CStringGetTextDatum(value) : (Datum)0;
 }
 
 enum
@@ -153,8 +163,7 @@ admin_put_node(ReturnSetInfo *result, const Topology *topology, uint32 index, co
     values[NODES_DISK_BYTES] = Int64GetDatum((int64)status->disk_bytes);
     values[NODES_KEYS_ESTIMATE] = Int64GetDatum((int64)status->keys_estimate);
     values[NODES_OWNED_PARTITIONS] = Int32GetDatum(admin_claimed(topology, index));
-    nulls[NODES_ERROR] = error == NULL;
-    values[NODES_ERROR] = error != NULL ? CStringGetTextDatum(error) : (Datum)0;
+    admin_put_text(values, nulls, NODES_ERROR, error);
     for (int i = NODES_EPOCH; i <= NODES_KEYS_ESTIMATE; i++)
         nulls[i] = reply->state != ASK_GOOD;
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
@@ -208,13 +217,6 @@ admin_link_state(const LinksNode *node)
     if (node->link == NULL)
         return "closed";
     return node->streaming ? "up" : "connecting";
-}
-
-static void
-admin_put_text(Datum *values, bool *nulls, int column, const char *value)
-{
-    nulls[column] = value == NULL;
-    values[column] = value != NULL ? CStringGetTextDatum(value) : (Datum)0;
 }
 
 static void

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "node/console_cluster.h"
+#include "node/console_repair.h"
 #include "node/console_value.h"
 
 #define VERSION_TEXT "1.0"
@@ -121,6 +122,11 @@ static const ConsoleCommand commands[] = {
      "Partitions and the nodes that keep them: the first n own a bucket of n replicas."},
     {{"SHOW", "HINTS"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_hints_columns),
      console_run_hints, "SHOW", "", "What this node owes to others that were down, by node."},
+    {{"SHOW", "REPAIR"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_repairs_columns),
+     console_run_repairs, "SHOW", "",
+     "How equal this node's replicas and those of the other nodes are known to be, by bucket."},
+    {{"SHOW", "REPAIR"}, 1, 2, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_repair_bucket_columns),
+     console_run_repair_bucket, "SHOW", "bucket [node]", "The same, of one bucket by partition."},
     {{"SHOW", "STATS"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_stats_columns),
      console_run_stats, "SHOW", "", "Counters of this node, since its start."},
     {{"SHOW", "CONFIG"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(config_columns), run_config, "SHOW",
@@ -134,6 +140,9 @@ static const ConsoleCommand commands[] = {
     {{"GET"}, 2, 9, CONSOLE_DATA, CONSOLE_COLUMNS(console_get_columns), console_run_get, "GET",
      "bucket key [LOCAL]",
      "The siblings of a key, read from a quorum, or with LOCAL from this node alone."},
+    {{"REPAIR"}, 0, 2, CONSOLE_ADMIN, CONSOLE_COLUMNS(console_repair_columns),
+     console_run_repair, "REPAIR", "[bucket] [node]",
+     "Compare replicas with the other nodes', or one's, now, and mend what differs."},
     {{"SHUTDOWN"}, 0, 0, CONSOLE_ADMIN, NULL, 0, run_shutdown, "SHUTDOWN", "",
      "Finish what is in work, then stop this node."},
 

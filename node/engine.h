@@ -169,6 +169,11 @@ bool engine_takes_peer_frames(const Engine *engine);
 const HintTotals *engine_hints(const Engine *engine);
 HandoffStatus engine_handoff_status(const Engine *engine, const MemberId *target);
 
+/* How far replicas were compared, a row for each partition of a bucket and other owner, in the
+ * order of member, bucket and partition. */
+uint32_t engine_repair_status_count(const Engine *engine);
+RepairStatus engine_repair_status(const Engine *engine, uint32_t index);
+
 /* Why this node is in no cluster yet, a sentence for people; "" once it is in one. */
 const char *engine_waiting_for(const Engine *engine);
 

@@ -1,6 +1,7 @@
 /*
  * What the engine*.c files share. engine.c wires the steps together, engine_session.c takes what
- * sessions send, engine_background.c has what goes on behind the clients' backs.
+ * sessions send, engine_repair.c answers what people ask of repairs, engine_background.c has what
+ * goes on behind the clients' backs.
  */
 #ifndef NODE_ENGINE_PRIVATE_H
 #define NODE_ENGINE_PRIVATE_H
@@ -79,6 +80,11 @@ bool engine_is_in_doubt(const Engine *engine);
 /* Dispatches held frames that need not wait any more, or whose time is up; or forgets them all. */
 void engine_release_held(Engine *engine);
 void engine_drop_held(Engine *engine);
+
+/* ---- engine_repair.c ---- */
+
+void engine_take_repair(Engine *engine, Origin origin, const Frame *frame);
+void engine_tell_repair(Engine *engine, Origin origin, const Frame *frame);
 
 /* ---- engine_background.c ---- */
 

@@ -313,7 +313,7 @@ typedef struct RepairStatus
     uint64_t bytes_received;
     uint32_t parts_done; /* of what is under way */
     uint32_t parts_total;
-    uint64_t time_left_ms; /* of what is under way, as far as can be told */
+    uint64_t time_left_ms; /* of what is under way, once parts_done is not 0 */
     StatusCode failure;    /* of the last compare */
 } RepairStatus;
 

@@ -40,6 +40,42 @@ COMMENT ON FUNCTION dynamo_nodes(text) IS
     'the nodes of a cluster as they answer now; status is up, suspect (silent) or down';
 REVOKE ALL ON FUNCTION dynamo_nodes(text) FROM PUBLIC;
 
+CREATE FUNCTION dynamo_repair(
+    server text,
+    bucket text DEFAULT NULL,
+    node text DEFAULT NULL,
+    OUT name text,
+    OUT queued bigint,
+    OUT error text)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION dynamo_repair(text, text, text) IS
+    'has replicas compared and mended now, of one bucket or all, those of one node or all; gives how many compares each node has queued';
+REVOKE ALL ON FUNCTION dynamo_repair(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION dynamo_repair_status(
+    server text,
+    OUT node text,
+    OUT peer text,
+    OUT bucket text,
+    OUT partition integer,
+    OUT state text,
+    OUT compared_at timestamptz,
+    OUT equal_at timestamptz,
+    OUT differences bigint,
+    OUT mended_here bigint,
+    OUT mended_there bigint,
+    OUT bytes_sent bigint,
+    OUT bytes_received bigint,
+    OUT progress_percent integer,
+    OUT time_left interval,
+    OUT error text)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION dynamo_repair_status(text) IS
+    'for each node, peer, bucket and partition: when they were last compared and known equal, what differed since the node started, how far it is';
+REVOKE ALL ON FUNCTION dynamo_repair_status(text) FROM PUBLIC;
+
 CREATE FUNCTION dynamo_connections(
     OUT server text,
     OUT user_name text,

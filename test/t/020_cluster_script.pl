@@ -23,7 +23,8 @@ sub fails
 
 # ---- what a person finds ----
 like($cluster->console(2, 'SHOW CONFIG'), qr/^partitions\|64\b/m, '-c reached the nodes');
-is($cluster->query('SELECT srvname FROM pg_foreign_server'), 'dynamo', 'the database has a server');
+is($cluster->query('SELECT srvname FROM pg_foreign_server ORDER BY 1'), "dynamo\ndynamo_admin",
+    'the database has a server, and one for admins');
 is($cluster->query('SHOW session_preload_libraries'), 'dynamo_fdw', 'and the library from the start');
 $cluster->query(q{CREATE FOREIGN TABLE t (id bigint OPTIONS (key 'true'), v text[]) SERVER dynamo OPTIONS (bucket 't')});
 $cluster->query(q{INSERT INTO t SELECT i, ARRAY['v' || i] FROM generate_series(1, 50) i});

@@ -106,6 +106,10 @@ every_command_is_open_to_its_roles_only(void **state)
         {"SHOW NODES",       "",      "",      ""     },
         {"SHOW RING",        "",      "",      ""     },
         {"SHOW STATS",       "",      "",      ""     },
+        {"SHOW REPAIR",      "",      "",      ""     },
+        {"SHOW REPAIR cart", "57P03", "57P03", "57P03"},
+        {"REPAIR",           "42501", "42501", "57P03"},
+        {"REPAIR cart n1",   "42501", "42501", "57P03"},
         {"GET cart 1",       "42501", "57P03", "57P03"},
         {"GET cart 1 LOCAL", "42501", "57P03", "57P03"},
         {"SHUTDOWN",         "42501", "42501", ""     },
@@ -230,6 +234,7 @@ other_statements_are_errors_that_point_to_help(void **state)
         "SHOW /* HELP",
         "GET cart",
         "SHUTDOWN NOW",
+        "REPAIR cart n1 n2",
         "%s%n%s",
         "\x01\xff",
     };

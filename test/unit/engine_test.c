@@ -582,6 +582,108 @@ a_write_whose_sync_fails_is_unknown_and_the_next_is_refused(void **state)
     assert_int_equal(written_status(), STATUS_STORAGE);
 }
 
+/* ---- repairs ---- */
+
+/* What stage_buffer() holds, once more or from another asker. */
+static void
+give_again(uint64_t session, EngineAsker asker, uint64_t waited_ms)
+{
+    engine_session_frame(fixture.engine, session, asker, waited_ms,
+                         buffer_slice(&fixture.stage.frame));
+}
+
+static void
+give_repair(uint64_t session, EngineAsker asker, uint32_t bucket_id, const MemberId *member)
+{
+    RepairFrame repair = {.epoch = 1, .bucket_id = bucket_id, .is_of_member = member != NULL};
+
+    if (member != NULL)
+        repair.member = *member;
+    repair_encode(stage_buffer(&fixture.stage), TAG, &repair);
+    give_again(session, asker, 0);
+    engine_turn_end(fixture.engine);
+}
+
+static uint32_t
+repairs_queued(uint32_t bucket_id, const MemberId *member)
+{
+    RepairReply reply;
+    Frame frame;
+
+    give_repair(CLIENT, ENGINE_ADMIN, bucket_id, member);
+    frame = reply_to(CLIENT);
+    assert_true(repair_reply_decode(&frame, &reply));
+    return reply.queued;
+}
+
+static void
+only_an_admin_may_ask_for_repairs(void **state)
+{
+    peers_up();
+    give_repair(CLIENT, ENGINE_CLIENT, 0, NULL);
+    assert_refused(CLIENT, STATUS_FORBIDDEN);
+    give_repair(MEMBER, ENGINE_PEER, 0, NULL);
+    assert_refused(MEMBER, STATUS_FORBIDDEN);
+    give_repair(CLIENT, ENGINE_ADMIN, 0, NULL);
+    assert_int_equal(reply_to(CLIENT).type, FRAME_REPAIR_REPLY);
+}
+
+/* Each member of the three owns every partition. */
+static void
+a_repair_is_of_what_was_named(void **state)
+{
+    MemberId self = stage_member_id(0);
+    MemberId other = stage_member_id(1);
+    MemberId stranger = stage_member_id(4);
+
+    peers_up();
+    assert_int_equal(repairs_queued(0, NULL), 2 * STAGE_PARTITIONS);
+    assert_int_equal(repairs_queued(STAGE_BUCKET, NULL), 2 * STAGE_PARTITIONS);
+    assert_int_equal(repairs_queued(STAGE_BUCKET, &other), STAGE_PARTITIONS);
+    assert_int_equal(repairs_queued(0, &self), 2 * STAGE_PARTITIONS);
+    give_repair(CLIENT, ENGINE_ADMIN, 77, NULL);
+    assert_refused(CLIENT, STATUS_BEHIND);
+    give_repair(CLIENT, ENGINE_ADMIN, 0, &stranger);
+    assert_refused(CLIENT, STATUS_BEHIND);
+}
+
+static RepairStatusReply
+repair_page(uint32_t first)
+{
+    RepairStatusReply reply;
+    Frame frame;
+
+    repair_status_fetch_encode(stage_buffer(&fixture.stage), TAG, &(RepairStatusFetch){first});
+    give(CLIENT);
+    frame = reply_to(CLIENT);
+    assert_true(repair_status_decode(&frame, &fixture.stage.arena, &reply));
+    return reply;
+}
+
+static void
+the_status_of_repairs_is_told_from_the_row_asked_for_on(void **state)
+{
+    RepairStatusReply all;
+    RepairStatusReply last;
+    MemberId last_peer = stage_member_id(2);
+
+    peers_up();
+    all = repair_page(0);
+    assert_int_equal(all.total, 2 * STAGE_PARTITIONS);
+    assert_int_equal(all.row_count, all.total);
+    for (uint32_t i = 0; i < all.total; i++)
+    {
+        assert_int_equal(all.rows[i].bucket_id, STAGE_BUCKET);
+        assert_int_equal(all.rows[i].partition, i % STAGE_PARTITIONS);
+    }
+    last = repair_page(all.total - 1);
+    assert_int_equal(last.total, all.total);
+    assert_int_equal(last.row_count, 1);
+    assert_memory_equal(&last.rows[0].peer, &last_peer, sizeof(MemberId));
+    assert_int_equal(repair_page(all.total).row_count, 0);
+    assert_int_equal(repair_page(UINT32_MAX).row_count, 0);
+}
+
 /* ---- more than it can do ---- */
 
 static void
@@ -598,14 +700,6 @@ fall_behind(uint64_t ms)
     memory_store_set_waits(fixture.store, (StorageWaits){.writes_ms = ms});
     for (uint64_t passed = 0; passed < 10 * ms; passed += 10)
         pass(10);
-}
-
-/* The write that give_write() gave, once more. */
-static void
-give_again(uint64_t session, EngineAsker asker, uint64_t waited_ms)
-{
-    engine_session_frame(fixture.engine, session, asker, waited_ms,
-                         buffer_slice(&fixture.stage.frame));
 }
 
 static void
@@ -1077,6 +1171,9 @@ main(void)
         TEST_NEW(a_damaged_state_makes_no_engine),
         TEST_ALONE(what_was_written_can_be_read_and_scanned),
         TEST_ALONE(a_write_is_answered_when_it_is_durable),
+        TEST(only_an_admin_may_ask_for_repairs),
+        TEST(a_repair_is_of_what_was_named),
+        TEST(the_status_of_repairs_is_told_from_the_row_asked_for_on),
         TEST_ALONE(a_write_whose_sync_fails_is_unknown_and_the_next_is_refused),
         TEST_ALONE(what_would_wait_too_long_is_refused_and_not_written),
         TEST_ALONE(what_waited_until_nobody_waits_for_it_is_not_written),
