@@ -521,5 +521,5 @@ antientropy_durable(Antientropy *antientropy, uint64_t ref, StatusCode status)
     Lane *lane = lane_of_ref(antientropy, ref);
 
     if (lane != NULL && lane->state == LANE_STORING)
-        antientropy_take_stored(antientropy, lane, (uint32_t)ref, status);
+        antientropy_take_stored(antientropy, lane, status);
 }

@@ -403,8 +403,6 @@ antientropy_answer_fetched(Antientropy *antientropy, uint64_t ref, StatusCode st
         return;
     verdict = &answer->reply.items[item];
     antientropy_pay(antientropy, object.length);
-    if (status == STATUS_CORRUPT)
-        object = SLICE_EMPTY;
     if (status == STATUS_OK || status == STATUS_CORRUPT)
         verdict->verdict = judge(&answer->versions.items[item], object, &answer->arena);
     if (verdict->verdict == VERSION_TAKE || verdict->verdict == VERSION_BOTH)

@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-enum
-{
-    WHOLE_TREE_PARTS = 1
-};
-
 /* ---- roots ---- */
 
 static TreeId
@@ -42,11 +37,17 @@ static void
 take_difference(Antientropy *antientropy, const Lane *lane, Pair *pair, const View *view,
                 const TreeDifference *difference)
 {
-    pair->differs = difference->status == STATUS_OK;
+    StatusCode failure = difference->status;
+
+    pair->differs = failure == STATUS_OK;
     pair->peer_depth = difference->depth;
     if (pair->differs)
+    {
+        /* Whether what failed before goes well now is seen only when it is mended. */
         pair->status.compared_ms = view->wall_ms;
-    antientropy_end_pair(antientropy, lane->peer, pair, difference->status);
+        failure = pair->status.failure;
+    }
+    antientropy_end_pair(antientropy, lane->peer, pair, failure);
 }
 
 void
@@ -112,7 +113,7 @@ antientropy_descend(Antientropy *antientropy, Lane *lane, const Pair *pair, cons
     lane->in_leaf = lane->list.open = false;
     lane->key_count = lane->keys_done = lane->gives = 0;
     lane->part_count = lane->parts_done = 0;
-    lane->parts_total = WHOLE_TREE_PARTS;
+    lane->parts_total = 1;
     arena_reset(&lane->key_arena);
     if (position_range_is_none(lane->mend))
         push_part(lane, (TreePart){0});
@@ -316,7 +317,6 @@ antientropy_take_list(Antientropy *antientropy, Lane *lane, const View *view, co
     KeyList *list = &lane->list;
     Frame kept;
 
-    (void)actions;
     arena_reset(&lane->list_arena);
     kept = frame_copy(&lane->list_arena, frame);
     *list = (KeyList){.open = true};

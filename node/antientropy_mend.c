@@ -168,9 +168,8 @@ antientropy_take_versions(Antientropy *antientropy, Lane *lane, const View *view
 }
 
 void
-antientropy_take_stored(Antientropy *antientropy, Lane *lane, uint32_t item, StatusCode status)
+antientropy_take_stored(Antientropy *antientropy, Lane *lane, StatusCode status)
 {
-    (void)item;
     if (status != STATUS_OK)
         lane->failure = status;
     else

@@ -99,7 +99,6 @@ typedef enum LaneState
 typedef enum KeyPhase
 {
     KEY_FOUND, /* in the first compare */
-    KEY_ASKED, /* it is in the batch of versions at hand */
     KEY_GIVE,  /* the peer wants it */
     KEY_GIVEN, /* it is on its way */
     KEY_DONE
@@ -262,8 +261,7 @@ void antientropy_take_own(Antientropy *antientropy, Lane *lane, const View *view
                           StatusCode status, Slice object, Actions *actions);
 void antientropy_take_versions(Antientropy *antientropy, Lane *lane, const View *view,
                                const Frame *frame, Actions *actions);
-void antientropy_take_stored(Antientropy *antientropy, Lane *lane, uint32_t item,
-                             StatusCode status);
+void antientropy_take_stored(Antientropy *antientropy, Lane *lane, StatusCode status);
 void antientropy_take_given(Antientropy *antientropy, Lane *lane, const View *view,
                             const ReplicateResult *result);
 

@@ -70,6 +70,16 @@ repair(uint32_t node)
 }
 
 static void
+await_frame(FrameType type)
+{
+    for (uint32_t i = 0; orchard.frames[type] == 0; i++)
+    {
+        assert_in_range(i, 0, MINUTE_MS);
+        orchard_pass(&orchard, 1);
+    }
+}
+
+static void
 assert_mended(uint32_t here, uint32_t there)
 {
     RepairStatus status = orchard_status(&orchard, 0);
@@ -225,6 +235,48 @@ an_empty_peer_is_filled(void **state)
     assert_mended(0, 6 * KEYS);
 }
 
+static uint64_t scans_before_versions;
+
+static void
+count_scans(Orchard *running, const OrchardMail *mail)
+{
+    Storage *storage = running->nodes[0].storage;
+    Frame frame = stage_decode(&running->stage, mail->bytes);
+
+    if (frame.type == FRAME_VERSIONS && scans_before_versions == 0)
+        scans_before_versions = storage->counters(storage).scans;
+}
+
+/* 2,000 keys of one partition, 256 of them in a page of own rows. */
+static void
+keys_are_mended_before_too_many_are_held(void **state)
+{
+    static char value[1001];
+    uint32_t count = 0;
+    uint64_t position;
+
+    memset(value, 'x', sizeof(value) - 1);
+    orchard_free(&orchard);
+    orchard_init(&orchard, 2, 0);
+    memory_store_hold(orchard.nodes[0].store);
+    for (uint32_t i = 0; count < KEYS; i++)
+    {
+        Slice key = orchard_key(&orchard, i);
+
+        assert_true(topology_position(orchard.stage.bucket, key, &position));
+        if (ring_partition(position, STAGE_PARTITIONS) > 0)
+            continue;
+        orchard_put(&orchard, 0, key, stage_object(&orchard.stage, 1, 1, value));
+        count++;
+    }
+    memory_store_release(orchard.nodes[0].store);
+    scans_before_versions = 0;
+    orchard.before = count_scans;
+    repair(0);
+    assert_mended(0, KEYS);
+    assert_in_range(scans_before_versions, 2, 6);
+}
+
 static void
 large_objects_go_one_at_a_time(void **state)
 {
@@ -281,8 +333,7 @@ the_second_compare_comes_after_a_pause(void **state)
 
     orchard_put(&orchard, 0, orchard_key(&orchard, 5), object_of(1, 2));
     orchard_request(&orchard, 0);
-    while (orchard.frames[FRAME_TREE_KEYS_REPLY] == 0)
-        orchard_pass(&orchard, 1);
+    await_frame(FRAME_TREE_KEYS_REPLY);
     orchard_pass(&orchard, 10);
     assert_int_equal(orchard_status(&orchard, 0).state, REPAIR_CONFIRMING);
     assert_int_equal(orchard.frames[FRAME_VERSIONS], 0);
@@ -412,12 +463,81 @@ what_the_peer_cannot_read_is_given(void **state)
     orchard_put(&orchard, 0, key, object_of(1, 2));
     orchard.before = NULL;
     orchard_request(&orchard, 0);
-    while (orchard.frames[FRAME_TREE_KEYS_REPLY] == 0)
-        orchard_pass(&orchard, 1);
+    await_frame(FRAME_TREE_KEYS_REPLY);
     orchard.nodes[1].unreadable = key;
     orchard_settle(&orchard);
     assert_int_equal(orchard.nodes[1].unreadable.length, 0);
     assert_mended(0, 1);
+}
+
+static void
+what_was_mended_is_not_mended_again_at_once(void **state)
+{
+    OrchardNode *node = &orchard.nodes[0];
+
+    antientropy_mend(node->antientropy, &node->view, STAGE_BUCKET, 1000, 2000);
+    orchard_settle(&orchard);
+    orchard_forget_bytes(&orchard);
+    antientropy_mend(node->antientropy, &node->view, STAGE_BUCKET, 1100, 1900);
+    orchard_pass(&orchard, MINUTE_MS);
+    assert_int_equal(orchard.all_bytes, 0);
+    antientropy_mend(node->antientropy, &node->view, STAGE_BUCKET, 1100, 2001);
+    orchard_settle(&orchard);
+    assert_true(orchard.all_bytes > 0);
+}
+
+/* ---- what was reaped ---- */
+
+static void
+raise_round(uint32_t node, Slice key)
+{
+    uint64_t position;
+
+    assert_true(topology_position(orchard.stage.bucket, key, &position));
+    rounds_raise(orchard.nodes[node].view.rounds,
+                 rounds_id(&orchard.stage.topology, STAGE_BUCKET, position), 5, 5);
+}
+
+static void
+what_travels_is_labelled_with_the_round(void **state)
+{
+    for (uint32_t node = 0; node < 2; node++)
+    {
+        raise_round(node, orchard_key(&orchard, 5));
+        raise_round(node, orchard_key(&orchard, 6));
+    }
+    orchard_put(&orchard, 0, orchard_key(&orchard, 5), object_of(1, 2));
+    orchard_put(&orchard, 1, orchard_key(&orchard, 6), object_of(1, 2));
+    repair(0);
+    assert_mended(1, 1);
+    assert_int_equal(orchard.frames[FRAME_REPLICATE], 1);
+}
+
+static void
+what_is_refused_as_older_than_the_round_goes_under_a_newer_label(void **state)
+{
+    raise_round(1, orchard_key(&orchard, 5));
+    orchard_put(&orchard, 0, orchard_key(&orchard, 5), object_of(1, 2));
+    repair(0);
+    assert_int_equal(orchard.frames[FRAME_REPLICATE], 2);
+    assert_mended(0, 1);
+}
+
+static void
+what_is_older_than_the_round_is_not_taken(void **state)
+{
+    Slice key = orchard_key(&orchard, 5);
+
+    raise_round(0, key);
+    orchard_put(&orchard, 1, key, object_of(1, 2));
+    orchard_request(&orchard, 0);
+    orchard_pass(&orchard, MINUTE_MS);
+    assert_int_equal(orchard_status(&orchard, 0).failure, STATUS_STALE_ROUND);
+    assert_int_equal(orchard_status(&orchard, 0).mended_here, 0);
+    assert_in_range(orchard.frames[FRAME_TREE_ROOTS], 5, 7); /* less and less often */
+    assert_false(orchard_is_equal(&orchard));
+    repair(1);
+    orchard_assert_equal(&orchard);
 }
 
 /* ---- what is asked for, and told ---- */
@@ -492,12 +612,13 @@ progress_is_told(void **state)
     for (uint32_t i = 0; i < 300; i++)
         orchard_put(&orchard, 1, orchard_key(&orchard, i), object_of(1, 2));
     orchard_request(&orchard, 0);
-    while (orchard_status(&orchard, 0).state != REPAIR_IDLE || seen == 0)
+    for (uint32_t i = 0; orchard_status(&orchard, 0).state != REPAIR_IDLE || seen == 0; i++)
     {
+        assert_in_range(i, 0, MINUTE_MS);
         orchard_pass(&orchard, 1);
-        for (uint32_t i = 0; i < STAGE_PARTITIONS; i++)
+        for (uint32_t pair = 0; pair < STAGE_PARTITIONS; pair++)
         {
-            RepairStatus status = antientropy_status(node->antientropy, &node->view, i);
+            RepairStatus status = antientropy_status(node->antientropy, &node->view, pair);
 
             assert_true(status.parts_done <= status.parts_total);
             seen += status.parts_done > 0;
@@ -665,8 +786,9 @@ a_topology_that_comes_in_between_does_not_stop_it(void **state)
     for (uint32_t i = 0; i < 300; i++)
         orchard_put(&orchard, 1, orchard_key(&orchard, i), object_of(1, 2));
     orchard_request(&orchard, 0);
-    while (!orchard_is_equal(&orchard))
+    for (uint32_t i = 0; !orchard_is_equal(&orchard); i++)
     {
+        assert_in_range(i, 0, 200);
         orchard_pass(&orchard, 50);
         orchard.stage.topology.epoch++;
     }
@@ -690,6 +812,7 @@ main(void)
         TEST(a_tombstone_goes_over_and_nothing_comes_back),
         TEST(an_empty_replica_is_filled),
         TEST(an_empty_peer_is_filled),
+        TEST(keys_are_mended_before_too_many_are_held),
         TEST(large_objects_go_one_at_a_time),
         TEST_THREE(three_owners_become_equal),
         TEST(a_difference_that_the_second_compare_does_not_see_is_not_acted_upon),
@@ -700,6 +823,10 @@ main(void)
         TEST(a_node_whose_storage_failed_takes_no_part),
         TEST(what_cannot_be_read_is_taken_from_the_peer),
         TEST(what_the_peer_cannot_read_is_given),
+        TEST(what_was_mended_is_not_mended_again_at_once),
+        TEST(what_travels_is_labelled_with_the_round),
+        TEST(what_is_refused_as_older_than_the_round_goes_under_a_newer_label),
+        TEST(what_is_older_than_the_round_is_not_taken),
         TEST_THREE(a_compare_may_be_asked_for_by_bucket_and_member),
         TEST(statuses_are_true),
         TEST(who_answers_knows_of_equality_too),

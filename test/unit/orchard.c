@@ -102,6 +102,7 @@ init_node(Orchard *orchard, uint32_t index, uint64_t interval_ms)
     node->view.up = node->up;
     node->view.hints = &node->hints;
     node->view.trees = node->storage->trees;
+    node->view.rounds = &node->storage->rounds;
 }
 
 void
