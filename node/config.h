@@ -51,6 +51,7 @@ typedef struct Config
     int64_t hints_max_mb;
     int64_t background_mb;
     int64_t repair_interval_s;
+    int64_t reap_interval_s;
     int64_t max_delay_ms;
     int64_t max_requests;
     int64_t max_requests_mb;

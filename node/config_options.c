@@ -90,6 +90,9 @@ const ConfigOption config_options[] = {
     {FIELD(repair_interval_s), CONFIG_INT, "s", "3600", 0, 31536000, NULL, true, NULL,
      "Time in which all replicas are compared with each other, and mended where they differ; 0: "
      "only when REPAIR asks for it."},
+    {FIELD(reap_interval_s), CONFIG_INT, "s", "3600", 0, 31536000, NULL, true, NULL,
+     "Time in which each partition is looked at for tombstones that may be forgotten; 0: never by "
+     "itself."},
     {FIELD(max_delay_ms), CONFIG_INT, "ms", "100", 0, 60000, NULL, true, NULL,
      "Clients' requests are refused (53000) while they would wait for longer than this; 0: never."},
     {FIELD(max_requests), CONFIG_INT, "", "8192", 0, 60000, NULL, true, NULL,

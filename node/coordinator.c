@@ -253,6 +253,32 @@ coordinator_take_missed(Coordinator *coordinator, uint32_t member)
     return missed;
 }
 
+static bool
+operation_touches(const Operation *operation, const View *view, TreeId id)
+{
+    for (uint32_t i = 0; i < operation->item_count; i++)
+    {
+        if (ring_partition(operation->items[i].position, view->topology->partitions) ==
+            id.partition)
+            return true;
+    }
+    return false;
+}
+
+bool
+coordinator_is_busy(const Coordinator *coordinator, const View *view, TreeId id)
+{
+    for (uint32_t slot = 0; slot < coordinator->slot_count; slot++)
+    {
+        const Operation *operation = coordinator->slots[slot];
+
+        if (operation->live && operation->bucket_id == id.bucket_id &&
+            operation_touches(operation, view, id))
+            return true;
+    }
+    return false;
+}
+
 uint32_t
 coordinator_load(const Coordinator *coordinator)
 {

@@ -74,6 +74,9 @@ bool coordinator_crowd_event(Coordinator *coordinator, const View *view, Buffer 
  * hint for it, because this node keeps all the hints it may: only a comparison finds out. */
 bool coordinator_take_missed(Coordinator *coordinator, uint32_t member);
 
+/* Is anything under way, for clients or behind their backs, with keys of the partition? */
+bool coordinator_is_busy(const Coordinator *coordinator, const View *view, TreeId id);
+
 /* Operations under way. */
 uint32_t coordinator_load(const Coordinator *coordinator);
 

@@ -47,6 +47,7 @@ engine_view(const Engine *engine)
                   .siblings_max = engine->config.siblings_max,
                   .hints = engine->storage != NULL ? &engine->storage->hints : NULL,
                   .hints_max_bytes = engine->config.hints_max_bytes,
+                  .run = engine->storage != NULL ? engine->storage->run : NULL,
                   .rounds = engine->storage != NULL ? &engine->storage->rounds : NULL,
                   .trees = own_trees(engine),
                   .answer_bytes_max = CHUNK_FRAME_MAX,
@@ -71,6 +72,9 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     pacer_init(&engine->pacer, config->background_bytes, 0);
     engine->handoff = handoff_new(&engine->pacer);
     engine->antientropy = antientropy_new(&engine->pacer, config->repair_interval_ms);
+    engine->orphans = orphans_new();
+    engine->reaping =
+        reaping_new(config->reap_interval_ms, &engine->pacer, engine_background_is_busy, engine);
     engine->membership = membership_new(&engine->config, &engine->output, state);
     if (engine->membership == NULL)
     {
@@ -105,6 +109,8 @@ engine_free(Engine *engine)
     replica_free(engine->replica);
     handoff_free(engine->handoff);
     antientropy_free(engine->antientropy);
+    reaping_free(engine->reaping);
+    orphans_free(engine->orphans);
     if (engine->refill != NULL)
         refill_free(engine->refill);
     actions_free(&engine->actions);
@@ -147,6 +153,8 @@ engine_set_limits(Engine *engine, const EngineConfig *config)
     engine->config.siblings_max = config->siblings_max;
     engine->config.hints_max_bytes = config->hints_max_bytes;
     antientropy_set_interval(engine->antientropy, config->repair_interval_ms);
+    engine->config.reap_interval_ms = config->reap_interval_ms;
+    reaping_set_interval(engine->reaping, config->reap_interval_ms);
     admission_set_limits(&engine->admission, &config->admission);
 }
 
@@ -206,6 +214,9 @@ run_action(Engine *engine, const Action *action)
         break;
     case ACTION_OWED:
         engine->storage->owed(engine->storage, &action->owed, action->ref);
+        break;
+    case ACTION_SET_ROUND:
+        engine->storage->set_round(engine->storage, &action->round, action->ref);
         break;
     }
 }
@@ -348,7 +359,9 @@ is_answer_of_member(FrameType type)
 {
     return type == FRAME_REPLICATE_REPLY || type == FRAME_READ_REPLY || type == FRAME_SCAN_REPLY ||
            type == FRAME_TREE_ROOTS_REPLY || type == FRAME_TREE_LEVEL_REPLY ||
-           type == FRAME_TREE_KEYS_REPLY || type == FRAME_VERSIONS_REPLY || type == FRAME_ERROR;
+           type == FRAME_TREE_KEYS_REPLY || type == FRAME_VERSIONS_REPLY ||
+           type == FRAME_REAP_PREPARE_REPLY || type == FRAME_REAP_DONE ||
+           type == FRAME_REAP_ROUNDS_REPLY || type == FRAME_ERROR;
 }
 
 void
@@ -480,7 +493,7 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
 
     if (ref >> 56 == REF_REPLICA)
         replica_merged(engine->replica, ref, status);
-    else if (!engine_background_merged(engine, ref, status))
+    else if (!engine_background_merged(engine, &view, ref, status, object))
         coordinator_merged(engine->coordinator, &view, ref, status, object, &engine->actions);
     engine_run_actions(engine);
 }
@@ -493,7 +506,7 @@ on_durable(void *context, uint64_t ref, StatusCode status)
 
     if (ref >> 56 == REF_REPLICA)
         replica_durable(engine->replica, ref, status);
-    else if (!engine_background_durable(engine, ref, status))
+    else if (!engine_background_durable(engine, &view, ref, status))
         coordinator_durable(engine->coordinator, &view, ref, status, &engine->actions);
     engine_run_actions(engine);
 }
@@ -637,4 +650,18 @@ HandoffStatus
 engine_handoff_status(const Engine *engine, const MemberId *target)
 {
     return handoff_status(engine->handoff, target);
+}
+
+uint32_t
+engine_reaping_count(const Engine *engine)
+{
+    return reaping_status_count(engine->reaping);
+}
+
+ReapStatus
+engine_reaping_status(const Engine *engine, uint32_t index)
+{
+    View view = engine_view(engine);
+
+    return reaping_status(engine->reaping, &view, index);
 }

@@ -19,6 +19,7 @@
 #include "node/gossip.h"
 #include "node/handoff.h"
 #include "node/keyring.h"
+#include "node/reaping.h"
 #include "node/step.h"
 
 typedef struct Engine Engine;
@@ -44,6 +45,7 @@ typedef struct EngineConfig
     uint64_t hints_max_bytes;    /* as View */
     uint64_t background_bytes;   /* a second that background work may take, at most */
     uint64_t repair_interval_ms; /* in which all replicas are compared; 0: only when asked for */
+    uint64_t reap_interval_ms;   /* between looks at a partition for what may be reaped; 0: none */
     AdmissionLimits admission;   /* of clients' frames */
 } EngineConfig;
 
@@ -173,6 +175,10 @@ HandoffStatus engine_handoff_status(const Engine *engine, const MemberId *target
  * order of member, bucket and partition. */
 uint32_t engine_repair_status_count(const Engine *engine);
 RepairStatus engine_repair_status(const Engine *engine, uint32_t index);
+
+/* The partitions whose reaping this node has coordinated, and how it stands with each. */
+uint32_t engine_reaping_count(const Engine *engine);
+ReapStatus engine_reaping_status(const Engine *engine, uint32_t index);
 
 /* Why this node is in no cluster yet, a sentence for people; "" once it is in one. */
 const char *engine_waiting_for(const Engine *engine);

@@ -1,5 +1,6 @@
 /*
- * The engine's background: refill, handoff, anti-entropy, and the pacer that they draw from.
+ * The engine's background: refill, handoff, anti-entropy, reaping, and the pacer that they draw
+ * from.
  *
  * Each event of the engine that may be for one of them is offered here first.
  */
@@ -34,6 +35,10 @@ step_refill(Engine *engine)
     View view = engine_view(engine);
     uint32_t late;
 
+    if (witness_is_lost(witness))
+        orphans_begin(engine->orphans);
+    if (!orphans_are_aside(engine->orphans, &view))
+        return;
     if (witness_is_lost(witness) && engine->refill == NULL && view.topology->epoch > 0)
         engine->refill = refill_new(&view);
     if (engine->refill == NULL)
@@ -47,6 +52,7 @@ step_refill(Engine *engine)
         return;
     refill_free(engine->refill);
     engine->refill = NULL;
+    orphans_end(engine->orphans);
     settle_lost_runs(engine);
     if (engine->config.repair_interval_ms > 0)
         (void)antientropy_request(engine->antientropy, &view, 0, TOPOLOGY_NO_MEMBER);
@@ -90,6 +96,8 @@ engine_step_background(Engine *engine)
         return;
     handoff_step(engine->handoff, &view, &engine->actions);
     step_antientropy(engine, &view);
+    orphans_step(engine->orphans, &view, &engine->actions);
+    reaping_step(engine->reaping, &view, &engine->actions);
 }
 
 uint64_t
@@ -103,7 +111,20 @@ engine_background_wake_ms(const Engine *engine)
         return UINT64_MAX;
     wake = handoff_wake_ms(engine->handoff, &view);
     other = antientropy_wake_ms(engine->antientropy, &view);
+    wake = other < wake ? other : wake;
+    other = reaping_wake_ms(engine->reaping, &view);
+    wake = other < wake ? other : wake;
+    other = orphans_wake_ms(engine->orphans, &view);
     return other < wake ? other : wake;
+}
+
+bool
+engine_background_is_busy(void *context, const View *view, TreeId id)
+{
+    const Engine *engine = context;
+
+    return coordinator_is_busy(engine->coordinator, view, id) ||
+           replica_is_busy(engine->replica, view, id);
 }
 
 void
@@ -122,6 +143,16 @@ engine_background_member_frame(Engine *engine, const View *view, uint32_t member
     if (engine->refill != NULL &&
         refill_member_frame(engine->refill, view, member, frame, &engine->actions))
         return true;
+    if (frame->type == FRAME_REAP_PREPARE_REPLY || frame->type == FRAME_REAP_DONE)
+    {
+        reaping_member_frame(engine->reaping, view, member, frame, &engine->actions);
+        return true;
+    }
+    if (frame->type == FRAME_REAP_ROUNDS_REPLY)
+    {
+        orphans_member_frame(engine->orphans, view, member, frame, &engine->actions);
+        return true;
+    }
     if (antientropy_member_frame(engine->antientropy, view, member, frame, &engine->actions))
         return true;
     if (frame->type == FRAME_REPLICATE_REPLY)
@@ -139,37 +170,45 @@ bool
 engine_background_fetched(Engine *engine, const View *view, uint64_t ref, StatusCode status,
                           Slice object)
 {
-    if (!is_for_antientropy(ref))
+    if (is_for_antientropy(ref))
+        antientropy_fetched(engine->antientropy, view, ref, status, object, &engine->actions);
+    else if (ref >> 56 == REF_ORPHANS)
+        orphans_fetched(engine->orphans, view, ref, status, object, &engine->actions);
+    else
         return false;
-    antientropy_fetched(engine->antientropy, view, ref, status, object, &engine->actions);
     return true;
 }
 
 bool
-engine_background_merged(Engine *engine, uint64_t ref, StatusCode status)
+engine_background_merged(Engine *engine, const View *view, uint64_t ref, StatusCode status,
+                         Slice object)
 {
-    if (is_for_antientropy(ref))
-    {
+    if (ref >> 56 == REF_REFILL)
+        refill_merged(engine->refill, ref, status);
+    else if (ref >> 56 == REF_REAPING)
+        reaping_merged(engine->reaping, view, ref, status, object, &engine->actions);
+    else if (ref >> 56 == REF_ORPHANS)
+        orphans_merged(engine->orphans, view, ref, status, object, &engine->actions);
+    else if (is_for_antientropy(ref))
         antientropy_merged(engine->antientropy, ref, status);
-        return true;
-    }
-    if (ref >> 56 != REF_REFILL)
+    else
         return false;
-    refill_merged(engine->refill, ref, status);
     return true;
 }
 
 bool
-engine_background_durable(Engine *engine, uint64_t ref, StatusCode status)
+engine_background_durable(Engine *engine, const View *view, uint64_t ref, StatusCode status)
 {
-    if (is_for_antientropy(ref))
-    {
+    if (ref >> 56 == REF_REFILL)
+        refill_durable(engine->refill, ref, status);
+    else if (ref >> 56 == REF_REAPING)
+        reaping_durable(engine->reaping, view, ref, status, &engine->actions);
+    else if (ref >> 56 == REF_ORPHANS)
+        orphans_durable(engine->orphans, view, ref, status, &engine->actions);
+    else if (is_for_antientropy(ref))
         antientropy_durable(engine->antientropy, ref, status);
-        return true;
-    }
-    if (ref >> 56 != REF_REFILL)
+    else
         return false;
-    refill_durable(engine->refill, ref, status);
     return true;
 }
 
@@ -177,13 +216,15 @@ bool
 engine_background_scanned(Engine *engine, const View *view, uint64_t ref, StatusCode status,
                           const StoragePage *page)
 {
-    if (is_for_antientropy(ref))
-    {
+    if (ref >> 56 == REF_HANDOFF)
+        handoff_scanned(engine->handoff, view, ref, status, page, &engine->actions);
+    else if (ref >> 56 == REF_REAPING)
+        reaping_scanned(engine->reaping, view, ref, status, page, &engine->actions);
+    else if (ref >> 56 == REF_ORPHANS)
+        orphans_scanned(engine->orphans, view, ref, status, page, &engine->actions);
+    else if (is_for_antientropy(ref))
         antientropy_scanned(engine->antientropy, view, ref, status, page, &engine->actions);
-        return true;
-    }
-    if (ref >> 56 != REF_HANDOFF)
+    else
         return false;
-    handoff_scanned(engine->handoff, view, ref, status, page, &engine->actions);
     return true;
 }

@@ -10,6 +10,7 @@
 #include "node/engine.h"
 #include "node/gossip_port.h"
 #include "node/membership.h"
+#include "node/orphans.h"
 #include "node/refill.h"
 #include "node/replica.h"
 
@@ -42,6 +43,8 @@ struct Engine
     uint64_t noted_ms;
     Handoff *handoff;
     Antientropy *antientropy;
+    Reaping *reaping;
+    Orphans *orphans;
     bool was_in_doubt; /* when it was last looked */
     uint64_t mute_until_ms;
     EngineAsker asker; /* of the frame being dispatched */
@@ -92,14 +95,18 @@ void engine_tell_repair(Engine *engine, Origin origin, const Frame *frame);
 void engine_step_background(Engine *engine);
 uint64_t engine_background_wake_ms(const Engine *engine);
 
+/* Is anything of the partition under way at this node, as a round of reaping asks? */
+bool engine_background_is_busy(void *engine, const View *view, TreeId id);
+
 /* Events: true when it was for the background alone. */
 void engine_background_member_down(Engine *engine, const View *view, uint32_t member);
 bool engine_background_member_frame(Engine *engine, const View *view, uint32_t member,
                                     const Frame *frame);
 bool engine_background_fetched(Engine *engine, const View *view, uint64_t ref, StatusCode status,
                                Slice object);
-bool engine_background_merged(Engine *engine, uint64_t ref, StatusCode status);
-bool engine_background_durable(Engine *engine, uint64_t ref, StatusCode status);
+bool engine_background_merged(Engine *engine, const View *view, uint64_t ref, StatusCode status,
+                              Slice object);
+bool engine_background_durable(Engine *engine, const View *view, uint64_t ref, StatusCode status);
 bool engine_background_scanned(Engine *engine, const View *view, uint64_t ref, StatusCode status,
                                const StoragePage *page);
 

@@ -84,6 +84,17 @@ handle_antientropy(Engine *engine, Origin origin, const Frame *frame)
 }
 
 static void
+handle_reaping(Engine *engine, Origin origin, const Frame *frame)
+{
+    View view = engine_view(engine);
+
+    if (frame->type == FRAME_REAP_ROUNDS)
+        orphans_session_frame(&view, origin, frame, &engine->actions);
+    else
+        reaping_session_frame(engine->reaping, &view, origin, frame, &engine->actions);
+}
+
+static void
 handle_membership(Engine *engine, Origin origin, const Frame *frame)
 {
     membership_session_frame(engine->membership, origin, frame, engine->now_ms, &engine->actions);
@@ -133,6 +144,10 @@ static const SessionRoute SESSION_ROUTES[FRAME_TYPE_END] = {
     [FRAME_REPLICATE] = {handle_replicate,   true,  true },
     [FRAME_REPAIR] = {engine_take_repair, true,  true },
     [FRAME_REPAIR_STATUS] = {engine_tell_repair, true,  false},
+    [FRAME_REAP_PREPARE] = {handle_reaping,     true,  true },
+    [FRAME_REAP_RAISE] = {handle_reaping,     true,  false},
+    [FRAME_REAP_ROUNDS] = {handle_reaping,     true,  true },
+    [FRAME_REAP_ROWS] = {handle_reaping,     true,  false},
     [FRAME_HELLO] = {handle_membership,  false, false},
     [FRAME_PREPARE] = {handle_membership,  false, false},
     [FRAME_ACCEPT] = {handle_membership,  false, false},

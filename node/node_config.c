@@ -55,6 +55,7 @@ node_config_limits(const Config *config, EngineConfig *engine)
     engine->siblings_warn = (uint32_t)config->siblings_warn;
     engine->siblings_max = (uint32_t)config->siblings_max;
     engine->repair_interval_ms = (uint64_t)config->repair_interval_s * 1000;
+    engine->reap_interval_ms = (uint64_t)config->reap_interval_s * 1000;
     engine->hints_max_bytes = (uint64_t)config->hints_max_mb * 1024 * 1024;
     engine->admission =
         (AdmissionLimits){.target_ms = (uint32_t)config->max_delay_ms,

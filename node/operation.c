@@ -311,6 +311,8 @@ operation_is_stale(const View *view, const Operation *operation, const Item *ite
     uint64_t floor = rounds_floor(view->rounds, view->topology, view->self, operation->bucket_id,
                                   item->position);
 
+    if (item->floor > item->round)
+        step_learn_round(view, operation->bucket_id, item->position, item->floor);
     return item->round < item->floor || item->round < floor;
 }
 

@@ -567,6 +567,37 @@ replica_flush(Replica *replica, Actions *actions)
     }
 }
 
+static bool
+task_touches(const Task *task, const View *view, const Bucket *bucket, uint32_t partition)
+{
+    uint64_t position;
+
+    for (uint32_t i = 0; i < task->item_count; i++)
+    {
+        if (task->replicates[i].bucket_id == bucket->id &&
+            topology_position(bucket, task->replicates[i].key, &position) &&
+            ring_partition(position, view->topology->partitions) == partition)
+            return true;
+    }
+    return false;
+}
+
+bool
+replica_is_busy(const Replica *replica, const View *view, TreeId id)
+{
+    const Bucket *bucket = topology_bucket_by_id(view->topology, id.bucket_id);
+
+    for (uint32_t slot = 0; slot < replica->task_count && bucket != NULL; slot++)
+    {
+        const Task *task = replica->tasks[slot];
+
+        if (task->live && task->kind == TASK_REPLICATE &&
+            task_touches(task, view, bucket, id.partition))
+            return true;
+    }
+    return false;
+}
+
 uint32_t
 replica_load(const Replica *replica)
 {

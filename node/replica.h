@@ -42,6 +42,9 @@ void replica_merged(Replica *replica, uint64_t ref, StatusCode status);
 void replica_durable(Replica *replica, uint64_t ref, StatusCode status);
 void replica_flush(Replica *replica, Actions *actions);
 
+/* Is something of the partition being merged that is not durable yet? */
+bool replica_is_busy(const Replica *replica, const View *view, TreeId id);
+
 /* Frames being answered; and the bytes that they, and their answers so far, hold. */
 uint32_t replica_load(const Replica *replica);
 uint64_t replica_bytes(const Replica *replica);

@@ -93,6 +93,30 @@ rounds_raise(Rounds *rounds, TreeId id, uint64_t round, uint64_t cleared)
 }
 
 void
+rounds_hold(Rounds *rounds, TreeId id, uint64_t number)
+{
+    Round *entry = entry_of(rounds, id);
+
+    if (number > entry->held)
+        entry->held = number;
+}
+
+Round
+rounds_note(Rounds *rounds, TreeId id, uint64_t cleared)
+{
+    Round *entry = entry_of(rounds, id);
+    Round row;
+
+    if (cleared < entry->cleared)
+        cleared = entry->cleared;
+    if (cleared > entry->noted)
+        entry->noted = cleared;
+    row = *entry;
+    row.cleared = row.noted;
+    return row;
+}
+
+void
 rounds_prepare(Rounds *rounds, TreeId id, uint64_t number)
 {
     rounds_raise(rounds, id, 0, number);
@@ -131,6 +155,7 @@ rounds_load(Rounds *rounds, Slice key, Slice value)
     if (bucket != ROUNDS_BUCKET || !reader_finish(&place) || !reader_finish(&numbers))
         return false;
     rounds_raise(rounds, id, round, cleared);
+    (void)rounds_note(rounds, id, cleared);
     return true;
 }
 
@@ -156,9 +181,11 @@ rounds_floor(const Rounds *rounds, const Topology *topology, uint32_t self, uint
              uint64_t position)
 {
     Round round;
+    uint64_t floor;
 
     if (rounds == NULL || rounds->count == 0)
         return 0;
     round = rounds_of(rounds, rounds_id(topology, bucket_id, position));
-    return topology_owns(topology, bucket_id, position, self) ? round.round : round.cleared;
+    floor = topology_owns(topology, bucket_id, position, self) ? round.round : round.cleared;
+    return floor > round.held ? floor : round.held;
 }

@@ -19,11 +19,16 @@
 /* The bucket number under which a store keeps rounds, which no bucket has. */
 #define ROUNDS_BUCKET (UINT32_MAX - 1)
 
+/* The bucket number of orphans' records: see node/orphans.h. */
+#define ORPHANS_BUCKET (UINT32_MAX - 2)
+
 typedef struct Round
 {
     TreeId id;
     uint64_t round;    /* raised: what is older is refused by an owner */
     uint64_t cleared;  /* the highest number heard of */
+    uint64_t held;     /* refused below, while rows are being set aside (node/orphans.h) */
+    uint64_t noted;    /* the highest number that the store was given to keep */
     uint64_t prepared; /* this run has proved itself clean for that number; 0: for none */
 } Round;
 
@@ -51,6 +56,13 @@ uint64_t rounds_changes(const Rounds *rounds);
 
 /* The numbers are at least these from now on. */
 void rounds_raise(Rounds *rounds, TreeId id, uint64_t round, uint64_t cleared);
+
+/* Refuses what is older than number, and goes on sending under the old label. */
+void rounds_hold(Rounds *rounds, TreeId id, uint64_t number);
+
+/* What the store is to keep, with cleared no less than that: no row takes back what one before it
+ * said. */
+Round rounds_note(Rounds *rounds, TreeId id, uint64_t cleared);
 
 /* This run is clean for the number, which is the highest heard of. */
 void rounds_prepare(Rounds *rounds, TreeId id, uint64_t number);

@@ -143,6 +143,15 @@ actions_owed(Actions *actions, const StorageOwed *owed, uint64_t ref)
 }
 
 void
+actions_set_round(Actions *actions, const Round *round, uint64_t ref)
+{
+    Action *action = add_action(actions, ACTION_SET_ROUND);
+
+    action->round = *round;
+    action->ref = ref;
+}
+
+void
 step_learn_round(const View *view, uint32_t bucket_id, uint64_t position, uint64_t round)
 {
     if (view->rounds != NULL && !view->refilling)

@@ -37,6 +37,7 @@ typedef struct View
     const HintTotals *hints;  /* what this node owes */
     const Trees *trees;       /* over what it holds; NULL: there are none */
     uint64_t hints_max_bytes; /* it stands in for no owner when it owes more */
+    const Run *run;           /* of the own store */
     Rounds *rounds;           /* of the own store; NULL: none */
     bool storage_failed;
     bool refilling; /* the own storage may lack what was acknowledged: it answers no read */
@@ -50,7 +51,8 @@ typedef enum ActionKind
     ACTION_APPLY,
     ACTION_READ,
     ACTION_SCAN,
-    ACTION_OWED
+    ACTION_OWED,
+    ACTION_SET_ROUND
 } ActionKind;
 
 typedef struct Action
@@ -65,6 +67,7 @@ typedef struct Action
     const Update *update; /* in the step module's memory, valid until the action has run */
     StorageRange range;
     StorageOwed owed;
+    Round round;
 } Action;
 
 typedef struct Actions
@@ -95,7 +98,9 @@ typedef enum RefOwner
     REF_REFILL,
     REF_HANDOFF,
     REF_ANTIENTROPY,
-    REF_TREE_ANSWERS
+    REF_TREE_ANSWERS,
+    REF_REAPING,
+    REF_ORPHANS
 } RefOwner;
 
 /* Of an apply whose end nobody waits for. */
@@ -117,5 +122,6 @@ void actions_apply(Actions *actions, uint32_t bucket_id, uint64_t position, Slic
 void actions_read(Actions *actions, uint32_t bucket_id, uint64_t position, Slice key, uint64_t ref);
 void actions_scan(Actions *actions, const StorageRange *range, uint64_t ref);
 void actions_owed(Actions *actions, const StorageOwed *owed, uint64_t ref);
+void actions_set_round(Actions *actions, const Round *round, uint64_t ref);
 
 #endif

@@ -3,7 +3,8 @@
  *
  * message.c holds what every frame shares, message_data.c reads, writes, scans and replicates,
  * message_member.c what nodes say to each other about themselves, message_repair.c how people start
- * and watch the comparing of replicas, message_tree.c how two owners of a partition do it.
+ * and watch the comparing of replicas, message_tree.c how two owners of a partition do it,
+ * message_reap.c the rounds of reaping.
  *
  * A frame is one CopyData payload: type (1 byte), tag (4 bytes, chosen by the asker and repeated in
  * the answer), body. Decoders borrow byte strings from the frame and allocate arrays in the arena;
@@ -62,6 +63,13 @@ typedef enum FrameType
     FRAME_TREE_KEYS_REPLY,
     FRAME_VERSIONS,
     FRAME_VERSIONS_REPLY,
+    FRAME_REAP_PREPARE, /* from here on rounds of reaping, between nodes: see node/reaping.h */
+    FRAME_REAP_PREPARE_REPLY,
+    FRAME_REAP_RAISE,
+    FRAME_REAP_ROWS,
+    FRAME_REAP_DONE, /* answers the two before */
+    FRAME_REAP_ROUNDS,
+    FRAME_REAP_ROUNDS_REPLY,
     FRAME_TYPE_END
 } FrameType;
 
@@ -514,6 +522,108 @@ typedef struct VersionsReply
     uint32_t item_count;
 } VersionsReply;
 
+/* Why a round of reaping does not pass. */
+typedef enum ReapVerdict
+{
+    REAP_CLEAN = 1,
+    REAP_OLD_NUMBER,  /* the number is none that is higher than all that were heard of */
+    REAP_OTHER_EPOCH, /* it knows another topology */
+    REAP_REFILLING,
+    REAP_STORAGE,
+    REAP_HINTS,      /* it owes objects to other members */
+    REAP_KEEPS_ROWS, /* of a partition that it does not own */
+    REAP_BUSY,       /* with requests for keys of the partition */
+    REAP_UNSETTLED,  /* its tree is not durable yet, or in doubt */
+    REAP_DOWN,       /* from here on the coordinator's own findings */
+    REAP_SILENT,
+    REAP_DIFFERS, /* its rows are not those of the coordinator */
+    REAP_REFUSED, /* it did not raise, or did not reap */
+    REAP_VERDICTS
+} ReapVerdict;
+
+/* For people, about the member: "is down". */
+const char *reap_verdict_text(ReapVerdict verdict);
+
+typedef struct ReapPrepareFrame
+{
+    uint64_t epoch;
+    uint32_t bucket_id;
+    uint32_t partition;
+    uint64_t round;
+} ReapPrepareFrame;
+
+typedef struct ReapPrepareReply
+{
+    ReapVerdict verdict;
+    uint64_t cleared; /* the highest number that it has heard of */
+    Digest root;      /* of its tree, when clean */
+    Actor actor;      /* of its present run */
+} ReapPrepareReply;
+
+typedef struct ReapRaiseFrame
+{
+    uint32_t bucket_id;
+    uint32_t partition;
+    uint64_t round;
+} ReapRaiseFrame;
+
+typedef struct ReapRow
+{
+    Slice key;
+    Digest digest; /* of the object */
+} ReapRow;
+
+typedef struct ReapRowsFrame
+{
+    uint32_t bucket_id;
+    uint32_t partition;
+    uint64_t round;
+    Actor *live; /* the present runs of all members */
+    uint32_t live_count;
+    ReapRow *rows;
+    uint32_t row_count;
+} ReapRowsFrame;
+
+typedef struct ReapDone
+{
+    bool ok;          /* raised, or every row reaped that was still the one named: durably */
+    uint32_t changed; /* of the rows */
+} ReapDone;
+
+/* Asks how far the reaping of a bucket has come. */
+typedef struct ReapRoundsFrame
+{
+    uint64_t epoch;
+    uint32_t bucket_id;
+} ReapRoundsFrame;
+
+typedef struct ReapRound
+{
+    uint32_t partition;
+    uint64_t round;
+} ReapRound;
+
+/* Partitions that are not there never had a round. */
+typedef struct ReapRoundsReply
+{
+    ReapRound *items;
+    uint32_t item_count;
+} ReapRoundsReply;
+
+void reap_rounds_encode(Buffer *buffer, uint32_t tag, const ReapRoundsFrame *rounds);
+bool reap_rounds_decode(const Frame *frame, ReapRoundsFrame *rounds);
+void reap_rounds_reply_encode(Buffer *buffer, uint32_t tag, const ReapRoundsReply *reply);
+bool reap_rounds_reply_decode(const Frame *frame, Arena *arena, ReapRoundsReply *reply);
+void reap_prepare_encode(Buffer *buffer, uint32_t tag, const ReapPrepareFrame *prepare);
+bool reap_prepare_decode(const Frame *frame, ReapPrepareFrame *prepare);
+void reap_prepare_reply_encode(Buffer *buffer, uint32_t tag, const ReapPrepareReply *reply);
+bool reap_prepare_reply_decode(const Frame *frame, ReapPrepareReply *reply);
+void reap_raise_encode(Buffer *buffer, uint32_t tag, const ReapRaiseFrame *raise);
+bool reap_raise_decode(const Frame *frame, ReapRaiseFrame *raise);
+void reap_rows_encode(Buffer *buffer, uint32_t tag, const ReapRowsFrame *rows);
+bool reap_rows_decode(const Frame *frame, Arena *arena, ReapRowsFrame *rows);
+void reap_done_encode(Buffer *buffer, uint32_t tag, const ReapDone *done);
+bool reap_done_decode(const Frame *frame, ReapDone *done);
 void error_encode(Buffer *buffer, uint32_t tag, StatusCode status, const char *message);
 bool error_decode(const Frame *frame, ErrorFrame *error);
 void part_encode(Buffer *buffer, uint32_t tag, const PartFrame *part);

@@ -313,7 +313,11 @@ reap_object(const Record *record, const Reap *reap, Arena *arena, Object *curren
 {
     Digest digest = digest_of(record->object);
 
-    if (record->hint_count > 0 || !digest_equal(&digest, &reap->digest))
+    if (!digest_equal(&digest, &reap->digest))
+        return true;
+    if (reap->whole)
+        return false;
+    if (record->hint_count > 0)
         return true;
     if (reap_is_dead(current))
         return false;

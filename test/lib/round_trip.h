@@ -310,6 +310,26 @@ ROUND_TRIP_FRAME(tree_level_reply, TreeLevelReply)
 ROUND_TRIP_FRAME(tree_keys_reply, TreeKeysReply)
 ROUND_TRIP_FRAME(versions, VersionsFrame)
 ROUND_TRIP_FRAME(versions_reply, VersionsReply)
+ROUND_TRIP_FRAME(reap_rows, ReapRowsFrame)
+ROUND_TRIP_FRAME(reap_rounds_reply, ReapRoundsReply)
+
+#define ROUND_TRIP_REAP(name, Type)                                                                \
+    static inline bool round_trip_##name(const Frame *frame, Arena *arena, Buffer *again)          \
+    {                                                                                              \
+        Type decoded;                                                                              \
+                                                                                                   \
+        (void)arena;                                                                               \
+        if (!name##_decode(frame, &decoded))                                                       \
+            return false;                                                                          \
+        name##_encode(again, frame->tag, &decoded);                                                \
+        return true;                                                                               \
+    }
+
+ROUND_TRIP_REAP(reap_prepare, ReapPrepareFrame)
+ROUND_TRIP_REAP(reap_prepare_reply, ReapPrepareReply)
+ROUND_TRIP_REAP(reap_raise, ReapRaiseFrame)
+ROUND_TRIP_REAP(reap_done, ReapDone)
+ROUND_TRIP_REAP(reap_rounds, ReapRoundsFrame)
 
 static inline bool
 round_trip_message(Slice bytes, Arena *arena, Buffer *again)
@@ -350,6 +370,13 @@ round_trip_message(Slice bytes, Arena *arena, Buffer *again)
         [FRAME_TREE_KEYS_REPLY] = round_trip_tree_keys_reply,
         [FRAME_VERSIONS] = round_trip_versions,
         [FRAME_VERSIONS_REPLY] = round_trip_versions_reply,
+        [FRAME_REAP_PREPARE] = round_trip_reap_prepare,
+        [FRAME_REAP_PREPARE_REPLY] = round_trip_reap_prepare_reply,
+        [FRAME_REAP_RAISE] = round_trip_reap_raise,
+        [FRAME_REAP_ROWS] = round_trip_reap_rows,
+        [FRAME_REAP_DONE] = round_trip_reap_done,
+        [FRAME_REAP_ROUNDS] = round_trip_reap_rounds,
+        [FRAME_REAP_ROUNDS_REPLY] = round_trip_reap_rounds_reply,
     };
     Frame frame;
 

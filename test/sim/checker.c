@@ -255,7 +255,7 @@ check_durable(Checker *checker, const PutRecord *put, uint32_t acked)
         {
             uint32_t ordinal = checker->versions[put->first + i].ordinal;
 
-            if (!version_set_has(&seen.past, ordinal))
+            if (!version_set_has(&seen.past, ordinal) && !version_set_has(&record->reaped, ordinal))
                 checker_violation(
                     checker, "S8",
                     "k%u.v%u was acknowledged for n%u, which does not have it on disk", put->key,
@@ -332,7 +332,7 @@ ReadMark
 checker_read_begin(const Checker *checker, uint32_t key, uint32_t r)
 {
     const KeyRecord *record = checker->keys[key];
-    ReadMark mark = {.key = key, .r = r, .acked = record->acked_by[1]};
+    ReadMark mark = {.key = key, .r = r, .acked = record->acked_by[1], .gone = record->reaped};
 
     if (r >= 1 && r <= record->n)
     {

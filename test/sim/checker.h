@@ -57,6 +57,7 @@ typedef struct ReadMark
     uint32_t r;
     VersionSet required;
     VersionSet acked; /* by anyone */
+    VersionSet gone;  /* reaped before it began: none of them may be shown as a value */
 } ReadMark;
 
 /* What a read gave. */
@@ -78,6 +79,7 @@ typedef struct CheckerCounters
     uint32_t stale_reads;  /* that missed an acknowledged version, as reads of too few owners may */
     uint32_t retry_extras; /* versions that stood beside one that saw them, because a retry was
                               stamped anew */
+    uint32_t reaped;       /* objects, by owners */
     uint32_t late_extras;  /* likewise, because the first frame came after its retry was stamped */
 } CheckerCounters;
 
@@ -127,6 +129,9 @@ void checker_retry_arrived(Checker *checker, const RequestId *request, uint32_t 
                            uint64_t now_us);
 void checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice object, uint64_t now_us);
 void checker_durable(Checker *checker, uint32_t host, uint32_t key, Slice object, uint64_t now_us);
+
+/* An owner has reaped that object: what it had seen is nowhere any more, and stays away. */
+void checker_reaped(Checker *checker, uint32_t key, Slice object);
 
 /* A node uses this document for this epoch. */
 void checker_topology(Checker *checker, uint64_t epoch, const Digest *document);

@@ -260,6 +260,50 @@ check_sealed(Checker *checker, uint32_t key, const Object *object, Slice sealed,
 }
 
 void
+checker_reaped(Checker *checker, uint32_t key, Slice bytes)
+{
+    Object object;
+    Seen seen;
+
+    arena_reset(&checker->scratch);
+    if (!checker_look(checker, key, bytes, &checker->scratch, &object, &seen))
+        return;
+    checker->counters.reaped++;
+    version_set_merge(&checker->keys[key]->reaped, &seen.past);
+}
+
+/* Nothing that had been reaped is a value again, but for writes that were stamped anew since a
+ * retry of theirs came when nobody knew of them any more. */
+static bool
+check_gone(Checker *checker, uint32_t key, const Seen *seen, const VersionSet *gone)
+{
+    const KeyRecord *record = checker->keys[key];
+
+    for (uint32_t ordinal = 0; ordinal < record->version_count && !checker->amnesia; ordinal++)
+    {
+        const Version *version = &checker->versions[record->versions[ordinal]];
+
+        if (version->tombstone || !version_set_has(&seen->siblings, ordinal) ||
+            !version_set_has(gone, ordinal) || checker->puts[version->put].retried)
+            continue;
+        checker_violation(checker, "S17", "k%u.v%u is back, which a reaped tombstone had seen", key,
+                          ordinal);
+        return false;
+    }
+    return true;
+}
+
+/* What must be in past, unless it was reaped. */
+static uint32_t
+first_missed(const VersionSet *required, const VersionSet *past, const VersionSet *reaped)
+{
+    VersionSet known = *past;
+
+    version_set_merge(&known, reaped);
+    return version_set_first_outside(required, &known);
+}
+
+void
 checker_read_end(Checker *checker, const ReadMark *mark, const ReadShown *shown, Arena *arena,
                  Seen *seen, VClock *clock)
 {
@@ -272,16 +316,17 @@ checker_read_end(Checker *checker, const ReadMark *mark, const ReadShown *shown,
     *clock = (VClock){0};
     arena_reset(&checker->scratch);
     if (!checker_look(checker, mark->key, object, arena, &decoded, seen) ||
-        !checker_claims(checker, mark->key, &decoded.context, seen))
+        !checker_claims(checker, mark->key, &decoded.context, seen) ||
+        !check_gone(checker, mark->key, seen, &mark->gone))
         return;
     if (sealed.length > 0)
         check_sealed(checker, mark->key, &decoded, sealed, arena, seen, clock);
     checker->counters.reads++;
 
-    if (version_set_first_outside(&mark->acked, &seen->past) != VERSION_SET_MAX)
+    if (first_missed(&mark->acked, &seen->past, &record->reaped) != VERSION_SET_MAX)
         checker->counters.stale_reads++;
 
-    uint32_t missed = version_set_first_outside(&mark->required, &seen->past);
+    uint32_t missed = first_missed(&mark->required, &seen->past, &record->reaped);
 
     checker->counters.sloppy_reads += sloppy;
     if (sloppy && seen->absent)
@@ -408,10 +453,11 @@ checker_final(Checker *checker, uint32_t key, Slice bytes)
 
     arena_reset(&checker->scratch);
     if (!checker_look(checker, key, bytes, &checker->scratch, &object, &seen) ||
-        !checker_claims(checker, key, &object.context, &seen))
+        !checker_claims(checker, key, &object.context, &seen) ||
+        !check_gone(checker, key, &seen, &record->reaped))
         return;
 
-    uint32_t lost = version_set_first_outside(kept, &seen.past);
+    uint32_t lost = first_missed(kept, &seen.past, &record->reaped);
 
     if (lost == VERSION_SET_MAX)
         return;

@@ -61,6 +61,7 @@ typedef struct KeyRecord
     uint32_t first_dot;                 /* row + 1 */
     VersionSet applied;                 /* acknowledged, or durable somewhere at some time */
     VersionSet acked_by[CHECKER_HOSTS_MAX + 1]; /* by at least so many owners */
+    VersionSet reaped;      /* all that a reaped object had seen, its tombstones among them */
     VersionSet acked_twice; /* by two hosts, fallbacks among them; none where n is 1 */
     VersionSet on_disk[CHECKER_HOSTS_MAX];      /* siblings there now */
     VersionSet shown_by[CHECKER_HOSTS_MAX + 1]; /* by reads of at least so many owners */

@@ -400,9 +400,10 @@ read_item(void)
 static bool
 is_asked_by_nodes(uint32_t type)
 {
-    static const FrameType TYPES[] = {FRAME_REPLICATE,  FRAME_HELLO,     FRAME_PREPARE,
-                                      FRAME_ACCEPT,     FRAME_CHOSEN,    FRAME_TREE_ROOTS,
-                                      FRAME_TREE_LEVEL, FRAME_TREE_KEYS, FRAME_VERSIONS};
+    static const FrameType TYPES[] = {
+        FRAME_REPLICATE,  FRAME_HELLO,      FRAME_PREPARE,    FRAME_ACCEPT,   FRAME_CHOSEN,
+        FRAME_TREE_ROOTS, FRAME_TREE_LEVEL, FRAME_TREE_KEYS,  FRAME_VERSIONS, FRAME_REAP_PREPARE,
+        FRAME_REAP_RAISE, FRAME_REAP_ROWS,  FRAME_REAP_ROUNDS};
 
     for (uint32_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++)
     {
@@ -1034,10 +1035,11 @@ a_node_that_finds_itself_a_member_waits_for_what_others_remember_of_it(void **st
     assert_refused(CLIENT, STATUS_REFILLING);
 }
 
-/* Whatever it was asked to scan is empty. */
+/* Whatever it was asked to scan is empty, and was never reaped. */
 static bool
 answer_scans(void)
 {
+    ReapRoundsReply rounds = {.item_count = 0};
     Out outs[OUT_MAX];
     uint32_t count = fixture.out_count;
     ScanRow none = {0};
@@ -1049,6 +1051,12 @@ answer_scans(void)
     fixture.out_count = 0;
     for (uint32_t i = 0; i < count; i++)
     {
+        if (outs[i].kind == OUT_SEND && outs[i].frame.type == FRAME_REAP_ROUNDS)
+        {
+            any = true;
+            reap_rounds_reply_encode(stage_buffer(&fixture.stage), outs[i].frame.tag, &rounds);
+            answer((uint32_t)outs[i].to);
+        }
         if (outs[i].kind != OUT_SEND || outs[i].frame.type != FRAME_SCAN)
             continue;
         any = true;

@@ -831,6 +831,88 @@ versions_and_the_verdicts_on_them_come_back(void **state)
     assert_int_equal(reply.items[5].verdict, VERSION_FAILED);
 }
 
+static void
+frames_of_reaping_come_back(void **state)
+{
+    Fixture *fixture = *state;
+    ReapPrepareFrame prepare = {.epoch = 4, .bucket_id = 2, .partition = 200, .round = 300};
+    ReapPrepareReply reply = {
+        .verdict = REAP_HINTS, .cleared = 9, .root = {{1, 2}}, .actor = {{3, 4}}};
+    ReapRaiseFrame raise = {.bucket_id = 2, .partition = 7, .round = 300};
+    Actor live[] = {{{5}}, {{6}}};
+    ReapRow row = {.key = text("k"), .digest = {{7}}};
+    ReapRowsFrame rows = {.bucket_id = 2,
+                          .partition = 7,
+                          .round = 8,
+                          .live = live,
+                          .live_count = 2,
+                          .rows = &row,
+                          .row_count = 1};
+    ReapDone done = {.ok = true, .changed = 3};
+
+    reap_prepare_encode(&fixture->buffer, TAG, &prepare);
+    assert_true(reap_prepare_decode(take(fixture, FRAME_REAP_PREPARE), &prepare));
+    assert_int_equal(prepare.partition, 200);
+    assert_int_equal(prepare.round, 300);
+    buffer_reset(&fixture->buffer);
+    reap_prepare_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(reap_prepare_reply_decode(take(fixture, FRAME_REAP_PREPARE_REPLY), &reply));
+    assert_int_equal(reply.verdict, REAP_HINTS);
+    assert_int_equal(reply.cleared, 9);
+    assert_int_equal(reply.actor.id[1], 4);
+    buffer_reset(&fixture->buffer);
+    reap_raise_encode(&fixture->buffer, TAG, &raise);
+    assert_true(reap_raise_decode(take(fixture, FRAME_REAP_RAISE), &raise));
+    assert_int_equal(raise.round, 300);
+    buffer_reset(&fixture->buffer);
+    reap_rows_encode(&fixture->buffer, TAG, &rows);
+    assert_true(reap_rows_decode(take(fixture, FRAME_REAP_ROWS), &fixture->arena, &rows));
+    assert_int_equal(rows.live_count, 2);
+    assert_int_equal(rows.live[1].id[0], 6);
+    assert_text(rows.rows[0].key, "k");
+    assert_int_equal(rows.rows[0].digest.bytes[0], 7);
+    buffer_reset(&fixture->buffer);
+    reap_done_encode(&fixture->buffer, TAG, &done);
+    assert_true(reap_done_decode(take(fixture, FRAME_REAP_DONE), &done));
+    assert_true(done.ok);
+    assert_int_equal(done.changed, 3);
+}
+
+static void
+how_far_reaping_has_come_comes_back(void **state)
+{
+    Fixture *fixture = *state;
+    ReapRoundsFrame asked = {.epoch = 4, .bucket_id = 2};
+    ReapRound items[] = {
+        {1,   2  },
+        {300, 400}
+    };
+    ReapRoundsReply reply = {.items = items, .item_count = 2};
+
+    reap_rounds_encode(&fixture->buffer, TAG, &asked);
+    assert_true(reap_rounds_decode(take(fixture, FRAME_REAP_ROUNDS), &asked));
+    assert_int_equal(asked.bucket_id, 2);
+    buffer_reset(&fixture->buffer);
+    reap_rounds_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(
+        reap_rounds_reply_decode(take(fixture, FRAME_REAP_ROUNDS_REPLY), &fixture->arena, &reply));
+    assert_int_equal(reply.item_count, 2);
+    assert_int_equal(reply.items[1].partition, 300);
+    assert_int_equal(reply.items[1].round, 400);
+}
+
+static void
+a_verdict_that_is_none_is_refused(void **state)
+{
+    Fixture *fixture = *state;
+    ReapPrepareReply reply = {.verdict = REAP_VERDICTS};
+    Frame frame;
+
+    reap_prepare_reply_encode(&fixture->buffer, TAG, &reply);
+    assert_true(frame_decode(buffer_slice(&fixture->buffer), &frame));
+    assert_false(reap_prepare_reply_decode(&frame, &reply));
+}
+
 int
 main(void)
 {
@@ -855,6 +937,9 @@ main(void)
         TEST(the_status_of_repairs_comes_back),
         TEST(a_page_of_repairs_with_more_rows_than_there_are_is_refused),
         TEST(replicas_and_their_results_come_back),
+        TEST(frames_of_reaping_come_back),
+        TEST(how_far_reaping_has_come_comes_back),
+        TEST(a_verdict_that_is_none_is_refused),
         TEST(gathered_items_make_the_same_replicate_frame),
         TEST(gathered_results_make_the_same_reply_frame),
         TEST(hellos_come_back),

@@ -1,0 +1,73 @@
+/*
+ * Orphans: what a disk held that was set back to before a round of reaping, as a step module.
+ *
+ * Such rows may have been deleted, and reaped, since; nobody can tell them from rows that the
+ * others never had. So they are not spread and not served: before the disk is filled
+ * (node/refill.h) this node asks the other owners of each partition that it owns, or has rows of,
+ * which rounds they have raised. Where theirs is higher than the own it takes it as its own and
+ * moves its rows of the partition aside, into records of ORPHANS_BUCKET: position as before, key
+ * the bucket's id and the key. The filling brings back all that the others hold.
+ *
+ * Afterwards an orphan of which the present object has seen everything is dropped. What is left is
+ * shown, until an admin adopts it, which merges it into what is stored and owes it to the other
+ * owners, or drops it.
+ */
+#ifndef NODE_ORPHANS_H
+#define NODE_ORPHANS_H
+
+#include "node/step.h"
+
+enum
+{
+    ORPHANS_SHOWN_MAX = 1000
+};
+
+typedef struct Orphans Orphans;
+
+/* The key is of the bucket; valid until the next event. */
+typedef struct Orphan
+{
+    uint32_t bucket_id;
+    Slice key;
+    uint32_t siblings; /* that are values */
+} Orphan;
+
+Orphans *orphans_new(void);
+void orphans_free(Orphans *orphans);
+
+/* The data turn out to be older than they were: everything is asked for. */
+void orphans_begin(Orphans *orphans);
+
+/* True when all buckets there are were asked for, and what had to be is moved. */
+bool orphans_are_aside(const Orphans *orphans, const View *view);
+
+/* The disk is filled: what the filling has brought back is to be dropped. */
+void orphans_end(Orphans *orphans);
+
+/* An admin's wish, for a bucket or (0) all. */
+void orphans_adopt(Orphans *orphans, uint32_t bucket_id);
+void orphans_drop(Orphans *orphans, uint32_t bucket_id);
+
+void orphans_step(Orphans *orphans, const View *view, Actions *actions);
+uint64_t orphans_wake_ms(const Orphans *orphans, const View *view);
+
+/* A FRAME_REAP_ROUNDS of another member, and the answer to an own one. */
+void orphans_session_frame(const View *view, Origin origin, const Frame *frame, Actions *actions);
+void orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const Frame *frame,
+                          Actions *actions);
+
+/* Storage's answers to refs of REF_ORPHANS. */
+void orphans_scanned(Orphans *orphans, const View *view, uint64_t ref, StatusCode status,
+                     const StoragePage *page, Actions *actions);
+void orphans_fetched(Orphans *orphans, const View *view, uint64_t ref, StatusCode status,
+                     Slice object, Actions *actions);
+void orphans_merged(Orphans *orphans, const View *view, uint64_t ref, StatusCode status,
+                    Slice object, Actions *actions);
+void orphans_durable(Orphans *orphans, const View *view, uint64_t ref, StatusCode status,
+                     Actions *actions);
+
+/* How many there are, and the first ORPHANS_SHOWN_MAX of them. */
+uint64_t orphans_count(const Orphans *orphans);
+Orphan orphans_show(const Orphans *orphans, uint32_t index);
+
+#endif
