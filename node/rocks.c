@@ -193,11 +193,12 @@ read_counters(Storage *storage)
     StorageCounters counters = rocks->counters;
     uint64_t memtables = 0;
 
-    rocksdb_property_int(rocks->db, "rocksdb.estimate-num-keys", &counters.keys_estimate);
     rocksdb_property_int(rocks->db, "rocksdb.total-sst-files-size", &counters.disk_bytes);
     /* The log holds about what the memtables hold. */
     rocksdb_property_int(rocks->db, "rocksdb.cur-size-all-mem-tables", &memtables);
     counters.disk_bytes += memtables;
+    counters.trees = trees_counters(rocks->storage.trees);
+    counters.keys_estimate = counters.trees.rows;
     counters.cache_bytes = rocks_cache_bytes(&rocks->cache);
     return counters;
 }
@@ -217,6 +218,14 @@ static void
 on_turn_end(uv_prepare_t *handle)
 {
     rocks_turn_end(handle->data);
+    rocks_trees_build(handle->data);
+}
+
+void
+rocks_fail(Rocks *rocks, const char *why)
+{
+    rocks->storage.failed = true;
+    snprintf(rocks->failure, sizeof(rocks->failure), "%s", why);
 }
 
 static void
@@ -229,6 +238,7 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
                                .counters = read_counters,
                                .set_round = rocks_set_round,
                                .settle = rocks_settle,
+                               .set_partitions = rocks_set_partitions,
                                .run = rocks->run,
                                .lineage = &rocks->lineage,
                                .commits = rocks->storage.commits,
@@ -247,12 +257,10 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
     arena_init(&rocks->arena, &MEMORY_HEAP);
     buffer_init(&rocks->scratch, &MEMORY_HEAP);
     rocks_count_hints(rocks);
+    rocks_trees_open(rocks);
     if (!rocks_load_rounds(rocks))
-    {
         /* Without them it would take what is older than what was reaped. */
-        rocks->storage.failed = true;
-        snprintf(rocks->failure, sizeof(rocks->failure), "the rounds of reaping cannot be read");
-    }
+        rocks_fail(rocks, "the rounds of reaping cannot be read");
     rocks_writer_start(rocks);
     if (uv_prepare_init(loop, &rocks->turn_end) != 0 ||
         uv_prepare_start(&rocks->turn_end, on_turn_end) != 0)
@@ -311,6 +319,7 @@ free_rocks(Rocks *rocks)
     buffer_free(&rocks->scratch);
     buffer_free(&rocks->damage.files);
     hints_free(&rocks->storage.hints);
+    trees_free(rocks->storage.trees);
     rounds_free(&rocks->storage.rounds);
     rocks_writer_free(rocks);
     while (rocks->spare != NULL)
@@ -341,9 +350,10 @@ void
 rocks_writer_ended(Rocks *rocks)
 {
     uv_thread_join(&rocks->writer.thread);
-    rocks->handles = 2;
+    rocks->handles = 3;
     uv_close((uv_handle_t *)&rocks->writer.finished, on_handle_closed);
     uv_close((uv_handle_t *)&rocks->turn_end, on_handle_closed);
+    uv_close((uv_handle_t *)&rocks->tree_rest, on_handle_closed);
 }
 
 /* The pool's jobs may leave applies to be written; only then may the writer end. */

@@ -63,8 +63,8 @@ rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record, bo
 
 /* ---- batches ---- */
 
-static RocksBatch *
-filling_batch(Rocks *rocks)
+RocksBatch *
+rocks_filling_batch(Rocks *rocks)
 {
     RocksBatch *batch = rocks->filling;
 
@@ -97,6 +97,7 @@ release_batch(Rocks *rocks, RocksBatch *batch)
     }
     arena_reset(&batch->arena);
     batch->first = batch->last = NULL;
+    batch->first_row = batch->last_row = NULL;
     batch->bytes = batch->ref_count = 0;
     batch->synced = batch->leads = false;
     batch->next = rocks->spare;
@@ -108,6 +109,7 @@ void
 rocks_batch_free(RocksBatch *batch)
 {
     arena_free(&batch->arena);
+    trees_batch_free(&batch->trees);
     memory_resize(&MEMORY_HEAP, batch->refs, 0);
     memory_resize(&MEMORY_HEAP, batch, 0);
 }
@@ -135,11 +137,27 @@ batch_append(RocksBatch *batch, RocksItem *item)
     batch->bytes += item->node.key.length;
 }
 
+RocksRow *
+rocks_batch_put_row(RocksBatch *batch, Slice key, Slice value)
+{
+    RocksRow *row = ARENA_NEW(&batch->arena, RocksRow);
+
+    *row = (RocksRow){.key = slice_copy(&batch->arena, key),
+                      .value = slice_copy(&batch->arena, value)};
+    if (batch->last_row != NULL)
+        batch->last_row->after = row;
+    else
+        batch->first_row = row;
+    batch->last_row = row;
+    batch->bytes += key.length + value.length;
+    return row;
+}
+
 /* Makes record the newest of its key. Returns the copy that lives as long as the batch. */
 static Slice
 batch_put(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
 {
-    RocksBatch *batch = filling_batch(rocks);
+    RocksBatch *batch = rocks_filling_batch(rocks);
     Slice copy = slice_copy(&batch->arena, record);
     RocksItem *item;
 
@@ -178,21 +196,17 @@ static void
 batch_put_index(void *context, const Hint *hint, bool dropped)
 {
     const IndexChange *change = context;
-    RocksItem *item = ARENA_NEW(&change->batch->arena, RocksItem);
-    Buffer row;
+    Buffer key;
+    Buffer value;
 
-    buffer_init(&row, &MEMORY_HEAP);
-    hints_index_key(&row, &hint->target, change->key);
-    item->node.key = slice_copy(&change->batch->arena, buffer_slice(&row));
-    buffer_reset(&row);
+    buffer_init(&key, &MEMORY_HEAP);
+    buffer_init(&value, &MEMORY_HEAP);
+    hints_index_key(&key, &hint->target, change->key);
     if (!dropped)
-    {
-        hints_index_value(&row, hint);
-        item->record = slice_copy(&change->batch->arena, buffer_slice(&row));
-    }
-    item->batch = change->batch;
-    batch_append(change->batch, item);
-    buffer_free(&row);
+        hints_index_value(&value, hint);
+    rocks_batch_put_row(change->batch, buffer_slice(&key), buffer_slice(&value));
+    buffer_free(&key);
+    buffer_free(&value);
 }
 
 void
@@ -200,7 +214,6 @@ rocks_set_round(Storage *storage, const Round *round, uint64_t ref)
 {
     Rocks *rocks = rocks_of(storage);
     RocksBatch *batch;
-    RocksItem *item;
     Buffer key;
     Buffer value;
 
@@ -212,12 +225,8 @@ rocks_set_round(Storage *storage, const Round *round, uint64_t ref)
     buffer_init(&key, &MEMORY_HEAP);
     buffer_init(&value, &MEMORY_HEAP);
     rounds_row(round, &key, &value);
-    batch = filling_batch(rocks);
-    item = ARENA_NEW(&batch->arena, RocksItem);
-    *item = (RocksItem){.node = {.key = slice_copy(&batch->arena, buffer_slice(&key))},
-                        .batch = batch,
-                        .record = slice_copy(&batch->arena, buffer_slice(&value))};
-    batch_append(batch, item);
+    batch = rocks_filling_batch(rocks);
+    rocks_batch_put_row(batch, buffer_slice(&key), buffer_slice(&value));
     rocks->owed++;
     batch_await(batch, ref);
     buffer_free(&key);
@@ -231,6 +240,7 @@ rocks_turn_end(Rocks *rocks)
 
     if (batch == NULL)
         return;
+    rocks_trees_close(rocks, batch);
     rocks->filling = NULL;
     batch->handed_ms = uv_now(rocks->loop);
     STAILQ_INSERT_TAIL(&rocks->handed, batch, newer);
@@ -260,6 +270,7 @@ rocks_batch_done(Rocks *rocks, RocksBatch *batch)
         rocks->storage.commits = batch->commits;
     for (RocksItem *item = batch->first; item != NULL; item = item->after)
         settle_item(rocks, item, batch->synced);
+    trees_settle(rocks->storage.trees, &batch->trees);
     /* The events may lead to new applies; none of them finds this batch any more. */
     for (size_t i = 0; i < batch->ref_count; i++)
     {
@@ -293,7 +304,7 @@ static void
 forget_hints(Rocks *rocks, const RocksCall *call)
 {
     HintTotals *totals = &rocks->storage.hints;
-    IndexChange change = {.batch = filling_batch(rocks), .key = call->key};
+    IndexChange change = {.batch = rocks_filling_batch(rocks), .key = call->key};
     Slice storage_key;
     Buffer row;
     Hint hint;
@@ -315,6 +326,21 @@ forget_hints(Rocks *rocks, const RocksCall *call)
         rocks_value_release(&value);
     }
     buffer_free(&row);
+}
+
+/* A record that could not be read is in a tree that must be built anew. */
+static void
+note_in_trees(Rocks *rocks, const RocksCall *call, bool damaged, Slice before, Slice after)
+{
+    TreeBatch *batch = &rocks_filling_batch(rocks)->trees;
+    uint32_t bucket_id;
+    uint64_t position;
+    Slice key;
+
+    if (!damaged)
+        storage_change_trees(&rocks->storage, batch, call->key, before, after);
+    else if (rocks_key_split(call->key, &bucket_id, &position, &key))
+        trees_doubt(rocks->storage.trees, batch, bucket_id, position);
 }
 
 /*
@@ -347,6 +373,7 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
             forget_hints(rocks, call);
         hints_changed(&rocks->storage.hints, damaged ? SLICE_EMPTY : record, copy, batch_put_index,
                       &change);
+        note_in_trees(rocks, call, damaged, record, copy);
         rocks->owed++;
         batch_await(rocks->filling, call->ref);
         events->merged(events->context, call->ref, STATUS_OK,

@@ -1,5 +1,6 @@
 /*
- * What storage does on libuv's pool: cold records and scans, each in a lane of its own.
+ * What storage does on libuv's pool: cold records, scans and the building of
+ * trees, each in a lane of its own.
  *
  * A lane gives the pool only some of its jobs and keeps the others in their order. So scans leave
  * threads to the reads, and a lane knows how long its next job has waited.
@@ -11,7 +12,8 @@
 enum
 {
     READS_AT_ONCE = 16, /* more than there are threads: none is idle while the loop is busy */
-    SCANS_AT_ONCE = 2   /* of the pool's four threads */
+    SCANS_AT_ONCE = 2,  /* of the pool's four threads */
+    TREES_AT_ONCE = 1
 };
 
 void
@@ -19,6 +21,7 @@ rocks_pool_init(Rocks *rocks)
 {
     rocks->lanes[ROCKS_LANE_READS].at_once = READS_AT_ONCE;
     rocks->lanes[ROCKS_LANE_SCANS].at_once = SCANS_AT_ONCE;
+    rocks->lanes[ROCKS_LANE_TREES].at_once = TREES_AT_ONCE;
     for (int i = 0; i < ROCKS_LANES; i++)
         STAILQ_INIT(&rocks->lanes[i].waiting);
 }

@@ -9,6 +9,8 @@
  *   rocks_apply.c   updates on the loop; the pending table; fetches of cold records
  *   rocks_writer.c  the writer thread
  *   rocks_read.c    reads and scans
+ *   rocks_range.c   walks over ranges of keys, and what is taken in at the start
+ *   rocks_trees.c   the trees' rows, and the jobs that build trees
  *   rocks_pool.c    what waits for the pool's threads
  *   rocks_cache.c   the record cache
  *   rocks_damage.c  what cannot be read
@@ -17,7 +19,7 @@
  *  R1  the pending table holds the newest record of every key that has one in a batch not yet
  *      durable, and nothing else;
  *  R2  a key with a fetch under way has no pending record, and its applies queue behind the fetch;
- *  R3  of a batch in its hands the writer reads items and bytes and sets synced, leads and
+ *  R3  of a batch in its hands the writer reads items, rows and bytes and sets synced, leads and
  *      commits; all else of it is the loop's;
  *  R4  the record cache shows a key's newest durable record or nothing: a key with a pending record
  *      is hidden, what fails to become durable does not enter, and what was read enters only when
@@ -41,15 +43,24 @@ enum
     ROCKS_CHANGE_COUNTS = 4096 /* a power of two */
 };
 
-/* A record that is merged and not yet durable, or a row of the hints' index. Lives in its batch's
- * arena. */
+/* A record that is merged and not yet durable. Lives in its batch's arena. */
 typedef struct RocksItem
 {
-    RocksNode node; /* a record's is in Rocks.pending unless a newer item replaced it */
+    RocksNode node; /* in Rocks.pending unless a newer item replaced it */
     struct RocksItem *after;
     RocksBatch *batch;
     Slice record; /* changes only while the batch is being filled; empty: to be removed */
 } RocksItem;
+
+/* A row of the store's own, written as it was put: of the hints' index, of rounds, of trees. Lives
+ * in its batch's arena. */
+typedef struct RocksRow
+{
+    struct RocksRow *after;
+    Slice key;
+    Slice value; /* empty: to be removed */
+    Slice end;   /* not empty: all from key to it, exclusive, is to be removed */
+} RocksRow;
 
 /* What one turn of the loop merged. */
 struct RocksBatch
@@ -60,6 +71,9 @@ struct RocksBatch
     Arena arena;
     RocksItem *first;
     RocksItem *last;
+    RocksRow *first_row;
+    RocksRow *last_row;
+    TreeBatch trees;
     size_t bytes;
     uint64_t *refs; /* who waits for this batch to be durable */
     size_t ref_count;
@@ -93,6 +107,7 @@ typedef enum RocksLaneName
 {
     ROCKS_LANE_READS,
     ROCKS_LANE_SCANS,
+    ROCKS_LANE_TREES,
     ROCKS_LANES
 } RocksLaneName;
 
@@ -172,6 +187,9 @@ typedef struct Rocks
     Buffer scratch;
     RocksWriter writer;
     uv_prepare_t turn_end;
+    uv_timer_t tree_rest; /* between two jobs that build trees */
+    bool tree_rests;
+    bool trees_lost; /* what was on the disk of them: each partition is to be doubted */
     StorageCounters counters;
     RocksDamage damage;
     void (*warn)(void *context, const char *text);
@@ -232,11 +250,46 @@ void rocks_read(Storage *storage, Slice key, uint64_t ref);
 void rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref);
 void rocks_owed(Storage *storage, const StorageOwed *owed, uint64_t ref);
 
+/* rocks_range.c. The storage key of a place, or what comes right behind it. Bounds live in arena.
+ */
+Slice rocks_bound(Arena *arena, uint32_t bucket_id, uint64_t position, Slice key, bool behind);
+
+/* Behind last_position; empty when nothing can be behind it. */
+Slice rocks_bound_behind(Arena *arena, uint32_t bucket_id, uint64_t last_position);
+bool rocks_key_split(Slice storage_key, uint32_t *bucket_id, uint64_t *position, Slice *key);
+Slice rocks_iterator_key(const rocksdb_iterator_t *iterator);
+Slice rocks_iterator_value(const rocksdb_iterator_t *iterator);
+
+typedef struct RocksRange
+{
+    Slice lower;                        /* inclusive */
+    Slice upper;                        /* exclusive; empty: none */
+    const rocksdb_snapshot_t *snapshot; /* NULL: what is there now */
+} RocksRange;
+
+/* False ends the walk. */
+typedef bool (*RocksVisit)(void *context, Slice key, Slice value);
+
+/* Where a walk ended early. */
+typedef struct RocksStop
+{
+    Buffer key;  /* the last one there was; the range's lower end when there was none */
+    char *error; /* of what is behind it, in RocksDB's words; NULL: visit ended the walk */
+} RocksStop;
+
+/* Any thread may. False when visit ended it, or not all could be read. stop is to be freed. */
+bool rocks_visit(const Rocks *rocks, const RocksRange *range, RocksVisit visit, void *context,
+                 RocksStop *stop);
+void rocks_stop_free(RocksStop *stop);
+
 /* Counts the hints that are on the disk. */
 void rocks_count_hints(Rocks *rocks);
 
 /* Takes in the rounds that are on the disk; false when not all of them can be read. */
 bool rocks_load_rounds(Rocks *rocks);
+
+/* Takes in the trees; false when not all of their rows can be read, and all are forgotten. */
+bool rocks_load_trees(Rocks *rocks);
 
 /* rocks_damage.c */
 
@@ -270,12 +323,26 @@ void rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *recor
 
 void rocks_set_round(Storage *storage, const Round *round, uint64_t ref);
 
+/* The batch of this turn. */
+RocksBatch *rocks_filling_batch(Rocks *rocks);
+RocksRow *rocks_batch_put_row(RocksBatch *batch, Slice key, Slice value);
+
 /* Hands what this turn merged to the writer. */
 void rocks_turn_end(Rocks *rocks);
 
 /* The writer's answer to a batch; the batch is released. */
 void rocks_batch_done(Rocks *rocks, RocksBatch *batch);
 void rocks_batch_free(RocksBatch *batch);
+
+/* rocks_trees.c */
+void rocks_trees_open(Rocks *rocks);
+void rocks_set_partitions(Storage *storage, uint32_t partitions);
+
+/* Puts the rows of trees that the batch changes into it. */
+void rocks_trees_close(Rocks *rocks, RocksBatch *batch);
+
+/* Begins a job if there is one to do, and it is time. */
+void rocks_trees_build(Rocks *rocks);
 
 /* rocks_writer.c */
 void rocks_writer_start(Rocks *rocks);
@@ -291,6 +358,9 @@ void rocks_tell(Rocks *rocks, const char *format, ...) __attribute__((format(pri
 /* The next step of closing, when nothing is left to wait for. */
 void rocks_job_done(Rocks *rocks);
 void rocks_writer_ended(Rocks *rocks);
+
+/* It takes no more writes; why is for the log. */
+void rocks_fail(Rocks *rocks, const char *why);
 
 /* rocks_log.c. Is the last write, which was never synced, all that is damaged in the logs? */
 bool rocks_log_torn_by_crash(const char *database);

@@ -223,33 +223,6 @@ rocks_read(Storage *storage, Slice key, uint64_t ref)
 
 /* ---- ranges ---- */
 
-static Slice
-bound(Arena *arena, uint32_t bucket_id, uint64_t position, Slice key, bool behind)
-{
-    Buffer buffer;
-
-    buffer_init(&buffer, &MEMORY_HEAP);
-    storage_key(&buffer, bucket_id, position, key);
-    if (behind)
-        buffer_put_u8(&buffer, 0); /* the next key there can be */
-
-    Slice result = slice_copy(arena, buffer_slice(&buffer));
-
-    buffer_free(&buffer);
-    return result;
-}
-
-/* Behind last_position; empty when nothing can be behind it. */
-static Slice
-bound_behind_position(Arena *arena, uint32_t bucket_id, uint64_t last_position)
-{
-    if (last_position < UINT64_MAX)
-        return bound(arena, bucket_id, last_position + 1, SLICE_EMPTY, false);
-    if (bucket_id < UINT32_MAX)
-        return bound(arena, bucket_id + 1, 0, SLICE_EMPTY, false);
-    return SLICE_EMPTY;
-}
-
 /* False when after or through is not a place. */
 static bool
 set_bounds(RocksScan *scan, const StorageRange *range)
@@ -259,14 +232,14 @@ set_bounds(RocksScan *scan, const StorageRange *range)
     uint64_t position;
     Slice key;
 
-    scan->lower = bound(arena, bucket_id, range->first_position, SLICE_EMPTY, false);
-    scan->upper = bound_behind_position(arena, bucket_id, range->last_position);
+    scan->lower = rocks_bound(arena, bucket_id, range->first_position, SLICE_EMPTY, false);
+    scan->upper = rocks_bound_behind(arena, bucket_id, range->last_position);
     if (range->after.length > 0)
     {
         if (!storage_place_split(range->after, &position, &key))
             return false;
 
-        Slice behind = bound(arena, bucket_id, position, key, true);
+        Slice behind = rocks_bound(arena, bucket_id, position, key, true);
 
         if (slice_compare(behind, scan->lower) > 0)
             scan->lower = behind;
@@ -276,7 +249,7 @@ set_bounds(RocksScan *scan, const StorageRange *range)
         if (!storage_place_split(range->through, &position, &key))
             return false;
 
-        Slice behind = bound(arena, bucket_id, position, key, true);
+        Slice behind = rocks_bound(arena, bucket_id, position, key, true);
 
         if (scan->upper.length == 0 || slice_compare(behind, scan->upper) < 0)
             scan->upper = behind;
@@ -302,16 +275,6 @@ add_row(RocksScan *scan)
     return &page->rows[page->row_count++];
 }
 
-static bool
-split_storage_key(Slice storage_key, uint32_t *bucket_id, uint64_t *position, Slice *key)
-{
-    Reader reader = reader_begin(storage_key);
-
-    *bucket_id = reader_u32(&reader);
-    return !reader.failed &&
-           storage_place_split(reader_take(&reader, reader_left(&reader)), position, key);
-}
-
 /* Takes over the error. */
 static void
 add_damage(RocksScan *scan, Slice storage_key, char *error)
@@ -334,7 +297,7 @@ take_record(RocksScan *scan, Slice key, Slice record, Arena *decoding)
     uint64_t position;
     Slice user_key;
 
-    if (!split_storage_key(key, &bucket_id, &position, &user_key) ||
+    if (!rocks_key_split(key, &bucket_id, &position, &user_key) ||
         !rocks_record_check(decoding, record, &checked))
     {
         add_damage(scan, key, NULL);
@@ -347,29 +310,12 @@ take_record(RocksScan *scan, Slice key, Slice record, Arena *decoding)
     return key.length + checked.object.length;
 }
 
-static Slice
-iterator_key(const rocksdb_iterator_t *iterator)
-{
-    Slice key;
-
-    key.data = (const uint8_t *)rocksdb_iter_key(iterator, &key.length);
-    return key;
-}
-
-static Slice
-iterator_value(const rocksdb_iterator_t *iterator)
-{
-    Slice value;
-
-    value.data = (const uint8_t *)rocksdb_iter_value(iterator, &value.length);
-    return value;
-}
-
 static size_t
 take_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
 {
     arena_reset(decoding);
-    return take_record(scan, iterator_key(iterator), iterator_value(iterator), decoding);
+    return take_record(scan, rocks_iterator_key(iterator), rocks_iterator_value(iterator),
+                       decoding);
 }
 
 /* A row of the hints' index stands for the record it names. A record that cannot be read stays
@@ -382,7 +328,8 @@ take_owed_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decodi
     Hint hint;
     size_t bytes = 0;
 
-    if (!hints_index_split(iterator_key(iterator), iterator_value(iterator), &hint, &storage_key))
+    if (!hints_index_split(rocks_iterator_key(iterator), rocks_iterator_value(iterator), &hint,
+                           &storage_key))
         return 0;
     arena_reset(decoding);
     value = rocks_get(scan->rocks, scan->rocks->full_reads, storage_key);
@@ -407,7 +354,7 @@ end_page(RocksScan *scan, const rocksdb_iterator_t *iterator)
 
     if (scan->take_row != take_row || scan->page.row_count == 0)
         return;
-    if (!split_storage_key(iterator_key(iterator), &bucket_id, &next, &key))
+    if (!rocks_key_split(rocks_iterator_key(iterator), &bucket_id, &next, &key))
         scan->leaf_width = 0;
     storage_page_end(&scan->page, next, scan->leaf_width, &scan->arena);
 }
@@ -431,7 +378,7 @@ fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
         taken = scan->take_row(scan, iterator, &decoding);
         bytes += taken;
         buffer_reset(&last);
-        buffer_put(&last, iterator_key(iterator).data, iterator_key(iterator).length);
+        buffer_put(&last, rocks_iterator_key(iterator).data, rocks_iterator_key(iterator).length);
         rocksdb_iter_next(iterator);
     }
     arena_free(&decoding);
@@ -562,7 +509,7 @@ index_end(Arena *arena, const MemberId *target)
     while (place > 0 && ++next.bytes[--place] == 0)
         ;
     if (next.bytes[0] < target->bytes[0])
-        return bound(arena, 1, 0, SLICE_EMPTY, false);
+        return rocks_bound(arena, 1, 0, SLICE_EMPTY, false);
     return index_bound(arena, &next, SLICE_EMPTY);
 }
 
@@ -582,49 +529,4 @@ rocks_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
     scan->lower = index_bound(&scan->arena, &owed->target, owed->after);
     scan->upper = index_end(&scan->arena, &owed->target);
     rocks_pool_begin(rocks, &scan->job, ROCKS_LANE_SCANS);
-}
-
-void
-rocks_count_hints(Rocks *rocks)
-{
-    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
-    Slice end = bound(&rocks->arena, 1, 0, SLICE_EMPTY, false);
-    rocksdb_iterator_t *iterator;
-    Slice storage_key;
-    Hint hint;
-
-    rocksdb_readoptions_set_fill_cache(options, 0);
-    rocksdb_readoptions_set_iterate_upper_bound(options, (const char *)end.data, end.length);
-    iterator = rocksdb_create_iterator(rocks->db, options);
-    for (rocksdb_iter_seek_to_first(iterator);
-         rocksdb_iter_valid(iterator) &&
-         hints_index_split(iterator_key(iterator), iterator_value(iterator), &hint, &storage_key);
-         rocksdb_iter_next(iterator))
-        hints_add(&rocks->storage.hints, &hint);
-    rocksdb_iter_destroy(iterator);
-    rocksdb_readoptions_destroy(options);
-}
-
-bool
-rocks_load_rounds(Rocks *rocks)
-{
-    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
-    Slice first = bound(&rocks->arena, ROUNDS_BUCKET, 0, SLICE_EMPTY, false);
-    Slice end = bound(&rocks->arena, ROUNDS_BUCKET + 1, 0, SLICE_EMPTY, false);
-    rocksdb_iterator_t *iterator;
-    char *error = NULL;
-    bool readable = true;
-
-    rocksdb_readoptions_set_iterate_upper_bound(options, (const char *)end.data, end.length);
-    iterator = rocksdb_create_iterator(rocks->db, options);
-    for (rocksdb_iter_seek(iterator, (const char *)first.data, first.length);
-         readable && rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator))
-        readable =
-            rounds_load(&rocks->storage.rounds, iterator_key(iterator), iterator_value(iterator));
-    rocksdb_iter_get_error(iterator, &error);
-    readable = readable && error == NULL;
-    rocksdb_free(error);
-    rocksdb_iter_destroy(iterator);
-    rocksdb_readoptions_destroy(options);
-    return readable;
 }

@@ -101,15 +101,26 @@ take_group(RocksWriter *writer, RocksQueue *queue)
 }
 
 static void
-write_item(rocksdb_writebatch_t *write, const RocksItem *item)
+write_row(rocksdb_writebatch_t *write, Slice key, Slice value)
 {
-    const char *key = (const char *)item->node.key.data;
-
-    if (item->record.length > 0)
-        rocksdb_writebatch_put(write, key, item->node.key.length, (const char *)item->record.data,
-                               item->record.length);
+    if (value.length > 0)
+        rocksdb_writebatch_put(write, (const char *)key.data, key.length, (const char *)value.data,
+                               value.length);
     else
-        rocksdb_writebatch_delete(write, key, item->node.key.length);
+        rocksdb_writebatch_delete(write, (const char *)key.data, key.length);
+}
+
+static void
+write_batch(rocksdb_writebatch_t *write, const RocksBatch *batch)
+{
+    for (const RocksItem *item = batch->first; item != NULL; item = item->after)
+        write_row(write, item->node.key, item->record);
+    for (const RocksRow *row = batch->first_row; row != NULL; row = row->after)
+        if (row->end.length == 0)
+            write_row(write, row->key, row->value);
+        else
+            rocksdb_writebatch_delete_range(write, (const char *)row->key.data, row->key.length,
+                                            (const char *)row->end.data, row->end.length);
 }
 
 /* Returns what RocksDB said, or NULL when the group is durable. */
@@ -120,10 +131,7 @@ write_group(const Rocks *rocks, rocksdb_writebatch_t *write, const RocksQueue *g
 
     rocksdb_writebatch_clear(write);
     for (const RocksBatch *batch = group->first; batch != NULL; batch = batch->next)
-    {
-        for (const RocksItem *item = batch->first; item != NULL; item = item->after)
-            write_item(write, item);
-    }
+        write_batch(write, batch);
     rocksdb_write(rocks->db, rocks->write_options, write, &error);
     return error;
 }
@@ -173,13 +181,6 @@ writer_main(void *argument)
 }
 
 static void
-note_failure(Rocks *rocks)
-{
-    rocks->storage.failed = true;
-    snprintf(rocks->failure, sizeof(rocks->failure), "%s", rocks->writer.failure);
-}
-
-static void
 on_finished(uv_async_t *async)
 {
     Rocks *rocks = async->data;
@@ -191,7 +192,7 @@ on_finished(uv_async_t *async)
     for (RocksBatch *batch = queue_take(&done); batch != NULL; batch = queue_take(&done))
     {
         if (!batch->synced && !rocks->storage.failed)
-            note_failure(rocks);
+            rocks_fail(rocks, rocks->writer.failure);
         rocks_batch_done(rocks, batch);
     }
     if (ended)

@@ -74,12 +74,12 @@ spread_is_full(const View *view)
     return view->hints->bytes >= view->hints_max_bytes;
 }
 
-/* Or a mark, when there are too many. */
+/* Or a mark, when there are too many; but what this node has of others has no other way home. */
 static void
 add_hint(Coordinator *coordinator, const View *view, const Item *item, uint32_t owner,
          HintChange *hints, uint32_t *count)
 {
-    if (spread_is_full(view))
+    if (spread_is_full(view) && is_owner(item, item->self))
     {
         coordinator->missed[item->members[owner]] = true;
         coordinator->counters.hints_refused++;

@@ -92,7 +92,7 @@ typedef struct StorageCounters
     uint64_t scans;
     uint64_t corrupt;       /* applies, reads and scans that met what cannot be read */
     uint64_t damaged_files; /* known; put aside at the next start */
-    uint64_t keys_estimate;
+    uint64_t keys_estimate; /* records that the trees know of */
     uint64_t disk_bytes;
     uint64_t cache_hits;  /* applies and reads that found their record in the record cache */
     uint64_t cache_bytes; /* of that cache, in use */

@@ -57,6 +57,14 @@ trees_free(Trees *trees)
     memory_resize(&MEMORY_HEAP, trees, 0);
 }
 
+void
+trees_forget(Trees *trees)
+{
+    assert(trees->touched == 0 && !trees->job_under_way);
+    forget_all(trees);
+    trees->rows_void = trees->partitions_unsaved = true;
+}
+
 bool
 trees_set_partitions(Trees *trees, uint32_t partitions)
 {
@@ -66,11 +74,7 @@ trees_set_partitions(Trees *trees, uint32_t partitions)
         return true;
     assert(ring_partitions_are_valid(partitions));
     if (others)
-    {
-        assert(trees->touched == 0 && !trees->job_under_way);
-        forget_all(trees);
-        trees->rows_void = true;
-    }
+        trees_forget(trees);
     trees->partitions = partitions;
     trees->partition_bits = (uint8_t)__builtin_ctz(partitions);
     trees->partitions_unsaved = true;
@@ -191,14 +195,21 @@ sum_leaves(const TreeLeaves *leaves, uint32_t first, uint32_t count, TreeSum *su
 }
 
 void
-tree_add_up(Tree *tree)
+tree_set_rows(Trees *trees, Tree *tree, uint64_t rows)
+{
+    trees->counters.rows += rows - tree->rows;
+    tree->rows = rows;
+}
+
+void
+tree_add_up(Trees *trees, Tree *tree)
 {
     TreeSum sum = {.digest = DIGEST_ABSENT};
 
     tree->unsettled = 0;
     sum_leaves(&tree->now, 0, tree_leaf_count(&tree->now), &sum, &tree->unsettled);
     tree->digest = sum.digest;
-    tree->rows = sum.rows;
+    tree_set_rows(trees, tree, sum.rows);
 }
 
 /* ---- batches ---- */
@@ -331,7 +342,7 @@ change_now(Trees *trees, TreeBatch *batch, Tree *tree, uint64_t position, const 
 
     if (!change_leaf(&tree->now.leaf[leaf], change))
         doubt_tree(trees, batch, tree);
-    tree->rows += tree->now.leaf[leaf].rows - (uint64_t)rows;
+    tree_set_rows(trees, tree, tree->rows + tree->now.leaf[leaf].rows - rows);
     digest_mix(&tree->digest, &change->digest);
     tree_touch_leaf(trees, batch, tree, &tree->now, leaf);
 }

@@ -97,7 +97,8 @@ typedef struct TreeRows
 typedef struct TreeCounters
 {
     uint64_t trees;
-    uint64_t leaves;
+    uint64_t leaves;  /* of trees in use and being built */
+    uint64_t rows;    /* records under trees */
     uint64_t bytes;   /* of memory */
     uint64_t rebuilt; /* trees, since the start */
     uint64_t doubted; /* trees that are in doubt or being built */
@@ -123,6 +124,9 @@ void trees_set_shape(Trees *trees, TreeShape shape);
  * are forgotten, and the store is to call trees_doubt() for each partition that it has records of.
  */
 bool trees_set_partitions(Trees *trees, uint32_t partitions);
+
+/* The same, for rows that cannot be read or must not be believed: before the first change. */
+void trees_forget(Trees *trees);
 
 /* 0: not known yet. */
 uint32_t trees_partitions(const Trees *trees);
@@ -195,8 +199,7 @@ typedef struct TreeJob
     TreeId id;
     uint64_t first;
     uint64_t last;
-    uint32_t generation; /* of the tree being built; from here on private */
-    uint32_t leaf_count;
+    uint32_t leaf_count; /* from here on private */
     uint8_t shift;
     struct TreeLeaf *folds;
 } TreeJob;

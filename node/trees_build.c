@@ -112,7 +112,6 @@ trees_begin_job(Trees *trees, TreeJob *job)
         tree_leaves_new(trees, &tree->next, ++tree->last_generation, target_bits(trees, tree));
     left = tree_leaf_count(&tree->next) - tree->built;
     *job = (TreeJob){.id = tree->id,
-                     .generation = tree->next.generation,
                      .leaf_count = left < trees->shape.job_leaves ? left : trees->shape.job_leaves,
                      .shift = (uint8_t)(64 - trees->partition_bits - tree->next.bits)};
     trees_part_range(trees, tree->id.partition, whole, &job->first, &unused);
@@ -173,7 +172,7 @@ replace(Trees *trees, Tree *tree, TreeBatch *batch)
     tree->next = (TreeLeaves){.leaf = NULL};
     tree->built = tree->taken = 0;
     tree->doubt = tree->rebuild = tree->head_stale = false;
-    tree_add_up(tree);
+    tree_add_up(trees, tree);
     trees->counters.rebuilt++;
 }
 
@@ -181,7 +180,7 @@ void
 trees_end_job(Trees *trees, TreeJob *job, bool readable, TreeBatch *batch)
 {
     Tree *tree = trees->first_queued;
-    bool abandoned = tree->next.leaf == NULL || tree->next.generation != job->generation;
+    bool abandoned = tree->next.leaf == NULL;
 
     assert(trees->job_under_way && tree->id.bucket_id == job->id.bucket_id &&
            tree->id.partition == job->id.partition);

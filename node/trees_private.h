@@ -94,7 +94,8 @@ void tree_touch(Trees *trees, TreeBatch *batch, Tree *tree, uint32_t generation,
 void tree_unsettle(Tree *tree, const TreeTouch *touch);
 
 /* The sums of the whole tree, from its leaves. */
-void tree_add_up(Tree *tree);
+void tree_add_up(Trees *trees, Tree *tree);
+void tree_set_rows(Trees *trees, Tree *tree, uint64_t rows);
 
 /* trees_build.c. Queues the tree if it is to be built. */
 void tree_consider(Trees *trees, Tree *tree);

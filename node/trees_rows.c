@@ -168,7 +168,7 @@ load_leaf(Trees *trees, const RowKey *key, Slice value)
     {
         tree->strays = true;
         if (tree->now.leaf == NULL)
-            tree->rows += leaf.rows; /* about how many rows there are */
+            tree_set_rows(trees, tree, tree->rows + leaf.rows); /* about so many there are */
         if (key->generation > tree->last_generation && key->generation < UINT32_MAX)
             tree->last_generation = key->generation;
         return;
@@ -214,9 +214,9 @@ check_loaded(Trees *trees, Tree *tree)
         tree->strays = true;
         tree_abandon(trees, NULL, tree);
     }
-    tree_add_up(tree);
+    tree_add_up(trees, tree);
     if (headless)
-        tree->rows = rows;
+        tree_set_rows(trees, tree, rows);
     tree_consider(trees, tree);
 }
 
@@ -313,7 +313,7 @@ put_store(RowsOut *out, Trees *trees)
 {
     if (trees->rows_void)
         remove_range(out, &(RowKey){.kind = KIND_STORE}, &(RowKey){.kind = KIND_END});
-    if (trees->partitions_unsaved)
+    if (trees->partitions_unsaved && trees->partitions > 0)
     {
         buffer_reset(&out->value);
         buffer_put_u8(&out->value, ROWS_FORMAT);
@@ -350,7 +350,7 @@ trees_close(Trees *trees, TreeBatch *batch, const TreeRows *rows)
     uint32_t kept = 0;
     TreeTouch last = {.tree = NULL};
 
-    if (batch->count == 0)
+    if (batch->count == 0 && !trees->rows_void)
         return;
     buffer_init(&out.key, &MEMORY_HEAP);
     buffer_init(&out.value, &MEMORY_HEAP);

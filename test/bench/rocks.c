@@ -20,6 +20,7 @@
 enum
 {
     VALUE_BYTES = 200,
+    PARTITIONS = 256,
     READS_A_CALL = 20,
     ORDER_OF_READS = 1000003 /* a prime */
 };
@@ -207,6 +208,7 @@ main(int argc, char **argv)
         fprintf(stderr, "bench_rocks: %s\n", outcome.message);
         return 1;
     }
+    bench.storage->set_partitions(bench.storage, PARTITIONS);
     measure_puts(&bench, 1);
     measure_puts(&bench, 16);
     measure_puts(&bench, 256);

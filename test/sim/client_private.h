@@ -13,7 +13,7 @@
 enum
 {
     CLIENT_BATCH_MAX = 4,
-    CLIENT_KEYS_MAX = 8,
+    CLIENT_KEYS_MAX = 48,
     CLIENT_WAITING_MAX = 64,
     CLIENT_PATIENCE_MS = 5000 /* of requests that must succeed */
 };

@@ -3,6 +3,11 @@
 #include "test/sim/trace.h"
 #include "test/sim/world.h"
 
+enum
+{
+    DAMAGED_PERCENT = 20 /* of records */
+};
+
 static void
 schedule_next(World *world)
 {
@@ -32,6 +37,7 @@ draw_kind(World *world)
         [FAULT_SLOW_DISK] = mix->slow_disk_weight, [FAULT_FAILED_SYNC] = mix->failed_sync_weight,
         [FAULT_CLOCK] = mix->clock_weight,         [FAULT_AMNESIA] = mix->amnesia_weight,
         [FAULT_RESTORE] = mix->restore_weight,     [FAULT_TREE_ROW] = mix->tree_row_weight,
+        [FAULT_DAMAGE] = mix->damage_weight,
     };
     uint32_t total = 0;
 
@@ -210,6 +216,24 @@ restore(World *world, Strike *strike)
                      world->mix.whole_restores && random_percent(&world->random, 50));
 }
 
+/* One host's records, as what is forgotten: two owners may have lost the same one otherwise. Once
+ * in the life of its process: what is damaged again soon after it was mended has to wait. */
+static void
+damage(World *world, Strike *strike)
+{
+    Host *host = &world->hosts[world->faults.amnesiac];
+    uint32_t damaged;
+
+    strike->host = host->index;
+    if (host->damaged_in == host->incarnation)
+        return;
+    damaged = sim_store_damage(host->store, DAMAGED_PERCENT);
+    if (damaged > 0)
+        host->damaged_in = host->incarnation;
+    world->counters.damaged += damaged;
+    trace(world, "%s's disk cannot read %u records any more", host->name, damaged);
+}
+
 static void
 strike_host(World *world, Strike *strike)
 {
@@ -239,6 +263,9 @@ strike_host(World *world, Strike *strike)
         break;
     case FAULT_RESTORE:
         restore(world, strike);
+        break;
+    case FAULT_DAMAGE:
+        damage(world, strike);
         break;
     case FAULT_TREE_ROW:
         if (sim_store_damage_tree(host->store))

@@ -23,6 +23,7 @@ typedef enum FaultKind
     FAULT_AMNESIA,
     FAULT_RESTORE,
     FAULT_TREE_ROW,
+    FAULT_DAMAGE,
     FAULT_KINDS
 } FaultKind;
 

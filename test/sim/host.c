@@ -140,7 +140,8 @@ host_init(World *world, uint32_t index)
                                                .frames_max = world->mix.requests_max};
     memcpy(host->config.keys.keys[0], world->cluster_key, sizeof(world->cluster_key));
     host->config.keys.count = 1;
-    host->config.hints_max_bytes = 1024 * 1024;
+    host->config.hints_max_bytes = world->mix.hints_max_bytes;
+    host->config.repair_interval_ms = world->mix.repair_interval_ms;
     /* Who sees only what clients see cannot tell what was reaped from what was lost. */
     host->config.reap_interval_ms = world->black_box ? 0 : world->mix.reap_interval_ms;
     host->config.background_bytes = 64 * 1024 * 1024;
@@ -253,6 +254,18 @@ host_boot(World *world, uint32_t index)
 }
 
 void
+host_note_mended(World *world, uint32_t index)
+{
+    const Host *host = &world->hosts[index];
+    AntientropyCounters counters;
+
+    if (host->engine == NULL)
+        return;
+    counters = engine_counters(host->engine).antientropy;
+    world->counters.mended += counters.mended_here + counters.mended_there;
+}
+
+void
 host_crash(World *world, uint32_t index)
 {
     Host *host = &world->hosts[index];
@@ -261,6 +274,7 @@ host_crash(World *world, uint32_t index)
         return;
     trace(world, "%s crashes", host->name);
     world_trouble(world);
+    host_note_mended(world, index);
     engine_free(host->engine);
     host->engine = NULL;
     host->incarnation++;

@@ -57,6 +57,7 @@ typedef struct Host
     Buffer backup_notes;
     Buffer backup_state;
     uint64_t incarnation;
+    uint64_t damaged_in; /* the incarnation in which records were damaged last */
     bool paused;
     bool doomed;  /* dies at the end of this turn, and is silent until then */
     bool booting; /* a boot is due */
@@ -76,6 +77,7 @@ typedef struct Host
 void host_init(World *world, uint32_t index);
 void host_free(World *world, uint32_t index);
 void host_boot(World *world, uint32_t index);
+void host_note_mended(World *world, uint32_t index); /* before the process ends */
 void host_crash(World *world, uint32_t index);
 
 /* A backup of all that the host keeps, in place of the one before; and back to it while the host is

@@ -51,6 +51,8 @@ typedef struct Totals
     uint64_t faults;
     uint64_t restarts;
     uint64_t restores;
+    uint64_t damaged;
+    uint64_t mended;
     uint64_t retries;
     uint64_t reaped;
     uint64_t retry_extras;
@@ -71,6 +73,8 @@ add_result(Totals *totals, const WorldResult *result)
     totals->faults += result->counters.faults;
     totals->restarts += result->counters.restarts;
     totals->restores += result->counters.restores;
+    totals->damaged += result->counters.damaged;
+    totals->mended += result->counters.mended;
     totals->retries += result->counters.retries;
     totals->acked += result->checks.writes_ok;
     totals->unknown += result->checks.writes_unknown;
@@ -107,9 +111,11 @@ print_totals(const Totals *totals, double seconds)
            " scans; up to %u siblings\n",
            totals->operations, totals->acked, totals->unknown, totals->refused, totals->reads,
            totals->scans, totals->siblings_most);
-    printf("%" PRIu64 " faults, %" PRIu64 " restarts, %" PRIu64 " restored disks; %" PRIu64
+    printf("%" PRIu64 " faults, %" PRIu64 " restarts, %" PRIu64 " restored disks, %" PRIu64
+           " damaged records; %" PRIu64 " objects mended by compares; %" PRIu64
            " stale reads of too few owners; %" PRIu64 " objects reaped\n",
-           totals->faults, totals->restarts, totals->restores, totals->stale_reads, totals->reaped);
+           totals->faults, totals->restarts, totals->restores, totals->damaged, totals->mended,
+           totals->stale_reads, totals->reaped);
     printf("%" PRIu64 " frames of retried writes left %" PRIu64
            " extra siblings that no owner in reach knew, and %" PRIu64
            " whose first frame came after its retry\n",

@@ -146,6 +146,35 @@ draw_storm(Mix *mix, Random *random)
     mix->fault_length_us = scaled(random, 5000, 800000);
 }
 
+/* Nothing but compares of what owners have makes them equal: hints are refused, clients hardly
+ * read, nodes are away for long, disks are set back, or lose what they had. */
+static void
+draw_healing(Mix *mix, Random *random)
+{
+    if (!random_percent(random, 12))
+        return;
+    mix->repair_interval_ms = scaled(random, 500, 8000);
+    mix->hints_max_bytes = random_percent(random, 70) ? 0 : skewed(random, 100, 3000);
+    mix->keys = skewed(random, 2, 40);
+    mix->write_percent = 95;
+    mix->scan_percent = 0;
+    mix->delay_max_ms = mix->requests_max = 0;
+    mix->crash_weight = skewed(random, 1, 5);
+    mix->pause_weight = sometimes(random, 50, 5);
+    mix->partition_weight = sometimes(random, 50, 5);
+    mix->damage_weight = mix->n > 1 ? sometimes(random, 40, 5) : 0;
+    mix->fault_gap_us = scaled(random, 200000, 2000000);
+    mix->fault_length_us = scaled(random, 500000, 8000000);
+}
+
+static void
+draw_repairs(Mix *mix, Random *random)
+{
+    mix->hints_max_bytes = 1024 * 1024;
+    if (random_percent(random, 50))
+        mix->repair_interval_ms = scaled(random, 300, 20000);
+}
+
 /* What is so with and without faults. */
 static void
 draw_speeds(Mix *mix, Random *random)
@@ -158,6 +187,7 @@ draw_speeds(Mix *mix, Random *random)
     mix->peer_timeout_ms = (uint32_t)random_between(random, 200, 1500);
     mix->node_timeout_ms = 1000 + mix->peer_timeout_ms * (uint32_t)random_between(random, 2, 4);
     draw_disks(mix, random);
+    draw_repairs(mix, random);
 }
 
 Mix
@@ -204,7 +234,14 @@ mix_draw(Random *random)
     mix.siblings_max = sometimes(random, 25, 6);
     draw_restores(&mix, random);
     draw_overload(&mix, random);
+    draw_healing(&mix, random);
     return mix;
+}
+
+bool
+mix_heals(const Mix *mix)
+{
+    return mix->repair_interval_ms > 0;
 }
 
 bool

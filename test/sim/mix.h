@@ -41,6 +41,7 @@ typedef struct Mix
     uint32_t clock_weight;
     uint32_t amnesia_weight;  /* one node's disk forgets some keys */
     uint32_t restore_weight;  /* one node's disk is set back to a backup */
+    uint32_t damage_weight;   /* records that cannot be read any more */
     uint32_t tree_row_weight; /* a row of a tree cannot be read any more */
     bool whole_restores;      /* with all that lies beside it: nothing else strikes then */
     uint32_t fault_gap_us;    /* on average */
@@ -68,23 +69,28 @@ typedef struct Mix
     uint32_t cancel_percent; /* requests whose client goes away */
     uint32_t batch_max;      /* keys of one request */
     uint32_t write_percent;
-    uint32_t blind_percent;  /* of writes: without a context */
-    uint32_t delete_percent; /* of versions */
-    uint32_t scan_percent;   /* operations that scan the bucket */
-    uint32_t bucket_percent; /* operations that make a bucket */
-    uint32_t siblings_max;   /* of the nodes; 0: none */
-    uint32_t requests_max;   /* clients' frames that a node takes on at a time; 0: all */
-    uint32_t delay_max_ms;   /* that clients' frames may wait in a node; 0: for ever */
-    bool avoids_silent;      /* clients ask silent members last */
-    bool weak_quorums;       /* r and w of each request are drawn; else both are a majority */
-    bool owner_quorums;      /* requests ask for owners (pr, pw) and for members apart (confirms) */
-    bool clocks_off;         /* wall clocks differ by years */
+    uint32_t blind_percent;      /* of writes: without a context */
+    uint32_t delete_percent;     /* of versions */
+    uint32_t scan_percent;       /* operations that scan the bucket */
+    uint32_t bucket_percent;     /* operations that make a bucket */
+    uint32_t siblings_max;       /* of the nodes; 0: none */
+    uint32_t repair_interval_ms; /* in which owners compare what they have; 0: only when told to */
+    uint64_t hints_max_bytes;
+    uint32_t requests_max; /* clients' frames that a node takes on at a time; 0: all */
+    uint32_t delay_max_ms; /* that clients' frames may wait in a node; 0: for ever */
+    bool avoids_silent;    /* clients ask silent members last */
+    bool weak_quorums;     /* r and w of each request are drawn; else both are a majority */
+    bool owner_quorums;    /* requests ask for owners (pr, pw) and for members apart (confirms) */
+    bool clocks_off;       /* wall clocks differ by years */
 } Mix;
 
 Mix mix_draw(Random *random);
 
 /* One key of three owners, one client with nothing to do, and no faults: a stage for scenarios. */
 Mix mix_draw_quiet(Random *random, uint32_t hosts);
+
+/* Owners become equal by themselves, without any reads. */
+bool mix_heals(const Mix *mix);
 
 /* No fault at all: what still fails is the product's own doing. */
 bool mix_is_calm(const Mix *mix);

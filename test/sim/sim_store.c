@@ -7,6 +7,11 @@
 #include "test/sim/trace.h"
 #include "test/sim/world.h"
 
+enum
+{
+    REPORT_AGAIN_US = 10000000 /* that a record cannot be read */
+};
+
 static int
 compare_keys(const StoreKey *key, Slice wanted)
 {
@@ -79,6 +84,34 @@ report_durable(SimStore *store, uint64_t ref, StatusCode status)
     store->events.durable(store->events.context, ref, status);
 }
 
+void
+sim_store_met_unreadable(SimStore *store, StoreKey *key)
+{
+    World *world = store->world;
+    StoreWork *work;
+
+    if (world->now_us < key->reported_until_us)
+        return;
+    key->reported_until_us = world->now_us + REPORT_AGAIN_US;
+    work = sim_store_new_work(STORE_WORK_UNREADABLE, 0, key->key.length);
+    memcpy(work + 1, key->key.data, key->key.length);
+    work->key = slice_make(work + 1, key->key.length);
+    sim_store_schedule(store, work);
+}
+
+static void
+report_unreadable(SimStore *store, Slice storage_key)
+{
+    Reader reader = reader_begin(storage_key);
+    uint32_t bucket_id = reader_u32(&reader);
+    uint64_t position = reader_u64(&reader);
+
+    trace(store->world, "n%u's store reports what it cannot read at %016llx", store->host,
+          (unsigned long long)position);
+    if (store->events.unreadable != NULL)
+        store->events.unreadable(store->events.context, bucket_id, position, position);
+}
+
 /* Nothing is on its way to the disk: what the apply found there is durable, said now or later. */
 static void
 settle_unchanged(SimStore *store, StoreKey *key, uint64_t ref)
@@ -127,6 +160,8 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
     UpdateResult result = update_apply(&store->run, buffer_slice(&key->current), update,
                                        &store->scratch, &store->record, &object);
 
+    if (result == UPDATE_REPLACED || result == UPDATE_CORRUPT)
+        sim_store_met_unreadable(store, key);
     if (storage_refusal(result) != STATUS_OK)
     {
         report_merged(store, ref, storage_refusal(result), SLICE_EMPTY);
@@ -216,7 +251,7 @@ apply_first_waiting(SimStore *store)
 static void
 read_now(SimStore *store, Slice storage_key, uint64_t ref)
 {
-    const StoreKey *key = find_key(store, storage_key);
+    StoreKey *key = find_key(store, storage_key);
     Slice object = SLICE_EMPTY;
     StatusCode status = STATUS_OK;
 
@@ -226,7 +261,10 @@ read_now(SimStore *store, Slice storage_key, uint64_t ref)
 #else
     if (key != NULL && !update_record_object(buffer_slice(&key->durable), &object))
 #endif
+    {
         status = STATUS_CORRUPT;
+        sim_store_met_unreadable(store, key);
+    }
     store->events.read_done(store->events.context, ref, status, object);
 }
 
@@ -280,6 +318,9 @@ sim_store_work(SimStore *store, const StoreWork *work)
         break;
     case STORE_WORK_OWED:
         sim_store_owed_now(store, &work->owed, work->ref);
+        break;
+    case STORE_WORK_UNREADABLE:
+        report_unreadable(store, work->key);
         break;
     case STORE_WORK_TREE:
         sim_store_trees_work(store);
@@ -379,7 +420,10 @@ sim_store_crash(SimStore *store)
     store->syncing = 0;
     store->fail_next = false;
     for (uint32_t i = 0; i < store->key_count; i++)
+    {
         sim_store_copy_record(&store->keys[i]->current, &store->keys[i]->durable);
+        store->keys[i]->reported_until_us = 0;
+    }
     sim_store_count_hints(store);
 }
 

@@ -20,9 +20,10 @@ typedef enum StoreWorkKind
     STORE_WORK_READ,
     STORE_WORK_SCAN,
     STORE_WORK_OWED,
-    STORE_WORK_DURABLE, /* of something that was durable already */
-    STORE_WORK_TREE,    /* a job that builds a tree */
-    STORE_WORK_SYNCED   /* a sync has ended */
+    STORE_WORK_DURABLE,    /* of something that was durable already */
+    STORE_WORK_UNREADABLE, /* what was met is reported */
+    STORE_WORK_TREE,       /* a job that builds a tree */
+    STORE_WORK_SYNCED      /* a sync has ended */
 } StoreWorkKind;
 
 /* Something the store answers later; one heap block, its slices behind it. */
@@ -56,8 +57,11 @@ void sim_store_set_slow(SimStore *store, bool slow);
 void sim_store_set_stuck(SimStore *store); /* what is applied from now on is lost by a crash */
 void sim_store_fail_next_sync(SimStore *store);
 
-/* Of each hundred records so many cannot be read any more; returns how many. */
+/* Of each hundred records that the host owns so many cannot be read any more; returns how many. */
 uint32_t sim_store_damage(SimStore *store, uint32_t percent);
+
+/* Reads everything, and reports what cannot be read. */
+void sim_store_scrub(SimStore *store);
 
 /* A row of a tree cannot be read any more; false: there is none that would be missed. */
 bool sim_store_damage_tree(SimStore *store);

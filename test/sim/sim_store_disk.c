@@ -36,6 +36,7 @@ sim_store_copy_records(SimStore *store, const SimStore *source)
 
         sim_store_copy_record(&key->current, &source->keys[i]->durable);
         sim_store_copy_record(&key->durable, &source->keys[i]->durable);
+        key->vanished = source->keys[i]->vanished;
     }
     if (runs)
         sim_store_trees_boot(store);
@@ -50,16 +51,32 @@ sim_store_damage(SimStore *store, uint32_t percent)
     for (uint32_t i = 0; i < store->key_count; i++)
     {
         StoreKey *key = store->keys[i];
+        uint32_t number = sim_store_checked_key(store, key);
 
-        if (key->unsynced > 0 || key->durable.length == 0 ||
-            sim_store_checked_key(store, key) == CHECKER_NONE ||
+        if (key->unsynced > 0 || key->durable.length == 0 || number == CHECKER_NONE ||
+            !world_owns(store->world, store->host, number) ||
             !random_percent(&store->world->random, percent))
             continue;
         key->durable.data[0] = 0xff;
         sim_store_copy_record(&key->current, &key->durable);
         damaged++;
     }
+    sim_store_count_hints(store);
     return damaged;
+}
+
+void
+sim_store_scrub(SimStore *store)
+{
+    for (uint32_t i = 0; i < store->key_count; i++)
+    {
+        StoreKey *key = store->keys[i];
+        Slice object;
+
+        if (sim_store_checked_key(store, key) != CHECKER_NONE &&
+            !update_record_object(buffer_slice(&key->durable), &object))
+            sim_store_met_unreadable(store, key);
+    }
 }
 
 uint32_t

@@ -14,8 +14,9 @@ typedef struct StoreKey
     Slice key; /* storage key, owned */
     Buffer current;
     Buffer durable;
-    uint32_t unsynced; /* entries of the log */
-    bool vanished;     /* from under the store, which finds it out by its next start */
+    uint32_t unsynced;          /* entries of the log */
+    uint64_t reported_until_us; /* that it cannot be read; not again before */
+    bool vanished;              /* from under the store, which finds it out by its next start */
 } StoreKey;
 
 /*
@@ -92,6 +93,9 @@ StoreKey *sim_store_make_key(SimStore *store, Slice wanted);
 
 /* What storage owes after records were changed behind its back. */
 void sim_store_count_hints(SimStore *store);
+
+/* What is on the disk of the key cannot be read: reported later, and not too often. */
+void sim_store_met_unreadable(SimStore *store, StoreKey *key);
 
 void sim_store_copy_record(Buffer *target, const Buffer *source);
 

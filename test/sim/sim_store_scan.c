@@ -4,87 +4,115 @@
 #include "test/sim/sim_store_private.h"
 #include "test/sim/world.h"
 
-/* True when what was asked for has the key; *row is filled then. */
-typedef bool (*KeyMatch)(const StoreKey *key, const void *asked, StorageRow *row);
+typedef enum Fit
+{
+    FIT_NOT, /* it is not asked for, or absent */
+    FIT_ROW, /* *row is filled */
+    FIT_UNREADABLE
+} Fit;
 
-static bool
-row_of_key(const StoreKey *key, Slice *place, StorageRow *row)
+typedef Fit (*KeyMatch)(const StoreKey *key, const void *asked, StorageRow *row);
+
+static void
+split_key(const StoreKey *key, Slice *place, StorageRow *row)
 {
     Reader reader = reader_begin(key->key);
 
     row->bucket_id = reader_u32(&reader);
     *place = reader_take(&reader, reader_left(&reader));
-    return storage_place_split(*place, &row->position, &row->key) &&
-           update_record_object(buffer_slice(&key->durable), &row->object) &&
-           row->object.length > 0;
+    (void)storage_place_split(*place, &row->position, &row->key);
 }
 
-static bool
+static Fit
+fit_of_record(const StoreKey *key, StorageRow *row)
+{
+    if (!update_record_object(buffer_slice(&key->durable), &row->object))
+        return FIT_UNREADABLE;
+    return row->object.length > 0 ? FIT_ROW : FIT_NOT;
+}
+
+static Fit
 row_in_range(const StoreKey *key, const void *asked, StorageRow *row)
 {
     const StorageRange *range = asked;
     Slice place;
 
-    return row_of_key(key, &place, row) && row->bucket_id == range->bucket_id &&
-           row->position >= range->first_position && row->position <= range->last_position &&
-           (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
-           (range->through.length == 0 || slice_compare(place, range->through) <= 0);
+    split_key(key, &place, row);
+    if (row->bucket_id != range->bucket_id || row->position < range->first_position ||
+        row->position > range->last_position ||
+        (range->after.length > 0 && slice_compare(place, range->after) <= 0) ||
+        (range->through.length > 0 && slice_compare(place, range->through) > 0))
+        return FIT_NOT;
+    return fit_of_record(key, row);
 }
 
-static bool
+static Fit
 row_is_owed(const StoreKey *key, const void *asked, StorageRow *row)
 {
     const StorageOwed *owed = asked;
     Slice place;
 
-    return hints_record_owes(buffer_slice(&key->durable), &owed->target) &&
-           (owed->after.length == 0 || slice_compare(key->key, owed->after) > 0) &&
-           row_of_key(key, &place, row);
+    if (!hints_record_owes(buffer_slice(&key->durable), &owed->target) ||
+        (owed->after.length > 0 && slice_compare(key->key, owed->after) <= 0))
+        return FIT_NOT;
+    split_key(key, &place, row);
+    return fit_of_record(key, row);
 }
 
 /* The page, in scratch; *next is the row that follows when it is not done. */
-static StoragePage
-fill_page(SimStore *store, KeyMatch match, const void *asked, uint32_t max_bytes, StorageRow *next)
+static StatusCode
+fill_page(SimStore *store, KeyMatch match, const void *asked, uint32_t max_bytes, StoragePage *page,
+          StorageRow *next)
 {
-    StoragePage page = {.done = true};
     size_t bytes = 0;
 
     arena_reset(&store->scratch);
-    page.rows = ARENA_ARRAY(&store->scratch, StorageRow, store->key_count);
+    *page = (StoragePage){.done = true};
+    page->rows = ARENA_ARRAY(&store->scratch, StorageRow, store->key_count);
     for (uint32_t i = 0; i < store->key_count; i++)
     {
-        if (!match(store->keys[i], asked, next))
+        Fit fit = match(store->keys[i], asked, next);
+
+        if (fit == FIT_NOT)
             continue;
         if (bytes > 0 && bytes >= max_bytes)
         {
-            page.done = false;
+            page->done = false;
             break;
         }
+        if (fit == FIT_UNREADABLE)
+        {
+            sim_store_met_unreadable(store, store->keys[i]);
+            *page = (StoragePage){.rows = NULL};
+            return STATUS_CORRUPT;
+        }
         bytes += next->key.length + next->object.length;
-        page.rows[page.row_count++] = *next;
+        page->rows[page->row_count++] = *next;
     }
-    return page;
+    return STATUS_OK;
 }
 
 void
 sim_store_scan_now(SimStore *store, const StorageRange *range, uint64_t ref)
 {
+    StoragePage page;
     StorageRow next;
-    StoragePage page = fill_page(store, row_in_range, range, range->max_bytes, &next);
+    StatusCode status = fill_page(store, row_in_range, range, range->max_bytes, &page, &next);
 
     store->counted.scans++;
-    if (!page.done)
+    if (status == STATUS_OK && !page.done)
         storage_page_end(&page, next.position, range->leaf_width, &store->scratch);
-    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
+    store->events.scan_done(store->events.context, ref, status, &page);
 }
 
 void
 sim_store_owed_now(SimStore *store, const StorageOwed *owed, uint64_t ref)
 {
+    StoragePage page;
     StorageRow next;
-    StoragePage page = fill_page(store, row_is_owed, owed, owed->max_bytes, &next);
+    StatusCode status = fill_page(store, row_is_owed, owed, owed->max_bytes, &page, &next);
 
-    store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
+    store->events.scan_done(store->events.context, ref, status, &page);
 }
 
 void

@@ -227,13 +227,13 @@ sim_store_trees_end_batch(SimStore *store, LogEntry *entry, bool durable)
 
 /* The snapshot is read at once; what comes later is told to the trees by the changes. */
 static bool
-fold_rows(const SimStore *store, TreeJob *job)
+fold_rows(SimStore *store, TreeJob *job)
 {
     bool readable = true;
 
     for (uint32_t i = 0; i < store->key_count; i++)
     {
-        const StoreKey *key = store->keys[i];
+        StoreKey *key = store->keys[i];
         KeyParts parts = split_key(key);
         Slice object;
 
@@ -246,7 +246,10 @@ fold_rows(const SimStore *store, TreeJob *job)
         if (!update_record_object(buffer_slice(key->unsynced > 0 ? &key->current : &key->durable),
                                   &object))
 #endif
+        {
             readable = false;
+            sim_store_met_unreadable(store, key);
+        }
         else
             tree_job_fold(job, parts.position, parts.key, object);
     }

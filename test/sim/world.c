@@ -11,6 +11,7 @@ enum
     RUN_DEADLINE_US = 30 * SECOND_US,
     SETTLE_US = 5 * SECOND_US, /* at least: old connections are given up within that time */
     SETTLE_DEADLINE_US = 40 * SECOND_US,
+    HEAL_DEADLINE_US = 10 * SECOND_US, /* and two intervals of repairs */
     CALM_DEADLINE_US = 120 * SECOND_US,
     REPAIR_DEADLINE_US = 3 * SECOND_US,
     EVENTS_MAX = 2000000,
@@ -66,6 +67,17 @@ hook_owner(void *context, uint32_t key, uint32_t place)
 
     return client == NULL ? CHECKER_NONE
                           : client_owner(client, checker_key(world->checker, key), place);
+}
+
+bool
+world_owns(World *world, uint32_t host, uint32_t key)
+{
+    for (uint32_t place = 0; place < world->mix.n; place++)
+    {
+        if (hook_owner(world, key, place) == host)
+            return true;
+    }
+    return false;
 }
 
 static Slice
@@ -148,7 +160,7 @@ new_world(uint64_t seed, const WorldOptions *options)
     if (world->mix.amnesia_weight > 0 || (options->scenario != NULL && options->scenario->amnesia))
         checker_allow_amnesia(world->checker);
     world->faults.amnesiac = (uint32_t)random_below(&world->random, world->mix.hosts);
-    if (world->mix.restore_weight > 0)
+    if (world->mix.restore_weight > 0 || world->mix.damage_weight > 0)
         checker_allow_restore(world->checker, world->faults.amnesiac);
     network_init(world);
     make_hosts(world);
@@ -185,6 +197,7 @@ enter(World *world, WorldPhase phase)
 
     world->phase = phase;
     world->phase_since_us = world->now_us;
+    world->settled_us = 0;
     trace(world, "---- %s", NAMES[phase]);
 }
 
@@ -295,6 +308,47 @@ unfilled(const World *world, char text[128])
     return NULL;
 }
 
+/* Two owners whose disks differ. */
+static bool
+owners_differ(World *world, uint32_t key, uint32_t *one, uint32_t *other)
+{
+    *one = hook_owner(world, key, 0);
+    for (uint32_t place = 1; place < world->mix.n; place++)
+    {
+        *other = hook_owner(world, key, place);
+        if (!slice_equal(hook_durable(world, *one, key), hook_durable(world, *other, key)))
+            return true;
+    }
+    return false;
+}
+
+/* Owners that differ are made equal by themselves, nobody reads anything, within bounds. */
+static bool
+await_healing(World *world)
+{
+    uint64_t bound_us = HEAL_DEADLINE_US + 2 * world->mix.repair_interval_ms * UINT64_C(1000);
+    uint32_t one;
+    uint32_t other;
+
+    if (!mix_heals(&world->mix))
+        return true;
+    if (world->settled_us == 0)
+        world->settled_us = world->now_us;
+    for (uint32_t host = 0; host < world->mix.hosts; host++)
+        sim_store_scrub(world->hosts[host].store);
+    for (uint32_t key = 0; key < checker_key_count(world->checker); key++)
+    {
+        if (!owners_differ(world, key, &one, &other))
+            continue;
+        if (world->now_us > world->settled_us + bound_us)
+            checker_violation(world->checker, "L5",
+                              "k%u differs between n%u and n%u long after the last fault", key, one,
+                              other);
+        return false;
+    }
+    return true;
+}
+
 static void
 end_settling(World *world, WorldPhase next)
 {
@@ -312,6 +366,8 @@ end_settling(World *world, WorldPhase next)
             checker_violation(world->checker, "L2", "long after all faults ended %s", missing);
         return;
     }
+    if (!await_healing(world))
+        return;
     enter(world, next);
     reconnect_clients(world);
     if (next == WORLD_CALM)
@@ -339,31 +395,13 @@ end_calm(World *world)
     enter(world, WORLD_SETTLES_AGAIN);
 }
 
-/* Two owners whose disks differ. */
-static bool
-owners_differ(World *world, uint32_t key, uint32_t *one, uint32_t *other)
-{
-    *one = hook_owner(world, key, 0);
-    for (uint32_t place = 1; place < world->mix.n; place++)
-    {
-        *other = hook_owner(world, key, place);
-        if (!slice_equal(hook_durable(world, *one, key), hook_durable(world, *other, key)))
-            return true;
-    }
-    return false;
-}
-
 /* Nobody keeps what he does not own once it was handed off. */
 static void
 check_fallbacks(World *world, uint32_t key)
 {
     for (uint32_t host = 0; host < world->mix.hosts; host++)
     {
-        bool owns = false;
-
-        for (uint32_t place = 0; place < world->mix.n; place++)
-            owns = owns || hook_owner(world, key, place) == host;
-        if (!owns && hook_durable(world, host, key).length > 0)
+        if (!world_owns(world, host, key) && hook_durable(world, host, key).length > 0)
             checker_violation(world->checker, "L4", "n%u keeps k%u, which it does not own", host,
                               key);
     }
@@ -571,6 +609,8 @@ world_run(uint64_t seed, const WorldOptions *options)
     result.hash = world->hash;
     result.virtual_us = world->now_us;
     result.mix = world->mix;
+    for (uint32_t i = 0; i < world->mix.hosts; i++)
+        host_note_mended(world, i);
     result.counters = world->counters;
     result.checks = checker_counters(world->checker);
     free_world(world);

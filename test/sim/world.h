@@ -30,6 +30,8 @@ typedef struct WorldCounters
     uint32_t scans;
     uint32_t restarts;
     uint32_t restores; /* of a disk, to a backup */
+    uint32_t damaged;  /* records that could not be read any more */
+    uint64_t mended;   /* objects that compares of replicas brought somewhere */
 } WorldCounters;
 
 typedef enum WorldPhase
@@ -53,6 +55,7 @@ struct World
     Mix mix;
     WorldPhase phase;
     uint64_t phase_since_us;
+    uint64_t settled_us; /* when nothing was missing any more in this phase; 0: it is */
     uint32_t operations_left;
     Host hosts[NETWORK_HOSTS_MAX];
     Network network;
@@ -103,6 +106,9 @@ void world_trouble(World *world);
 
 /* Nothing is wrong, or no more than a quorum system must bear: every operation must succeed. */
 bool world_is_calm(const World *world);
+
+/* The host is an owner of the key, by the checker's number. */
+bool world_owns(World *world, uint32_t host, uint32_t key);
 
 void world_schedule(World *world, uint64_t delay_us, Event event);
 

@@ -16,6 +16,26 @@ INSERT INTO one VALUES (1, '{alone}');
 SELECT count(*) FROM dynamo_repair_status('dynamo') WHERE bucket = 'repair_one';
 SELECT sum(queued) FROM dynamo_repair('dynamo_admin', 'repair_one');
 
+-- What is asked for is done at once. Waits until all that was asked for after a moment has been found equal.
+CREATE PROCEDURE await_equal(since timestamptz) LANGUAGE plpgsql AS $$
+DECLARE
+    late int;
+BEGIN
+    FOR try IN 1 .. 1000 LOOP
+        SELECT count(*) INTO late FROM repair_test.known WHERE equal_at IS NULL OR equal_at < since OR state <> 'idle';
+        EXIT WHEN late = 0;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+    RAISE INFO 'not known to be equal: %', late;
+END
+$$;
+SELECT date_trunc('milliseconds', clock_timestamp()) AS asked \gset
+SELECT name = ANY (SELECT node FROM known) AS known, queued, error FROM dynamo_repair('dynamo_admin', 'repair_t');
+CALL await_equal(:'asked');
+SELECT state, bool_and(compared_at >= :'asked') AS compared, bool_and(equal_at >= :'asked') AS equal,
+       bool_and(progress_percent IS NULL AND time_left IS NULL) AS at_rest
+    FROM known GROUP BY state;
+
 -- Of one node: with it from the others, and with all others from itself.
 SELECT min(node) AS node FROM known \gset
 SELECT name = :'node' AS itself, queued, error FROM dynamo_repair('dynamo_admin', 'repair_t', :'node') ORDER BY 1;

@@ -122,6 +122,19 @@ SELECT i.kind FROM cart, dynamo_context_info(context) i WHERE customer_id = 9 OR
 ROLLBACK;
 SELECT customer_id, note FROM cart ORDER BY 1;
 
+-- Each of the three nodes has a copy of every cart. They compare them once an hour, or now if somebody wants it.
+SELECT count(*) AS nodes, bool_and(queued > 0) AS queued FROM dynamo_repair('dynamo_admin', 'cart');
+DO $$
+BEGIN
+    FOR try IN 1 .. 1000 LOOP
+        EXIT WHEN (SELECT bool_and(state = 'idle' AND equal_at IS NOT NULL) FROM dynamo_repair_status('dynamo') WHERE bucket = 'cart');
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END
+$$;
+SELECT bucket, count(*) AS compares, min(equal_at) > now() - interval '1 hour' AS equal, sum(differences) AS differences, max(time_left) AS time_left
+FROM dynamo_repair_status('dynamo') WHERE bucket = 'cart' GROUP BY bucket;
+
 SET client_min_messages = warning;
 DELETE FROM cart;
 DROP SCHEMA shop CASCADE;

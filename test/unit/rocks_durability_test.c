@@ -84,6 +84,7 @@ write_until_killed(const char *directory)
 
     if (rocks_open(&store->loop, &options, &store->run, &events, &store->storage).failed)
         return 1;
+    store->storage->set_partitions(store->storage, STORE_PARTITIONS);
     for (;;)
     {
         for (unsigned i = 0; i < 7 && store->next_ref < STORE_CALLS_MAX; i++)
@@ -224,6 +225,18 @@ flip_byte(const char *path, off_t offset)
     close(fd);
 }
 
+/* All records so far, and a large one that fills their block: what stands behind records is in
+ * another one. */
+static void
+lay_damaged_block(Store *store)
+{
+    store_put_large(store, "large", 8192);
+    assert_false(rocks_flush(store->storage).failed);
+    store_close(store);
+    flip_byte(store_only_file(store, "*.sst"), 20);
+    store_open(store, STORE_CACHE_BYTES);
+}
+
 static void
 a_damaged_block_is_corrupt_and_not_absent(void **state)
 {
@@ -232,10 +245,7 @@ a_damaged_block_is_corrupt_and_not_absent(void **state)
     Slice key = store_key(store, "k");
 
     store_put_durably(store, key, "v");
-    assert_false(rocks_flush(store->storage).failed);
-    store_close(store);
-    flip_byte(store_only_file(store, "*.sst"), 20);
-    store_open(store, STORE_CACHE_BYTES);
+    lay_damaged_block(store);
     assert_corrupt(store, key);
     assert_int_equal(store_scan(store, &range)->status, STATUS_CORRUPT);
 }
@@ -249,10 +259,7 @@ a_scan_does_not_read_the_block_behind_its_range(void **state)
     const Answer *answer;
 
     store_put_durably(store, store_key(store, "k"), "v");
-    assert_false(rocks_flush(store->storage).failed);
-    store_close(store);
-    flip_byte(store_only_file(store, "*.sst"), 20);
-    store_open(store, STORE_CACHE_BYTES);
+    lay_damaged_block(store);
     range.last_position = 99;
     answer = store_scan(store, &range);
     assert_int_equal(answer->status, STATUS_OK);

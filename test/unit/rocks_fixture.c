@@ -141,7 +141,12 @@ store_try_open(Store *store, uint64_t cache_bytes)
 
     /* A new actor at every start, as a node draws it. */
     store->run = (Run){.actor = {{1, ++starts}}};
-    return rocks_open(&store->loop, &options, &store->run, &events, &store->storage);
+
+    Outcome outcome = rocks_open(&store->loop, &options, &store->run, &events, &store->storage);
+
+    if (!outcome.failed)
+        store->storage->set_partitions(store->storage, STORE_PARTITIONS);
+    return outcome;
 }
 
 void

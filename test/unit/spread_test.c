@@ -343,6 +343,26 @@ a_node_that_owes_too_much_coordinates_for_no_other_owner(void **state)
     conductor_assert_write(&fixture, STATUS_HINTS_FULL);
 }
 
+/* What it holds of others would find no way home without. */
+static void
+a_fallback_that_has_begun_keeps_its_hints_however_many_there_are(void **state)
+{
+    uint32_t tag;
+    uint64_t ref;
+
+    become_fallback();
+    for (uint32_t owner = 0; owner < N; owner++)
+        fixture.stage.up[list[owner]] = false;
+    conductor_write_one(&fixture, 1, true);
+    conductor_asked_of(&fixture, list[4], &tag);
+    ref = stage_action(&fixture.stage, ACTION_READ, 0)->ref;
+    fixture.stage.hints.bytes = fixture.stage.view.hints_max_bytes;
+    conductor_answer_read(&fixture, list[4], tag, SLICE_EMPTY);
+    conductor_fetched(&fixture, ref, STATUS_OK, SLICE_EMPTY);
+    assert_int_equal(stage_action(&fixture.stage, ACTION_APPLY, 0)->update->hint_count, N);
+    assert_int_equal(coordinator_counters(fixture.coordinator).hints_refused, 0);
+}
+
 static void
 a_fallback_counts_in_a_read_only_with_the_key(void **state)
 {
@@ -407,6 +427,7 @@ main(void)
         TEST(a_fallback_coordinates_when_every_owner_is_down),
         TEST(a_coordinator_that_is_no_owner_drops_the_hints_it_does_not_need),
         TEST(a_node_that_owes_too_much_coordinates_for_no_other_owner),
+        TEST(a_fallback_that_has_begun_keeps_its_hints_however_many_there_are),
         TEST(a_fallback_counts_in_a_read_only_with_the_key),
         TEST(enough_owners_are_read_without_fallbacks),
         TEST(a_retry_looks_for_its_ids_at_the_stand_ins_too),
