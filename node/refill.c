@@ -6,8 +6,9 @@ enum
 {
     LANES = 4, /* scans under way: background work, so few */
     PAGE_BYTES = 256 * 1024,
-    FEW_ROWS = 32, /* are copied without looking for those that differ among them */
-    RETRY_MS = 200 /* after a failure */
+    FEW_ROWS = 32,   /* are copied without looking for those that differ among them */
+    SETTLE_MS = 100, /* for rows that are equal to be durable */
+    RETRY_MS = 200   /* after a failure */
 };
 
 /* In the high half of a tag, where the coordinator has the slot of an operation: there is none of
@@ -29,10 +30,12 @@ typedef struct Lane
     TreePart part;   /* of the partition: all before it is done */
     bool is_compare; /* of the part's digests; else its rows are copied, page by page */
     uint8_t question;
-    bool begins;        /* the part: it is asked about for the first time */
-    bool asked;         /* an answer is awaited */
-    bool last;          /* nothing lies behind the page at hand */
-    bool failed;        /* something of the page could not be stored: it is asked for again */
+    bool begins; /* the part: it is asked about for the first time */
+    uint64_t
+        settle_ms; /* the part is equal, and waited for to be durable until then; 0: it is not */
+    bool asked;    /* an answer is awaited */
+    bool last;     /* nothing lies behind the page at hand */
+    bool failed;   /* something of the page could not be stored: it is asked for again */
     uint32_t rows_open; /* not durable yet */
     Buffer after;
     Buffer page_end;
@@ -267,6 +270,53 @@ ask(const Refill *refill, Lane *lane, const View *view, Actions *actions)
     actions_send(actions, lane->job->member);
 }
 
+/* Into the parts below when both sides have much, else row by row. */
+static void
+look_closer(Lane *lane, const View *view, uint64_t mine, uint64_t theirs)
+{
+    bool is_deeper = lane->part.depth + TREE_GROW_BITS <= trees_depth(view->trees, tree_of(lane));
+
+    if (is_deeper && theirs > FEW_ROWS && mine >= theirs / 2)
+        go_down(lane);
+    else
+        lane->is_compare = false;
+}
+
+/* The part was found equal. Whatever it counts, it is durable as soon as it is settled. */
+static void
+await_settled(Refill *refill, Lane *lane, const View *view)
+{
+    TreeSum mine;
+    bool known = trees_sum(view->trees, tree_of(lane), lane->part, &mine);
+
+    if (known && !mine.settled && view->now_ms < lane->settle_ms)
+        return;
+    lane->settle_ms = 0;
+    if (!known)
+        lane->is_compare = false;
+    else if (mine.settled)
+        finish_part(refill, lane);
+    else
+        look_closer(lane, view, mine.rows, mine.rows);
+}
+
+static void
+step_lane(Refill *refill, Lane *lane, const View *view, Actions *actions)
+{
+    if (lane->settle_ms > 0)
+        await_settled(refill, lane, view);
+    if (lane->settle_ms > 0)
+        return;
+    if (lane->job == NULL)
+    {
+        lane->job = next_job(refill, view);
+        lane->part = (TreePart){0};
+        lane->begins = true;
+    }
+    if (lane->job != NULL && !lane->asked && lane->rows_open == 0)
+        ask(refill, lane, view, actions);
+}
+
 void
 refill_step(Refill *refill, const View *view, Actions *actions)
 {
@@ -277,20 +327,7 @@ refill_step(Refill *refill, const View *view, Actions *actions)
     if (view->now_ms < refill->rest_until_ms || view->storage_failed)
         return;
     for (uint32_t i = 0; i < LANES; i++)
-    {
-        Lane *lane = &refill->lanes[i];
-
-        if (lane->job == NULL)
-        {
-            lane->job = next_job(refill, view);
-            if (lane->job == NULL)
-                continue;
-            lane->part = (TreePart){0};
-            lane->begins = true;
-        }
-        if (!lane->asked && lane->rows_open == 0)
-            ask(refill, lane, view, actions);
-    }
+        step_lane(refill, &refill->lanes[i], view, actions);
 }
 
 /* Every row of the page is durable, or could not be made so. */
@@ -348,24 +385,21 @@ take_page(Refill *refill, Lane *lane, const View *view, const ScanReply *reply, 
         finish_page(refill, lane);
 }
 
-/* Equal, and the own rows are durable: nothing is missing. Where much is, looking for the rest of
- * it would cost more than it saves. */
 static void
 take_digest(Refill *refill, Lane *lane, const View *view, const ScanReply *theirs)
 {
-    bool is_much = theirs->row_count > FEW_ROWS;
     TreeSum mine;
 
     if (!trees_sum(view->trees, tree_of(lane), lane->part, &mine))
         lane->is_compare = false;
-    else if (mine.settled && theirs->done && mine.rows == theirs->row_count &&
-             digest_equal(&mine.digest, &theirs->digest))
-        finish_part(refill, lane);
-    else if (is_much && mine.rows >= theirs->row_count / 2 &&
-             lane->part.depth + TREE_GROW_BITS <= trees_depth(view->trees, tree_of(lane)))
-        go_down(lane);
+    else if (!theirs->done || mine.rows != theirs->row_count ||
+             !digest_equal(&mine.digest, &theirs->digest))
+        look_closer(lane, view, mine.rows, theirs->row_count);
     else
-        lane->is_compare = false;
+    {
+        lane->settle_ms = view->now_ms + SETTLE_MS;
+        await_settled(refill, lane, view);
+    }
 }
 
 static void

@@ -10,9 +10,9 @@
  *
  * The owners of a partition come one after the other. The digest of one's rows is compared with
  * that of the own tree: for all of the partition, then, where they are not equal and both have
- * much, for each of the parts below, and so on. What is not equal and small, or what the own tree
- * is not sure of (not durable yet, or in doubt), is copied row by row; so is much of what an empty
- * disk lacks, from the first owner, and the others' digests are equal then.
+ * much, for each of the parts below, and so on. What is equal is done once it is durable. What is
+ * not equal and small, or in doubt, is copied row by row; so is what an empty disk lacks, from the
+ * first owner, and the others' digests are equal then.
  */
 #ifndef NODE_REFILL_H
 #define NODE_REFILL_H

@@ -122,7 +122,7 @@ run_applies(Actions *actions, bool sync)
         fixture.held[fixture.held_count++] = action->ref;
         refill_merged(fixture.refill, action->ref, mine->applied);
     }
-    if (!sync)
+    if (!sync || fixture.held_count == 0)
         return;
     memory_store_sync(mine->store);
     for (uint32_t i = 0; i < fixture.held_count; i++)
@@ -173,9 +173,13 @@ static void
 fill(void)
 {
     fixture.refill = refill_new(&fixture.owners[0].view);
-    while (turn(true))
+    while (!refill_is_done(fixture.refill))
+    {
+        if (!turn(true))
+            fixture.owners[0].view.now_ms += 50;
         assert_true(fixture.questions < 10000);
-    assert_true(refill_is_done(fixture.refill));
+        assert_true(fixture.owners[0].view.now_ms < 100000);
+    }
 }
 
 /* Has it all that the others have? */
@@ -251,7 +255,7 @@ what_each_owner_alone_has_comes(void **state)
 
 /* The trees of the own count what was merged: that alone ends nothing. */
 static void
-what_is_merged_and_not_durable_is_waited_for(void **state)
+hold_what_is_not_durable(void)
 {
     for (uint32_t i = 0; i < OWNERS; i++)
         hold_rows(i, 0, 200);
@@ -261,10 +265,46 @@ what_is_merged_and_not_durable_is_waited_for(void **state)
     while (turn(false))
         assert_true(fixture.questions < 1000);
     assert_int_equal(refill_finished(fixture.refill), 0);
+}
+
+static void
+what_is_merged_and_not_durable_is_waited_for(void **state)
+{
+    hold_what_is_not_durable();
+    memory_store_sync(fixture.owners[0].store);
+    while (turn(true))
+        assert_true(fixture.questions < 1000);
+    assert_true(refill_is_done(fixture.refill));
+    assert_int_equal(fixture.rows, 0);
+}
+
+static void
+what_does_not_become_durable_is_not_taken_for_it(void **state)
+{
+    hold_what_is_not_durable();
+    for (uint32_t i = 0; i < 20; i++)
+    {
+        fixture.owners[0].view.now_ms += 50;
+        (void)turn(false);
+        assert_int_equal(refill_finished(fixture.refill), 0);
+    }
+    assert_true(fixture.rows > 0);
+    stage_clear(&fixture.stage);
     run_applies(&fixture.stage.actions, true);
     while (turn(true))
         assert_true(fixture.questions < 1000);
     assert_true(refill_is_done(fixture.refill));
+}
+
+static void
+a_tree_that_stays_in_doubt_is_not_waited_for(void **state)
+{
+    for (uint32_t i = 0; i < OWNERS; i++)
+        hold_rows(i, 0, ROWS);
+    sync_all();
+    doubt(0, 0);
+    fill();
+    assert_in_range(fixture.rows, 1, 2 * ROWS / 3);
 }
 
 static void
@@ -310,6 +350,8 @@ main(void)
         TEST(an_older_disk_gets_what_is_new_and_its_neighbours),
         TEST(what_each_owner_alone_has_comes),
         TEST(what_is_merged_and_not_durable_is_waited_for),
+        TEST(what_does_not_become_durable_is_not_taken_for_it),
+        TEST(a_tree_that_stays_in_doubt_is_not_waited_for),
         TEST(a_tree_in_doubt_ends_nothing_and_hides_nothing),
         TEST(whatever_they_hold_all_of_it_comes),
     };
