@@ -15,7 +15,7 @@
 
 enum
 {
-    ANTIENTROPY_LANES = 8,
+    ANTIENTROPY_LANES = 16,
     ANTIENTROPY_ANSWERS = 64,          /* that this node has in the making at a time */
     ANTIENTROPY_ROOTS_MAX = 4096,      /* in one frame */
     ANTIENTROPY_LEVEL_PARTS = 16,      /* in one frame */

@@ -67,6 +67,26 @@ antientropy_queue(Antientropy *antientropy, uint32_t number, Pair *pair)
     }
 }
 
+/* In the same order on every node, at another place or moment on each. */
+static uint64_t
+phase_of(const View *view, const Peer *peer, uint64_t span)
+{
+    MemberId both[2] = {view->topology->members[view->self].id, peer->id};
+
+    return hash_table(slice_make(both, sizeof(both))) % span;
+}
+
+/* Two nodes that mend the same peer at the same time begin at different partitions, and the second
+ * to come to one finds it mended. */
+static Pair *
+nth_pair(const Antientropy *antientropy, const View *view, uint32_t number, uint32_t nth)
+{
+    const Peer *peer = &antientropy->peers[number];
+    uint32_t first = (uint32_t)phase_of(view, peer, peer->pair_count);
+
+    return &antientropy->pairs[peer->first_pair + (first + nth) % peer->pair_count];
+}
+
 /* All that were not found equal since then. */
 static void
 queue_round(Antientropy *antientropy, const View *view, uint32_t number, uint64_t since_ms)
@@ -75,7 +95,7 @@ queue_round(Antientropy *antientropy, const View *view, uint32_t number, uint64_
 
     for (uint32_t i = 0; i < peer->pair_count; i++)
     {
-        Pair *pair = &antientropy->pairs[peer->first_pair + i];
+        Pair *pair = nth_pair(antientropy, view, number, i);
 
         if (pair->equal_at_ms == 0 || pair->equal_at_ms < since_ms)
             antientropy_queue(antientropy, number, pair);
@@ -191,15 +211,6 @@ antientropy_finish(Antientropy *antientropy, Lane *lane, const View *view)
 
 /* ---- what is due ---- */
 
-/* In the same order on every node, at another moment on each. */
-static uint64_t
-phase_of(const View *view, const Peer *peer, uint64_t span_ms)
-{
-    MemberId both[2] = {view->topology->members[view->self].id, peer->id};
-
-    return 1 + hash_table(slice_make(both, sizeof(both))) % span_ms;
-}
-
 static void
 look_at_clock(Antientropy *antientropy, const View *view, uint32_t number)
 {
@@ -207,8 +218,8 @@ look_at_clock(Antientropy *antientropy, const View *view, uint32_t number)
     uint64_t interval_ms = antientropy->interval_ms;
 
     if (peer->due_ms == 0)
-        peer->due_ms =
-            view->now_ms + phase_of(view, peer, interval_ms < FIRST_MS ? interval_ms : FIRST_MS);
+        peer->due_ms = view->now_ms + 1 +
+                       phase_of(view, peer, interval_ms < FIRST_MS ? interval_ms : FIRST_MS);
     if (view->now_ms < peer->due_ms)
         return;
     peer->due_ms = view->now_ms + interval_ms;
@@ -479,7 +490,7 @@ antientropy_request(Antientropy *antientropy, const View *view, uint32_t bucket_
         peer->rest_until_ms = 0;
         for (uint32_t i = 0; i < peer->pair_count; i++)
         {
-            Pair *pair = &antientropy->pairs[peer->first_pair + i];
+            Pair *pair = nth_pair(antientropy, view, number, i);
 
             if (bucket_id != 0 && pair->status.bucket_id != bucket_id)
                 continue;
