@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "node/console_cluster.h"
+#include "node/console_reaping.h"
 #include "node/console_repair.h"
 #include "node/console_value.h"
 
@@ -127,6 +128,14 @@ static const ConsoleCommand commands[] = {
      "How equal this node's replicas and those of the other nodes are known to be, by bucket."},
     {{"SHOW", "REPAIR"}, 1, 2, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_repair_bucket_columns),
      console_run_repair_bucket, "SHOW", "bucket [node]", "The same, of one bucket by partition."},
+    {{"SHOW", "REAPING"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_reapings_columns),
+     console_run_reapings, "SHOW", "",
+     "Tombstones that this node would forget, by bucket, and whom that waits for."},
+    {{"SHOW", "REAPING"}, 1, 1, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_reaping_bucket_columns),
+     console_run_reaping_bucket, "SHOW", "bucket", "The same, of one bucket by partition."},
+    {{"SHOW", "ORPHANS"}, 0, 0, CONSOLE_DATA, CONSOLE_COLUMNS(console_orphans_columns),
+     console_run_orphans, "SHOW", "",
+     "Keys of an older disk that no other owner has: perhaps deleted since. They are not served."},
     {{"SHOW", "STATS"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_stats_columns),
      console_run_stats, "SHOW", "", "Counters of this node, since its start."},
     {{"SHOW", "CONFIG"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(config_columns), run_config, "SHOW",
@@ -143,6 +152,12 @@ static const ConsoleCommand commands[] = {
     {{"REPAIR"}, 0, 2, CONSOLE_ADMIN, CONSOLE_COLUMNS(console_repair_columns),
      console_run_repair, "REPAIR", "[bucket] [node]",
      "Compare replicas with the other nodes', or one's, now, and mend what differs."},
+    {{"REAP"}, 0, 0, CONSOLE_ADMIN, NULL, 0, console_run_reap, "REAP", "",
+     "Look now for tombstones that may be forgotten."},
+    {{"ADOPT", "ORPHANS"}, 0, 1, CONSOLE_ADMIN, NULL, 0, console_run_adopt_orphans,
+     "ADOPT ORPHANS", "[bucket]", "Bring what SHOW ORPHANS shows back to all owners."},
+    {{"DROP", "ORPHANS"}, 0, 1, CONSOLE_ADMIN, NULL, 0, console_run_drop_orphans,
+     "DROP ORPHANS", "[bucket]", "Forget what SHOW ORPHANS shows."},
     {{"SHUTDOWN"}, 0, 0, CONSOLE_ADMIN, NULL, 0, run_shutdown, "SHUTDOWN", "",
      "Finish what is in work, then stop this node."},
 

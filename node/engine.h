@@ -19,6 +19,7 @@
 #include "node/gossip.h"
 #include "node/handoff.h"
 #include "node/keyring.h"
+#include "node/orphans.h"
 #include "node/reaping.h"
 #include "node/step.h"
 
@@ -179,6 +180,15 @@ RepairStatus engine_repair_status(const Engine *engine, uint32_t index);
 /* The partitions whose reaping this node has coordinated, and how it stands with each. */
 uint32_t engine_reaping_count(const Engine *engine);
 ReapStatus engine_reaping_status(const Engine *engine, uint32_t index);
+
+/* Looks now for what may be reaped. */
+void engine_reap(Engine *engine);
+
+/* Rows of an older disk that may have been reaped since: as node/orphans.h has it. */
+uint64_t engine_orphans_count(const Engine *engine);
+Orphan engine_orphan(const Engine *engine, uint32_t index);
+void engine_adopt_orphans(Engine *engine, uint32_t bucket_id);
+void engine_drop_orphans(Engine *engine, uint32_t bucket_id);
 
 /* Why this node is in no cluster yet, a sentence for people; "" once it is in one. */
 const char *engine_waiting_for(const Engine *engine);

@@ -448,6 +448,24 @@ open_peers(Node *node)
 }
 
 void
+node_reap(Node *node)
+{
+    engine_reap(enter(node));
+}
+
+void
+node_adopt_orphans(Node *node, uint32_t bucket_id)
+{
+    engine_adopt_orphans(enter(node), bucket_id);
+}
+
+void
+node_drop_orphans(Node *node, uint32_t bucket_id)
+{
+    engine_drop_orphans(enter(node), bucket_id);
+}
+
+void
 node_keys_changed(Node *node)
 {
     const Keyring *keys = &node->start.identity->keys;

@@ -100,19 +100,25 @@ every_command_is_open_to_its_roles_only(void **state)
         const char *data;
         const char *admin;
     } cases[] = {
-        {"SHOW HELP",        "",      "",      ""     },
-        {"SHOW CONFIG",      "",      "",      ""     },
-        {"SHOW VERSION",     "",      "",      ""     },
-        {"SHOW NODES",       "",      "",      ""     },
-        {"SHOW RING",        "",      "",      ""     },
-        {"SHOW STATS",       "",      "",      ""     },
-        {"SHOW REPAIR",      "",      "",      ""     },
-        {"SHOW REPAIR cart", "57P03", "57P03", "57P03"},
-        {"REPAIR",           "42501", "42501", "57P03"},
-        {"REPAIR cart n1",   "42501", "42501", "57P03"},
-        {"GET cart 1",       "42501", "57P03", "57P03"},
-        {"GET cart 1 LOCAL", "42501", "57P03", "57P03"},
-        {"SHUTDOWN",         "42501", "42501", ""     },
+        {"SHOW HELP",         "",      "",      ""     },
+        {"SHOW CONFIG",       "",      "",      ""     },
+        {"SHOW VERSION",      "",      "",      ""     },
+        {"SHOW NODES",        "",      "",      ""     },
+        {"SHOW RING",         "",      "",      ""     },
+        {"SHOW STATS",        "",      "",      ""     },
+        {"SHOW REPAIR",       "",      "",      ""     },
+        {"SHOW REPAIR cart",  "57P03", "57P03", "57P03"},
+        {"SHOW REAPING",      "",      "",      ""     },
+        {"SHOW REAPING cart", "57P03", "57P03", "57P03"},
+        {"SHOW ORPHANS",      "42501", "",      ""     },
+        {"REAP",              "42501", "42501", "57P03"},
+        {"ADOPT ORPHANS",     "42501", "42501", "57P03"},
+        {"DROP ORPHANS cart", "42501", "42501", "57P03"},
+        {"REPAIR",            "42501", "42501", "57P03"},
+        {"REPAIR cart n1",    "42501", "42501", "57P03"},
+        {"GET cart 1",        "42501", "57P03", "57P03"},
+        {"GET cart 1 LOCAL",  "42501", "57P03", "57P03"},
+        {"SHUTDOWN",          "42501", "42501", ""     },
     };
     static const char *const users[] = {"watcher", "shop", "root"};
     const Context *context = *state;
