@@ -202,7 +202,7 @@ endif
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: check installcheck demo demo-stop bench trouble soak sim sim-bugs fuzz asan tsan lint
+.PHONY: check installcheck demo demo-stop bench trouble heal soak sim sim-bugs fuzz asan tsan lint
 check:
 	@test/check
 
@@ -225,6 +225,11 @@ trouble:
 	test/install-packages build test
 	+$(MAKE) --no-print-directory all
 	test/bench/trouble $(TROUBLE)
+
+heal:
+	test/install-packages build test
+	+$(MAKE) --no-print-directory all
+	test/bench/heal $(HEAL)
 
 # The simulator on N seeds, or on one seed with a trace: SEEDS=1000, SEED=17 TRACE=1.
 SEEDS ?= 300
@@ -296,6 +301,7 @@ help:
 	@echo 'make installcheck     pg_regress on a cluster of its own'
 	@echo 'make bench            (BENCH="limits kv sql") medians and ratios beside etcd, Redis and postgres_fdw'
 	@echo 'make trouble          (TROUBLE="stall drain hour") what clients see while nodes die, and when they are back'
+	@echo 'make heal             (HEAL="wiped cut differences") time and bytes until replicas are equal again'
 	@echo 'make sim              simulator: SEEDS=1000, or SEED=17 TRACE=1'
 	@echo 'make gossip-scale     gossip among up to 1,000 nodes in virtual time: a table and a plot'
 	@echo 'make sim-bugs         the simulator must catch each planted bug (BUG=name for one)'

@@ -11,14 +11,15 @@
 enum
 {
     RETRY_MIN_MS = 100,
-    RETRY_MAX_MS = 1000
+    RETRY_MAX_MS = 1000,
+    SILENCE_MS = 5000 /* the engine asks its peers several times a second */
 };
 
 typedef enum PeerState
 {
     PEER_IDLE,       /* waits for the timer to connect again */
     PEER_CONNECTING, /* the timer ends the attempt */
-    PEER_UP
+    PEER_UP          /* the timer looks whether the peer is silent */
 } PeerState;
 
 typedef struct Peer
@@ -33,8 +34,9 @@ typedef struct Peer
     int watched;     /* events that poll was started for: each start costs system calls */
     uv_timer_t timer;
     uint64_t retry_ms;
-    bool dirty;    /* frames wait for peers_flush */
-    bool overfull; /* it reads too slowly; the timer cuts it */
+    uint64_t heard_ms; /* when the last frame came */
+    bool dirty;        /* frames wait for peers_flush */
+    bool overfull;     /* it reads too slowly; the timer cuts it */
     char error[256];
 } Peer;
 
@@ -191,7 +193,10 @@ receive_frames(Peer *peer)
     Slice frame;
 
     while (peer->link != NULL && link_receive(peer->link, &frame))
+    {
+        peer->heard_ms = uv_now(start->loop);
         start->frame(start->ctx, peer->number, frame);
+    }
 }
 
 static void
@@ -199,8 +204,9 @@ go_up(Peer *peer)
 {
     const PeersStart *start = &peer->peers->start;
 
-    uv_timer_stop(&peer->timer);
     peer->state = PEER_UP;
+    peer->heard_ms = uv_now(start->loop);
+    uv_timer_start(&peer->timer, on_timer, SILENCE_MS, 0);
     peer->retry_ms = RETRY_MIN_MS;
     peer->error[0] = '\0';
     log_info(start->log, "linked to %s:%s", peer->address, peer->port);
@@ -264,6 +270,26 @@ connect_peer(Peer *peer)
     watch(peer);
 }
 
+/*
+ * Where packets are dropped nobody says so, and when they pass again TCP would try only after as
+ * long again as it has tried in vain: a new connection is sooner. What waits to be read is read
+ * first, lest a process that itself stood still cuts everybody.
+ */
+static void
+look_for_silence(Peer *peer)
+{
+    uint64_t now_ms = uv_now(peer->peers->start.loop);
+
+    if (now_ms >= peer->heard_ms + SILENCE_MS)
+        advance(peer);
+    if (peer->state != PEER_UP)
+        return;
+    if (now_ms >= peer->heard_ms + SILENCE_MS)
+        go_idle(peer, "it is silent");
+    else
+        uv_timer_start(&peer->timer, on_timer, peer->heard_ms + SILENCE_MS - now_ms, 0);
+}
+
 static void
 on_timer(uv_timer_t *timer)
 {
@@ -277,6 +303,8 @@ on_timer(uv_timer_t *timer)
         go_idle(peer, "it does not read what it is sent");
     else if (link_state(peer->link) == LINK_BROKEN)
         go_idle(peer, link_error(peer->link));
+    else
+        look_for_silence(peer);
 }
 
 void

@@ -2,8 +2,8 @@
  * Peers: this node's links to the others, kept up by reconnecting, one for each address.
  *
  * Happy path: connect (SCRAM with a password derived from the cluster key in use), STREAM, up,
- * frames. Failure modes: refused, timed out or broken: down, and a new attempt after a growing
- * pause (100 ms to 1 s).
+ * frames. Failure modes: refused, timed out, broken, or without a frame for 5 s: down, and a new
+ * attempt after a growing pause (100 ms to 1 s).
  */
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
