@@ -169,8 +169,16 @@ send_storage_stats(const Node *node, Session *session)
     send_stat(session, "storage_cache_bytes", counters.cache_bytes, "Memory of cached records.");
     send_stat(session, "storage_scans", counters.scans, "Pages read.");
     send_stat(session, "storage_corrupt", counters.corrupt, "Objects that could not be read.");
-    send_stat(session, "storage_keys", counters.keys_estimate, "Keys stored, an estimate.");
+    send_stat(session, "storage_keys", counters.keys_estimate, "Keys stored, tombstones included.");
     send_stat(session, "storage_disk_bytes", counters.disk_bytes, "Space on disk.");
+    send_stat(session, "trees", counters.trees.trees,
+              "Merkle trees kept, one for each partition of a bucket that has keys here.");
+    send_stat(session, "tree_leaves", counters.trees.leaves, "Leaves of theirs.");
+    send_stat(session, "tree_bytes", counters.trees.bytes, "Memory of trees.");
+    send_stat(session, "trees_rebuilt", counters.trees.rebuilt,
+              "Trees built anew since the start, to grow, to shrink, or out of doubt.");
+    send_stat(session, "trees_in_doubt", counters.trees.doubted,
+              "Trees that are being built anew, or wait for it.");
     send_stat(session, "storage_failed", *node_storage_failure(node) != '\0',
               "1 when a sync has failed: this node takes no writes.");
     send_stat(session, "storage_refilling", engine_is_refilling(node_engine(node)),

@@ -541,7 +541,9 @@ on_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t last)
     Engine *engine = context;
     View view = engine_view(engine);
 
+#ifndef BUG_UNREADABLE_NOT_MENDED
     antientropy_mend(engine->antientropy, &view, bucket_id, first, last);
+#endif
 }
 
 StorageEvents

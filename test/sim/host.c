@@ -458,7 +458,9 @@ give(World *world, Host *host, const InboxItem *item)
                   network_session_name(world, host->index, item->session),
                   trace_frame(world, frame));
         engine_session_frame(host->engine, item->session,
-                             item->is_peer ? ENGINE_PEER : ENGINE_CLIENT,
+                             item->is_peer             ? ENGINE_PEER
+                             : world->scenario != NULL ? ENGINE_ADMIN
+                                                       : ENGINE_CLIENT,
                              (world->now_us - item->arrived_us) / 1000, frame);
         break;
     case INBOX_PEER_UP:

@@ -199,6 +199,7 @@ mix_draw_quiet(Random *random, uint32_t hosts)
     draw_clients(&mix, random);
     mix.operations = 0;
     mix.bucket_percent = 0;
+    mix.repair_interval_ms = 0;
     mix.clocks_off = false;
     return mix;
 }

@@ -8,14 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EXPECT(script, shown, ...)                                                                 \
-    script_expect((script), (shown), sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t),   \
-                  (const uint32_t[]){__VA_ARGS__})
-
 enum
 {
-    ALL = 3, /* owners, as w or r */
-    MOST = 2,
     TOLD_WITHIN_MS = 2000 /* what a node has on its disk, to the others */
 };
 
@@ -613,7 +607,9 @@ static const Scenario SCENARIOS[] = {
 const Scenario *
 scenario_at(uint32_t index)
 {
-    return index < sizeof(SCENARIOS) / sizeof(SCENARIOS[0]) ? &SCENARIOS[index] : NULL;
+    uint32_t count = sizeof(SCENARIOS) / sizeof(SCENARIOS[0]);
+
+    return index < count ? &SCENARIOS[index] : scenario_heal_at(index - count);
 }
 
 const Scenario *

@@ -7,6 +7,20 @@
 
 #include "test/sim/script.h"
 
+/* How many owners as w or r; and checks what a read shows, by the numbers of its puts. */
+enum
+{
+    ALL = 3,
+    MOST = 2
+};
+
+#define EXPECT(script, shown, ...)                                                                 \
+    script_expect((script), (shown), sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t),   \
+                  (const uint32_t[]){__VA_ARGS__})
+
+/* Those of scenarios_heal.c, likewise. */
+const Scenario *scenario_heal_at(uint32_t index);
+
 /* By name, or NULL. */
 const Scenario *scenario_find(const char *name);
 

@@ -1,33 +1,14 @@
-#include "test/sim/script.h"
-
 #include <stdio.h>
 #include <string.h>
 
-#include "test/sim/client_private.h"
+#include "test/sim/script_private.h"
 #include "test/sim/trace.h"
-#include "test/sim/world.h"
 
 enum
 {
     STEP_DEADLINE_US = 20000000,
     ASK_TIMEOUT_MS = 4000,
-    SENT_WITHIN_MS = 100,
-    COPIES_MAX = 8,
-    KEY = 0 /* the one that scenarios have */
-};
-
-struct Script
-{
-    World *world;
-    const Scenario *scenario;
-    Client *client;
-    Arena arena;
-    uint32_t nodes[NETWORK_HOSTS_MAX]; /* hosts by their place in the key's preference list */
-    uint32_t asked;                    /* the host that was asked last */
-    bool answered;
-    Frame answer;
-    SimStore *copies[COPIES_MAX];
-    uint32_t copy_count;
+    SENT_WITHIN_MS = 100
 };
 
 void
@@ -36,30 +17,26 @@ script_fail(Script *script, const char *what)
     checker_violation(script->world->checker, "scenario", "%s: %s", script->scenario->name, what);
 }
 
-/* The host that a scenario means. */
-static Host *
-host_of(const Script *script, uint32_t place)
+Host *
+script_host(const Script *script, uint32_t place)
 {
     return &script->world->hosts[script->nodes[place]];
 }
 
-static bool
-is_over(const Script *script)
+bool
+script_is_over(const Script *script)
 {
     return checker_verdict(script->world->checker) != NULL;
 }
 
 /* ---- time ---- */
 
-typedef bool (*Awaited)(const Script *script, uint32_t host);
-
-/* Lives on until what is awaited is so. */
-static void
-await(Script *script, Awaited awaited, uint32_t host, const char *what)
+void
+script_await(Script *script, Awaited awaited, uint32_t host, const char *what)
 {
     uint64_t deadline_us = script->world->now_us + STEP_DEADLINE_US;
 
-    while (!is_over(script) && !awaited(script, host))
+    while (!script_is_over(script) && !awaited(script, host))
     {
         if (script->world->now_us > deadline_us || !world_step(script->world))
         {
@@ -77,7 +54,7 @@ script_wait_ms(Script *script, uint32_t ms)
 {
     uint64_t until_us = script->world->now_us + ms * UINT64_C(1000);
 
-    while (!is_over(script) && script->world->now_us < until_us && world_step(script->world))
+    while (!script_is_over(script) && script->world->now_us < until_us && world_step(script->world))
         ;
 }
 
@@ -95,19 +72,20 @@ disks_are_settled(const Script *script, uint32_t but)
 void
 script_settle(Script *script)
 {
-    await(script, disks_are_settled, CHECKER_NONE, "the disks do not come to rest");
+    script_await(script, disks_are_settled, CHECKER_NONE, "the disks do not come to rest");
 }
 
 void
 script_settle_others(Script *script, uint32_t host)
 {
-    await(script, disks_are_settled, host_of(script, host)->index, "the disks do not come to rest");
+    script_await(script, disks_are_settled, script_host(script, host)->index,
+                 "the disks do not come to rest");
 }
 
-static Slice
-durable_of(const Script *script, uint32_t host)
+Slice
+script_durable(const Script *script, uint32_t host)
 {
-    return sim_store_durable(host_of(script, host)->store, client_bucket_id(script->client),
+    return sim_store_durable(script_host(script, host)->store, client_bucket_id(script->client),
                              checker_key(script->world->checker, KEY));
 }
 
@@ -117,7 +95,7 @@ disks_are_same(const Script *script, uint32_t host)
     (void)host;
     for (uint32_t i = 1; i < script->world->mix.n; i++)
     {
-        if (!slice_equal(durable_of(script, 0), durable_of(script, i)))
+        if (!slice_equal(script_durable(script, 0), script_durable(script, i)))
             return false;
     }
     return disks_are_settled(script, CHECKER_NONE);
@@ -126,7 +104,7 @@ disks_are_same(const Script *script, uint32_t host)
 void
 script_await_same(Script *script)
 {
-    await(script, disks_are_same, 0, "the disks do not become the same");
+    script_await(script, disks_are_same, 0, "the disks do not become the same");
 }
 
 static bool
@@ -171,21 +149,21 @@ take_frame(void *context, uint32_t host, const Frame *frame)
     script->answered = true;
 }
 
-static void
-send_frame(Script *script, uint32_t host, const Buffer *frame)
+void
+script_send(Script *script, uint32_t host, const Buffer *frame)
 {
-    script->asked = host_of(script, host)->index;
+    script->asked = script_host(script, host)->index;
     script->answered = false;
     trace(script->world, "the script asks n%u: %s", script->asked,
           trace_frame(script->world, buffer_slice(frame)));
     client_send(script->client, script->asked, buffer_slice(frame));
 }
 
-static void
-ask(Script *script, uint32_t host, const Buffer *frame)
+void
+script_ask(Script *script, uint32_t host, const Buffer *frame)
 {
-    send_frame(script, host, frame);
-    await(script, is_answered, host, "a node does not answer");
+    script_send(script, host, frame);
+    script_await(script, is_answered, host, "a node does not answer");
 }
 
 static StatusCode
@@ -228,9 +206,9 @@ send_write(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown 
     Buffer frame;
 
     encode_write(script, &frame, w, put, context, retry);
-    ask(script, host, &frame);
+    script_ask(script, host, &frame);
     buffer_free(&frame);
-    if (is_over(script))
+    if (script_is_over(script))
         return (WriteResult){.status = STATUS_UNKNOWN};
     if (script->answer.type != FRAME_WRITE_REPLY ||
         !write_reply_decode(&script->answer, &script->arena, &reply) || reply.item_count != 1)
@@ -249,13 +227,21 @@ begin_version(Script *script, const Shown *context, bool tombstone)
 uint32_t
 script_send_put(Script *script, uint32_t host, uint32_t w, const Shown *context)
 {
+    uint32_t put = script_begin_put(script, host, w, context);
+
+    script_wait_ms(script, SENT_WITHIN_MS);
+    return put;
+}
+
+uint32_t
+script_begin_put(Script *script, uint32_t host, uint32_t w, const Shown *context)
+{
     uint32_t put = begin_version(script, context, false);
     Buffer frame;
 
     encode_write(script, &frame, w, put, context, false);
-    send_frame(script, host, &frame);
+    script_send(script, host, &frame);
     buffer_free(&frame);
-    script_wait_ms(script, SENT_WITHIN_MS);
     return put;
 }
 
@@ -269,7 +255,7 @@ write_version(Script *script, uint32_t host, uint32_t w, const Shown *context, b
 
     WriteResult result = send_write(script, host, w, *put, context, false);
 
-    if (!is_over(script))
+    if (!script_is_over(script))
         checker_write_end(checker, *put, w, result.status, result.acked);
     return result.status;
 }
@@ -314,7 +300,7 @@ script_try_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, const 
 {
     WriteResult result = send_write(script, host, w, put, context, true);
 
-    if (result.status == STATUS_OK && !is_over(script))
+    if (result.status == STATUS_OK && !script_is_over(script))
         checker_write_end(script->world->checker, put, w, result.status, result.acked);
     return result.status;
 }
@@ -346,9 +332,9 @@ send_read(Script *script, uint32_t host, ReadMode mode, uint32_t r, ReadItem *it
     buffer_init(&frame, &MEMORY_HEAP);
     read_encode(&frame, ++script->client->asker.last_tag, &read);
     script->client->tag = script->client->asker.last_tag;
-    ask(script, host, &frame);
+    script_ask(script, host, &frame);
     buffer_free(&frame);
-    if (is_over(script))
+    if (script_is_over(script))
         return STATUS_UNKNOWN;
     if (script->answer.type != FRAME_READ_REPLY ||
         !read_reply_decode(&script->answer, &script->arena, &reply) || reply.item_count != 1)
@@ -367,7 +353,7 @@ script_read(Script *script, uint32_t host, uint32_t r)
     ReadItem item;
     StatusCode status = send_read(script, host, READ_COORDINATED, r, &item);
 
-    if (is_over(script))
+    if (script_is_over(script))
         return shown;
     must_be_ok(script, status, "a read");
     given = (ReadShown){.object = item.object, .context = item.context, .answered = item.held};
@@ -421,36 +407,36 @@ script_expect_extras(Script *script, uint32_t retried, uint32_t late)
 void
 script_crash(Script *script, uint32_t host)
 {
-    uint32_t node = host_of(script, host)->index;
+    uint32_t node = script_host(script, host)->index;
 
-    if (is_over(script))
+    if (script_is_over(script))
         return;
     host_crash(script->world, node);
-    sim_store_calm(host_of(script, host)->store);
+    sim_store_calm(script_host(script, host)->store);
     network_hang_up(script->world, network_link(script->world, script->client->endpoint, node));
-    await(script, others_know, node, "a node that is gone is held for up");
+    script_await(script, others_know, node, "a node that is gone is held for up");
 }
 
 void
 script_boot(Script *script, uint32_t host)
 {
-    if (is_over(script))
+    if (script_is_over(script))
         return;
-    host_boot(script->world, host_of(script, host)->index);
-    await(script, all_are_up, host, "a node that is back is held for down");
+    host_boot(script->world, script_host(script, host)->index);
+    script_await(script, all_are_up, host, "a node that is back is held for down");
 }
 
 void
 script_pause(Script *script, uint32_t host)
 {
-    host_pause(script->world, host_of(script, host)->index);
+    host_pause(script->world, script_host(script, host)->index);
 }
 
 void
 script_resume(Script *script, uint32_t host)
 {
-    host_resume(script->world, host_of(script, host)->index);
-    await(script, all_are_up, host, "a node that goes on is held for down");
+    host_resume(script->world, script_host(script, host)->index);
+    script_await(script, all_are_up, host, "a node that goes on is held for down");
 }
 
 static bool
@@ -474,114 +460,37 @@ running_are_up(const Script *script, uint32_t host)
 void
 script_boot_alone(Script *script, uint32_t host)
 {
-    if (is_over(script))
+    if (script_is_over(script))
         return;
-    host_boot(script->world, host_of(script, host)->index);
-    await(script, running_are_up, host, "a node that is back is held for down");
+    host_boot(script->world, script_host(script, host)->index);
+    script_await(script, running_are_up, host, "a node that is back is held for down");
 }
 
 void
 script_boot_unawaited(Script *script, uint32_t host)
 {
-    if (!is_over(script))
-        host_boot(script->world, host_of(script, host)->index);
+    if (!script_is_over(script))
+        host_boot(script->world, script_host(script, host)->index);
 }
 
 void
 script_restart_all(Script *script)
 {
-    if (is_over(script))
+    if (script_is_over(script))
         return;
     for (uint32_t i = 0; i < script->world->mix.hosts; i++)
         host_crash(script->world, i);
     client_hang_up(script->client);
     for (uint32_t i = 0; i < script->world->mix.hosts; i++)
         host_boot(script->world, i);
-    await(script, all_are_up, 0, "nodes that are back are held for down");
-}
-
-void
-script_stop_disk(Script *script, uint32_t host)
-{
-    sim_store_set_stuck(host_of(script, host)->store);
-}
-
-void
-script_forget(Script *script, uint32_t host)
-{
-    script_settle(script);
-    trace(script->world, "%s's record is gone", host_of(script, host)->name);
-    (void)sim_store_forget(host_of(script, host)->store, true);
-}
-
-void
-script_wipe(Script *script, uint32_t host)
-{
-    trace(script->world, "%s's disk is wiped", host_of(script, host)->name);
-    (void)sim_store_wipe(host_of(script, host)->store);
-}
-
-static bool
-is_filled(const Script *script, uint32_t host)
-{
-    return !engine_is_refilling(host_of(script, host)->engine);
-}
-
-void
-script_await_filled(Script *script, uint32_t host)
-{
-    await(script, is_filled, host, "a wiped disk is not filled");
-}
-
-SimStore *
-script_copy_disk(Script *script, uint32_t host)
-{
-    SimStore *copy = sim_store_new(script->world, host_of(script, host)->index);
-
-    script_settle(script);
-    sim_store_copy(copy, host_of(script, host)->store);
-    script->copies[script->copy_count++] = copy;
-    return copy;
-}
-
-void
-script_put_disk(Script *script, uint32_t host, const SimStore *copy)
-{
-    script_settle(script);
-    trace(script->world, "%s's disk becomes a copy", host_of(script, host)->name);
-    if (host_of(script, host)->engine == NULL)
-        sim_store_copy(host_of(script, host)->store, copy);
-    else
-        sim_store_copy_records(host_of(script, host)->store, copy);
-}
-
-void
-script_back_up(Script *script, uint32_t host)
-{
-    script_settle(script);
-    host_back_up(script->world, host_of(script, host)->index);
-}
-
-void
-script_restore(Script *script, uint32_t host)
-{
-    if (!is_over(script))
-        host_restore(script->world, host_of(script, host)->index, true);
-}
-
-void
-script_damage(Script *script, uint32_t host)
-{
-    script_settle(script);
-    trace(script->world, "%s's record cannot be read any more", host_of(script, host)->name);
-    (void)sim_store_damage(host_of(script, host)->store, 100);
+    script_await(script, all_are_up, 0, "nodes that are back are held for down");
 }
 
 Slice
 script_object(Script *script, uint32_t host)
 {
     script_settle(script);
-    return slice_copy(&script->arena, durable_of(script, host));
+    return slice_copy(&script->arena, script_durable(script, host));
 }
 
 void
@@ -595,13 +504,14 @@ script_late_frame(Script *script, Slice object, uint32_t from, uint32_t to)
         .epoch = script->client->topology.epoch, .items = &item, .item_count = 1};
     Buffer frame;
 
-    if (is_over(script))
+    if (script_is_over(script))
         return;
     buffer_init(&frame, &MEMORY_HEAP);
     replicate_encode(&frame, 0, &replicate);
-    network_send(world,
-                 network_link(world, host_of(script, from)->index, host_of(script, to)->index),
-                 buffer_slice(&frame));
+    network_send(
+        world,
+        network_link(world, script_host(script, from)->index, script_host(script, to)->index),
+        buffer_slice(&frame));
     buffer_free(&frame);
     script_wait_ms(script, 100);
     script_settle(script);
@@ -610,13 +520,13 @@ script_late_frame(Script *script, Slice object, uint32_t from, uint32_t to)
 static bool
 is_handed_off(const Script *script, uint32_t host)
 {
-    return durable_of(script, host).length == 0;
+    return script_durable(script, host).length == 0;
 }
 
 void
 script_await_handed_off(Script *script, uint32_t host)
 {
-    await(script, is_handed_off, host, "what a fallback holds is not handed off");
+    script_await(script, is_handed_off, host, "what a fallback holds is not handed off");
 }
 
 /* ---- the play ---- */
@@ -653,7 +563,7 @@ script_play(World *world, const Scenario *scenario)
     arena_init(&script.arena, &MEMORY_HEAP);
     client_begin_script(script.client, take_frame, &script);
     place_nodes(&script);
-    await(&script, all_are_up, 0, "the nodes do not find each other");
+    script_await(&script, all_are_up, 0, "the nodes do not find each other");
     scenario->play(&script);
     for (uint32_t i = 0; i < world->mix.hosts; i++)
         host_boot(world, i);

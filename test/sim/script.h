@@ -41,7 +41,8 @@ void script_play(World *world, const Scenario *scenario);
 uint32_t script_put(Script *script, uint32_t host, uint32_t w, const Shown *context);
 uint32_t script_delete(Script *script, uint32_t host, uint32_t w, const Shown *context);
 
-/* Sends a write and does not wait for what becomes of it. */
+/* Sends a write and does not wait for what becomes of it; begin: nor until it is there. */
+uint32_t script_begin_put(Script *script, uint32_t host, uint32_t w, const Shown *context);
 uint32_t script_send_put(Script *script, uint32_t host, uint32_t w, const Shown *context);
 
 /* The same write again, marked as a retry, at another host: must it succeed, or how did it end. */
@@ -115,6 +116,25 @@ void script_restore(Script *script, uint32_t host);
 
 /* The record cannot be read any more. */
 void script_damage(Script *script, uint32_t host);
+
+/* A row of a tree is lost. */
+void script_lose_tree(Script *script, uint32_t host);
+
+/* Host compares with the other now; begin: does not wait for host's word that it will. */
+void script_compare(Script *script, uint32_t host, uint32_t other);
+void script_begin_compare(Script *script, uint32_t host, uint32_t other);
+
+/* From now on nodes keep no hints; and all compare what they have once an hour, not just when told
+ * to. */
+void script_refuse_hints(Script *script);
+void script_compare_hourly(Script *script);
+
+/* Hosts 0 and 1 have the same on their disks, in the end; or have not. */
+void script_await_two_same(Script *script);
+void script_expect_two_differ(Script *script);
+
+/* Keys that compares have found different twice, of all processes that run. */
+uint64_t script_differences(const Script *script);
 
 /* The object that host has now; and a frame with it that was late comes from one host to another.
  */

@@ -355,6 +355,61 @@ a_tree_that_lost_a_row_is_in_doubt_until_it_is_rebuilt(void **state)
 }
 
 static void
+put_unreadable(Store *store, Slice key)
+{
+    Rocks *rocks = rocks_of(store->storage);
+    char *error = NULL;
+
+    rocksdb_put(rocks->db, rocks->write_options, (const char *)key.data, key.length, "\xff", 1,
+                &error);
+    assert_null(error);
+}
+
+static void
+a_record_written_over_unread_puts_its_tree_in_doubt_until_it_is_rebuilt(void **state)
+{
+    Store *store = *state;
+    uint64_t ref = store_put(store, crowded_key(store, 1), "value", NULL);
+    Object object;
+    TreeSum sum;
+
+    store_await_durable(store, ref);
+    object = store_object(store, ref);
+    put_unreadable(store, crowded_key(store, 2));
+    store_await_durable(store, store_merge(store, crowded_key(store, 2), &object));
+    assert_true(crowded_tree(store)->doubt || trees_counters(store->storage->trees).rebuilt == 1);
+    await_rest(store);
+    assert_true(trees_sum(store->storage->trees, CROWDED, (TreePart){.depth = 0}, &sum));
+    assert_int_equal(sum.rows, 2);
+    assert_trees_are_true(store);
+    assert_no_row_is_left_over(store);
+}
+
+/* The tree grows over it as soon as it can be read. */
+static void
+a_record_that_cannot_be_read_holds_up_what_is_built(void **state)
+{
+    Store *store = *state;
+    Object object;
+    uint64_t ref;
+
+    put_unreadable(store, crowded_key(store, 100));
+    put_many(store, crowded_key, 100);
+    begin_deadline(store);
+    while (store->storage->counters(store->storage).corrupt == 0)
+        pass_turn(store);
+    assert_int_equal(trees_depth(store->storage->trees, CROWDED), 0);
+    assert_int_equal(trees_counters(store->storage->trees).doubted, 1);
+    ref = store_put(store, crowded_key(store, 1), "another", NULL);
+    store_await_durable(store, ref);
+    object = store_object(store, ref);
+    store_await_durable(store, store_merge(store, crowded_key(store, 100), &object));
+    await_rest(store);
+    assert_int_equal(trees_depth(store->storage->trees, CROWDED), 2);
+    assert_trees_are_true(store);
+}
+
+static void
 trees_of_another_ring_are_all_rebuilt(void **state)
 {
     Store *store = *state;
@@ -490,6 +545,8 @@ main(int argc, char **argv)
         STORE_TEST(trees_are_true_after_a_restart_without_being_rebuilt),
         STORE_TEST(a_restart_in_the_middle_of_a_rebuild_goes_on_there),
         STORE_TEST(a_tree_that_lost_a_row_is_in_doubt_until_it_is_rebuilt),
+        STORE_TEST(a_record_written_over_unread_puts_its_tree_in_doubt_until_it_is_rebuilt),
+        STORE_TEST(a_record_that_cannot_be_read_holds_up_what_is_built),
         STORE_TEST(trees_of_another_ring_are_all_rebuilt),
         STORE_CLOSED_TEST(trees_are_true_after_kills_at_any_moment),
     };
