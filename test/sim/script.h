@@ -136,6 +136,13 @@ void script_expect_two_differ(Script *script);
 /* Keys that compares have found different twice, of all processes that run. */
 uint64_t script_differences(const Script *script);
 
+/* From now on nodes look for what they may reap all the time. */
+void script_reap_often(Script *script);
+
+/* Until no owner has anything of the key; or host must still have something. */
+void script_await_reaped(Script *script);
+void script_expect_kept(Script *script, uint32_t host);
+
 /* The object that host has now; and a frame with it that was late comes from one host to another.
  */
 Slice script_object(Script *script, uint32_t host);

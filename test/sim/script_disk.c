@@ -4,7 +4,8 @@
 
 enum
 {
-    HOUR_MS = 3600000
+    HOUR_MS = 3600000,
+    REAP_MS = 100
 };
 
 void
@@ -186,6 +187,46 @@ script_compare_hourly(Script *script)
         world->hosts[i].config.repair_interval_ms = HOUR_MS;
         engine_set_limits(world->hosts[i].engine, &world->hosts[i].config);
     }
+}
+
+/* ---- reaping ---- */
+
+void
+script_reap_often(Script *script)
+{
+    World *world = script->world;
+
+    for (uint32_t i = 0; i < world->mix.hosts; i++)
+    {
+        world->hosts[i].config.reap_interval_ms = REAP_MS;
+        if (world->hosts[i].engine != NULL)
+            engine_set_limits(world->hosts[i].engine, &world->hosts[i].config);
+    }
+}
+
+static bool
+owners_have_nothing(const Script *script, uint32_t host)
+{
+    (void)host;
+    for (uint32_t i = 0; i < script->world->mix.n; i++)
+    {
+        if (script_durable(script, i).length > 0)
+            return false;
+    }
+    return true;
+}
+
+void
+script_await_reaped(Script *script)
+{
+    script_await(script, owners_have_nothing, 0, "a tombstone is not reaped");
+}
+
+void
+script_expect_kept(Script *script, uint32_t host)
+{
+    if (!script_is_over(script) && script_durable(script, host).length == 0)
+        script_fail(script, "a tombstone is gone that somebody has not seen");
 }
 
 void

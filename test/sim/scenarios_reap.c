@@ -1,0 +1,108 @@
+/*
+ * Stories of tombstones that are reaped while somebody still has what they stand for. Nodes look
+ * for what they may reap all the time.
+ */
+#include "test/sim/scenarios.h"
+
+enum
+{
+    LONG_MS = 60000,
+    DELIVERED_MS = 2000
+};
+
+#define EXPECT_NOTHING(script, shown) script_expect((script), (shown), 0, NULL)
+
+/* A node is away for as long as may be, with the version on its disk, and nobody keeps a hint for
+ * it: nothing is reaped until it has seen the delete. */
+static void
+play_away_for_a_year(Script *script)
+{
+    const Shown *shown;
+
+    script_reap_often(script);
+    script_refuse_hints(script);
+    script_compare_hourly(script);
+    (void)script_put(script, 0, ALL, NULL);
+    shown = script_read(script, 0, MOST);
+    script_settle(script);
+    script_crash(script, 2);
+    (void)script_delete(script, 0, MOST, shown);
+    script_wait_ms(script, LONG_MS);
+    script_expect_kept(script, 0);
+    script_expect_kept(script, 1);
+    script_boot(script, 2);
+    script_await_reaped(script);
+    EXPECT_NOTHING(script, script_read(script, 2, ALL));
+}
+
+/* A frame with the version comes long after its delete was reaped: by the label of the round that
+ * it left under it is refused. */
+static void
+play_late_replicate(Script *script)
+{
+    Slice object;
+
+    (void)script_put(script, 0, ALL, NULL);
+    object = script_object(script, 0);
+    (void)script_delete(script, 0, ALL, script_read(script, 0, MOST));
+    script_reap_often(script);
+    script_await_reaped(script);
+    for (uint32_t to = 1; to < 3; to++)
+    {
+        script_late_frame(script, object, 0, to);
+        EXPECT_NOTHING(script, script_read(script, to, MOST));
+    }
+}
+
+/* A fallback holds the version for an owner, and is away when it is deleted. */
+static void
+play_late_hint(Script *script)
+{
+    const Shown *shown;
+
+    script_reap_often(script);
+    script_crash(script, 1);
+    (void)script_put(script, 0, ALL, NULL);
+    shown = script_read(script, 0, MOST);
+    script_settle(script);
+    script_crash(script, 3);
+    script_boot_alone(script, 1);
+    (void)script_delete(script, 0, MOST, shown);
+    script_wait_ms(script, LONG_MS);
+    script_expect_kept(script, 0);
+    script_boot(script, 3);
+    script_await_reaped(script);
+    EXPECT_NOTHING(script, script_read(script, 1, ALL));
+}
+
+/* A disk is set back to what it was before the delete, which nobody else remembers. */
+static void
+play_backup_from_before_a_round(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+    script_back_up(script, 1);
+    (void)script_delete(script, 0, ALL, script_read(script, 0, MOST));
+    script_reap_often(script);
+    script_await_reaped(script);
+    script_wait_ms(script, DELIVERED_MS);
+    script_crash(script, 1);
+    script_restore(script, 1);
+    script_boot(script, 1);
+    script_await_filled(script, 1);
+    script_settle(script);
+    EXPECT_NOTHING(script, script_read(script, 1, MOST));
+    script_await_reaped(script);
+}
+
+static const Scenario SCENARIOS[] = {
+    {"away-for-a-year",            play_away_for_a_year,            3, false},
+    {"late-replicate",             play_late_replicate,             3, false},
+    {"late-hint",                  play_late_hint,                  4, false},
+    {"backup-from-before-a-round", play_backup_from_before_a_round, 3, true },
+};
+
+const Scenario *
+scenario_reap_at(uint32_t index)
+{
+    return index < sizeof(SCENARIOS) / sizeof(SCENARIOS[0]) ? &SCENARIOS[index] : NULL;
+}
