@@ -90,4 +90,38 @@ is($cluster->console(1, "$_ ORPHANS reaped"), "$_ ORPHANS", "$_ ORPHANS of none 
 my ($status, $out, $error) = $cluster->run('console', 1, '-X', '-v', 'VERBOSITY=verbose', '-c', 'DROP ORPHANS nothing');
 like($error, qr/ERROR:  42704: bucket "nothing" does not exist/, 'of a bucket that there is not, it is');
 
+# A disk is set back to when it had keys that were deleted, and their tombstones reaped, since.
+my $folder = $cluster->node_folder(3);
+$cluster->query(q{INSERT INTO t VALUES (1001, '{one}'), (1002, '{two}')});
+$cluster->query(q{CREATE FOREIGN TABLE u (name text OPTIONS (key 'true'), day int OPTIONS (key 'true'), v text[]) SERVER dynamo OPTIONS (bucket 'diary')});
+$cluster->query(q{INSERT INTO u VALUES ('ann', 29, '{three}')});
+$cluster->await('node 3 has them', sub { $cluster->console(3, 'GET diary ann 29 LOCAL') ne '' && $cluster->console(3, 'GET reaped 1002 LOCAL') ne '' && $cluster->console(3, 'GET reaped 1001 LOCAL') ne '' });
+$cluster->kill(3);
+system('cp', '-a', "$folder/data", "$folder/data.old") == 0 or die;
+$cluster->start(3);
+$cluster->await_all_up;
+$cluster->query('DELETE FROM t');
+$cluster->query('DELETE FROM u');
+$cluster->await('they are deleted and reaped', sub {
+    $cluster->console($_, 'REAP') for 1 .. 3;
+    my @left = grep { $cluster->console($_, 'GET diary ann 29 LOCAL') . $cluster->console($_, 'GET reaped 1001 LOCAL')
+        . $cluster->console($_, 'GET reaped 1002 LOCAL') ne '' } 1 .. 3;
+    @left == 0 }, 60);
+$cluster->kill(3);
+system('rm', '-rf', "$folder/data");
+rename "$folder/data.old", "$folder/data" or die;
+$cluster->start(3);
+my @orphans;
+$cluster->await('a disk that is older has orphans',
+    sub { @orphans = sort split /\n/, $cluster->console(3, 'SHOW ORPHANS'); @orphans == 3 }, 60);
+is_deeply(\@orphans, ['diary|ann 29|1', 'reaped|1001|1', 'reaped|1002|1'], 'shown by their keys');
+$cluster->await_all_up;
+is($cluster->query('SELECT (SELECT count(*) FROM t) + (SELECT count(*) FROM u)'), 0, 'and not served');
+$cluster->console(3, 'DROP ORPHANS reaped');
+$cluster->await('those of one bucket are dropped', sub { $cluster->console(3, 'SHOW ORPHANS') eq 'diary|ann 29|1' });
+$cluster->console(3, 'ADOPT ORPHANS');
+$cluster->await('the others are adopted', sub { $cluster->console(3, 'SHOW ORPHANS') eq '' });
+$cluster->await('which is then to be read again', sub { $cluster->query('SELECT v FROM u') eq '{three}' });
+is($cluster->query('SELECT count(*) FROM t'), 0, 'what was dropped is gone');
+
 done_testing;
