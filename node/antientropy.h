@@ -56,9 +56,25 @@ uint32_t antientropy_request(Antientropy *antientropy, const View *view, uint32_
                              uint32_t member);
 
 /* Rows from first to last of this node cannot be read, or may be missing: compares the keys of that
- * range with every other owner, whatever the trees say, unreadable ones counting as missing. */
-void antientropy_mend(Antientropy *antientropy, const View *view, uint32_t bucket_id,
-                      uint64_t first_position, uint64_t last_position);
+ * range with every other owner, whatever the trees say, unreadable ones counting as missing. How
+ * many owners that are, those counted that were compared with a short while ago; 0: nobody else
+ * owns them.
+ */
+uint32_t antientropy_mend(Antientropy *antientropy, const View *view, uint32_t bucket_id,
+                          uint64_t first_position, uint64_t last_position);
+
+/* A range that was compared so with one of them, and what it brought. */
+typedef struct MendResult
+{
+    MemberId peer;
+    uint32_t bucket_id;
+    uint64_t first_position;
+    uint64_t last_position;
+    uint64_t objects;
+} MendResult;
+
+/* Takes the oldest that was not taken; false: there is none. Of many the oldest are forgotten. */
+bool antientropy_take_result(Antientropy *antientropy, MendResult *result);
 
 /* The member has missed a write that nobody keeps a hint of. */
 void antientropy_missed(Antientropy *antientropy, const View *view, uint32_t member);

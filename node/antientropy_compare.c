@@ -108,6 +108,7 @@ antientropy_descend(Antientropy *antientropy, Lane *lane, const Pair *pair, cons
 
     lane->depth = depth < pair->peer_depth ? depth : pair->peer_depth;
     lane->began_ms = view->now_ms;
+    lane->mended_before = pair->status.mended_here;
     lane->failure = STATUS_OK;
     lane->mending = false;
     lane->in_leaf = lane->list.open = false;

@@ -16,6 +16,7 @@
 enum
 {
     ANTIENTROPY_LANES = 16,
+    ANTIENTROPY_RESULTS = 16,          /* that wait to be told */
     ANTIENTROPY_ANSWERS = 64,          /* that this node has in the making at a time */
     ANTIENTROPY_ROOTS_MAX = 4096,      /* in one frame */
     ANTIENTROPY_LEVEL_PARTS = 16,      /* in one frame */
@@ -132,7 +133,8 @@ typedef struct Lane
     uint32_t pair_count;
     uint64_t deadline_ms; /* of an answer; or the end of the pause */
     uint64_t began_ms;
-    StatusCode failure; /* of a key: the others go on */
+    uint64_t mended_before; /* of the pair, when the lane began */
+    StatusCode failure;     /* of a key: the others go on */
 
     /* Descending: parts that differ, of which the last are looked at first. */
     TreePart *parts;
@@ -184,7 +186,9 @@ struct Antientropy
     uint32_t turn;   /* the peer that is looked at first */
     uint32_t queued; /* pairs in all queues */
     Lane lanes[ANTIENTROPY_LANES];
-    Answer *answers; /* ANTIENTROPY_ANSWERS */
+    Answer *answers;                         /* ANTIENTROPY_ANSWERS */
+    MendResult results[ANTIENTROPY_RESULTS]; /* oldest first */
+    uint32_t result_count;
     AntientropyCounters counters;
 };
 

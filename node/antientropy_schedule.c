@@ -187,6 +187,23 @@ antientropy_fail(Antientropy *antientropy, Lane *lane, const View *view, StatusC
     rest(&antientropy->peers[lane->peer], view, status);
 }
 
+static void
+note_result(Antientropy *antientropy, const Lane *lane, const Pair *pair)
+{
+    if (antientropy->result_count == ANTIENTROPY_RESULTS)
+    {
+        MendResult oldest;
+
+        (void)antientropy_take_result(antientropy, &oldest);
+    }
+    antientropy->results[antientropy->result_count++] =
+        (MendResult){.peer = antientropy->peers[lane->peer].id,
+                     .bucket_id = pair->status.bucket_id,
+                     .first_position = lane->mend.first,
+                     .last_position = lane->mend.last,
+                     .objects = pair->status.mended_here - lane->mended_before};
+}
+
 void
 antientropy_finish(Antientropy *antientropy, Lane *lane, const View *view)
 {
@@ -203,6 +220,7 @@ antientropy_finish(Antientropy *antientropy, Lane *lane, const View *view)
         {
             pair->mended = lane->mend;
             pair->mended_at_ms = view->now_ms;
+            note_result(antientropy, lane, pair);
         }
         antientropy_end_pair(antientropy, lane->peer, pair, STATUS_OK);
     }
@@ -518,14 +536,17 @@ was_mended(const Pair *pair, const View *view, PositionRange range)
            view->now_ms < pair->mended_at_ms + MEND_AGAIN_MS;
 }
 
-void
+uint32_t
 antientropy_mend(Antientropy *antientropy, const View *view, uint32_t bucket_id,
                  uint64_t first_position, uint64_t last_position)
 {
+    uint32_t owners = 0;
+
     antientropy_follow(antientropy, view);
     for (uint32_t number = 0; number < antientropy->peer_count; number++)
     {
         const Peer *peer = &antientropy->peers[number];
+        bool owns = false;
 
         for (uint32_t i = 0; i < peer->pair_count; i++)
         {
@@ -539,12 +560,26 @@ antientropy_mend(Antientropy *antientropy, const View *view, uint32_t bucket_id,
                 range.first = first_position;
             if (range.last > last_position)
                 range.last = last_position;
+            owns = true;
             if (was_mended(pair, view, range))
                 continue;
             pair->mend = position_range_union(pair->mend, range);
             antientropy_queue(antientropy, number, pair);
         }
+        owners += owns;
     }
+    return owners;
+}
+
+bool
+antientropy_take_result(Antientropy *antientropy, MendResult *result)
+{
+    if (antientropy->result_count == 0)
+        return false;
+    *result = antientropy->results[0];
+    memmove(&antientropy->results[0], &antientropy->results[1],
+            --antientropy->result_count * sizeof(MendResult));
+    return true;
 }
 
 void

@@ -9,6 +9,7 @@
 #include "node/console_cluster.h"
 #include "node/console_reaping.h"
 #include "node/console_repair.h"
+#include "node/console_scrub.h"
 #include "node/console_value.h"
 
 #define VERSION_TEXT "1.0"
@@ -146,6 +147,13 @@ static const ConsoleCommand commands[] = {
      "Ids of the cluster keys of this node; dynamo_node key changes them."},
     {{"SHOW", "HELP"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(help_columns), run_help, "SHOW", "",
      "This list."},
+    {{"SHOW", "SCRUB"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_scrub_columns),
+     console_run_show_scrub, "SHOW", "",
+     "How far reading all that this node keeps has come, and what it found."},
+    {{"SCRUB"}, 0, 0, CONSOLE_ADMIN, NULL, 0, console_run_scrub, "SCRUB", "",
+     "Read all that this node keeps and check it: files, rows, trees."},
+    {{"SCRUB", "STOP"}, 0, 0, CONSOLE_ADMIN, NULL, 0, console_run_scrub_stop, "SCRUB", "",
+     "Stop that."},
     {{"GET"}, 2, 9, CONSOLE_DATA, CONSOLE_COLUMNS(console_get_columns), console_run_get, "GET",
      "bucket key [LOCAL]",
      "The siblings of a key, read from a quorum, or with LOCAL from this node alone."},

@@ -71,6 +71,7 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     admission_init(&engine->admission, &config->admission);
     pacer_init(&engine->pacer, config->background_bytes, 0);
     engine->handoff = handoff_new(&engine->pacer);
+    engine->scrub = scrub_new(&engine->pacer);
     engine->antientropy = antientropy_new(&engine->pacer, config->repair_interval_ms);
     engine->orphans = orphans_new();
     engine->reaping =
@@ -111,6 +112,7 @@ engine_free(Engine *engine)
     antientropy_free(engine->antientropy);
     reaping_free(engine->reaping);
     orphans_free(engine->orphans);
+    scrub_free(engine->scrub);
     if (engine->refill != NULL)
         refill_free(engine->refill);
     actions_free(&engine->actions);
@@ -217,6 +219,12 @@ run_action(Engine *engine, const Action *action)
         break;
     case ACTION_SET_ROUND:
         engine->storage->set_round(engine->storage, &action->round, action->ref);
+        break;
+    case ACTION_CHECK:
+        engine_check_storage(engine, action);
+        break;
+    case ACTION_REBUILD_TREE:
+        (void)trees_rebuild(engine->storage->trees, action->tree);
         break;
     }
 }
@@ -536,14 +544,12 @@ on_scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *
 }
 
 static void
-on_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t last)
+on_checked(void *context, uint64_t ref, StatusCode status, const StorageCheck *check)
 {
     Engine *engine = context;
     View view = engine_view(engine);
 
-#ifndef BUG_UNREADABLE_NOT_MENDED
-    antientropy_mend(engine->antientropy, &view, bucket_id, first, last);
-#endif
+    scrub_checked(engine->scrub, &view, ref, status, check);
 }
 
 StorageEvents
@@ -553,7 +559,8 @@ engine_storage_events(Engine *engine)
                            .durable = on_durable,
                            .read_done = on_read_done,
                            .scan_done = on_scan_done,
-                           .unreadable = on_unreadable,
+                           .checked = on_checked,
+                           .unreadable = engine_unreadable,
                            .context = engine};
 }
 

@@ -21,6 +21,7 @@
 #include "node/keyring.h"
 #include "node/orphans.h"
 #include "node/reaping.h"
+#include "node/scrub.h"
 #include "node/step.h"
 
 typedef struct Engine Engine;
@@ -189,6 +190,10 @@ uint64_t engine_orphans_count(const Engine *engine);
 Orphan engine_orphan(const Engine *engine, uint32_t index);
 void engine_adopt_orphans(Engine *engine, uint32_t bucket_id);
 void engine_drop_orphans(Engine *engine, uint32_t bucket_id);
+
+/* Begins to read all that the storage keeps, from the beginning, or stops it (node/scrub.h). */
+void engine_scrub(Engine *engine, bool begin);
+ScrubStatus engine_scrub_status(const Engine *engine);
 
 /* Why this node is in no cluster yet, a sentence for people; "" once it is in one. */
 const char *engine_waiting_for(const Engine *engine);

@@ -83,6 +83,7 @@ step_antientropy(Engine *engine, const View *view)
             antientropy_missed(engine->antientropy, view, i);
     }
     antientropy_step(engine->antientropy, view, &engine->actions);
+    engine_tell_mended(engine);
 }
 
 void
@@ -92,6 +93,7 @@ engine_step_background(Engine *engine)
 
     step_refill(engine);
     note_latency(engine);
+    scrub_step(engine->scrub, &view, &engine->actions);
     if (!engine_is_member(engine) || view.storage_failed)
         return;
     handoff_step(engine->handoff, &view, &engine->actions);
@@ -115,6 +117,8 @@ engine_background_wake_ms(const Engine *engine)
     other = reaping_wake_ms(engine->reaping, &view);
     wake = other < wake ? other : wake;
     other = orphans_wake_ms(engine->orphans, &view);
+    wake = other < wake ? other : wake;
+    other = scrub_wake_ms(engine->scrub, &view);
     return other < wake ? other : wake;
 }
 
@@ -224,6 +228,8 @@ engine_background_scanned(Engine *engine, const View *view, uint64_t ref, Status
         orphans_scanned(engine->orphans, view, ref, status, page, &engine->actions);
     else if (is_for_antientropy(ref))
         antientropy_scanned(engine->antientropy, view, ref, status, page, &engine->actions);
+    else if (ref >> 56 == REF_SCRUB)
+        scrub_scanned(engine->scrub, view, ref, status, page, &engine->actions);
     else
         return false;
     return true;

@@ -14,6 +14,19 @@
 #include "node/refill.h"
 #include "node/replica.h"
 
+enum
+{
+    ENGINE_RANGES_TOLD = 16
+};
+
+/* Positions of a bucket, some of which this node cannot read. */
+typedef struct UnreadableRange
+{
+    uint32_t bucket_id; /* 0: none */
+    uint64_t first;
+    uint64_t last;
+} UnreadableRange;
+
 typedef struct HeldFrame
 {
     uint64_t session;
@@ -45,6 +58,9 @@ struct Engine
     Antientropy *antientropy;
     Reaping *reaping;
     Orphans *orphans;
+    Scrub *scrub;
+    UnreadableRange told[ENGINE_RANGES_TOLD]; /* to people */
+    uint32_t told_next;
     bool was_in_doubt; /* when it was last looked */
     uint64_t mute_until_ms;
     EngineAsker asker; /* of the frame being dispatched */
@@ -97,6 +113,16 @@ uint64_t engine_background_wake_ms(const Engine *engine);
 
 /* Is anything of the partition under way at this node, as a round of reaping asks? */
 bool engine_background_is_busy(void *engine, const View *view, TreeId id);
+
+/* ---- engine_scrub.c ---- */
+
+/* Lets the storage check its files, if it has any. */
+void engine_check_storage(Engine *engine, const Action *action);
+
+/* As StorageEvents.unreadable: the other owners are asked, and people are told, of each range once;
+ * and what came of it. */
+void engine_unreadable(void *engine, uint32_t bucket_id, uint64_t first, uint64_t last);
+void engine_tell_mended(Engine *engine);
 
 /* Events: true when it was for the background alone. */
 void engine_background_member_down(Engine *engine, const View *view, uint32_t member);

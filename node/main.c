@@ -44,6 +44,9 @@ static const char help_text[] = PROGRAM
     "      show the node's cluster keys; add one, read from standard input or drawn here; put one\n"
     "      in use; remove one. SIGHUP makes a running node take it. Do each on every node\n"
     "      before the next\n"
+    "  " PROGRAM " salvage -D DIR\n"
+    "      keep what can be read of damaged data, where a node refuses to start; what is lost\n"
+    "      the node gets from the other owners before it answers reads\n"
     "  " PROGRAM " -D DIR [-c NAME=VALUE]...\n"
     "      run the node in the foreground\n"
     "\n"
@@ -136,6 +139,27 @@ key(const Arguments *arguments)
 }
 
 static int
+refuse_root(void)
+{
+    return fail("root must not run a node\n"
+                "Start it as an unprivileged user that owns its folder, so that a flaw in it "
+                "cannot take\nthe whole machine.");
+}
+
+static int
+salvage(const Arguments *arguments)
+{
+    if (arguments->word_count != 1)
+        return misuse("salvage takes no further words");
+    if (arguments->cluster_key_file != NULL || arguments->role != NULL ||
+        arguments->setting_count > 0)
+        return misuse("salvage takes only -D");
+    if (geteuid() == 0)
+        return refuse_root(); /* what it writes would be root's */
+    return finish(setup_salvage(arguments->dir));
+}
+
+static int
 run(const Arguments *arguments)
 {
     DaemonStart start = {arguments->dir, arguments->settings, arguments->setting_count};
@@ -143,9 +167,7 @@ run(const Arguments *arguments)
     if (arguments->cluster_key_file != NULL || arguments->role != NULL || arguments->generate)
         return misuse("--cluster-key belongs to init, --role to user add, --generate to key");
     if (geteuid() == 0)
-        return fail("root must not run a node\n"
-                    "Start it as an unprivileged user that owns its folder, so that a flaw in it "
-                    "cannot take\nthe whole machine.");
+        return refuse_root();
     return finish(daemon_run(&start));
 }
 
@@ -164,7 +186,9 @@ dispatch(const Arguments *arguments)
         return user_add(arguments);
     if (strcmp(arguments->words[0], "key") == 0)
         return key(arguments);
-    return misuse("unknown command (commands are init, user and key)");
+    if (strcmp(arguments->words[0], "salvage") == 0)
+        return salvage(arguments);
+    return misuse("unknown command (commands are init, user, key and salvage)");
 }
 
 int

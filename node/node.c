@@ -542,6 +542,12 @@ give_storage(Node *node)
     return outcome;
 }
 
+static void
+on_damage(void *context, const char *text)
+{
+    log_warning(((Node *)context)->start.log, "%s", text);
+}
+
 static Outcome
 open_storage(Node *node)
 {
@@ -551,7 +557,9 @@ open_storage(Node *node)
     RocksOptions options = {.directory = identity_path(node->start.dir, "data", path, sizeof(path)),
                             .block_cache_bytes = (uint64_t)config->block_cache_mb * 1024 * 1024,
                             .write_buffer_bytes = (uint64_t)config->write_buffer_mb * 1024 * 1024,
-                            .record_cache_bytes = (uint64_t)config->record_cache_mb * 1024 * 1024};
+                            .record_cache_bytes = (uint64_t)config->record_cache_mb * 1024 * 1024,
+                            .warn = on_damage,
+                            .warn_context = node};
 
     randombytes_buf(&node->run.actor, sizeof(Actor));
 
@@ -653,6 +661,12 @@ const Engine *
 node_engine(const Node *node)
 {
     return node->engine;
+}
+
+void
+node_scrub(Node *node, bool begin)
+{
+    engine_scrub(enter(node), begin);
 }
 
 StorageCounters

@@ -57,6 +57,9 @@ const char *node_storage_failure(const Node *node);
 uint64_t node_uptime_ms(const Node *node);
 uint64_t node_resident_bytes(void);
 
+/* As engine_scrub. */
+void node_scrub(Node *node, bool begin);
+
 /* The last failure to reach a member, "" when there is none. */
 const char *node_member_error(const Node *node, uint32_t member);
 

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#define OUTCOME_MESSAGE_SIZE 320
+#define OUTCOME_MESSAGE_SIZE 640
 
 typedef struct Outcome
 {

@@ -7,116 +7,8 @@
 
 enum
 {
-    INFO_LOG_FATAL = 4,
-    BLOCK_CACHE_TIER = 1,
-    BLOCK_CACHE_SHARD_BITS = 2,
-    BLOOM_BITS = 10,
-    OPEN_FILES = 256, /* of 64 MB each before RocksDB opens and closes files as it goes */
-    BACKGROUND_JOBS = 2,
-    WRITE_BUFFERS = 3,
-    SYNC_EVERY_BYTES = 1024 * 1024
+    BLOCK_CACHE_TIER = 1
 };
-
-/* Of the memtable's size: some 50 bits a key of a few hundred bytes. */
-#define MEMTABLE_BLOOM_SHARE 0.03
-
-/*
- * What the C API has no call for. Blocks enter the cache when a memtable is flushed, so that warm
- * records stay warm; the manifest names the logs that were closed and synced, so that one that is
- * missing or short is noticed. A scan of one partition ends at the key behind it: with first keys
- * in the index it sees that key without reading its block, which may be large, and which in an
- * almost empty bucket every partition would read.
- */
-static const char MORE_OPTIONS[] = "track_and_verify_wals_in_manifest=true;"
-                                   "block_based_table_factory={prepopulate_block_cache=kFlushOnly;"
-                                   "index_type=kBinarySearchWithFirstKey}";
-
-/* ---- options ---- */
-
-/*
- * A log that ends in the middle of a write is a crash's, and RocksDB drops that write; any other
- * damage it refuses to open, and rocks_log.c judges whether a crash explains it. (The default,
- * kPointInTimeRecovery, drops the damaged record and all that follow, synced or not, and says
- * nothing; kAbsoluteConsistency would not start after an ordinary kill -9.)
- */
-static void
-set_safety(rocksdb_options_t *options)
-{
-    rocksdb_options_set_wal_recovery_mode(options,
-                                          rocksdb_tolerate_corrupted_tail_records_recovery);
-    rocksdb_options_set_paranoid_checks(options, 1);
-    rocksdb_options_set_use_fsync(options, 0); /* fdatasync */
-    /* With assertions on, as Debian builds it, RocksDB aborts when its text log meets a full disk.
-     */
-    rocksdb_options_set_info_log_level(options, INFO_LOG_FATAL);
-    rocksdb_options_set_keep_log_file_num(options, 1);
-}
-
-static void
-set_sizes(rocksdb_options_t *options, const RocksOptions *wanted)
-{
-    rocksdb_options_set_write_buffer_size(options, wanted->write_buffer_bytes);
-    rocksdb_options_set_max_write_buffer_number(options, WRITE_BUFFERS);
-    rocksdb_options_set_max_background_jobs(options, BACKGROUND_JOBS);
-    rocksdb_options_set_max_open_files(options, OPEN_FILES);
-    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
-    rocksdb_options_set_compression(options, rocksdb_lz4_compression);
-    rocksdb_options_set_bytes_per_sync(options, SYNC_EVERY_BYTES);
-    /* Most writes are of new keys: a filter spares them the walk down the memtable's skip list. */
-    rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, MEMTABLE_BLOOM_SHARE);
-    rocksdb_options_set_memtable_whole_key_filtering(options, 1);
-    /* One thread writes. */
-    rocksdb_options_set_allow_concurrent_memtable_write(options, 0);
-    rocksdb_options_set_enable_write_thread_adaptive_yield(options, 0);
-    /* The loop drops iterators' and blocks' last references: files are removed in the background.
-     */
-    rocksdb_options_set_avoid_unnecessary_blocking_io(options, 1);
-    rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
-    rocksdb_options_set_stats_dump_period_sec(options, 0);
-    rocksdb_options_set_stats_persist_period_sec(options, 0);
-}
-
-static void
-set_tables(rocksdb_options_t *options, const RocksOptions *wanted)
-{
-    rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
-    rocksdb_lru_cache_options_t *sizes = rocksdb_lru_cache_options_create();
-    rocksdb_cache_t *cache;
-
-    /* A file's index is one block, of megabytes, and a block larger than a shard is not cached at
-     * all: the default of 64 shards would have every cold read fetch it anew. */
-    rocksdb_lru_cache_options_set_capacity(sizes, wanted->block_cache_bytes);
-    rocksdb_lru_cache_options_set_num_shard_bits(sizes, BLOCK_CACHE_SHARD_BITS);
-    cache = rocksdb_cache_create_lru_opts(sizes);
-    rocksdb_lru_cache_options_destroy(sizes);
-
-    rocksdb_block_based_options_set_block_cache(tables, cache);
-    rocksdb_block_based_options_set_filter_policy(
-        tables, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
-    rocksdb_block_based_options_set_format_version(tables, 5);
-    /* Indexes and filters count against the cache: memory does not grow with the data. */
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(tables, 1);
-    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(tables, 1);
-    rocksdb_options_set_block_based_table_factory(options, tables);
-    rocksdb_block_based_options_destroy(tables);
-    rocksdb_cache_destroy(cache);
-}
-
-static rocksdb_options_t *
-make_options(const RocksOptions *wanted, bool create, char **error)
-{
-    rocksdb_options_t *base = rocksdb_options_create();
-    rocksdb_options_t *options = rocksdb_options_create();
-
-    rocksdb_options_set_create_if_missing(base, create);
-    set_safety(base);
-    set_sizes(base, wanted);
-    set_tables(base, wanted);
-    rocksdb_get_options_from_string(base, MORE_OPTIONS, options, error);
-    rocksdb_options_destroy(base);
-    return options;
-}
 
 /* ---- opening ---- */
 
@@ -126,8 +18,9 @@ database_error(const char *directory, char *error)
     /* RocksDB's own words, where only the text tells. */
     bool locked = strstr(error, "LOCK:") != NULL || strstr(error, "lock hold by") != NULL;
     Outcome outcome =
-        locked ? outcome_error("data directory \"%s\" is in use by another process", directory)
-               : outcome_error("cannot open data directory \"%s\": %s", directory, error);
+        locked
+            ? outcome_error("data directory \"%s\" is in use by another process", directory)
+            : outcome_error("cannot open data directory \"%s\": %s" ROCKS_HINT, directory, error);
 
     rocksdb_free(error);
     return outcome;
@@ -139,28 +32,6 @@ is_corruption(const char *error)
     return strncmp(error, "Corruption", strlen("Corruption")) == 0;
 }
 
-static Outcome
-open_database(Rocks *rocks, const RocksOptions *options, bool create)
-{
-    char path[4096];
-    char *error = NULL;
-
-    rocks_preallocate_link();
-    snprintf(path, sizeof(path), "%s/rocksdb", options->directory);
-    rocks->options = make_options(options, create, &error);
-    if (error == NULL)
-        rocks->db = rocksdb_open(rocks->options, path, &error);
-    if (error != NULL && is_corruption(error) && rocks_log_torn_by_crash(path))
-    {
-        rocksdb_free(error);
-        error = NULL;
-        rocks->dropped_torn_write = true;
-        rocksdb_options_set_wal_recovery_mode(rocks->options, rocksdb_point_in_time_recovery);
-        rocks->db = rocksdb_open(rocks->options, path, &error);
-    }
-    return error == NULL ? outcome_ok() : database_error(options->directory, error);
-}
-
 static void
 close_database(Rocks *rocks)
 {
@@ -170,6 +41,110 @@ close_database(Rocks *rocks)
         rocksdb_options_destroy(rocks->options);
     rocks->db = NULL;
     rocks->options = NULL;
+}
+
+static void
+database_path(const RocksOptions *options, char path[4096])
+{
+    snprintf(path, 4096, "%s/" ROCKS_DATA_NAME, options->directory);
+}
+
+/* Returns what RocksDB said, or NULL when it is open. */
+static char *
+try_database(Rocks *rocks, const RocksOptions *options, bool create)
+{
+    char path[4096];
+    char *error = NULL;
+
+    rocks_preallocate_link();
+    database_path(options, path);
+    rocks->options = rocks_options_make(options, create, &error);
+    if (error == NULL)
+        rocks->db = rocksdb_open(rocks->options, path, &error);
+    if (error != NULL && is_corruption(error) && rocks_log_torn_by_crash(path))
+    {
+        rocksdb_free(error);
+        error = NULL;
+        rocksdb_options_set_wal_recovery_mode(rocks->options, rocksdb_point_in_time_recovery);
+        rocks->db = rocksdb_open(rocks->options, path, &error);
+        rocks->dropped_torn_write = error == NULL;
+    }
+    return error;
+}
+
+static bool
+pass_row(void *context, Slice key, Slice value)
+{
+    return true;
+}
+
+/* The rows of the store's own: without them it would not know what it owes, or what was reaped. */
+static bool
+has_readable_rows(const Rocks *rocks)
+{
+    static const uint32_t buckets[] = {HINTS_BUCKET, ROUNDS_BUCKET, TREES_BUCKET};
+    bool damaged = false;
+    Arena bounds;
+
+    arena_init(&bounds, &MEMORY_HEAP);
+    for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]) && !damaged; i++)
+    {
+        RocksRange range = rocks_bucket_range(&bounds, buckets[i]);
+        RocksStop stop;
+
+        damaged =
+            !rocks_visit(rocks, &range, pass_row, NULL, &stop) && rocks_error_is_damage(stop.error);
+        rocks_stop_free(&stop);
+    }
+    arena_free(&bounds);
+    return !damaged;
+}
+
+/* A damaged table is mended by the other owners, so the node need not wait for a person. */
+static bool
+can_salvage(const RocksOptions *options, const char *error)
+{
+    char path[4096];
+
+    database_path(options, path);
+    return is_corruption(error) && strstr(error, "WAL") == NULL && rocks_log_blames_tables(path);
+}
+
+static Outcome
+salvage_and_open(Rocks *rocks, const RocksOptions *options, const char *why)
+{
+    Outcome outcome;
+    char *error;
+
+    close_database(rocks);
+    rocks_tell(rocks, "the data directory is damaged and is salvaged (%s)", why);
+    outcome = rocks_salvage(options);
+    if (outcome.failed)
+        return outcome;
+    error = try_database(rocks, options, false);
+    return error == NULL ? outcome_ok() : database_error(options->directory, error);
+}
+
+static Outcome
+open_database(Rocks *rocks, const RocksOptions *options, bool found)
+{
+    Outcome outcome = found ? rocks_folder_check_data(options->directory) : outcome_ok();
+    char *error = NULL;
+
+    if (found && rocks_salvage_is_due(options->directory))
+        return salvage_and_open(rocks, options, "damage was found before");
+    if (outcome.failed)
+        return outcome;
+    error = try_database(rocks, options, !found);
+    if (error == NULL)
+        return has_readable_rows(rocks)
+                   ? outcome_ok()
+                   : salvage_and_open(rocks, options, "its own rows cannot be read");
+    if (!found || !can_salvage(options, error))
+        return database_error(options->directory, error);
+    outcome = salvage_and_open(rocks, options, error);
+    rocksdb_free(error);
+    return outcome;
 }
 
 void
@@ -226,6 +201,8 @@ rocks_fail(Rocks *rocks, const char *why)
 {
     rocks->storage.failed = true;
     snprintf(rocks->failure, sizeof(rocks->failure), "%s", why);
+    if (rocks_error_is_damage(why))
+        rocks_damage_note_file(rocks, why);
 }
 
 static void
@@ -236,6 +213,7 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
                                .scan = rocks_scan,
                                .owed = rocks_owed,
                                .counters = read_counters,
+                               .check = rocks_check,
                                .set_round = rocks_set_round,
                                .settle = rocks_settle,
                                .set_partitions = rocks_set_partitions,
@@ -286,7 +264,7 @@ rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run, const Storage
     *storage = NULL;
     outcome = rocks_folder_check(options->directory, &found);
     if (!outcome.failed)
-        outcome = open_database(rocks, options, !found);
+        outcome = open_database(rocks, options, found);
     if (!outcome.failed && !found)
         outcome = rocks_folder_seal(options->directory);
     if (!outcome.failed)
@@ -318,6 +296,7 @@ free_rocks(Rocks *rocks)
     arena_free(&rocks->arena);
     buffer_free(&rocks->scratch);
     buffer_free(&rocks->damage.files);
+    rocks_check_free(rocks);
     hints_free(&rocks->storage.hints);
     trees_free(rocks->storage.trees);
     rounds_free(&rocks->storage.rounds);

@@ -33,13 +33,24 @@ typedef struct RocksOptions
 
 /*
  * Opens the directory, or lays out an empty one. Refused: a directory of another format, one with
- * other files in it, one in use, a write-ahead log that is damaged before its end. Opening begins a
+ * other files in it, one in use, a write-ahead log that is damaged before its end, a damaged
+ * manifest. Opening begins a
  * run of the lineage that is kept there, which is durable when this returns. events are
  * copied; run is the caller's and outlives the storage. The loop stays alive until rocks_close() is
  * over.
  */
 Outcome rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run,
                    const StorageEvents *events, Storage **storage) MUST_CHECK;
+
+/*
+ * Makes a damaged directory one that can be opened, with what can be read of it. What is lost the
+ * node must get from the other owners: the directory counts as one that has lost data, and the node
+ * answers no read before. When nothing can be read it begins empty; nothing is removed: unreadable
+ * files stay in the directory, and options->warn is told where. Done by rocks_open() too, when it
+ * meets damaged table files or an earlier run has (DAMAGED in the directory); what RocksDB cannot
+ * open for other reasons waits for a person to decide.
+ */
+Outcome rocks_salvage(const RocksOptions *options) MUST_CHECK;
 
 /*
  * Takes no more calls (they are answered STATUS_SHUTTING_DOWN), completes all that came before,

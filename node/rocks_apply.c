@@ -328,21 +328,6 @@ forget_hints(Rocks *rocks, const RocksCall *call)
     buffer_free(&row);
 }
 
-/* A record that could not be read is in a tree that must be built anew. */
-static void
-note_in_trees(Rocks *rocks, const RocksCall *call, bool damaged, Slice before, Slice after)
-{
-    TreeBatch *batch = &rocks_filling_batch(rocks)->trees;
-    uint32_t bucket_id;
-    uint64_t position;
-    Slice key;
-
-    if (!damaged)
-        storage_change_trees(&rocks->storage, batch, call->key, before, after);
-    else if (rocks_key_split(call->key, &bucket_id, &position, &key))
-        trees_doubt(rocks->storage.trees, batch, bucket_id, position);
-}
-
 /*
  * Merged comes before durable, and an event may apply again: all state is settled before the first
  * event, and the object reported lies in the batch or in the record given, never in the scratch
@@ -370,10 +355,15 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
         IndexChange change = {.batch = rocks->filling, .key = call->key};
 
         if (damaged)
+        {
             forget_hints(rocks, call);
-        hints_changed(&rocks->storage.hints, damaged ? SLICE_EMPTY : record, copy, batch_put_index,
-                      &change);
-        note_in_trees(rocks, call, damaged, record, copy);
+            record = SLICE_EMPTY;
+        }
+        hints_changed(&rocks->storage.hints, record, copy, batch_put_index, &change);
+        if (damaged)
+            storage_doubt_trees(&rocks->storage, &change.batch->trees, call->key, copy);
+        else
+            storage_change_trees(&rocks->storage, &change.batch->trees, call->key, record, copy);
         rocks->owed++;
         batch_await(rocks->filling, call->ref);
         events->merged(events->context, call->ref, STATUS_OK,

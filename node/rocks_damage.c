@@ -22,8 +22,6 @@ enum
     NARROW = 64 /* a bound is found to within this part of the extent */
 };
 
-static const char DAMAGED_NAME[] = "DAMAGED";
-
 bool
 rocks_error_is_damage(const char *error)
 {
@@ -172,7 +170,8 @@ rocks_damage_note_file(Rocks *rocks, const char *error)
     buffer_put(&rocks->damage.files, bytes.data, bytes.length);
     rocks->damage.file_count++;
     rocks->counters.damaged_files = rocks->damage.file_count;
-    if (!rocks_folder_replace(rocks->directory, DAMAGED_NAME, buffer_slice(&rocks->damage.files)))
+    if (!rocks_folder_replace(rocks->directory, ROCKS_DAMAGED_NAME,
+                              buffer_slice(&rocks->damage.files)))
         rocks_tell(rocks, "could not note in the data directory that the file %.*s is damaged",
                    (int)bytes.length - 1, line);
     else

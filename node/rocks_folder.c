@@ -19,7 +19,7 @@
 static const char FORMAT_LINE[] = "dynamo_fdw data 1\n";
 static const char VERSION_NAME[] = "VERSION";
 static const char VERSION_DRAFT[] = "VERSION.new";
-static const char DATA_NAME[] = "rocksdb";
+static const char DATA_NAME[] = ROCKS_DATA_NAME;
 
 enum
 {
@@ -90,8 +90,8 @@ open_in(const char *directory, const char *name, int flags)
     return open(path, flags | O_CLOEXEC, 0600);
 }
 
-static Outcome
-check_data(const char *directory)
+Outcome
+rocks_folder_check_data(const char *directory)
 {
     char name[64];
     int fd;
@@ -99,8 +99,8 @@ check_data(const char *directory)
     snprintf(name, sizeof(name), "%s/CURRENT", DATA_NAME);
     fd = open_in(directory, name, O_RDONLY);
     if (fd < 0)
-        return outcome_error("data directory \"%s\" has lost its data: \"%s/%s\": %s", directory,
-                             directory, name, strerror(errno));
+        return outcome_error("data directory \"%s\" has lost its data: \"%s/%s\": %s" ROCKS_HINT,
+                             directory, directory, name, strerror(errno));
     close(fd);
     return outcome_ok();
 }
@@ -128,10 +128,7 @@ rocks_folder_check(const char *directory, bool *found)
     }
     close(fd);
     *found = true;
-
-    Outcome outcome = check_version(directory, text);
-
-    return outcome.failed ? outcome : check_data(directory);
+    return check_version(directory, text);
 }
 
 static bool
@@ -175,6 +172,31 @@ rocks_folder_replace(const char *directory, const char *name, Slice bytes)
     snprintf(draft, sizeof(draft), "%s/%s", directory, draft_name);
     snprintf(final, sizeof(final), "%s/%s", directory, name);
     return rename(draft, final) == 0 && sync_with_parent(directory);
+}
+
+bool
+rocks_folder_remove(const char *directory, const char *name)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    return (unlink(path) == 0 || errno == ENOENT) && sync_path(directory);
+}
+
+bool
+rocks_folder_set_aside(const char *directory, const char *name, char kept[64])
+{
+    char from[4096];
+    char to[4096];
+    unsigned number = 0;
+
+    snprintf(from, sizeof(from), "%s/%s", directory, name);
+    do
+    {
+        snprintf(kept, 64, "%s.%u", name, ++number);
+        snprintf(to, sizeof(to), "%s/%s", directory, kept);
+    } while (access(to, F_OK) == 0);
+    return rename(from, to) == 0 && sync_path(directory);
 }
 
 Outcome

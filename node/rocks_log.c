@@ -38,30 +38,6 @@ typedef struct RocksLog
     uint32_t table[256]; /* of the CRC */
 } RocksLog;
 
-static void
-make_table(uint32_t table[256])
-{
-    for (uint32_t i = 0; i < 256; i++)
-    {
-        uint32_t crc = i;
-
-        for (unsigned bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
-        table[i] = crc;
-    }
-}
-
-static uint32_t
-masked_crc(const RocksLog *log, const uint8_t *data, size_t length)
-{
-    uint32_t crc = UINT32_MAX;
-
-    for (size_t i = 0; i < length; i++)
-        crc = crc >> 8 ^ log->table[(crc ^ data[i]) & 0xff];
-    crc = ~crc;
-    return (crc >> 15 | crc << 17) + 0xa282ead8u;
-}
-
 /* The type of the sound record at offset; 0 when there is none. *size is set to its bytes. */
 static unsigned
 record_at(const RocksLog *log, size_t offset, size_t *size)
@@ -81,7 +57,7 @@ record_at(const RocksLog *log, size_t offset, size_t *size)
     crc = header[0] | (uint32_t)header[1] << 8 | (uint32_t)header[2] << 16 |
           (uint32_t)header[3] << 24;
     *size = HEADER_BYTES + length;
-    return masked_crc(log, header + 6, length + 1) == crc ? header[6] : 0;
+    return rocks_crc_masked(log->table, header + 6, length + 1) == crc ? header[6] : 0;
 }
 
 /* Where the sound records from the start end. */
@@ -194,7 +170,7 @@ rocks_log_torn_by_crash(const char *database)
     RocksLog log;
     bool kept = true;
 
-    make_table(log.table);
+    rocks_crc_table(log.table);
     snprintf(pattern, sizeof(pattern), "%s/*.log", database);
     if (glob(pattern, 0, NULL, &logs) != 0)
         return false;
@@ -202,4 +178,51 @@ rocks_log_torn_by_crash(const char *database)
         kept = log_kept_its_word(&log, logs.gl_pathv[i], i == newest_of(&logs));
     globfree(&logs);
     return kept;
+}
+
+/* The manifest is written as logs are; CURRENT names it. */
+static bool
+manifest_is_sound(RocksLog *log, const char *database)
+{
+    char path[4096];
+    char name[64] = "";
+    FILE *file;
+    bool sound = false;
+
+    snprintf(path, sizeof(path), "%s/CURRENT", database);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    if (fgets(name, sizeof(name), file) != NULL)
+    {
+        name[strcspn(name, "\n")] = '\0';
+        snprintf(path, sizeof(path), "%s/%s", database, name);
+        sound = log_kept_its_word(log, path, false);
+    }
+    fclose(file);
+    return sound;
+}
+
+static bool
+has_logs(const char *database)
+{
+    char pattern[4096];
+    glob_t logs;
+    int found;
+
+    snprintf(pattern, sizeof(pattern), "%s/*.log", database);
+    found = glob(pattern, 0, NULL, &logs);
+    if (found == 0)
+        globfree(&logs);
+    return found != GLOB_NOMATCH;
+}
+
+bool
+rocks_log_blames_tables(const char *database)
+{
+    RocksLog log;
+
+    rocks_crc_table(log.table);
+    return manifest_is_sound(&log, database) &&
+           (!has_logs(database) || rocks_log_torn_by_crash(database));
 }

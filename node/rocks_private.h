@@ -1,7 +1,10 @@
 /*
  * What the rocks*.c files share: the storage itself, and the calls between its parts.
  *
- *   rocks.c         opens, closes, options
+ *   rocks.c         opens, closes
+ *   rocks_options.c how RocksDB is set
+ *   rocks_check.c   reads the table files through; rocks_sst.c one of them, rocks_crc.c its sums
+ *   rocks_salvage.c makes a damaged store one that can be opened
  *   rocks_folder.c  the directory's VERSION file
  *   rocks_runs.c    its RUNS file, the lineage of the data
  *   rocks_log.c     judges a log that RocksDB finds damaged
@@ -35,6 +38,11 @@
 #include <rocksdb/c.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
+
+/* Ends a refusal that a person can do something about. */
+#define ROCKS_HINT                                                                                 \
+    " (HINT: \"dynamo_node salvage -D DIR\" keeps what can be read; the other owners fill in the " \
+    "rest)"
 
 typedef struct RocksBatch RocksBatch;
 
@@ -159,6 +167,32 @@ typedef struct RocksDamage
     uint32_t file_count;
 } RocksDamage;
 
+/* A table file that is read through. */
+typedef struct RocksSst
+{
+    int fd;
+    uint64_t size;
+    uint64_t bytes_read; /* of the disk, so far */
+    uint8_t *piece;      /* of the file, from start on */
+    size_t room;
+    uint64_t start;
+    size_t length;
+    Buffer index; /* the entries of its index */
+    size_t next;  /* the first that was not checked */
+    uint32_t table[256];
+} RocksSst;
+
+/* A pass over all files. The pool's thread has it while busy. */
+typedef struct RocksCheck
+{
+    char *names; /* of equal lengths */
+    uint32_t count;
+    uint32_t next; /* the file that is being checked */
+    bool open;     /* sst is it */
+    bool busy;
+    RocksSst sst;
+} RocksCheck;
+
 typedef struct Rocks
 {
     Storage storage; /* first: a Storage * is a Rocks * */
@@ -192,6 +226,7 @@ typedef struct Rocks
     bool trees_lost; /* what was on the disk of them: each partition is to be doubted */
     StorageCounters counters;
     RocksDamage damage;
+    RocksCheck check;
     void (*warn)(void *context, const char *text);
     void *warn_context;
 
@@ -202,7 +237,7 @@ typedef struct Rocks
     bool dropped_torn_write;
     char directory[4096];
     Lineage lineage;
-    char failure[256];
+    char failure[512];
 } Rocks;
 
 typedef enum RocksFound
@@ -266,6 +301,9 @@ typedef struct RocksRange
     Slice upper;                        /* exclusive; empty: none */
     const rocksdb_snapshot_t *snapshot; /* NULL: what is there now */
 } RocksRange;
+
+/* All that begins with that number, records or not. */
+RocksRange rocks_bucket_range(Arena *arena, uint32_t bucket_id);
 
 /* False ends the walk. */
 typedef bool (*RocksVisit)(void *context, Slice key, Slice value);
@@ -362,7 +400,42 @@ void rocks_writer_ended(Rocks *rocks);
 /* It takes no more writes; why is for the log. */
 void rocks_fail(Rocks *rocks, const char *why);
 
-/* rocks_log.c. Is the last write, which was never synced, all that is damaged in the logs? */
+/* rocks_crc.c */
+void rocks_crc_table(uint32_t table[256]);
+uint32_t rocks_crc_masked(const uint32_t table[256], const uint8_t *data, size_t length);
+
+/* rocks_sst.c */
+typedef enum RocksSstResult
+{
+    ROCKS_SST_END, /* all blocks were checked */
+    ROCKS_SST_SOUND,
+    ROCKS_SST_DAMAGED,
+    ROCKS_SST_UNKNOWN /* an index that says what it should not: the end, and not sound */
+} RocksSstResult;
+
+/* Checks what is not data. False when that is damaged or cannot be read: errno is of no meaning.
+ * To be closed in any case. */
+bool rocks_sst_open(RocksSst *sst, const char *path);
+void rocks_sst_close(RocksSst *sst);
+
+/* Checks the next data block; the key of its first row lives as long as the file is open. */
+RocksSstResult rocks_sst_check_next(RocksSst *sst, Slice *first_key);
+
+/* rocks_check.c */
+void rocks_check(Storage *storage, bool anew, uint32_t max_bytes, uint64_t ref);
+void rocks_check_free(Rocks *rocks);
+
+/* rocks_options.c */
+rocksdb_options_t *rocks_options_make(const RocksOptions *wanted, bool create, char **error);
+
+/* rocks_salvage.c. The directory is known to hold damaged files. */
+bool rocks_salvage_is_due(const char *directory);
+
+/* rocks_log.c. RocksDB finds what it opens corrupt, and neither its logs nor its manifest are: so
+ * it is a table. */
+bool rocks_log_blames_tables(const char *database);
+
+/* Is the last write, which was never synced, all that is damaged in the logs? */
 bool rocks_log_torn_by_crash(const char *database);
 
 /* rocks_preallocate.c. Does nothing but have that file linked in, so that RocksDB finds the
@@ -372,13 +445,28 @@ void rocks_preallocate_link(void);
 /* rocks_folder.c. found: the directory has been laid out before. */
 Outcome rocks_folder_check(const char *directory, bool *found) MUST_CHECK;
 
+/* What was laid out is there. */
+Outcome rocks_folder_check_data(const char *directory) MUST_CHECK;
+
 /* Writes the VERSION file: the last step of laying out. */
 Outcome rocks_folder_seal(const char *directory) MUST_CHECK;
 
 /* Writes a small file of the directory anew; durable when true, else errno may say why not. */
 bool rocks_folder_replace(const char *directory, const char *name, Slice bytes);
 
-/* rocks_runs.c. Reads and writes the list of runs. */
+/* Removes it, if it is there; durable when true. */
+bool rocks_folder_remove(const char *directory, const char *name);
+
+/* Renames it to name.1, or the next number that is free; which is set. False: errno says why. */
+bool rocks_folder_set_aside(const char *directory, const char *name, char kept[64]);
+
+#define ROCKS_DAMAGED_NAME "DAMAGED" /* table files, a name a line */
+#define ROCKS_DATA_NAME "rocksdb"
+
+/* rocks_runs.c. Forgets what the directory has been through: its data count as lost. */
+Outcome rocks_runs_forget(const char *directory) MUST_CHECK;
+
+/* Reads and writes the list of runs. */
 Outcome rocks_runs_read(const char *directory, Lineage *lineage) MUST_CHECK;
 Outcome rocks_runs_write(const char *directory, const Lineage *lineage) MUST_CHECK;
 

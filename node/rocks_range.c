@@ -57,6 +57,18 @@ rocks_iterator_value(const rocksdb_iterator_t *iterator)
     return value;
 }
 
+RocksRange
+rocks_bucket_range(Arena *arena, uint32_t bucket_id)
+{
+    RocksRange range = {.lower = rocks_bound(arena, bucket_id, 0, SLICE_EMPTY, false),
+                        .upper = rocks_bound_behind(arena, bucket_id, UINT64_MAX)};
+
+    range.lower.length = sizeof(bucket_id);
+    if (range.upper.length > 0)
+        range.upper.length = sizeof(bucket_id);
+    return range;
+}
+
 bool
 rocks_visit(const Rocks *rocks, const RocksRange *range, RocksVisit visit, void *context,
             RocksStop *stop)
@@ -100,23 +112,10 @@ rocks_stop_free(RocksStop *stop)
 
 /* ---- what is taken in at the start ---- */
 
-/* All that begins with the bucket's number, records or not. */
-static RocksRange
-bucket_range(Rocks *rocks, uint32_t bucket_id)
-{
-    RocksRange range = {.lower = rocks_bound(&rocks->arena, bucket_id, 0, SLICE_EMPTY, false),
-                        .upper = rocks_bound_behind(&rocks->arena, bucket_id, UINT64_MAX)};
-
-    range.lower.length = sizeof(bucket_id);
-    if (range.upper.length > 0)
-        range.upper.length = sizeof(bucket_id);
-    return range;
-}
-
 static bool
 take_in(Rocks *rocks, uint32_t bucket_id, RocksVisit visit, void *context)
 {
-    RocksRange range = bucket_range(rocks, bucket_id);
+    RocksRange range = rocks_bucket_range(&rocks->arena, bucket_id);
     RocksStop stop;
     bool whole = rocks_visit(rocks, &range, visit, context, &stop);
 

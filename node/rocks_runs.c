@@ -80,6 +80,15 @@ rocks_runs_write(const char *directory, const Lineage *lineage)
 }
 
 Outcome
+rocks_runs_forget(const char *directory)
+{
+    errno = 0;
+    if (!rocks_folder_remove(directory, RUNS_NAME))
+        return outcome_error("cannot remove \"%s/%s\": %s", directory, RUNS_NAME, strerror(errno));
+    return outcome_ok();
+}
+
+Outcome
 rocks_runs_begin(Rocks *rocks)
 {
     RunId run;

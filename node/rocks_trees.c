@@ -128,7 +128,8 @@ void
 rocks_trees_open(Rocks *rocks)
 {
     rocks->storage.trees = trees_new();
-    rocks->trees_lost = !rocks_load_trees(rocks);
+    /* None at all: a store that is new, or was salvaged. */
+    rocks->trees_lost = !rocks_load_trees(rocks) || trees_partitions(rocks->storage.trees) == 0;
     uv_timer_init(rocks->loop, &rocks->tree_rest);
     rocks->tree_rest.data = rocks;
 }

@@ -13,9 +13,11 @@
 
 #include "node/config.h"
 #include "node/identity.h"
+#include "node/rocks.h"
 
 #define PATH_SIZE 4096
 #define SECRET_SIZE 1024
+#define SALVAGE_BYTES (64 * 1024 * 1024) /* of blocks, and of records in memory */
 
 /* Makes the folder, or takes over an empty one. */
 static Outcome
@@ -279,4 +281,30 @@ Outcome
 setup_key_remove(const char *dir, const char *id)
 {
     return change_keys(dir, keyring_remove, id);
+}
+
+static void
+print_line(void *context, const char *text)
+{
+    printf("%s\n", text);
+}
+
+Outcome
+setup_salvage(const char *dir)
+{
+    char path[PATH_SIZE];
+    RocksOptions options = {.directory = identity_path(dir, "data", path, sizeof(path)),
+                            .block_cache_bytes = SALVAGE_BYTES,
+                            .write_buffer_bytes = SALVAGE_BYTES,
+                            .warn = print_line};
+    Identity *identity = NULL;
+    Outcome outcome = identity_load(dir, &identity);
+
+    if (!outcome.failed)
+        outcome = identity_lock(dir);
+    if (!outcome.failed)
+        outcome = rocks_salvage(&options);
+    if (identity != NULL)
+        identity_free(identity);
+    return outcome;
 }

@@ -1,6 +1,7 @@
 /*
  * Setup: what dynamo_node does besides running: init makes a node's folder, user add a user, key
- * changes the cluster keys in DIR/cluster.key (a running node reads them at SIGHUP).
+ * changes the cluster keys in DIR/cluster.key (a running node reads them at SIGHUP), salvage mends
+ * a damaged data directory.
  */
 #ifndef NODE_SETUP_H
 #define NODE_SETUP_H
@@ -35,5 +36,9 @@ Outcome setup_key_install(const char *dir, bool generate) MUST_CHECK;
 /* As keyring_use and keyring_remove. */
 Outcome setup_key_use(const char *dir, const char *id) MUST_CHECK;
 Outcome setup_key_remove(const char *dir, const char *id) MUST_CHECK;
+
+/* Makes a data directory that cannot be opened one that can, of a node that is not running, and
+ * prints what has become of it (rocks_salvage in node/rocks.h). */
+Outcome setup_salvage(const char *dir) MUST_CHECK;
 
 #endif

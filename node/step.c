@@ -157,3 +157,19 @@ step_learn_round(const View *view, uint32_t bucket_id, uint64_t position, uint64
     if (view->rounds != NULL && !view->refilling)
         rounds_raise(view->rounds, rounds_id(view->topology, bucket_id, position), 0, round);
 }
+
+void
+actions_check(Actions *actions, bool anew, uint32_t max_bytes, uint64_t ref)
+{
+    Action *action = add_action(actions, ACTION_CHECK);
+
+    action->anew = anew;
+    action->max_bytes = max_bytes;
+    action->ref = ref;
+}
+
+void
+actions_rebuild_tree(Actions *actions, TreeId tree)
+{
+    add_action(actions, ACTION_REBUILD_TREE)->tree = tree;
+}

@@ -52,7 +52,9 @@ typedef enum ActionKind
     ACTION_READ,
     ACTION_SCAN,
     ACTION_OWED,
-    ACTION_SET_ROUND
+    ACTION_SET_ROUND,
+    ACTION_CHECK,       /* of the storage's files */
+    ACTION_REBUILD_TREE /* of the storage */
 } ActionKind;
 
 typedef struct Action
@@ -68,6 +70,9 @@ typedef struct Action
     StorageRange range;
     StorageOwed owed;
     Round round;
+    bool anew; /* as Storage.check */
+    uint32_t max_bytes;
+    TreeId tree;
 } Action;
 
 typedef struct Actions
@@ -100,7 +105,8 @@ typedef enum RefOwner
     REF_ANTIENTROPY,
     REF_TREE_ANSWERS,
     REF_REAPING,
-    REF_ORPHANS
+    REF_ORPHANS,
+    REF_SCRUB
 } RefOwner;
 
 /* Of an apply whose end nobody waits for. */
@@ -123,5 +129,7 @@ void actions_read(Actions *actions, uint32_t bucket_id, uint64_t position, Slice
 void actions_scan(Actions *actions, const StorageRange *range, uint64_t ref);
 void actions_owed(Actions *actions, const StorageOwed *owed, uint64_t ref);
 void actions_set_round(Actions *actions, const Round *round, uint64_t ref);
+void actions_check(Actions *actions, bool anew, uint32_t max_bytes, uint64_t ref);
+void actions_rebuild_tree(Actions *actions, TreeId tree);
 
 #endif

@@ -34,6 +34,16 @@ storage_change_trees(Storage *storage, TreeBatch *batch, Slice storage_key, Slic
     trees_change(storage->trees, batch, &change);
 }
 
+void
+storage_doubt_trees(Storage *storage, TreeBatch *batch, Slice storage_key, Slice after)
+{
+    Reader reader = reader_begin(storage_key);
+    uint32_t bucket_id = reader_u32(&reader);
+
+    trees_doubt(storage->trees, batch, bucket_id, reader_u64(&reader));
+    storage_change_trees(storage, batch, storage_key, SLICE_EMPTY, after);
+}
+
 bool
 storage_bucket_is_for_records(uint32_t bucket_id)
 {

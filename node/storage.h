@@ -48,6 +48,16 @@ typedef struct StoragePage
     Slice through; /* of a scan that is not done: the place that the page ends at */
 } StoragePage;
 
+/* How far reading through the files that the data are in has come. */
+typedef struct StorageCheck
+{
+    uint64_t bytes;          /* read for this answer */
+    uint32_t blocks_damaged; /* found for this answer */
+    uint64_t files_done;
+    uint64_t files_total;
+    bool done;
+} StorageCheck;
+
 typedef struct StorageEvents
 {
     /* object: encoded, valid during the call. status other than OK: refused, nothing was changed,
@@ -57,6 +67,9 @@ typedef struct StorageEvents
     /* object empty: absent. Valid during the call. */
     void (*read_done)(void *context, uint64_t ref, StatusCode status, Slice object);
     void (*scan_done)(void *context, uint64_t ref, StatusCode status, const StoragePage *page);
+
+    /* What was found damaged is told by unreadable too, where records are in it. */
+    void (*checked)(void *context, uint64_t ref, StatusCode status, const StorageCheck *check);
 
     /* What is stored for these positions, or for some of them, cannot be read; told again from time
      * to time when something meets it. An apply with a merge writes over it. May be NULL. */
@@ -117,6 +130,10 @@ struct Storage
     void (*owed)(Storage *storage, const StorageOwed *owed, uint64_t ref);
     StorageCounters (*counters)(Storage *storage);
 
+    /* Reads on through the files on the disk, whatever is cached of them, from the first one when
+     * anew; one call at a time. Answered by checked. NULL: there are none. */
+    void (*check)(Storage *storage, bool anew, uint32_t max_bytes, uint64_t ref);
+
     /* Keeps a partition's rounds (node/rounds.h), in the order of the applies; answered by durable.
      */
     void (*set_round)(Storage *storage, const Round *round, uint64_t ref);
@@ -144,6 +161,9 @@ StatusCode storage_refusal(UpdateResult result);
  * it for each record that changes; steps only ask the trees. */
 void storage_change_trees(Storage *storage, TreeBatch *batch, Slice storage_key, Slice before,
                           Slice after);
+
+/* The same, when what the record was before could not be read: its tree is built anew. */
+void storage_doubt_trees(Storage *storage, TreeBatch *batch, Slice storage_key, Slice after);
 
 /* Else the storage keeps rows of its own under that number. */
 bool storage_bucket_is_for_records(uint32_t bucket_id);

@@ -2,6 +2,11 @@
 
 #include <string.h>
 
+enum
+{
+    UNREADABLE = 0xff /* a record that begins with it is of no format */
+};
+
 typedef struct Entry
 {
     Buffer key; /* storage key */
@@ -93,6 +98,24 @@ await(MemoryStore *store, uint64_t ref)
     store->waiting[store->waiting_count++] = ref;
 }
 
+static bool
+is_unreadable(const Entry *entry)
+{
+    return entry->durable.length > 0 && entry->durable.data[0] == UNREADABLE;
+}
+
+static void
+report_unreadable(const MemoryStore *store, const Entry *entry)
+{
+    const StorageEvents *events = &store->events;
+    Reader reader = reader_begin(buffer_slice(&entry->key));
+    uint32_t bucket_id = reader_u32(&reader);
+    uint64_t position = reader_u64(&reader);
+
+    if (events->unreadable != NULL)
+        events->unreadable(events->context, bucket_id, position, position);
+}
+
 static void
 store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t ref)
 {
@@ -115,13 +138,20 @@ store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t 
                                        &store->scratch, &record, &object);
 
     if (storage_refusal(result) != STATUS_OK)
+    {
         events->merged(events->context, ref, storage_refusal(result), SLICE_EMPTY);
+        if (result == UPDATE_CORRUPT)
+            report_unreadable(store, entry);
+    }
     else
     {
         hints_changed(&storage->hints, buffer_slice(&entry->current), buffer_slice(&record), NULL,
                       NULL);
-        storage_change_trees(storage, &store->touched, storage_key, buffer_slice(&entry->current),
-                             buffer_slice(&record));
+        if (result == UPDATE_REPLACED)
+            storage_doubt_trees(storage, &store->touched, storage_key, buffer_slice(&record));
+        else
+            storage_change_trees(storage, &store->touched, storage_key,
+                                 buffer_slice(&entry->current), buffer_slice(&record));
         assign(&entry->current, buffer_slice(&record));
         await(store, ref);
         events->merged(events->context, ref, STATUS_OK, object);
@@ -137,11 +167,14 @@ store_read(Storage *storage, Slice storage_key, uint64_t ref)
     MemoryStore *store = (MemoryStore *)storage;
     const Entry *entry = find_entry(store, storage_key);
     Slice object = SLICE_EMPTY;
+    StatusCode status = STATUS_OK;
 
     store->counted.reads++;
-    if (entry != NULL)
-        (void)update_record_object(buffer_slice(&entry->durable), &object);
-    store->events.read_done(store->events.context, ref, STATUS_OK, object);
+    if (entry != NULL && !update_record_object(buffer_slice(&entry->durable), &object))
+        status = STATUS_CORRUPT;
+    store->events.read_done(store->events.context, ref, status, object);
+    if (status == STATUS_CORRUPT)
+        report_unreadable(store, entry);
 }
 
 /* True when what was asked for has the entry; *row is filled then. */
@@ -164,8 +197,10 @@ row_in_range(const Entry *entry, const void *asked, StorageRow *row)
     const StorageRange *range = asked;
     Slice place;
 
-    return row_of_entry(entry, &place, row) && row->bucket_id == range->bucket_id &&
-           row->position >= range->first_position && row->position <= range->last_position &&
+    /* One that cannot be read is found, and ends the scan. */
+    return (row_of_entry(entry, &place, row) || is_unreadable(entry)) &&
+           row->bucket_id == range->bucket_id && row->position >= range->first_position &&
+           row->position <= range->last_position &&
            (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
            (range->through.length == 0 || slice_compare(place, range->through) <= 0);
 }
@@ -184,11 +219,12 @@ row_is_owed(const Entry *entry, const void *asked, StorageRow *row)
 /* The page, in scratch; *next is the row that follows when it is not done. */
 static StoragePage
 fill_page(MemoryStore *store, EntryMatch match, const void *asked, uint32_t max_bytes,
-          StorageRow *next)
+          StorageRow *next, const Entry **unreadable)
 {
     StoragePage page = {.done = true};
     size_t bytes = 0;
 
+    *unreadable = NULL;
     arena_reset(&store->scratch);
     page.rows = ARENA_ARRAY(&store->scratch, StorageRow, store->entry_count);
     for (uint32_t i = 0; i < store->entry_count; i++)
@@ -198,6 +234,11 @@ fill_page(MemoryStore *store, EntryMatch match, const void *asked, uint32_t max_
         page.done = page.row_count == 0 || bytes < max_bytes;
         if (!page.done)
             break;
+        if (is_unreadable(&store->entries[i]))
+        {
+            *unreadable = &store->entries[i];
+            break;
+        }
         bytes += next->key.length + next->object.length;
         page.rows[page.row_count++] = *next;
     }
@@ -209,9 +250,18 @@ store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
 {
     MemoryStore *store = (MemoryStore *)storage;
     StorageRow next;
-    StoragePage page = fill_page(store, row_in_range, range, range->max_bytes, &next);
+    const Entry *unreadable;
+    StoragePage page = fill_page(store, row_in_range, range, range->max_bytes, &next, &unreadable);
 
     store->counted.scans++;
+    if (unreadable != NULL)
+    {
+        StoragePage none = {.rows = NULL};
+
+        store->events.scan_done(store->events.context, ref, STATUS_CORRUPT, &none);
+        report_unreadable(store, unreadable);
+        return;
+    }
     if (!page.done)
         storage_page_end(&page, next.position, range->leaf_width, &store->scratch);
     store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
@@ -222,7 +272,8 @@ store_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
 {
     MemoryStore *store = (MemoryStore *)storage;
     StorageRow next;
-    StoragePage page = fill_page(store, row_is_owed, owed, owed->max_bytes, &next);
+    const Entry *unreadable; /* stays owed */
+    StoragePage page = fill_page(store, row_is_owed, owed, owed->max_bytes, &next, &unreadable);
 
     store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
 }
@@ -288,16 +339,23 @@ build_trees(MemoryStore *store)
     Trees *trees = store->storage.trees;
     TreeJob job;
     StorageRow row;
-    Slice place;
+    bool readable = true;
 
-    while (trees_begin_job(trees, &job))
+    while (readable && trees_begin_job(trees, &job))
     {
+        StorageRange range = {
+            .bucket_id = job.id.bucket_id, .first_position = job.first, .last_position = job.last};
+
         for (uint32_t i = 0; i < store->entry_count; i++)
-            if (row_of_entry(&store->entries[i], &place, &row) &&
-                row.bucket_id == job.id.bucket_id && row.position >= job.first &&
-                row.position <= job.last)
+        {
+            if (!row_in_range(&store->entries[i], &range, &row))
+                continue;
+            if (is_unreadable(&store->entries[i]))
+                readable = false;
+            else
                 tree_job_fold(&job, row.position, row.key, row.object);
-        trees_end_job(trees, &job, true, &store->touched);
+        }
+        trees_end_job(trees, &job, readable, &store->touched);
         settle_trees(store);
     }
 }
@@ -395,6 +453,16 @@ memory_store_release(MemoryStore *store)
 {
     store->held = false;
     memory_store_sync(store);
+}
+
+void
+memory_store_damage(MemoryStore *store, Slice storage_key)
+{
+    static const uint8_t unreadable[] = {UNREADABLE};
+    Entry *entry = make_entry(store, storage_key);
+
+    assign(&entry->current, slice_make(unreadable, sizeof(unreadable)));
+    assign(&entry->durable, slice_make(unreadable, sizeof(unreadable)));
 }
 
 void

@@ -29,6 +29,10 @@ void memory_store_release(MemoryStore *store);
 /* What the storage says of its waits from now on; at first that there are none. */
 void memory_store_set_waits(MemoryStore *store, StorageWaits waits);
 
+/* What is stored of that key can be read no more, until a merge takes its place. Reads, scans and
+ * applies that meet it report it. */
+void memory_store_damage(MemoryStore *store, Slice storage_key);
+
 /* From now on a sync fails, and so does every apply. */
 void memory_store_fail(MemoryStore *store);
 

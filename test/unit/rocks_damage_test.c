@@ -5,23 +5,10 @@
 
 #include <cmocka.h>
 
-#include "test/unit/rocks_fixture.h"
+#include "test/unit/rocks_damage_fixture.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum
-{
-    ROWS = 2000,
-    BUCKET = 7,
-    DAMAGED_AT = 100000 /* bytes into the one table file: in its data blocks */
-};
-
-/* Positions lie apart, as hashes do. */
-#define STEP (UINT64_MAX / ROWS)
 
 typedef struct Report
 {
@@ -40,63 +27,6 @@ note_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t last
     report = (Report){report.count + 1, true, bucket_id, first, last};
 }
 
-static Slice
-row_key(Store *store, unsigned row)
-{
-    char key[16];
-
-    snprintf(key, sizeof(key), "%u", row);
-    return store_key_in(store, BUCKET, row * STEP, key);
-}
-
-/* No two blocks alike, and none that gets small. */
-static void
-fill_value(unsigned row, char value[200])
-{
-    uint64_t seed = row + 1;
-
-    for (size_t i = 0; i < 199; i++)
-    {
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        value[i] = (char)('!' + (seed >> 33) % 90);
-    }
-    value[199] = '\0';
-}
-
-static void
-put_rows(Store *store)
-{
-    uint64_t ref = 0;
-
-    for (unsigned row = 0; row < ROWS; row++)
-    {
-        char value[200];
-
-        fill_value(row, value);
-        ref = store_put(store, row_key(store, row), value, NULL);
-    }
-    store_await_durable(store, ref);
-    assert_false(rocks_flush(store->storage).failed);
-}
-
-/* offset below 0: from the end. */
-static void
-damage_file(const char *path, off_t offset)
-{
-    struct stat status;
-    uint8_t byte;
-    int fd = open(path, O_RDWR);
-
-    assert_true(fd >= 0);
-    assert_int_equal(fstat(fd, &status), 0);
-    if (offset < 0)
-        offset += status.st_size;
-    assert_int_equal(pread(fd, &byte, 1, offset), 1);
-    byte ^= 0x55;
-    assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
-    close(fd);
-}
-
 static void
 open_and_listen(Store *store)
 {
@@ -109,19 +39,19 @@ open_and_listen(Store *store)
 static unsigned
 open_damaged(Store *store, unsigned *last)
 {
-    unsigned first = ROWS;
+    unsigned first = DAMAGE_ROWS;
 
-    put_rows(store);
+    damage_put_rows(store);
     store_close(store);
-    damage_file(store_only_file(store, "*.sst"), DAMAGED_AT);
+    damage_file(store_only_file(store, "*.sst"), DAMAGE_AT);
     open_and_listen(store);
-    for (unsigned row = 0; row < ROWS; row++)
+    for (unsigned row = 0; row < DAMAGE_ROWS; row++)
     {
-        const Answer *answer = store_read(store, row_key(store, row));
+        const Answer *answer = store_read(store, damage_row_key(store, row));
 
         if (answer->status == STATUS_CORRUPT)
         {
-            first = first == ROWS ? row : first;
+            first = first == DAMAGE_ROWS ? row : first;
             *last = row;
         }
         else
@@ -130,7 +60,7 @@ open_damaged(Store *store, unsigned *last)
             assert_true(answer->object.length > 0);
         }
     }
-    assert_true(first < ROWS && *last - first < 50);
+    assert_true(first < DAMAGE_ROWS && *last - first < 50);
     return first;
 }
 
@@ -147,14 +77,12 @@ a_damaged_block_is_corrupt_and_never_absent(void **state)
     Store *store = *state;
     unsigned last = 0;
     unsigned first = open_damaged(store, &last);
-    StorageRange range = store_whole_bucket(BUCKET);
-    char value[200];
+    StorageRange range = store_whole_bucket(DAMAGE_BUCKET);
 
     assert_int_equal(store_scan(store, &range)->status, STATUS_CORRUPT);
-    range.first_position = (last + 1) * STEP;
+    range.first_position = (last + 1) * DAMAGE_STEP;
     assert_int_equal(store_scan(store, &range)->status, STATUS_OK);
-    fill_value(first - 1, value);
-    store_assert_holds(store, row_key(store, first - 1), value);
+    damage_assert_row(store, first - 1);
     assert_true(store->storage->counters(store->storage).corrupt > last - first);
 }
 
@@ -168,14 +96,14 @@ the_whole_block_is_reported_and_little_more(void **state)
 
     if (report.count == 0)
         await_report(store);
-    assert_int_equal(report.bucket_id, BUCKET);
+    assert_int_equal(report.bucket_id, DAMAGE_BUCKET);
     /* What parts two blocks in the index stands somewhere between their rows. */
-    assert_in_range(report.first, (first - 2) * STEP, first * STEP);
-    assert_in_range(report.last, last * STEP, (last + 2) * STEP);
+    assert_in_range(report.first, (first - 2) * DAMAGE_STEP, first * DAMAGE_STEP);
+    assert_in_range(report.last, last * DAMAGE_STEP, (last + 2) * DAMAGE_STEP);
     told = report.count;
-    (void)store_read(store, row_key(store, first));
-    (void)store_read(store, row_key(store, last));
-    (void)store_read(store, row_key(store, 0));
+    (void)store_read(store, damage_row_key(store, first));
+    (void)store_read(store, damage_row_key(store, last));
+    (void)store_read(store, damage_row_key(store, 0));
     assert_int_equal(report.count, told);
 }
 
@@ -183,32 +111,16 @@ static void
 a_scan_reports_where_it_stopped(void **state)
 {
     Store *store = *state;
-    StorageRange range = store_whole_bucket(BUCKET);
+    StorageRange range = store_whole_bucket(DAMAGE_BUCKET);
 
-    put_rows(store);
+    damage_put_rows(store);
     store_close(store);
-    damage_file(store_only_file(store, "*.sst"), DAMAGED_AT);
+    damage_file(store_only_file(store, "*.sst"), DAMAGE_AT);
     open_and_listen(store);
     assert_int_equal(store_scan(store, &range)->status, STATUS_CORRUPT);
     await_report(store);
-    assert_int_equal(report.bucket_id, BUCKET);
-    assert_true(report.last > report.first && report.last - report.first < 50 * STEP);
-}
-
-/* The object that another owner has of the row. */
-static Object
-foreign_object(Store *store, const char *value)
-{
-    static Dot dot = {.actor = {{9}}, .epoch = 1, .counter = 1};
-    static Dot seen = {.actor = {{9}}, .epoch = 1, .counter = 1};
-    Sibling *sibling = ARENA_NEW(&store->arena, Sibling);
-
-    *sibling = (Sibling){
-        .request = {{9}}, .value = slice_from_string(value), .dots = &dot, .dot_count = 1};
-    return (Object){
-        .context = {.entries = &seen, .count = 1},
-          .siblings = sibling, .sibling_count = 1
-    };
+    assert_int_equal(report.bucket_id, DAMAGE_BUCKET);
+    assert_true(report.last > report.first && report.last - report.first < 50 * DAMAGE_STEP);
 }
 
 static void
@@ -217,8 +129,8 @@ a_put_on_it_is_refused_and_a_merge_mends_it(void **state)
     Store *store = *state;
     unsigned last = 0;
     unsigned row = open_damaged(store, &last);
-    Slice key = row_key(store, row);
-    Object object = foreign_object(store, "from another owner");
+    Slice key = damage_row_key(store, row);
+    Object object = damage_foreign_object(store, "from another owner");
     uint64_t ref = store_put(store, key, "v", NULL);
     uint64_t merge;
 
@@ -229,7 +141,7 @@ a_put_on_it_is_refused_and_a_merge_mends_it(void **state)
     store_assert_holds(store, key, "from another owner");
     store_put_durably(store, key, "and on it");
     assert_int_equal(store_read_object(store, key).sibling_count, 2);
-    assert_int_equal(store_read(store, row_key(store, last))->status, STATUS_CORRUPT);
+    assert_int_equal(store_read(store, damage_row_key(store, last))->status, STATUS_CORRUPT);
     store_reopen(store, STORE_CACHE_BYTES);
 }
 
@@ -249,12 +161,12 @@ a_record_that_does_not_decode_is_reported_alone_and_mended(void **state)
 {
     Store *store = *state;
     Slice key;
-    Object object = foreign_object(store, "from another owner");
-    StorageRange range = store_whole_bucket(BUCKET);
+    Object object = damage_foreign_object(store, "from another owner");
+    StorageRange range = store_whole_bucket(DAMAGE_BUCKET);
 
     store_close(store);
     open_and_listen(store);
-    key = store_key_in(store, BUCKET, 500, "k");
+    key = store_key_in(store, DAMAGE_BUCKET, 500, "k");
     write_garbage(store, key);
     assert_int_equal(store_read(store, key)->status, STATUS_CORRUPT);
     await_report(store);
@@ -275,9 +187,9 @@ hints_of_an_unreadable_record_are_lost_and_not_counted(void **state)
     HintChange hints[] = {
         {.target = target, .now_ms = 1}
     };
-    Object object = foreign_object(store, "v");
+    Object object = damage_foreign_object(store, "v");
     Update update = {.merge = &object, .hints = hints, .hint_count = 1};
-    Slice key = store_key_in(store, BUCKET, 500, "k");
+    Slice key = store_key_in(store, DAMAGE_BUCKET, 500, "k");
     uint64_t ref = store_ref(store);
 
     store->storage->apply(store->storage, key, &update, ref);
@@ -293,6 +205,91 @@ hints_of_an_unreadable_record_are_lost_and_not_counted(void **state)
     assert_int_equal(hints_count(&store->storage->hints), 0);
 }
 
+/* A whole pass; pieces as small as can be make it many. */
+static StorageCheck
+check_files(Store *store, uint32_t max_bytes)
+{
+    StorageCheck check = {.bytes = 0};
+    bool anew = true;
+
+    while (!check.done)
+    {
+        uint64_t ref = store_ref(store);
+        const Answer *answer = &store->answers[ref];
+
+        store->storage->check(store->storage, anew, max_bytes, ref);
+        store_await(store, &answer->scanned);
+        assert_int_equal(answer->status, STATUS_OK);
+        check.bytes += answer->check.bytes;
+        check.blocks_damaged += answer->check.blocks_damaged;
+        check.files_done = answer->check.files_done;
+        check.files_total = answer->check.files_total;
+        check.done = answer->check.done;
+        anew = false;
+    }
+    return check;
+}
+
+static void
+sound_files_are_read_through(void **state)
+{
+    Store *store = *state;
+    struct stat status;
+    StorageCheck check;
+
+    damage_put_rows(store);
+    assert_int_equal(stat(store_only_file(store, "*.sst"), &status), 0);
+    check = check_files(store, 64 * 1024 * 1024);
+    assert_int_equal(check.files_done, 1);
+    assert_int_equal(check.files_total, 1);
+    assert_int_equal(check.blocks_damaged, 0);
+    assert_true(check.bytes >= (uint64_t)status.st_size - 64 * 1024);
+    check = check_files(store, 1);
+    assert_int_equal(check.blocks_damaged, 0);
+    assert_int_equal(check.files_done, 1);
+    assert_int_equal(store->storage->counters(store->storage).damaged_files, 0);
+}
+
+/* Data, filter, index, properties, footer: all of it is in RocksDB's cache, where it is sound. */
+static void
+damage_anywhere_in_a_file_is_found(void **state)
+{
+    Store *store = *state;
+    struct stat status;
+    char *path;
+
+    damage_put_rows(store);
+    path = store_only_file(store, "*.sst");
+    assert_int_equal(stat(path, &status), 0);
+    for (off_t at = 1000; at < status.st_size; at += 9973)
+    {
+        damage_file(path, at);
+        assert_int_equal(check_files(store, 64 * 1024 * 1024).blocks_damaged, 1);
+        damage_file(path, at);
+    }
+    for (off_t back = 1; back < 4000; back += 9)
+    {
+        if (back > 12 && back < 45)
+            continue; /* the footer's padding */
+        damage_file(path, -back);
+        assert_true(check_files(store, 64 * 1024 * 1024).blocks_damaged > 0);
+        damage_file(path, -back);
+    }
+    assert_int_equal(check_files(store, 64 * 1024 * 1024).blocks_damaged, 0);
+    assert_int_equal(store->storage->counters(store->storage).damaged_files, 1);
+}
+
+static void
+a_file_that_is_gone_is_found(void **state)
+{
+    Store *store = *state;
+
+    damage_put_rows(store);
+    assert_int_equal(unlink(store_only_file(store, "*.sst")), 0);
+    assert_int_equal(check_files(store, 1024).blocks_damaged, 1);
+    assert_int_equal(store->storage->counters(store->storage).damaged_files, 1);
+}
+
 int
 main(void)
 {
@@ -302,6 +299,9 @@ main(void)
         STORE_TEST(a_scan_reports_where_it_stopped),
         STORE_TEST(a_put_on_it_is_refused_and_a_merge_mends_it),
         STORE_TEST(a_record_that_does_not_decode_is_reported_alone_and_mended),
+        STORE_TEST(sound_files_are_read_through),
+        STORE_TEST(damage_anywhere_in_a_file_is_found),
+        STORE_TEST(a_file_that_is_gone_is_found),
         STORE_TEST(hints_of_an_unreadable_record_are_lost_and_not_counted),
     };
 

@@ -96,6 +96,15 @@ scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *pag
 }
 
 static void
+checked(void *context, uint64_t ref, StatusCode status, const StorageCheck *check)
+{
+    Answer *answer = note(context, ref, status);
+
+    answer->scanned = true;
+    answer->check = *check;
+}
+
+static void
 expire(uv_timer_t *timer)
 {
     ((Store *)timer->data)->expired = true;
@@ -115,27 +124,38 @@ store_await(Store *store, const bool *flag)
 StorageEvents
 store_events(Store *store)
 {
-    return (StorageEvents){merged,    store_note_durable, read_done,
-                           scan_done, store->unreadable,  store};
+    return (StorageEvents){.merged = merged,
+                           .durable = store_note_durable,
+                           .read_done = read_done,
+                           .scan_done = scan_done,
+                           .checked = checked,
+                           .unreadable = store->unreadable,
+                           .context = store};
 }
 
 static void
-store_note_warning(void *context, const char *text)
+note_warning(void *context, const char *text)
 {
     Store *store = context;
 
     snprintf(store->warned, sizeof(store->warned), "%s", text);
 }
 
+RocksOptions
+store_options(Store *store, uint64_t cache_bytes)
+{
+    return (RocksOptions){.directory = store->directory,
+                          .block_cache_bytes = cache_bytes,
+                          .write_buffer_bytes = store->write_buffer_bytes,
+                          .record_cache_bytes = store->record_cache_bytes,
+                          .warn = note_warning,
+                          .warn_context = store};
+}
+
 Outcome
 store_try_open(Store *store, uint64_t cache_bytes)
 {
-    RocksOptions options = {.directory = store->directory,
-                            .block_cache_bytes = cache_bytes,
-                            .write_buffer_bytes = store->write_buffer_bytes,
-                            .record_cache_bytes = store->record_cache_bytes,
-                            .warn = store_note_warning,
-                            .warn_context = store};
+    RocksOptions options = store_options(store, cache_bytes);
     StorageEvents events = store_events(store);
     static uint8_t starts;
 

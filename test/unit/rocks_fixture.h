@@ -28,6 +28,7 @@ typedef struct Answer
     unsigned sequence; /* of the last event, among all events */
     Slice object;      /* of merged or read, kept in the store's arena */
     StoragePage page;
+    StorageCheck check;
 } Answer;
 
 typedef struct Store
@@ -68,6 +69,7 @@ Store *store_new(const char *directory);
 void store_free(Store *store);
 void store_remove_tree(const char *path);
 
+RocksOptions store_options(Store *store, uint64_t cache_bytes);
 Outcome store_try_open(Store *store, uint64_t cache_bytes);
 void store_open(Store *store, uint64_t cache_bytes);
 void store_on_closed(void *store);
