@@ -318,7 +318,46 @@ a_restored_disk_may_lack_what_only_it_acknowledged(History *history)
     final(history, SLICE_EMPTY);
 }
 
+/* A version that everybody had, its delete, and that reaped; the version's object. */
+static Slice
+deleted_and_reaped(History *history)
+{
+    uint32_t put = write_blind(history, 0);
+    Slice one = object_of(history, 1, &(Piece){put, {1}}, 1);
+    uint32_t tombstone;
+    Slice two;
+
+    acknowledge(history, put, 7, one);
+    read_now(history, 2, one, 1);
+    tombstone =
+        checker_write_begin(history->checker, 0, &history->seen.past, &history->clock, 1, 1);
+    two = object_of(history, 2, &(Piece){tombstone, {2}}, 1);
+    acknowledge(history, tombstone, 7, two);
+    checker_reaped(history->checker, 0, two);
+    return one;
+}
+
+static void
+what_was_reaped_may_be_nowhere(History *history)
+{
+    (void)deleted_and_reaped(history);
+    read_now(history, 2, SLICE_EMPTY, 0);
+    final(history, SLICE_EMPTY);
+}
+
 /* ---- histories that are not ---- */
+
+static void
+what_a_reaped_tombstone_had_seen_is_read(History *history)
+{
+    read_now(history, 2, deleted_and_reaped(history), 1);
+}
+
+static void
+what_a_reaped_tombstone_had_seen_comes_back(History *history)
+{
+    final(history, deleted_and_reaped(history));
+}
 
 static void
 an_acknowledged_write_is_lost(History *history)
@@ -640,6 +679,7 @@ static const Case CASES[] = {
     CASE(a_first_frame_after_its_retry_is_counted_apart, NULL),
     CASE(a_disk_may_forget_what_only_it_acknowledged, NULL),
     CASE(a_restored_disk_may_lack_what_only_it_acknowledged, NULL),
+    CASE(what_was_reaped_may_be_nowhere, NULL),
     CASE(an_acknowledged_write_is_lost, "S1"),
     CASE(a_write_is_lost_to_one_that_did_not_see_it, "S1"),
     CASE(a_write_that_was_read_is_lost, "S1"),
@@ -664,6 +704,8 @@ static const Case CASES[] = {
     CASE(a_stamped_write_is_refused, "S9"),
     CASE(a_retry_is_stamped_anew_beside_a_holder_in_reach, "S14"),
     CASE(a_retry_is_stamped_anew_where_it_is_held, "S14"),
+    CASE(what_a_reaped_tombstone_had_seen_is_read, "S17"),
+    CASE(what_a_reaped_tombstone_had_seen_comes_back, "S17"),
     CASE(one_epoch_has_two_topologies, "T1"),
 };
 
