@@ -177,7 +177,11 @@ sim_store_trees_change(SimStore *store, const StoreKey *key, Slice record)
 {
     Slice before;
 
+#ifdef BUG_REPLACED_WITHOUT_DOUBT
+    if (true)
+#else
     if (update_record_object(buffer_slice(&key->current), &before))
+#endif
         storage_change_trees(&store->storage, &store->trees.open, key->key,
                              buffer_slice(&key->current), record);
     else
