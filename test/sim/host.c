@@ -365,6 +365,16 @@ host_admit_all(World *world, uint32_t index)
         engine_set_limits(host->engine, &host->config);
 }
 
+void
+host_reap_no_more(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+
+    host->config.reap_interval_ms = 0;
+    if (host->engine != NULL)
+        engine_set_limits(host->engine, &host->config);
+}
+
 /* ---- turns ---- */
 
 void

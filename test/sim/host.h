@@ -90,6 +90,9 @@ void host_resume(World *world, uint32_t index);
 /* From now on the node sheds nothing. */
 void host_admit_all(World *world, uint32_t index);
 
+/* No round begins any more: one that meets a repair leaves owners different until the next one. */
+void host_reap_no_more(World *world, uint32_t index);
+
 /* Up and not paused. */
 bool host_runs(const Host *host);
 

@@ -393,6 +393,8 @@ end_calm(World *world)
     if (world->phase == WORLD_ONE_DOWN)
         faults_heal(world);
     enter(world, WORLD_SETTLES_AGAIN);
+    for (uint32_t i = 0; i < world->mix.hosts; i++)
+        host_reap_no_more(world, i);
 }
 
 /* Nobody keeps what he does not own once it was handed off. */
