@@ -222,14 +222,15 @@ static void
 damage(World *world, Strike *strike)
 {
     Host *host = &world->hosts[world->faults.amnesiac];
+    uint64_t life = host->incarnation + (host->engine == NULL); /* the next one, when it is down */
     uint32_t damaged;
 
     strike->host = host->index;
-    if (host->damaged_in == host->incarnation)
+    if (host->damaged_in == life)
         return;
     damaged = sim_store_damage(host->store, DAMAGED_PERCENT);
     if (damaged > 0)
-        host->damaged_in = host->incarnation;
+        host->damaged_in = life;
     world->counters.damaged += damaged;
     trace(world, "%s's disk cannot read %u records any more", host->name, damaged);
 }
