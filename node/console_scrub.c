@@ -1,7 +1,6 @@
 #include "node/console_scrub.h"
 
 #include "node/console_ask.h"
-#include "node/console_value.h"
 #include "node/node.h"
 
 const Column console_scrub_columns[] = {
@@ -20,16 +19,6 @@ const Column console_scrub_columns[] = {
     {"ended",            COLUMN_TEXT}
 };
 
-/* NULL for a time that has not come. */
-static void
-put_time(ConsoleRow *row, Buffer *text, uint64_t ms)
-{
-    if (ms > 0)
-        console_value_time(text, ms);
-    buffer_put_u8(text, '\0');
-    console_row_text(row, ms > 0 ? (char *)text->data : NULL);
-}
-
 void
 console_run_show_scrub(Console *console, Session *session, const ConsoleCommand *command,
                        const ConsoleWords *words)
@@ -41,11 +30,7 @@ console_run_show_scrub(Console *console, Session *session, const ConsoleCommand 
     if (console_topology_or_notice(console, session) != NULL)
     {
         ScrubStatus status = engine_scrub_status(node_engine(node));
-        Buffer started;
-        Buffer ended;
 
-        buffer_init(&started, &MEMORY_HEAP);
-        buffer_init(&ended, &MEMORY_HEAP);
         console_row_text(&row, scrub_state_name(status.state));
         console_row_int(&row, (int64_t)status.files);
         console_row_int(&row, (int64_t)status.files_total);
@@ -57,11 +42,9 @@ console_run_show_scrub(Console *console, Session *session, const ConsoleCommand 
         console_row_int(&row, (int64_t)status.bytes);
         console_row_int(&row, (int64_t)status.places_unreadable);
         console_row_int(&row, (int64_t)status.trees_wrong);
-        put_time(&row, &started, status.started_ms);
-        put_time(&row, &ended, status.ended_ms);
+        console_row_time(&row, status.started_ms);
+        console_row_time(&row, status.ended_ms);
         console_row_send(&row, session);
-        buffer_free(&started);
-        buffer_free(&ended);
     }
     session_complete(session, command->tag);
 }

@@ -169,6 +169,8 @@ send_storage_stats(const Node *node, Session *session)
     send_stat(session, "storage_cache_bytes", counters.cache_bytes, "Memory of cached records.");
     send_stat(session, "storage_scans", counters.scans, "Pages read.");
     send_stat(session, "storage_corrupt", counters.corrupt, "Objects that could not be read.");
+    send_stat(session, "storage_damaged_files", counters.damaged_files,
+              "Files found damaged, put aside at the next start.");
     send_stat(session, "storage_keys", counters.keys_estimate, "Keys stored, tombstones included.");
     send_stat(session, "storage_disk_bytes", counters.disk_bytes, "Space on disk.");
     send_stat(session, "trees", counters.trees.trees,

@@ -102,6 +102,7 @@ engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t la
              bucket_name(&view, bucket_id), first, last);
 }
 
+/* An owner that had nothing which this node lacked is no news. */
 void
 engine_tell_mended(Engine *engine)
 {
@@ -112,12 +113,12 @@ engine_tell_mended(Engine *engine)
     {
         uint32_t member = topology_member(view.topology, &result.peer);
 
-        tell(
-            engine,
-            "%s has been asked for rows of bucket \"%s\" that cannot be read (positions %016" PRIx64
-            " to %016" PRIx64 "): %" PRIu64 " were taken from it",
-            member != TOPOLOGY_NO_MEMBER ? view.topology->members[member].name : "an owner",
-            bucket_name(&view, result.bucket_id), result.first_position, result.last_position,
-            result.objects);
+        if (result.objects == 0 || member == TOPOLOGY_NO_MEMBER)
+            continue;
+        tell(engine,
+             "took %" PRIu64 " rows of bucket \"%s\" from %s in place of what cannot be read "
+             "(positions %016" PRIx64 " to %016" PRIx64 ")",
+             result.objects, bucket_name(&view, result.bucket_id),
+             view.topology->members[member].name, result.first_position, result.last_position);
     }
 }

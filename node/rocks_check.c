@@ -110,15 +110,18 @@ static void
 open_file(Piece *piece)
 {
     RocksCheck *check = &piece->rocks->check;
+    RocksSstResult result;
     char path[4096 + 64];
 
     snprintf(path, sizeof(path), "%s/" ROCKS_DATA_NAME "%s", piece->rocks->directory,
              present_name(check));
     check->open = true;
-    if (rocks_sst_open(&check->sst, path))
-        return;
-    note_found(piece, present_name(check), SLICE_EMPTY);
-    end_file(check);
+    result = rocks_sst_open(&check->sst, path);
+    piece->bytes += check->sst.bytes_read;
+    if (result == ROCKS_SST_DAMAGED)
+        note_found(piece, present_name(check), SLICE_EMPTY);
+    if (result != ROCKS_SST_SOUND)
+        end_file(check);
 }
 
 static void
@@ -130,9 +133,9 @@ check_block(Piece *piece)
     RocksSstResult result = rocks_sst_check_next(&check->sst, &first_key);
 
     piece->bytes += check->sst.bytes_read - before;
-    if (result == ROCKS_SST_DAMAGED || result == ROCKS_SST_UNKNOWN)
+    if (result == ROCKS_SST_DAMAGED)
         note_found(piece, present_name(check), first_key);
-    if (result == ROCKS_SST_END)
+    if (result == ROCKS_SST_END || result == ROCKS_SST_UNKNOWN)
         end_file(check);
 }
 

@@ -207,21 +207,25 @@ remember(Rocks *rocks, const RocksExtent *extent)
     *place = (RocksReported){*extent, uv_now(rocks->loop) + REPORT_AGAIN_MS};
 }
 
+/* One at a time: what is met meanwhile lies mostly in what is being looked at. */
 typedef struct Search
 {
     RocksJob job;
     Rocks *rocks;
+    RocksSuspect suspect;
     RocksExtent extent;
-    bool decodes; /* all records that can be read at all */
 } Search;
+
+static void search_next(Rocks *rocks);
 
 static void
 search_on_pool(uv_work_t *work)
 {
     Search *search = work->data;
-    const RocksExtent *known = &search->extent;
+    const RocksExtent *known = &search->suspect.extent;
 
-    if (search->decodes)
+    search->extent = *known;
+    if (search->suspect.decodes)
         search->extent = rocks_damage_extent(search->rocks, known->bucket_id, known->first);
 }
 
@@ -233,21 +237,31 @@ search_done(uv_work_t *work, int status)
     const RocksExtent *extent = &search->extent;
 
     remember(rocks, extent);
+    rocks->damage.searching = false;
     if (rocks->events.unreadable != NULL)
         rocks->events.unreadable(rocks->events.context, extent->bucket_id, extent->first,
                                  extent->last);
     memory_resize(&MEMORY_HEAP, search, 0);
+    search_next(rocks);
 }
 
 static void
-search_begin(Rocks *rocks, const RocksExtent *known, bool decodes)
+search_next(Rocks *rocks)
 {
-    Search *search = memory_resize(&MEMORY_HEAP, NULL, sizeof(Search));
+    RocksDamage *damage = &rocks->damage;
+    Search *search;
 
-    *search = (Search){.rocks = rocks, .extent = *known, .decodes = decodes};
+    while (damage->suspect_count > 0 &&
+           is_recent(rocks, &damage->suspects[damage->suspect_count - 1].extent))
+        damage->suspect_count--;
+    if (damage->searching || damage->suspect_count == 0 || rocks->closing)
+        return;
+    search = memory_resize(&MEMORY_HEAP, NULL, sizeof(Search));
+    *search = (Search){.rocks = rocks, .suspect = damage->suspects[--damage->suspect_count]};
     search->job.work.data = search;
     search->job.run = search_on_pool;
     search->job.done = search_done;
+    damage->searching = true;
     rocks_pool_begin(rocks, &search->job, ROCKS_LANE_SCANS);
 }
 
@@ -255,17 +269,18 @@ search_begin(Rocks *rocks, const RocksExtent *known, bool decodes)
 void
 rocks_damage_met(Rocks *rocks, Slice storage_key, const char *error)
 {
+    RocksDamage *damage = &rocks->damage;
     Reader reader = reader_begin(storage_key);
-    RocksExtent extent = {.bucket_id = reader_u32(&reader)};
+    RocksSuspect suspect = {.extent = {.bucket_id = reader_u32(&reader)}, .decodes = error != NULL};
 
-    extent.first = extent.last = reader_u64(&reader);
+    suspect.extent.first = suspect.extent.last = reader_u64(&reader);
     if (error != NULL && !rocks_error_is_damage(error))
         return;
     if (error != NULL)
         rocks_damage_note_file(rocks, error);
-    if (rocks->closing || reader.failed || !storage_bucket_is_for_records(extent.bucket_id) ||
-        is_recent(rocks, &extent))
+    if (reader.failed || !storage_bucket_is_for_records(suspect.extent.bucket_id) ||
+        is_recent(rocks, &suspect.extent) || damage->suspect_count == ROCKS_SUSPECTS_MAX)
         return;
-    remember(rocks, &extent);
-    search_begin(rocks, &extent, error != NULL);
+    damage->suspects[damage->suspect_count++] = suspect;
+    search_next(rocks);
 }

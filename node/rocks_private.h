@@ -142,7 +142,8 @@ struct RocksLane
 
 enum
 {
-    ROCKS_EXTENTS_KEPT = 16
+    ROCKS_EXTENTS_KEPT = 16,
+    ROCKS_SUSPECTS_MAX = 256
 };
 
 /* Positions of a bucket that cannot be read, or among which some cannot. */
@@ -159,8 +160,18 @@ typedef struct RocksReported
     uint64_t until_ms; /* it is not reported again before */
 } RocksReported;
 
+/* Where something could not be read. */
+typedef struct RocksSuspect
+{
+    RocksExtent extent; /* one position */
+    bool decodes;       /* all that can be read at all: how far it reaches is to be found out */
+} RocksSuspect;
+
 typedef struct RocksDamage
 {
+    RocksSuspect suspects[ROCKS_SUSPECTS_MAX]; /* to be looked at; more are left to be met again */
+    uint32_t suspect_count;
+    bool searching;
     RocksReported reported[ROCKS_EXTENTS_KEPT];
     uint32_t next;
     Buffer files; /* what the DAMAGED file says: a name a line */
@@ -410,12 +421,12 @@ typedef enum RocksSstResult
     ROCKS_SST_END, /* all blocks were checked */
     ROCKS_SST_SOUND,
     ROCKS_SST_DAMAGED,
-    ROCKS_SST_UNKNOWN /* an index that says what it should not: the end, and not sound */
+    ROCKS_SST_UNKNOWN /* of another format than this program writes: nothing is said of it */
 } RocksSstResult;
 
-/* Checks what is not data. False when that is damaged or cannot be read: errno is of no meaning.
- * To be closed in any case. */
-bool rocks_sst_open(RocksSst *sst, const char *path);
+/* Checks what is not data. Its result is not ROCKS_SST_END, and only if it is ROCKS_SST_SOUND there
+ * are blocks to be checked. To be closed in any case. */
+RocksSstResult rocks_sst_open(RocksSst *sst, const char *path);
 void rocks_sst_close(RocksSst *sst);
 
 /* Checks the next data block; the key of its first row lives as long as the file is open. */

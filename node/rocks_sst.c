@@ -25,7 +25,9 @@ enum
     FOOTER_VERSION = 41, /* where it stands in the footer */
     TRAILER_BYTES = 5,
     CHECKSUM_CRC32C = 1,
+    CHECKSUM_LAST = 4,
     FORMAT_VERSION = 5,
+    FORMAT_LAST = 6,
     SEQUENCE_BYTES = 8, /* behind the key, in the index */
     PIECE_BYTES = 1024 * 1024
 };
@@ -116,75 +118,93 @@ read_place(Reader *reader)
     return (BlockPlace){offset, reader_varint(reader)};
 }
 
-/* The entries of a block of the index or metaindex; none when it makes no sense. */
-static Slice
-block_entries(const uint8_t *bytes, uint64_t size)
+/* Copies the entries of a block of the index or metaindex, which may be none. */
+static RocksSstResult
+copy_entries(RocksSst *sst, BlockPlace place, Buffer *entries)
 {
+    const uint8_t *bytes = read_block(sst, place);
     uint64_t restarts;
 
-    if (bytes == NULL || size < 4)
-        return SLICE_EMPTY;
-    restarts = little_u32(bytes + size - 4);
-    if (restarts > (size - 4) / 4)
-        return SLICE_EMPTY;
-    return slice_make(bytes, (size_t)(size - 4 - restarts * 4));
+    if (bytes == NULL)
+        return ROCKS_SST_DAMAGED;
+    restarts = place.size >= 4 ? little_u32(bytes + place.size - 4) : UINT32_MAX;
+    if (place.size < 4 + restarts * 4)
+        return ROCKS_SST_UNKNOWN;
+    buffer_put(entries, bytes, (size_t)(place.size - 4 - restarts * 4));
+    return ROCKS_SST_SOUND;
 }
 
 /* ---- what the footer names ---- */
 
-static bool
-check_metaindex(RocksSst *sst, BlockPlace place)
+/* The blocks that it names. */
+static RocksSstResult
+check_named(RocksSst *sst, Slice entries)
 {
-    Slice entries = block_entries(read_block(sst, place), place.size);
-    Buffer copy;
-    Reader reader;
-    bool sound = entries.length > 0;
+    Reader reader = reader_begin(entries);
 
-    buffer_init(&copy, &MEMORY_HEAP);
-    buffer_put(&copy, entries.data, entries.length);
-    reader = reader_begin(buffer_slice(&copy));
-    while (sound && reader_left(&reader) > 0)
+    while (reader_left(&reader) > 0)
     {
         uint64_t shared = reader_varint(&reader);
         uint64_t own = reader_varint(&reader);
         uint64_t length = reader_varint(&reader);
+        BlockPlace place;
         Reader value;
 
         (void)reader_take(&reader, own);
         value = reader_begin(reader_take(&reader, length));
-        sound = !reader.failed && shared == 0 && read_block(sst, read_place(&value)) != NULL;
+        place = read_place(&value);
+        if (reader.failed || value.failed || shared != 0)
+            return ROCKS_SST_UNKNOWN;
+        if (read_block(sst, place) == NULL)
+            return ROCKS_SST_DAMAGED;
     }
-    buffer_free(&copy);
-    return sound;
+    return ROCKS_SST_SOUND;
 }
 
-static bool
+static RocksSstResult
+check_metaindex(RocksSst *sst, BlockPlace place)
+{
+    RocksSstResult result;
+    Buffer entries;
+
+    buffer_init(&entries, &MEMORY_HEAP);
+    result = copy_entries(sst, place, &entries);
+    if (result == ROCKS_SST_SOUND)
+        result = check_named(sst, buffer_slice(&entries));
+    buffer_free(&entries);
+    return result;
+}
+
+/* A footer has no checksum: another kind of file is told from a damaged one by what there can be.
+ */
+static RocksSstResult
 check_footer(RocksSst *sst)
 {
     const uint8_t *footer =
         sst->size > FOOTER_BYTES ? file_bytes(sst, sst->size - FOOTER_BYTES, FOOTER_BYTES) : NULL;
+    RocksSstResult result;
     Reader reader;
     BlockPlace metaindex;
     BlockPlace index;
-    Slice entries;
+    uint32_t version;
 
-    if (footer == NULL || footer[0] != CHECKSUM_CRC32C ||
-        little_u32(footer + FOOTER_VERSION) != FORMAT_VERSION ||
-        memcmp(footer + FOOTER_BYTES - sizeof(MAGIC), MAGIC, sizeof(MAGIC)) != 0)
-        return false;
+    if (footer == NULL || memcmp(footer + FOOTER_BYTES - sizeof(MAGIC), MAGIC, sizeof(MAGIC)) != 0)
+        return ROCKS_SST_DAMAGED;
+    version = little_u32(footer + FOOTER_VERSION);
+    if (footer[0] > CHECKSUM_LAST || version > FORMAT_LAST)
+        return ROCKS_SST_DAMAGED;
+    if (footer[0] != CHECKSUM_CRC32C || version != FORMAT_VERSION)
+        return ROCKS_SST_UNKNOWN;
     reader = reader_begin(slice_make(footer + 1, FOOTER_VERSION - 1));
     metaindex = read_place(&reader);
     index = read_place(&reader);
-    if (reader.failed || !check_metaindex(sst, metaindex))
-        return false;
-    entries = block_entries(read_block(sst, index), index.size);
-    buffer_put(&sst->index, entries.data, entries.length);
-    return entries.length > 0;
+    result = reader.failed ? ROCKS_SST_DAMAGED : check_metaindex(sst, metaindex);
+    return result == ROCKS_SST_SOUND ? copy_entries(sst, index, &sst->index) : result;
 }
 
 /* ---- */
 
-bool
+RocksSstResult
 rocks_sst_open(RocksSst *sst, const char *path)
 {
     struct stat status;
@@ -195,7 +215,7 @@ rocks_sst_open(RocksSst *sst, const char *path)
     rocks_crc_table(sst->table);
     buffer_init(&sst->index, &MEMORY_HEAP);
     if (sst->fd < 0 || fstat(sst->fd, &status) != 0)
-        return false;
+        return ROCKS_SST_DAMAGED;
     sst->size = (uint64_t)status.st_size;
     return check_footer(sst);
 }
@@ -228,10 +248,7 @@ rocks_sst_check_next(RocksSst *sst, Slice *first_key)
     place = read_place(&reader);
     internal = reader_take(&reader, reader_varint(&reader));
     if (reader.failed || shared != 0 || internal.length < SEQUENCE_BYTES)
-    {
-        sst->next = sst->index.length;
         return ROCKS_SST_UNKNOWN;
-    }
     sst->next += left.length - reader_left(&reader);
     *first_key = slice_make(internal.data, internal.length - SEQUENCE_BYTES);
     return read_block(sst, place) != NULL ? ROCKS_SST_SOUND : ROCKS_SST_DAMAGED;

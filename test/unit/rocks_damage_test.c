@@ -279,6 +279,26 @@ damage_anywhere_in_a_file_is_found(void **state)
     assert_int_equal(store->storage->counters(store->storage).damaged_files, 1);
 }
 
+/* A range that was removed, and no row. */
+static void
+a_file_without_rows_is_sound(void **state)
+{
+    Store *store = *state;
+    Rocks *rocks = rocks_of(store->storage);
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    char *error = NULL;
+    StorageCheck check;
+
+    rocksdb_writebatch_delete_range(batch, "a", 1, "b", 1);
+    rocksdb_write(rocks->db, rocks->write_options, batch, &error);
+    assert_null(error);
+    rocksdb_writebatch_destroy(batch);
+    assert_false(rocks_flush(store->storage).failed);
+    check = check_files(store, 1024);
+    assert_true(check.files_total > 0);
+    assert_int_equal(check.blocks_damaged, 0);
+}
+
 static void
 a_file_that_is_gone_is_found(void **state)
 {
@@ -301,6 +321,7 @@ main(void)
         STORE_TEST(a_record_that_does_not_decode_is_reported_alone_and_mended),
         STORE_TEST(sound_files_are_read_through),
         STORE_TEST(damage_anywhere_in_a_file_is_found),
+        STORE_TEST(a_file_without_rows_is_sound),
         STORE_TEST(a_file_that_is_gone_is_found),
         STORE_TEST(hints_of_an_unreadable_record_are_lost_and_not_counted),
     };
