@@ -98,7 +98,7 @@ engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t la
     else
         tell(engine,
              "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
-             "), and no other node owns them",
+             "), and there is no other owner to ask",
              bucket_name(&view, bucket_id), first, last);
 }
 
