@@ -291,6 +291,44 @@ nothing_is_salvaged_where_nothing_was(void **state)
     store_open(store, STORE_CACHE_BYTES);
 }
 
+/* Puts the row of the index that stands for a hint, as it is, once more. */
+static void
+put_index_again(Store *store, Slice storage_key, const MemberId *target)
+{
+    Rocks *rocks = rocks_of(store->storage);
+    Hint hint = {.target = *target};
+    Buffer key;
+    Buffer value;
+    char *error = NULL;
+
+    buffer_init(&key, &MEMORY_HEAP);
+    buffer_init(&value, &MEMORY_HEAP);
+    hints_index_key(&key, target, storage_key);
+    hints_index_value(&value, &hint);
+    rocksdb_put(rocks->db, rocks->write_options, (const char *)key.data, key.length,
+                (const char *)value.data, value.length, &error);
+    assert_null(error);
+    buffer_free(&key);
+    buffer_free(&value);
+}
+
+static void
+a_store_whose_own_rows_cannot_be_read_is_salvaged_at_once(void **state)
+{
+    Store *store = *state;
+    MemberId target = {{5}};
+    DataMark mark;
+
+    damage_put_hinted(store, store_key(store, "k"), &target);
+    assert_false(rocks_flush(store->storage).failed);
+    mark = mark_of(store);
+    store_close(store);
+    damage_file(store_only_file(store, "*.sst"), 10);
+    store_open(store, STORE_CACHE_BYTES);
+    assert_lost(store, &mark);
+    assert_int_equal(hints_count(&store->storage->hints), 0);
+}
+
 static void
 hints_are_counted_by_the_records_that_are_left(void **state)
 {
@@ -299,6 +337,7 @@ hints_are_counted_by_the_records_that_are_left(void **state)
 
     damage_put_hinted(store, store_key(store, "lost"), &target);
     assert_false(rocks_flush(store->storage).failed);
+    put_index_again(store, store_key(store, "lost"), &target);
     damage_put_hinted(store, store_key(store, "kept"), &target);
     assert_int_equal(hints_count(&store->storage->hints), 2);
     store_close(store);
@@ -396,6 +435,7 @@ main(void)
         STORE_TEST(so_does_a_log_that_is_damaged_before_its_end),
         STORE_TEST(what_cannot_be_repaired_at_all_is_kept_beside_an_empty_store),
         STORE_CLOSED_TEST(nothing_is_salvaged_where_nothing_was),
+        STORE_TEST(a_store_whose_own_rows_cannot_be_read_is_salvaged_at_once),
         STORE_TEST(hints_are_counted_by_the_records_that_are_left),
         STORE_TEST(a_compaction_that_meets_damage_ends_all_writing_until_then),
         STORE_TEST(once_damage_is_known_there_are_no_compactions),
