@@ -194,7 +194,7 @@ coordinator_read_progress(Coordinator *coordinator, const View *view, Operation 
         if (!gather_is_over(view, operation, item))
             return;
         operation_merge(operation, item);
-        if (!has_quorum(operation, item) || operation_is_stale(view, operation, item))
+        if (!has_quorum(operation, item) || operation_is_stale(view, operation, item, actions))
         {
             end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
             return;

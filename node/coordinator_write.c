@@ -74,7 +74,7 @@ static void
 apply_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
            Actions *actions)
 {
-    if (item->answered != 0 && operation_is_stale(view, operation, item))
+    if (item->answered != 0 && operation_is_stale(view, operation, item, actions))
     {
         refuse_item(coordinator, view, operation, item, STATUS_STALE_ROUND, actions);
         return;

@@ -88,7 +88,11 @@ handle_reaping(Engine *engine, Origin origin, const Frame *frame)
 {
     View view = engine_view(engine);
 
-    if (frame->type == FRAME_REAP_ROUNDS)
+    ReapNotice notice;
+
+    if (frame->type == FRAME_REAP_NOTICE && reap_notice_decode(frame, &notice))
+        step_learn_round(&view, notice.bucket_id, notice.position, notice.round);
+    else if (frame->type == FRAME_REAP_ROUNDS)
         orphans_session_frame(&view, origin, frame, &engine->actions);
     else
         reaping_session_frame(engine->reaping, &view, origin, frame, &engine->actions);
@@ -146,6 +150,7 @@ static const SessionRoute SESSION_ROUTES[FRAME_TYPE_END] = {
     [FRAME_REPAIR_STATUS] = {engine_tell_repair, true,  false},
     [FRAME_REAP_PREPARE] = {handle_reaping,     true,  true },
     [FRAME_REAP_RAISE] = {handle_reaping,     true,  false},
+    [FRAME_REAP_NOTICE] = {handle_reaping,     true,  false},
     [FRAME_REAP_ROUNDS] = {handle_reaping,     true,  true },
     [FRAME_REAP_ROWS] = {handle_reaping,     true,  false},
     [FRAME_HELLO] = {handle_membership,  false, false},

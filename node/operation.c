@@ -305,15 +305,33 @@ operation_take_object(Operation *operation, Item *item, uint32_t place, const Re
         item->floor = answer->floor;
 }
 
+/* The round that is behind is one of theirs, or the own one. */
+static void
+notice_members(const View *view, const Operation *operation, const Item *item, Actions *actions)
+{
+    step_learn_round(view, operation->bucket_id, item->position, item->floor);
+    for (uint32_t place = 0; place < item->member_count; place++)
+    {
+        if (place != item->self && (item->answered & 1u << place) != 0)
+            step_notice_round(operation->bucket_id, item->position, item->floor,
+                              item->members[place], actions);
+    }
+}
+
 bool
-operation_is_stale(const View *view, const Operation *operation, const Item *item)
+operation_is_stale(const View *view, const Operation *operation, const Item *item, Actions *actions)
 {
     uint64_t floor = rounds_floor(view->rounds, view->topology, view->self, operation->bucket_id,
                                   item->position);
+    Item told = *item;
 
-    if (item->floor > item->round)
-        step_learn_round(view, operation->bucket_id, item->position, item->floor);
-    return item->round < item->floor || item->round < floor;
+    if (item->floor > floor)
+        floor = item->floor;
+    if (item->round >= floor)
+        return false;
+    told.floor = floor;
+    notice_members(view, operation, &told, actions);
+    return true;
 }
 
 /* Looked for in each object by itself: in their merge it may be gone, replaced by a write that saw

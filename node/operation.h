@@ -165,7 +165,8 @@ void operation_take_object(Operation *operation, Item *item, uint32_t place,
 
 /* Some of what was gathered is older than a round of reaping that another source, or this node, has
  * come to since: it is not to be merged with the rest. */
-bool operation_is_stale(const View *view, const Operation *operation, const Item *item);
+bool operation_is_stale(const View *view, const Operation *operation, const Item *item,
+                        Actions *actions);
 
 /* Merges what was gathered into item->merge and sets item->known; what cannot be decoded counts as
  * a failure to answer. */

@@ -105,7 +105,9 @@ is_coordinator(const View *view, TreeId id)
 uint64_t
 reaping_rest_ms(const Reaping *reaping)
 {
-    return reaping->interval_ms < REAPING_REST_MS ? reaping->interval_ms : REAPING_REST_MS;
+    bool is_short = reaping->interval_ms > 0 && reaping->interval_ms < REAPING_REST_MS;
+
+    return is_short ? reaping->interval_ms : REAPING_REST_MS;
 }
 
 static uint32_t
@@ -281,8 +283,8 @@ take_passed(Reaping *reaping, const View *view, TreeId *id)
 static bool
 may_coordinate(const Reaping *reaping, const View *view)
 {
-    return reaping->interval_ms > 0 && view->self != TOPOLOGY_NO_MEMBER && view->trees != NULL &&
-           view->rounds != NULL && !view->storage_failed && !view->refilling;
+    return (reaping->interval_ms > 0 || reaping->passing) && view->self != TOPOLOGY_NO_MEMBER &&
+           view->trees != NULL && view->rounds != NULL && !view->storage_failed && !view->refilling;
 }
 
 void
@@ -290,9 +292,11 @@ reaping_step(Reaping *reaping, const View *view, Actions *actions)
 {
     bool may = may_coordinate(reaping, view);
 
-    if (may && reaping->pass_ms == 0)
+    bool by_itself = may && reaping->interval_ms > 0;
+
+    if (by_itself && reaping->pass_ms == 0)
         reaping->pass_ms = first_pass_ms(reaping, view);
-    if (may && !reaping->passing && view->now_ms >= reaping->pass_ms)
+    if (by_itself && !reaping->passing && view->now_ms >= reaping->pass_ms)
     {
         reaping->passing = true;
         reaping->pass_bucket = reaping->pass_partition = 0;
@@ -342,7 +346,9 @@ reaping_wake_ms(const Reaping *reaping, const View *view)
         if (entry->status.state == REAP_WAITING && !entry->taken)
             wake = sooner(wake, entry->due_ms);
     }
-    return sooner(wake, reaping->passing ? view->now_ms : reaping->pass_ms);
+    if (reaping->passing)
+        return view->now_ms;
+    return reaping->interval_ms > 0 ? sooner(wake, reaping->pass_ms) : wake;
 }
 
 /* ---- for people ---- */

@@ -217,8 +217,10 @@ apply_row(const Reaping *reaping, const View *view, Task *task, uint32_t index, 
         task->failed = true;
         return;
     }
-    *reap =
-        (Reap){.digest = row->digest, .live = task->rows.live, .live_count = task->rows.live_count};
+    *reap = (Reap){.digest = row->digest,
+                   .dead = row->dead,
+                   .live = task->rows.live,
+                   .live_count = task->rows.live_count};
     *update = (Update){.reap = reap};
     task->open++;
     actions_apply(actions, bucket->id, position, row->key, update, task_ref(reaping, task, index));

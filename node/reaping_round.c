@@ -250,7 +250,9 @@ rows_frame(Lane *lane, const View *view, uint32_t count)
                            .row_count = count};
 
     for (uint32_t i = 0; i < count; i++)
-        frame.rows[i] = (ReapRow){.key = lane->rows[i].key, .digest = lane->rows[i].digest};
+        frame.rows[i] = (ReapRow){.key = lane->rows[i].key,
+                                  .digest = lane->rows[i].digest,
+                                  .dead = lane->rows[i].entries == 0};
     return frame;
 }
 

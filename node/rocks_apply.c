@@ -294,7 +294,9 @@ refuse(Rocks *rocks, uint64_t ref, StatusCode status)
 static bool
 takes_the_place_of(const RocksCall *call, const RocksValue *value)
 {
-    return call->update->merge != NULL &&
+    const Update *update = call->update;
+
+    return (update->merge != NULL || (update->reap != NULL && update->reap->dead)) &&
            (value->error == NULL || rocks_error_is_damage(value->error));
 }
 
@@ -393,11 +395,16 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
 static void
 apply_to_value(Rocks *rocks, RocksCall *call, const RocksValue *value)
 {
+    static const uint8_t unreadable =
+        0; /* a record that nobody can decode, and none that is absent */
+
     call->damaged = value->found == ROCKS_UNREADABLE;
     if (call->damaged)
         rocks_damage_met(rocks, call->key, value->error);
     if (call->damaged && !takes_the_place_of(call, value))
         refuse(rocks, call->ref, STATUS_CORRUPT);
+    else if (call->damaged && call->update->reap != NULL && value->record.length == 0)
+        apply_to(rocks, call, NULL, slice_make(&unreadable, sizeof(unreadable)));
     else
         apply_to(rocks, call, NULL, value->record);
 }

@@ -173,3 +173,13 @@ actions_rebuild_tree(Actions *actions, TreeId tree)
 {
     add_action(actions, ACTION_REBUILD_TREE)->tree = tree;
 }
+
+void
+step_notice_round(uint32_t bucket_id, uint64_t position, uint64_t round, uint32_t member,
+                  Actions *actions)
+{
+    ReapNotice notice = {.bucket_id = bucket_id, .position = position, .round = round};
+
+    reap_notice_encode(actions_frame(actions), 0, &notice);
+    actions_send(actions, member);
+}

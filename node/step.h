@@ -132,4 +132,8 @@ void actions_set_round(Actions *actions, const Round *round, uint64_t ref);
 void actions_check(Actions *actions, bool anew, uint32_t max_bytes, uint64_t ref);
 void actions_rebuild_tree(Actions *actions, TreeId tree);
 
+/* Tells a member that what it answered was labelled less than round. */
+void step_notice_round(uint32_t bucket_id, uint64_t position, uint64_t round, uint32_t member,
+                       Actions *actions);
+
 #endif

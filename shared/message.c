@@ -50,6 +50,7 @@ static const FrameTypeRow FRAME_TYPES[FRAME_TYPE_END] = {
     [FRAME_REAP_DONE] = {"reap_done", false},
     [FRAME_REAP_ROUNDS] = {"reap_rounds", false},
     [FRAME_REAP_ROUNDS_REPLY] = {"reap_rounds_reply", false},
+    [FRAME_REAP_NOTICE] = {"reap_notice", false},
 };
 /* clang-format on */
 

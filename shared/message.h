@@ -70,6 +70,7 @@ typedef enum FrameType
     FRAME_REAP_DONE, /* answers the two before */
     FRAME_REAP_ROUNDS,
     FRAME_REAP_ROUNDS_REPLY,
+    FRAME_REAP_NOTICE, /* without an answer */
     FRAME_TYPE_END
 } FrameType;
 
@@ -571,6 +572,7 @@ typedef struct ReapRow
 {
     Slice key;
     Digest digest; /* of the object */
+    bool dead;     /* which is tombstones alone */
 } ReapRow;
 
 typedef struct ReapRowsFrame
@@ -614,6 +616,17 @@ void reap_rounds_encode(Buffer *buffer, uint32_t tag, const ReapRoundsFrame *rou
 bool reap_rounds_decode(const Frame *frame, ReapRoundsFrame *rounds);
 void reap_rounds_reply_encode(Buffer *buffer, uint32_t tag, const ReapRoundsReply *reply);
 bool reap_rounds_reply_decode(const Frame *frame, Arena *arena, ReapRoundsReply *reply);
+/* What the receiver sends of the partition that the position is in is labelled less than what
+ * others take. */
+typedef struct ReapNotice
+{
+    uint32_t bucket_id;
+    uint64_t position;
+    uint64_t round;
+} ReapNotice;
+
+void reap_notice_encode(Buffer *buffer, uint32_t tag, const ReapNotice *notice);
+bool reap_notice_decode(const Frame *frame, ReapNotice *notice);
 void reap_prepare_encode(Buffer *buffer, uint32_t tag, const ReapPrepareFrame *prepare);
 bool reap_prepare_decode(const Frame *frame, ReapPrepareFrame *prepare);
 void reap_prepare_reply_encode(Buffer *buffer, uint32_t tag, const ReapPrepareReply *reply);

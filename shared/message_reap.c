@@ -2,7 +2,7 @@
 
 enum
 {
-    ROW_MINIMUM_BYTES = 1 + sizeof(Digest),
+    ROW_MINIMUM_BYTES = 2 + sizeof(Digest),
     ROUND_MINIMUM_BYTES = 2
 };
 
@@ -113,6 +113,7 @@ reap_rows_encode(Buffer *buffer, uint32_t tag, const ReapRowsFrame *rows)
     {
         buffer_put_slice(buffer, rows->rows[i].key);
         buffer_put(buffer, rows->rows[i].digest.bytes, sizeof(Digest));
+        buffer_put_u8(buffer, rows->rows[i].dead);
     }
 }
 
@@ -134,6 +135,7 @@ reap_rows_decode(const Frame *frame, Arena *arena, ReapRowsFrame *rows)
     {
         rows->rows[i].key = reader_slice(&reader);
         reader_copy(&reader, rows->rows[i].digest.bytes, sizeof(Digest));
+        rows->rows[i].dead = reader_bool(&reader);
     }
     return reader_finish(&reader);
 }
@@ -198,5 +200,25 @@ reap_rounds_reply_decode(const Frame *frame, Arena *arena, ReapRoundsReply *repl
         reply->items[i].partition = reader_varint32(&reader);
         reply->items[i].round = reader_varint(&reader);
     }
+    return reader_finish(&reader);
+}
+
+void
+reap_notice_encode(Buffer *buffer, uint32_t tag, const ReapNotice *notice)
+{
+    frame_encode_header(buffer, FRAME_REAP_NOTICE, tag);
+    buffer_put_varint(buffer, notice->bucket_id);
+    buffer_put_u64(buffer, notice->position);
+    buffer_put_varint(buffer, notice->round);
+}
+
+bool
+reap_notice_decode(const Frame *frame, ReapNotice *notice)
+{
+    Reader reader = reader_begin(frame->body);
+
+    notice->bucket_id = reader_varint32(&reader);
+    notice->position = reader_u64(&reader);
+    notice->round = reader_varint(&reader);
     return reader_finish(&reader);
 }

@@ -15,6 +15,7 @@
 typedef struct Reap
 {
     Digest digest; /* of the object that was proved; any other stays as it is */
+    bool dead;     /* it was tombstones alone: a record that cannot be read in its place goes too */
     bool whole;    /* the record goes as it is, whatever it has and owes: it is kept elsewhere */
     const Actor *live;
     uint32_t live_count;

@@ -335,6 +335,8 @@ update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer 
     bool readable = open_record(record, arena, &next, &current);
 
     *object = SLICE_EMPTY;
+    if (!readable && update->reap != NULL && update->reap->dead)
+        return UPDATE_REPLACED;
 #ifndef BUG_UNREADABLE_AS_ABSENT
     if (!readable && update->merge == NULL)
         return UPDATE_CORRUPT;

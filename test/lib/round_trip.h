@@ -330,6 +330,7 @@ ROUND_TRIP_REAP(reap_prepare_reply, ReapPrepareReply)
 ROUND_TRIP_REAP(reap_raise, ReapRaiseFrame)
 ROUND_TRIP_REAP(reap_done, ReapDone)
 ROUND_TRIP_REAP(reap_rounds, ReapRoundsFrame)
+ROUND_TRIP_REAP(reap_notice, ReapNotice)
 
 static inline bool
 round_trip_message(Slice bytes, Arena *arena, Buffer *again)
@@ -377,6 +378,7 @@ round_trip_message(Slice bytes, Arena *arena, Buffer *again)
         [FRAME_REAP_DONE] = round_trip_reap_done,
         [FRAME_REAP_ROUNDS] = round_trip_reap_rounds,
         [FRAME_REAP_ROUNDS_REPLY] = round_trip_reap_rounds_reply,
+        [FRAME_REAP_NOTICE] = round_trip_reap_notice,
     };
     Frame frame;
 

@@ -115,7 +115,8 @@ what_was_gathered_across_a_round_is_not_merged(void **state)
     answer(2, tag, SLICE_EMPTY, 5, 5);
     conductor_assert_read(&fixture, STATUS_UNAVAILABLE, SLICE_EMPTY);
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
-    assert_true(stage_sent_nothing_to(&fixture.stage, 2));
+    assert_int_equal(stage_sent_to(&fixture.stage, 1).type, FRAME_REAP_NOTICE);
+    assert_int_equal(stage_sent_to(&fixture.stage, 2).type, FRAME_REAP_NOTICE);
 }
 
 static void

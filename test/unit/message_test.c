@@ -840,7 +840,7 @@ frames_of_reaping_come_back(void **state)
         .verdict = REAP_HINTS, .cleared = 9, .root = {{1, 2}}, .actor = {{3, 4}}};
     ReapRaiseFrame raise = {.bucket_id = 2, .partition = 7, .round = 300};
     Actor live[] = {{{5}}, {{6}}};
-    ReapRow row = {.key = text("k"), .digest = {{7}}};
+    ReapRow row = {.key = text("k"), .digest = {{7}}, .dead = true};
     ReapRowsFrame rows = {.bucket_id = 2,
                           .partition = 7,
                           .round = 8,
@@ -871,6 +871,7 @@ frames_of_reaping_come_back(void **state)
     assert_int_equal(rows.live[1].id[0], 6);
     assert_text(rows.rows[0].key, "k");
     assert_int_equal(rows.rows[0].digest.bytes[0], 7);
+    assert_true(rows.rows[0].dead);
     buffer_reset(&fixture->buffer);
     reap_done_encode(&fixture->buffer, TAG, &done);
     assert_true(reap_done_decode(take(fixture, FRAME_REAP_DONE), &done));
@@ -888,7 +889,13 @@ how_far_reaping_has_come_comes_back(void **state)
         {300, 400}
     };
     ReapRoundsReply reply = {.items = items, .item_count = 2};
+    ReapNotice notice = {.bucket_id = 2, .position = UINT64_MAX, .round = 300};
 
+    reap_notice_encode(&fixture->buffer, TAG, &notice);
+    assert_true(reap_notice_decode(take(fixture, FRAME_REAP_NOTICE), &notice));
+    assert_true(notice.position == UINT64_MAX);
+    assert_int_equal(notice.round, 300);
+    buffer_reset(&fixture->buffer);
     reap_rounds_encode(&fixture->buffer, TAG, &asked);
     assert_true(reap_rounds_decode(take(fixture, FRAME_REAP_ROUNDS), &asked));
     assert_int_equal(asked.bucket_id, 2);

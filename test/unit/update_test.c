@@ -543,6 +543,20 @@ entries_of_present_runs_are_never_retired(void **state)
 }
 
 static void
+what_cannot_be_read_goes_in_place_of_tombstones_and_never_in_place_of_values(void **state)
+{
+    Fixture *fixture = *state;
+    Reap wanted = {.digest = {{1}}};
+
+    buffer_put(&fixture->record, "damaged", 7);
+    assert_int_equal(apply(fixture, &(Update){.reap = &wanted}), UPDATE_CORRUPT);
+    assert_int_equal(fixture->record.length, 7);
+    wanted.dead = true;
+    assert_int_equal(apply(fixture, &(Update){.reap = &wanted}), UPDATE_REPLACED);
+    assert_int_equal(fixture->record.length, 0);
+}
+
+static void
 a_put_after_a_reap_opens_a_new_epoch(void **state)
 {
     Fixture *fixture = *state;
@@ -621,6 +635,7 @@ main(void)
         TEST(what_owes_a_hint_is_not_reaped),
         TEST(entries_of_finished_runs_are_retired_where_no_sibling_needs_them),
         TEST(entries_of_present_runs_are_never_retired),
+        TEST(what_cannot_be_read_goes_in_place_of_tombstones_and_never_in_place_of_values),
         TEST(a_put_after_a_reap_opens_a_new_epoch),
         TEST(a_copied_update_does_not_borrow),
         TEST(random_histories_agree_with_sets_of_events),
