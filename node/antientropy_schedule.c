@@ -160,13 +160,17 @@ is_of_peer(StatusCode status)
            status == STATUS_SHUTTING_DOWN;
 }
 
+/* What ends several lanes at once is one failure. */
 static void
 rest(Peer *peer, const View *view, StatusCode status)
 {
-    peer->rest_ms = peer->rest_ms == 0 ? REST_MS : 2 * peer->rest_ms;
-    if (peer->rest_ms > REST_MOST_MS)
-        peer->rest_ms = REST_MOST_MS;
-    peer->retry_ms = view->now_ms + peer->rest_ms;
+    if (view->now_ms >= peer->retry_ms)
+    {
+        peer->rest_ms = peer->rest_ms == 0 ? REST_MS : 2 * peer->rest_ms;
+        if (peer->rest_ms > REST_MOST_MS)
+            peer->rest_ms = REST_MOST_MS;
+        peer->retry_ms = view->now_ms + peer->rest_ms;
+    }
     if (is_of_peer(status))
         peer->rest_until_ms = peer->retry_ms;
 }

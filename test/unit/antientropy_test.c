@@ -387,6 +387,23 @@ a_peer_may_go_down_at_any_point(void **state)
     assert_in_range(cut_after, 30, 1000);
 }
 
+/* Else one broken link would be waited for as a peer that has failed again and again. */
+static void
+what_ends_many_compares_at_once_is_one_failure(void **state)
+{
+    for (uint32_t i = 0; i < 500; i++)
+        orchard_put(&orchard, 0, orchard_key(&orchard, i), object_of(1, 2));
+    cut_after = 20;
+    orchard.before = cut_in_time;
+    orchard_request(&orchard, 0);
+    orchard_pass(&orchard, 1000);
+    assert_true(orchard.cut[1]);
+    orchard.before = NULL;
+    orchard_join(&orchard, 1);
+    orchard_pass(&orchard, 10000);
+    orchard_assert_equal(&orchard);
+}
+
 static bool swallowing;
 
 static void
@@ -818,6 +835,7 @@ main(void)
         TEST(a_difference_that_the_second_compare_does_not_see_is_not_acted_upon),
         TEST(the_second_compare_comes_after_a_pause),
         TEST(a_peer_may_go_down_at_any_point),
+        TEST(what_ends_many_compares_at_once_is_one_failure),
         TEST(an_answer_that_does_not_come_is_not_waited_for_for_ever),
         TEST(a_node_that_refills_takes_no_part),
         TEST(a_node_whose_storage_failed_takes_no_part),
