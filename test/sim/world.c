@@ -90,6 +90,19 @@ hook_durable(void *context, uint32_t host, uint32_t key)
                              checker_key(world->checker, key));
 }
 
+bool
+world_others_hold(World *world, uint32_t host, uint32_t key)
+{
+    for (uint32_t place = 0; place < world->mix.n; place++)
+    {
+        uint32_t owner = hook_owner(world, key, place);
+
+        if (owner != CHECKER_NONE && owner != host && hook_durable(world, owner, key).length == 0)
+            return false;
+    }
+    return true;
+}
+
 static uint32_t
 member_of(const Host *host, const Host *other)
 {
