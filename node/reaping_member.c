@@ -311,7 +311,9 @@ reaping_merged(Reaping *reaping, const View *view, uint64_t ref, StatusCode stat
         return;
     }
     digest = digest_of(object);
-    task->changed[row] = !digest_equal(&digest, &task->rows.rows[row].digest);
+    task->changed[row] = task->rows.rows[row].dead
+                             ? object.length == 0
+                             : !digest_equal(&digest, &task->rows.rows[row].digest);
 }
 
 void

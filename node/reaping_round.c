@@ -395,7 +395,8 @@ reaping_lane_prepared(Reaping *reaping, Lane *lane, const View *view, uint32_t m
     advance(reaping, lane, view, actions);
 }
 
-/* What was not reaped here is not what was proved, and stays everywhere. */
+/* What has become another object here since the look stays everywhere: not because it would not be
+ * safe, but because a tombstone beside a newer value goes with that value. */
 static void
 keep_changed(Lane *lane, const bool *changed)
 {

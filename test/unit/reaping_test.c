@@ -418,13 +418,11 @@ static void
 an_owner_that_lacks_the_tombstone_keeps_all_from_reaping(void **state)
 {
     (void)state;
-    merge_at_owners(stage_object(&stage, 1, 1, "apple"), 3);
-    merge_at_owners(tombstone(), 0);
-    merge(owners[0], tombstone());
-    merge(owners[1], tombstone());
+    merge_at_owners(tombstone(), 2);
+    merge(owners[2], stage_object(&stage, 1, 1, "apple"));
     pass_interval();
+    assert_waits_for(owners[2], REAP_DIFFERS);
     assert_int_equal(rounds_of(houses[owners[0]].view.rounds, id).round, 0);
-    assert_rows(1);
 }
 
 static void
@@ -564,6 +562,18 @@ what_was_written_since_it_was_proved_stays(void **state)
     assert_int_equal(rows_of(owners[2]), 0);
 }
 
+/* What it is now was not proved, and what it was is no more. */
+static void
+what_the_coordinator_has_more_of_by_now_is_reaped_nowhere(void **state)
+{
+    (void)state;
+    begin_round(FRAME_REAP_RAISE);
+    merge(owners[0], stage_merged(&stage, tombstone(), stage_object(&stage, 2, 1, "pear")));
+    deliver_until(FRAME_TYPE_END);
+    assert_rows(1);
+    assert_int_equal(status().reaped, 0);
+}
+
 /* It lacks the proof, and so does whoever hears of the round from it later. */
 static void
 a_number_that_was_heard_before_is_refused_and_a_higher_one_found(void **state)
@@ -595,6 +605,7 @@ main(void)
         TEST(a_coordinator_that_ends_after_the_raise_leaves_a_later_round_to_pass),
         TEST(rows_that_reach_one_owner_only_are_reaped_by_a_later_round),
         TEST(what_was_written_since_it_was_proved_stays),
+        TEST(what_the_coordinator_has_more_of_by_now_is_reaped_nowhere),
         TEST(a_number_that_was_heard_before_is_refused_and_a_higher_one_found),
     };
 
