@@ -62,7 +62,8 @@ trees_forget(Trees *trees)
 {
     assert(trees->touched == 0 && !trees->job_under_way);
     forget_all(trees);
-    trees->rows_void = trees->partitions_unsaved = true;
+    trees->rows_void = trees->store_unsaved = true;
+    trees->journal = (TreeJournal){.first = 0};
 }
 
 bool
@@ -77,7 +78,7 @@ trees_set_partitions(Trees *trees, uint32_t partitions)
         trees_forget(trees);
     trees->partitions = partitions;
     trees->partition_bits = (uint8_t)__builtin_ctz(partitions);
-    trees->partitions_unsaved = true;
+    trees->store_unsaved = true;
     return !others;
 }
 
@@ -122,6 +123,7 @@ make_room(Trees *trees)
         if (old[i] != NULL)
             trees->slots[slot_of(trees, old[i]->id)] = old[i];
     memory_resize(&MEMORY_HEAP, old, 0);
+    tree_journal_restart(trees);
 }
 
 Tree *
@@ -321,6 +323,7 @@ tree_for_change(Trees *trees, TreeBatch *batch, TreeId id)
         tree->last_generation = 1;
         tree_leaves_new(trees, &tree->now, tree->last_generation, 0);
         tree_touch(trees, batch, tree, 0, TOUCH_HEAD);
+        tree_touch(trees, batch, tree, tree->now.generation, TOUCH_CHUNK);
     }
     return tree;
 }

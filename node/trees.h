@@ -10,9 +10,11 @@
  * make it grow by TREE_GROW_BITS.
  *
  * Kept true: each change of a record goes through trees_change() with the TreeBatch of the write
- * batch that it is in; trees_close() gives the rows that this very batch is to write. So what is on
- * the disk is exact after any crash, as long as the store writes its batches whole and in order.
- * What was changed and is not durable yet is counted in its leaf: a sum says whether it is settled.
+ * batch that it is in; trees_close() gives the rows that this very batch is to write: one of a
+ * journal for all the leaves it changed, and now and then one of many leaves that lets the journal
+ * be short (node/trees_rows.c). So what is on the disk is exact after any crash, as long as the
+ * store writes its batches whole and in order. What was changed and is not durable yet is counted
+ * in its leaf: a sum says whether it is settled.
  *
  * Rebuilt beside: a tree that must grow or shrink, or is in doubt (a record of it was unreadable,
  * one of its rows was lost), is built anew as another generation, leaves by leaves from scans that
@@ -133,7 +135,7 @@ uint32_t trees_partitions(const Trees *trees);
 
 /*
  * Takes in the rows of TREES_BUCKET that were found on the disk, in the order of their keys; then
- * trees_loaded(). A row that no trees_close() made, or a leaf that is missing, puts its tree in
+ * trees_loaded(). A row that no trees_close() made, or one that is missing, puts its tree in
  * doubt. A tree of which no row is left looks like one that there never was.
  */
 void trees_load(Trees *trees, Slice key, Slice value);
@@ -184,6 +186,9 @@ bool trees_range_sum(const Trees *trees, uint32_t bucket_id, uint64_t first, uin
 uint64_t trees_leaf_end(const Trees *trees, uint32_t bucket_id, uint64_t position);
 
 TreeCounters trees_counters(const Trees *trees);
+
+/* How many rows the disk has of them when all that was closed is written, and none was lost. */
+uint64_t trees_disk_rows(const Trees *trees);
 
 /* ---- building ---- */
 

@@ -81,7 +81,8 @@ tree_abandon(Trees *trees, TreeBatch *batch, Tree *tree)
 {
     if (batch != NULL && tree->built > 0)
     {
-        tree_touch(trees, batch, tree, tree->next.generation, TOUCH_REMOVED | tree->built);
+        tree_touch(trees, batch, tree, tree->next.generation,
+                   TOUCH_REMOVED + tree_chunks_of(tree->built));
         tree_touch(trees, batch, tree, 0, TOUCH_HEAD);
     }
     tree_leaves_free(trees, &tree->next);
@@ -149,6 +150,8 @@ take_folds(Trees *trees, Tree *tree, const TreeJob *job, TreeBatch *batch)
         leaf->rows += job->folds[i].rows;
         tree_touch_leaf(trees, batch, tree, &tree->next, tree->built + i);
     }
+    for (uint32_t i = tree->built / CHUNK_LEAVES; i < tree_chunks_of(tree->taken); i++)
+        tree_touch(trees, batch, tree, tree->next.generation, TOUCH_CHUNK + i);
     tree->built = tree->taken;
     tree_touch(trees, batch, tree, 0, TOUCH_HEAD);
 }
@@ -164,15 +167,16 @@ give_back(Tree *tree)
 static void
 replace(Trees *trees, Tree *tree, TreeBatch *batch)
 {
-    uint32_t leaves = tree_leaf_count(&tree->now);
+    uint32_t chunks = tree_chunks_of(tree_leaf_count(&tree->now));
 
-    tree_touch(trees, batch, tree, tree->now.generation, TOUCH_REMOVED | leaves);
+    tree_touch(trees, batch, tree, tree->now.generation, TOUCH_REMOVED + chunks);
     tree_leaves_free(trees, &tree->now);
     tree->now = tree->next;
     tree->next = (TreeLeaves){.leaf = NULL};
     tree->built = tree->taken = 0;
     tree->doubt = tree->rebuild = tree->head_stale = false;
     tree_add_up(trees, tree);
+    tree_journal_revisit(trees, tree);
     trees->counters.rebuilt++;
 }
 

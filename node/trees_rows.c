@@ -1,54 +1,40 @@
 /*
- * The rows of trees on the disk.
+ * The rows of trees on the disk, and how they are read at the start.
  *
- *   store   the number of partitions
- *   head    of a tree: its generation, and how far the next one is built
- *   leaf    of a generation: digest and number of rows
+ *   store    the number of partitions, and where the journal begins
+ *   head     of a tree: its generation, and how far the next one is built
+ *   chunk    CHUNK_LEAVES leaves of a generation, as they were when it was written
+ *   journal  what a batch has made of the leaves it changed; numbered, without gaps
  *
- * Keys begin with TREES_BUCKET and the kind, so that heads come before leaves, and the leaves of a
- * generation lie together. A leaf that is empty has its row too: one that is missing was lost.
+ * A store writes one row of the journal for all the leaves that a batch changes, at the end of what
+ * is there, since a row for each of them would cost it as much as the records do. A leaf is what
+ * the journal says last of it, else what its chunk says. Chunks are written anew in turn
+ * (trees_close.c), so that the journal stays about as long as there are leaves.
+ *
+ * Keys begin with TREES_BUCKET and the kind, so that they are read in that order.
  */
 #include "node/trees_private.h"
 
 #include "shared/ring.h"
 
-#include <stdlib.h>
-
-enum
-{
-    ROWS_FORMAT = 1,
-    KIND_STORE = 0,
-    KIND_HEAD = 1,
-    KIND_LEAF = 2,
-    KIND_END = 3,
-    REMOVES_MAX = 1024 /* rows that are removed one by one; more of them as a range */
-};
-
-/* What a key says; the later fields are 0 in kinds that do not have them. */
-typedef struct RowKey
-{
-    uint8_t kind;
-    TreeId id;
-    uint32_t generation;
-    uint32_t leaf;
-} RowKey;
-
-static Slice
-row_key(Buffer *buffer, const RowKey *key)
+Slice
+tree_row_key(Buffer *buffer, const RowKey *key)
 {
     buffer_reset(buffer);
     buffer_put_u32(buffer, TREES_BUCKET);
-    buffer_put_u8(buffer, key->kind);
-    if (key->kind == KIND_HEAD || key->kind == KIND_LEAF)
+    buffer_put_u8(buffer, (uint8_t)key->kind);
+    if (key->kind == ROW_HEAD || key->kind == ROW_CHUNK)
     {
         buffer_put_u32(buffer, key->id.bucket_id);
         buffer_put_u32(buffer, key->id.partition);
     }
-    if (key->kind == KIND_LEAF)
+    if (key->kind == ROW_CHUNK)
     {
         buffer_put_u32(buffer, key->generation);
-        buffer_put_u32(buffer, key->leaf);
+        buffer_put_u32(buffer, key->chunk);
     }
+    if (key->kind == ROW_JOURNAL)
+        buffer_put_u64(buffer, key->number);
     return buffer_slice(buffer);
 }
 
@@ -58,21 +44,32 @@ row_key_split(Slice bytes, RowKey *key)
     Reader reader = reader_begin(bytes);
     uint32_t bucket = reader_u32(&reader);
 
-    *key = (RowKey){.kind = reader_u8(&reader)};
-    if (key->kind == KIND_HEAD || key->kind == KIND_LEAF)
+    *key = (RowKey){.kind = (RowKind)reader_u8(&reader)};
+    if (key->kind == ROW_HEAD || key->kind == ROW_CHUNK)
     {
         key->id.bucket_id = reader_u32(&reader);
         key->id.partition = reader_u32(&reader);
     }
-    if (key->kind == KIND_LEAF)
+    if (key->kind == ROW_CHUNK)
     {
         key->generation = reader_u32(&reader);
-        key->leaf = reader_u32(&reader);
+        key->chunk = reader_u32(&reader);
     }
-    return bucket == TREES_BUCKET && key->kind < KIND_END && reader_finish(&reader);
+    if (key->kind == ROW_JOURNAL)
+        key->number = reader_u64(&reader);
+    return bucket == TREES_BUCKET && key->kind < ROW_END && reader_finish(&reader);
 }
 
-/* ---- loading ---- */
+/* ---- the store ---- */
+
+void
+tree_store_encode(Buffer *buffer, const Trees *trees)
+{
+    buffer_reset(buffer);
+    buffer_put_u8(buffer, ROWS_FORMAT);
+    buffer_put_u32(buffer, trees->partitions);
+    buffer_put_u64(buffer, trees->journal.first);
+}
 
 static void
 load_store(Trees *trees, Slice value)
@@ -80,13 +77,16 @@ load_store(Trees *trees, Slice value)
     Reader reader = reader_begin(value);
     uint8_t format = reader_u8(&reader);
     uint32_t partitions = reader_u32(&reader);
+    uint64_t first = reader_u64(&reader);
 
-    if (reader_finish(&reader) && format == ROWS_FORMAT && ring_partitions_are_valid(partitions))
-    {
-        (void)trees_set_partitions(trees, partitions);
-        trees->partitions_unsaved = false;
-    }
+    if (!reader_finish(&reader) || format != ROWS_FORMAT || !ring_partitions_are_valid(partitions))
+        return;
+    (void)trees_set_partitions(trees, partitions);
+    trees->store_unsaved = false;
+    trees->journal.first = trees->journal.next = first;
 }
+
+/* ---- heads ---- */
 
 typedef struct Head
 {
@@ -115,8 +115,8 @@ head_decode(Slice value, Head *head)
            head->built <= 1u << head->next_bits;
 }
 
-static void
-head_encode(Buffer *buffer, const Tree *tree)
+void
+tree_head_encode(Buffer *buffer, const Tree *tree)
 {
     bool building = tree->next.leaf != NULL && tree->built > 0;
 
@@ -151,31 +151,132 @@ load_head(Trees *trees, const RowKey *key, Slice value)
     tree_leaves_new(trees, &tree->next, head.next_generation, head.next_bits);
 }
 
+/* ---- leaves ---- */
+
 static void
-load_leaf(Trees *trees, const RowKey *key, Slice value)
+leaf_encode(Buffer *buffer, const TreeLeaf *leaf)
 {
-    Tree *tree = tree_make(trees, key->id);
-    TreeLeaves *leaves = tree->now.leaf != NULL ? tree_generation(tree, key->generation) : NULL;
-    Reader reader = reader_begin(value);
+    buffer_put(buffer, leaf->digest.bytes, sizeof(leaf->digest.bytes));
+    buffer_put_varint(buffer, leaf->rows);
+}
+
+static TreeLeaf
+leaf_decode(Reader *reader)
+{
     TreeLeaf leaf = {.unsettled = 0};
 
-    reader_copy(&reader, leaf.digest.bytes, sizeof(leaf.digest.bytes));
-    leaf.rows = reader_u32(&reader);
-    if (!reader_finish(&reader))
-        return;
-    if (leaves == NULL ||
-        key->leaf >= (leaves == &tree->next ? tree->built : tree_leaf_count(leaves)))
+    reader_copy(reader, leaf.digest.bytes, sizeof(leaf.digest.bytes));
+    leaf.rows = reader_varint32(reader);
+    return leaf;
+}
+
+/* Leaves that are not built yet are in the chunk, and count for nothing. */
+void
+tree_chunk_encode(Buffer *buffer, const TreeLeaves *leaves, uint32_t chunk)
+{
+    uint32_t end = (chunk + 1) * CHUNK_LEAVES;
+
+    buffer_reset(buffer);
+    for (uint32_t i = chunk * CHUNK_LEAVES; i < end && i < tree_leaf_count(leaves); i++)
+        leaf_encode(buffer, &leaves->leaf[i]);
+}
+
+void
+tree_entry_encode(Buffer *buffer, const Tree *tree, const TreeLeaves *leaves, uint32_t leaf)
+{
+    buffer_put_varint(buffer, tree->id.bucket_id);
+    buffer_put_varint(buffer, tree->id.partition);
+    buffer_put_varint(buffer, leaves->generation);
+    buffer_put_varint(buffer, leaf);
+    leaf_encode(buffer, &leaves->leaf[leaf]);
+}
+
+/* How many leaves of that generation can be on the disk, from the first on; 0 when it is none. */
+static uint32_t
+known_leaves(Tree *tree, uint32_t generation, TreeLeaves **leaves)
+{
+    *leaves = tree->now.leaf != NULL ? tree_generation(tree, generation) : NULL;
+    if (*leaves == NULL)
+        return 0;
+    return *leaves == &tree->next ? tree->built : tree_leaf_count(*leaves);
+}
+
+/* From them it is known about how many rows a tree without a head has. */
+static void
+note_strays(Trees *trees, Tree *tree, const RowKey *key, Reader *reader)
+{
+    tree->strays = true;
+    if (key->generation > tree->last_generation && key->generation < UINT32_MAX)
+        tree->last_generation = key->generation;
+    while (tree->now.leaf == NULL && !reader->failed && reader_left(reader) > 0)
+        tree_set_rows(trees, tree, tree->rows + leaf_decode(reader).rows);
+}
+
+static void
+load_chunk(Trees *trees, const RowKey *key, Slice value)
+{
+    Tree *tree = tree_make(trees, key->id);
+    Reader reader = reader_begin(value);
+    TreeLeaves *leaves;
+    uint32_t count = known_leaves(tree, key->generation, &leaves);
+    uint32_t loaded = 0;
+
+    if (key->chunk >= tree_chunks_of(count))
     {
-        tree->strays = true;
-        if (tree->now.leaf == NULL)
-            tree_set_rows(trees, tree, tree->rows + leaf.rows); /* about so many there are */
-        if (key->generation > tree->last_generation && key->generation < UINT32_MAX)
-            tree->last_generation = key->generation;
+        note_strays(trees, tree, key, &reader);
         return;
     }
-    leaves->leaf[key->leaf] = leaf;
-    leaves->loaded++;
+    for (uint32_t i = key->chunk * CHUNK_LEAVES; reader_left(&reader) > 0 && !reader.failed; i++)
+    {
+        TreeLeaf leaf = leaf_decode(&reader);
+
+        if (i >= count)
+            continue;
+        leaves->leaf[i] = leaf;
+        loaded++;
+    }
+    if (!reader.failed)
+        leaves->loaded += loaded;
 }
+
+/* ---- the journal ---- */
+
+static void
+load_entry(Trees *trees, Reader *reader)
+{
+    TreeId id = {.bucket_id = reader_varint32(reader)};
+    uint32_t generation;
+    uint32_t number;
+    TreeLeaf leaf;
+    TreeLeaves *leaves;
+
+    id.partition = reader_varint32(reader);
+    generation = reader_varint32(reader);
+    number = reader_varint32(reader);
+    leaf = leaf_decode(reader);
+    if (reader->failed)
+        return;
+    if (number < known_leaves(tree_make(trees, id), generation, &leaves))
+        leaves->leaf[number] = leaf;
+}
+
+static void
+load_journal(Trees *trees, uint64_t number, Slice value)
+{
+    TreeJournal *journal = &trees->journal;
+    Reader reader = reader_begin(value);
+
+    if (trees->partitions == 0 && !journal->broken)
+        journal->first = number;
+    if (number != journal->next || reader_u8(&reader) != ROWS_FORMAT)
+        journal->broken = true;
+    journal->next = number + 1;
+    while (!reader.failed && reader_left(&reader) > 0)
+        load_entry(trees, &reader);
+    journal->broken = journal->broken || reader.failed;
+}
+
+/* ---- all ---- */
 
 void
 trees_load(Trees *trees, Slice key, Slice value)
@@ -185,12 +286,23 @@ trees_load(Trees *trees, Slice key, Slice value)
     if (!row_key_split(key, &row) ||
         (trees->partitions > 0 && row.id.partition >= trees->partitions))
         return;
-    if (row.kind == KIND_STORE)
+    switch (row.kind)
+    {
+    case ROW_STORE:
         load_store(trees, value);
-    else if (row.kind == KIND_HEAD)
+        break;
+    case ROW_HEAD:
         load_head(trees, &row, value);
-    else
-        load_leaf(trees, &row, value);
+        break;
+    case ROW_CHUNK:
+        load_chunk(trees, &row, value);
+        break;
+    case ROW_JOURNAL:
+        load_journal(trees, row.number, value);
+        break;
+    case ROW_END:
+        break;
+    }
 }
 
 /* As soon as a row of a tree in doubt is written, the doubt is: with that row the disk might look
@@ -204,9 +316,9 @@ check_loaded(Trees *trees, Tree *tree)
     if (headless)
         tree_leaves_new(trees, &tree->now, ++tree->last_generation, 0);
 #ifdef BUG_LOST_LEAF_NOT_MISSED
-    if (headless)
+    if (headless || trees->journal.broken)
 #else
-    if (headless || tree->now.loaded != tree_leaf_count(&tree->now))
+    if (headless || trees->journal.broken || tree->now.loaded != tree_leaf_count(&tree->now))
 #endif
         tree->doubt = tree->head_stale = true;
     if (tree->next.leaf != NULL && tree->next.loaded != tree->built)
@@ -226,152 +338,18 @@ trees_loaded(Trees *trees)
     for (uint32_t i = 0; i < trees->slot_count; i++)
         if (trees->slots[i] != NULL)
             check_loaded(trees, trees->slots[i]);
+    trees->journal.needless = trees->journal.first;
+    tree_journal_restart(trees);
 }
 
-/* ---- giving out ---- */
-
-static int
-compare_touches(const void *a, const void *b)
+uint64_t
+trees_disk_rows(const Trees *trees)
 {
-    const TreeTouch *first = a;
-    const TreeTouch *second = b;
+    uint64_t rows = trees->journal.next - trees->journal.first;
 
-    if (first->tree->id.bucket_id != second->tree->id.bucket_id)
-        return first->tree->id.bucket_id < second->tree->id.bucket_id ? -1 : 1;
-    if (first->tree->id.partition != second->tree->id.partition)
-        return first->tree->id.partition < second->tree->id.partition ? -1 : 1;
-    if (first->generation != second->generation)
-        return first->generation < second->generation ? -1 : 1;
-    return first->leaf < second->leaf ? -1 : first->leaf > second->leaf;
-}
-
-/* Where the rows go, and room for one of them. */
-typedef struct RowsOut
-{
-    const TreeRows *rows;
-    Buffer key;
-    Buffer value;
-} RowsOut;
-
-static void
-put_row(RowsOut *out, const RowKey *key)
-{
-    out->rows->put(out->rows->context, row_key(&out->key, key), buffer_slice(&out->value));
-}
-
-static void
-put_head(RowsOut *out, const Tree *tree)
-{
-    head_encode(&out->value, tree);
-    put_row(out, &(RowKey){.kind = KIND_HEAD, .id = tree->id});
-}
-
-static void
-put_leaf(RowsOut *out, const Tree *tree, const TreeLeaves *leaves, uint32_t leaf)
-{
-    buffer_reset(&out->value);
-    buffer_put(&out->value, leaves->leaf[leaf].digest.bytes, sizeof(Digest));
-    buffer_put_u32(&out->value, leaves->leaf[leaf].rows);
-    put_row(out, &(RowKey){KIND_LEAF, tree->id, leaves->generation, leaf});
-}
-
-static void
-remove_range(RowsOut *out, const RowKey *first, const RowKey *end)
-{
-    Slice from = row_key(&out->key, first);
-    Slice to = row_key(&out->value, end);
-
-    out->rows->remove_range(out->rows->context, from, to);
-}
-
-/* The leaves of a generation that is over, and, with one that was replaced, all that is older. */
-static void
-remove_leaves(RowsOut *out, Tree *tree, const TreeTouch *removed)
-{
-    bool replaced = removed->generation < tree->now.generation;
-    uint32_t count = removed->leaf - TOUCH_REMOVED;
-    RowKey key = {KIND_LEAF, tree->id, removed->generation, 0};
-    RowKey end = {KIND_LEAF, tree->id, removed->generation + 1, 0};
-
-    if (count > REMOVES_MAX || (replaced && tree->strays))
-    {
-        if (replaced)
-        {
-            key.generation = 0;
-            end.generation = tree->now.generation;
-            tree->strays = false;
-        }
-        remove_range(out, &key, &end);
-        return;
-    }
-    for (; key.leaf < count; key.leaf++)
-        out->rows->remove(out->rows->context, row_key(&out->key, &key));
-}
-
-static void
-put_store(RowsOut *out, Trees *trees)
-{
-    if (trees->rows_void)
-        remove_range(out, &(RowKey){.kind = KIND_STORE}, &(RowKey){.kind = KIND_END});
-    if (trees->partitions_unsaved && trees->partitions > 0)
-    {
-        buffer_reset(&out->value);
-        buffer_put_u8(&out->value, ROWS_FORMAT);
-        buffer_put_u32(&out->value, trees->partitions);
-        put_row(out, &(RowKey){.kind = KIND_STORE});
-    }
-    trees->rows_void = trees->partitions_unsaved = false;
-}
-
-/* True when the touch is of a leaf, and still to be settled. */
-static bool
-put_touch(RowsOut *out, const TreeTouch *touch)
-{
-    const TreeLeaves *leaves;
-
-    if (touch->leaf == TOUCH_HEAD)
-        put_head(out, touch->tree);
-    else if (touch->leaf >= TOUCH_REMOVED)
-        remove_leaves(out, touch->tree, touch);
-    else
-    {
-        leaves = tree_generation(touch->tree, touch->generation);
-        if (leaves != NULL)
-            put_leaf(out, touch->tree, leaves, touch->leaf);
-        return leaves != NULL;
-    }
-    return false;
-}
-
-void
-trees_close(Trees *trees, TreeBatch *batch, const TreeRows *rows)
-{
-    RowsOut out = {.rows = rows};
-    uint32_t kept = 0;
-    TreeTouch last = {.tree = NULL};
-
-    if (batch->count == 0 && !trees->rows_void)
-        return;
-    buffer_init(&out.key, &MEMORY_HEAP);
-    buffer_init(&out.value, &MEMORY_HEAP);
-    put_store(&out, trees);
-    qsort(batch->touches, batch->count, sizeof(TreeTouch), compare_touches);
-    for (uint32_t i = 0; i < batch->count; i++)
-    {
-        TreeTouch touch = batch->touches[i];
-
-        if (last.tree != NULL && compare_touches(&last, &touch) == 0)
-        {
-            if (touch.leaf < TOUCH_REMOVED)
-                tree_unsettle(touch.tree, &touch);
-            continue;
-        }
-        last = touch;
-        if (put_touch(&out, &touch))
-            batch->touches[kept++] = touch;
-    }
-    trees->touched -= batch->count - kept;
-    batch->count = kept;
-    buffer_free(&out.key);
-    buffer_free(&out.value);
+    for (uint32_t i = 0; i < trees->slot_count; i++)
+        if (trees->slots[i] != NULL)
+            rows += 1 + tree_chunks_of(tree_leaf_count(&trees->slots[i]->now)) +
+                    tree_chunks_of(trees->slots[i]->built);
+    return rows > 0 ? rows + 1 : 0;
 }
