@@ -18,7 +18,8 @@ trees_new(void)
     Trees *trees = memory_resize(&MEMORY_HEAP, NULL, sizeof(Trees));
 
     memset(trees, 0, sizeof(*trees));
-    trees->shape = (TreeShape){TREE_LEAF_ROWS_MAX, TREE_LEAF_ROWS_MIN, TREE_JOB_LEAVES};
+    trees->shape =
+        (TreeShape){TREE_LEAF_ROWS_MAX, TREE_LEAF_ROWS_MIN, TREE_JOB_LEAVES, TREE_JOURNAL_STEP};
     return trees;
 }
 

@@ -41,7 +41,8 @@ enum
     TREE_GROW_BITS = 2,
     TREE_LEAF_ROWS_MAX = 32, /* on average; below TREE_LEAF_ROWS_MIN it shrinks */
     TREE_LEAF_ROWS_MIN = 4,
-    TREE_JOB_LEAVES = 64 /* of some ten rows each: a job is short */
+    TREE_JOB_LEAVES = 64,  /* of some ten rows each: a job is short */
+    TREE_JOURNAL_STEP = 64 /* entries of the journal for which one chunk of leaves is written */
 };
 
 /* The bucket number under which a store keeps trees' rows, which no bucket has. */
@@ -110,12 +111,13 @@ Trees *trees_new(void);
 void trees_free(Trees *trees);
 
 /* Instead of those above, before the first row is loaded: lets few rows make many leaves and many
- * jobs. */
+ * jobs, and few changes a journal that is cut. */
 typedef struct TreeShape
 {
     uint32_t leaf_rows_max;
     uint32_t leaf_rows_min; /* at most a fourth of that */
     uint32_t job_leaves;
+    uint32_t journal_step;
 } TreeShape;
 
 void trees_set_shape(Trees *trees, TreeShape shape);

@@ -1,8 +1,8 @@
 /*
  * The rows that a batch writes.
  *
- * What it changed goes into one row of the journal. For every CHUNK_LEAVES entries there a hand
- * that goes around all trees writes one chunk anew, so that writing chunks costs about as many
+ * What it changed goes into one row of the journal. For every TREE_JOURNAL_STEP entries there a
+ * hand that goes around all trees writes one chunk anew, so that writing chunks costs about as many
  * bytes as the journal does. Once it has been around, rows of the journal from before it set out
  * say nothing that chunks do not, and are removed by and by.
  */
@@ -12,8 +12,7 @@
 
 enum
 {
-    REMOVES_MAX = 1024,  /* chunks that are removed one by one; more of them as a range */
-    JOURNAL_REMOVES = 64 /* rows of the journal that are removed together */
+    REMOVES_MAX = 1024 /* chunks that are removed one by one; more of them as a range */
 };
 
 /* Where the rows go, and room for one of them and for the journal's. */
@@ -134,15 +133,16 @@ move_hand(RowsOut *out, Trees *trees)
     tree_journal_restart(trees);
 }
 
+/* Some at a time, since the store's row is written with them. */
 static void
 remove_needless(RowsOut *out, Trees *trees)
 {
     TreeJournal *journal = &trees->journal;
     RowKey key = {.kind = ROW_JOURNAL};
 
-    if (journal->needless < journal->first + JOURNAL_REMOVES)
+    if (journal->needless < journal->first + trees->shape.journal_step)
         return;
-    for (uint32_t i = 0; i < JOURNAL_REMOVES; i++)
+    for (uint32_t i = 0; i < trees->shape.journal_step; i++)
     {
         key.number = journal->first++;
         out->rows->remove(out->rows->context, tree_row_key(&out->key, &key));
@@ -161,7 +161,8 @@ put_journal(RowsOut *out, Trees *trees, uint32_t entries)
         out->rows->context,
         tree_row_key(&out->key, &(RowKey){.kind = ROW_JOURNAL, .number = journal->next++}),
         buffer_slice(&out->journal));
-    for (journal->owed += entries; journal->owed >= CHUNK_LEAVES; journal->owed -= CHUNK_LEAVES)
+    journal->owed += entries;
+    for (; journal->owed >= trees->shape.journal_step; journal->owed -= trees->shape.journal_step)
         move_hand(out, trees);
     remove_needless(out, trees);
 }

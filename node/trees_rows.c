@@ -316,7 +316,7 @@ check_loaded(Trees *trees, Tree *tree)
     if (headless)
         tree_leaves_new(trees, &tree->now, ++tree->last_generation, 0);
 #ifdef BUG_LOST_LEAF_NOT_MISSED
-    if (headless || trees->journal.broken)
+    if (headless)
 #else
     if (headless || trees->journal.broken || tree->now.loaded != tree_leaf_count(&tree->now))
 #endif

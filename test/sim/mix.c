@@ -90,12 +90,14 @@ draw_overload(Mix *mix, Random *random)
 static void
 draw_trees(Mix *mix, Random *random)
 {
-    mix->tree_shape = (TreeShape){TREE_LEAF_ROWS_MAX, TREE_LEAF_ROWS_MIN, TREE_JOB_LEAVES};
+    mix->tree_shape =
+        (TreeShape){TREE_LEAF_ROWS_MAX, TREE_LEAF_ROWS_MIN, TREE_JOB_LEAVES, TREE_JOURNAL_STEP};
     if (random_percent(random, 30))
         return;
     mix->tree_shape.leaf_rows_max = random_percent(random, 50) ? 4 : 1;
     mix->tree_shape.leaf_rows_min = mix->tree_shape.leaf_rows_max / 4;
     mix->tree_shape.job_leaves = (uint32_t)random_between(random, 1, 4);
+    mix->tree_shape.journal_step = (uint32_t)random_between(random, 4, 16);
 }
 
 static void
