@@ -15,7 +15,9 @@
  * When (antientropy_schedule.c): every pair once an interval, by either side; sooner with a peer
  * that was down or has missed a write for which no hint could be kept, as soon as it is up and what
  * is owed to it was handed off; at once when asked for, also after a refill. What fails is tried
- * again. A node that is refilling, or whose storage has failed, neither asks nor answers.
+ * again. A node that is refilling, or whose storage has failed, neither asks nor answers; but what
+ * it holds of keys that another cannot read it tells while it is refilling too, lest that one wait
+ * for it and it for that one.
  */
 #ifndef NODE_ANTIENTROPY_H
 #define NODE_ANTIENTROPY_H
@@ -62,6 +64,14 @@ uint32_t antientropy_request(Antientropy *antientropy, const View *view, uint32_
  */
 uint32_t antientropy_mend(Antientropy *antientropy, const View *view, uint32_t bucket_id,
                           uint64_t first_position, uint64_t last_position);
+
+/* The same, of whatever was compared before too: a number for antientropy_has_mended(), which tells
+ * whether such a compare with that owner has begun since then, and is done. The range is within one
+ * partition. */
+uint64_t antientropy_mend_anew(Antientropy *antientropy, const View *view, uint32_t bucket_id,
+                               uint64_t first_position, uint64_t last_position);
+bool antientropy_has_mended(const Antientropy *antientropy, uint32_t member, TreeId id,
+                            uint64_t first_position, uint64_t last_position, uint64_t since);
 
 /* A range that was compared so with one of them, and what it brought. */
 typedef struct MendResult

@@ -424,10 +424,12 @@ antientropy_answer_fetched(Antientropy *antientropy, uint64_t ref, StatusCode st
 
 /* ---- questions ---- */
 
+/* While this node refills its trees say nothing; only who mends what cannot be read asks for keys
+ * without having compared them. */
 static StatusCode
-why_not(const View *view)
+why_not(const View *view, FrameType type)
 {
-    if (view->refilling)
+    if (view->refilling && type != FRAME_TREE_KEYS && type != FRAME_VERSIONS)
         return STATUS_REFILLING;
     return view->storage_failed || view->trees == NULL ? STATUS_STORAGE : STATUS_OK;
 }
@@ -436,7 +438,7 @@ void
 antientropy_session_frame(Antientropy *antientropy, const View *view, Origin origin,
                           const Frame *frame, Actions *actions)
 {
-    StatusCode status = why_not(view);
+    StatusCode status = why_not(view, frame->type);
     Answer *answer;
 
     antientropy_follow(antientropy, view);

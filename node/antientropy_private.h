@@ -1,7 +1,8 @@
 /*
  * What the antientropy*.c files share. antientropy.c has the pairs and what is known of them,
- * antientropy_schedule.c says who is to be compared when, antientropy_compare.c finds keys that
- * differ, antientropy_mend.c looks at them again and mends them, antientropy_answer.c answers.
+ * antientropy_schedule.c says who is to be compared when, antientropy_range.c has what cannot be
+ * read compared, antientropy_compare.c finds keys that differ, antientropy_mend.c looks at them
+ * again and mends them, antientropy_answer.c answers.
  *
  * A lane works on one thing at a time: on the roots of many pairs with one peer, or on one pair
  * whose roots differ. It waits for one answer, of the peer or of storage, at a time; in LANE_READY
@@ -53,6 +54,7 @@ typedef struct Pair
     PositionRange mend;   /* keys to be compared whatever the trees say */
     PositionRange mended; /* the last that were */
     uint64_t mended_at_ms;
+    uint64_t mended_number; /* of the lane's work that did it */
 } Pair;
 
 /* Pairs in the order in which they wait. */
@@ -146,6 +148,7 @@ typedef struct Lane
     uint32_t parts_done;
     uint32_t parts_total;
     PositionRange mend; /* the pair's, taken by this lane */
+    uint64_t number;    /* of the pair taken, among all that ever were */
 
     /* A leaf. */
     bool in_leaf;
@@ -185,6 +188,7 @@ struct Antientropy
     uint32_t peer_count;
     uint32_t turn;   /* the peer that is looked at first */
     uint32_t queued; /* pairs in all queues */
+    uint64_t pairs_taken;
     Lane lanes[ANTIENTROPY_LANES];
     Answer *answers;                         /* ANTIENTROPY_ANSWERS */
     MendResult results[ANTIENTROPY_RESULTS]; /* oldest first */

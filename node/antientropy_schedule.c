@@ -14,7 +14,6 @@ enum
     BACK_MS = 1000,         /* after a peer is up again: others may have hints for it too */
     BACK_MOST_MS = 600000,  /* that hints for it are waited for */
     ROUND_LEAST_MS = 10000, /* between two rounds with a peer that misses writes again and again */
-    MEND_AGAIN_MS = 600000, /* before keys are compared again that were mended */
     PAUSE_MS = 300,
     REST_MS = 1000, /* after a failure */
     REST_MOST_MS = 30000
@@ -224,6 +223,7 @@ antientropy_finish(Antientropy *antientropy, Lane *lane, const View *view)
         {
             pair->mended = lane->mend;
             pair->mended_at_ms = view->now_ms;
+            pair->mended_number = lane->number;
             note_result(antientropy, lane, pair);
         }
         antientropy_end_pair(antientropy, lane->peer, pair, STATUS_OK);
@@ -355,6 +355,7 @@ take_pair(Antientropy *antientropy, Lane *lane, const View *view)
     lane->pairs[0] = pop(antientropy, &antientropy->peers[lane->peer].differing);
     pair = antientropy_pair_of(antientropy, lane);
     lane->mend = pair->mend;
+    lane->number = ++antientropy->pairs_taken;
     pair->mend = POSITION_RANGE_NONE;
     lane->state = LANE_READY;
     antientropy_descend(antientropy, lane, pair, view);
@@ -521,69 +522,6 @@ antientropy_request(Antientropy *antientropy, const View *view, uint32_t bucket_
         }
     }
     return count;
-}
-
-static PositionRange
-partition_range(const View *view, uint32_t partition)
-{
-    uint64_t first = ring_partition_start(partition, view->topology->partitions);
-
-    return (PositionRange){first, first + (UINT64_MAX / view->topology->partitions)};
-}
-
-/* A damaged file stays until the next start, and is met again and again though what was in it has
- * been replaced. */
-static bool
-was_mended(const Pair *pair, const View *view, PositionRange range)
-{
-    return pair->mended.first <= range.first && range.last <= pair->mended.last &&
-           view->now_ms < pair->mended_at_ms + MEND_AGAIN_MS;
-}
-
-uint32_t
-antientropy_mend(Antientropy *antientropy, const View *view, uint32_t bucket_id,
-                 uint64_t first_position, uint64_t last_position)
-{
-    uint32_t owners = 0;
-
-    antientropy_follow(antientropy, view);
-    for (uint32_t number = 0; number < antientropy->peer_count; number++)
-    {
-        const Peer *peer = &antientropy->peers[number];
-        bool owns = false;
-
-        for (uint32_t i = 0; i < peer->pair_count; i++)
-        {
-            Pair *pair = &antientropy->pairs[peer->first_pair + i];
-            PositionRange range = partition_range(view, pair->status.partition);
-
-            if (pair->status.bucket_id != bucket_id || range.last < first_position ||
-                range.first > last_position)
-                continue;
-            if (range.first < first_position)
-                range.first = first_position;
-            if (range.last > last_position)
-                range.last = last_position;
-            owns = true;
-            if (was_mended(pair, view, range))
-                continue;
-            pair->mend = position_range_union(pair->mend, range);
-            antientropy_queue(antientropy, number, pair);
-        }
-        owners += owns;
-    }
-    return owners;
-}
-
-bool
-antientropy_take_result(Antientropy *antientropy, MendResult *result)
-{
-    if (antientropy->result_count == 0)
-        return false;
-    *result = antientropy->results[0];
-    memmove(&antientropy->results[0], &antientropy->results[1],
-            --antientropy->result_count * sizeof(MendResult));
-    return true;
 }
 
 void

@@ -74,7 +74,8 @@ send_request_stats(const Node *node, Session *session)
 static void
 send_repair_stats(const Node *node, Session *session)
 {
-    AntientropyCounters counters = engine_counters(node_engine(node)).antientropy;
+    EngineCounters all = engine_counters(node_engine(node));
+    AntientropyCounters counters = all.antientropy;
 
     send_stat(session, "compares", counters.compares,
               "Partitions of buckets that this node compared with another owner.");
@@ -88,6 +89,8 @@ send_repair_stats(const Node *node, Session *session)
               "Bytes of compares sent, asked for by whichever side.");
     send_stat(session, "compares_received_bytes", counters.bytes_received,
               "Bytes of compares received.");
+    send_stat(session, "records_forgotten", all.records_forgotten,
+              "Records removed that could not be read, and that no other owner had.");
 }
 
 static void

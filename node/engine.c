@@ -73,6 +73,7 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     engine->handoff = handoff_new(&engine->pacer);
     engine->scrub = scrub_new(&engine->pacer);
     engine->antientropy = antientropy_new(&engine->pacer, config->repair_interval_ms);
+    engine->forget = forget_new(engine->antientropy);
     engine->orphans = orphans_new();
     engine->reaping =
         reaping_new(config->reap_interval_ms, &engine->pacer, engine_background_is_busy, engine);
@@ -109,6 +110,7 @@ engine_free(Engine *engine)
     coordinator_free(engine->coordinator);
     replica_free(engine->replica);
     handoff_free(engine->handoff);
+    forget_free(engine->forget);
     antientropy_free(engine->antientropy);
     reaping_free(engine->reaping);
     orphans_free(engine->orphans);
@@ -645,7 +647,8 @@ engine_counters(const Engine *engine)
         .stand_ins = replica.stand_ins,
         .hints_handed = handoff_total(engine->handoff),
         .hints_refused = replica.hints_refused + coordinator.hints_refused,
-        .antientropy = antientropy_counters(engine->antientropy)
+        .antientropy = antientropy_counters(engine->antientropy),
+        .records_forgotten = forget_total(engine->forget)
     };
 }
 

@@ -107,6 +107,7 @@ typedef struct EngineCounters
     uint64_t hints_handed;                    /* off */
     uint64_t hints_refused;                   /* keys not kept, since too much is owed already */
     AntientropyCounters antientropy;
+    uint64_t records_forgotten; /* that could not be read, and that no other owner had */
 } EngineCounters;
 
 /* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All

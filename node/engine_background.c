@@ -84,6 +84,8 @@ step_antientropy(Engine *engine, const View *view)
     }
     antientropy_step(engine->antientropy, view, &engine->actions);
     engine_tell_mended(engine);
+    forget_step(engine->forget, view, &engine->actions);
+    engine_tell_forgotten(engine);
 }
 
 void
@@ -114,6 +116,8 @@ engine_background_wake_ms(const Engine *engine)
     wake = handoff_wake_ms(engine->handoff, &view);
     other = antientropy_wake_ms(engine->antientropy, &view);
     wake = other < wake ? other : wake;
+    other = forget_wake_ms(engine->forget, &view);
+    wake = other < wake ? other : wake;
     other = reaping_wake_ms(engine->reaping, &view);
     wake = other < wake ? other : wake;
     other = orphans_wake_ms(engine->orphans, &view);
@@ -128,7 +132,7 @@ engine_background_is_busy(void *context, const View *view, TreeId id)
     const Engine *engine = context;
 
     return coordinator_is_busy(engine->coordinator, view, id) ||
-           replica_is_busy(engine->replica, view, id);
+           replica_is_busy(engine->replica, view, id) || forget_is_busy(engine->forget, view, id);
 }
 
 void
@@ -193,6 +197,8 @@ engine_background_merged(Engine *engine, const View *view, uint64_t ref, StatusC
         reaping_merged(engine->reaping, view, ref, status, object, &engine->actions);
     else if (ref >> 56 == REF_ORPHANS)
         orphans_merged(engine->orphans, view, ref, status, object, &engine->actions);
+    else if (ref >> 56 == REF_FORGET)
+        forget_merged(engine->forget, ref, status, object);
     else if (is_for_antientropy(ref))
         antientropy_merged(engine->antientropy, ref, status);
     else
@@ -209,6 +215,8 @@ engine_background_durable(Engine *engine, const View *view, uint64_t ref, Status
         reaping_durable(engine->reaping, view, ref, status, &engine->actions);
     else if (ref >> 56 == REF_ORPHANS)
         orphans_durable(engine->orphans, view, ref, status, &engine->actions);
+    else if (ref >> 56 == REF_FORGET)
+        forget_durable(engine->forget, ref, status);
     else if (is_for_antientropy(ref))
         antientropy_durable(engine->antientropy, ref, status);
     else
@@ -230,6 +238,8 @@ engine_background_scanned(Engine *engine, const View *view, uint64_t ref, Status
         antientropy_scanned(engine->antientropy, view, ref, status, page, &engine->actions);
     else if (ref >> 56 == REF_SCRUB)
         scrub_scanned(engine->scrub, view, ref, status, page, &engine->actions);
+    else if (ref >> 56 == REF_FORGET)
+        forget_scanned(engine->forget, view, ref, status, page);
     else
         return false;
     return true;

@@ -8,6 +8,7 @@
 
 #include "node/coordinator.h"
 #include "node/engine.h"
+#include "node/forget.h"
 #include "node/gossip_port.h"
 #include "node/membership.h"
 #include "node/orphans.h"
@@ -56,6 +57,7 @@ struct Engine
     uint64_t noted_ms;
     Handoff *handoff;
     Antientropy *antientropy;
+    Forget *forget;
     Reaping *reaping;
     Orphans *orphans;
     Scrub *scrub;
@@ -123,6 +125,7 @@ void engine_check_storage(Engine *engine, const Action *action);
  * and what came of it. */
 void engine_unreadable(void *engine, uint32_t bucket_id, uint64_t first, uint64_t last);
 void engine_tell_mended(Engine *engine);
+void engine_tell_forgotten(Engine *engine);
 
 /* Events: true when it was for the background alone. */
 void engine_background_member_down(Engine *engine, const View *view, uint32_t member);

@@ -87,6 +87,7 @@ engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t la
 #ifndef BUG_UNREADABLE_NOT_MENDED
     owners = antientropy_mend(engine->antientropy, &view, bucket_id, first, last);
 #endif
+    forget_report(engine->forget, bucket_id, first, last);
     if (was_told(engine, &range))
         return;
     engine->told[engine->told_next++ % ENGINE_RANGES_TOLD] = range;
@@ -121,4 +122,17 @@ engine_tell_mended(Engine *engine)
              result.objects, bucket_name(&view, result.bucket_id),
              view.topology->members[member].name, result.first_position, result.last_position);
     }
+}
+
+void
+engine_tell_forgotten(Engine *engine)
+{
+    View view = engine_view(engine);
+    ForgetResult result;
+
+    while (forget_take_result(engine->forget, &result))
+        tell(engine,
+             "%" PRIu64 " records of bucket \"%s\" that cannot be read have been removed: none of "
+             "their other owners has them",
+             result.records, bucket_name(&view, result.bucket_id));
 }

@@ -53,6 +53,7 @@ struct Orphans
     uint64_t due_ms; /* asking again, or trying again */
     bool failed;     /* something of the page */
     bool missed;     /* a row was changed while it was moved: all are looked at once more */
+    bool clearing;   /* the page is of what cannot be read, and is not moved but removed */
     uint32_t bucket_id;
     bool *awaited; /* by member: has yet to say its rounds */
     uint32_t awaited_count;
@@ -108,6 +109,7 @@ rest(Orphans *orphans)
 {
     orphans->phase = PHASE_RESTING;
     orphans->walk = WALK_NONE;
+    orphans->clearing = false;
     orphans->question++;
 }
 
@@ -294,6 +296,7 @@ read_page(Orphans *orphans, const View *view, Actions *actions)
         range.bucket_id = orphans->bucket_id;
         range.first_position = start_of(view, orphans->partition);
         range.last_position = range.first_position + UINT64_MAX / orphans->partitions;
+        range.unreadable = orphans->clearing;
     }
     orphans->phase = PHASE_READING;
     orphans->question++;
@@ -426,8 +429,11 @@ finish_page(Orphans *orphans, const View *view, Actions *actions)
         orphans->phase = PHASE_WRITING;
         return;
     }
-    if (!orphans->last)
+    if (!orphans->last || orphans->clearing)
+    {
+        orphans->clearing = false;
         read_page(orphans, view, actions);
+    }
     else if (orphans->walk != WALK_NONE)
         finish_walk(orphans);
     else if (orphans->missed)
@@ -486,6 +492,20 @@ store_row(Orphans *orphans, uint32_t index, uint32_t bucket_id, Slice key, Updat
     update->merge = object;
     actions_apply(actions, bucket_id, orphans->rows[index].position, key, update,
                   ref_of(orphans, index));
+}
+
+/* Nobody can tell what the record was; the filling brings what the other owners have of it. */
+static void
+forget_row(Orphans *orphans, uint32_t index, Actions *actions)
+{
+    Row *row = &orphans->rows[index];
+    Digest *digest = ARENA_NEW(&orphans->arena, Digest);
+    Update *update = ARENA_NEW(&orphans->arena, Update);
+
+    row->stored = true;
+    *digest = digest_of(row->object);
+    *update = (Update){.forget = digest};
+    actions_apply(actions, row->bucket_id, row->position, row->key, update, ref_of(orphans, index));
 }
 
 /* Aside: a record of the same place. */
@@ -551,6 +571,11 @@ treat_row(Orphans *orphans, const View *view, uint32_t index, Actions *actions)
     uint32_t bucket_id;
     Slice key;
 
+    if (orphans->clearing)
+    {
+        forget_row(orphans, index, actions);
+        return;
+    }
     if (orphans->walk == WALK_NONE)
     {
         move_row(orphans, index, actions);
@@ -585,6 +610,8 @@ keep_page(Orphans *orphans, const StoragePage *page)
                                  .key = slice_copy(&orphans->arena, row->key),
                                  .object = slice_copy(&orphans->arena, row->object)};
     }
+    if (orphans->clearing)
+        return; /* the rows that can be read are gone on with */
     buffer_reset(&orphans->after);
     if (page->through.length > 0)
         buffer_put(&orphans->after, page->through.data, page->through.length);
@@ -612,8 +639,15 @@ orphans_scanned(Orphans *orphans, const View *view, uint64_t ref, StatusCode sta
 {
     if (!is_present(orphans, ref, PHASE_READING))
         return;
-    if (status != STATUS_OK)
+    if (status == STATUS_CORRUPT && orphans->walk == WALK_NONE && !orphans->clearing)
     {
+        orphans->clearing = true;
+        read_page(orphans, view, actions);
+        return;
+    }
+    if (status != STATUS_OK || (orphans->clearing && page->row_count == 0))
+    {
+        orphans->clearing = false;
         orphans->row_count = 0;
         orphans->last = false;
         orphans->failed = true;

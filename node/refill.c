@@ -307,6 +307,8 @@ step_lane(Refill *refill, Lane *lane, const View *view, Actions *actions)
         await_settled(refill, lane, view);
     if (lane->settle_ms > 0)
         return;
+    if (lane->job != NULL && !lane->asked && lane->rows_open == 0 && !view->up[lane->job->member])
+        lane->job = NULL; /* nothing was asked that its going down would have ended */
     if (lane->job == NULL)
     {
         lane->job = next_job(refill, view);

@@ -22,9 +22,12 @@ typedef struct RocksRead
 
 typedef struct RocksScan RocksScan;
 
-/* Adds what the iterator stands at to the page. Returns its bytes, 0 when it cannot be read. */
+/* Adds what the iterator stands at to the page. Returns its bytes, 0 when it cannot be read,
+ * ROW_PASSED_OVER when it is not asked for. */
 typedef size_t (*RocksTakeRow)(RocksScan *scan, const rocksdb_iterator_t *iterator,
                                Arena *decoding);
+
+#define ROW_PASSED_OVER SIZE_MAX
 
 enum
 {
@@ -318,6 +321,28 @@ take_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
                        decoding);
 }
 
+/* Of a scan for what cannot be decoded. */
+static size_t
+take_unreadable_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
+{
+    Slice key = rocks_iterator_key(iterator);
+    Slice record = rocks_iterator_value(iterator);
+    RocksRecord checked;
+    uint32_t bucket_id;
+    uint64_t position;
+    Slice user_key;
+
+    arena_reset(decoding);
+    if (!rocks_key_split(key, &bucket_id, &position, &user_key) ||
+        rocks_record_check(decoding, record, &checked))
+        return ROW_PASSED_OVER;
+    *add_row(scan) = (StorageRow){.bucket_id = bucket_id,
+                                  .key = slice_copy(&scan->arena, user_key),
+                                  .position = position,
+                                  .object = slice_copy(&scan->arena, record)};
+    return key.length + record.length;
+}
+
 /* A row of the hints' index stands for the record it names. A record that cannot be read stays
  * owed, and does not hold up the others. */
 static size_t
@@ -376,7 +401,7 @@ fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
     while (taken > 0 && rocksdb_iter_valid(iterator) && (bytes == 0 || bytes < scan->max_bytes))
     {
         taken = scan->take_row(scan, iterator, &decoding);
-        bytes += taken;
+        bytes += taken != ROW_PASSED_OVER ? taken : 0;
         buffer_reset(&last);
         buffer_put(&last, rocks_iterator_key(iterator).data, rocks_iterator_key(iterator).length);
         rocksdb_iter_next(iterator);
@@ -465,7 +490,8 @@ rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref)
         return;
     }
 
-    RocksScan *scan = new_scan(rocks, ref, take_row, range->max_bytes);
+    RocksScan *scan =
+        new_scan(rocks, ref, range->unreadable ? take_unreadable_row : take_row, range->max_bytes);
 
     scan->leaf_width = range->leaf_width;
 

@@ -106,7 +106,8 @@ typedef enum RefOwner
     REF_TREE_ANSWERS,
     REF_REAPING,
     REF_ORPHANS,
-    REF_SCRUB
+    REF_SCRUB,
+    REF_FORGET
 } RefOwner;
 
 /* Of an apply whose end nobody waits for. */

@@ -86,6 +86,10 @@ typedef struct StorageRange
     Slice through;           /* a place, inclusive; empty: none */
     uint32_t max_bytes;      /* the page ends at the first row that reaches it */
     uint64_t leaf_width;     /* but before that, at a multiple of it, if it can; 0: it need not */
+
+    /* Instead of the rows those that cannot be decoded, object being the whole record, as
+     * Update.forget wants its digest. Not done: there may be more; through is not set. */
+    bool unreadable;
 } StorageRange;
 
 /* The rows that are owed to a member. */

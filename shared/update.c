@@ -325,6 +325,15 @@ reap_object(const Record *record, const Reap *reap, Arena *arena, Object *curren
     return true;
 }
 
+/* What cannot be read, or has no object. */
+static bool
+is_to_be_forgotten(Slice bytes, const Record *record, const Digest *forget)
+{
+    Digest digest = digest_of(bytes);
+
+    return bytes.length > 0 && record->object.length == 0 && digest_equal(&digest, forget);
+}
+
 UpdateResult
 update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer *out, Slice *object)
 {
@@ -335,7 +344,8 @@ update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer 
     bool readable = open_record(record, arena, &next, &current);
 
     *object = SLICE_EMPTY;
-    if (!readable && update->reap != NULL && update->reap->dead)
+    if ((!readable && update->reap != NULL && update->reap->dead) ||
+        (update->forget != NULL && is_to_be_forgotten(record, &next, update->forget)))
         return UPDATE_REPLACED;
 #ifndef BUG_UNREADABLE_AS_ABSENT
     if (!readable && update->merge == NULL)
@@ -430,6 +440,8 @@ update_copy(Arena *arena, const Update *update)
     copy->hints = arena_copy(arena, update->hints, sizeof(HintChange) * update->hint_count);
     copy->hint_count = update->hint_count;
     copy->reap = update->reap != NULL ? copy_reap(arena, update->reap) : NULL;
+    copy->forget =
+        update->forget != NULL ? arena_copy(arena, update->forget, sizeof(Digest)) : NULL;
     copy->unowned = update->unowned;
     return copy;
 }

@@ -10,7 +10,8 @@
  *
  * A record that cannot be decoded is never taken for an absent one: a put on it is refused. A merge
  * takes its place, which is how another owner's object mends it: nothing that is refused could be
- * read by anybody, and what is stamped on the new record is of a new epoch.
+ * read by anybody, and what is stamped on the new record is of a new epoch. One that no other owner
+ * has an object for is forgotten (node/forget.h).
  *
  * Also beside it stand the Hints: to which members this node owes the object, because they had not
  * acknowledged it (Dynamo 4.6). They are written with the object, in one durable write.
@@ -89,6 +90,10 @@ typedef struct Update
     const HintChange *hints;
     uint32_t hint_count;
     const Reap *reap; /* NULL: nothing is reaped */
+
+    /* Stands alone too: the digest of a record that cannot be read, which goes if it is still that
+     * one. NULL: none goes. */
+    const Digest *forget;
     bool
         unowned; /* this node owns none of the key: when the last hint is dropped, so is all else */
 } Update;

@@ -195,10 +195,15 @@ static bool
 row_in_range(const Entry *entry, const void *asked, StorageRow *row)
 {
     const StorageRange *range = asked;
+    bool readable;
     Slice place;
 
+    row->object = SLICE_EMPTY;
+    readable = row_of_entry(entry, &place, row);
+    if (range->unreadable)
+        row->object = buffer_slice(&entry->durable);
     /* One that cannot be read is found, and ends the scan. */
-    return (row_of_entry(entry, &place, row) || is_unreadable(entry)) &&
+    return (range->unreadable ? is_unreadable(entry) : readable || is_unreadable(entry)) &&
            row->bucket_id == range->bucket_id && row->position >= range->first_position &&
            row->position <= range->last_position &&
            (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
@@ -234,7 +239,7 @@ fill_page(MemoryStore *store, EntryMatch match, const void *asked, uint32_t max_
         page.done = page.row_count == 0 || bytes < max_bytes;
         if (!page.done)
             break;
-        if (is_unreadable(&store->entries[i]))
+        if (next->object.length == 0)
         {
             *unreadable = &store->entries[i];
             break;
@@ -262,7 +267,7 @@ store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
         report_unreadable(store, unreadable);
         return;
     }
-    if (!page.done)
+    if (!page.done && !range->unreadable)
         storage_page_end(&page, next.position, range->leaf_width, &store->scratch);
     store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
 }

@@ -43,6 +43,13 @@ row_in_range(const StoreKey *key, const void *asked, StorageRow *row)
         (range->after.length > 0 && slice_compare(place, range->after) <= 0) ||
         (range->through.length > 0 && slice_compare(place, range->through) > 0))
         return FIT_NOT;
+    if (range->unreadable && fit_of_record(key, row) != FIT_UNREADABLE)
+        return FIT_NOT;
+    if (range->unreadable)
+    {
+        row->object = buffer_slice(&key->durable);
+        return FIT_ROW;
+    }
     return fit_of_record(key, row);
 }
 
@@ -100,7 +107,7 @@ sim_store_scan_now(SimStore *store, const StorageRange *range, uint64_t ref)
     StatusCode status = fill_page(store, row_in_range, range, range->max_bytes, &page, &next);
 
     store->counted.scans++;
-    if (status == STATUS_OK && !page.done)
+    if (status == STATUS_OK && !page.done && !range->unreadable)
         storage_page_end(&page, next.position, range->leaf_width, &store->scratch);
     store->events.scan_done(store->events.context, ref, status, &page);
 }

@@ -25,9 +25,10 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
 {
     OrchardNode *node = context;
 
-    (void)object;
     if (ref >> 56 == REF_REPLICA)
         replica_merged(node->replica, ref, status);
+    else if (ref >> 56 == REF_FORGET)
+        forget_merged(node->forget, ref, status, object);
     else
         antientropy_merged(node->antientropy, ref, status);
 }
@@ -39,6 +40,8 @@ on_durable(void *context, uint64_t ref, StatusCode status)
 
     if (ref >> 56 == REF_REPLICA)
         replica_durable(node->replica, ref, status);
+    else if (ref >> 56 == REF_FORGET)
+        forget_durable(node->forget, ref, status);
     else
         antientropy_durable(node->antientropy, ref, status);
 }
@@ -59,6 +62,11 @@ on_scanned(void *context, uint64_t ref, StatusCode status, const StoragePage *pa
 {
     OrchardNode *node = context;
 
+    if (ref >> 56 == REF_FORGET)
+    {
+        forget_scanned(node->forget, &node->view, ref, status, page);
+        return;
+    }
     if (ref != REF_TEST)
     {
         for (uint32_t i = 0; i < page->row_count && node->unreadable.length > 0; i++)
@@ -79,6 +87,15 @@ on_scanned(void *context, uint64_t ref, StatusCode status, const StoragePage *pa
 }
 
 static void
+on_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t last)
+{
+    OrchardNode *node = context;
+
+    antientropy_mend(node->antientropy, &node->view, bucket_id, first, last);
+    forget_report(node->forget, bucket_id, first, last);
+}
+
+static void
 init_node(Orchard *orchard, uint32_t index, uint64_t interval_ms)
 {
     OrchardNode *node = &orchard->nodes[index];
@@ -86,11 +103,13 @@ init_node(Orchard *orchard, uint32_t index, uint64_t interval_ms)
                             .durable = on_durable,
                             .read_done = on_read,
                             .scan_done = on_scanned,
+                            .unreadable = on_unreadable,
                             .context = node};
 
     *node = (OrchardNode){.orchard = orchard, .index = index};
     pacer_init(&node->pacer, ORCHARD_BYTES_A_SECOND, orchard->now_ms);
     node->antientropy = antientropy_new(&node->pacer, interval_ms);
+    node->forget = forget_new(node->antientropy);
     node->replica = replica_new();
     node->store = memory_store_new();
     node->storage = memory_store_open(node->store, &events);
@@ -119,6 +138,7 @@ orchard_free(Orchard *orchard)
 {
     for (uint32_t i = 0; i < orchard->count; i++)
     {
+        forget_free(orchard->nodes[i].forget);
         antientropy_free(orchard->nodes[i].antientropy);
         replica_free(orchard->nodes[i].replica);
         memory_store_free(orchard->nodes[i].store);
@@ -221,6 +241,7 @@ turn(OrchardNode *node)
     node->view.wall_ms = 1700000000000 + node->view.now_ms;
     node->view.storage_failed = node->storage->failed;
     antientropy_step(node->antientropy, &node->view, &node->actions);
+    forget_step(node->forget, &node->view, &node->actions);
     run_actions(node);
     replica_flush(node->replica, &node->actions);
     run_actions(node);
@@ -236,6 +257,8 @@ wake_ms(const Orchard *orchard)
         const OrchardNode *node = &orchard->nodes[i];
         uint64_t other = antientropy_wake_ms(node->antientropy, &node->view);
 
+        wake = other < wake ? other : wake;
+        other = forget_wake_ms(node->forget, &node->view);
         wake = other < wake ? other : wake;
     }
     return wake;
@@ -385,6 +408,12 @@ orchard_fill(Orchard *orchard, uint32_t keys)
     }
 }
 
+void
+orchard_damage(Orchard *orchard, uint32_t node, Slice key)
+{
+    memory_store_damage(orchard->nodes[node].store, place_of(orchard, key));
+}
+
 Slice
 orchard_get(Orchard *orchard, uint32_t node, Slice key)
 {
@@ -395,23 +424,34 @@ orchard_get(Orchard *orchard, uint32_t node, Slice key)
 }
 
 static Digest
-sum_of(OrchardNode *node)
+sum_of(OrchardNode *node, bool unreadable)
 {
-    StorageRange range = {
-        .bucket_id = STAGE_BUCKET, .last_position = UINT64_MAX, .max_bytes = UINT32_MAX};
+    StorageRange range = {.bucket_id = STAGE_BUCKET,
+                          .last_position = UINT64_MAX,
+                          .max_bytes = UINT32_MAX,
+                          .unreadable = unreadable};
 
     node->storage->scan(node->storage, &range, REF_TEST);
     return node->sum;
 }
 
 bool
+orchard_has_unreadable(Orchard *orchard, uint32_t node)
+{
+    const Digest none = {{0}};
+    Digest sum = sum_of(&orchard->nodes[node], true);
+
+    return !digest_equal(&sum, &none);
+}
+
+bool
 orchard_is_equal(Orchard *orchard)
 {
-    Digest first = sum_of(&orchard->nodes[0]);
+    Digest first = sum_of(&orchard->nodes[0], false);
 
     for (uint32_t i = 1; i < orchard->count; i++)
     {
-        Digest other = sum_of(&orchard->nodes[i]);
+        Digest other = sum_of(&orchard->nodes[i], false);
 
         if (!digest_equal(&first, &other))
             return false;

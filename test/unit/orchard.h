@@ -1,6 +1,6 @@
 /*
- * Orchard: a few owners of the same partitions, each with an Antientropy and a Replica on a store
- * in memory, and the mail between them; node i is member i of the stage.
+ * Orchard: a few owners of the same partitions, each with an Antientropy, a Forget and a Replica on
+ * a store in memory, and the mail between them; node i is member i of the stage.
  *
  * Time passes as the nodes ask for it; mail arrives at once, in order, unless its sender or
  * receiver is cut off. Bytes are counted by type of frame. The assertions fail the test.
@@ -8,7 +8,7 @@
 #ifndef TEST_UNIT_ORCHARD_H
 #define TEST_UNIT_ORCHARD_H
 
-#include "node/antientropy.h"
+#include "node/forget.h"
 #include "node/replica.h"
 #include "test/lib/memory_store.h"
 #include "test/unit/stage.h"
@@ -26,6 +26,7 @@ typedef struct OrchardNode
     Orchard *orchard;
     uint32_t index;
     Antientropy *antientropy;
+    Forget *forget;
     Replica *replica;
     Pacer pacer;
     MemoryStore *store;
@@ -72,6 +73,10 @@ Slice orchard_key(Orchard *orchard, uint32_t number);
 /* Merges an object into the node's store; so many keys into every node's. */
 void orchard_put(Orchard *orchard, uint32_t node, Slice key, Slice object);
 void orchard_fill(Orchard *orchard, uint32_t keys);
+
+/* The node's record of the key cannot be decoded any more. */
+void orchard_damage(Orchard *orchard, uint32_t node, Slice key);
+bool orchard_has_unreadable(Orchard *orchard, uint32_t node);
 
 /* What the node holds under the key. */
 Slice orchard_get(Orchard *orchard, uint32_t node, Slice key);

@@ -209,6 +209,22 @@ an_owner_that_goes_down_owes_its_scans_again(void **state)
 }
 
 static void
+an_owner_that_goes_down_between_two_pages_is_not_asked(void **state)
+{
+    Question questions[SCANS];
+    Question next[SCANS];
+
+    (void)step(questions);
+    answer_one_row(&questions[0], false);
+    refill_durable(fixture.refill, stage_action(&fixture.stage, ACTION_APPLY, 0)->ref, STATUS_OK);
+    fixture.stage.up[questions[0].member] = false;
+    refill_member_down(fixture.refill, questions[0].member);
+    fixture.stage.view.now_ms += 1000;
+    for (uint32_t i = step(next); i-- > 0;)
+        assert_int_not_equal(next[i].member, questions[0].member);
+}
+
+static void
 a_refusal_is_tried_again(void **state)
 {
     Question questions[SCANS];
@@ -284,6 +300,7 @@ main(void)
         TEST(a_row_that_could_not_be_stored_is_asked_for_again_after_a_while),
         TEST(an_owner_that_is_down_is_waited_for),
         TEST(an_owner_that_goes_down_owes_its_scans_again),
+        TEST(an_owner_that_goes_down_between_two_pages_is_not_asked),
         TEST(a_refusal_is_tried_again),
         TEST(frames_of_others_are_not_taken),
         TEST(a_bucket_that_is_learnt_of_meanwhile_is_scanned_too),

@@ -179,6 +179,52 @@ a_record_that_does_not_decode_is_reported_alone_and_mended(void **state)
     assert_int_equal(store->storage->counters(store->storage).damaged_files, 0);
 }
 
+/* Two that do not decode, of three; and one of them is mended before. */
+static void
+what_does_not_decode_is_listed_and_forgotten(void **state)
+{
+    Store *store = *state;
+    Object object = damage_foreign_object(store, "from another owner");
+    StorageRange range = store_whole_bucket(DAMAGE_BUCKET);
+    Slice lost;
+    Slice mended;
+    const Answer *answer;
+    Digest digest;
+    Update update = {.forget = &digest};
+    uint64_t ref;
+
+    store_close(store);
+    open_and_listen(store);
+    lost = store_key_in(store, DAMAGE_BUCKET, 500, "k");
+    mended = store_key_in(store, DAMAGE_BUCKET, 501, "k");
+    store_put_durably(store, store_key_in(store, DAMAGE_BUCKET, 400, "k"), "whole");
+    write_garbage(store, lost);
+    write_garbage(store, mended);
+    range.unreadable = true;
+    answer = store_scan(store, &range);
+    assert_int_equal(answer->status, STATUS_OK);
+    assert_true(answer->page.done);
+    assert_int_equal(answer->page.row_count, 2);
+    assert_int_equal(answer->page.rows[0].position, 500);
+    digest = digest_of(answer->page.rows[0].object);
+    store_await_durable(store, store_merge(store, mended, &object));
+    ref = store_ref(store);
+    store->storage->apply(store->storage, lost, &update, ref);
+    store_await_durable(store, ref);
+    ref = store_ref(store);
+    store->storage->apply(store->storage, mended, &update, ref);
+    store_await_durable(store, ref);
+    store_assert_holds(store, mended, "from another owner");
+    answer = store_read(store, lost);
+    assert_int_equal(answer->status, STATUS_OK);
+    assert_int_equal(answer->object.length, 0);
+    assert_int_equal(store_scan(store, &range)->page.row_count, 0);
+    range.unreadable = false;
+    answer = store_scan(store, &range);
+    assert_int_equal(answer->status, STATUS_OK);
+    assert_int_equal(answer->page.row_count, 2);
+}
+
 static void
 hints_of_an_unreadable_record_are_lost_and_not_counted(void **state)
 {
@@ -350,6 +396,7 @@ main(void)
         STORE_TEST(a_file_without_rows_is_sound),
         STORE_TEST(files_that_were_written_anew_meanwhile_are_passed_over),
         STORE_TEST(a_file_that_is_gone_is_found),
+        STORE_TEST(what_does_not_decode_is_listed_and_forgotten),
         STORE_TEST(hints_of_an_unreadable_record_are_lost_and_not_counted),
     };
 

@@ -289,6 +289,24 @@ an_unreadable_record_is_reported_and_not_changed(void **state)
 }
 
 static void
+an_unreadable_record_is_forgotten_if_it_is_that_one(void **state)
+{
+    Fixture *fixture = *state;
+    Digest digest;
+    Digest other = {{1}};
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+    digest = digest_of(buffer_slice(&fixture->record));
+    assert_int_equal(apply(fixture, &(Update){.forget = &digest}), UPDATE_UNCHANGED);
+    fixture->record.data[0] = 99;
+    digest = digest_of(buffer_slice(&fixture->record));
+    assert_int_equal(apply(fixture, &(Update){.forget = &other}), UPDATE_CORRUPT);
+    assert_int_equal(apply(fixture, &(Update){.forget = &digest}), UPDATE_REPLACED);
+    assert_int_equal(fixture->record.length, 0);
+    assert_int_equal(apply(fixture, &(Update){.forget = &digest}), UPDATE_UNCHANGED);
+}
+
+static void
 a_merge_takes_the_place_of_an_unreadable_record(void **state)
 {
     Fixture *fixture = *state;
@@ -620,6 +638,7 @@ main(void)
         TEST(another_start_of_the_process_stamps_as_another_actor),
         TEST(a_merge_never_moves_the_stamp),
         TEST(an_unreadable_record_is_reported_and_not_changed),
+        TEST(an_unreadable_record_is_forgotten_if_it_is_that_one),
         TEST(a_merge_takes_the_place_of_an_unreadable_record),
         TEST(many_values_join_many_siblings_in_time),
         TEST(a_put_over_the_cap_on_siblings_changes_nothing),

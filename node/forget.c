@@ -1,0 +1,345 @@
+#include "node/forget.h"
+
+enum
+{
+    PLACES = 16,           /* at a time */
+    PAGE_BYTES = 64 * 1024 /* of records that cannot be read, of a place at a time */
+};
+
+typedef enum PlaceState
+{
+    PLACE_FREE,
+    PLACE_REPORTED,
+    PLACE_LISTING,  /* the storage says what it cannot read there */
+    PLACE_AWAITING, /* the other owners are compared with */
+    PLACE_REMOVING,
+    PLACE_REMOVED /* to be told */
+} PlaceState;
+
+typedef struct LostRecord
+{
+    Slice key;
+    uint64_t position;
+    Update update;
+    Digest digest; /* of the record as it was listed */
+} LostRecord;
+
+/* Positions of one partition, where something cannot be read. */
+typedef struct Place
+{
+    PlaceState state;
+    uint16_t question;
+    uint32_t bucket_id;
+    uint64_t first;
+    uint64_t last;
+    uint64_t epoch;                  /* of the owners */
+    uint16_t owners[TOPOLOGY_N_MAX]; /* the others: those that are yet to be compared with */
+    uint32_t owner_count;
+    uint64_t since;      /* as antientropy_mend_anew() said */
+    Arena arena;         /* the records */
+    LostRecord *records; /* listed */
+    uint32_t record_count;
+    uint32_t open; /* that are being removed */
+    uint64_t removed;
+} Place;
+
+struct Forget
+{
+    Antientropy *antientropy;
+    Place places[PLACES];
+    uint64_t total;
+};
+
+Forget *
+forget_new(Antientropy *antientropy)
+{
+    Forget *forget = memory_resize(&MEMORY_HEAP, NULL, sizeof(Forget));
+
+    *forget = (Forget){.antientropy = antientropy};
+    for (uint32_t i = 0; i < PLACES; i++)
+        arena_init(&forget->places[i].arena, &MEMORY_HEAP);
+    return forget;
+}
+
+void
+forget_free(Forget *forget)
+{
+    for (uint32_t i = 0; i < PLACES; i++)
+        arena_free(&forget->places[i].arena);
+    memory_resize(&MEMORY_HEAP, forget, 0);
+}
+
+static void
+release(Place *place)
+{
+    place->state = PLACE_FREE;
+    place->question++;
+    arena_reset(&place->arena);
+}
+
+static uint64_t
+ref_of(const Forget *forget, const Place *place, uint32_t record)
+{
+    return (uint64_t)REF_FORGET << 56 | (uint64_t)(place - forget->places) << 48 |
+           (uint64_t)place->question << 32 | record;
+}
+
+/* NULL when the answer is one that nobody waits for any more. */
+static Place *
+place_of(Forget *forget, uint64_t ref, PlaceState state)
+{
+    uint32_t number = (ref >> 48) & 0xff;
+    Place *place = number < PLACES ? &forget->places[number] : NULL;
+
+    return place != NULL && place->state == state && place->question == (uint16_t)(ref >> 32)
+               ? place
+               : NULL;
+}
+
+void
+forget_report(Forget *forget, uint32_t bucket_id, uint64_t first_position, uint64_t last_position)
+{
+    Place *free_place = NULL;
+
+    for (uint32_t i = 0; i < PLACES; i++)
+    {
+        Place *place = &forget->places[i];
+
+        if (place->state == PLACE_FREE)
+            free_place = place;
+        else if (place->bucket_id == bucket_id && place->first <= first_position &&
+                 last_position <= place->last)
+            return;
+    }
+    if (free_place == NULL)
+        return;
+    free_place->state = PLACE_REPORTED;
+    free_place->bucket_id = bucket_id;
+    free_place->first = first_position;
+    free_place->last = last_position;
+}
+
+/* ---- listing ---- */
+
+/* False when this node does not own the place, or nobody else does. */
+static bool
+find_owners(Place *place, const View *view)
+{
+    const Topology *topology = view->topology;
+    const Bucket *bucket = topology_bucket_by_id(topology, place->bucket_id);
+    uint16_t owners[TOPOLOGY_N_MAX];
+    uint32_t count;
+    bool owned = false;
+
+    place->epoch = topology->epoch;
+    place->owner_count = 0;
+    if (bucket == NULL || ring_partition(place->first, topology->partitions) !=
+                              ring_partition(place->last, topology->partitions))
+        return false;
+    count = topology_preference(topology, place->first, owners, bucket->n);
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (owners[i] == view->self)
+            owned = true;
+        else
+            place->owners[place->owner_count++] = owners[i];
+    }
+    return owned && place->owner_count > 0;
+}
+
+static void
+list(const Forget *forget, Place *place, const View *view, Actions *actions)
+{
+    StorageRange range = {.bucket_id = place->bucket_id,
+                          .first_position = place->first,
+                          .last_position = place->last,
+                          .max_bytes = PAGE_BYTES,
+                          .unreadable = true};
+
+    if (!find_owners(place, view))
+    {
+        release(place);
+        return;
+    }
+    place->state = PLACE_LISTING;
+    place->question++;
+    actions_scan(actions, &range, ref_of(forget, place, 0));
+}
+
+static void
+keep_records(Place *place, const StoragePage *page)
+{
+    place->records = ARENA_ARRAY(&place->arena, LostRecord, page->row_count);
+    place->record_count = page->row_count;
+    for (uint32_t i = 0; i < page->row_count; i++)
+    {
+        LostRecord *record = &place->records[i];
+
+        *record = (LostRecord){.key = slice_copy(&place->arena, page->rows[i].key),
+                               .position = page->rows[i].position,
+                               .digest = digest_of(page->rows[i].object)};
+        record->update.forget = &record->digest;
+    }
+}
+
+void
+forget_scanned(Forget *forget, const View *view, uint64_t ref, StatusCode status,
+               const StoragePage *page)
+{
+    Place *place = place_of(forget, ref, PLACE_LISTING);
+
+    if (place == NULL)
+        return;
+    if (status != STATUS_OK || page->row_count == 0)
+    {
+        release(place);
+        return;
+    }
+    keep_records(place, page);
+    place->state = PLACE_AWAITING;
+    place->since = antientropy_mend_anew(forget->antientropy, view, place->bucket_id, place->first,
+                                         place->last);
+}
+
+/* ---- removing ---- */
+
+static void
+remove_records(const Forget *forget, Place *place, Actions *actions)
+{
+    place->state = PLACE_REMOVING;
+    place->question++;
+    place->open = place->record_count;
+    place->removed = 0;
+    for (uint32_t i = 0; i < place->record_count; i++)
+    {
+        const LostRecord *record = &place->records[i];
+
+        actions_apply(actions, place->bucket_id, record->position, record->key, &record->update,
+                      ref_of(forget, place, i));
+    }
+}
+
+static void
+await_owners(const Forget *forget, Place *place, const View *view, Actions *actions)
+{
+    TreeId id = {place->bucket_id, ring_partition(place->first, view->topology->partitions)};
+
+    if (place->epoch != view->topology->epoch)
+    {
+        /* The owners may be others; what was listed is listed once more. */
+        arena_reset(&place->arena);
+        place->state = PLACE_REPORTED;
+        return;
+    }
+    for (uint32_t i = place->owner_count; i-- > 0;)
+    {
+        if (antientropy_has_mended(forget->antientropy, place->owners[i], id, place->first,
+                                   place->last, place->since))
+            place->owners[i] = place->owners[--place->owner_count];
+    }
+    if (place->owner_count == 0)
+        remove_records(forget, place, actions);
+}
+
+static void
+end_record(Forget *forget, Place *place)
+{
+    if (--place->open > 0)
+        return;
+    forget->total += place->removed;
+    if (place->removed > 0)
+        place->state = PLACE_REMOVED;
+    else
+        release(place);
+}
+
+void
+forget_merged(Forget *forget, uint64_t ref, StatusCode status, Slice object)
+{
+    Place *place = place_of(forget, ref, PLACE_REMOVING);
+
+    if (place == NULL)
+        return;
+    if (status != STATUS_OK)
+        end_record(forget, place);
+    else
+        place->removed += object.length == 0;
+}
+
+void
+forget_durable(Forget *forget, uint64_t ref, StatusCode status)
+{
+    Place *place = place_of(forget, ref, PLACE_REMOVING);
+
+    if (place == NULL)
+        return;
+    if (status != STATUS_OK)
+        place->removed = 0;
+    end_record(forget, place);
+}
+
+/* ---- steps ---- */
+
+void
+forget_step(Forget *forget, const View *view, Actions *actions)
+{
+    if (view->storage_failed)
+        return;
+    for (uint32_t i = 0; i < PLACES; i++)
+    {
+        Place *place = &forget->places[i];
+
+        if (place->state == PLACE_AWAITING)
+            await_owners(forget, place, view, actions);
+        if (place->state == PLACE_REPORTED)
+            list(forget, place, view, actions);
+    }
+}
+
+uint64_t
+forget_wake_ms(const Forget *forget, const View *view)
+{
+    for (uint32_t i = 0; i < PLACES && !view->storage_failed; i++)
+    {
+        if (forget->places[i].state == PLACE_REPORTED)
+            return view->now_ms;
+    }
+    return UINT64_MAX;
+}
+
+bool
+forget_is_busy(const Forget *forget, const View *view, TreeId id)
+{
+    for (uint32_t i = 0; i < PLACES; i++)
+    {
+        const Place *place = &forget->places[i];
+
+        if (place->state != PLACE_FREE && place->bucket_id == id.bucket_id &&
+            ring_partition(place->first, view->topology->partitions) <= id.partition &&
+            ring_partition(place->last, view->topology->partitions) >= id.partition)
+            return true;
+    }
+    return false;
+}
+
+bool
+forget_take_result(Forget *forget, ForgetResult *result)
+{
+    for (uint32_t i = 0; i < PLACES; i++)
+    {
+        Place *place = &forget->places[i];
+
+        if (place->state != PLACE_REMOVED)
+            continue;
+        *result = (ForgetResult){place->bucket_id, place->removed};
+        release(place);
+        return true;
+    }
+    return false;
+}
+
+uint64_t
+forget_total(const Forget *forget)
+{
+    return forget->total;
+}

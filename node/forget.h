@@ -1,0 +1,57 @@
+/*
+ * Forget: removes records that cannot be read and that no other owner has, as a step module.
+ *
+ * What cannot be read is mended with the object of another owner (antientropy_mend). Where none has
+ * one, since it was reaped there or this was the only copy, the record would stay for ever: its
+ * tree in doubt, its leaf not to be scanned. So the storage lists which records it cannot read;
+ * every other owner is compared with anew; and what then still is the record that it was then is
+ * removed. One that was mended meanwhile, or that only became unreadable, is another.
+ *
+ * What is in a damaged block cannot be listed, and stays until the store is salvaged
+ * (node/rocks_salvage.c). So does for good what no other node owns, or this one holds for others.
+ */
+#ifndef NODE_FORGET_H
+#define NODE_FORGET_H
+
+#include "node/antientropy.h"
+
+typedef struct Forget Forget;
+
+/* antientropy is borrowed. */
+Forget *forget_new(Antientropy *antientropy);
+void forget_free(Forget *forget);
+
+/* Something from first to last cannot be read. What there is no room for is told again by whoever
+ * meets it again. */
+void forget_report(Forget *forget, uint32_t bucket_id, uint64_t first_position,
+                   uint64_t last_position);
+
+/* After antientropy_step(). */
+void forget_step(Forget *forget, const View *view, Actions *actions);
+
+/* When forget_step is wanted next, at the latest. */
+uint64_t forget_wake_ms(const Forget *forget, const View *view);
+
+/* Records of the partition are to be forgotten. */
+bool forget_is_busy(const Forget *forget, const View *view, TreeId id);
+
+/* Records that were removed, durably. */
+typedef struct ForgetResult
+{
+    uint32_t bucket_id;
+    uint64_t records;
+} ForgetResult;
+
+/* False: there is none that was not taken. */
+bool forget_take_result(Forget *forget, ForgetResult *result);
+
+/* Records removed since the process began. */
+uint64_t forget_total(const Forget *forget);
+
+/* Storage's answers to refs of REF_FORGET. */
+void forget_scanned(Forget *forget, const View *view, uint64_t ref, StatusCode status,
+                    const StoragePage *page);
+void forget_merged(Forget *forget, uint64_t ref, StatusCode status, Slice object);
+void forget_durable(Forget *forget, uint64_t ref, StatusCode status);
+
+#endif
