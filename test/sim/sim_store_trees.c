@@ -332,11 +332,13 @@ doubt_vanished(SimStore *store)
     TreeBatch batch = {0};
     Buffer rows;
 
+    if (trees_partitions(store->trees.now) == 0)
+        return;
     for (uint32_t i = 0; i < store->key_count; i++)
     {
         KeyParts parts = split_key(store->keys[i]);
 
-        if (store->keys[i]->vanished && trees_partitions(store->trees.now) > 0)
+        if (store->keys[i]->vanished)
             trees_doubt(store->trees.now, &batch, parts.bucket_id, parts.position);
         store->keys[i]->vanished = false;
     }
@@ -365,6 +367,7 @@ sim_store_trees_set_partitions(Storage *storage, uint32_t partitions)
         return;
     if (!trees_set_partitions(storage->trees, partitions))
         abort();
+    doubt_vanished((SimStore *)storage);
     sim_store_trees_build((SimStore *)storage);
 }
 
