@@ -1,9 +1,5 @@
-#include "node/node.h"
-
 #include "node/node_config.h"
-#include "node/node_datagrams.h"
-#include "node/node_notes.h"
-#include "node/peers.h"
+#include "node/node_private.h"
 #include "node/rocks.h"
 #include "node/users.h"
 
@@ -17,50 +13,6 @@
 enum
 {
     PATH_SIZE = 4096
-};
-
-/* Session numbers: slot in the low half, generation above it, and this bit for questions of the
- * node's own. */
-#define QUESTION_BIT (UINT64_C(1) << 63)
-
-typedef struct Stream
-{
-    Session *session; /* NULL: the slot is free */
-    uint32_t generation;
-} Stream;
-
-typedef struct Question
-{
-    NodeAnswer answer; /* NULL: the slot is free */
-    void *ctx;
-    uint32_t generation;
-} Question;
-
-struct Node
-{
-    NodeStart start;
-    EngineConfig config;
-    char *seeds; /* sorted, without blanks */
-    Engine *engine;
-    Storage *storage;
-    NodeNotes *notes;
-    bool opened;
-    Peers *peers;
-    NodeDatagrams *datagrams; /* NULL until node_listen */
-    Run run;
-    uv_timer_t timer;
-    uint64_t timer_due_ms;
-    uint64_t started_ms;
-    uint64_t now_ms; /* of the event in work */
-    bool peers_held; /* frames of other nodes are not read */
-    Stream *streams;
-    uint32_t stream_count;
-    Question *questions;
-    uint32_t question_count;
-    bool closing;
-    uint32_t parts_open; /* of storage, peers, notes, timer */
-    void (*closed)(void *ctx);
-    void *closed_ctx;
 };
 
 static uint64_t
@@ -79,8 +31,8 @@ wall_ms(void)
 }
 
 /* Every event begins here, so that the engine sees the time it happened. */
-static Engine *
-enter(Node *node)
+Engine *
+node_enter(Node *node)
 {
     node->now_ms = monotonic_ms();
     engine_time(node->engine, node->now_ms, wall_ms());
@@ -109,45 +61,6 @@ output_datagram(void *context, uint32_t peer, Slice datagram)
         return;
     address = peers_address(node->peers, peer, &port);
     node_datagrams_send(node->datagrams, address, port, datagram);
-}
-
-static void
-answer_question(Node *node, uint64_t number, Slice bytes)
-{
-    uint32_t slot = (uint32_t)number;
-    Frame frame;
-
-    if (slot >= node->question_count)
-        return;
-
-    Question *question = &node->questions[slot];
-    NodeAnswer answer = question->answer;
-
-    if (answer == NULL || ((uint64_t)question->generation << 32 | QUESTION_BIT | slot) != number)
-        return;
-    question->answer = NULL;
-    if (frame_decode(bytes, &frame))
-        answer(question->ctx, &frame);
-}
-
-static void
-output_reply(void *context, uint64_t number, Slice frame)
-{
-    Node *node = context;
-    uint32_t slot = (uint32_t)number;
-
-    if ((number & QUESTION_BIT) != 0)
-    {
-        answer_question(node, number, frame);
-        return;
-    }
-    if (slot >= node->stream_count)
-        return;
-
-    const Stream *stream = &node->streams[slot];
-
-    if (stream->session != NULL && stream->generation == number >> 32)
-        session_send_frame(stream->session, frame);
 }
 
 /* A node that cannot keep a promise must not have made it: it ends rather than answer. */
@@ -225,25 +138,25 @@ output_resident(void *context)
 static void
 on_peer_up(void *ctx, uint32_t peer)
 {
-    engine_peer_up(enter(ctx), peer);
+    engine_peer_up(node_enter(ctx), peer);
 }
 
 static void
 on_peer_down(void *ctx, uint32_t peer)
 {
-    engine_peer_down(enter(ctx), peer);
+    engine_peer_down(node_enter(ctx), peer);
 }
 
 static void
 on_peer_frame(void *ctx, uint32_t peer, Slice frame)
 {
-    engine_peer_frame(enter(ctx), peer, frame);
+    engine_peer_frame(node_enter(ctx), peer, frame);
 }
 
 static void
 on_datagram(void *ctx, Slice datagram, const char *from)
 {
-    engine_datagram(enter(ctx), datagram, from);
+    engine_datagram(node_enter(ctx), datagram, from);
 }
 
 static void
@@ -252,7 +165,7 @@ on_timer(uv_timer_t *timer)
     Node *node = timer->data;
 
     node->timer_due_ms = 0;
-    engine_tick(enter(node));
+    engine_tick(node_enter(node));
 }
 
 /* One timer for whatever comes first; it is set again only when it would ring too late. */
@@ -268,152 +181,15 @@ set_timer(Node *node)
     uv_timer_start(&node->timer, on_timer, node->timer_due_ms - now, 0);
 }
 
-static void
-hold_peers(Node *node)
-{
-    bool held = !engine_takes_peer_frames(node->engine);
-
-    if (node->peers_held == held)
-        return;
-    node->peers_held = held;
-    for (uint32_t i = 0; i < node->stream_count; i++)
-    {
-        Session *session = node->streams[i].session;
-
-        if (session != NULL && session_role(session) == USER_ROLE_PEER)
-            session_hold(session, held);
-    }
-}
-
 void
 node_turn_end(Node *node)
 {
     if (node->closing)
         return;
-    engine_turn_end(enter(node));
-    hold_peers(node);
+    engine_turn_end(node_enter(node));
+    node_streams_hold_peers(node);
     peers_flush(node->peers);
     set_timer(node);
-}
-
-/* ---- sessions and questions ---- */
-
-static uint64_t
-stream_number(const Node *node, const Stream *stream)
-{
-    return (uint64_t)stream->generation << 32 | (uint64_t)(stream - node->streams);
-}
-
-static Stream *
-free_stream(Node *node)
-{
-    for (uint32_t i = 0; i < node->stream_count; i++)
-    {
-        if (node->streams[i].session == NULL)
-            return &node->streams[i];
-    }
-    node->streams =
-        memory_resize(&MEMORY_HEAP, node->streams, (node->stream_count + 1) * sizeof(Stream));
-    node->streams[node->stream_count] = (Stream){0};
-    return &node->streams[node->stream_count++];
-}
-
-/* The slot's number plus one is kept with the session; streams may move. */
-static Stream *
-stream_of(const Node *node, const Session *session)
-{
-    uintptr_t slot = (uintptr_t)session_data(session);
-
-    return slot == 0 ? NULL : &node->streams[slot - 1];
-}
-
-void
-node_stream_started(Node *node, Session *session)
-{
-    Stream *stream = free_stream(node);
-
-    stream->session = session;
-    stream->generation = (stream->generation + 1) & 0x7fffffff;
-    session_set_data(session, (void *)(uintptr_t)(stream - node->streams + 1));
-    if (session_role(session) == USER_ROLE_PEER)
-        session_hold(session, node->peers_held);
-}
-
-static EngineAsker
-asker_of(const Session *session)
-{
-    UserRole role = session_role(session);
-
-    if (role == USER_ROLE_PEER)
-        return ENGINE_PEER;
-    if (role == USER_ROLE_ADMIN)
-        return ENGINE_ADMIN;
-    return session_unanswered(session) > 1 ? ENGINE_CLIENT : ENGINE_CLIENT_ALONE;
-}
-
-/* How long ago the loop was told of what it now comes to. */
-static uint64_t
-loop_lag_ms(const Node *node)
-{
-    uint64_t told_ms = uv_now(node->start.loop);
-
-    return node->now_ms > told_ms ? node->now_ms - told_ms : 0;
-}
-
-void
-node_stream_frame(Node *node, Session *session, Slice frame)
-{
-    const Stream *stream = stream_of(node, session);
-
-    if (stream == NULL || node->closing)
-        return;
-
-    Engine *engine = enter(node);
-
-    engine_session_frame(engine, stream_number(node, stream), asker_of(session), loop_lag_ms(node),
-                         frame);
-}
-
-void
-node_session_closed(Node *node, Session *session)
-{
-    Stream *stream = stream_of(node, session);
-
-    if (stream != NULL)
-        stream->session = NULL;
-}
-
-uint64_t
-node_ask(Node *node, Slice frame, NodeAnswer answer, void *ctx)
-{
-    uint32_t slot = 0;
-
-    while (slot < node->question_count && node->questions[slot].answer != NULL)
-        slot++;
-    if (slot == node->question_count)
-    {
-        node->questions = memory_resize(&MEMORY_HEAP, node->questions,
-                                        (node->question_count + 1) * sizeof(Question));
-        node->questions[node->question_count++] = (Question){0};
-    }
-
-    Question *question = &node->questions[slot];
-    uint32_t generation = (question->generation + 1) & 0x7fffffff;
-    uint64_t number = (uint64_t)generation << 32 | QUESTION_BIT | slot;
-
-    *question = (Question){.answer = answer, .ctx = ctx, .generation = generation};
-    engine_session_frame(enter(node), number, ENGINE_ADMIN, 0, frame);
-    return number;
-}
-
-void
-node_forget(Node *node, uint64_t number)
-{
-    uint32_t slot = (uint32_t)number;
-
-    if (slot < node->question_count &&
-        node->questions[slot].generation == ((number & ~QUESTION_BIT) >> 32))
-        node->questions[slot].answer = NULL;
 }
 
 /* ---- opening and closing ---- */
@@ -450,19 +226,19 @@ open_peers(Node *node)
 void
 node_reap(Node *node)
 {
-    engine_reap(enter(node));
+    engine_reap(node_enter(node));
 }
 
 void
 node_adopt_orphans(Node *node, uint32_t bucket_id)
 {
-    engine_adopt_orphans(enter(node), bucket_id);
+    engine_adopt_orphans(node_enter(node), bucket_id);
 }
 
 void
 node_drop_orphans(Node *node, uint32_t bucket_id)
 {
-    engine_drop_orphans(enter(node), bucket_id);
+    engine_drop_orphans(node_enter(node), bucket_id);
 }
 
 void
@@ -503,7 +279,7 @@ static Outcome
 open_engine(Node *node)
 {
     EngineOutput output = {.send = output_send,
-                           .reply = output_reply,
+                           .reply = node_streams_reply,
                            .datagram = output_datagram,
                            .persist = output_persist,
                            .peer = output_peer,
@@ -666,7 +442,7 @@ node_engine(const Node *node)
 void
 node_scrub(Node *node, bool begin)
 {
-    engine_scrub(enter(node), begin);
+    engine_scrub(node_enter(node), begin);
 }
 
 StorageCounters
