@@ -236,8 +236,10 @@ rocks_set_round(Storage *storage, const Round *round, uint64_t ref)
 void
 rocks_turn_end(Rocks *rocks)
 {
-    RocksBatch *batch = rocks->filling;
+    RocksBatch *batch;
 
+    rocks_trees_end_job(rocks);
+    batch = rocks->filling;
     if (batch == NULL)
         return;
     rocks_trees_close(rocks, batch);

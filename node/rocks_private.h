@@ -234,6 +234,7 @@ typedef struct Rocks
     uv_prepare_t turn_end;
     uv_timer_t tree_rest; /* between two jobs that build trees */
     bool tree_rests;
+    struct RocksTreeJob *tree_job; /* done, and to be written */
     bool trees_lost; /* what was on the disk of them: each partition is to be doubted */
     StorageCounters counters;
     RocksDamage damage;
@@ -389,6 +390,9 @@ void rocks_set_partitions(Storage *storage, uint32_t partitions);
 
 /* Puts the rows of trees that the batch changes into it. */
 void rocks_trees_close(Rocks *rocks, RocksBatch *batch);
+
+/* Puts what a job has built into this turn's batch, if there is one or it is time. */
+void rocks_trees_end_job(Rocks *rocks);
 
 /* Begins a job if there is one to do, and it is time. */
 void rocks_trees_build(Rocks *rocks);

@@ -4,6 +4,7 @@
  *
  * A job is short (a few thousand rows at most) and is followed by a rest a few times as long, so
  * that building takes its small share of a processor and of the disk however much there is of it.
+ * What it has built is written with the records of the next turn that has any, or after the rest.
  */
 #include "node/rocks_private.h"
 
@@ -13,7 +14,8 @@
 
 enum
 {
-    REST_SHARE = 4,            /* a rest is so many times as long as the job was */
+    REST_SHARE = 4, /* a rest is so many times as long as the job was */
+    REST_MIN_MS = 10,
     REST_UNREADABLE_MS = 1000, /* after what could not be read */
     NS_A_MS = 1000000
 };
@@ -212,12 +214,21 @@ on_rested(uv_timer_t *timer)
     ((Rocks *)timer->data)->tree_rests = false;
 }
 
+static uint64_t
+rest_after(const RocksTreeJob *job)
+{
+    uint64_t ms = job->took_ns * REST_SHARE / NS_A_MS;
+
+    if (!job->readable)
+        return REST_UNREADABLE_MS;
+    return ms > REST_MIN_MS ? ms : REST_MIN_MS;
+}
+
 static void
 build_done(uv_work_t *work, int status)
 {
     RocksTreeJob *job = work->data;
     Rocks *rocks = job->rocks;
-    uint64_t rest_ms = job->readable ? job->took_ns * REST_SHARE / NS_A_MS : REST_UNREADABLE_MS;
 
     rocksdb_release_snapshot(rocks->db, job->range.snapshot);
     if (!job->readable)
@@ -225,15 +236,26 @@ build_done(uv_work_t *work, int status)
         rocks->counters.corrupt++;
         rocks_damage_met(rocks, buffer_slice(&job->stop.key), job->stop.error);
     }
+    rocks->tree_job = job;
+    rocks->tree_rests = !rocks->closing;
+    if (rocks->tree_rests)
+        uv_timer_start(&rocks->tree_rest, on_rested, rest_after(job), 0);
+}
+
+void
+rocks_trees_end_job(Rocks *rocks)
+{
+    RocksTreeJob *job = rocks->tree_job;
+
+    if (job == NULL || (rocks->filling == NULL && rocks->tree_rests && !rocks->closing))
+        return;
     trees_end_job(rocks->storage.trees, &job->tree, job->readable,
                   &rocks_filling_batch(rocks)->trees);
-    rocks->tree_rests = rest_ms > 0;
-    if (rest_ms > 0 && !rocks->closing)
-        uv_timer_start(&rocks->tree_rest, on_rested, rest_ms, 0);
     rocks_stop_free(&job->stop);
     rocks_table_free(&job->pending);
     arena_free(&job->arena);
     memory_resize(&MEMORY_HEAP, job, 0);
+    rocks->tree_job = NULL;
 }
 
 void
