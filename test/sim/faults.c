@@ -217,7 +217,8 @@ restore(World *world, Strike *strike)
 }
 
 /* One host's records, as what is forgotten: two owners may have lost the same one otherwise. Once
- * in the life of its process: what is damaged again soon after it was mended has to wait. */
+ * in the life of its process: what takes the place of such a record may have less than it had,
+ * until all other owners were compared with. */
 static void
 damage(World *world, Strike *strike)
 {

@@ -165,8 +165,6 @@ draw_healing(Mix *mix, Random *random)
     mix->pause_weight = sometimes(random, 50, 5);
     mix->partition_weight = sometimes(random, 50, 5);
     mix->damage_weight = mix->n > 1 ? sometimes(random, 40, 5) : 0;
-    if (mix->damage_weight > 0)
-        mix->reap_interval_ms = 0; /* what the others have reaped meanwhile nobody can bring back */
     mix->fault_gap_us = scaled(random, 200000, 2000000);
     mix->fault_length_us = scaled(random, 500000, 8000000);
 }

@@ -219,6 +219,7 @@ an_owner_that_goes_down_between_two_pages_is_not_asked(void **state)
     refill_durable(fixture.refill, stage_action(&fixture.stage, ACTION_APPLY, 0)->ref, STATUS_OK);
     fixture.stage.up[questions[0].member] = false;
     refill_member_down(fixture.refill, questions[0].member);
+    assert_int_equal(step(next), 0);
     fixture.stage.view.now_ms += 1000;
     for (uint32_t i = step(next); i-- > 0;)
         assert_int_not_equal(next[i].member, questions[0].member);
