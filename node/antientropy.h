@@ -65,6 +65,11 @@ uint32_t antientropy_request(Antientropy *antientropy, const View *view, uint32_
 uint32_t antientropy_mend(Antientropy *antientropy, const View *view, uint32_t bucket_id,
                           uint64_t first_position, uint64_t last_position);
 
+/* What antientropy_mend() would not ask of the member again: it was compared with lately. The range
+ * is within one partition. */
+bool antientropy_was_mended(const Antientropy *antientropy, const View *view, uint32_t member,
+                            TreeId id, uint64_t first_position, uint64_t last_position);
+
 /* The same, of whatever was compared before too: a number for antientropy_has_mended(), which tells
  * whether such a compare with that owner has begun since then, and is done. The range is within one
  * partition. */
@@ -72,6 +77,9 @@ uint64_t antientropy_mend_anew(Antientropy *antientropy, const View *view, uint3
                                uint64_t first_position, uint64_t last_position);
 bool antientropy_has_mended(const Antientropy *antientropy, uint32_t member, TreeId id,
                             uint64_t first_position, uint64_t last_position, uint64_t since);
+
+/* That number as it is now. */
+uint64_t antientropy_pairs_taken(const Antientropy *antientropy);
 
 /* A range that was compared so with one of them, and what it brought. */
 typedef struct MendResult

@@ -82,6 +82,21 @@ antientropy_mend_anew(Antientropy *antientropy, const View *view, uint32_t bucke
 }
 
 bool
+antientropy_was_mended(const Antientropy *antientropy, const View *view, uint32_t member, TreeId id,
+                       uint64_t first, uint64_t last)
+{
+    const Pair *pair = antientropy_pair(antientropy, member, id.bucket_id, id.partition);
+
+    return pair != NULL && was_mended(pair, view, (PositionRange){first, last});
+}
+
+uint64_t
+antientropy_pairs_taken(const Antientropy *antientropy)
+{
+    return antientropy->pairs_taken;
+}
+
+bool
 antientropy_has_mended(const Antientropy *antientropy, uint32_t member, TreeId id, uint64_t first,
                        uint64_t last, uint64_t since)
 {

@@ -186,6 +186,47 @@ persist_if_needed(Engine *engine)
     buffer_free(&state);
 }
 
+static void on_read_done(void *context, uint64_t ref, StatusCode status, Slice object);
+static void on_scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *page);
+
+/* What answers a client, or another coordinator, must not come from a place that may lack what was
+ * acknowledged. Comparing may look there: it is what ends that. */
+static bool
+is_for_clients(uint64_t ref)
+{
+    RefOwner owner = ref >> 56;
+
+    return owner == REF_REPLICA || owner == REF_COORDINATOR_READ || owner == REF_COORDINATOR_WRITE;
+}
+
+static void
+read_storage(Engine *engine, const Action *action)
+{
+    Reader reader = reader_begin(action->storage_key);
+    uint32_t bucket_id = reader_u32(&reader);
+    uint64_t position = reader_u64(&reader);
+
+    if (is_for_clients(action->ref) &&
+        forget_withholds(engine->forget, bucket_id, position, position))
+        on_read_done(engine, action->ref, STATUS_CORRUPT, SLICE_EMPTY);
+    else
+        engine->storage->read(engine->storage, action->storage_key, action->ref);
+}
+
+static void
+scan_storage(Engine *engine, const Action *action)
+{
+    const StorageRange *range = &action->range;
+    StoragePage none = {.rows = NULL};
+
+    if (is_for_clients(action->ref) &&
+        forget_withholds(engine->forget, range->bucket_id, range->first_position,
+                         range->last_position))
+        on_scan_done(engine, action->ref, STATUS_CORRUPT, &none);
+    else
+        engine->storage->scan(engine->storage, range, action->ref);
+}
+
 static void
 run_action(Engine *engine, const Action *action)
 {
@@ -211,10 +252,10 @@ run_action(Engine *engine, const Action *action)
         engine->storage->apply(engine->storage, action->storage_key, action->update, action->ref);
         break;
     case ACTION_READ:
-        engine->storage->read(engine->storage, action->storage_key, action->ref);
+        read_storage(engine, action);
         break;
     case ACTION_SCAN:
-        engine->storage->scan(engine->storage, &action->range, action->ref);
+        scan_storage(engine, action);
         break;
     case ACTION_OWED:
         engine->storage->owed(engine->storage, &action->owed, action->ref);

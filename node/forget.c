@@ -2,7 +2,7 @@
 
 enum
 {
-    PLACES = 16,           /* at a time */
+    PLACES = 64,           /* at a time */
     PAGE_BYTES = 64 * 1024 /* of records that cannot be read, of a place at a time */
 };
 
@@ -35,7 +35,7 @@ typedef struct Place
     uint64_t epoch;                  /* of the owners */
     uint16_t owners[TOPOLOGY_N_MAX]; /* the others: those that are yet to be compared with */
     uint32_t owner_count;
-    uint64_t since;      /* as antientropy_mend_anew() said */
+    uint64_t since;      /* as antientropy_pairs_taken() says, when comparing was asked for */
     Arena arena;         /* the records */
     LostRecord *records; /* listed */
     uint32_t record_count;
@@ -47,6 +47,7 @@ struct Forget
 {
     Antientropy *antientropy;
     Place places[PLACES];
+    uint32_t in_use;
     uint64_t total;
 };
 
@@ -70,8 +71,9 @@ forget_free(Forget *forget)
 }
 
 static void
-release(Place *place)
+release(Forget *forget, Place *place)
 {
+    forget->in_use--;
     place->state = PLACE_FREE;
     place->question++;
     arena_reset(&place->arena);
@@ -113,6 +115,8 @@ forget_report(Forget *forget, uint32_t bucket_id, uint64_t first_position, uint6
     }
     if (free_place == NULL)
         return;
+    forget->in_use++;
+    free_place->since = antientropy_pairs_taken(forget->antientropy);
     free_place->state = PLACE_REPORTED;
     free_place->bucket_id = bucket_id;
     free_place->first = first_position;
@@ -148,7 +152,7 @@ find_owners(Place *place, const View *view)
 }
 
 static void
-list(const Forget *forget, Place *place, const View *view, Actions *actions)
+list(Forget *forget, Place *place, const View *view, Actions *actions)
 {
     StorageRange range = {.bucket_id = place->bucket_id,
                           .first_position = place->first,
@@ -158,7 +162,7 @@ list(const Forget *forget, Place *place, const View *view, Actions *actions)
 
     if (!find_owners(place, view))
     {
-        release(place);
+        release(forget, place);
         return;
     }
     place->state = PLACE_LISTING;
@@ -190,13 +194,11 @@ forget_scanned(Forget *forget, const View *view, uint64_t ref, StatusCode status
 
     if (place == NULL)
         return;
-    if (status != STATUS_OK || page->row_count == 0)
-    {
-        release(place);
-        return;
-    }
-    keep_records(place, page);
     place->state = PLACE_AWAITING;
+    place->record_count = 0;
+    if (status != STATUS_OK || page->row_count == 0)
+        return;
+    keep_records(place, page);
     place->since = antientropy_mend_anew(forget->antientropy, view, place->bucket_id, place->first,
                                          place->last);
 }
@@ -219,8 +221,19 @@ remove_records(const Forget *forget, Place *place, Actions *actions)
     }
 }
 
+/* Records that are to go have it done anew, on purpose; where none could be listed, because others
+ * have taken their place or their block is damaged, what the report has led to will do. */
+static bool
+is_compared(const Forget *forget, const Place *place, const View *view, uint32_t member, TreeId id)
+{
+    return antientropy_has_mended(forget->antientropy, member, id, place->first, place->last,
+                                  place->since) ||
+           (place->record_count == 0 && antientropy_was_mended(forget->antientropy, view, member,
+                                                               id, place->first, place->last));
+}
+
 static void
-await_owners(const Forget *forget, Place *place, const View *view, Actions *actions)
+await_owners(Forget *forget, Place *place, const View *view, Actions *actions)
 {
     TreeId id = {place->bucket_id, ring_partition(place->first, view->topology->partitions)};
 
@@ -233,12 +246,13 @@ await_owners(const Forget *forget, Place *place, const View *view, Actions *acti
     }
     for (uint32_t i = place->owner_count; i-- > 0;)
     {
-        if (antientropy_has_mended(forget->antientropy, place->owners[i], id, place->first,
-                                   place->last, place->since))
+        if (is_compared(forget, place, view, place->owners[i], id))
             place->owners[i] = place->owners[--place->owner_count];
     }
-    if (place->owner_count == 0)
+    if (place->owner_count == 0 && place->record_count > 0)
         remove_records(forget, place, actions);
+    else if (place->owner_count == 0)
+        release(forget, place);
 }
 
 static void
@@ -250,7 +264,7 @@ end_record(Forget *forget, Place *place)
     if (place->removed > 0)
         place->state = PLACE_REMOVED;
     else
-        release(place);
+        release(forget, place);
 }
 
 void
@@ -308,6 +322,20 @@ forget_wake_ms(const Forget *forget, const View *view)
 }
 
 bool
+forget_withholds(const Forget *forget, uint32_t bucket_id, uint64_t first, uint64_t last)
+{
+    for (uint32_t i = 0; i < PLACES && forget->in_use > 0; i++)
+    {
+        const Place *place = &forget->places[i];
+
+        if (place->state != PLACE_FREE && place->bucket_id == bucket_id && place->first <= last &&
+            place->last >= first)
+            return true;
+    }
+    return false;
+}
+
+bool
 forget_is_busy(const Forget *forget, const View *view, TreeId id)
 {
     for (uint32_t i = 0; i < PLACES; i++)
@@ -332,7 +360,7 @@ forget_take_result(Forget *forget, ForgetResult *result)
         if (place->state != PLACE_REMOVED)
             continue;
         *result = (ForgetResult){place->bucket_id, place->removed};
-        release(place);
+        release(forget, place);
         return true;
     }
     return false;

@@ -9,6 +9,10 @@
  *
  * What is in a damaged block cannot be listed, and stays until the store is salvaged
  * (node/rocks_salvage.c). So does for good what no other node owns, or this one holds for others.
+ *
+ * From the report until every other owner was compared with, the place is withheld: the object that
+ * took that of an unreadable record is perhaps an older one's, and to answer it would be to miss
+ * what was acknowledged.
  */
 #ifndef NODE_FORGET_H
 #define NODE_FORGET_H
@@ -31,6 +35,9 @@ void forget_step(Forget *forget, const View *view, Actions *actions);
 
 /* When forget_step is wanted next, at the latest. */
 uint64_t forget_wake_ms(const Forget *forget, const View *view);
+
+/* Clients' reads of positions from first to last are to be answered STATUS_CORRUPT for now. */
+bool forget_withholds(const Forget *forget, uint32_t bucket_id, uint64_t first, uint64_t last);
 
 /* Records of the partition are to be forgotten. */
 bool forget_is_busy(const Forget *forget, const View *view, TreeId id);

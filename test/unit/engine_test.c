@@ -980,6 +980,47 @@ large_frames_are_held_up_to_a_bound(void **state)
     assert_true(count_sent(1, FRAME_REPLICATE) < frames);
 }
 
+/* ---- data that may lack something ---- */
+
+static StatusCode
+scanned_status(Slice key)
+{
+    ScanFrame scan = {.epoch = 2, .bucket_id = STAGE_BUCKET};
+    ScanReply reply;
+    uint64_t position;
+    Frame frame;
+
+    assert_true(topology_position(fixture.stage.bucket, key, &position));
+    scan.partition = ring_partition(position, STAGE_PARTITIONS);
+    scan_encode(stage_buffer(&fixture.stage), TAG, &scan);
+    give(CLIENT);
+    frame = reply_to(CLIENT);
+    assert_true(scan_reply_decode(&frame, &fixture.stage.arena, &reply));
+    return reply.status;
+}
+
+/* What took the place of an unreadable record is perhaps older than what was acknowledged. */
+static void
+a_place_that_could_not_be_read_is_answered_from_after_the_others_were_asked(void **state)
+{
+    StorageEvents events = engine_storage_events(fixture.engine);
+    Slice key = stage_key(&fixture.stage, "key");
+    uint64_t position;
+
+    (void)state;
+    peers_up();
+    give_write(key, "apple", 1, false, 2);
+    assert_int_equal(written_status(), STATUS_OK);
+    give_read(key, READ_FULL, 2, STAGE_BUCKET);
+    assert_int_equal(read_item().status, STATUS_OK);
+    assert_int_equal(scanned_status(key), STATUS_OK);
+    assert_true(topology_position(fixture.stage.bucket, key, &position));
+    events.unreadable(events.context, STAGE_BUCKET, position, position);
+    give_read(key, READ_FULL, 2, STAGE_BUCKET);
+    assert_int_equal(read_item().status, STATUS_CORRUPT);
+    assert_int_equal(scanned_status(key), STATUS_CORRUPT);
+}
+
 /* ---- data that may be older than they were ---- */
 
 static void
@@ -1200,6 +1241,7 @@ main(void)
         TEST(no_frame_is_dropped_without_an_answer_when_too_many_are_held),
         TEST(a_frame_of_another_node_is_held_whatever_its_size),
         TEST(large_frames_are_held_up_to_a_bound),
+        TEST(a_place_that_could_not_be_read_is_answered_from_after_the_others_were_asked),
         TEST(a_read_waits_until_all_have_told_what_they_remember_of_the_data),
         TEST(a_read_waits_for_no_silent_member_for_long),
         TEST(a_read_that_waits_is_refused_when_the_data_turn_out_to_be_older),

@@ -133,6 +133,28 @@ an_owner_that_refills_is_not_waited_for(void **state)
     assert_int_equal(forgotten(), 1);
 }
 
+/* An older object that has taken the place of the record is not answered as if it were all. */
+static void
+a_place_is_withheld_until_every_owner_was_compared_with(void **state)
+{
+    Slice key = orchard_key(&orchard, LOST);
+    uint64_t position;
+
+    (void)state;
+    assert_true(topology_position(orchard.stage.bucket, key, &position));
+    orchard_cut(&orchard, 2);
+    damage(LOST);
+    assert_true(forget_withholds(orchard.nodes[0].forget, STAGE_BUCKET, position, position));
+    orchard_put(&orchard, 0, key, stage_object(&orchard.stage, 1, 1, "old"));
+    orchard_pass(&orchard, MINUTE_MS);
+    assert_false(has_unreadable());
+    assert_true(forget_withholds(orchard.nodes[0].forget, STAGE_BUCKET, position, position));
+    assert_false(forget_withholds(orchard.nodes[0].forget, STAGE_BUCKET, position + 1, UINT64_MAX));
+    orchard_join(&orchard, 2);
+    orchard_pass(&orchard, MINUTE_MS);
+    assert_false(forget_withholds(orchard.nodes[0].forget, STAGE_BUCKET, position, position));
+}
+
 static void
 a_compare_of_before_does_not_count(void **state)
 {
@@ -189,6 +211,7 @@ main(void)
         TEST(what_another_owner_has_is_mended),
         TEST(every_owner_is_waited_for),
         TEST(an_owner_that_refills_is_not_waited_for),
+        TEST(a_place_is_withheld_until_every_owner_was_compared_with),
         TEST(a_compare_of_before_does_not_count),
         TEST(what_becomes_unreadable_meanwhile_is_not_forgotten),
         cmocka_unit_test_setup_teardown(what_nobody_else_owns_stays, set_up_alone, tear_down),
