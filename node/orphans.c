@@ -639,12 +639,14 @@ orphans_scanned(Orphans *orphans, const View *view, uint64_t ref, StatusCode sta
 {
     if (!is_present(orphans, ref, PHASE_READING))
         return;
+#ifndef BUG_UNREADABLE_STANDS_IN_THE_WAY
     if (status == STATUS_CORRUPT && orphans->walk == WALK_NONE && !orphans->clearing)
     {
         orphans->clearing = true;
         read_page(orphans, view, actions);
         return;
     }
+#endif
     if (status != STATUS_OK || (orphans->clearing && page->row_count == 0))
     {
         orphans->clearing = false;

@@ -77,7 +77,7 @@ play_late_hint(Script *script)
 
 /* A disk is set back to what it was before the delete, which nobody else remembers. */
 static void
-play_backup_from_before_a_round(Script *script)
+set_back_to_before_a_round(Script *script)
 {
     (void)script_put(script, 0, ALL, NULL);
     script_back_up(script, 1);
@@ -87,6 +87,11 @@ play_backup_from_before_a_round(Script *script)
     script_wait_ms(script, DELIVERED_MS);
     script_crash(script, 1);
     script_restore(script, 1);
+}
+
+static void
+expect_nothing_back(Script *script)
+{
     script_boot(script, 1);
     script_await_filled(script, 1);
     script_settle(script);
@@ -94,11 +99,28 @@ play_backup_from_before_a_round(Script *script)
     script_await_reaped(script);
 }
 
+static void
+play_backup_from_before_a_round(Script *script)
+{
+    set_back_to_before_a_round(script);
+    expect_nothing_back(script);
+}
+
+/* The same, and the record cannot be read: nor can it be moved aside. */
+static void
+play_damaged_backup(Script *script)
+{
+    set_back_to_before_a_round(script);
+    script_damage(script, 1);
+    expect_nothing_back(script);
+}
+
 static const Scenario SCENARIOS[] = {
     {"away-for-a-year",            play_away_for_a_year,            3, false},
     {"late-replicate",             play_late_replicate,             3, false},
     {"late-hint",                  play_late_hint,                  4, false},
     {"backup-from-before-a-round", play_backup_from_before_a_round, 3, true },
+    {"damaged-backup",             play_damaged_backup,             3, true },
 };
 
 const Scenario *
