@@ -186,6 +186,30 @@ keep_records(Place *place, const StoragePage *page)
     }
 }
 
+/* Records that are to go have it done anew, on purpose; where none could be listed, because others
+ * have taken their place or their block is damaged, what the report has led to will do. */
+static bool
+is_compared(const Forget *forget, const Place *place, const View *view, uint32_t member, TreeId id)
+{
+    return antientropy_has_mended(forget->antientropy, member, id, place->first, place->last,
+                                  place->since) ||
+           (place->record_count == 0 && antientropy_was_mended(forget->antientropy, view, member,
+                                                               id, place->first, place->last));
+}
+
+/* The owners that are left are yet to be compared with. */
+static void
+drop_compared(const Forget *forget, Place *place, const View *view)
+{
+    TreeId id = {place->bucket_id, ring_partition(place->first, view->topology->partitions)};
+
+    for (uint32_t i = place->owner_count; i-- > 0;)
+    {
+        if (is_compared(forget, place, view, place->owners[i], id))
+            place->owners[i] = place->owners[--place->owner_count];
+    }
+}
+
 void
 forget_scanned(Forget *forget, const View *view, uint64_t ref, StatusCode status,
                const StoragePage *page)
@@ -197,7 +221,13 @@ forget_scanned(Forget *forget, const View *view, uint64_t ref, StatusCode status
     place->state = PLACE_AWAITING;
     place->record_count = 0;
     if (status != STATUS_OK || page->row_count == 0)
+    {
+        /* Another place may have been compared since, and only the last one is remembered. */
+        drop_compared(forget, place, view);
+        (void)antientropy_mend(forget->antientropy, view, place->bucket_id, place->first,
+                               place->last);
         return;
+    }
     keep_records(place, page);
     place->since = antientropy_mend_anew(forget->antientropy, view, place->bucket_id, place->first,
                                          place->last);
@@ -221,22 +251,9 @@ remove_records(const Forget *forget, Place *place, Actions *actions)
     }
 }
 
-/* Records that are to go have it done anew, on purpose; where none could be listed, because others
- * have taken their place or their block is damaged, what the report has led to will do. */
-static bool
-is_compared(const Forget *forget, const Place *place, const View *view, uint32_t member, TreeId id)
-{
-    return antientropy_has_mended(forget->antientropy, member, id, place->first, place->last,
-                                  place->since) ||
-           (place->record_count == 0 && antientropy_was_mended(forget->antientropy, view, member,
-                                                               id, place->first, place->last));
-}
-
 static void
 await_owners(Forget *forget, Place *place, const View *view, Actions *actions)
 {
-    TreeId id = {place->bucket_id, ring_partition(place->first, view->topology->partitions)};
-
     if (place->epoch != view->topology->epoch)
     {
         /* The owners may be others; what was listed is listed once more. */
@@ -244,11 +261,7 @@ await_owners(Forget *forget, Place *place, const View *view, Actions *actions)
         place->state = PLACE_REPORTED;
         return;
     }
-    for (uint32_t i = place->owner_count; i-- > 0;)
-    {
-        if (is_compared(forget, place, view, place->owners[i], id))
-            place->owners[i] = place->owners[--place->owner_count];
-    }
+    drop_compared(forget, place, view);
     if (place->owner_count == 0 && place->record_count > 0)
         remove_records(forget, place, actions);
     else if (place->owner_count == 0)
