@@ -1,0 +1,102 @@
+/*
+ * What the orphans*.c files share. orphans.c finds out which partitions are older than their rounds
+ * and takes pages of their rows; orphans_rows.c moves each row, and walks over those moved.
+ */
+#ifndef NODE_ORPHANS_PRIVATE_H
+#define NODE_ORPHANS_PRIVATE_H
+
+#include "node/orphans.h"
+
+typedef enum OrphanPhase
+{
+    ORPHAN_PHASE_RESTING,
+    ORPHAN_PHASE_ASKING,  /* which rounds the others have raised, for one bucket */
+    ORPHAN_PHASE_READING, /* a page of rows: of a partition to be moved, or of the orphans */
+    ORPHAN_PHASE_WRITING, /* what is to be done with the rows of the page */
+    ORPHAN_PHASE_NOTING   /* the round of a partition whose rows are moved */
+} OrphanPhase;
+
+/* What is done with orphans, one pass over all of them for each. */
+typedef enum OrphanWalk
+{
+    ORPHAN_WALK_NONE,
+    ORPHAN_WALK_TIDY, /* drop what the present object has seen; and count the others */
+    ORPHAN_WALK_ADOPT,
+    ORPHAN_WALK_DROP
+} OrphanWalk;
+
+typedef struct OrphanRow
+{
+    uint32_t bucket_id; /* of the record that the row came from */
+    uint64_t position;
+    Slice key;
+    Slice object;
+    bool stored; /* where it is to be kept; now it is to go from where it was */
+} OrphanRow;
+
+struct Orphans
+{
+    bool aside;           /* the data are as new as rounds say, or nobody has said otherwise */
+    uint32_t last_bucket; /* asked for and moved; numbered in the order they are made */
+    OrphanPhase phase;
+    OrphanWalk walk;
+    OrphanWalk wanted; /* next */
+    uint32_t wanted_bucket;
+    uint32_t walk_bucket;
+    uint64_t due_ms; /* asking again, or trying again */
+    bool failed;     /* something of the page */
+    bool missed;     /* a row was changed while it was moved: all are looked at once more */
+    bool clearing;   /* the page is of what cannot be read, and is not moved but removed */
+    uint32_t bucket_id;
+    bool *awaited; /* by member: has yet to say its rounds */
+    uint32_t awaited_count;
+    uint64_t *highest; /* by partition, of the bucket */
+    uint32_t partition;
+    uint32_t partitions;
+    uint16_t question;
+    Buffer after;
+    bool last;
+    Arena arena; /* of the page */
+    OrphanRow *rows;
+    uint32_t row_count;
+    uint32_t rows_open;
+    Arena shown_arena;
+    Orphan *shown;
+    uint32_t shown_count;
+    uint64_t count;
+    Arena counted_arena; /* of the walk under way */
+    Orphan *counted;
+    uint32_t counted_shown;
+    uint64_t counted_count;
+};
+
+/* ---- orphans.c ---- */
+
+/* Nothing is under way; what is answered late is passed over. */
+void orphans_rest(Orphans *orphans);
+
+/* One more pass over all orphans is wanted; bucket_id 0: of all buckets. */
+void orphans_want(Orphans *orphans, OrphanWalk walk, uint32_t bucket_id);
+
+/* Of a row of the page at hand; does the ref name one, in that phase? */
+uint64_t orphans_ref_of(const Orphans *orphans, uint32_t row);
+bool orphans_is_present(const Orphans *orphans, uint64_t ref, OrphanPhase phase);
+
+/* Asks for the next page of rows; the partition's round is to be noted; goes on with the next one.
+ */
+void orphans_read_page(Orphans *orphans, const View *view, Actions *actions);
+void orphans_note_round(Orphans *orphans, const View *view, Actions *actions);
+void orphans_next_partition(Orphans *orphans, const View *view, Actions *actions);
+
+/* This node has rows of that partition. */
+bool orphans_has_rows(const View *view, TreeId id);
+
+/* ---- orphans_rows.c ---- */
+
+/* Begins the pass that is wanted, if one is. */
+void orphans_begin_walk(Orphans *orphans, const View *view, Actions *actions);
+
+/* Does with the rows of the page what the phase is for. */
+void orphans_treat_page(Orphans *orphans, const View *view, Actions *actions);
+
+#endif
