@@ -186,47 +186,6 @@ persist_if_needed(Engine *engine)
     buffer_free(&state);
 }
 
-static void on_read_done(void *context, uint64_t ref, StatusCode status, Slice object);
-static void on_scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *page);
-
-/* What answers a client, or another coordinator, must not come from a place that may lack what was
- * acknowledged. Comparing may look there: it is what ends that. */
-static bool
-is_for_clients(uint64_t ref)
-{
-    RefOwner owner = ref >> 56;
-
-    return owner == REF_REPLICA || owner == REF_COORDINATOR_READ || owner == REF_COORDINATOR_WRITE;
-}
-
-static void
-read_storage(Engine *engine, const Action *action)
-{
-    Reader reader = reader_begin(action->storage_key);
-    uint32_t bucket_id = reader_u32(&reader);
-    uint64_t position = reader_u64(&reader);
-
-    if (is_for_clients(action->ref) &&
-        forget_withholds(engine->forget, bucket_id, position, position))
-        on_read_done(engine, action->ref, STATUS_CORRUPT, SLICE_EMPTY);
-    else
-        engine->storage->read(engine->storage, action->storage_key, action->ref);
-}
-
-static void
-scan_storage(Engine *engine, const Action *action)
-{
-    const StorageRange *range = &action->range;
-    StoragePage none = {.rows = NULL};
-
-    if (is_for_clients(action->ref) &&
-        forget_withholds(engine->forget, range->bucket_id, range->first_position,
-                         range->last_position))
-        on_scan_done(engine, action->ref, STATUS_CORRUPT, &none);
-    else
-        engine->storage->scan(engine->storage, range, action->ref);
-}
-
 static void
 run_action(Engine *engine, const Action *action)
 {
@@ -252,10 +211,10 @@ run_action(Engine *engine, const Action *action)
         engine->storage->apply(engine->storage, action->storage_key, action->update, action->ref);
         break;
     case ACTION_READ:
-        read_storage(engine, action);
+        engine_read_storage(engine, action);
         break;
     case ACTION_SCAN:
-        scan_storage(engine, action);
+        engine_scan_storage(engine, action);
         break;
     case ACTION_OWED:
         engine->storage->owed(engine->storage, &action->owed, action->ref);
@@ -534,77 +493,6 @@ void
 engine_note(Engine *engine)
 {
     witness_note(membership_witness(engine->membership), engine->now_ms, true);
-}
-
-static void
-on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
-{
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    if (ref >> 56 == REF_REPLICA)
-        replica_merged(engine->replica, ref, status);
-    else if (!engine_background_merged(engine, &view, ref, status, object))
-        coordinator_merged(engine->coordinator, &view, ref, status, object, &engine->actions);
-    engine_run_actions(engine);
-}
-
-static void
-on_durable(void *context, uint64_t ref, StatusCode status)
-{
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    if (ref >> 56 == REF_REPLICA)
-        replica_durable(engine->replica, ref, status);
-    else if (!engine_background_durable(engine, &view, ref, status))
-        coordinator_durable(engine->coordinator, &view, ref, status, &engine->actions);
-    engine_run_actions(engine);
-}
-
-static void
-on_read_done(void *context, uint64_t ref, StatusCode status, Slice object)
-{
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    if (ref >> 56 == REF_REPLICA)
-        replica_fetched(engine->replica, &view, ref, status, object, &engine->actions);
-    else if (!engine_background_fetched(engine, &view, ref, status, object))
-        coordinator_fetched(engine->coordinator, &view, ref, status, object, &engine->actions);
-    engine_run_actions(engine);
-}
-
-static void
-on_scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *page)
-{
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    if (!engine_background_scanned(engine, &view, ref, status, page))
-        replica_scanned(engine->replica, &view, ref, status, page, &engine->actions);
-    engine_run_actions(engine);
-}
-
-static void
-on_checked(void *context, uint64_t ref, StatusCode status, const StorageCheck *check)
-{
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    scrub_checked(engine->scrub, &view, ref, status, check);
-}
-
-StorageEvents
-engine_storage_events(Engine *engine)
-{
-    return (StorageEvents){.merged = on_merged,
-                           .durable = on_durable,
-                           .read_done = on_read_done,
-                           .scan_done = on_scan_done,
-                           .checked = on_checked,
-                           .unreadable = engine_unreadable,
-                           .context = engine};
 }
 
 const Topology *

@@ -1,6 +1,7 @@
 /*
  * What the engine*.c files share. engine.c wires the steps together, engine_session.c takes what
- * sessions send, engine_repair.c answers what people ask of repairs, engine_background.c has what
+ * sessions send, engine_storage.c what storage answers, engine_repair.c what people ask of repairs,
+ * engine_background.c has what
  * goes on behind the clients' backs.
  */
 #ifndef NODE_ENGINE_PRIVATE_H
@@ -106,6 +107,12 @@ void engine_drop_held(Engine *engine);
 
 void engine_take_repair(Engine *engine, Origin origin, const Frame *frame);
 void engine_tell_repair(Engine *engine, Origin origin, const Frame *frame);
+
+/* ---- engine_storage.c ---- */
+
+/* Carry out an ACTION_READ and an ACTION_SCAN, or answer them at once. */
+void engine_read_storage(Engine *engine, const Action *action);
+void engine_scan_storage(Engine *engine, const Action *action);
 
 /* ---- engine_background.c ---- */
 
