@@ -1,8 +1,7 @@
 /*
  * What the engine*.c files share. engine.c wires the steps together, engine_session.c takes what
  * sessions send, engine_storage.c what storage answers, engine_repair.c what people ask of repairs,
- * engine_background.c has what
- * goes on behind the clients' backs.
+ * engine_background.c has what goes on behind the clients' backs.
  */
 #ifndef NODE_ENGINE_PRIVATE_H
 #define NODE_ENGINE_PRIVATE_H

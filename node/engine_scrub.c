@@ -86,8 +86,8 @@ engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t la
 
 #ifndef BUG_UNREADABLE_NOT_MENDED
     owners = antientropy_mend(engine->antientropy, &view, bucket_id, first, last);
-#endif
     forget_report(engine->forget, bucket_id, first, last);
+#endif
     if (was_told(engine, &range))
         return;
     engine->told[engine->told_next++ % ENGINE_RANGES_TOLD] = range;
