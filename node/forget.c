@@ -310,7 +310,7 @@ forget_durable(Forget *forget, uint64_t ref, StatusCode status)
 void
 forget_step(Forget *forget, const View *view, Actions *actions)
 {
-    if (view->storage_failed)
+    if (forget->in_use == 0 || view->storage_failed)
         return;
     for (uint32_t i = 0; i < PLACES; i++)
     {
@@ -326,7 +326,7 @@ forget_step(Forget *forget, const View *view, Actions *actions)
 uint64_t
 forget_wake_ms(const Forget *forget, const View *view)
 {
-    for (uint32_t i = 0; i < PLACES && !view->storage_failed; i++)
+    for (uint32_t i = 0; i < PLACES && forget->in_use > 0 && !view->storage_failed; i++)
     {
         if (forget->places[i].state == PLACE_REPORTED)
             return view->now_ms;
@@ -366,7 +366,7 @@ forget_is_busy(const Forget *forget, const View *view, TreeId id)
 bool
 forget_take_result(Forget *forget, ForgetResult *result)
 {
-    for (uint32_t i = 0; i < PLACES; i++)
+    for (uint32_t i = 0; i < PLACES && forget->in_use > 0; i++)
     {
         Place *place = &forget->places[i];
 

@@ -38,9 +38,9 @@
 enum
 {
     TREE_BITS_MAX = 20,
-    TREE_GROW_BITS = 2,
-    TREE_LEAF_ROWS_MAX = 32, /* on average; below TREE_LEAF_ROWS_MIN it shrinks */
-    TREE_LEAF_ROWS_MIN = 4,
+    TREE_GROW_BITS = 4,
+    TREE_LEAF_ROWS_MAX = 96, /* on average; below TREE_LEAF_ROWS_MIN it shrinks */
+    TREE_LEAF_ROWS_MIN = 3,
     TREE_JOB_LEAVES = 64,  /* of some ten rows each: a job is short */
     TREE_JOURNAL_STEP = 64 /* entries of the journal for which one chunk of leaves is written */
 };

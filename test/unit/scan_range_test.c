@@ -201,6 +201,24 @@ pages_that_an_owner_ends_are_whole_leaves_to_the_other(void **state)
 
 /* The trees of the other have not grown: it has one leaf a partition. */
 static void
+put_nowhere(void *context, Slice key, Slice value)
+{
+}
+
+static void
+remove_nowhere(void *context, Slice key)
+{
+}
+
+static void
+remove_no_range(void *context, Slice first, Slice end)
+{
+}
+
+static const TreeRows no_rows = {
+    .put = put_nowhere, .remove = remove_nowhere, .remove_range = remove_no_range};
+
+static void
 an_owner_with_other_leaves_reads_rows_and_agrees(void **state)
 {
     ScanFrame scan = {.bucket_id = STAGE_BUCKET, .max_bytes = 8000};
@@ -222,6 +240,7 @@ an_owner_with_other_leaves_reads_rows_and_agrees(void **state)
         assert_true(topology_position(fixture.stage.bucket, change.key, &change.position));
         trees_change(flat, &batch, &change);
     }
+    trees_close(flat, &batch, &no_rows);
     trees_settle(flat, &batch);
 
     scan = (ScanFrame){.bucket_id = STAGE_BUCKET, .digest_only = true, .through = page.last};
