@@ -7,9 +7,9 @@
 
 enum
 {
-    WRITES = 30,
+    WRITES = 200,
     LANDED_MS = 700, /* a write everywhere, and the look at what differed before */
-    FLIGHT_MS = 25,
+    FLIGHT_MS = 12,
     TRIES = 12
 };
 
