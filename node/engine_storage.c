@@ -84,15 +84,21 @@ is_for_clients(uint64_t ref)
     return owner == REF_REPLICA || owner == REF_COORDINATOR_READ || owner == REF_COORDINATOR_WRITE;
 }
 
-void
-engine_read_storage(Engine *engine, const Action *action)
+static bool
+withholds_key(const Engine *engine, Slice storage_key)
 {
-    Reader reader = reader_begin(action->storage_key);
+    Reader reader = reader_begin(storage_key);
     uint32_t bucket_id = reader_u32(&reader);
     uint64_t position = reader_u64(&reader);
 
-    if (is_for_clients(action->ref) &&
-        forget_withholds(engine->forget, bucket_id, position, position))
+    return forget_withholds(engine->forget, bucket_id, position, position);
+}
+
+void
+engine_read_storage(Engine *engine, const Action *action)
+{
+    if (!forget_is_idle(engine->forget) && is_for_clients(action->ref) &&
+        withholds_key(engine, action->storage_key))
         on_read_done(engine, action->ref, STATUS_CORRUPT, SLICE_EMPTY);
     else
         engine->storage->read(engine->storage, action->storage_key, action->ref);

@@ -310,7 +310,7 @@ forget_durable(Forget *forget, uint64_t ref, StatusCode status)
 void
 forget_step(Forget *forget, const View *view, Actions *actions)
 {
-    if (forget->in_use == 0 || view->storage_failed)
+    if (forget_is_idle(forget) || view->storage_failed)
         return;
     for (uint32_t i = 0; i < PLACES; i++)
     {
@@ -332,6 +332,12 @@ forget_wake_ms(const Forget *forget, const View *view)
             return view->now_ms;
     }
     return UINT64_MAX;
+}
+
+bool
+forget_is_idle(const Forget *forget)
+{
+    return forget->in_use == 0;
 }
 
 bool

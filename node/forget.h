@@ -36,6 +36,9 @@ void forget_step(Forget *forget, const View *view, Actions *actions);
 /* When forget_step is wanted next, at the latest. */
 uint64_t forget_wake_ms(const Forget *forget, const View *view);
 
+/* No place is known where something cannot be read: nothing is withheld. */
+bool forget_is_idle(const Forget *forget);
+
 /* Clients' reads of positions from first to last are to be answered STATUS_CORRUPT for now. */
 bool forget_withholds(const Forget *forget, uint32_t bucket_id, uint64_t first, uint64_t last);
 
