@@ -4,9 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In the high half of a tag, as refill has it; its lanes are numbered from 0, these behind them. */
-#define TAG_BASE UINT32_C(0xffff8000)
-
 enum
 {
     ANSWER_MS = 30000 /* large objects take their time; a peer that is down is told of sooner */
@@ -55,6 +52,8 @@ antientropy_free(Antientropy *antientropy)
         outbox_free(&lane->outbox);
     }
     antientropy_answers_free(antientropy->answers);
+    tickets_free(&antientropy->answer_tickets);
+    tickets_free(&antientropy->tickets);
     memory_resize(&MEMORY_HEAP, antientropy->pairs, 0);
     memory_resize(&MEMORY_HEAP, antientropy->peers, 0);
     memory_resize(&MEMORY_HEAP, antientropy, 0);
@@ -221,7 +220,8 @@ renew_peers(Antientropy *antientropy, const Topology *topology)
 
 /* Compares of roots begin anew; a lane whose pair is still one goes on with it. */
 static void
-renew_lane(Lane *lane, Pair *old, const Pair *pairs, uint32_t pair_count, uint32_t member)
+renew_lane(Antientropy *antientropy, Lane *lane, Pair *old, const Pair *pairs, uint32_t pair_count,
+           uint32_t member)
 {
     const Pair *found = NULL;
 
@@ -240,8 +240,7 @@ renew_lane(Lane *lane, Pair *old, const Pair *pairs, uint32_t pair_count, uint32
         old[lane->pairs[i]].working = false;
         old[lane->pairs[i]].queued = true;
     }
-    lane->state = LANE_FREE;
-    lane->question++;
+    antientropy_free_lane(antientropy, lane);
 }
 
 void
@@ -266,7 +265,7 @@ antientropy_follow(Antientropy *antientropy, const View *view)
                               ? topology_member(topology, &antientropy->peers[lane->peer].id)
                               : TOPOLOGY_NO_MEMBER;
 
-        renew_lane(lane, old, pairs, count, member);
+        renew_lane(antientropy, lane, old, pairs, count, member);
     }
     for (uint32_t i = 0; i < count; i++)
     {
@@ -336,29 +335,30 @@ antientropy_counters(const Antientropy *antientropy)
 
 /* ---- questions and their answers ---- */
 
-static uint32_t
-number_of(const Antientropy *antientropy, const Lane *lane)
-{
-    return (uint32_t)(lane - antientropy->lanes);
-}
-
 uint64_t
-antientropy_ref(const Antientropy *antientropy, const Lane *lane, uint32_t item)
+antientropy_ref(const Lane *lane, uint32_t item)
 {
-    return (uint64_t)REF_ANTIENTROPY << 56 | (uint64_t)number_of(antientropy, lane) << 48 |
-           (uint64_t)lane->question << 32 | item;
+    return ticket_ref(REF_ANTIENTROPY, lane->ticket, item);
 }
 
 uint32_t
-antientropy_tag(const Antientropy *antientropy, const Lane *lane)
+antientropy_tag(const Lane *lane)
 {
-    return TAG_BASE | number_of(antientropy, lane) << 8 | (uint8_t)lane->question;
+    return ticket_tag(REF_ANTIENTROPY, lane->ticket);
 }
 
 void
-antientropy_ask(Lane *lane)
+antientropy_ask(Antientropy *antientropy, Lane *lane)
 {
-    lane->question++;
+    tickets_end(&antientropy->tickets, lane->ticket);
+    lane->ticket = tickets_draw(&antientropy->tickets, (uint32_t)(lane - antientropy->lanes));
+}
+
+void
+antientropy_free_lane(Antientropy *antientropy, Lane *lane)
+{
+    tickets_end(&antientropy->tickets, lane->ticket);
+    lane->state = LANE_FREE;
 }
 
 void
@@ -407,15 +407,18 @@ antientropy_send(Antientropy *antientropy, Lane *lane, const View *view, LaneSta
 
 /* The lane whose present question is answered, or NULL. */
 static Lane *
+lane_of(Antientropy *antientropy, RefOwner owner, uint32_t ticket)
+{
+    uint32_t number =
+        owner == REF_ANTIENTROPY ? tickets_find(&antientropy->tickets, ticket) : TICKET_NO_PLACE;
+
+    return number != TICKET_NO_PLACE ? &antientropy->lanes[number] : NULL;
+}
+
+static Lane *
 lane_of_ref(Antientropy *antientropy, uint64_t ref)
 {
-    uint32_t number = (ref >> 48) & 0xff;
-    Lane *lane = number < ANTIENTROPY_LANES ? &antientropy->lanes[number] : NULL;
-
-    return ref >> 56 == REF_ANTIENTROPY && lane != NULL && lane->state != LANE_FREE &&
-                   lane->question == (uint16_t)(ref >> 32)
-               ? lane
-               : NULL;
+    return lane_of(antientropy, ticket_ref_owner(ref), ticket_ref_number(ref));
 }
 
 static void
@@ -446,9 +449,9 @@ awaits_peer(const Lane *lane)
            lane->state == LANE_VERSIONS;
 }
 
-static void
-take_acknowledgements(Antientropy *antientropy, const View *view, uint32_t member,
-                      const Frame *frame, Actions *actions)
+void
+antientropy_acknowledged(Antientropy *antientropy, const View *view, uint32_t member,
+                         const Frame *frame, Actions *actions)
 {
     ReplicateReply reply;
 
@@ -463,25 +466,16 @@ take_acknowledgements(Antientropy *antientropy, const View *view, uint32_t membe
     }
 }
 
-bool
+void
 antientropy_member_frame(Antientropy *antientropy, const View *view, uint32_t member,
                          const Frame *frame, Actions *actions)
 {
-    uint32_t number = (frame->tag & ~TAG_BASE) >> 8;
     Lane *lane;
 
-    if (frame->type == FRAME_REPLICATE_REPLY)
-    {
-        take_acknowledgements(antientropy, view, member, frame, actions);
-        return false;
-    }
-    if ((frame->tag & TAG_BASE) != TAG_BASE || number >= ANTIENTROPY_LANES)
-        return false;
     antientropy_follow(antientropy, view);
-    lane = &antientropy->lanes[number];
-    if (awaits_peer(lane) && lane->peer == member && (uint8_t)frame->tag == (uint8_t)lane->question)
+    lane = lane_of(antientropy, ticket_tag_owner(frame->tag), ticket_tag_number(frame->tag));
+    if (lane != NULL && awaits_peer(lane) && lane->peer == member)
         take_frame(antientropy, lane, view, frame, actions);
-    return true;
 }
 
 void
@@ -505,7 +499,8 @@ antientropy_fetched(Antientropy *antientropy, const View *view, uint64_t ref, St
     if (ref >> 56 == REF_TREE_ANSWERS)
         antientropy_answer_fetched(antientropy, ref, status, object, actions);
     else if (lane != NULL && (lane->state == LANE_READING || lane->state == LANE_FETCHING))
-        antientropy_take_own(antientropy, lane, view, (uint32_t)ref, status, object, actions);
+        antientropy_take_own(antientropy, lane, view, ticket_ref_item(ref), status, object,
+                             actions);
 }
 
 void

@@ -109,9 +109,12 @@ AntientropyCounters antientropy_counters(const Antientropy *antientropy);
 void antientropy_session_frame(Antientropy *antientropy, const View *view, Origin origin,
                                const Frame *frame, Actions *actions);
 
-/* An answer of a member: of those, of FRAME_REPLICATE, or FRAME_ERROR; false when it is an answer
- * to none of ours alone. */
-bool antientropy_member_frame(Antientropy *antientropy, const View *view, uint32_t member,
+/* An answer of a member to one of those under a ticket of REF_ANTIENTROPY, or FRAME_ERROR. */
+void antientropy_member_frame(Antientropy *antientropy, const View *view, uint32_t member,
+                              const Frame *frame, Actions *actions);
+
+/* A FRAME_REPLICATE_REPLY, which may acknowledge what others have sent too. */
+void antientropy_acknowledged(Antientropy *antientropy, const View *view, uint32_t member,
                               const Frame *frame, Actions *actions);
 void antientropy_member_down(Antientropy *antientropy, const View *view, uint32_t member);
 

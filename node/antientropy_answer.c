@@ -7,14 +7,13 @@
 enum
 {
     LEVEL_DIGESTS_MAX = 65536, /* in one answer */
-    ITEMS_MAX = 1 << 24,
-    ROWS_PER_LIST = 4 /* bytes of rows that are read for a byte of keys, at most */
+    ROWS_PER_LIST = 4          /* bytes of rows that are read for a byte of keys, at most */
 };
 
 struct Answer
 {
     bool live;
-    uint16_t generation;
+    uint32_t ticket;
     Origin origin;
     uint32_t open; /* reads */
     TreeKeysFrame keys;
@@ -55,7 +54,7 @@ begin_answer(Antientropy *antientropy, Origin origin)
         if (answer->live)
             continue;
         answer->live = true;
-        answer->generation++;
+        answer->ticket = tickets_draw(&antientropy->answer_tickets, i);
         answer->origin = origin;
         answer->open = 0;
         answer->bytes = 0;
@@ -65,27 +64,25 @@ begin_answer(Antientropy *antientropy, Origin origin)
 }
 
 static void
-end_answer(Answer *answer)
+end_answer(Antientropy *antientropy, Answer *answer)
 {
+    tickets_end(&antientropy->answer_tickets, answer->ticket);
     answer->live = false;
     arena_reset(&answer->arena);
 }
 
 static uint64_t
-ref_of(const Antientropy *antientropy, const Answer *answer, uint32_t item)
+ref_of(const Answer *answer, uint32_t item)
 {
-    return (uint64_t)REF_TREE_ANSWERS << 56 | (uint64_t)(answer - antientropy->answers) << 40 |
-           (uint64_t)answer->generation << 24 | item;
+    return ticket_ref(REF_TREE_ANSWERS, answer->ticket, item);
 }
 
 static Answer *
 answer_of(const Antientropy *antientropy, uint64_t ref)
 {
-    uint32_t number = (ref >> 40) & 0xffff;
-    Answer *answer = number < ANTIENTROPY_ANSWERS ? &antientropy->answers[number] : NULL;
+    uint32_t number = tickets_find(&antientropy->answer_tickets, ticket_ref_number(ref));
 
-    return answer != NULL && answer->live && answer->generation == (uint16_t)(ref >> 24) ? answer
-                                                                                         : NULL;
+    return number != TICKET_NO_PLACE ? &antientropy->answers[number] : NULL;
 }
 
 /* Sends the frame in the making. */
@@ -100,10 +97,10 @@ reply(Antientropy *antientropy, Origin origin, Actions *actions)
 }
 
 static void
-refuse_answer(Answer *answer, StatusCode status, Actions *actions)
+refuse_answer(Antientropy *antientropy, Answer *answer, StatusCode status, Actions *actions)
 {
     actions_error(actions, answer->origin, status, "");
-    end_answer(answer);
+    end_answer(antientropy, answer);
 }
 
 /* ---- roots and levels ---- */
@@ -261,7 +258,7 @@ answer_keys(Antientropy *antientropy, const View *view, Answer *answer, const Fr
         status = check_keys(view, keys);
     if (status != STATUS_OK)
     {
-        refuse_answer(answer, status, actions);
+        refuse_answer(antientropy, answer, status, actions);
         return;
     }
     if (keys->max_bytes == 0 || keys->max_bytes > ANTIENTROPY_LIST_BYTES)
@@ -271,7 +268,7 @@ answer_keys(Antientropy *antientropy, const View *view, Answer *answer, const Fr
                            .last_position = keys->last_position,
                            .after = keys->after,
                            .max_bytes = keys->max_bytes * ROWS_PER_LIST};
-    actions_scan(actions, &range, ref_of(antientropy, answer, 0));
+    actions_scan(actions, &range, ref_of(answer, 0));
 }
 
 /* Rows of the page for which there is room; *last: the place of the last of them. */
@@ -307,7 +304,7 @@ antientropy_answer_scanned(Antientropy *antientropy, uint64_t ref, StatusCode st
         return;
     if (status != STATUS_OK)
     {
-        refuse_answer(answer, status, actions);
+        refuse_answer(antientropy, answer, status, actions);
         return;
     }
     buffer_init(&last, &MEMORY_HEAP);
@@ -321,7 +318,7 @@ antientropy_answer_scanned(Antientropy *antientropy, uint64_t ref, StatusCode st
     tree_keys_reply_encode(actions_frame(actions), answer->origin.tag, &list);
     reply(antientropy, answer->origin, actions);
     buffer_free(&last);
-    end_answer(answer);
+    end_answer(antientropy, answer);
 }
 
 /* ---- versions ---- */
@@ -331,7 +328,7 @@ send_verdicts(Antientropy *antientropy, Answer *answer, Actions *actions)
 {
     versions_reply_encode(actions_frame(actions), answer->origin.tag, &answer->reply);
     reply(antientropy, answer->origin, actions);
-    end_answer(answer);
+    end_answer(antientropy, answer);
 }
 
 static void
@@ -342,10 +339,10 @@ answer_versions(Antientropy *antientropy, const View *view, Answer *answer, cons
     VersionsFrame *versions = &answer->versions;
     const Bucket *bucket = NULL;
 
-    if (!versions_decode(&kept, &answer->arena, versions) || versions->item_count >= ITEMS_MAX ||
+    if (!versions_decode(&kept, &answer->arena, versions) || versions->item_count >= TICKET_ITEMS ||
         (bucket = topology_bucket_by_id(view->topology, versions->bucket_id)) == NULL)
     {
-        refuse_answer(answer, STATUS_BAD_FRAME, actions);
+        refuse_answer(antientropy, answer, STATUS_BAD_FRAME, actions);
         return;
     }
     answer->reply.item_count = versions->item_count;
@@ -361,8 +358,7 @@ answer_versions(Antientropy *antientropy, const View *view, Answer *answer, cons
         answer->open++;
         answer->reply.items[i].round =
             rounds_label(view->rounds, view->topology, bucket->id, position);
-        actions_read(actions, bucket->id, position, versions->items[i].key,
-                     ref_of(antientropy, answer, i));
+        actions_read(actions, bucket->id, position, versions->items[i].key, ref_of(answer, i));
     }
     if (answer->open == 0)
         send_verdicts(antientropy, answer, actions);
@@ -399,7 +395,7 @@ antientropy_answer_fetched(Antientropy *antientropy, uint64_t ref, StatusCode st
                            Actions *actions)
 {
     Answer *answer = answer_of(antientropy, ref);
-    uint32_t item = ref & (ITEMS_MAX - 1);
+    uint32_t item = ticket_ref_item(ref);
     VersionAnswer *verdict;
 
     if (answer == NULL)

@@ -28,8 +28,8 @@ antientropy_send_roots(Antientropy *antientropy, Lane *lane, const View *view, A
         frame.roots[i] =
             (TreeRoot){.bucket_id = id.bucket_id, .partition = id.partition, .digest = sum.digest};
     }
-    antientropy_ask(lane);
-    tree_roots_encode(actions_frame(actions), antientropy_tag(antientropy, lane), &frame);
+    antientropy_ask(antientropy, lane);
+    tree_roots_encode(actions_frame(actions), antientropy_tag(lane), &frame);
     antientropy_send(antientropy, lane, view, LANE_ROOTS, actions);
 }
 
@@ -154,8 +154,8 @@ ask_level(Antientropy *antientropy, Lane *lane, const View *view, Actions *actio
     }
     lane->asked = frame.prefix_count;
     lane->asked_bits = frame.child_bits;
-    antientropy_ask(lane);
-    tree_level_encode(actions_frame(actions), antientropy_tag(antientropy, lane), &frame);
+    antientropy_ask(antientropy, lane);
+    tree_level_encode(actions_frame(actions), antientropy_tag(lane), &frame);
     antientropy_send(antientropy, lane, view, LANE_LEVEL, actions);
 }
 
@@ -228,8 +228,8 @@ ask_list(Antientropy *antientropy, Lane *lane, const View *view, Actions *action
                            .after = buffer_slice(&lane->after),
                            .max_bytes = ANTIENTROPY_LIST_BYTES};
 
-    antientropy_ask(lane);
-    tree_keys_encode(actions_frame(actions), antientropy_tag(antientropy, lane), &frame);
+    antientropy_ask(antientropy, lane);
+    tree_keys_encode(actions_frame(actions), antientropy_tag(lane), &frame);
     antientropy_send(antientropy, lane, view, LANE_LIST, actions);
 }
 
@@ -244,9 +244,9 @@ scan_own(Antientropy *antientropy, Lane *lane, Actions *actions)
                           .through = reply->done ? SLICE_EMPTY : reply->last,
                           .max_bytes = ANTIENTROPY_PAGE_BYTES};
 
-    antientropy_ask(lane);
+    antientropy_ask(antientropy, lane);
     lane->state = LANE_SCANNING;
-    actions_scan(actions, &range, antientropy_ref(antientropy, lane, 0));
+    actions_scan(actions, &range, antientropy_ref(lane, 0));
 }
 
 bool

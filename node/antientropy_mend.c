@@ -36,7 +36,7 @@ read_key(const Antientropy *antientropy, const Lane *lane, uint32_t item, Action
     const DifferentKey *key = key_of(lane, item);
 
     actions_read(actions, antientropy_pair_of(antientropy, lane)->status.bucket_id, key->position,
-                 key->key, antientropy_ref(antientropy, lane, item));
+                 key->key, antientropy_ref(lane, item));
 }
 
 static void
@@ -46,7 +46,7 @@ read_versions(Antientropy *antientropy, Lane *lane, Actions *actions)
     lane->versions = arena_alloc_zero(&lane->batch_arena, sizeof(VersionItem) * lane->batch_count);
     lane->open = lane->batch_count;
     lane->state = LANE_READING;
-    antientropy_ask(lane);
+    antientropy_ask(antientropy, lane);
     for (uint32_t i = 0; i < lane->batch_count; i++)
         read_key(antientropy, lane, i, actions);
 }
@@ -59,8 +59,8 @@ send_versions(Antientropy *antientropy, Lane *lane, const View *view, Actions *a
                            .items = lane->versions,
                            .item_count = lane->batch_count};
 
-    antientropy_ask(lane);
-    versions_encode(actions_frame(actions), antientropy_tag(antientropy, lane), &frame);
+    antientropy_ask(antientropy, lane);
+    versions_encode(actions_frame(actions), antientropy_tag(lane), &frame);
     antientropy_send(antientropy, lane, view, LANE_VERSIONS, actions);
 }
 
@@ -102,8 +102,7 @@ store(Antientropy *antientropy, Lane *lane, const View *view, uint32_t item,
         return false;
     update->merge = object;
     lane->open++;
-    actions_apply(actions, bucket_id, key->position, key->key, update,
-                  antientropy_ref(antientropy, lane, item));
+    actions_apply(actions, bucket_id, key->position, key->key, update, antientropy_ref(lane, item));
     return true;
 }
 
@@ -160,7 +159,7 @@ antientropy_take_versions(Antientropy *antientropy, Lane *lane, const View *view
     bool good = versions_reply_decode(frame, &actions->arena, &reply) &&
                 reply.item_count == lane->batch_count && says_something(&reply);
 
-    antientropy_ask(lane);
+    antientropy_ask(antientropy, lane);
     lane->open = 0;
     for (uint32_t i = 0; good && i < reply.item_count; i++)
         good = take_verdict(antientropy, lane, view, i, &reply.items[i], actions);
@@ -194,7 +193,7 @@ fetch_gives(Antientropy *antientropy, Lane *lane, const View *view, Actions *act
 
     lane->open = lane->given = 0;
     lane->state = LANE_FETCHING;
-    antientropy_ask(lane);
+    antientropy_ask(antientropy, lane);
     for (uint32_t i = 0; i < lane->batch_count && bytes < ANTIENTROPY_PAGE_BYTES; i++)
     {
         DifferentKey *key = key_of(lane, i);
@@ -216,7 +215,7 @@ static void
 take_own_object(const Antientropy *antientropy, Lane *lane, uint32_t item, StatusCode status,
                 Slice object)
 {
-    ReplicateItem give = {.ref = antientropy_ref(antientropy, lane, item),
+    ReplicateItem give = {.ref = antientropy_ref(lane, item),
                           .bucket_id = antientropy_pair_of(antientropy, lane)->status.bucket_id,
                           .round = key_of(lane, item)->round,
                           .key = key_of(lane, item)->key,
@@ -273,7 +272,7 @@ void
 antientropy_take_given(Antientropy *antientropy, Lane *lane, const View *view,
                        const ReplicateResult *result)
 {
-    uint32_t item = (uint32_t)result->ref;
+    uint32_t item = ticket_ref_item(result->ref);
     DifferentKey *key = item < lane->batch_count ? key_of(lane, item) : NULL;
 
     if (key == NULL || key->phase != KEY_GIVEN)

@@ -129,7 +129,7 @@ typedef struct KeyList
 typedef struct Lane
 {
     LaneState state;
-    uint16_t question;
+    uint32_t ticket; /* of the present question; 0 before the first */
     uint32_t peer;
     uint32_t *pairs; /* LANE_ROOTS: those asked about; else the one */
     uint32_t pair_count;
@@ -189,7 +189,9 @@ struct Antientropy
     uint32_t turn;   /* the peer that is looked at first */
     uint32_t queued; /* pairs in all queues */
     uint64_t pairs_taken;
+    Tickets tickets; /* of lanes */
     Lane lanes[ANTIENTROPY_LANES];
+    Tickets answer_tickets;
     Answer *answers;                         /* ANTIENTROPY_ANSWERS */
     MendResult results[ANTIENTROPY_RESULTS]; /* oldest first */
     uint32_t result_count;
@@ -208,11 +210,14 @@ Pair *antientropy_pair_of(const Antientropy *antientropy, const Lane *lane);
 PositionRange position_range_union(PositionRange a, PositionRange b);
 bool position_range_is_none(PositionRange range);
 
-uint64_t antientropy_ref(const Antientropy *antientropy, const Lane *lane, uint32_t item);
-uint32_t antientropy_tag(const Antientropy *antientropy, const Lane *lane);
+uint64_t antientropy_ref(const Lane *lane, uint32_t item);
+uint32_t antientropy_tag(const Lane *lane);
 
 /* A new question: what answers the one before is passed over from now on. */
-void antientropy_ask(Lane *lane);
+void antientropy_ask(Antientropy *antientropy, Lane *lane);
+
+/* The lane is free, and its question over. */
+void antientropy_free_lane(Antientropy *antientropy, Lane *lane);
 
 /* An answer is awaited in that state, not for ever. */
 void antientropy_await(Lane *lane, const View *view, LaneState state);

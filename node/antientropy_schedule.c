@@ -146,8 +146,7 @@ release(Antientropy *antientropy, Lane *lane)
 {
     if (lane->state == LANE_ROOTS)
         antientropy->peers[lane->peer].comparing_roots = false;
-    lane->state = LANE_FREE;
-    lane->question++;
+    antientropy_free_lane(antientropy, lane);
 }
 
 /* It is not the pair at hand that has failed, but whatever else would be asked of the peer too. */

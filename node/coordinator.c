@@ -28,6 +28,7 @@ coordinator_free(Coordinator *coordinator)
     for (uint32_t i = 0; i < coordinator->outbox_count; i++)
         outbox_free(&coordinator->outboxes[i]);
     buffer_free(&coordinator->crowd.key);
+    tickets_free(&coordinator->tickets);
     memory_resize(&MEMORY_HEAP, coordinator->slots, 0);
     memory_resize(&MEMORY_HEAP, coordinator->free_slots, 0);
     memory_resize(&MEMORY_HEAP, coordinator->outboxes, 0);
@@ -108,19 +109,19 @@ take_acknowledgements(Coordinator *coordinator, const View *view, uint32_t membe
 /*
  * The member's answer to an operation's gathering: its items are those that the member was asked
  * for, in order. reply NULL: it will not answer. An item that ends may take the operation with it,
- * hence the look at the generation.
+ * hence the look at the ticket.
  */
 static void
 take_gathered(Coordinator *coordinator, const View *view, Operation *operation, uint32_t member,
               const ReadReply *reply, Actions *actions)
 {
     uint32_t count = operation->item_count;
-    uint16_t generation = operation->generation;
+    uint32_t ticket = operation->ticket;
     uint32_t next = 0;
 
     for (uint32_t i = 0; i < count; i++)
     {
-        if (!operation->live || operation->generation != generation)
+        if (!operation->live || operation->ticket != ticket)
             return;
 
         Item *item = &operation->items[i];
@@ -194,11 +195,11 @@ visit_items(Coordinator *coordinator, const View *view, uint32_t member_down, Ac
     {
         Operation *operation = coordinator->slots[slot];
         uint32_t count = operation->live ? operation->item_count : 0;
-        uint16_t generation = operation->generation;
+        uint32_t ticket = operation->ticket;
 
         for (uint32_t i = 0; i < count; i++)
         {
-            if (!operation->live || operation->generation != generation)
+            if (!operation->live || operation->ticket != ticket)
                 break;
 
             Item *item = &operation->items[i];

@@ -148,30 +148,36 @@ bool
 engine_background_member_frame(Engine *engine, const View *view, uint32_t member,
                                const Frame *frame)
 {
-    if (engine->refill != NULL &&
-        refill_member_frame(engine->refill, view, member, frame, &engine->actions))
-        return true;
-    if (frame->type == FRAME_REAP_PREPARE_REPLY || frame->type == FRAME_REAP_DONE)
+    if (frame->type == FRAME_REPLICATE_REPLY)
     {
+        antientropy_acknowledged(engine->antientropy, view, member, frame, &engine->actions);
+        handoff_member_frame(engine->handoff, view, member, frame, &engine->actions);
+        return false;
+    }
+    switch (ticket_tag_owner(frame->tag))
+    {
+    case REF_REFILL:
+        if (engine->refill != NULL)
+            refill_member_frame(engine->refill, view, member, frame, &engine->actions);
+        return true;
+    case REF_REAPING:
         reaping_member_frame(engine->reaping, view, member, frame, &engine->actions);
         return true;
-    }
-    if (frame->type == FRAME_REAP_ROUNDS_REPLY)
-    {
+    case REF_ORPHANS:
         orphans_member_frame(engine->orphans, view, member, frame, &engine->actions);
         return true;
-    }
-    if (antientropy_member_frame(engine->antientropy, view, member, frame, &engine->actions))
+    case REF_ANTIENTROPY:
+        antientropy_member_frame(engine->antientropy, view, member, frame, &engine->actions);
         return true;
-    if (frame->type == FRAME_REPLICATE_REPLY)
-        handoff_member_frame(engine->handoff, view, member, frame, &engine->actions);
-    return false;
+    default:
+        return false;
+    }
 }
 
 static bool
 is_for_antientropy(uint64_t ref)
 {
-    return ref >> 56 == REF_ANTIENTROPY || ref >> 56 == REF_TREE_ANSWERS;
+    return ticket_ref_owner(ref) == REF_ANTIENTROPY || ticket_ref_owner(ref) == REF_TREE_ANSWERS;
 }
 
 bool
@@ -180,7 +186,7 @@ engine_background_fetched(Engine *engine, const View *view, uint64_t ref, Status
 {
     if (is_for_antientropy(ref))
         antientropy_fetched(engine->antientropy, view, ref, status, object, &engine->actions);
-    else if (ref >> 56 == REF_ORPHANS)
+    else if (ticket_ref_owner(ref) == REF_ORPHANS)
         orphans_fetched(engine->orphans, view, ref, status, object, &engine->actions);
     else
         return false;
@@ -191,13 +197,13 @@ bool
 engine_background_merged(Engine *engine, const View *view, uint64_t ref, StatusCode status,
                          Slice object)
 {
-    if (ref >> 56 == REF_REFILL)
+    if (ticket_ref_owner(ref) == REF_REFILL && engine->refill != NULL)
         refill_merged(engine->refill, ref, status);
-    else if (ref >> 56 == REF_REAPING)
+    else if (ticket_ref_owner(ref) == REF_REAPING)
         reaping_merged(engine->reaping, view, ref, status, object, &engine->actions);
-    else if (ref >> 56 == REF_ORPHANS)
+    else if (ticket_ref_owner(ref) == REF_ORPHANS)
         orphans_merged(engine->orphans, view, ref, status, object, &engine->actions);
-    else if (ref >> 56 == REF_FORGET)
+    else if (ticket_ref_owner(ref) == REF_FORGET)
         forget_merged(engine->forget, ref, status, object);
     else if (is_for_antientropy(ref))
         antientropy_merged(engine->antientropy, ref, status);
@@ -209,13 +215,13 @@ engine_background_merged(Engine *engine, const View *view, uint64_t ref, StatusC
 bool
 engine_background_durable(Engine *engine, const View *view, uint64_t ref, StatusCode status)
 {
-    if (ref >> 56 == REF_REFILL)
+    if (ticket_ref_owner(ref) == REF_REFILL && engine->refill != NULL)
         refill_durable(engine->refill, ref, status);
-    else if (ref >> 56 == REF_REAPING)
+    else if (ticket_ref_owner(ref) == REF_REAPING)
         reaping_durable(engine->reaping, view, ref, status, &engine->actions);
-    else if (ref >> 56 == REF_ORPHANS)
+    else if (ticket_ref_owner(ref) == REF_ORPHANS)
         orphans_durable(engine->orphans, view, ref, status, &engine->actions);
-    else if (ref >> 56 == REF_FORGET)
+    else if (ticket_ref_owner(ref) == REF_FORGET)
         forget_durable(engine->forget, ref, status);
     else if (is_for_antientropy(ref))
         antientropy_durable(engine->antientropy, ref, status);
@@ -228,17 +234,17 @@ bool
 engine_background_scanned(Engine *engine, const View *view, uint64_t ref, StatusCode status,
                           const StoragePage *page)
 {
-    if (ref >> 56 == REF_HANDOFF)
+    if (ticket_ref_owner(ref) == REF_HANDOFF)
         handoff_scanned(engine->handoff, view, ref, status, page, &engine->actions);
-    else if (ref >> 56 == REF_REAPING)
+    else if (ticket_ref_owner(ref) == REF_REAPING)
         reaping_scanned(engine->reaping, view, ref, status, page, &engine->actions);
-    else if (ref >> 56 == REF_ORPHANS)
+    else if (ticket_ref_owner(ref) == REF_ORPHANS)
         orphans_scanned(engine->orphans, view, ref, status, page, &engine->actions);
     else if (is_for_antientropy(ref))
         antientropy_scanned(engine->antientropy, view, ref, status, page, &engine->actions);
-    else if (ref >> 56 == REF_SCRUB)
+    else if (ticket_ref_owner(ref) == REF_SCRUB)
         scrub_scanned(engine->scrub, view, ref, status, page, &engine->actions);
-    else if (ref >> 56 == REF_FORGET)
+    else if (ticket_ref_owner(ref) == REF_FORGET)
         forget_scanned(engine->forget, view, ref, status, page);
     else
         return false;

@@ -9,7 +9,7 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
     Engine *engine = context;
     View view = engine_view(engine);
 
-    if (ref >> 56 == REF_REPLICA)
+    if (ticket_ref_owner(ref) == REF_REPLICA)
         replica_merged(engine->replica, ref, status);
     else if (!engine_background_merged(engine, &view, ref, status, object))
         coordinator_merged(engine->coordinator, &view, ref, status, object, &engine->actions);
@@ -22,7 +22,7 @@ on_durable(void *context, uint64_t ref, StatusCode status)
     Engine *engine = context;
     View view = engine_view(engine);
 
-    if (ref >> 56 == REF_REPLICA)
+    if (ticket_ref_owner(ref) == REF_REPLICA)
         replica_durable(engine->replica, ref, status);
     else if (!engine_background_durable(engine, &view, ref, status))
         coordinator_durable(engine->coordinator, &view, ref, status, &engine->actions);
@@ -35,7 +35,7 @@ on_read_done(void *context, uint64_t ref, StatusCode status, Slice object)
     Engine *engine = context;
     View view = engine_view(engine);
 
-    if (ref >> 56 == REF_REPLICA)
+    if (ticket_ref_owner(ref) == REF_REPLICA)
         replica_fetched(engine->replica, &view, ref, status, object, &engine->actions);
     else if (!engine_background_fetched(engine, &view, ref, status, object))
         coordinator_fetched(engine->coordinator, &view, ref, status, object, &engine->actions);
@@ -79,7 +79,7 @@ engine_storage_events(Engine *engine)
 static bool
 is_for_clients(uint64_t ref)
 {
-    RefOwner owner = ref >> 56;
+    RefOwner owner = ticket_ref_owner(ref);
 
     return owner == REF_REPLICA || owner == REF_COORDINATOR_READ || owner == REF_COORDINATOR_WRITE;
 }

@@ -28,7 +28,7 @@ typedef struct LostRecord
 typedef struct Place
 {
     PlaceState state;
-    uint16_t question;
+    uint32_t ticket; /* of what storage is asked */
     uint32_t bucket_id;
     uint64_t first;
     uint64_t last;
@@ -46,6 +46,7 @@ typedef struct Place
 struct Forget
 {
     Antientropy *antientropy;
+    Tickets tickets;
     Place places[PLACES];
     uint32_t in_use;
     uint64_t total;
@@ -67,6 +68,7 @@ forget_free(Forget *forget)
 {
     for (uint32_t i = 0; i < PLACES; i++)
         arena_free(&forget->places[i].arena);
+    tickets_free(&forget->tickets);
     memory_resize(&MEMORY_HEAP, forget, 0);
 }
 
@@ -75,27 +77,31 @@ release(Forget *forget, Place *place)
 {
     forget->in_use--;
     place->state = PLACE_FREE;
-    place->question++;
+    tickets_end(&forget->tickets, place->ticket);
     arena_reset(&place->arena);
 }
 
-static uint64_t
-ref_of(const Forget *forget, const Place *place, uint32_t record)
+static void
+ask(Forget *forget, Place *place)
 {
-    return (uint64_t)REF_FORGET << 56 | (uint64_t)(place - forget->places) << 48 |
-           (uint64_t)place->question << 32 | record;
+    tickets_end(&forget->tickets, place->ticket);
+    place->ticket = tickets_draw(&forget->tickets, (uint32_t)(place - forget->places));
+}
+
+static uint64_t
+ref_of(const Place *place, uint32_t record)
+{
+    return ticket_ref(REF_FORGET, place->ticket, record);
 }
 
 /* NULL when the answer is one that nobody waits for any more. */
 static Place *
 place_of(Forget *forget, uint64_t ref, PlaceState state)
 {
-    uint32_t number = (ref >> 48) & 0xff;
-    Place *place = number < PLACES ? &forget->places[number] : NULL;
+    uint32_t number = tickets_find(&forget->tickets, ticket_ref_number(ref));
+    Place *place = number != TICKET_NO_PLACE ? &forget->places[number] : NULL;
 
-    return place != NULL && place->state == state && place->question == (uint16_t)(ref >> 32)
-               ? place
-               : NULL;
+    return place != NULL && place->state == state ? place : NULL;
 }
 
 void
@@ -166,8 +172,8 @@ list(Forget *forget, Place *place, const View *view, Actions *actions)
         return;
     }
     place->state = PLACE_LISTING;
-    place->question++;
-    actions_scan(actions, &range, ref_of(forget, place, 0));
+    ask(forget, place);
+    actions_scan(actions, &range, ref_of(place, 0));
 }
 
 static void
@@ -236,10 +242,10 @@ forget_scanned(Forget *forget, const View *view, uint64_t ref, StatusCode status
 /* ---- removing ---- */
 
 static void
-remove_records(const Forget *forget, Place *place, Actions *actions)
+remove_records(Forget *forget, Place *place, Actions *actions)
 {
     place->state = PLACE_REMOVING;
-    place->question++;
+    ask(forget, place);
     place->open = place->record_count;
     place->removed = 0;
     for (uint32_t i = 0; i < place->record_count; i++)
@@ -247,7 +253,7 @@ remove_records(const Forget *forget, Place *place, Actions *actions)
         const LostRecord *record = &place->records[i];
 
         actions_apply(actions, place->bucket_id, record->position, record->key, &record->update,
-                      ref_of(forget, place, i));
+                      ref_of(place, i));
     }
 }
 

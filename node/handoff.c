@@ -37,7 +37,7 @@ typedef struct Lane
 {
     LaneState state;
     uint32_t target; /* of Handoff.targets */
-    uint16_t question;
+    uint32_t ticket; /* of the page at hand */
     bool last;       /* nothing lies behind the page at hand */
     bool failed;     /* something of the page stays owed */
     uint64_t rounds; /* how often labels had changed when the page was asked for */
@@ -64,6 +64,7 @@ typedef struct Target
 struct Handoff
 {
     Pacer *pacer;
+    Tickets tickets;
     Lane lanes[LANES];
     Target *targets;
     uint32_t target_count;
@@ -92,6 +93,7 @@ handoff_free(Handoff *handoff)
         buffer_free(&handoff->lanes[i].after);
         arena_free(&handoff->lanes[i].arena);
     }
+    tickets_free(&handoff->tickets);
     memory_resize(&MEMORY_HEAP, handoff->targets, 0);
     memory_resize(&MEMORY_HEAP, handoff, 0);
 }
@@ -160,7 +162,7 @@ leave(Handoff *handoff, Lane *lane, const View *view, bool failed)
     target->rest_until_ms = view->now_ms + target->rest_ms;
     target->served = false;
     lane->state = LANE_FREE;
-    lane->question++;
+    tickets_end(&handoff->tickets, lane->ticket);
 }
 
 static void
@@ -192,23 +194,21 @@ take_target(Handoff *handoff, Lane *lane, const View *view)
 }
 
 static uint64_t
-ref_of(const Handoff *handoff, const Lane *lane, uint32_t row)
+ref_of(const Lane *lane, uint32_t row)
 {
-    return (uint64_t)REF_HANDOFF << 56 | (uint64_t)(lane - handoff->lanes) << 48 |
-           (uint64_t)lane->question << 32 | row;
+    return ticket_ref(REF_HANDOFF, lane->ticket, row);
 }
 
 /* The lane whose present question the ref answers, or NULL. */
 static Lane *
 lane_of(Handoff *handoff, uint64_t ref, LaneState state)
 {
-    uint32_t index = (ref >> 48) & 0xff;
-    Lane *lane = index < LANES ? &handoff->lanes[index] : NULL;
+    uint32_t index = ticket_ref_owner(ref) == REF_HANDOFF
+                         ? tickets_find(&handoff->tickets, ticket_ref_number(ref))
+                         : TICKET_NO_PLACE;
+    Lane *lane = index != TICKET_NO_PLACE ? &handoff->lanes[index] : NULL;
 
-    return ref >> 56 == REF_HANDOFF && lane != NULL && lane->state == state &&
-                   lane->question == (uint16_t)(ref >> 32)
-               ? lane
-               : NULL;
+    return lane != NULL && lane->state == state ? lane : NULL;
 }
 
 static void
@@ -218,10 +218,11 @@ read_page(Handoff *handoff, Lane *lane, const View *view, Actions *actions)
                         .after = buffer_slice(&lane->after),
                         .max_bytes = PAGE_BYTES};
 
-    lane->question++;
+    tickets_end(&handoff->tickets, lane->ticket);
+    lane->ticket = tickets_draw(&handoff->tickets, (uint32_t)(lane - handoff->lanes));
     lane->rounds = rounds_changes(view->rounds);
     lane->state = LANE_READING;
-    actions_owed(actions, &owed, ref_of(handoff, lane, 0));
+    actions_owed(actions, &owed, ref_of(lane, 0));
 }
 
 void
@@ -382,7 +383,7 @@ send_rows(Handoff *handoff, Lane *lane, const View *view, uint32_t member, const
     for (uint32_t i = 0; i < page->row_count; i++)
     {
         frame.items[i] =
-            (ReplicateItem){.ref = ref_of(handoff, lane, i),
+            (ReplicateItem){.ref = ref_of(lane, i),
                             .bucket_id = page->rows[i].bucket_id,
                             .round = rounds_label(view->rounds, view->topology,
                                                   page->rows[i].bucket_id, page->rows[i].position),
@@ -450,7 +451,7 @@ static void
 take_result(Handoff *handoff, Lane *lane, const View *view, const ReplicateResult *result,
             Actions *actions)
 {
-    uint32_t index = (uint32_t)result->ref;
+    uint32_t index = ticket_ref_item(result->ref);
     Target *target = &handoff->targets[lane->target];
     Row *row = index < lane->row_count ? &lane->rows[index] : NULL;
 
@@ -477,17 +478,22 @@ take_result(Handoff *handoff, Lane *lane, const View *view, const ReplicateResul
         finish_page(handoff, lane, view);
 }
 
+/* The lane has sent something to the member. */
 static bool
-is_awaited(const Handoff *handoff, const View *view, uint32_t member)
+is_awaited(const Handoff *handoff, const Lane *lane, const View *view, uint32_t member)
 {
     const MemberId *id = &view->topology->members[member].id;
 
+    return lane->state == LANE_SENDING &&
+           memcmp(&handoff->targets[lane->target].id, id, sizeof(MemberId)) == 0;
+}
+
+static bool
+is_any_awaited(const Handoff *handoff, const View *view, uint32_t member)
+{
     for (uint32_t i = 0; i < LANES; i++)
     {
-        const Lane *lane = &handoff->lanes[i];
-
-        if (lane->state == LANE_SENDING &&
-            memcmp(&handoff->targets[lane->target].id, id, sizeof(MemberId)) == 0)
+        if (is_awaited(handoff, &handoff->lanes[i], view, member))
             return true;
     }
     return false;
@@ -499,14 +505,14 @@ handoff_member_frame(Handoff *handoff, const View *view, uint32_t member, const 
 {
     ReplicateReply reply;
 
-    if (!is_awaited(handoff, view, member) ||
+    if (!is_any_awaited(handoff, view, member) ||
         !replicate_reply_decode(frame, &actions->arena, &reply))
         return;
     for (uint32_t i = 0; i < reply.item_count; i++)
     {
         Lane *lane = lane_of(handoff, reply.items[i].ref, LANE_SENDING);
 
-        if (lane != NULL)
+        if (lane != NULL && is_awaited(handoff, lane, view, member))
             take_result(handoff, lane, view, &reply.items[i], actions);
     }
 }

@@ -42,7 +42,7 @@ operation_begin(Coordinator *coordinator, const View *view, RefOwner kind, Origi
     assert(!operation->live);
     operation->kind = kind;
     operation->live = true;
-    operation->generation++;
+    operation->ticket = tickets_draw(&coordinator->tickets, operation->slot);
     operation->origin = origin;
     operation->seal = false;
     operation->answered = false;
@@ -70,6 +70,7 @@ operation_end(Coordinator *coordinator, Operation *operation)
 {
     assert(operation->live);
     operation->live = false;
+    tickets_end(&coordinator->tickets, operation->ticket);
     arena_reset(&operation->arena);
     coordinator->free_slots[coordinator->free_count++] = operation->slot;
     coordinator->live_count--;
@@ -109,33 +110,33 @@ operation_count(uint32_t places)
 uint64_t
 operation_ref(const Operation *operation, const Item *item)
 {
-    uint64_t index = (uint64_t)(item - operation->items);
+    return ticket_ref(operation->kind, operation->ticket, (uint32_t)(item - operation->items));
+}
 
-    return (uint64_t)operation->kind << 56 | (uint64_t)operation->slot << 40 |
-           (uint64_t)operation->generation << 24 | index;
+/* NULL when it has ended, or is of another kind. */
+static Operation *
+find_operation(Coordinator *coordinator, RefOwner kind, uint32_t ticket)
+{
+    uint32_t slot = tickets_find(&coordinator->tickets, ticket);
+    Operation *operation = slot != TICKET_NO_PLACE ? coordinator->slots[slot] : NULL;
+
+    return operation != NULL && operation->kind == kind ? operation : NULL;
 }
 
 Operation *
 operation_of_tag(Coordinator *coordinator, uint32_t tag)
 {
-    uint32_t slot = tag >> 16;
-
-    if (slot >= coordinator->slot_count)
-        return NULL;
-
-    Operation *operation = coordinator->slots[slot];
-
-    return operation->live && operation->generation == (uint16_t)tag ? operation : NULL;
+    return find_operation(coordinator, ticket_tag_owner(tag), ticket_tag_number(tag));
 }
 
 Operation *
 operation_of(Coordinator *coordinator, uint64_t ref, Item **item)
 {
-    uint32_t index = ref & (OPERATION_ITEMS_MAX - 1);
-    Operation *operation = operation_of_tag(coordinator, (uint32_t)(ref >> 24));
+    uint32_t index = ticket_ref_item(ref);
+    Operation *operation =
+        find_operation(coordinator, ticket_ref_owner(ref), ticket_ref_number(ref));
 
-    if (operation == NULL || (uint64_t)operation->kind != ref >> 56 ||
-        index >= operation->item_count)
+    if (operation == NULL || index >= operation->item_count)
         return NULL;
     *item = &operation->items[index];
     return operation;
@@ -248,7 +249,7 @@ operation_gather(const View *view, Operation *operation, Actions *actions)
 
         if (count == 0)
             continue;
-        read_encode(actions_frame(actions), operation->slot << 16 | operation->generation, &read);
+        read_encode(actions_frame(actions), ticket_tag(operation->kind, operation->ticket), &read);
         actions_send(actions, member);
     }
 }

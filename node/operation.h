@@ -2,8 +2,8 @@
  * Operation: one client frame that the coordinator is carrying out, its keys and who has answered
  * what.
  *
- * Shared by coordinator_write.c and coordinator_read.c, by nobody else. A ref names owner, slot,
- * generation and item, so an answer that comes after the operation has ended finds nothing.
+ * Shared by coordinator_write.c and coordinator_read.c, by nobody else. A ref names the ticket of
+ * the operation and an item, so an answer that comes after the operation has ended finds nothing.
  */
 #ifndef NODE_OPERATION_H
 #define NODE_OPERATION_H
@@ -13,8 +13,8 @@
 
 enum
 {
-    OPERATIONS_MAX = 65535, /* so that no slot is 0xffff: see node/refill.c */
-    OPERATION_ITEMS_MAX = 1 << 24
+    OPERATIONS_MAX = 65535,
+    OPERATION_ITEMS_MAX = TICKET_ITEMS
 };
 
 typedef enum ItemPhase
@@ -63,7 +63,7 @@ typedef struct Operation
 {
     RefOwner kind;
     uint32_t slot;
-    uint16_t generation;
+    uint32_t ticket;
     bool live;
     Arena arena;
     Origin origin;
@@ -95,6 +95,7 @@ typedef struct Crowd
 
 struct Coordinator
 {
+    Tickets tickets;
     Operation **slots;
     uint32_t slot_count;
     uint32_t *free_slots;

@@ -6,9 +6,7 @@
 enum
 {
     PAGE_BYTES = 128 * 1024,
-    ASK_AGAIN_MS = 500,
-    TAG = 0x4000,
-    TAG_SLOT = 0xffff /* of an operation that there is none of: see node/refill.c */
+    ASK_AGAIN_MS = 500
 };
 
 Orphans *
@@ -33,6 +31,7 @@ orphans_free(Orphans *orphans)
     arena_free(&orphans->counted_arena);
     memory_resize(&MEMORY_HEAP, orphans->awaited, 0);
     memory_resize(&MEMORY_HEAP, orphans->highest, 0);
+    tickets_free(&orphans->tickets);
     memory_resize(&MEMORY_HEAP, orphans, 0);
 }
 
@@ -44,7 +43,7 @@ orphans_rest(Orphans *orphans)
     orphans->phase = ORPHAN_PHASE_RESTING;
     orphans->walk = ORPHAN_WALK_NONE;
     orphans->clearing = false;
-    orphans->question++;
+    tickets_end(&orphans->tickets, orphans->ticket);
 }
 
 void
@@ -156,8 +155,8 @@ ask(Orphans *orphans, const View *view, Actions *actions)
     {
         if (!orphans->awaited[member] || !view->up[member])
             continue;
-        reap_rounds_encode(actions_frame(actions),
-                           (uint32_t)TAG_SLOT << 16 | TAG | (orphans->bucket_id & 0x3fff), &frame);
+        reap_rounds_encode(actions_frame(actions), ticket_tag(REF_ORPHANS, orphans->ticket),
+                           &frame);
         actions_send(actions, member);
     }
 }
@@ -168,6 +167,7 @@ begin_bucket(Orphans *orphans, const View *view, const Bucket *bucket, Actions *
     uint32_t partitions = view->topology->partitions;
 
     orphans->phase = ORPHAN_PHASE_ASKING;
+    orphans_renew(orphans);
     orphans->bucket_id = bucket->id;
     orphans->partitions = partitions;
     orphans->partition = 0;
@@ -209,13 +209,26 @@ orphans_session_frame(const View *view, Origin origin, const Frame *frame, Actio
 uint64_t
 orphans_ref_of(const Orphans *orphans, uint32_t row)
 {
-    return (uint64_t)REF_ORPHANS << 56 | (uint64_t)orphans->question << 32 | row;
+    return ticket_ref(REF_ORPHANS, orphans->ticket, row);
+}
+
+void
+orphans_renew(Orphans *orphans)
+{
+    tickets_end(&orphans->tickets, orphans->ticket);
+    orphans->ticket = tickets_draw(&orphans->tickets, 0);
+}
+
+static bool
+is_of_present_question(const Orphans *orphans, uint32_t ticket)
+{
+    return tickets_find(&orphans->tickets, ticket) != TICKET_NO_PLACE;
 }
 
 bool
 orphans_is_present(const Orphans *orphans, uint64_t ref, OrphanPhase phase)
 {
-    return orphans->phase == phase && orphans->question == (uint16_t)(ref >> 32);
+    return orphans->phase == phase && is_of_present_question(orphans, ticket_ref_number(ref));
 }
 
 void
@@ -234,7 +247,7 @@ orphans_read_page(Orphans *orphans, const View *view, Actions *actions)
         range.unreadable = orphans->clearing;
     }
     orphans->phase = ORPHAN_PHASE_READING;
-    orphans->question++;
+    orphans_renew(orphans);
     actions_scan(actions, &range, orphans_ref_of(orphans, 0));
 }
 
@@ -256,7 +269,7 @@ orphans_note_round(Orphans *orphans, const View *view, Actions *actions)
     rounds_raise(view->rounds, id, owns(orphans, view) ? highest : 0, highest);
     round = rounds_note(view->rounds, id, highest);
     orphans->phase = ORPHAN_PHASE_NOTING;
-    orphans->question++;
+    orphans_renew(orphans);
     actions_set_round(actions, &round, orphans_ref_of(orphans, 0));
 }
 
@@ -292,8 +305,9 @@ orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const 
     ReapRoundsReply reply;
 
     if (orphans->phase != ORPHAN_PHASE_ASKING || member >= view->topology->member_count ||
-        (frame->tag & 0x3fff) != (orphans->bucket_id & 0x3fff) || !orphans->awaited[member] ||
-        !reap_rounds_reply_decode(frame, &actions->arena, &reply))
+        ticket_tag_owner(frame->tag) != REF_ORPHANS ||
+        !is_of_present_question(orphans, ticket_tag_number(frame->tag)) ||
+        !orphans->awaited[member] || !reap_rounds_reply_decode(frame, &actions->arena, &reply))
         return;
     for (uint32_t i = 0; i < reply.item_count; i++)
     {

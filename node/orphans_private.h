@@ -53,7 +53,8 @@ struct Orphans
     uint64_t *highest; /* by partition, of the bucket */
     uint32_t partition;
     uint32_t partitions;
-    uint16_t question;
+    Tickets tickets;
+    uint32_t ticket; /* of the present question to storage, or of the bucket to the others */
     Buffer after;
     bool last;
     Arena arena; /* of the page */
@@ -80,6 +81,9 @@ void orphans_want(Orphans *orphans, OrphanWalk walk, uint32_t bucket_id);
 
 /* Of a row of the page at hand; does the ref name one, in that phase? */
 uint64_t orphans_ref_of(const Orphans *orphans, uint32_t row);
+
+/* A new question: what answers the one before is passed over from now on. */
+void orphans_renew(Orphans *orphans);
 bool orphans_is_present(const Orphans *orphans, uint64_t ref, OrphanPhase phase);
 
 /* Asks for the next page of rows; the partition's round is to be noted; goes on with the next one.

@@ -259,7 +259,7 @@ void
 orphans_treat_page(Orphans *orphans, const View *view, Actions *actions)
 {
     orphans->phase = ORPHAN_PHASE_WRITING;
-    orphans->question++;
+    orphans_renew(orphans);
     orphans->failed = false;
     orphans->due_ms = 0;
     orphans->rows_open = orphans->row_count + 1; /* ends once, at the end */
@@ -310,7 +310,7 @@ orphans_fetched(Orphans *orphans, const View *view, uint64_t ref, StatusCode sta
 
     if (!orphans_is_present(orphans, ref, ORPHAN_PHASE_WRITING))
         return;
-    row = &orphans->rows[(uint32_t)ref];
+    row = &orphans->rows[ticket_ref_item(ref)];
     if (status != STATUS_OK || !object_decode(row->object, &orphans->arena, &orphan) ||
         (object.length > 0 && !object_decode(object, &orphans->arena, &present)))
     {
@@ -322,7 +322,7 @@ orphans_fetched(Orphans *orphans, const View *view, uint64_t ref, StatusCode sta
     older = version_of(&orphans->arena, &orphan);
     if (version_is_within(&older, &newer))
     {
-        remove_row(orphans, (uint32_t)ref, actions);
+        remove_row(orphans, ticket_ref_item(ref), actions);
         return;
     }
     count_orphan(orphans, row);
@@ -337,7 +337,7 @@ orphans_merged(Orphans *orphans, const View *view, uint64_t ref, StatusCode stat
         return;
     if (status == STATUS_OK)
     {
-        orphans->missed |= orphans->rows[(uint32_t)ref].stored && object.length > 0;
+        orphans->missed |= orphans->rows[ticket_ref_item(ref)].stored && object.length > 0;
         return;
     }
     orphans->failed = true;
@@ -359,9 +359,9 @@ orphans_durable(Orphans *orphans, const View *view, uint64_t ref, StatusCode sta
     }
     if (!orphans_is_present(orphans, ref, ORPHAN_PHASE_WRITING))
         return;
-    if (status == STATUS_OK && !orphans->rows[(uint32_t)ref].stored)
+    if (status == STATUS_OK && !orphans->rows[ticket_ref_item(ref)].stored)
     {
-        remove_row(orphans, (uint32_t)ref, actions);
+        remove_row(orphans, ticket_ref_item(ref), actions);
         return;
     }
     orphans->failed = orphans->failed || status != STATUS_OK;

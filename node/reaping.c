@@ -50,6 +50,7 @@ reaping_free(Reaping *reaping)
     }
     for (uint32_t i = 0; i < REAPING_TASKS; i++)
         arena_free(&reaping->tasks[i].arena);
+    tickets_free(&reaping->tickets);
     memory_resize(&MEMORY_HEAP, reaping->entries, 0);
     memory_resize(&MEMORY_HEAP, reaping->runs, 0);
     memory_resize(&MEMORY_HEAP, reaping, 0);

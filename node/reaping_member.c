@@ -6,34 +6,25 @@
 
 #include <string.h>
 
-uint64_t
-reaping_ref(uint32_t half, uint32_t slot, uint16_t generation, uint32_t row)
-{
-    return (uint64_t)REF_REAPING << 56 | (uint64_t)half << 48 | (uint64_t)slot << 40 |
-           (uint64_t)generation << 24 | row;
-}
-
 static uint64_t
-task_ref(const Reaping *reaping, const Task *task, uint32_t row)
+task_ref(const Task *task, uint32_t row)
 {
-    return reaping_ref(REAPING_REF_TASK, (uint32_t)(task - reaping->tasks), task->generation, row);
+    return ticket_ref(REF_REAPING, task->ticket, row);
 }
 
 static Task *
 task_of(Reaping *reaping, uint64_t ref)
 {
-    uint32_t slot = (ref >> 40) & 0xff;
-    Task *task = slot < REAPING_TASKS ? &reaping->tasks[slot] : NULL;
+    uint32_t place = tickets_find(&reaping->tickets, ticket_ref_number(ref));
 
-    return (ref >> 48 & 0xff) == REAPING_REF_TASK && task != NULL && task->live &&
-                   task->generation == (uint16_t)(ref >> 24)
-               ? task
+    return place >= REAPING_LANES && place != TICKET_NO_PLACE
+               ? &reaping->tasks[place - REAPING_LANES]
                : NULL;
 }
 
 /* NULL: too many are under way. */
 static Task *
-begin_task(Reaping *reaping, TaskKind kind, Lane *lane, Origin origin)
+begin_task(Reaping *reaping, TaskKind kind, uint32_t asked_by, Origin origin)
 {
     for (uint32_t i = 0; i < REAPING_TASKS; i++)
     {
@@ -43,8 +34,8 @@ begin_task(Reaping *reaping, TaskKind kind, Lane *lane, Origin origin)
             continue;
         task->live = true;
         task->kind = kind;
-        task->generation++;
-        task->lane = lane;
+        task->ticket = tickets_draw(&reaping->tickets, REAPING_LANES + i);
+        task->asked_by = asked_by;
         task->origin = origin;
         task->failed = false;
         task->open = 0;
@@ -54,8 +45,9 @@ begin_task(Reaping *reaping, TaskKind kind, Lane *lane, Origin origin)
 }
 
 static void
-end_task(Task *task)
+end_task(Reaping *reaping, Task *task)
 {
+    tickets_end(&reaping->tickets, task->ticket);
     task->live = false;
     arena_reset(&task->arena);
 }
@@ -84,7 +76,7 @@ judge(const Reaping *reaping, const View *view, TreeId id, Digest *root)
 }
 
 static void
-answer_prepare(Reaping *reaping, const View *view, Lane *lane, Origin origin, TreeId id,
+answer_prepare(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin, TreeId id,
                ReapVerdict verdict, const Digest *root, Actions *actions)
 {
     ReapPrepareReply reply = {.verdict = verdict,
@@ -92,9 +84,12 @@ answer_prepare(Reaping *reaping, const View *view, Lane *lane, Origin origin, Tr
                               .root = *root,
                               .actor = view->run != NULL ? view->run->actor : (Actor){{0}}};
 
-    if (lane != NULL)
+    if (asked_by != 0)
     {
-        reaping_lane_prepared(reaping, lane, view, view->self, &reply, actions);
+        Lane *lane = reaping_lane_of(reaping, asked_by);
+
+        if (lane != NULL)
+            reaping_lane_prepared(reaping, lane, view, view->self, &reply, actions);
         return;
     }
     reap_prepare_reply_encode(actions_frame(actions), origin.tag, &reply);
@@ -102,15 +97,15 @@ answer_prepare(Reaping *reaping, const View *view, Lane *lane, Origin origin, Tr
 }
 
 static void
-set_round(const Reaping *reaping, const View *view, Task *task, uint64_t cleared, Actions *actions)
+set_round(const View *view, Task *task, uint64_t cleared, Actions *actions)
 {
     Round round = rounds_note(view->rounds, task->id, cleared);
 
-    actions_set_round(actions, &round, task_ref(reaping, task, 0));
+    actions_set_round(actions, &round, task_ref(task, 0));
 }
 
 void
-reaping_task_prepare(Reaping *reaping, const View *view, Lane *lane, Origin origin,
+reaping_task_prepare(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
                      const ReapPrepareFrame *frame, Actions *actions)
 {
     TreeId id = {.bucket_id = frame->bucket_id, .partition = frame->partition};
@@ -121,18 +116,18 @@ reaping_task_prepare(Reaping *reaping, const View *view, Lane *lane, Origin orig
     if (frame->round <= rounds_of(view->rounds, id).cleared)
         verdict = REAP_OLD_NUMBER;
     else if (verdict == REAP_CLEAN)
-        task = begin_task(reaping, TASK_PREPARE, lane, origin);
+        task = begin_task(reaping, TASK_PREPARE, asked_by, origin);
     if (task == NULL)
     {
         verdict = verdict == REAP_CLEAN ? REAP_BUSY : verdict;
         if (!view->refilling)
             rounds_raise(view->rounds, id, 0, frame->round);
-        answer_prepare(reaping, view, lane, origin, id, verdict, &root, actions);
+        answer_prepare(reaping, view, asked_by, origin, id, verdict, &root, actions);
         return;
     }
     task->id = id;
     task->round = frame->round;
-    set_round(reaping, view, task, frame->round, actions);
+    set_round(view, task, frame->round, actions);
 }
 
 /* The number is on the disk. From this moment on this node sends under it; so now is when it must
@@ -150,19 +145,22 @@ prepared(Reaping *reaping, const View *view, Task *task, bool stored, Actions *a
         rounds_prepare(view->rounds, done.id, done.round);
     else if (!view->refilling)
         rounds_raise(view->rounds, done.id, 0, done.round);
-    end_task(task);
-    answer_prepare(reaping, view, done.lane, done.origin, done.id, verdict, &root, actions);
+    end_task(reaping, task);
+    answer_prepare(reaping, view, done.asked_by, done.origin, done.id, verdict, &root, actions);
 }
 
 /* ---- raise and reap ---- */
 
 static void
-answer_done(Reaping *reaping, const View *view, Lane *lane, Origin origin, const ReapDone *done,
-            const bool *changed, Actions *actions)
+answer_done(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
+            const ReapDone *done, const bool *changed, Actions *actions)
 {
-    if (lane != NULL)
+    if (asked_by != 0)
     {
-        reaping_lane_done(reaping, lane, view, view->self, done, changed, actions);
+        Lane *lane = reaping_lane_of(reaping, asked_by);
+
+        if (lane != NULL)
+            reaping_lane_done(reaping, lane, view, view->self, done, changed, actions);
         return;
     }
     reap_done_encode(actions_frame(actions), origin.tag, done);
@@ -170,22 +168,22 @@ answer_done(Reaping *reaping, const View *view, Lane *lane, Origin origin, const
 }
 
 void
-reaping_task_raise(Reaping *reaping, const View *view, Lane *lane, Origin origin,
+reaping_task_raise(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
                    const ReapRaiseFrame *frame, Actions *actions)
 {
     TreeId id = {.bucket_id = frame->bucket_id, .partition = frame->partition};
     bool ready = rounds_of(view->rounds, id).prepared == frame->round && frame->round > 0 &&
                  !view->refilling && !view->storage_failed;
-    Task *task = ready ? begin_task(reaping, TASK_RAISE, lane, origin) : NULL;
+    Task *task = ready ? begin_task(reaping, TASK_RAISE, asked_by, origin) : NULL;
 
     if (task == NULL)
     {
-        answer_done(reaping, view, lane, origin, &(ReapDone){.ok = false}, NULL, actions);
+        answer_done(reaping, view, asked_by, origin, &(ReapDone){.ok = false}, NULL, actions);
         return;
     }
     task->id = id;
     rounds_raise(view->rounds, id, frame->round, 0);
-    set_round(reaping, view, task, 0, actions);
+    set_round(view, task, 0, actions);
 }
 
 /* Answers when the last row is durable; the lane is told before the task is gone. */
@@ -198,8 +196,8 @@ end_row(Reaping *reaping, const View *view, Task *task, Actions *actions)
         return;
     for (uint32_t i = 0; i < task->rows.row_count; i++)
         done.changed += task->changed[i];
-    answer_done(reaping, view, task->lane, task->origin, &done, task->changed, actions);
-    end_task(task);
+    answer_done(reaping, view, task->asked_by, task->origin, &done, task->changed, actions);
+    end_task(reaping, task);
 }
 
 static void
@@ -223,7 +221,7 @@ apply_row(const Reaping *reaping, const View *view, Task *task, uint32_t index, 
                    .live_count = task->rows.live_count};
     *update = (Update){.reap = reap};
     task->open++;
-    actions_apply(actions, bucket->id, position, row->key, update, task_ref(reaping, task, index));
+    actions_apply(actions, bucket->id, position, row->key, update, task_ref(task, index));
 }
 
 static void
@@ -238,17 +236,17 @@ keep_rows(Task *task, const ReapRowsFrame *rows)
 }
 
 void
-reaping_task_rows(Reaping *reaping, const View *view, Lane *lane, Origin origin,
+reaping_task_rows(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
                   const ReapRowsFrame *frame, Actions *actions)
 {
     TreeId id = {.bucket_id = frame->bucket_id, .partition = frame->partition};
     bool ready = rounds_of(view->rounds, id).round == frame->round && frame->round > 0 &&
                  !view->refilling && reaping_owns(view, id, view->self);
-    Task *task = ready ? begin_task(reaping, TASK_ROWS, lane, origin) : NULL;
+    Task *task = ready ? begin_task(reaping, TASK_ROWS, asked_by, origin) : NULL;
 
     if (task == NULL)
     {
-        answer_done(reaping, view, lane, origin, &(ReapDone){.ok = false}, NULL, actions);
+        answer_done(reaping, view, asked_by, origin, &(ReapDone){.ok = false}, NULL, actions);
         return;
     }
     task->id = id;
@@ -279,15 +277,14 @@ reaping_session_frame(Reaping *reaping, const View *view, Origin origin, const F
         if (prepare.epoch != view->topology->epoch ||
             prepare.partition >= view->topology->partitions ||
             topology_bucket_by_id(view->topology, prepare.bucket_id) == NULL)
-            answer_prepare(reaping, view, NULL, origin, id, REAP_OTHER_EPOCH, &(Digest){0},
-                           actions);
+            answer_prepare(reaping, view, 0, origin, id, REAP_OTHER_EPOCH, &(Digest){0}, actions);
         else
-            reaping_task_prepare(reaping, view, NULL, origin, &prepare, actions);
+            reaping_task_prepare(reaping, view, 0, origin, &prepare, actions);
     }
     else if (frame->type == FRAME_REAP_RAISE && reap_raise_decode(frame, &raise))
-        reaping_task_raise(reaping, view, NULL, origin, &raise, actions);
+        reaping_task_raise(reaping, view, 0, origin, &raise, actions);
     else if (frame->type == FRAME_REAP_ROWS && reap_rows_decode(frame, &actions->arena, &rows))
-        reaping_task_rows(reaping, view, NULL, origin, &rows, actions);
+        reaping_task_rows(reaping, view, 0, origin, &rows, actions);
     else
         actions_error(actions, origin, STATUS_BAD_FRAME, "");
 }
@@ -299,7 +296,7 @@ reaping_merged(Reaping *reaping, const View *view, uint64_t ref, StatusCode stat
                Actions *actions)
 {
     Task *task = task_of(reaping, ref);
-    uint32_t row = ref & 0xffffff;
+    uint32_t row = ticket_ref_item(ref);
     Digest digest;
 
     if (task == NULL || task->kind != TASK_ROWS)
@@ -333,9 +330,9 @@ reaping_durable(Reaping *reaping, const View *view, uint64_t ref, StatusCode sta
         break;
     case TASK_RAISE:
         done = *task;
-        end_task(task);
-        answer_done(reaping, view, done.lane, done.origin, &(ReapDone){.ok = !done.failed}, NULL,
-                    actions);
+        end_task(reaping, task);
+        answer_done(reaping, view, done.asked_by, done.origin, &(ReapDone){.ok = !done.failed},
+                    NULL, actions);
         break;
     case TASK_ROWS:
         end_row(reaping, view, task, actions);

@@ -18,13 +18,6 @@ enum
     REAPING_REST_MS = 1000   /* after the first failure; doubled by each */
 };
 
-/* Half of a ref: whose it is. */
-enum
-{
-    REAPING_REF_LANE,
-    REAPING_REF_TASK
-};
-
 /* A row that a look found. */
 typedef struct Candidate
 {
@@ -63,7 +56,7 @@ typedef struct Lane
 {
     LanePhase phase;
     TreeId id;
-    uint8_t question; /* of the phase */
+    uint32_t ticket; /* of the phase's question */
     uint64_t round;
     uint64_t epoch; /* member numbers are of it */
     Buffer after;   /* where the look goes on */
@@ -93,8 +86,8 @@ typedef struct Task
 {
     bool live;
     TaskKind kind;
-    uint16_t generation;
-    Lane *lane; /* of this node's own round; NULL: origin is answered */
+    uint32_t ticket;
+    uint32_t asked_by; /* the ticket of this node's own lane; 0: origin is answered */
     Origin origin;
     TreeId id;
     uint64_t round;
@@ -128,6 +121,7 @@ struct Reaping
     KnownRun *runs;
     uint32_t run_count;
     uint64_t run_changes;
+    Tickets tickets; /* of lanes, and behind them of tasks */
     Lane lanes[REAPING_LANES];
     Task tasks[REAPING_TASKS];
 };
@@ -153,6 +147,9 @@ void reaping_failed(Reaping *reaping, const View *view, TreeId id, ReapVerdict w
 void reaping_lane_begin(Reaping *reaping, Lane *lane, const View *view, TreeId id);
 void reaping_lane_step(Reaping *reaping, Lane *lane, const View *view, Actions *actions);
 
+/* The lane whose present question has that ticket; NULL: the question is over. */
+Lane *reaping_lane_of(Reaping *reaping, uint32_t ticket);
+
 /* What a member, or this node itself, says. */
 void reaping_lane_prepared(Reaping *reaping, Lane *lane, const View *view, uint32_t member,
                            const ReapPrepareReply *reply, Actions *actions);
@@ -163,15 +160,12 @@ void reaping_lane_done(Reaping *reaping, Lane *lane, const View *view, uint32_t 
 
 /* ---- reaping_member.c ---- */
 
-uint64_t reaping_ref(uint32_t half, uint32_t slot, uint16_t generation, uint32_t row);
-
-/* This node's part of a round of its own lane. */
-void reaping_task_prepare(Reaping *reaping, const View *view, Lane *lane, Origin origin,
+/* This node's part of a round. asked_by: the ticket of its own lane; 0: origin is answered. */
+void reaping_task_prepare(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
                           const ReapPrepareFrame *frame, Actions *actions);
-void reaping_task_raise(Reaping *reaping, const View *view, Lane *lane, Origin origin,
+void reaping_task_raise(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
                         const ReapRaiseFrame *frame, Actions *actions);
-void reaping_task_rows(Reaping *reaping, const View *view, Lane *lane, Origin origin,
+void reaping_task_rows(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
                        const ReapRowsFrame *frame, Actions *actions);
-void reaping_task_free(Task *task);
 
 #endif

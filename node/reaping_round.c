@@ -6,29 +6,33 @@
 
 #include <string.h>
 
-enum
-{
-    TAG_BASE = 0x2000, /* below a slot that no operation has: see node/refill.c */
-    TAG_SLOT = 0xffff
-};
-
 static uint32_t
-slot_of(const Reaping *reaping, const Lane *lane)
+tag_of(const Lane *lane)
 {
-    return (uint32_t)(lane - reaping->lanes);
+    return ticket_tag(REF_REAPING, lane->ticket);
 }
 
-static uint32_t
-tag_of(const Reaping *reaping, const Lane *lane)
+/* A new question: what answers the one before is passed over from now on. */
+static void
+ask(Reaping *reaping, Lane *lane)
 {
-    return (uint32_t)TAG_SLOT << 16 | TAG_BASE | slot_of(reaping, lane) << 8 | lane->question;
+    tickets_end(&reaping->tickets, lane->ticket);
+    lane->ticket = tickets_draw(&reaping->tickets, (uint32_t)(lane - reaping->lanes));
+}
+
+Lane *
+reaping_lane_of(Reaping *reaping, uint32_t ticket)
+{
+    uint32_t place = tickets_find(&reaping->tickets, ticket);
+
+    return place < REAPING_LANES ? &reaping->lanes[place] : NULL;
 }
 
 static void
-leave(Lane *lane)
+leave(Reaping *reaping, Lane *lane)
 {
+    tickets_end(&reaping->tickets, lane->ticket);
     lane->phase = LANE_FREE;
-    lane->question++;
     lane->row_count = 0;
     arena_reset(&lane->arena);
 }
@@ -36,7 +40,7 @@ leave(Lane *lane)
 static void
 fail(Reaping *reaping, Lane *lane, const View *view, ReapVerdict why, uint32_t member)
 {
-    leave(lane);
+    leave(reaping, lane);
     reaping_failed(reaping, view, lane->id, why, member);
 }
 
@@ -100,9 +104,8 @@ read_page(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
 
     range.last_position = range.first_position + UINT64_MAX / partitions;
     lane->phase = LANE_READING;
-    lane->question++;
-    actions_scan(actions, &range,
-                 reaping_ref(REAPING_REF_LANE, slot_of(reaping, lane), lane->question, 0));
+    ask(reaping, lane);
+    actions_scan(actions, &range, ticket_ref(REF_REAPING, lane->ticket, 0));
 }
 
 /* The runs that are known to go on; of a member that was never asked any entry may be a finished
@@ -153,7 +156,7 @@ begin_phase(Reaping *reaping, Lane *lane, const View *view, LanePhase phase)
     Entry *entry = reaping_entry(reaping, lane->id);
 
     lane->phase = phase;
-    lane->question++;
+    ask(reaping, lane);
     lane->open = 0;
     lane->deadline_ms = view->now_ms + REAPING_PHASE_MS;
     memset(lane->awaited, 0, view->topology->member_count);
@@ -191,7 +194,7 @@ prepare_self(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
     begin_phase(reaping, lane, view, LANE_PREPARE_SELF);
     await(lane, view->self);
     frame = prepare_frame(lane);
-    reaping_task_prepare(reaping, view, lane, (Origin){0}, &frame, actions);
+    reaping_task_prepare(reaping, view, lane->ticket, (Origin){0}, &frame, actions);
 }
 
 static void
@@ -209,7 +212,7 @@ ask_prepare(Reaping *reaping, Lane *lane, const View *view, bool owners, Actions
             continue;
 #endif
         await(lane, member);
-        reap_prepare_encode(actions_frame(actions), tag_of(reaping, lane), &frame);
+        reap_prepare_encode(actions_frame(actions), tag_of(lane), &frame);
         actions_send(actions, member);
     }
 }
@@ -232,10 +235,10 @@ ask_raise(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
         await(lane, member);
         if (member == view->self)
             continue;
-        reap_raise_encode(actions_frame(actions), tag_of(reaping, lane), &frame);
+        reap_raise_encode(actions_frame(actions), tag_of(lane), &frame);
         actions_send(actions, member);
     }
-    reaping_task_raise(reaping, view, lane, (Origin){0}, &frame, actions);
+    reaping_task_raise(reaping, view, lane->ticket, (Origin){0}, &frame, actions);
 }
 
 static ReapRowsFrame
@@ -263,7 +266,7 @@ reap_self(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
 
     begin_phase(reaping, lane, view, LANE_REAP_SELF);
     await(lane, view->self);
-    reaping_task_rows(reaping, view, lane, (Origin){0}, &frame, actions);
+    reaping_task_rows(reaping, view, lane->ticket, (Origin){0}, &frame, actions);
 }
 
 static void
@@ -281,7 +284,7 @@ ask_reap(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
             continue;
 #endif
         await(lane, member);
-        reap_rows_encode(actions_frame(actions), tag_of(reaping, lane), &frame);
+        reap_rows_encode(actions_frame(actions), tag_of(lane), &frame);
         actions_send(actions, member);
     }
 }
@@ -296,7 +299,7 @@ finish(Reaping *reaping, Lane *lane)
     entry->taken = false;
     entry->rest_ms = reaping_rest_ms(reaping);
     entry->status.state = REAP_RESTING;
-    leave(lane);
+    leave(reaping, lane);
 }
 
 /* The round has passed; where the look had not come to the end it goes on, for another round. */
@@ -428,12 +431,13 @@ void
 reaping_member_frame(Reaping *reaping, const View *view, uint32_t member, const Frame *frame,
                      Actions *actions)
 {
-    uint32_t slot = (frame->tag >> 8 & 0xff) ^ TAG_BASE >> 8;
-    Lane *lane = slot < REAPING_LANES ? &reaping->lanes[slot] : NULL;
+    Lane *lane = ticket_tag_owner(frame->tag) == REF_REAPING
+                     ? reaping_lane_of(reaping, ticket_tag_number(frame->tag))
+                     : NULL;
     ReapPrepareReply reply;
     ReapDone done;
 
-    if (lane == NULL || tag_of(reaping, lane) != frame->tag || lane->epoch != view->topology->epoch)
+    if (lane == NULL || lane->epoch != view->topology->epoch)
         return;
     if (frame->type == FRAME_REAP_PREPARE_REPLY && lane->phase < LANE_RAISE &&
         reap_prepare_reply_decode(frame, &reply))
@@ -447,12 +451,11 @@ void
 reaping_scanned(Reaping *reaping, const View *view, uint64_t ref, StatusCode status,
                 const StoragePage *page, Actions *actions)
 {
-    uint32_t slot = (ref >> 40) & 0xff;
-    Lane *lane = slot < REAPING_LANES ? &reaping->lanes[slot] : NULL;
+    Lane *lane = reaping_lane_of(reaping, ticket_ref_number(ref));
     Entry *entry;
     Reap runs;
 
-    if (lane == NULL || lane->phase != LANE_READING || (uint8_t)(ref >> 24) != lane->question)
+    if (lane == NULL || lane->phase != LANE_READING)
         return;
     if (status != STATUS_OK)
     {

@@ -11,10 +11,6 @@ enum
     RETRY_MS = 200   /* after a failure */
 };
 
-/* In the high half of a tag, where the coordinator has the slot of an operation: there is none of
- * this number. The low half is a lane and its question. */
-#define TAG_BASE UINT32_C(0xffff0000)
-
 /* One owner's rows of one partition of one bucket. Those of a partition stand beside each other. */
 typedef struct Job
 {
@@ -29,8 +25,8 @@ typedef struct Lane
     Job *job;        /* NULL: free */
     TreePart part;   /* of the partition: all before it is done */
     bool is_compare; /* of the part's digests; else its rows are copied, page by page */
-    uint8_t question;
-    bool begins; /* the part: it is asked about for the first time */
+    uint32_t ticket; /* of what it asks for */
+    bool begins;     /* the part: it is asked about for the first time */
     uint64_t
         settle_ms; /* the part is equal, and waited for to be durable until then; 0: it is not */
     bool asked;    /* an answer is awaited */
@@ -52,6 +48,7 @@ struct Refill
     uint32_t finished;
     bool troubled; /* something failed since the last step */
     uint64_t rest_until_ms;
+    Tickets tickets;
     Lane lanes[LANES];
 };
 
@@ -138,6 +135,7 @@ refill_free(Refill *refill)
         buffer_free(&refill->lanes[i].part_end);
         arena_free(&refill->lanes[i].arena);
     }
+    tickets_free(&refill->tickets);
     memory_resize(&MEMORY_HEAP, refill->jobs, 0);
     memory_resize(&MEMORY_HEAP, refill, 0);
 }
@@ -186,12 +184,6 @@ next_job(Refill *refill, const View *view)
             return job;
     }
     return NULL;
-}
-
-static uint32_t
-tag_of(const Refill *refill, const Lane *lane)
-{
-    return TAG_BASE | (uint32_t)(lane - refill->lanes) << 8 | lane->question;
 }
 
 static TreeId
@@ -251,7 +243,7 @@ finish_part(Refill *refill, Lane *lane)
 }
 
 static void
-ask(const Refill *refill, Lane *lane, const View *view, Actions *actions)
+ask(Refill *refill, Lane *lane, const View *view, Actions *actions)
 {
     ScanFrame scan = {.epoch = view->topology->epoch,
                       .bucket_id = lane->job->bucket_id,
@@ -263,10 +255,11 @@ ask(const Refill *refill, Lane *lane, const View *view, Actions *actions)
     scan.digest_only = lane->is_compare;
     scan.after = buffer_slice(&lane->after);
     scan.through = buffer_slice(&lane->part_end);
-    lane->question++;
+    tickets_end(&refill->tickets, lane->ticket);
+    lane->ticket = tickets_draw(&refill->tickets, (uint32_t)(lane - refill->lanes));
     lane->asked = true;
     lane->failed = false;
-    scan_encode(actions_frame(actions), tag_of(refill, lane), &scan);
+    scan_encode(actions_frame(actions), ticket_tag(REF_REFILL, lane->ticket), &scan);
     actions_send(actions, lane->job->member);
 }
 
@@ -353,7 +346,7 @@ merge_row(const Refill *refill, Lane *lane, const View *view, const ScanRow *row
     const Bucket *bucket = topology_bucket_by_id(view->topology, lane->job->bucket_id);
     Object *object = ARENA_NEW(&lane->arena, Object);
     Update *update = ARENA_NEW(&lane->arena, Update);
-    uint64_t ref = (uint64_t)REF_REFILL << 56 | (uint64_t)(lane - refill->lanes);
+    uint64_t ref = ticket_ref(REF_REFILL, lane->ticket, 0);
     uint64_t position;
 
     if (bucket == NULL || !topology_position(bucket, row->key, &position) ||
@@ -423,30 +416,34 @@ take_answer(Refill *refill, Lane *lane, const View *view, const Frame *frame, Ac
         take_page(refill, lane, view, &reply, actions);
 }
 
-bool
+/* The lane whose present question has that ticket, or NULL. */
+static Lane *
+lane_of(Refill *refill, uint32_t ticket)
+{
+    uint32_t place = tickets_find(&refill->tickets, ticket);
+
+    return place != TICKET_NO_PLACE ? &refill->lanes[place] : NULL;
+}
+
+void
 refill_member_frame(Refill *refill, const View *view, uint32_t member, const Frame *frame,
                     Actions *actions)
 {
-    uint32_t index = (frame->tag >> 8) & 0xff;
+    Lane *lane = lane_of(refill, ticket_tag_number(frame->tag));
 
-    if ((frame->tag & 0xffff0000) != TAG_BASE || index >= LANES)
-        return false;
-
-    Lane *lane = &refill->lanes[index];
-
-    if (lane->job == NULL || !lane->asked || lane->job->member != member ||
-        (uint8_t)frame->tag != lane->question)
-        return true;
+    if (lane == NULL || lane->job == NULL || !lane->asked || lane->job->member != member)
+        return;
     lane->asked = false;
     take_answer(refill, lane, view, frame, actions);
-    return true;
 }
 
 static void
 end_row(Refill *refill, uint64_t ref, bool stored)
 {
-    Lane *lane = &refill->lanes[ref & 0xff];
+    Lane *lane = lane_of(refill, ticket_ref_number(ref));
 
+    if (lane == NULL || lane->rows_open == 0)
+        return;
     lane->failed = lane->failed || !stored;
     if (--lane->rows_open == 0)
         finish_page(refill, lane);

@@ -31,8 +31,8 @@ bool refill_is_done(const Refill *refill);
 /* Asks for digests and pages, as far as few enough are under way. */
 void refill_step(Refill *refill, const View *view, Actions *actions);
 
-/* A FRAME_SCAN_REPLY or FRAME_ERROR of a member; false when it answers no question of ours. */
-bool refill_member_frame(Refill *refill, const View *view, uint32_t member, const Frame *frame,
+/* A FRAME_SCAN_REPLY or FRAME_ERROR of a member, under a ticket of REF_REFILL. */
+void refill_member_frame(Refill *refill, const View *view, uint32_t member, const Frame *frame,
                          Actions *actions);
 
 /* Storage's answers to refs of REF_REFILL. */

@@ -7,7 +7,7 @@
 enum
 {
     TASKS_MAX = 65536,
-    TASK_ITEMS_MAX = 1 << 24
+    TASK_ITEMS_MAX = TICKET_ITEMS
 };
 
 typedef enum TaskKind
@@ -22,7 +22,7 @@ typedef struct Task
 {
     TaskKind kind;
     uint32_t slot;
-    uint16_t generation;
+    uint32_t ticket;
     bool live;
     Arena arena;
     Origin origin;
@@ -48,6 +48,7 @@ typedef struct Acknowledgements
 
 struct Replica
 {
+    Tickets tickets;
     Task **tasks;
     uint32_t task_count;
     uint32_t *free_tasks;
@@ -77,6 +78,7 @@ replica_free(Replica *replica)
     }
     for (uint32_t i = 0; i < replica->acknowledgement_count; i++)
         buffer_free(&replica->acknowledgements[i].items);
+    tickets_free(&replica->tickets);
     memory_resize(&MEMORY_HEAP, replica->tasks, 0);
     memory_resize(&MEMORY_HEAP, replica->free_tasks, 0);
     memory_resize(&MEMORY_HEAP, replica->acknowledgements, 0);
@@ -130,7 +132,7 @@ begin_task(Replica *replica, TaskKind kind, Origin origin, const Frame *frame, A
     }
     task->kind = kind;
     task->live = true;
-    task->generation++;
+    task->ticket = tickets_draw(&replica->tickets, task->slot);
     task->origin = origin;
     task->bytes = 0;
     grow_task(replica, task, frame->body.length);
@@ -142,6 +144,7 @@ end_task(Replica *replica, Task *task)
 {
     assert(task->live);
     task->live = false;
+    tickets_end(&replica->tickets, task->ticket);
     replica->live_bytes -= task->bytes;
     arena_reset(&task->arena);
     replica->free_tasks[replica->free_count++] = task->slot;
@@ -150,22 +153,18 @@ end_task(Replica *replica, Task *task)
 static uint64_t
 task_ref(const Task *task, uint32_t item)
 {
-    return (uint64_t)REF_REPLICA << 56 | (uint64_t)task->slot << 40 |
-           (uint64_t)task->generation << 24 | item;
+    return ticket_ref(REF_REPLICA, task->ticket, item);
 }
 
 static Task *
 task_of(Replica *replica, uint64_t ref, uint32_t *item)
 {
-    uint32_t slot = (ref >> 40) & 0xffff;
+    uint32_t slot = ticket_ref_owner(ref) == REF_REPLICA
+                        ? tickets_find(&replica->tickets, ticket_ref_number(ref))
+                        : TICKET_NO_PLACE;
 
-    *item = ref & (TASK_ITEMS_MAX - 1);
-    if (slot >= replica->task_count)
-        return NULL;
-
-    Task *task = replica->tasks[slot];
-
-    return task->live && task->generation == (uint16_t)(ref >> 24) ? task : NULL;
+    *item = ticket_ref_item(ref);
+    return slot != TICKET_NO_PLACE ? replica->tasks[slot] : NULL;
 }
 
 static void

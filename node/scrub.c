@@ -28,7 +28,8 @@ struct Scrub
 {
     Pacer *pacer;
     ScrubStatus status;
-    uint32_t question; /* what is asked of storage: other answers are old */
+    Tickets tickets;
+    uint32_t ticket; /* of what is asked of storage: other answers are old */
     bool asked;
     bool begun; /* files: the first piece was asked for */
     uint32_t bucket_id;
@@ -64,6 +65,7 @@ void
 scrub_free(Scrub *scrub)
 {
     buffer_free(&scrub->after);
+    tickets_free(&scrub->tickets);
     memory_resize(&MEMORY_HEAP, scrub, 0);
 }
 
@@ -175,7 +177,7 @@ go_behind(Scrub *scrub, const View *view, uint64_t position)
 void
 scrub_begin(Scrub *scrub, const View *view)
 {
-    scrub->question++;
+    tickets_end(&scrub->tickets, scrub->ticket);
     scrub->asked = scrub->begun = false;
     scrub->status = (ScrubStatus){.state = SCRUB_FILES, .started_ms = view->wall_ms};
 }
@@ -183,7 +185,7 @@ scrub_begin(Scrub *scrub, const View *view)
 void
 scrub_stop(Scrub *scrub, const View *view)
 {
-    scrub->question++;
+    tickets_end(&scrub->tickets, scrub->ticket);
     if (scrub_is_under_way(scrub))
         end(scrub, view, SCRUB_STOPPED);
 }
@@ -193,7 +195,7 @@ scrub_stop(Scrub *scrub, const View *view)
 static uint64_t
 ref_of(const Scrub *scrub)
 {
-    return (uint64_t)REF_SCRUB << 56 | scrub->question;
+    return ticket_ref(REF_SCRUB, scrub->ticket, 0);
 }
 
 void
@@ -203,7 +205,8 @@ scrub_step(Scrub *scrub, const View *view, Actions *actions)
         return;
     scrub->status.partitions_total =
         (uint64_t)view->topology->bucket_count * view->topology->partitions;
-    scrub->question++;
+    tickets_end(&scrub->tickets, scrub->ticket);
+    scrub->ticket = tickets_draw(&scrub->tickets, 0);
     scrub->asked = true;
     if (scrub->status.state == SCRUB_FILES)
         actions_check(actions, !scrub->begun, PIECE_BYTES, ref_of(scrub));
@@ -226,7 +229,7 @@ scrub_wake_ms(const Scrub *scrub, const View *view)
 static bool
 is_awaited(const Scrub *scrub, uint64_t ref)
 {
-    return scrub->asked && (uint32_t)ref == scrub->question;
+    return scrub->asked && tickets_find(&scrub->tickets, ticket_ref_number(ref)) == 0;
 }
 
 /* ---- files ---- */

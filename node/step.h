@@ -9,6 +9,7 @@
 #define NODE_STEP_H
 
 #include "node/storage.h"
+#include "node/ticket.h"
 #include "shared/context.h"
 #include "shared/message.h"
 
@@ -93,25 +94,6 @@ typedef struct Actions
  * reaped (node/reaping.h).
  */
 void step_learn_round(const View *view, uint32_t bucket_id, uint64_t position, uint64_t round);
-
-/* The module that a storage ref belongs to: its top byte. */
-typedef enum RefOwner
-{
-    REF_COORDINATOR_WRITE = 1,
-    REF_COORDINATOR_READ,
-    REF_REPLICA,
-    REF_REFILL,
-    REF_HANDOFF,
-    REF_ANTIENTROPY,
-    REF_TREE_ANSWERS,
-    REF_REAPING,
-    REF_ORPHANS,
-    REF_SCRUB,
-    REF_FORGET
-} RefOwner;
-
-/* Of an apply whose end nobody waits for. */
-#define REF_NOBODY UINT64_C(0)
 
 void actions_init(Actions *actions);
 void actions_free(Actions *actions);

@@ -222,9 +222,12 @@ give(Orchard *orchard, const OrchardMail *mail)
     if (orchard->cut[mail->from] || orchard->cut[mail->to])
         return;
     orchard->delivered++;
-    if (mail->is_answer)
-        (void)antientropy_member_frame(node->antientropy, &node->view, mail->from, &frame,
-                                       &node->actions);
+    if (mail->is_answer && frame.type == FRAME_REPLICATE_REPLY)
+        antientropy_acknowledged(node->antientropy, &node->view, mail->from, &frame,
+                                 &node->actions);
+    else if (mail->is_answer)
+        antientropy_member_frame(node->antientropy, &node->view, mail->from, &frame,
+                                 &node->actions);
     else if (frame.type == FRAME_REPLICATE)
         replica_replicate(node->replica, &node->view, origin, &frame, &node->actions);
     else

@@ -75,8 +75,8 @@ answer(const Question *question, ScanReply reply)
     scan_reply_encode(stage_buffer(&fixture.stage), question->tag, &reply);
     frame = stage_frame(&fixture.stage);
     stage_clear(&fixture.stage);
-    assert_true(refill_member_frame(fixture.refill, &fixture.stage.view, question->member, &frame,
-                                    &fixture.stage.actions));
+    refill_member_frame(fixture.refill, &fixture.stage.view, question->member, &frame,
+                        &fixture.stage.actions);
 }
 
 static void
@@ -233,8 +233,8 @@ a_refusal_is_tried_again(void **state)
     uint32_t count = step(questions);
 
     frame = stage_error(&fixture.stage, questions[0].tag, STATUS_BEHIND);
-    assert_true(refill_member_frame(fixture.refill, &fixture.stage.view, questions[0].member,
-                                    &frame, &fixture.stage.actions));
+    refill_member_frame(fixture.refill, &fixture.stage.view, questions[0].member, &frame,
+                        &fixture.stage.actions);
     for (uint32_t i = 1; i < count; i++)
         answer_empty(&questions[i]);
     assert_int_equal(refill_finished(fixture.refill), count - 1);
@@ -243,13 +243,27 @@ a_refusal_is_tried_again(void **state)
     assert_true(step(questions) > 0);
 }
 
+/* The question was given up, and its lane asks another one by now. */
 static void
-frames_of_others_are_not_taken(void **state)
+a_late_answer_is_not_taken_for_the_next(void **state)
 {
-    Frame frame = stage_error(&fixture.stage, 17, STATUS_BEHIND);
+    Question questions[SCANS];
+    Question next[SCANS];
+    Frame refusal;
+    uint32_t count = step(questions);
 
-    assert_false(refill_member_frame(fixture.refill, &fixture.stage.view, 1, &frame,
-                                     &fixture.stage.actions));
+    (void)state;
+    for (uint32_t i = 1; i < count; i++)
+        answer_empty(&questions[i]);
+    refusal = stage_error(&fixture.stage, questions[0].tag, STATUS_BEHIND);
+    refill_member_frame(fixture.refill, &fixture.stage.view, questions[0].member, &refusal,
+                        &fixture.stage.actions);
+    fixture.stage.view.now_ms += 1000;
+    assert_int_equal(step(next), 0);
+    fixture.stage.view.now_ms += 1000;
+    assert_true(step(next) > 0);
+    answer_empty(&questions[0]);
+    assert_int_equal(refill_finished(fixture.refill), count - 1);
 }
 
 static void
@@ -303,7 +317,7 @@ main(void)
         TEST(an_owner_that_goes_down_owes_its_scans_again),
         TEST(an_owner_that_goes_down_between_two_pages_is_not_asked),
         TEST(a_refusal_is_tried_again),
-        TEST(frames_of_others_are_not_taken),
+        TEST(a_late_answer_is_not_taken_for_the_next),
         TEST(a_bucket_that_is_learnt_of_meanwhile_is_scanned_too),
         TEST(a_failed_disk_is_not_filled),
     };
