@@ -86,11 +86,14 @@ batchjoin_only_vars(List *exprs)
     return true;
 }
 
+/* A table that stands for its children too, or that constraints prove empty, was never sized: it
+ * has no fdw_private. */
 static bool
 batchjoin_takes_inner(PlannerInfo *root, RelOptInfo *inner)
 {
     return inner->reloptkind == RELOPT_BASEREL && inner->rtekind == RTE_RELATION &&
-           inner->fdwroutine != NULL && inner->fdwroutine->GetForeignPlan == dynamoGetForeignPlan &&
+           inner->fdw_private != NULL && inner->fdwroutine != NULL &&
+           inner->fdwroutine->GetForeignPlan == dynamoGetForeignPlan &&
            bms_is_empty(inner->lateral_relids) && !batchjoin_reads_system_columns(root, inner) &&
            !batchjoin_tests_system_columns(inner, inner->baserestrictinfo) &&
            !batchjoin_has_pseudoconstant(inner->baserestrictinfo) &&

@@ -5,6 +5,7 @@
 
 #include "fdw/foreign_text.h"
 #include "fdw/links.h"
+#include "fdw/memory.h"
 
 enum
 {
@@ -34,6 +35,7 @@ links_node_new(MemoryContext context, const LinksOptions *options, const LinksNo
     LinksNode *node = palloc0(sizeof(LinksNode));
 
     node->context = own;
+    node->memory = memory_in_context(own);
     node->options = options;
     node->events = events;
     node->owner = owner;
@@ -199,7 +201,13 @@ links_node_open(LinksNode *node, uint64 now_ms)
     }
     keywords[count] = NULL;
     values[count] = NULL;
-    node->link = link_open(keywords, values);
+    node->link = link_open(&node->memory, keywords, values);
+    if (node->link == NULL)
+    {
+        ReleaseExternalFD();
+        break_link(node, "out of memory", "53200");
+        return;
+    }
     node->connect_by_ms = now_ms + options->connect_timeout_ms;
     node->socket_moved = true;
     if (link_state(node->link) == LINK_BROKEN)

@@ -43,6 +43,7 @@ struct LinksNode
 {
     dlist_node listed;
     MemoryContext context;
+    Memory memory; /* the context's, for its link */
     const LinksOptions *options;
     const LinksNodeEvents *events;
     void *owner;

@@ -2,7 +2,7 @@
  * memory: lets the pure code of shared/ allocate in a MemoryContext.
  *
  * What it allocated goes away with the context, so an ERROR may pass through that code at any
- * allocation.
+ * allocation; what fails there is an ERROR too (53200, XX000), never the end of the process.
  */
 #ifndef FDW_MEMORY_H
 #define FDW_MEMORY_H

@@ -258,7 +258,7 @@ connect_peer(Peer *peer)
                                   "0",
                                   NULL};
 
-    peer->link = link_open(keywords, values);
+    peer->link = link_open(&MEMORY_HEAP, keywords, values);
     link_send_in_parts(peer->link);
     peer->state = PEER_CONNECTING;
     if (link_state(peer->link) == LINK_BROKEN || link_socket(peer->link) < 0)

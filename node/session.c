@@ -111,6 +111,9 @@ handle_part(Session *session, Slice part)
     case CHUNK_BAD:
         session_fatal(session, "08P01", "the part of a frame fits no other", NULL, NULL);
         break;
+    case CHUNK_NO_MEMORY:
+        session_fatal(session, "53200", "out of memory", NULL, NULL);
+        break;
     }
 }
 
@@ -391,7 +394,7 @@ session_new(Server *server)
     buffer_init(&session->wire, &MEMORY_HEAP);
     buffer_init(&session->in_flight, &MEMORY_HEAP);
     chunk_queue_init(&session->large, &MEMORY_HEAP);
-    chunk_join_init(&session->join, &MEMORY_HEAP);
+    chunk_join_init(&session->join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
     return session;
 }
 

@@ -206,6 +206,14 @@ put_frame(Session *session, Slice frame)
     pgwire_end(&session->output, mark);
 }
 
+/* Of the frames that leave in parts. */
+static size_t
+large_bytes_max(const Session *session)
+{
+    return session->role == USER_ROLE_PEER ? CHUNK_FRAME_MAX : CHUNK_CLIENT_MAX;
+}
+
+/* A client asks again for fewer keys, or after a pause. */
 static void
 put_refusal(Session *session, Slice refused)
 {
@@ -213,10 +221,10 @@ put_refusal(Session *session, Slice refused)
     Frame frame;
 
     (void)frame_decode(refused, &frame);
-    if (refused.length > CHUNK_FRAME_MAX)
+    if (refused.length > large_bytes_max(session))
         error_encode(&session->output, frame.tag, STATUS_ANSWER_TOO_LARGE, "");
     else
-        error_encode(&session->output, frame.tag, STATUS_UNAVAILABLE,
+        error_encode(&session->output, frame.tag, STATUS_OVERLOADED,
                      "too much waits to be fetched already");
     pgwire_end(&session->output, mark);
 }
@@ -228,9 +236,9 @@ session_send_frame(Session *session, Slice frame)
         return; /* nobody is there to read it */
     if (!chunk_is_needed(frame))
         put_frame(session, frame);
-    else if (frame.length <= CHUNK_FRAME_MAX - session->large.bytes)
-        chunk_queue_add(&session->large, frame);
-    else
+    else if (session->large.bytes > large_bytes_max(session) ||
+             frame.length > large_bytes_max(session) - session->large.bytes ||
+             !chunk_queue_add(&session->large, frame))
         put_refusal(session, frame);
     session->server->stats.sent_frames++;
     if (session->unanswered_frames > 0)

@@ -1,7 +1,6 @@
 #include "shared/arena.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum
@@ -77,7 +76,7 @@ void *
 arena_alloc(Arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2)
-        abort();
+        memory_fail(arena->memory, "an arena is asked for more than there can be");
     size = (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
     if (arena->blocks == NULL || arena->blocks->size - arena->used < size)
         add_block(arena, size);
@@ -100,7 +99,7 @@ arena_alloc_array(Arena *arena, size_t count, size_t size)
     size_t total;
 
     if (__builtin_mul_overflow(count, size, &total))
-        abort();
+        memory_fail(arena->memory, "an arena is asked for more elements than there can be");
     return arena_alloc(arena, total);
 }
 

@@ -28,7 +28,8 @@ void arena_reset(Arena *arena);
 void *arena_alloc(Arena *arena, size_t size);
 void *arena_alloc_zero(Arena *arena, size_t size);
 
-/* count * size with the overflow checked (aborts: callers bound counts by input length first). */
+/* count * size with the overflow checked (memory_fail: callers bound counts by input length first).
+ */
 void *arena_alloc_array(Arena *arena, size_t count, size_t size);
 void *arena_copy(Arena *arena, const void *data, size_t size);
 

@@ -60,19 +60,45 @@ buffer_trim(Buffer *buffer, size_t keep)
         buffer_reset(buffer);
 }
 
+/* The capacity to have when count more bytes do not fit. */
+static size_t
+grown_capacity(const Buffer *buffer, size_t count)
+{
+    size_t wanted = buffer->capacity < 256 ? 256 : buffer->capacity;
+
+    while (wanted - buffer->length < count)
+        wanted *= 2;
+    return wanted;
+}
+
 uint8_t *
 buffer_reserve(Buffer *buffer, size_t count)
 {
     if (buffer->capacity - buffer->length < count)
     {
-        size_t wanted = buffer->capacity < 256 ? 256 : buffer->capacity;
+        size_t wanted = grown_capacity(buffer, count);
 
-        while (wanted - buffer->length < count)
-            wanted *= 2;
         buffer->data = memory_resize(buffer->memory, buffer->data, wanted);
         buffer->capacity = wanted;
     }
     return buffer->data + buffer->length;
+}
+
+bool
+buffer_try_put(Buffer *buffer, const void *data, size_t length)
+{
+    if (buffer->capacity - buffer->length < length)
+    {
+        size_t wanted = grown_capacity(buffer, length);
+        uint8_t *grown = memory_try_resize(buffer->memory, buffer->data, wanted);
+
+        if (grown == NULL)
+            return false;
+        buffer->data = grown;
+        buffer->capacity = wanted;
+    }
+    buffer_put(buffer, data, length);
+    return true;
 }
 
 void

@@ -55,6 +55,9 @@ void buffer_trim(Buffer *buffer, size_t keep);
 /* Makes room for count more bytes and returns where they go; length is not changed. */
 uint8_t *buffer_reserve(Buffer *buffer, size_t count);
 
+/* buffer_put, but false, and nothing changed, when there is no memory for it. */
+bool buffer_try_put(Buffer *buffer, const void *data, size_t length);
+
 /* Drops the first count bytes. */
 void buffer_consume(Buffer *buffer, size_t count);
 

@@ -5,13 +5,14 @@
  */
 #include "shared/chunk.h"
 
-#include <assert.h>
-
+/* NULL when there is no memory for it. */
 static ChunkFrame *
 new_frame(const Memory *memory, uint32_t number)
 {
-    ChunkFrame *frame = memory_resize(memory, NULL, sizeof(ChunkFrame));
+    ChunkFrame *frame = memory_try_resize(memory, NULL, sizeof(ChunkFrame));
 
+    if (frame == NULL)
+        return NULL;
     *frame = (ChunkFrame){.number = number};
     buffer_init(&frame->bytes, memory);
     return frame;
@@ -73,15 +74,23 @@ chunk_is_needed(Slice frame)
     return frame.length > CHUNK_BYTES;
 }
 
-void
+bool
 chunk_queue_add(ChunkQueue *queue, Slice frame)
 {
     ChunkFrame *added = new_frame(queue->memory, ++queue->last_number);
 
-    assert(frame.length > 0 && frame.length <= CHUNK_FRAME_MAX);
-    buffer_put(&added->bytes, frame.data, frame.length);
+    if (frame.length == 0 || frame.length > CHUNK_FRAME_MAX)
+        memory_fail(queue->memory, "a frame of no bytes, or of too many, is to leave in parts");
+    if (added == NULL)
+        return false;
+    if (!buffer_try_put(&added->bytes, frame.data, frame.length))
+    {
+        free_frame(queue->memory, added);
+        return false;
+    }
     push_last(&queue->waiting, added);
     queue->bytes += frame.length;
+    return true;
 }
 
 static void
@@ -130,9 +139,9 @@ chunk_queue_next(ChunkQueue *queue, Buffer *part)
 /* ---- receiving ---- */
 
 void
-chunk_join_init(ChunkJoin *join, const Memory *memory)
+chunk_join_init(ChunkJoin *join, const Memory *memory, size_t bytes_max)
 {
-    *join = (ChunkJoin){.memory = memory};
+    *join = (ChunkJoin){.memory = memory, .bytes_max = bytes_max};
     buffer_init(&join->whole, memory);
 }
 
@@ -141,7 +150,7 @@ chunk_join_free(ChunkJoin *join)
 {
     free_frames(join->memory, join->begun);
     buffer_free(&join->whole);
-    chunk_join_init(join, join->memory);
+    chunk_join_init(join, join->memory, join->bytes_max);
 }
 
 void
@@ -156,8 +165,7 @@ chunk_is_part(Slice frame)
     return frame.length > 0 && frame.data[0] == FRAME_PART;
 }
 
-/* The place in the list of the frame with that number; begun here when there is none. NULL: one too
- * many. */
+/* The place in the list of the frame with that number, or the place behind the last. */
 static ChunkFrame **
 find_frame(ChunkJoin *join, uint32_t number)
 {
@@ -165,13 +173,22 @@ find_frame(ChunkJoin *join, uint32_t number)
 
     while (*at != NULL && (*at)->number != number)
         at = &(*at)->next;
-    if (*at != NULL)
-        return at;
-    if (join->begun_count == CHUNK_FRAMES_MAX)
-        return NULL;
-    *at = new_frame(join->memory, number);
-    join->begun_count++;
     return at;
+}
+
+/* Keeps the piece with those of its frame, which it may begin. False: there is no memory for it. */
+static bool
+keep_piece(ChunkJoin *join, ChunkFrame **at, uint32_t number, Slice piece)
+{
+    if (*at == NULL)
+    {
+        *at = new_frame(join->memory, number);
+        if (*at == NULL)
+            return false;
+        join->begun_count++;
+    }
+    join->begun_bytes += piece.length;
+    return buffer_try_put(&(*at)->bytes, piece.data, piece.length);
 }
 
 static void
@@ -195,13 +212,13 @@ chunk_join_add(ChunkJoin *join, Slice bytes, Slice *frame)
 
     chunk_join_release(join);
     if (!frame_decode(bytes, &outer) || outer.type != FRAME_PART || !part_decode(&outer, &part) ||
-        part.piece.length > CHUNK_FRAME_MAX - join->begun_bytes)
+        part.piece.length > join->bytes_max - join->begun_bytes)
         return CHUNK_BAD;
     at = find_frame(join, outer.tag);
-    if (at == NULL)
+    if (*at == NULL && join->begun_count == CHUNK_FRAMES_MAX)
         return CHUNK_BAD;
-    buffer_put(&(*at)->bytes, part.piece.data, part.piece.length);
-    join->begun_bytes += part.piece.length;
+    if (!keep_piece(join, at, outer.tag, part.piece))
+        return CHUNK_NO_MEMORY;
     if (!part.last)
         return CHUNK_MORE;
     complete(join, at);

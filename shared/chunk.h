@@ -7,9 +7,10 @@
  * large one too: nobody counts on the order of two frames. Only nodes send parts (to nodes, and to
  * clients as answers); a client's frame is small enough to go whole.
  *
- * Both sides keep to the same bounds: CHUNK_FRAME_MAX bytes and CHUNK_FRAMES_MAX frames that were
- * begun and not ended on one connection. What would go beyond waits at the sender, so a receiver
- * may refuse it.
+ * Both sides keep to the same bounds: CHUNK_FRAMES_MAX frames that were begun and not ended on one
+ * connection, and of these CHUNK_FRAME_MAX bytes between nodes, CHUNK_CLIENT_MAX to a client, who
+ * has less to spare. What would go beyond waits at the sender, so a receiver may refuse it. Where
+ * there is no memory for a part the connection ends.
  */
 #ifndef SHARED_CHUNK_H
 #define SHARED_CHUNK_H
@@ -20,6 +21,7 @@ enum
 {
     CHUNK_BYTES = 1024 * 1024,            /* of a frame in one part */
     CHUNK_FRAME_MAX = 1024 * 1024 * 1024, /* no frame is larger */
+    CHUNK_CLIENT_MAX = 256 * 1024 * 1024, /* none to a client is */
     CHUNK_FRAMES_MAX = 16
 };
 
@@ -50,8 +52,8 @@ void chunk_queue_free(ChunkQueue *queue);
 /* True for a frame that has to go through a queue. */
 bool chunk_is_needed(Slice frame);
 
-/* Takes a copy of a frame of at most CHUNK_FRAME_MAX bytes. */
-void chunk_queue_add(ChunkQueue *queue, Slice frame);
+/* Takes a copy of a frame of at most CHUNK_FRAME_MAX bytes. False: there is no memory for it. */
+bool chunk_queue_add(ChunkQueue *queue, Slice frame);
 
 /* Appends the next part, a frame of its own; false when there is none. */
 bool chunk_queue_next(ChunkQueue *queue, Buffer *part);
@@ -62,6 +64,7 @@ bool chunk_queue_next(ChunkQueue *queue, Buffer *part);
 typedef struct ChunkJoin
 {
     const Memory *memory;
+    size_t bytes_max; /* of begun_bytes */
     ChunkFrame *begun;
     uint32_t begun_count;
     size_t begun_bytes; /* that have come of them */
@@ -70,12 +73,14 @@ typedef struct ChunkJoin
 
 typedef enum ChunkResult
 {
-    CHUNK_MORE,  /* parts are still to come */
-    CHUNK_WHOLE, /* that was the last: *frame is whole */
-    CHUNK_BAD    /* no part that a node sends: the connection is of no use any more */
+    CHUNK_MORE,     /* parts are still to come */
+    CHUNK_WHOLE,    /* that was the last: *frame is whole */
+    CHUNK_BAD,      /* no part that a node sends: the connection is of no use any more */
+    CHUNK_NO_MEMORY /* nor is it after this */
 } ChunkResult;
 
-void chunk_join_init(ChunkJoin *join, const Memory *memory);
+/* bytes_max: CHUNK_FRAME_MAX or CHUNK_CLIENT_MAX. */
+void chunk_join_init(ChunkJoin *join, const Memory *memory, size_t bytes_max);
 void chunk_join_free(ChunkJoin *join);
 
 /* True for bytes that are to be given to chunk_join_add. */

@@ -6,16 +6,18 @@
  */
 #include "shared/link.h"
 
-#include "shared/chunk.h"
-
 #include <libpq-fe.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum
 {
-    PARTS_AT_ONCE = 4 /* handed to libpq in one flush: the owner has other work */
+    PARTS_AT_ONCE = 4, /* handed to libpq in one flush: the owner has other work */
+    STEPS_MAX = 32     /* without a frame, before it is looked at how much has come */
 };
 
 typedef enum LinkPhase
@@ -29,6 +31,7 @@ typedef enum LinkPhase
 
 struct Link
 {
+    const Memory *memory;
     PGconn *connection; /* NULL when libpq had no memory */
     LinkPhase phase;
     int wants;
@@ -44,6 +47,8 @@ struct Link
     char *frame;       /* handed out by link_receive, libpq's */
     char *drained;     /* in PHASE_DRAIN: the next frame to hand out */
     int drained_bytes; /* of drained */
+    int steps;         /* since the last frame came */
+    uint64_t came;     /* bytes in all, when steps was STEPS_MAX */
     char error[512];
     char sqlstate[6];
 };
@@ -70,6 +75,13 @@ break_link(Link *link, const char *text)
     set_error(link, text);
     link->phase = PHASE_BROKEN;
     link->wants = 0;
+}
+
+static void
+break_by_memory(Link *link)
+{
+    snprintf(link->sqlstate, sizeof(link->sqlstate), "53200");
+    break_link(link, "out of memory");
 }
 
 static void
@@ -114,20 +126,23 @@ drop_notice(void *argument, const PGresult *result)
 }
 
 Link *
-link_open(const char *const *keywords, const char *const *values)
+link_open(const Memory *memory, const char *const *keywords, const char *const *values)
 {
-    Link *link = memory_resize(&MEMORY_HEAP, NULL, sizeof(Link));
+    Link *link = memory_try_resize(memory, NULL, sizeof(Link));
 
-    *link = (Link){.connection = PQconnectStartParams(keywords, values, 0),
+    if (link == NULL)
+        return NULL;
+    *link = (Link){.memory = memory,
+                   .connection = PQconnectStartParams(keywords, values, 0),
                    .phase = PHASE_CONNECT,
                    .wants = LINK_WRITE};
-    chunk_queue_init(&link->large, &MEMORY_HEAP);
-    buffer_init(&link->part, &MEMORY_HEAP);
-    buffer_init(&link->queue, &MEMORY_HEAP);
-    chunk_join_init(&link->join, &MEMORY_HEAP);
+    chunk_queue_init(&link->large, memory);
+    buffer_init(&link->part, memory);
+    buffer_init(&link->queue, memory);
+    chunk_join_init(&link->join, memory, CHUNK_CLIENT_MAX);
     if (link->connection == NULL)
     {
-        break_link(link, "out of memory");
+        break_by_memory(link);
         return link;
     }
     PQsetNoticeReceiver(link->connection, drop_notice, NULL);
@@ -149,7 +164,7 @@ link_close(Link *link)
     buffer_free(&link->queue);
     chunk_join_free(&link->join);
     PQfinish(link->connection);
-    memory_resize(&MEMORY_HEAP, link, 0);
+    memory_resize(link->memory, link, 0);
 }
 
 /* PQconnectPoll may only be called when the socket is ready; the owner may have been woken for
@@ -184,6 +199,8 @@ take_frame(Link *link, int *length)
     char *frame = NULL;
 
     *length = PQgetCopyData(link->connection, &frame, 1);
+    if (*length > 0)
+        link->steps = 0;
     if (*length == -1)
         break_by_server(link);
     else if (*length == -2)
@@ -333,10 +350,42 @@ step_ask(Link *link)
     PQclear(result);
 }
 
+/* Bytes that the other end has sent since the connection began. */
+static uint64_t
+count_received(const Link *link)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+
+    if (getsockopt(PQsocket(link->connection), IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+        return 0;
+    return info.tcpi_bytes_received;
+}
+
+/* libpq makes room for a message of any length that the other end names, up to 2 GB. A node's are
+ * short, so that looking now and then is enough. */
+static bool
+has_come_too_much(Link *link)
+{
+    if (link->steps < STEPS_MAX)
+    {
+        link->steps++;
+        return false;
+    }
+    if (link->steps == STEPS_MAX)
+    {
+        link->steps++;
+        link->came = count_received(link);
+    }
+    return count_received(link) > link->came + LINK_MESSAGE_MAX;
+}
+
 static void
 step_stream(Link *link)
 {
-    if (!PQconsumeInput(link->connection))
+    if (has_come_too_much(link))
+        break_link(link, "the node sends a message longer than there may be");
+    else if (!PQconsumeInput(link->connection))
         drain(link);
     else
         flush(link);
@@ -387,6 +436,7 @@ void
 link_send_in_parts(Link *link)
 {
     link->sends_parts = true;
+    link->join.bytes_max = CHUNK_FRAME_MAX;
 }
 
 static bool
@@ -399,9 +449,29 @@ send_in_parts(Link *link, Slice frame)
         break_link(link, "too much waits to be fetched already");
         return false;
     }
-    chunk_queue_add(&link->large, frame);
+    if (!chunk_queue_add(&link->large, frame))
+    {
+        break_by_memory(link);
+        return false;
+    }
     link->unsent = true;
     return true;
+}
+
+/* The socket is full: the frame waits, behind its length. */
+static bool
+queue_frame(Link *link, Slice frame)
+{
+    uint32_t length = (uint32_t)frame.length;
+
+    if (link->queue.length + sizeof(length) + length > LINK_QUEUE_MAX)
+        break_link(link, "too much waits to be sent already");
+    else if (!buffer_try_put(&link->queue, &length, sizeof(length)) ||
+             !buffer_try_put(&link->queue, frame.data, frame.length))
+        break_by_memory(link);
+    else
+        return true;
+    return false;
 }
 
 bool
@@ -415,13 +485,7 @@ link_send(Link *link, Slice frame)
         return false;
     link->unsent = true;
     if (link->full || link->queue.length > 0)
-    {
-        uint32_t length = (uint32_t)frame.length;
-
-        buffer_put(&link->queue, &length, sizeof(length));
-        buffer_put(&link->queue, frame.data, frame.length);
-        return true;
-    }
+        return queue_frame(link, frame);
     if (PQputCopyData(link->connection, (const char *)frame.data, (int)frame.length) != 1)
     {
         drain(link);
@@ -484,6 +548,8 @@ link_receive(Link *link, Slice *frame)
     }
     if (result == CHUNK_BAD)
         break_link(link, "the node sent the part of a frame that fits no other");
+    else if (result == CHUNK_NO_MEMORY)
+        break_by_memory(link);
     return result == CHUNK_WHOLE;
 }
 

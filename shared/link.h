@@ -10,7 +10,7 @@
 #ifndef SHARED_LINK_H
 #define SHARED_LINK_H
 
-#include "shared/bytes.h"
+#include "shared/chunk.h"
 
 typedef struct Link Link;
 
@@ -27,8 +27,18 @@ enum
     LINK_WRITE = 2
 };
 
-/* Connection parameters as libpq's PQconnectStartParams takes them; never NULL. */
-Link *link_open(const char *const *keywords, const char *const *values);
+enum
+{
+    LINK_QUEUE_MAX = 5 * MESSAGE_FRAME_MAX, /* bytes of whole frames that wait to be sent */
+    LINK_MESSAGE_MAX = 16 * CHUNK_BYTES     /* that may come without making a frame */
+};
+
+/*
+ * Connection parameters as libpq's PQconnectStartParams takes them. memory is borrowed until
+ * link_close. NULL when there is no memory for it; where there is none later the link breaks, with
+ * 53200 as its SQLSTATE, and takes nobody with it.
+ */
+Link *link_open(const Memory *memory, const char *const *keywords, const char *const *values);
 void link_close(Link *link);
 
 /* Goes on with whatever the socket is ready for. */
@@ -41,13 +51,14 @@ int link_socket(const Link *link);
 /* LINK_READ and LINK_WRITE as bits. */
 int link_wants(const Link *link);
 
-/* The owner is a node, so large frames may leave in parts (shared/chunk.h). */
+/* The owner is a node, so large frames may leave in parts (shared/chunk.h), and as large ones come
+ * as travel between nodes. To be called before the first step. */
 void link_send_in_parts(Link *link);
 
 /*
  * Queues a frame; only while streaming. It leaves at link_flush. False: it was not queued, since it
- * is too large for the link (MESSAGE_FRAME_MAX; in parts CHUNK_FRAME_MAX), or the connection is
- * lost.
+ * is too large for the link (MESSAGE_FRAME_MAX; in parts CHUNK_FRAME_MAX), or the link is broken:
+ * the connection is lost, there is no memory, or LINK_QUEUE_MAX would wait.
  */
 bool link_send(Link *link, Slice frame);
 
@@ -72,7 +83,7 @@ bool link_receive(Link *link, Slice *frame);
 /* The server's or libpq's words, one line, without a full stop; "" while all is well. */
 const char *link_error(const Link *link);
 
-/* The server's SQLSTATE when it refused us or ended the stream, or "". */
+/* The server's SQLSTATE when it refused us or ended the stream, ours when we had to, or "". */
 const char *link_sqlstate(const Link *link);
 
 /* True when the node asked for a password (PQconnectionUsedPassword). */

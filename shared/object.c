@@ -217,7 +217,7 @@ object_live_count(const Object *object)
 /* A dot is written as the place of its (actor, epoch) in the context, which O1 says is there, and
  * its counter. */
 static uint32_t
-context_place(const VClock *context, const Dot *dot)
+context_place(const Memory *memory, const VClock *context, const Dot *dot)
 {
     for (uint32_t i = 0; i < context->count; i++)
     {
@@ -226,7 +226,7 @@ context_place(const VClock *context, const Dot *dot)
         if (entry->epoch == dot->epoch && memcmp(&entry->actor, &dot->actor, sizeof(Actor)) == 0)
             return i;
     }
-    abort();
+    memory_fail(memory, "a sibling's dot is not in its object's context");
 }
 
 void
@@ -245,7 +245,8 @@ object_encode(Buffer *buffer, const Object *object)
         buffer_put_varint(buffer, sibling->dot_count);
         for (uint32_t d = 0; d < sibling->dot_count; d++)
         {
-            buffer_put_varint(buffer, context_place(&object->context, &sibling->dots[d]));
+            buffer_put_varint(buffer,
+                              context_place(buffer->memory, &object->context, &sibling->dots[d]));
             buffer_put_varint(buffer, sibling->dots[d].counter);
             if (sibling->dot_count > 1)
                 buffer_put_varint(buffer, dot_time(sibling, d) - sibling->written_at_ms);

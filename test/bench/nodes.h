@@ -45,7 +45,7 @@ nodes_connect(const Workload *workload, const char *address, int port)
     Link *link;
 
     snprintf(port_text, sizeof port_text, "%d", port);
-    link = link_open(keywords, values);
+    link = link_open(&MEMORY_HEAP, keywords, values);
     while (link_step(link) == LINK_CONNECTING)
     {
         int wants = link_wants(link);

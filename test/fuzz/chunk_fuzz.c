@@ -17,7 +17,7 @@ send_through(Slice frame)
     ChunkResult result = CHUNK_MORE;
 
     chunk_queue_init(&queue, &MEMORY_HEAP);
-    chunk_join_init(&join, &MEMORY_HEAP);
+    chunk_join_init(&join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
     buffer_init(&part, &MEMORY_HEAP);
     chunk_queue_add(&queue, frame);
     while (result == CHUNK_MORE)
@@ -39,7 +39,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Reader reader = reader_begin(slice_make(data, size));
     ChunkJoin join;
 
-    chunk_join_init(&join, &MEMORY_HEAP);
+    chunk_join_init(&join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
     while (reader_left(&reader) > 0)
     {
         Slice frame;

@@ -25,7 +25,7 @@ set_up(void **state)
 
     fixture = (Fixture){0};
     chunk_queue_init(&fixture.queue, &MEMORY_HEAP);
-    chunk_join_init(&fixture.join, &MEMORY_HEAP);
+    chunk_join_init(&fixture.join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
     buffer_init(&fixture.part, &MEMORY_HEAP);
     arena_init(&fixture.arena, &MEMORY_HEAP);
     *state = &fixture;
@@ -96,7 +96,7 @@ a_frame_comes_out_as_it_went_in(void **state)
         Slice frame = frame_of(fixture, lengths[i], i);
         size_t parts = (lengths[i] + CHUNK_BYTES - 1) / CHUNK_BYTES;
 
-        chunk_queue_add(&fixture->queue, frame);
+        assert_true(chunk_queue_add(&fixture->queue, frame));
         assert_int_equal(fixture->queue.bytes, lengths[i]);
         for (size_t part = 1; part < parts; part++)
             assert_int_equal(pass_part(fixture), CHUNK_MORE);
@@ -125,8 +125,8 @@ frames_take_turns_and_the_shorter_one_overtakes(void **state)
     Slice longer = frame_of(fixture, 4 * CHUNK_BYTES, 1);
     Slice shorter = frame_of(fixture, 2 * CHUNK_BYTES, 2);
 
-    chunk_queue_add(&fixture->queue, longer);
-    chunk_queue_add(&fixture->queue, shorter);
+    assert_true(chunk_queue_add(&fixture->queue, longer));
+    assert_true(chunk_queue_add(&fixture->queue, shorter));
     for (int i = 0; i < 3; i++)
         assert_int_equal(pass_part(fixture), CHUNK_MORE);
     assert_int_equal(pass_part(fixture), CHUNK_WHOLE);
@@ -143,7 +143,8 @@ no_more_frames_are_begun_than_a_receiver_takes(void **state)
     uint32_t whole = 0;
 
     for (uint64_t i = 0; i < CHUNK_FRAMES_MAX + 3; i++)
-        chunk_queue_add(&fixture->queue, frame_of(fixture, CHUNK_BYTES + 1 + i % 5, i));
+        assert_true(
+            chunk_queue_add(&fixture->queue, frame_of(fixture, CHUNK_BYTES + 1 + i % 5, i)));
     while (fixture->queue.bytes > 0)
     {
         ChunkResult result = pass_part(fixture);
@@ -213,7 +214,7 @@ a_frame_that_would_be_too_much_beside_the_others_waits(void **state)
     Slice frame = frame_of(fixture, 2 * CHUNK_BYTES, 1);
 
     fixture->queue.begun_bytes = CHUNK_FRAME_MAX - frame.length + 1;
-    chunk_queue_add(&fixture->queue, frame);
+    assert_true(chunk_queue_add(&fixture->queue, frame));
     assert_false(next_part(fixture));
     fixture->queue.begun_bytes--;
     assert_int_equal(pass_part(fixture), CHUNK_MORE);

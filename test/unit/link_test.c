@@ -26,7 +26,8 @@ typedef struct Server
     int listener;
     int client; /* -1: none yet */
     char port[16];
-    Buffer in; /* what the client sent and the test has not looked at */
+    Buffer in;            /* what the client sent and the test has not looked at */
+    const Memory *memory; /* the link's */
     Link *link;
 } Server;
 
@@ -45,7 +46,9 @@ server_start(Server *server)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof(address);
 
-    *server = (Server){.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), .client = -1};
+    *server = (Server){.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
+                       .client = -1,
+                       .memory = &MEMORY_HEAP};
     buffer_init(&server->in, &MEMORY_HEAP);
     assert_int_equal(bind(server->listener, (struct sockaddr *)&address, length), 0);
     assert_int_equal(listen(server->listener, 4), 0);
@@ -61,7 +64,7 @@ open_link(Server *server)
     const char *values[] = {"127.0.0.1", server->port, "u",      "dynamo",
                             "disable",   "disable",    "secret", NULL};
 
-    server->link = link_open(keywords, values);
+    server->link = link_open(server->memory, keywords, values);
 }
 
 static void
@@ -425,6 +428,147 @@ a_part_that_no_node_sends_breaks_the_link(void **state)
     server_stop(&server);
 }
 
+/* ---- memory ---- */
+
+/* Gives what it is asked for that often, and then nothing. */
+typedef struct Scarcity
+{
+    int gives;
+    bool ran_out;
+} Scarcity;
+
+static void *
+scarce_try_resize(void *context, void *ptr, size_t size)
+{
+    Scarcity *scarcity = context;
+
+    if (scarcity->gives-- > 0)
+        return realloc(ptr, size);
+    scarcity->ran_out = true;
+    return NULL;
+}
+
+/* Only memory given back may come here: a backend would be in the middle of a frame. */
+static void *
+scarce_resize(void *context, void *ptr, size_t size)
+{
+    assert_int_equal(size, 0);
+    free(ptr);
+    return NULL;
+}
+
+/* A frame is received in parts, and frames are sent until they wait for the socket. */
+static void
+use_link(Server *server)
+{
+    static uint8_t bytes[CHUNK_BYTES];
+    uint64_t deadline = now_ms() + DEADLINE_MS;
+    Slice frame;
+    bool came = false;
+
+    say_part(server, false, "in ");
+    say_part(server, true, "parts");
+    while (!came && link_state(server->link) == LINK_STREAMING && now_ms() < deadline)
+    {
+        turn(server);
+        came = link_receive(server->link, &frame);
+    }
+    for (int i = 0; i < 16 && link_send(server->link, slice_make(bytes, CHUNK_BYTES)); i++)
+        link_flush(server->link);
+}
+
+static void
+a_link_for_which_there_is_no_memory_breaks_and_ends_nothing_else(void **state)
+{
+    Scarcity scarcity = {.ran_out = true};
+    Memory memory = {
+        .resize = scarce_resize, .try_resize = scarce_try_resize, .context = &scarcity};
+
+    for (int gives = 0; scarcity.ran_out; gives++)
+    {
+        Server server;
+
+        server_start(&server);
+        server.memory = &memory;
+        scarcity = (Scarcity){.gives = gives};
+        if (gives == 0)
+        {
+            open_link(&server);
+            assert_null(server.link);
+        }
+        else
+        {
+            begin_stream(&server);
+            use_link(&server);
+            assert_int_equal(link_state(server.link) == LINK_BROKEN, scarcity.ran_out);
+            assert_string_equal(link_error(server.link), scarcity.ran_out ? "out of memory" : "");
+            assert_string_equal(link_sqlstate(server.link), scarcity.ran_out ? "53200" : "");
+        }
+        server_stop(&server);
+        assert_true(gives < 20);
+    }
+}
+
+/* Sends bytes until the link has had enough of them; returns how many. */
+static size_t
+flood(Server *server, const void *bytes, size_t length, size_t most)
+{
+    size_t sent = 0;
+    Slice frame;
+
+    while (link_state(server->link) == LINK_STREAMING && sent < most)
+    {
+        ssize_t count = send(server->client, (const char *)bytes + sent % length,
+                             length - sent % length, MSG_NOSIGNAL);
+
+        sent += count > 0 ? (size_t)count : 0;
+        turn(server);
+        (void)link_receive(server->link, &frame);
+    }
+    return sent;
+}
+
+static void
+a_message_of_any_length_breaks_the_link_before_it_fills_the_memory(void **state)
+{
+    static const uint8_t long_message[] = {'d', 0x20, 0, 0, 0};
+    static uint8_t zeros[65536];
+    Server server;
+
+    server_start(&server);
+    begin_stream(&server);
+    assert_int_equal(send(server.client, long_message, sizeof(long_message), MSG_NOSIGNAL), 5);
+    assert_true(flood(&server, zeros, sizeof(zeros), 256 * 1024 * 1024) < 64 * 1024 * 1024);
+    assert_string_equal(link_error(server.link),
+                        "the node sends a message longer than there may be");
+    server_stop(&server);
+}
+
+static void
+a_client_takes_no_more_in_parts_than_it_has_to_spare(void **state)
+{
+    static uint8_t zeros[CHUNK_BYTES - 64];
+    PartFrame part = {.piece = slice_make(zeros, sizeof(zeros))};
+    Server server;
+    Buffer message;
+
+    server_start(&server);
+    begin_stream(&server);
+    buffer_init(&message, &MEMORY_HEAP);
+    buffer_put_u8(&message, 'd');
+    buffer_put_u32(&message, 0);
+    part_encode(&message, 1, &part);
+    buffer_set_u32(&message, 1, (uint32_t)message.length - 1);
+    assert_true(flood(&server, message.data, message.length, 2 * (size_t)CHUNK_CLIENT_MAX) <
+                CHUNK_CLIENT_MAX + 64 * 1024 * 1024);
+    assert_string_equal(link_error(server.link),
+                        "the node sent the part of a frame that fits no other");
+    buffer_free(&message);
+    server_stop(&server);
+}
+
+/* ---- large frames ---- */
+
 /* Takes messages until a whole frame has come out of them; false when it was a small one. */
 static bool
 await_frame(Server *server, ChunkJoin *join, Slice *frame, Buffer *body)
@@ -454,7 +598,7 @@ a_large_frame_of_a_node_leaves_in_parts_and_a_small_one_between(void **state)
     Slice frame;
 
     buffer_init(&body, &MEMORY_HEAP);
-    chunk_join_init(&join, &MEMORY_HEAP);
+    chunk_join_init(&join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
     server_start(&server);
     begin_stream(&server);
     link_send_in_parts(server.link);
@@ -673,7 +817,7 @@ an_unknown_parameter_breaks_the_link_at_once(void **state)
 {
     const char *keywords[] = {"no_such_option", NULL};
     const char *values[] = {"1", NULL};
-    Link *link = link_open(keywords, values);
+    Link *link = link_open(&MEMORY_HEAP, keywords, values);
 
     assert_int_equal(link_state(link), LINK_BROKEN);
     assert_int_equal(link_step(link), LINK_BROKEN);
@@ -693,6 +837,9 @@ main(void)
         cmocka_unit_test(a_frame_that_comes_in_parts_is_handed_out_whole),
         cmocka_unit_test(a_frame_in_parts_that_came_before_the_loss_is_handed_out),
         cmocka_unit_test(a_part_that_no_node_sends_breaks_the_link),
+        cmocka_unit_test(a_link_for_which_there_is_no_memory_breaks_and_ends_nothing_else),
+        cmocka_unit_test(a_message_of_any_length_breaks_the_link_before_it_fills_the_memory),
+        cmocka_unit_test(a_client_takes_no_more_in_parts_than_it_has_to_spare),
         cmocka_unit_test(a_large_frame_of_a_node_leaves_in_parts_and_a_small_one_between),
         cmocka_unit_test(a_frame_too_large_is_not_queued_and_the_link_goes_on),
         cmocka_unit_test(frames_that_came_before_the_connection_was_lost_are_handed_out),

@@ -219,7 +219,7 @@ fixture_expect_frame(PGconn *connection, const char *data, size_t length)
     char *got = NULL;
     Slice frame;
 
-    chunk_join_init(&join, &MEMORY_HEAP);
+    chunk_join_init(&join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
     while (result == CHUNK_MORE)
     {
         PQfreemem(got);

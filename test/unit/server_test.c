@@ -777,7 +777,7 @@ a_large_answer_holds_up_no_small_one(void **state)
     memset(data, 'x', LARGE);
     send_frame(connection, data, LARGE);
     assert_int_equal(PQflush(connection), 0);
-    chunk_join_init(&join, &MEMORY_HEAP);
+    chunk_join_init(&join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
     for (int part = 0; result == CHUNK_MORE; part++)
     {
         char *got;
