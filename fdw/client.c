@@ -245,7 +245,7 @@ scan_lost(Operation *operation, LinksNode *node, bool reached, uint64 now_ms)
     uint32 member = cluster_member(scan->topology, node);
 
     if (member != TOPOLOGY_NO_MEMBER)
-        pager_lost(scan->pager, member, now_ms);
+        (reached ? pager_lost : pager_unreached)(scan->pager, member, now_ms);
 }
 
 static void

@@ -420,6 +420,14 @@ link_state(const Link *link)
     return LINK_BROKEN;
 }
 
+bool
+link_is_answered(const Link *link)
+{
+    ConnStatusType status = PQstatus(link->connection);
+
+    return status != CONNECTION_STARTED && status != CONNECTION_NEEDED;
+}
+
 int
 link_socket(const Link *link)
 {

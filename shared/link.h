@@ -45,6 +45,9 @@ void link_close(Link *link);
 LinkState link_step(Link *link);
 LinkState link_state(const Link *link);
 
+/* False while nobody has answered the packets that are to open the connection. */
+bool link_is_answered(const Link *link);
+
 /* -1 when there is none. It may change while connecting. */
 int link_socket(const Link *link);
 

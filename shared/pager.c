@@ -63,8 +63,8 @@ pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms)
     return false;
 }
 
-void
-pager_lost(Pager *pager, uint32_t member, uint64_t now_ms)
+static void
+lose_member(Pager *pager, uint32_t member, bool reached, uint64_t now_ms)
 {
     pager->now_ms = now_ms;
     pager->avoid[member] = true;
@@ -72,21 +72,34 @@ pager_lost(Pager *pager, uint32_t member, uint64_t now_ms)
     {
         if (page->state == PAGE_MERGE)
         {
-            request_lost(page->merge, member, now_ms);
+            (reached ? request_lost : request_unreached)(page->merge, member, now_ms);
             pager_page_take_merge(pager, page);
             continue;
         }
         for (uint32_t place = 0; place < page->owner_count; place++)
         {
-            bool open = page->asks[place].tag != 0 && !page->asks[place].answered;
+            const Ask *ask = &page->asks[place];
+            bool open = ask->tag != 0 && !ask->answered && (ask->sent || !reached);
 
             if (page->owners[place] == member && open && page->state != PAGE_READY)
             {
-                pager_page_drop_owner(pager, page, place);
+                (reached ? pager_page_lose_owner : pager_page_drop_owner)(pager, page, place);
                 break;
             }
         }
     }
+}
+
+void
+pager_lost(Pager *pager, uint32_t member, uint64_t now_ms)
+{
+    lose_member(pager, member, true, now_ms);
+}
+
+void
+pager_unreached(Pager *pager, uint32_t member, uint64_t now_ms)
+{
+    lose_member(pager, member, false, now_ms);
 }
 
 void

@@ -60,7 +60,11 @@ void pager_heard(Pager *pager, uint32_t member, uint64_t now_ms);
 
 bool pager_next_send(Pager *pager, uint32_t *member, Slice *frame);
 bool pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms);
+
+/* As request_lost and request_unreached. */
 void pager_lost(Pager *pager, uint32_t member, uint64_t now_ms);
+void pager_unreached(Pager *pager, uint32_t member, uint64_t now_ms);
+
 void pager_tick(Pager *pager, uint64_t now_ms);
 uint64_t pager_wake_ms(const Pager *pager);
 bool pager_was_silent(const Pager *pager, uint32_t member);

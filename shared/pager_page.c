@@ -7,9 +7,10 @@
  * partition's next page is asked for when the one before is ready and the window has a place; the
  * page that is handed out next needs none, so that the scan always goes on. Failure modes: a member
  * that is lost, refuses or is silent is replaced by the partition's next owner, and the page begins
- * again with what is left. Who was merely silent is asked again, with more patience, when too few
- * are left without it: the next owner may be down where this one was slow. Who is overloaded is
- * asked again too, after a pause that grows, when nobody can be asked instead.
+ * again with what is left. Who was merely silent, or whose link broke once, is asked again, with
+ * more patience, when too few are left without it: the next owner may be down where this one was
+ * slow. Who is overloaded is asked again too, after a pause that grows, when nobody can be asked
+ * instead.
  */
 #include "shared/pager_private.h"
 
@@ -346,6 +347,15 @@ pager_page_drop_owner(Pager *pager, Page *page, uint32_t place)
     page->dropped |= 1u << place;
     pager->counters.failovers++;
     pager_page_begin(pager, page);
+}
+
+void
+pager_page_lose_owner(Pager *pager, Page *page, uint32_t place)
+{
+    if ((page->again & 1u << place) == 0)
+        page->slow |= 1u << place;
+    page->again |= 1u << place;
+    pager_page_drop_owner(pager, page, place);
 }
 
 static bool

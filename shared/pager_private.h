@@ -41,6 +41,7 @@ struct Page
     uint32_t owner_count;
     uint32_t dropped;   /* owners, by place, that did not answer */
     uint32_t slow;      /* of these, those that may still do */
+    uint32_t again;     /* owners whose link broke once, and that may still do for it */
     uint32_t patience;  /* doublings of hedge_after_ms */
     uint64_t silent_ms; /* since when the first owner was silent or overloaded; 0: none was */
     uint32_t pauses;    /* after which an overloaded owner was asked again */
@@ -95,6 +96,9 @@ void pager_page_take_answer(Pager *pager, Page *page, uint32_t place, const Fram
 
 /* The keys that differ have been read, as far as they have. */
 void pager_page_take_merge(Pager *pager, Page *page);
+
+/* The owner's link broke: it takes part again, once, when too few are left without it. */
+void pager_page_lose_owner(Pager *pager, Page *page, uint32_t place);
 
 /* The owner takes no part any more; the page begins again with those that are left. */
 void pager_page_drop_owner(Pager *pager, Page *page, uint32_t place);

@@ -27,27 +27,29 @@ request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t n
     return true;
 }
 
-static void
-fail_member(Request *request, uint32_t member, bool reached, uint64_t now_ms)
+/* What was not sent yet goes over the next link. */
+void
+request_lost(Request *request, uint32_t member, uint64_t now_ms)
 {
     request->now_ms = now_ms;
     for (Part *part = request->parts; part != NULL; part = part->next)
     {
-        if (part->member == member && part->state != PART_ENDED)
-            request_part_fail(request, part, reached && request_part_is_under_way(part), STATUS_OK);
+        if (part->member == member && request_part_is_under_way(part))
+            request_part_lost(request, part);
+        else if (part->member == member && part->state == PART_PAUSED)
+            request_part_fail(request, part, false, STATUS_OK);
     }
-}
-
-void
-request_lost(Request *request, uint32_t member, uint64_t now_ms)
-{
-    fail_member(request, member, true, now_ms);
 }
 
 void
 request_unreached(Request *request, uint32_t member, uint64_t now_ms)
 {
-    fail_member(request, member, false, now_ms);
+    request->now_ms = now_ms;
+    for (Part *part = request->parts; part != NULL; part = part->next)
+    {
+        if (part->member == member && part->state != PART_ENDED)
+            request_part_fail(request, part, false, STATUS_OK);
+    }
 }
 
 /* What was sent may be carried out yet; what waits to be sent is not. */

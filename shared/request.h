@@ -17,6 +17,8 @@
  * Write: to the first member of the list, which coordinates. When that one is lost or silent the
  * same request ids go to the next one marked as a retry, so a write that is sent twice stays one
  * write.
+ * A member whose link broke is asked once more when nobody else is left: it may have been restarted
+ * since the link was made, and so may all the others.
  * A member that answers STATUS_OVERLOADED is left alone for a while that grows, then the next
  * owner, or the same one when there is no other, is asked, until the deadline.
  *
@@ -101,11 +103,11 @@ bool request_answer(Request *request, uint32_t member, const Frame *frame, uint6
 /* A part of an answer of member has come: it is not silent. */
 void request_heard(Request *request, uint32_t member, uint64_t now_ms);
 
-/* The link to member broke or could not be made: what it owes will not come. */
+/* The link to member broke: what it owes will not come. */
 void request_lost(Request *request, uint32_t member, uint64_t now_ms);
 
-/* As request_lost, for a member to which no byte of this request's frames has left: what it was to
- * write was not written. */
+/* No link to member could be made, so that no byte of this request's frames has left: what it was
+ * to write was not written, and it is not asked again. */
 void request_unreached(Request *request, uint32_t member, uint64_t now_ms);
 
 /* Time passed. */

@@ -1,6 +1,7 @@
 /*
  * Happy path of a read key: one full answer and r-1 digests, all equal; of a written key: its first
- * owner's result. Failure modes: a member is lost, refuses or is silent: the next one is asked; a
+ * owner's result. Failure modes: a member is lost, refuses or is silent: the next one is asked, and
+ * one whose link broke once more at the end; a
  * fallback lacks the key: likewise; digests differ: one member is asked for a coordinated read; a
  * member is overloaded: it, or another owner, is asked after a pause; nobody is left: the key ends
  * with the last reason.
@@ -117,6 +118,21 @@ void
 request_key_ask_again(Request *request, uint32_t key, const Part *part)
 {
     ask(request, key, part->kind, request_place_of(&request->states[key], part->member), false);
+}
+
+void
+request_key_allow_again(Request *request, uint32_t key, const Part *part)
+{
+    KeyState *state = &request->states[key];
+    uint16_t bit = request_place_bit(request_place_of(state, part->member));
+
+    if ((state->again & bit) != 0)
+        return;
+    state->again |= bit;
+    if (part->kind == PART_COORDINATED)
+        state->coordinated &= (uint16_t)~bit;
+    else
+        state->asked &= (uint16_t)~bit;
 }
 
 /* Asks a member for an answer of its own. */

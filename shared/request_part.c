@@ -34,6 +34,14 @@ request_part_fail(Request *request, Part *part, bool written, StatusCode reason)
     }
 }
 
+void
+request_part_lost(Request *request, Part *part)
+{
+    for (uint32_t i = 0; i < part->key_count; i++)
+        request_key_allow_again(request, part->keys[i], part);
+    request_part_fail(request, part, true, STATUS_OK);
+}
+
 static void
 take_read_reply(Request *request, Part *part, const Frame *frame)
 {

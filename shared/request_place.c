@@ -103,21 +103,28 @@ request_place_is_quorum(const Request *request, const KeyState *state)
            count(state->counted & owner_mask(state)) >= owners_wanted(request);
 }
 
+/* The first place of the order that is not in mask; of the owners only, or of all. */
+static uint8_t
+first_outside(const KeyState *state, uint16_t mask, bool owners_only)
+{
+    for (uint8_t i = 0; i < state->member_count; i++)
+    {
+        uint8_t place = state->order[i];
+
+        if ((mask & request_place_bit(place)) == 0 && (place < state->owner_count || !owners_only))
+            return place;
+    }
+    return NO_PLACE;
+}
+
 uint8_t
 request_place_next(const Request *request, const KeyState *state)
 {
     uint32_t owners = owners_missing(request, state);
     bool owner_needed = owners > 0 && owners == request_place_missing(request, state);
+    uint8_t place = first_outside(state, state->asked | state->again, owner_needed);
 
-    for (uint8_t i = 0; i < state->member_count; i++)
-    {
-        uint8_t place = state->order[i];
-
-        if ((state->asked & request_place_bit(place)) == 0 &&
-            (place < state->owner_count || !owner_needed))
-            return place;
-    }
-    return NO_PLACE;
+    return place != NO_PLACE ? place : first_outside(state, state->asked, owner_needed);
 }
 
 /* A silent owner may be reached yet, but a fallback that is well is the better bet. */
@@ -128,6 +135,8 @@ coordinator_rank(const Request *request, uint32_t key, uint8_t place)
     uint16_t member = state->members[place];
     bool answered = (request->reads[key].answered & request_place_bit(place)) != 0;
 
+    if ((state->again & request_place_bit(place)) != 0)
+        return 0;
     if (place >= state->owner_count)
         return request->members[member].silent || is_avoided(request, member) ? 0 : 2;
     if (answered && !request->members[member].silent)
@@ -179,7 +188,7 @@ request_place_has_owner_left(const KeyState *state)
 {
     for (uint8_t i = 0; i < state->well_count && state->order[i] < state->owner_count; i++)
     {
-        if ((state->asked & request_place_bit(state->order[i])) == 0)
+        if (((state->asked | state->again) & request_place_bit(state->order[i])) == 0)
             return true;
     }
     return false;

@@ -79,6 +79,7 @@ typedef struct KeyState
     uint16_t live;        /* of these, those that owe it and are not silent */
     uint16_t counted;     /* of these, those whose answer counts */
     uint16_t coordinated; /* asked for a coordinated read */
+    uint16_t again;       /* their link broke once: asked again when nobody else is left */
     bool done;
     bool has_full;
     bool mismatch;
@@ -160,6 +161,9 @@ Slice request_key_bytes(const Request *request, uint32_t key);
  * answer. */
 size_t request_key_ask_bytes(const Request *request, uint32_t key, PartKind kind);
 
+/* The part's member may be asked once more, over a new link, when nobody else is left. */
+void request_key_allow_again(Request *request, uint32_t key, const Part *part);
+
 /* Asks the member that part was for again. */
 void request_key_ask_again(Request *request, uint32_t key, const Part *part);
 
@@ -217,6 +221,10 @@ void request_part_release(Request *request, Part *part);
 
 /* The part's keys go on elsewhere; written: it may have been carried out. */
 void request_part_fail(Request *request, Part *part, bool written, StatusCode reason);
+
+/* The link that the part was sent over broke: its keys go on elsewhere, and come back to its member
+ * when nobody else is left. */
+void request_part_lost(Request *request, Part *part);
 
 /* The pause of a part is over. */
 void request_part_resume(Request *request, Part *part);

@@ -41,6 +41,11 @@ asker_pump(Asker *asker)
     while (request_next_send(asker->request, &member, &bytes))
     {
         assert_true(asker->sent_count < ASKER_SENT_MAX);
+        if (asker->gone[member])
+        {
+            request_unreached(asker->request, member, ASKER_START_MS);
+            continue;
+        }
 
         AskerSent *sent = &asker->sent[asker->sent_count++];
 
@@ -186,6 +191,13 @@ asker_lose(Asker *asker, uint32_t member)
 {
     request_lost(asker->request, member, ASKER_START_MS);
     asker_pump(asker);
+}
+
+void
+asker_bury(Asker *asker, uint32_t member)
+{
+    asker->gone[member] = true;
+    asker_lose(asker, member);
 }
 
 void

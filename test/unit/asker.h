@@ -31,6 +31,7 @@ typedef struct Asker
     RequestAsker asker;
     RequestOptions options;
     bool avoid[STAGE_MEMBERS_MAX];
+    bool gone[STAGE_MEMBERS_MAX];
     Request *request;
     AskerSent sent[ASKER_SENT_MAX];
     uint32_t sent_count;
@@ -68,6 +69,9 @@ Frame asker_write_reply(Asker *asker, uint32_t index, StatusCode status, uint32_
 void asker_answer_write(Asker *asker, uint32_t index, StatusCode status, uint32_t acked);
 void asker_tick(Asker *asker, uint64_t after_ms);
 void asker_lose(Asker *asker, uint32_t member);
+
+/* The same, and no new link to it can be made. */
+void asker_bury(Asker *asker, uint32_t member);
 void asker_assert_read(Asker *asker, StatusCode status, Slice object);
 void asker_assert_write(Asker *asker, StatusCode status);
 

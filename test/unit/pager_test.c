@@ -527,6 +527,35 @@ an_owner_lost_in_the_middle_is_replaced(void **state)
     assert_int_equal(fixture.rows_seen, 100);
 }
 
+/* All nodes were restarted since the links were made. */
+static void
+a_scan_goes_on_over_new_links_when_all_broke(void **state)
+{
+    hold_everywhere(0, 99);
+    begin_scan();
+    for (uint32_t i = 0; i < 6 && pump() > 0; i++)
+        answer_first();
+    for (uint32_t member = 0; member < 3; member++)
+    {
+        fixture.queue_count = 0;
+        pager_lost(fixture.pager, member, fixture.now_ms);
+        pump();
+    }
+    assert_int_equal(run(check_merged), PAGER_END);
+    assert_int_equal(fixture.rows_seen, 100);
+    assert_int_equal(fixture.now_ms, START_MS);
+}
+
+static void
+a_scan_whose_links_break_again_and_again_fails(void **state)
+{
+    hold_everywhere(0, 9);
+    for (uint32_t member = 0; member < 3; member++)
+        fixture.holders[member].lost = true;
+    assert_int_equal(run(check_merged), PAGER_FAILED);
+    assert_int_equal(failure(), STATUS_UNAVAILABLE);
+}
+
 static void
 an_owner_that_refuses_is_replaced(void **state)
 {
@@ -853,6 +882,8 @@ main(void)
         TEST(an_owner_whose_digests_are_wrong_costs_a_compare_of_rows_and_nothing_else),
         TEST(owners_with_different_rows_of_one_partition_lose_none),
         TEST(an_owner_lost_in_the_middle_is_replaced),
+        TEST(a_scan_goes_on_over_new_links_when_all_broke),
+        TEST(a_scan_whose_links_break_again_and_again_fails),
         TEST(an_owner_that_refuses_is_replaced),
         TEST(a_silent_owner_is_replaced_and_avoided_from_then_on),
         TEST(an_overloaded_owner_is_replaced_while_there_are_others),

@@ -91,8 +91,8 @@ not_found_of_a_fallback_is_no_evidence(void **state)
     assert_false(request_done(fixture.request));
     assert_int_equal(fixture.sent_count, 4);
     assert_asked(3, 1);
-    asker_lose(&fixture, fixture.owners[1]);
-    asker_lose(&fixture, fixture.owners[2]);
+    asker_bury(&fixture, fixture.owners[1]);
+    asker_bury(&fixture, fixture.owners[2]);
     asker_assert_read(&fixture, STATUS_UNAVAILABLE, SLICE_EMPTY);
     assert_int_equal(read_result()->answered, 1 << 0);
     assert_int_equal(read_result()->lacking, 1 << 3 | 1 << 4);
@@ -181,8 +181,8 @@ fewer_owners_than_pr_are_an_error_whatever_the_fallbacks_hold(void **state)
     fixture.options.owners = 2;
     asker_read_one(&fixture);
     asker_answer_object(&fixture, 0, apple());
-    asker_lose(&fixture, fixture.owners[1]);
-    asker_lose(&fixture, fixture.owners[2]);
+    asker_bury(&fixture, fixture.owners[1]);
+    asker_bury(&fixture, fixture.owners[2]);
     assert_true(request_done(fixture.request));
     assert_int_equal(read_result()->status, STATUS_UNAVAILABLE);
     assert_int_equal(request_counters(fixture.request).fallbacks, 0);
@@ -258,7 +258,7 @@ that_a_fallback_is_no_owner_is_no_reason(void **state)
 {
     asker_read_one(&fixture);
     for (uint32_t place = 0; place < 3; place++)
-        asker_lose(&fixture, fixture.owners[place]);
+        asker_bury(&fixture, fixture.owners[place]);
     assert_int_equal(fixture.sent_count, 5);
     asker_answer_error(&fixture, 3, STATUS_NOT_OWNER);
     asker_answer_error(&fixture, 4, STATUS_NOT_OWNER);

@@ -236,12 +236,92 @@ static void
 two_lost_owners_leave_no_quorum(void **state)
 {
     asker_read_one(&fixture);
-    asker_lose(&fixture, fixture.owners[1]);
-    asker_lose(&fixture, fixture.owners[2]);
+    asker_bury(&fixture, fixture.owners[1]);
+    asker_bury(&fixture, fixture.owners[2]);
     assert_false(request_done(fixture.request));
     asker_answer_object(&fixture, 0, stage_object(&fixture.stage, 1, 1, "apple"));
     assert_int_equal(request_read_results(fixture.request)->status, STATUS_UNAVAILABLE);
     assert_true(request_done(fixture.request));
+}
+
+/* All nodes were restarted since the links were made. */
+static void
+owners_whose_links_all_broke_are_asked_once_more(void **state)
+{
+    Slice object = stage_object(&fixture.stage, 1, 1, "apple");
+
+    asker_read_one(&fixture);
+    for (uint32_t place = 0; place < 3; place++)
+        asker_lose(&fixture, fixture.owners[place]);
+    assert_int_equal(fixture.sent_count, 5);
+    assert_int_equal(asker_sent(&fixture, 3)->member, fixture.owners[0]);
+    assert_int_equal(asker_sent(&fixture, 4)->member, fixture.owners[1]);
+    assert_int_equal(asker_sent(&fixture, 4)->read.mode, READ_FULL);
+    asker_answer_object(&fixture, 3, object);
+    asker_answer_object(&fixture, 4, object);
+    asker_assert_read(&fixture, STATUS_OK, object);
+}
+
+/* A link that broke once takes only what was sent over it. */
+static void
+what_comes_back_to_a_member_while_its_loss_is_told_is_not_lost_again(void **state)
+{
+    enum
+    {
+        KEYS = 60
+    };
+    Slice keys[KEYS];
+    Slice objects[KEYS] = {{0}};
+
+    for (uint32_t i = 0; i < KEYS; i++)
+        keys[i] = stage_key_of(&fixture.stage, i % 3, i);
+    asker_begin_read(&fixture, keys, KEYS);
+    for (uint32_t member = 0; member < 3; member++)
+        request_lost(fixture.request, member, ASKER_START_MS);
+    for (uint32_t i = fixture.sent_count; asker_pump(&fixture) > 0 || i < fixture.sent_count; i++)
+    {
+        const AskerSent *sent = asker_sent(&fixture, i);
+
+        asker_give(&fixture, i,
+                   stage_read_reply(&fixture.stage, sent->frame.tag, sent->read.mode, objects,
+                                    sent->read.key_count),
+                   ASKER_START_MS);
+    }
+    assert_true(request_done(fixture.request));
+    for (uint32_t i = 0; i < KEYS; i++)
+        assert_int_equal(request_read_results(fixture.request)[i].status, STATUS_OK);
+}
+
+static void
+owners_whose_links_break_again_and_again_are_given_up(void **state)
+{
+    asker_read_one(&fixture);
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        for (uint32_t place = 0; place < 3; place++)
+            asker_lose(&fixture, fixture.owners[place]);
+    }
+    asker_assert_read(&fixture, STATUS_UNAVAILABLE, SLICE_EMPTY);
+    assert_int_equal(fixture.sent_count, 6);
+}
+
+static void
+a_coordinated_read_whose_links_all_broke_is_asked_once_more(void **state)
+{
+    Slice merged = stage_object(&fixture.stage, 1, 2, "pear");
+
+    asker_read_one(&fixture);
+    asker_answer_object(&fixture, 0, stage_object(&fixture.stage, 1, 1, "apple"));
+    asker_answer_object(&fixture, 1, merged);
+    for (uint32_t i = 2; i < 5; i++)
+    {
+        assert_int_equal(asker_sent(&fixture, i)->read.mode, READ_COORDINATED);
+        asker_lose(&fixture, asker_sent(&fixture, i)->member);
+    }
+    assert_int_equal(fixture.sent_count, 6);
+    assert_int_equal(asker_sent(&fixture, 5)->read.mode, READ_COORDINATED);
+    asker_answer_object(&fixture, 5, merged);
+    asker_assert_read(&fixture, STATUS_OK, merged);
 }
 
 static void
@@ -627,6 +707,10 @@ main(void)
         TEST(a_late_digest_ends_a_read_whose_coordinated_reads_were_all_refused),
         TEST(a_lost_owner_is_replaced_by_the_next),
         TEST(two_lost_owners_leave_no_quorum),
+        TEST(owners_whose_links_all_broke_are_asked_once_more),
+        TEST(what_comes_back_to_a_member_while_its_loss_is_told_is_not_lost_again),
+        TEST(owners_whose_links_break_again_and_again_are_given_up),
+        TEST(a_coordinated_read_whose_links_all_broke_is_asked_once_more),
         TEST(an_owner_that_is_behind_is_replaced_and_its_reason_told_when_nobody_is_left),
         TEST(an_answer_that_no_other_owner_would_change_ends_a_read),
         TEST(a_key_that_one_owner_cannot_read_is_asked_of_the_next),

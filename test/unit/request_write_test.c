@@ -167,7 +167,7 @@ a_write_whose_owner_is_lost_goes_on_as_a_retry(void **state)
 }
 
 static void
-a_write_that_never_left_is_no_retry_elsewhere(void **state)
+a_write_that_had_not_left_when_a_link_broke_is_no_retry(void **state)
 {
     Stage *stage = &fixture.stage;
     WriteItem item = stage_write(stage, stage_key_of(stage, 0, 0), stage_request(1, 1), "value");
@@ -177,7 +177,7 @@ a_write_that_never_left_is_no_retry_elsewhere(void **state)
                                     &fixture.options, &item, 1, ASKER_START_MS);
     asker_lose(&fixture, fixture.owners[0]);
     assert_int_equal(fixture.sent_count, 1);
-    assert_int_equal(asker_sent(&fixture, 0)->member, fixture.owners[1]);
+    assert_int_equal(asker_sent(&fixture, 0)->member, fixture.owners[0]);
     assert_false(asker_sent(&fixture, 0)->write.retry);
 }
 
@@ -212,10 +212,23 @@ static void
 a_write_that_may_be_somewhere_ends_unknown(void **state)
 {
     asker_write_one(&fixture);
-    asker_lose(&fixture, fixture.owners[0]);
+    asker_bury(&fixture, fixture.owners[0]);
     asker_answer_write(&fixture, 1, STATUS_UNAVAILABLE, 0);
     asker_answer_write(&fixture, 2, STATUS_UNAVAILABLE, 0);
     asker_assert_write(&fixture, STATUS_UNKNOWN);
+}
+
+static void
+a_write_whose_links_all_broke_is_asked_once_more_as_a_retry(void **state)
+{
+    asker_write_one(&fixture);
+    for (uint32_t place = 0; place < 3; place++)
+        asker_lose(&fixture, fixture.owners[place]);
+    assert_int_equal(fixture.sent_count, 4);
+    assert_int_equal(asker_sent(&fixture, 3)->member, fixture.owners[0]);
+    assert_true(asker_sent(&fixture, 3)->write.retry);
+    asker_answer_write(&fixture, 3, STATUS_OK, 3);
+    asker_assert_write(&fixture, STATUS_OK);
 }
 
 static void
@@ -313,7 +326,7 @@ a_silent_owner_that_is_lost_after_all_leaves_a_write_unknown(void **state)
     asker_tick(&fixture, 2 * ASKER_HEDGE_MS);
     asker_answer_write(&fixture, 1, STATUS_UNAVAILABLE, 0);
     asker_answer_write(&fixture, 2, STATUS_UNAVAILABLE, 0);
-    asker_lose(&fixture, fixture.owners[0]);
+    asker_bury(&fixture, fixture.owners[0]);
     asker_assert_write(&fixture, STATUS_UNKNOWN);
 }
 
@@ -337,8 +350,8 @@ a_garbled_answer_to_a_write_leaves_it_possibly_written(void **state)
     asker_give(&fixture, 0, frame, ASKER_START_MS);
     assert_int_equal(asker_pump(&fixture), 1);
     assert_true(asker_sent(&fixture, 1)->write.retry);
-    asker_lose(&fixture, fixture.owners[1]);
-    asker_lose(&fixture, fixture.owners[2]);
+    asker_bury(&fixture, fixture.owners[1]);
+    asker_bury(&fixture, fixture.owners[2]);
     asker_assert_write(&fixture, STATUS_UNKNOWN);
 }
 
@@ -423,10 +436,11 @@ main(void)
         TEST(a_member_has_a_window_of_frames_under_way),
         TEST(a_write_goes_to_its_first_owner),
         TEST(a_write_whose_owner_is_lost_goes_on_as_a_retry),
-        TEST(a_write_that_never_left_is_no_retry_elsewhere),
+        TEST(a_write_that_had_not_left_when_a_link_broke_is_no_retry),
         TEST(a_write_to_a_member_that_was_never_reached_is_no_retry_elsewhere),
         TEST(a_refused_write_goes_to_the_next_owner_and_is_no_retry),
         TEST(a_write_that_may_be_somewhere_ends_unknown),
+        TEST(a_write_whose_links_all_broke_is_asked_once_more_as_a_retry),
         TEST(a_node_that_says_unknown_ends_a_write_so),
         TEST(a_write_refused_for_what_it_is_is_not_tried_elsewhere),
         TEST(a_hedged_write_that_every_owner_refuses_is_refused),
