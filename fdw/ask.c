@@ -23,11 +23,16 @@ ask_next_send(Operation *operation, LinksNode **node, Slice *frame)
 {
     Ask *ask = ask_of(operation);
 
-    if (ask->sent == ask->count)
-        return false;
-    *node = ask->nodes[ask->sent++];
-    *frame = buffer_slice(&ask->frame);
-    return true;
+    for (int i = 0; i < ask->count; i++)
+    {
+        if (!ask->replies[i].unsent || ask->replies[i].state != ASK_OPEN)
+            continue;
+        ask->replies[i].unsent = false;
+        *node = ask->nodes[i];
+        *frame = buffer_slice(&ask->frame);
+        return true;
+    }
+    return false;
 }
 
 static void
@@ -75,8 +80,15 @@ ask_lost(Operation *operation, LinksNode *node, bool reached, uint64 now_ms)
     Ask *ask = ask_of(operation);
     int index = ask_index(ask, node);
 
-    if (index < ask->sent && ask->replies[index].state == ASK_OPEN)
+    if (index == ask->count || ask->replies[index].unsent || ask->replies[index].state != ASK_OPEN)
+        return;
+    if (!reached || ask->replies[index].again)
+    {
         ask_end(ask, index, ASK_LOST);
+        return;
+    }
+    ask->replies[index].unsent = true;
+    ask->replies[index].again = true;
 }
 
 static void
@@ -109,8 +121,7 @@ ask_done(Operation *operation)
 {
     Ask *ask = ask_of(operation);
 
-    return ask->good >= ask->want || (ask->open == 0 && ask->sent == ask->count) ||
-           ask->now_ms >= ask_wake_ms(operation);
+    return ask->good >= ask->want || ask->open == 0 || ask->now_ms >= ask_wake_ms(operation);
 }
 
 static const OperationMethods ask_methods = {
@@ -129,8 +140,7 @@ ask_run(Links *links, Ask *ask)
     ask->operation = (Operation){.methods = &ask_methods};
     ask->replies = palloc0(sizeof(AskReply) * Max(ask->count, 1));
     for (int i = 0; i < ask->count; i++)
-        ask->replies[i] = (AskReply){.status = STATUS_BAD_FRAME, .message = ""};
-    ask->sent = 0;
+        ask->replies[i] = (AskReply){.status = STATUS_BAD_FRAME, .message = "", .unsent = true};
     ask->open = ask->count;
     ask->good = 0;
     ask->started_ms = ask->now_ms = links_now_ms();

@@ -20,6 +20,8 @@ typedef struct AskReply
     AskState state;
     StatusCode status; /* of ASK_REFUSED */
     char *message;     /* of ASK_REFUSED, in the context that was current at ask_run; may be "" */
+    bool unsent;
+    bool again; /* its link broke once, so that it was asked over a new one */
 } AskReply;
 
 typedef struct Ask
@@ -41,7 +43,6 @@ typedef struct Ask
     uint64 patient_ms; /* a node that is silent for longer is a suspect */
     uint64 timeout_ms;
 
-    int sent;
     int open;
     int good;
     uint64 started_ms;

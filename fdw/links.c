@@ -18,6 +18,8 @@
 enum
 {
     FIXED_EVENTS = 2, /* the latch and the postmaster's death */
+    NODE_EVENTS = 2,  /* its link and the spare one */
+    LOOK_AFTER_MS = 100,
     WAIT_MAX_MS = 60000
 };
 
@@ -278,9 +280,9 @@ static const LinksNodeEvents node_events = {
 /* ---- the set ---- */
 
 static uint32
-node_event_mask(const LinksNode *node)
+link_event_mask(const Link *link)
 {
-    int wants = link_wants(node->link);
+    int wants = link_wants(link);
     uint32 mask = (wants & LINK_WRITE) ? WL_SOCKET_WRITEABLE : 0;
 
     if ((wants & LINK_READ) || mask == 0)
@@ -289,20 +291,27 @@ node_event_mask(const LinksNode *node)
 }
 
 static void
-links_add_event(Links *links, LinksNode *node)
+links_add_event(Links *links, LinksNode *node, const Link *link, LinksEvent *event)
+{
+    event->socket = link != NULL ? link_socket(link) : PGINVALID_SOCKET;
+    if (event->socket == PGINVALID_SOCKET)
+        return;
+    event->mask = link_event_mask(link);
+    event->place = AddWaitEventToSet(links->set, event->mask, event->socket, NULL, node);
+}
+
+static void
+links_add_events(Links *links, LinksNode *node)
 {
     node->socket_moved = false;
-    node->event_socket = node->link != NULL ? link_socket(node->link) : PGINVALID_SOCKET;
-    if (node->event_socket == PGINVALID_SOCKET)
-        return;
-    node->event_mask = node_event_mask(node);
-    node->event = AddWaitEventToSet(links->set, node->event_mask, node->event_socket, NULL, node);
+    links_add_event(links, node, node->link, &node->event);
+    links_add_event(links, node, node->spare, &node->spare_event);
 }
 
 static void
 links_make_set(Links *links)
 {
-    int wanted = links->node_count + FIXED_EVENTS;
+    int wanted = links->node_count * NODE_EVENTS + FIXED_EVENTS;
     dlist_iter iter;
 
     links_drop_set(links);
@@ -315,20 +324,20 @@ links_make_set(Links *links)
     AddWaitEventToSet(links->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
     AddWaitEventToSet(links->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
     dlist_foreach (iter, &links->nodes)
-        links_add_event(links, dlist_container(LinksNode, listed, iter.cur));
+        links_add_events(links, dlist_container(LinksNode, listed, iter.cur));
 }
 
 static void
-links_update_event(Links *links, LinksNode *node)
+links_update_event(Links *links, const Link *link, LinksEvent *event)
 {
     uint32 mask;
 
-    if (node->event_socket == PGINVALID_SOCKET)
+    if (event->socket == PGINVALID_SOCKET)
         return;
-    mask = node_event_mask(node);
-    if (mask != node->event_mask)
-        ModifyWaitEvent(links->set, node->event, mask, NULL);
-    node->event_mask = mask;
+    mask = link_event_mask(link);
+    if (mask != event->mask)
+        ModifyWaitEvent(links->set, event->place, mask, NULL);
+    event->mask = mask;
 }
 
 static void
@@ -345,7 +354,12 @@ links_update_set(Links *links)
         return;
     }
     dlist_foreach (iter, &links->nodes)
-        links_update_event(links, dlist_container(LinksNode, listed, iter.cur));
+    {
+        LinksNode *node = dlist_container(LinksNode, listed, iter.cur);
+
+        links_update_event(links, node->link, &node->event);
+        links_update_event(links, node->spare, &node->spare_event);
+    }
 }
 
 /* ---- waiting ---- */
@@ -384,8 +398,10 @@ links_handle(const WaitEvent *event)
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
     }
-    else if (node != NULL && node->link != NULL && node->event_socket == event->fd)
+    else if (node != NULL && node->link != NULL && node->event.socket == event->fd)
         links_node_step(node);
+    else if (node != NULL && node->spare != NULL && node->spare_event.socket == event->fd)
+        links_node_step_spare(node);
 }
 
 static void
@@ -477,6 +493,18 @@ links_skip_time(Links *links, uint64 now_ms)
         links_node_skip_time(dlist_container(LinksNode, listed, iter.cur), now_ms - links->left_ms);
 }
 
+/* Nodes may have been restarted meanwhile: their links are dead, and they are well. */
+static void
+links_look(Links *links, uint64 now_ms)
+{
+    dlist_iter iter;
+
+    if (now_ms < links->left_ms + LOOK_AFTER_MS)
+        return;
+    dlist_foreach (iter, &links->nodes)
+        links_node_look(dlist_container(LinksNode, listed, iter.cur));
+}
+
 /* One wait, and what follows from it and from the time. */
 static void
 links_turn(Links *links, Operation *operation)
@@ -503,6 +531,7 @@ links_run(Links *links, Operation *operation)
     links_leave(links);
     links_skip_time(links, start_ms);
     operation_resume(operation, start_ms);
+    links_look(links, start_ms);
     links->running = operation;
     links_check_time(links, start_ms);
     links_pump(operation);

@@ -8,8 +8,12 @@
  *
  * A node whose link cannot be made, breaks, or that was silent while others had to be asked, is a
  * suspect: operations ask it last. The links prove it well in the background of other waits, by any
- * frame from it, or by a new link after a pause that grows from 1 s to 10 s. So a node that is down
- * costs one bounded delay and not one in each statement.
+ * frame from it, or by a new link: beside the old one while that is there, since TCP tries a packet
+ * again only after as long as it has tried in vain. So a node that is down costs one bounded delay
+ * and not one in each statement.
+ *
+ * A link that broke while nobody waited makes no suspect: it is found dead before it is used, and
+ * opened anew.
  *
  * Waits are interruptible. An ERROR may leave links_run() at any point: the links stay usable,
  * since the kernel has whole frames or libpq holds their rest, and tags are never used twice.

@@ -9,8 +9,9 @@
 
 enum
 {
-    PAUSE_MIN_MS = 1000,
-    PAUSE_MAX_MS = 10000
+    PAUSE_MIN_MS = 500,
+    PAUSE_MAX_MS = 10000,
+    REDIAL_MS = 800 /* sooner than TCP's own second try, and than the later ones by far */
 };
 
 /* ---- what it is called ---- */
@@ -43,7 +44,7 @@ links_node_new(MemoryContext context, const LinksOptions *options, const LinksNo
     node->host = pstrdup(host != NULL ? host : address);
     node->address = pstrdup(address);
     node->port = port;
-    node->event_socket = PGINVALID_SOCKET;
+    node->event.socket = node->spare_event.socket = PGINVALID_SOCKET;
     relabel(node);
     MemoryContextSwitchTo(before);
     return node;
@@ -71,27 +72,17 @@ links_node_rename(LinksNode *node, const char *name)
 
 /* ---- suspicion ---- */
 
-/*
- * A link that is still there may yet bring an answer, so it is given the longest time before it is
- * made anew. The pause grows from try to try, however often a statement asks meanwhile.
- */
+/* A node that refuses us has work with each try: the pause grows, however often a statement asks
+ * meanwhile. */
 void
 links_node_suspect(LinksNode *node, uint64 now_ms)
 {
-    if (!node->suspect)
+    if (!node->suspect || node->sqlstate[0] == '\0')
         node->pause_ms = PAUSE_MIN_MS;
     else if (now_ms >= node->prove_at_ms)
         node->pause_ms = Min(node->pause_ms * 2, PAUSE_MAX_MS);
     node->suspect = true;
-    node->prove_at_ms = now_ms + (node->streaming ? PAUSE_MAX_MS : node->pause_ms);
-}
-
-static void
-trust(LinksNode *node)
-{
-    node->suspect = false;
-    node->error[0] = '\0';
-    node->sqlstate[0] = '\0';
+    node->prove_at_ms = now_ms + node->pause_ms;
 }
 
 /* ---- opening, closing, breaking ---- */
@@ -111,19 +102,43 @@ links_node_drop_queued(LinksNode *node, const Operation *operation)
     node->queued = kept;
 }
 
+static void
+close_link(LinksNode *node, Link **link, LinksEvent *event)
+{
+    if (*link == NULL)
+        return;
+    link_close(*link);
+    ReleaseExternalFD();
+    *link = NULL;
+    event->socket = PGINVALID_SOCKET;
+    node->socket_moved = true;
+}
+
+static void
+close_spare(LinksNode *node)
+{
+    close_link(node, &node->spare, &node->spare_event);
+}
+
 void
 links_node_close(LinksNode *node)
 {
+    close_spare(node);
     if (node->link == NULL)
         return;
     links_node_drop_queued(node, NULL);
-    link_close(node->link);
-    ReleaseExternalFD();
-    node->link = NULL;
+    close_link(node, &node->link, &node->event);
     node->streaming = false;
     node->flush_wanted = false;
-    node->event_socket = PGINVALID_SOCKET;
-    node->socket_moved = true;
+}
+
+static void
+trust(LinksNode *node)
+{
+    node->suspect = false;
+    node->error[0] = '\0';
+    node->sqlstate[0] = '\0';
+    close_spare(node);
 }
 
 static void
@@ -142,7 +157,8 @@ break_link(LinksNode *node, const char *error, const char *sqlstate)
 
     set_error(node, error, sqlstate);
     links_node_close(node);
-    links_node_suspect(node, now_ms);
+    if (!node->looked_at)
+        links_node_suspect(node, now_ms);
     node->events->lost(node->owner, node, reached, now_ms);
 }
 
@@ -173,8 +189,8 @@ break_by_link(LinksNode *node)
     break_link(node, error[0] != '\0' ? error : "the connection was lost", sqlstate);
 }
 
-void
-links_node_open(LinksNode *node, uint64 now_ms)
+static Link *
+open_link(const LinksNode *node)
 {
     const LinksOptions *options = node->options;
     const char *keywords[64];
@@ -182,11 +198,6 @@ links_node_open(LinksNode *node, uint64 now_ms)
     char port[8];
     int count = 0;
 
-    if (!AcquireExternalFD())
-    {
-        break_link(node, "this server process has too many files open", "53000");
-        return;
-    }
     snprintf(port, sizeof(port), "%u", (unsigned)node->port);
     keywords[count] = "host";
     values[count++] = node->host;
@@ -201,17 +212,104 @@ links_node_open(LinksNode *node, uint64 now_ms)
     }
     keywords[count] = NULL;
     values[count] = NULL;
-    node->link = link_open(&node->memory, keywords, values);
+    return link_open(&node->memory, keywords, values);
+}
+
+void
+links_node_open(LinksNode *node, uint64 now_ms)
+{
+    if (!AcquireExternalFD())
+    {
+        break_link(node, "this server process has too many files open", "53000");
+        return;
+    }
+    node->link = open_link(node);
     if (node->link == NULL)
     {
         ReleaseExternalFD();
         break_link(node, "out of memory", "53200");
         return;
     }
-    node->connect_by_ms = now_ms + options->connect_timeout_ms;
+    node->connect_by_ms = now_ms + node->options->connect_timeout_ms;
+    node->redial_at_ms = now_ms + REDIAL_MS;
     node->socket_moved = true;
     if (link_state(node->link) == LINK_BROKEN)
         break_by_link(node);
+}
+
+/* ---- the spare link ---- */
+
+/* A node that refuses it may yet answer over the link that it has; one that cannot be reached, or
+ * has no such process any more, will not. */
+static void
+break_spare(LinksNode *node)
+{
+    char error[sizeof(node->error)];
+    bool refused = link_sqlstate(node->spare)[0] != '\0';
+
+    strlcpy(error, bare_error(link_error(node->spare)), sizeof(error));
+    close_spare(node);
+    if (!refused)
+        break_link(node, error, "");
+    else
+        node->prove_at_ms = links_now_ms() + PAUSE_MAX_MS;
+}
+
+static void
+open_spare(LinksNode *node, uint64 now_ms)
+{
+    node->prove_at_ms = now_ms + PAUSE_MIN_MS;
+    if (!AcquireExternalFD())
+        return;
+    node->spare = open_link(node);
+    if (node->spare == NULL)
+    {
+        ReleaseExternalFD();
+        return;
+    }
+    node->connect_by_ms = now_ms + node->options->connect_timeout_ms;
+    node->redial_at_ms = now_ms + REDIAL_MS;
+    node->socket_moved = true;
+    if (link_state(node->spare) == LINK_BROKEN)
+        break_spare(node);
+}
+
+/* What the old link owes is asked for again over the new one. */
+static void
+use_spare(LinksNode *node)
+{
+    Link *spare = node->spare;
+
+    node->spare = NULL;
+    node->spare_event.socket = PGINVALID_SOCKET;
+    links_node_close(node);
+    node->link = spare;
+    node->socket_moved = true;
+    node->streaming = true;
+    trust(node);
+    node->events->lost(node->owner, node, true, links_now_ms());
+}
+
+/* True when the link may be used. */
+static bool
+asked_for_password(const LinksNode *node, const Link *link)
+{
+    return !node->options->password_needed || link_used_password(link);
+}
+
+void
+links_node_step_spare(LinksNode *node)
+{
+    LinkState state = link_step(node->spare);
+
+    if (state == LINK_CONNECTING)
+        node->socket_moved = true;
+    else if (state == LINK_STREAMING && asked_for_password(node, node->spare))
+        use_spare(node);
+    else if (state == LINK_STREAMING)
+        close_spare(node);
+    else
+        break_spare(node);
 }
 
 /* ---- sending ---- */
@@ -240,6 +338,10 @@ links_node_send(LinksNode *node, const Operation *operation, Slice frame)
 {
     if (node->link == NULL)
         links_node_open(node, links_now_ms());
+    if (node->link == NULL)
+        return;
+    if (node->suspect && node->streaming && node->spare == NULL)
+        open_spare(node, links_now_ms());
     if (node->link == NULL)
         return;
     if (!node->streaming)
@@ -306,7 +408,7 @@ receive(LinksNode *node)
 static void
 connected(LinksNode *node)
 {
-    if (node->options->password_needed && !link_used_password(node->link))
+    if (!asked_for_password(node, node->link))
     {
         break_link(node, "it did not ask for the password of the user mapping", "2F003");
         return;
@@ -331,34 +433,86 @@ links_node_step(LinksNode *node)
         break_by_link(node);
 }
 
+void
+links_node_look(LinksNode *node)
+{
+    if (!node->streaming)
+        return;
+    node->looked_at = true;
+    links_node_step(node);
+    node->looked_at = false;
+}
+
 /* ---- time ---- */
+
+/* The link that is being made, or NULL. */
+static Link **
+connecting_link(LinksNode *node)
+{
+    if (node->spare != NULL)
+        return &node->spare;
+    return node->link != NULL && !node->streaming ? &node->link : NULL;
+}
+
+static void
+end_connecting(LinksNode *node, uint64 now_ms)
+{
+    if (node->spare == NULL)
+    {
+        break_link(node, "it did not answer in time while connecting", "");
+        return;
+    }
+    close_spare(node);
+    node->prove_at_ms = now_ms + PAUSE_MIN_MS;
+}
+
+/* Its packets may have been dropped where others would pass now. */
+static void
+redial(LinksNode *node, Link **link, uint64 now_ms)
+{
+    Link *anew = open_link(node);
+
+    node->redial_at_ms = now_ms + REDIAL_MS;
+    if (anew == NULL)
+        return;
+    link_close(*link);
+    *link = anew;
+    node->socket_moved = true;
+    if (link_state(*link) != LINK_BROKEN)
+        return;
+    if (link == &node->spare)
+        break_spare(node);
+    else
+        break_by_link(node);
+}
 
 void
 links_node_check_time(LinksNode *node, uint64 now_ms)
 {
-    if (node->link != NULL && !node->streaming)
-    {
-        if (now_ms >= node->connect_by_ms)
-            break_link(node, "it did not answer in time while connecting", "");
-    }
-    else if (node->suspect && now_ms >= node->prove_at_ms)
-    {
-        if (node->link != NULL)
-            break_link(node, "it did not answer in time", "");
-        links_node_open(node, now_ms);
-    }
+    Link **link = connecting_link(node);
+
+    if (link != NULL && now_ms >= node->connect_by_ms)
+        end_connecting(node, now_ms);
+    else if (link != NULL && now_ms >= node->redial_at_ms && !link_is_answered(*link))
+        redial(node, link, now_ms);
+    else if (link == NULL && node->suspect && now_ms >= node->prove_at_ms)
+        (node->streaming ? open_spare : links_node_open)(node, now_ms);
 }
 
 void
 links_node_skip_time(LinksNode *node, uint64 idle_ms)
 {
     node->connect_by_ms += idle_ms;
+    node->redial_at_ms += idle_ms;
 }
 
 uint64
 links_node_wake_ms(const LinksNode *node)
 {
-    if (node->link != NULL && !node->streaming)
-        return node->connect_by_ms;
+    const Link *link = node->spare != NULL ? node->spare : node->streaming ? NULL : node->link;
+
+    if (link != NULL)
+        return link_is_answered(link) ? node->connect_by_ms
+                                      : Min(node->connect_by_ms, node->redial_at_ms);
     return node->suspect ? node->prove_at_ms : PG_UINT64_MAX;
 }

@@ -2,7 +2,8 @@
  * links_node: one node as a backend knows it: its address, its link, the frames that wait for the
  * link, and whether the node is a suspect. Part of fdw/links.h, which does the waiting.
  *
- * States: no link; connecting (frames queue up); streaming. A link that breaks is closed at once
+ * States: no link; connecting (frames queue up); streaming; streaming and silent, while a spare
+ * link is made, which takes the link's place once it is up. A link that breaks is closed at once
  * and the node becomes a suspect, which it stays until a frame comes from it or a new link to it is
  * up.
  */
@@ -39,6 +40,14 @@ typedef struct LinksNodeFrame
     Slice bytes;                /* a copy in the node's memory */
 } LinksNodeFrame;
 
+/* The place of a link's socket in the set that is waited for. */
+typedef struct LinksEvent
+{
+    int place;
+    pgsocket socket; /* PGINVALID_SOCKET: none */
+    uint32 mask;
+} LinksEvent;
+
 struct LinksNode
 {
     dlist_node listed;
@@ -56,16 +65,18 @@ struct LinksNode
 
     Link *link; /* NULL: none */
     bool streaming;
+    Link *spare;    /* NULL: none */
+    bool looked_at; /* between two waits: that it is lost is no news of the node */
     bool flush_wanted;
-    bool socket_moved; /* the set that is waited for does not hold its present socket */
-    uint64 connect_by_ms;
+    bool socket_moved;    /* the set that is waited for does not hold its present sockets */
+    uint64 connect_by_ms; /* of the link that is being made */
+    uint64 redial_at_ms;  /* likewise, while nobody answers */
     LinksNodeFrame *queue;
     int queued;
     int queue_capacity;
 
-    int event; /* its place in the set that is waited for */
-    pgsocket event_socket;
-    uint32 event_mask;
+    LinksEvent event;
+    LinksEvent spare_event;
 
     bool suspect;
     uint64 pause_ms;
@@ -89,11 +100,15 @@ void links_node_close(LinksNode *node);
 void links_node_send(LinksNode *node, const Operation *operation, Slice frame);
 void links_node_flush(LinksNode *node);
 
-/* Goes on with what the socket is ready for, and hands out frames. */
-void links_node_step(LinksNode *node);
-
-/* Breaks a link that has been connecting or silent for too long, and gives a suspect its next try.
+/* Goes on with what the link's socket is ready for, and hands out frames; the same for the spare's.
  */
+void links_node_step(LinksNode *node);
+void links_node_step_spare(LinksNode *node);
+
+/* Closes a link that was lost while nobody waited. */
+void links_node_look(LinksNode *node);
+
+/* Breaks a link that has been connecting for too long, and gives a suspect its next try. */
 void links_node_check_time(LinksNode *node, uint64 now_ms);
 
 /* Nobody waited for that long, so that a link which is being made could not get on. */
