@@ -12,7 +12,9 @@ enum
 {
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 1000,
-    SILENCE_MS = 5000 /* the engine asks its peers several times a second */
+    DOUBT_MS = 1000, /* the engine asks its peers several times a second */
+    SILENCE_MS = 5000,
+    REDIAL_MS = 800 /* sooner than TCP's own second try, and than the later ones by far */
 };
 
 typedef enum PeerState
@@ -22,23 +24,34 @@ typedef enum PeerState
     PEER_UP          /* the timer looks whether the peer is silent */
 } PeerState;
 
-typedef struct Peer
+typedef struct Peer Peer;
+
+typedef struct PeerLink
+{
+    Peer *peer;
+    Link *link;      /* NULL: none */
+    uv_poll_t *poll; /* of its own, since its closing may outlast the link */
+    int watched;     /* events that poll was started for: each start costs system calls */
+} PeerLink;
+
+struct Peer
 {
     Peers *peers;
     uint32_t number;
     char address[64];
     char port[8];
     PeerState state;
-    Link *link;
-    uv_poll_t *poll; /* of its own, since its closing may outlast the link */
-    int watched;     /* events that poll was started for: each start costs system calls */
+    PeerLink links[2];
+    PeerLink *used;  /* one of them */
+    PeerLink *spare; /* the other: made while the used one is up and silent */
     uv_timer_t timer;
+    uint64_t connect_by_ms;
     uint64_t retry_ms;
     uint64_t heard_ms; /* when the last frame came */
     bool dirty;        /* frames wait for peers_flush */
     bool overfull;     /* it reads too slowly; the timer cuts it */
     char error[256];
-} Peer;
+};
 
 struct Peers
 {
@@ -89,6 +102,9 @@ peers_number(Peers *peers, const char *address, uint16_t port)
     Peer *peer = memory_resize(&MEMORY_HEAP, NULL, sizeof(Peer));
 
     *peer = (Peer){.peers = peers, .number = peers->count, .retry_ms = RETRY_MIN_MS};
+    peer->links[0].peer = peer->links[1].peer = peer;
+    peer->used = &peer->links[0];
+    peer->spare = &peer->links[1];
     snprintf(peer->address, sizeof(peer->address), "%s", address);
     snprintf(peer->port, sizeof(peer->port), "%s", port_text);
     snprintf(peer->error, sizeof(peer->error), "not tried yet");
@@ -129,18 +145,25 @@ on_poll_closed(uv_handle_t *handle)
 
 /* The poll handle must let go of the socket before libpq closes it. */
 static void
-drop_link(Peer *peer)
+drop_link(PeerLink *link)
 {
-    if (peer->poll != NULL)
+    if (link->poll != NULL)
     {
-        uv_poll_stop(peer->poll);
-        peer->poll->data = peer->peers;
-        uv_close((uv_handle_t *)peer->poll, on_poll_closed);
-        peer->poll = NULL;
+        uv_poll_stop(link->poll);
+        link->poll->data = link->peer->peers;
+        uv_close((uv_handle_t *)link->poll, on_poll_closed);
+        link->poll = NULL;
     }
-    if (peer->link != NULL)
-        link_close(peer->link);
-    peer->link = NULL;
+    if (link->link != NULL)
+        link_close(link->link);
+    link->link = NULL;
+}
+
+static void
+drop_links(Peer *peer)
+{
+    drop_link(peer->used);
+    drop_link(peer->spare);
     peer->dirty = peer->overfull = false;
 }
 
@@ -153,7 +176,7 @@ go_idle(Peer *peer, const char *why)
     if (strcmp(peer->error, why) != 0)
         log_warning(peers->start.log, "no link to %s:%s: %s", peer->address, peer->port, why);
     snprintf(peer->error, sizeof(peer->error), "%s", why);
-    drop_link(peer);
+    drop_links(peer);
     peer->state = PEER_IDLE;
     uv_timer_start(&peer->timer, on_timer, peer->retry_ms, 0);
     peer->retry_ms = peer->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : peer->retry_ms * 2;
@@ -162,28 +185,29 @@ go_idle(Peer *peer, const char *why)
 }
 
 static void
-watch(Peer *peer)
+watch(PeerLink *link)
 {
-    int wants = link_wants(peer->link);
+    Peers *peers = link->peer->peers;
+    int wants = link_wants(link->link);
     int events = ((wants & LINK_READ) != 0 ? UV_READABLE : 0) |
                  ((wants & LINK_WRITE) != 0 ? UV_WRITABLE : 0);
 
-    if (peer->poll == NULL)
+    if (link->poll == NULL)
     {
-        peer->poll = memory_resize(&MEMORY_HEAP, NULL, sizeof(uv_poll_t));
-        if (uv_poll_init(peer->peers->start.loop, peer->poll, link_socket(peer->link)) != 0)
+        link->poll = memory_resize(&MEMORY_HEAP, NULL, sizeof(uv_poll_t));
+        if (uv_poll_init(peers->start.loop, link->poll, link_socket(link->link)) != 0)
         {
-            memory_resize(&MEMORY_HEAP, peer->poll, 0);
-            peer->poll = NULL;
+            memory_resize(&MEMORY_HEAP, link->poll, 0);
+            link->poll = NULL;
             return;
         }
-        peer->poll->data = peer;
-        peer->peers->open_handles++;
-        peer->watched = 0;
+        link->poll->data = link;
+        peers->open_handles++;
+        link->watched = 0;
     }
-    if (events != peer->watched)
-        uv_poll_start(peer->poll, events, on_ready);
-    peer->watched = events;
+    if (events != link->watched)
+        uv_poll_start(link->poll, events, on_ready);
+    link->watched = events;
 }
 
 static void
@@ -192,9 +216,10 @@ receive_frames(Peer *peer)
     const PeersStart *start = &peer->peers->start;
     Slice frame;
 
-    while (peer->link != NULL && link_receive(peer->link, &frame))
+    while (peer->used->link != NULL && link_receive(peer->used->link, &frame))
     {
         peer->heard_ms = uv_now(start->loop);
+        drop_link(peer->spare);
         start->frame(start->ctx, peer->number, frame);
     }
 }
@@ -206,7 +231,7 @@ go_up(Peer *peer)
 
     peer->state = PEER_UP;
     peer->heard_ms = uv_now(start->loop);
-    uv_timer_start(&peer->timer, on_timer, SILENCE_MS, 0);
+    uv_timer_start(&peer->timer, on_timer, DOUBT_MS, 0);
     peer->retry_ms = RETRY_MIN_MS;
     peer->error[0] = '\0';
     log_info(start->log, "linked to %s:%s", peer->address, peer->port);
@@ -216,32 +241,65 @@ go_up(Peer *peer)
 static void
 advance(Peer *peer)
 {
-    LinkState state = link_step(peer->link);
+    LinkState state = link_step(peer->used->link);
 
     if (state == LINK_STREAMING && peer->state == PEER_CONNECTING)
         go_up(peer);
     if (peer->state == PEER_UP)
         receive_frames(peer);
-    if (link_state(peer->link) == LINK_BROKEN)
-        go_idle(peer, link_error(peer->link));
+    if (link_state(peer->used->link) == LINK_BROKEN)
+        go_idle(peer, link_error(peer->used->link));
     else
-        watch(peer);
+        watch(peer->used);
+}
+
+/* What was asked over the silent link is lost, so that the engine asks for it again. */
+static void
+use_spare(Peer *peer)
+{
+    const PeersStart *start = &peer->peers->start;
+    PeerLink *silent = peer->used;
+
+    peer->used = peer->spare;
+    peer->spare = silent;
+    peer->state = PEER_CONNECTING;
+    peer->dirty = peer->overfull = false;
+    drop_link(silent);
+    start->down(start->ctx, peer->number);
+    go_up(peer);
+    advance(peer);
+}
+
+static void
+advance_spare(Peer *peer)
+{
+    LinkState state = link_step(peer->spare->link);
+
+    if (state == LINK_STREAMING)
+        use_spare(peer);
+    else if (state == LINK_BROKEN)
+        drop_link(peer->spare);
+    else
+        watch(peer->spare);
 }
 
 static void
 on_ready(uv_poll_t *poll, int status, int events)
 {
-    Peer *peer = poll->data;
+    PeerLink *link = poll->data;
 
     (void)status;
     (void)events;
-    advance(peer);
+    if (link == link->peer->used)
+        advance(link->peer);
+    else
+        advance_spare(link->peer);
 }
 
-static void
-connect_peer(Peer *peer)
+static Link *
+open_link(const Peer *peer)
 {
-    Peers *peers = peer->peers;
+    const Peers *peers = peer->peers;
     const char *const keywords[] = {"hostaddr",       "port",       "user",
                                     "password",       "dbname",     "application_name",
                                     "sslmode",        "gssencmode", "client_encoding",
@@ -258,36 +316,89 @@ connect_peer(Peer *peer)
                                   "0",
                                   NULL};
 
-    peer->link = link_open(&MEMORY_HEAP, keywords, values);
-    link_send_in_parts(peer->link);
-    peer->state = PEER_CONNECTING;
-    if (link_state(peer->link) == LINK_BROKEN || link_socket(peer->link) < 0)
-    {
-        go_idle(peer, link_error(peer->link));
-        return;
-    }
-    uv_timer_start(&peer->timer, on_timer, peers->start.connect_timeout_ms, 0);
-    watch(peer);
+    Link *link = link_open(&MEMORY_HEAP, keywords, values);
+
+    link_send_in_parts(link);
+    return link;
 }
 
-/*
- * Where packets are dropped nobody says so, and when they pass again TCP would try only after as
- * long again as it has tried in vain: a new connection is sooner. What waits to be read is read
- * first, lest a process that itself stood still cuts everybody.
- */
+/* Where packets are dropped nobody says so, and when they pass again TCP would try only after as
+ * long again as it has tried in vain: a new connection is sooner. */
+static void
+dial(Peer *peer)
+{
+    uint64_t now_ms = uv_now(peer->peers->start.loop);
+    uint64_t left_ms = peer->connect_by_ms > now_ms ? peer->connect_by_ms - now_ms : 0;
+
+    drop_link(peer->used);
+    peer->used->link = open_link(peer);
+    if (link_state(peer->used->link) == LINK_BROKEN || link_socket(peer->used->link) < 0)
+    {
+        go_idle(peer, link_error(peer->used->link));
+        return;
+    }
+    uv_timer_start(&peer->timer, on_timer, left_ms < REDIAL_MS ? left_ms : REDIAL_MS, 0);
+    watch(peer->used);
+}
+
+static void
+connect_peer(Peer *peer)
+{
+    peer->state = PEER_CONNECTING;
+    peer->connect_by_ms = uv_now(peer->peers->start.loop) + peer->peers->start.connect_timeout_ms;
+    dial(peer);
+}
+
+/* An attempt that nobody answered has taken its time already. */
+static void
+look_after_attempt(Peer *peer)
+{
+    uint64_t now_ms = uv_now(peer->peers->start.loop);
+    bool answered = link_is_answered(peer->used->link);
+
+    if (now_ms < peer->connect_by_ms && !answered)
+        dial(peer);
+    else if (now_ms < peer->connect_by_ms)
+        uv_timer_start(&peer->timer, on_timer, peer->connect_by_ms - now_ms, 0);
+    else
+    {
+        peer->retry_ms = answered ? peer->retry_ms : RETRY_MIN_MS;
+        go_idle(peer, "timed out");
+    }
+}
+
+static void
+dial_spare(Peer *peer)
+{
+    if (peer->spare->link != NULL && link_is_answered(peer->spare->link))
+        return;
+    drop_link(peer->spare);
+    peer->spare->link = open_link(peer);
+    if (link_state(peer->spare->link) == LINK_BROKEN || link_socket(peer->spare->link) < 0)
+        drop_link(peer->spare);
+    else
+        watch(peer->spare);
+}
+
+/* What waits to be read is read first, lest a process that itself stood still cuts everybody. */
 static void
 look_for_silence(Peer *peer)
 {
     uint64_t now_ms = uv_now(peer->peers->start.loop);
 
-    if (now_ms >= peer->heard_ms + SILENCE_MS)
+    if (now_ms >= peer->heard_ms + DOUBT_MS)
         advance(peer);
     if (peer->state != PEER_UP)
         return;
     if (now_ms >= peer->heard_ms + SILENCE_MS)
         go_idle(peer, "it is silent");
+    else if (now_ms >= peer->heard_ms + DOUBT_MS)
+    {
+        dial_spare(peer);
+        uv_timer_start(&peer->timer, on_timer, REDIAL_MS, 0);
+    }
     else
-        uv_timer_start(&peer->timer, on_timer, peer->heard_ms + SILENCE_MS - now_ms, 0);
+        uv_timer_start(&peer->timer, on_timer, peer->heard_ms + DOUBT_MS - now_ms, 0);
 }
 
 static void
@@ -298,11 +409,11 @@ on_timer(uv_timer_t *timer)
     if (peer->state == PEER_IDLE)
         connect_peer(peer);
     else if (peer->state == PEER_CONNECTING)
-        go_idle(peer, "timed out");
+        look_after_attempt(peer);
     else if (peer->overfull)
         go_idle(peer, "it does not read what it is sent");
-    else if (link_state(peer->link) == LINK_BROKEN)
-        go_idle(peer, link_error(peer->link));
+    else if (link_state(peer->used->link) == LINK_BROKEN)
+        go_idle(peer, link_error(peer->used->link));
     else
         look_for_silence(peer);
 }
@@ -314,13 +425,13 @@ peers_send(Peers *peers, uint32_t number, Slice frame)
 
     if (peer->state != PEER_UP || peer->overfull)
         return;
-    if (link_queued_bytes(peer->link) > PEERS_QUEUE_BYTES)
+    if (link_queued_bytes(peer->used->link) > PEERS_QUEUE_BYTES)
     {
         peer->overfull = true;
         uv_timer_start(&peer->timer, on_timer, 0, 0);
         return;
     }
-    if (!link_send(peer->link, frame) && link_state(peer->link) == LINK_STREAMING)
+    if (!link_send(peer->used->link, frame) && link_state(peer->used->link) == LINK_STREAMING)
         log_warning(peers->start.log, "a frame of %zu bytes for %s:%s is too large to be sent",
                     frame.length, peer->address, peer->port);
     peer->dirty = true;
@@ -337,8 +448,8 @@ peers_flush(Peers *peers)
         if (!peer->dirty)
             continue;
         peer->dirty = false;
-        if (link_flush(peer->link) != LINK_BROKEN)
-            watch(peer);
+        if (link_flush(peer->used->link) != LINK_BROKEN)
+            watch(peer->used);
         else
             uv_timer_start(&peer->timer, on_timer, 0, 0);
     }
@@ -377,7 +488,7 @@ peers_close(Peers *peers, void (*closed)(void *ctx), void *ctx)
     peers->closed_ctx = ctx;
     for (uint32_t i = 0; i < peers->count; i++)
     {
-        drop_link(peers->list[i]);
+        drop_links(peers->list[i]);
         peers->list[i]->state = PEER_IDLE;
         uv_close((uv_handle_t *)&peers->list[i]->timer, on_timer_closed);
     }

@@ -3,7 +3,9 @@
  *
  * Happy path: connect (SCRAM with a password derived from the cluster key in use), STREAM, up,
  * frames. Failure modes: refused, timed out, broken, or without a frame for 5 s: down, and a new
- * attempt after a growing pause (100 ms to 1 s).
+ * attempt after a pause (100 ms; it grows to 1 s while the other end says no). Without a frame for
+ * 1 s: a spare link is made beside the silent one and takes its place once it is up, which is told
+ * as down and up.
  */
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
