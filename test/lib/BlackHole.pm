@@ -7,6 +7,7 @@ package BlackHole;
 #     BlackHole::drop(7102, 7105);
 #     BlackHole::restore(7102, 7105);
 #     BlackHole::drop_datagrams(7103);                  # connections go on
+#     BlackHole::forget_soon();          # what a dead process leaves unsent is given up at once
 use strict;
 use warnings;
 
@@ -52,6 +53,7 @@ sub change
 
 sub drop    { change('add',    'ports', @_); return }
 sub restore { change('delete', 'ports', @_); return }
+sub forget_soon { must('sysctl -qw net.ipv4.tcp_orphan_retries=1'); return }
 sub drop_datagrams { change('add', 'deaf', @_); return }
 
 1;
