@@ -1,8 +1,5 @@
-/* The pairs and what is known of them, and the way that events take to the lane they are for. */
+/* The way that events take to the lane they are for. */
 #include "node/antientropy_private.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum
 {
@@ -20,7 +17,7 @@ antientropy_new(Pacer *pacer, uint64_t interval_ms)
     {
         Lane *lane = &antientropy->lanes[i];
 
-        lane->pairs = memory_resize(&MEMORY_HEAP, NULL, ANTIENTROPY_ROOTS_MAX * sizeof(uint32_t));
+        lane->roots = memory_resize(&MEMORY_HEAP, NULL, ANTIENTROPY_ROOTS_MAX * sizeof(TreeId));
         lane->batch =
             memory_resize(&MEMORY_HEAP, NULL, ANTIENTROPY_VERSIONS_MAX * sizeof(uint32_t));
         buffer_init(&lane->after, &MEMORY_HEAP);
@@ -40,7 +37,7 @@ antientropy_free(Antientropy *antientropy)
     {
         Lane *lane = &antientropy->lanes[i];
 
-        memory_resize(&MEMORY_HEAP, lane->pairs, 0);
+        memory_resize(&MEMORY_HEAP, lane->roots, 0);
         memory_resize(&MEMORY_HEAP, lane->batch, 0);
         memory_resize(&MEMORY_HEAP, lane->parts, 0);
         memory_resize(&MEMORY_HEAP, lane->keys, 0);
@@ -54,8 +51,7 @@ antientropy_free(Antientropy *antientropy)
     antientropy_answers_free(antientropy->answers);
     tickets_free(&antientropy->answer_tickets);
     tickets_free(&antientropy->tickets);
-    memory_resize(&MEMORY_HEAP, antientropy->pairs, 0);
-    memory_resize(&MEMORY_HEAP, antientropy->peers, 0);
+    antientropy_free_pairs(antientropy);
     memory_resize(&MEMORY_HEAP, antientropy, 0);
 }
 
@@ -82,249 +78,6 @@ position_range_union(PositionRange a, PositionRange b)
 {
     return (PositionRange){a.first < b.first ? a.first : b.first,
                            a.last > b.last ? a.last : b.last};
-}
-
-/* ---- pairs ---- */
-
-static int
-order_pairs(const void *a, const void *b)
-{
-    const RepairStatus *left = &((const Pair *)a)->status;
-    const RepairStatus *right = &((const Pair *)b)->status;
-    int order = memcmp(&left->peer, &right->peer, sizeof(MemberId));
-
-    if (order != 0)
-        return order;
-    if (left->bucket_id != right->bucket_id)
-        return left->bucket_id < right->bucket_id ? -1 : 1;
-    return (left->partition > right->partition) - (left->partition < right->partition);
-}
-
-static Pair *
-find_pair(const Pair *pairs, uint32_t count, const Pair *like)
-{
-    return count > 0 ? bsearch(like, pairs, count, sizeof(Pair), order_pairs) : NULL;
-}
-
-Pair *
-antientropy_pair(const Antientropy *antientropy, uint32_t member, uint32_t bucket_id,
-                 uint32_t partition)
-{
-    Pair like = {
-        .status = {.bucket_id = bucket_id, .partition = partition}
-    };
-
-    if (member >= antientropy->peer_count)
-        return NULL;
-    like.status.peer = antientropy->peers[member].id;
-    return find_pair(antientropy->pairs, antientropy->pair_count, &like);
-}
-
-Pair *
-antientropy_pair_of(const Antientropy *antientropy, const Lane *lane)
-{
-    return &antientropy->pairs[lane->pairs[0]];
-}
-
-static uint32_t
-owners_of(const View *view, const Bucket *bucket, uint32_t partition, uint16_t *owners)
-{
-    uint64_t start = ring_partition_start(partition, view->topology->partitions);
-    uint32_t count = topology_preference(view->topology, start, owners, bucket->n);
-
-    for (uint32_t i = 0; i < count; i++)
-    {
-        if (owners[i] == view->self)
-            return count;
-    }
-    return 0;
-}
-
-/* Counts the pairs of a bucket; puts them into pairs unless that is NULL. */
-static uint32_t
-list_bucket(const View *view, const Bucket *bucket, Pair *pairs)
-{
-    uint16_t owners[TOPOLOGY_N_MAX];
-    uint32_t count = 0;
-
-    for (uint32_t partition = 0; partition < view->topology->partitions; partition++)
-    {
-        uint32_t owner_count = owners_of(view, bucket, partition, owners);
-
-        for (uint32_t i = 0; i < owner_count; i++)
-        {
-            if (owners[i] == view->self)
-                continue;
-            if (pairs != NULL)
-                pairs[count] = (Pair){
-                    .status = {.peer = view->topology->members[owners[i]].id,
-                               .bucket_id = bucket->id,
-                               .partition = partition},
-                    .mend = POSITION_RANGE_NONE,
-                    .mended = POSITION_RANGE_NONE
-                };
-            count++;
-        }
-    }
-    return count;
-}
-
-static uint32_t
-list_pairs(const View *view, Pair *pairs)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < view->topology->bucket_count; i++)
-        count +=
-            list_bucket(view, &view->topology->buckets[i], pairs != NULL ? pairs + count : NULL);
-    return count;
-}
-
-/* What was known of a peer before stays known. */
-static Peer
-peer_of(const Antientropy *antientropy, const MemberId *id)
-{
-    for (uint32_t i = 0; i < antientropy->peer_count; i++)
-    {
-        if (memcmp(&antientropy->peers[i].id, id, sizeof(MemberId)) == 0)
-            return antientropy->peers[i];
-    }
-    return (Peer){.id = *id};
-}
-
-static void
-renew_peers(Antientropy *antientropy, const Topology *topology)
-{
-    uint32_t pair = 0;
-    Peer *peers = memory_resize(&MEMORY_HEAP, NULL, (topology->member_count + 1) * sizeof(Peer));
-
-    for (uint32_t i = 0; i < topology->member_count; i++)
-    {
-        Peer *peer = &peers[i];
-
-        *peer = peer_of(antientropy, &topology->members[i].id);
-        peer->unknown = peer->differing =
-            (PairQueue){.first = ANTIENTROPY_NO_PAIR, .last = ANTIENTROPY_NO_PAIR};
-        peer->comparing_roots = false;
-        peer->failed = 0;
-        peer->first_pair = pair;
-        while (pair < antientropy->pair_count &&
-               memcmp(&antientropy->pairs[pair].status.peer, &peer->id, sizeof(MemberId)) == 0)
-            peer->failed += antientropy->pairs[pair++].status.failure != STATUS_OK;
-        peer->pair_count = pair - peer->first_pair;
-    }
-    memory_resize(&MEMORY_HEAP, antientropy->peers, 0);
-    antientropy->peers = peers;
-    antientropy->peer_count = topology->member_count;
-}
-
-/* Compares of roots begin anew; a lane whose pair is still one goes on with it. */
-static void
-renew_lane(Antientropy *antientropy, Lane *lane, Pair *old, const Pair *pairs, uint32_t pair_count,
-           uint32_t member)
-{
-    const Pair *found = NULL;
-
-    if (lane->state == LANE_FREE)
-        return;
-    if (lane->state != LANE_ROOTS && member != TOPOLOGY_NO_MEMBER)
-        found = find_pair(pairs, pair_count, &old[lane->pairs[0]]);
-    if (found != NULL)
-    {
-        lane->pairs[0] = (uint32_t)(found - pairs);
-        lane->peer = member;
-        return;
-    }
-    for (uint32_t i = 0; i < lane->pair_count; i++)
-    {
-        old[lane->pairs[i]].working = false;
-        old[lane->pairs[i]].queued = true;
-    }
-    antientropy_free_lane(antientropy, lane);
-}
-
-void
-antientropy_follow(Antientropy *antientropy, const View *view)
-{
-    const Topology *topology = view->topology;
-    Pair *old = antientropy->pairs;
-    uint32_t count;
-    Pair *pairs;
-
-    if (antientropy->epoch == topology->epoch)
-        return;
-    antientropy->epoch = topology->epoch;
-    count = list_pairs(view, NULL);
-    pairs = memory_resize(&MEMORY_HEAP, NULL, (count + (size_t)1) * sizeof(Pair));
-    (void)list_pairs(view, pairs);
-    qsort(pairs, count, sizeof(Pair), order_pairs);
-    for (uint32_t i = 0; i < ANTIENTROPY_LANES; i++)
-    {
-        Lane *lane = &antientropy->lanes[i];
-        uint32_t member = lane->state != LANE_FREE
-                              ? topology_member(topology, &antientropy->peers[lane->peer].id)
-                              : TOPOLOGY_NO_MEMBER;
-
-        renew_lane(antientropy, lane, old, pairs, count, member);
-    }
-    for (uint32_t i = 0; i < count; i++)
-    {
-        const Pair *known = find_pair(old, antientropy->pair_count, &pairs[i]);
-
-        if (known != NULL)
-            pairs[i] = *known;
-    }
-    antientropy->pairs = pairs;
-    antientropy->pair_count = count;
-    renew_peers(antientropy, topology);
-    antientropy->queued = 0;
-    memory_resize(&MEMORY_HEAP, old, 0);
-    for (uint32_t i = 0; i < count; i++)
-    {
-        bool queued = pairs[i].queued;
-
-        pairs[i].queued = false;
-        if (queued)
-            antientropy_queue(antientropy, topology_member(topology, &pairs[i].status.peer),
-                              &pairs[i]);
-    }
-}
-
-/* ---- status ---- */
-
-uint32_t
-antientropy_status_count(const Antientropy *antientropy)
-{
-    return antientropy->pair_count;
-}
-
-static const Lane *
-lane_at(const Antientropy *antientropy, uint32_t pair)
-{
-    for (uint32_t i = 0; i < ANTIENTROPY_LANES; i++)
-    {
-        const Lane *lane = &antientropy->lanes[i];
-
-        if (lane->state != LANE_FREE && lane->state != LANE_ROOTS && lane->pairs[0] == pair)
-            return lane;
-    }
-    return NULL;
-}
-
-RepairStatus
-antientropy_status(const Antientropy *antientropy, const View *view, uint32_t index)
-{
-    RepairStatus status = antientropy->pairs[index].status;
-    const Lane *lane = lane_at(antientropy, index);
-
-    if (lane == NULL)
-        return status;
-    status.parts_done = lane->parts_done;
-    status.parts_total = lane->parts_total;
-    if (lane->parts_done > 0)
-        status.time_left_ms = (view->now_ms - lane->began_ms) *
-                              (lane->parts_total - lane->parts_done) / lane->parts_done;
-    return status;
 }
 
 AntientropyCounters
@@ -374,17 +127,26 @@ antientropy_pay(Antientropy *antientropy, size_t bytes)
     pacer_take(antientropy->pacer, bytes);
 }
 
+static void
+count_of_pair(Pair *pair, uint64_t sent, uint64_t received)
+{
+    if (pair == NULL)
+        return;
+    pair->status.bytes_sent += sent;
+    pair->status.bytes_received += received;
+}
+
 /* The bytes of a frame of many roots are shared out evenly. */
 static void
 count_bytes(Antientropy *antientropy, const Lane *lane, uint64_t sent, uint64_t received)
 {
-    for (uint32_t i = 0; i < lane->pair_count; i++)
-    {
-        RepairStatus *status = &antientropy->pairs[lane->pairs[i]].status;
+    uint32_t count = lane->root_count;
 
-        status->bytes_sent += sent / lane->pair_count;
-        status->bytes_received += received / lane->pair_count;
-    }
+    if (lane->pair != NULL)
+        count_of_pair(lane->pair, sent, received);
+    for (uint32_t i = 0; lane->pair == NULL && i < count; i++)
+        count_of_pair(antientropy_find_pair(antientropy, lane->peer, lane->roots[i]), sent / count,
+                      received / count);
     antientropy->counters.bytes_sent += sent;
     antientropy->counters.bytes_received += received;
     antientropy_pay(antientropy, sent + received);

@@ -97,10 +97,21 @@ bool antientropy_take_result(Antientropy *antientropy, MendResult *result);
 /* The member has missed a write that nobody keeps a hint of. */
 void antientropy_missed(Antientropy *antientropy, const View *view, uint32_t member);
 
-/* One of each pair, in the order of member, bucket and partition; numbers change with the topology.
- */
-uint32_t antientropy_status_count(const Antientropy *antientropy);
-RepairStatus antientropy_status(const Antientropy *antientropy, const View *view, uint32_t index);
+/* How all pairs stand, one row for each, in the order of member, bucket and partition; numbers
+ * change with the topology. */
+typedef struct RepairCursor
+{
+    uint32_t member;
+    uint32_t bucket; /* index */
+    uint32_t partition;
+} RepairCursor;
+
+uint32_t antientropy_status_count(const Antientropy *antientropy, const View *view);
+
+/* The cursor of the row of that number; takes the row there, and goes on. False: there is none. */
+RepairCursor antientropy_seek(const Antientropy *antientropy, const View *view, uint32_t index);
+bool antientropy_next_status(const Antientropy *antientropy, const View *view, RepairCursor *cursor,
+                             RepairStatus *status);
 AntientropyCounters antientropy_counters(const Antientropy *antientropy);
 
 /* ---- events ---- */

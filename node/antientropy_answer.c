@@ -110,11 +110,11 @@ static bool
 compare_root(Antientropy *antientropy, const View *view, uint32_t asker, const TreeRoot *root,
              TreeDifference *difference)
 {
-    Pair *pair = antientropy_pair(antientropy, asker, root->bucket_id, root->partition);
     TreeId id = {.bucket_id = root->bucket_id, .partition = root->partition};
     TreeSum sum;
+    Pair *pair;
 
-    if (pair == NULL)
+    if (!antientropy_is_pair(antientropy, view, asker, id))
     {
         difference->status = topology_bucket_by_id(view->topology, root->bucket_id) == NULL
                                  ? STATUS_BEHIND
@@ -125,7 +125,9 @@ compare_root(Antientropy *antientropy, const View *view, uint32_t asker, const T
     if (!trees_sum(view->trees, id, (TreePart){0}, &sum) ||
         !digest_equal(&sum.digest, &root->digest))
         return false;
-    antientropy_found_equal(pair, view);
+    pair = antientropy_pair_with_rows(antientropy, view, asker, id);
+    if (pair != NULL)
+        antientropy_found_equal(pair, view);
     return true;
 }
 

@@ -16,12 +16,12 @@ antientropy_send_roots(Antientropy *antientropy, Lane *lane, const View *view, A
 {
     TreeRootsFrame frame = {.epoch = view->topology->epoch,
                             .asker = view->topology->members[view->self].id,
-                            .roots = ARENA_ARRAY(&actions->arena, TreeRoot, lane->pair_count),
-                            .root_count = lane->pair_count};
+                            .roots = ARENA_ARRAY(&actions->arena, TreeRoot, lane->root_count),
+                            .root_count = lane->root_count};
 
-    for (uint32_t i = 0; i < lane->pair_count; i++)
+    for (uint32_t i = 0; i < lane->root_count; i++)
     {
-        TreeId id = tree_of(&antientropy->pairs[lane->pairs[i]]);
+        TreeId id = lane->roots[i];
         TreeSum sum;
 
         (void)trees_sum(view->trees, id, (TreePart){0}, &sum);
@@ -33,12 +33,18 @@ antientropy_send_roots(Antientropy *antientropy, Lane *lane, const View *view, A
     antientropy_send(antientropy, lane, view, LANE_ROOTS, actions);
 }
 
+/* Nothing is remembered of a partition that the peer does not know of yet. */
 static void
-take_difference(Antientropy *antientropy, const Lane *lane, Pair *pair, const View *view,
+take_difference(Antientropy *antientropy, const Lane *lane, TreeId id, const View *view,
                 const TreeDifference *difference)
 {
     StatusCode failure = difference->status;
+    Pair *pair = failure == STATUS_OK && antientropy_is_pair(antientropy, view, lane->peer, id)
+                     ? antientropy_make_pair(antientropy, lane->peer, id)
+                     : antientropy_find_pair(antientropy, lane->peer, id);
 
+    if (pair == NULL)
+        return;
     pair->differs = failure == STATUS_OK;
     pair->peer_depth = difference->depth;
     if (pair->differs)
@@ -47,7 +53,19 @@ take_difference(Antientropy *antientropy, const Lane *lane, Pair *pair, const Vi
         pair->status.compared_ms = view->wall_ms;
         failure = pair->status.failure;
     }
-    antientropy_end_pair(antientropy, lane->peer, pair, failure);
+    antientropy_end_pair(antientropy, pair, failure);
+}
+
+static void
+take_equal(Antientropy *antientropy, const Lane *lane, TreeId id, const View *view)
+{
+    Pair *pair = antientropy_pair_with_rows(antientropy, view, lane->peer, id);
+
+    if (pair == NULL)
+        return;
+    antientropy_found_equal(pair, view);
+    if (pair->working)
+        antientropy_end_pair(antientropy, pair, STATUS_OK);
 }
 
 void
@@ -58,23 +76,19 @@ antientropy_take_roots(Antientropy *antientropy, Lane *lane, const View *view, c
     uint32_t next = 0;
 
     if (!tree_roots_reply_decode(frame, &actions->arena, &reply) ||
-        (reply.item_count > 0 && reply.items[reply.item_count - 1].index >= lane->pair_count))
+        (reply.item_count > 0 && reply.items[reply.item_count - 1].index >= lane->root_count))
     {
         antientropy_fail(antientropy, lane, view, STATUS_BAD_FRAME);
         return;
     }
-    for (uint32_t i = 0; i < lane->pair_count; i++)
+    antientropy_pass_round(antientropy, lane);
+    antientropy->counters.compares += lane->root_count;
+    for (uint32_t i = 0; i < lane->root_count; i++)
     {
-        Pair *pair = &antientropy->pairs[lane->pairs[i]];
-
-        antientropy->counters.compares++;
         if (next < reply.item_count && reply.items[next].index == i)
-        {
-            take_difference(antientropy, lane, pair, view, &reply.items[next++]);
-            continue;
-        }
-        antientropy_found_equal(pair, view);
-        antientropy_end_pair(antientropy, lane->peer, pair, STATUS_OK);
+            take_difference(antientropy, lane, lane->roots[i], view, &reply.items[next++]);
+        else
+            take_equal(antientropy, lane, lane->roots[i], view);
     }
     antientropy_finish(antientropy, lane, view);
 }
@@ -135,7 +149,7 @@ nth_asked(const Lane *lane, uint32_t nth)
 static void
 ask_level(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
 {
-    const Pair *pair = antientropy_pair_of(antientropy, lane);
+    const Pair *pair = lane->pair;
     TreePart top = nth_asked(lane, 0);
     uint32_t prefixes[ANTIENTROPY_LEVEL_PARTS];
     TreeLevelFrame frame = {.epoch = view->topology->epoch,
@@ -190,7 +204,7 @@ void
 antientropy_take_level(Antientropy *antientropy, Lane *lane, const View *view, const Frame *frame,
                        Actions *actions)
 {
-    const Pair *pair = antientropy_pair_of(antientropy, lane);
+    const Pair *pair = lane->pair;
     TreeLevelReply reply;
     TreePart *children;
     uint32_t count;
@@ -222,7 +236,7 @@ static void
 ask_list(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
 {
     TreeKeysFrame frame = {.epoch = view->topology->epoch,
-                           .bucket_id = antientropy_pair_of(antientropy, lane)->status.bucket_id,
+                           .bucket_id = lane->pair->status.bucket_id,
                            .first_position = lane->leaf.first,
                            .last_position = lane->leaf.last,
                            .after = buffer_slice(&lane->after),
@@ -237,7 +251,7 @@ static void
 scan_own(Antientropy *antientropy, Lane *lane, Actions *actions)
 {
     const TreeKeysReply *reply = &lane->list.reply;
-    StorageRange range = {.bucket_id = antientropy_pair_of(antientropy, lane)->status.bucket_id,
+    StorageRange range = {.bucket_id = lane->pair->status.bucket_id,
                           .first_position = lane->leaf.first,
                           .last_position = lane->leaf.last,
                           .after = buffer_slice(&lane->own_after),
@@ -255,7 +269,7 @@ antientropy_compare_on(Antientropy *antientropy, Lane *lane, const View *view, A
     PositionRange range;
     TreePart top;
 
-    antientropy_pair_of(antientropy, lane)->status.state = REPAIR_COMPARING;
+    lane->pair->status.state = REPAIR_COMPARING;
     if (lane->list.open)
         scan_own(antientropy, lane, actions);
     else if (lane->in_leaf)
@@ -268,8 +282,7 @@ antientropy_compare_on(Antientropy *antientropy, Lane *lane, const View *view, A
     {
         top = nth_asked(lane, 0);
         lane->part_count--;
-        trees_part_range(view->trees, antientropy_pair_of(antientropy, lane)->status.partition, top,
-                         &range.first, &range.last);
+        trees_part_range(view->trees, lane->pair->status.partition, top, &range.first, &range.last);
         begin_leaf(lane, range);
         ask_list(antientropy, lane, view, actions);
     }
@@ -317,8 +330,7 @@ void
 antientropy_take_list(Antientropy *antientropy, Lane *lane, const View *view, const Frame *frame,
                       Actions *actions)
 {
-    const Bucket *bucket = topology_bucket_by_id(
-        view->topology, antientropy_pair_of(antientropy, lane)->status.bucket_id);
+    const Bucket *bucket = topology_bucket_by_id(view->topology, lane->pair->status.bucket_id);
     KeyList *list = &lane->list;
     Frame kept;
 

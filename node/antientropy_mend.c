@@ -35,8 +35,8 @@ read_key(const Antientropy *antientropy, const Lane *lane, uint32_t item, Action
 {
     const DifferentKey *key = key_of(lane, item);
 
-    actions_read(actions, antientropy_pair_of(antientropy, lane)->status.bucket_id, key->position,
-                 key->key, antientropy_ref(lane, item));
+    actions_read(actions, lane->pair->status.bucket_id, key->position, key->key,
+                 antientropy_ref(lane, item));
 }
 
 static void
@@ -55,7 +55,7 @@ static void
 send_versions(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
 {
     VersionsFrame frame = {.epoch = view->topology->epoch,
-                           .bucket_id = antientropy_pair_of(antientropy, lane)->status.bucket_id,
+                           .bucket_id = lane->pair->status.bucket_id,
                            .items = lane->versions,
                            .item_count = lane->batch_count};
 
@@ -87,7 +87,7 @@ store(Antientropy *antientropy, Lane *lane, const View *view, uint32_t item,
       const VersionAnswer *answer, Actions *actions)
 {
     const DifferentKey *key = key_of(lane, item);
-    uint32_t bucket_id = antientropy_pair_of(antientropy, lane)->status.bucket_id;
+    uint32_t bucket_id = lane->pair->status.bucket_id;
     Object *object = ARENA_NEW(&actions->arena, Object);
     Update *update = ARENA_NEW(&actions->arena, Update);
     Slice kept = slice_copy(&actions->arena, answer->object);
@@ -109,7 +109,7 @@ store(Antientropy *antientropy, Lane *lane, const View *view, uint32_t item,
 static void
 count_difference(Antientropy *antientropy, const Lane *lane)
 {
-    antientropy_pair_of(antientropy, lane)->status.differences++;
+    lane->pair->status.differences++;
     antientropy->counters.differences++;
 }
 
@@ -163,7 +163,7 @@ antientropy_take_versions(Antientropy *antientropy, Lane *lane, const View *view
     lane->open = 0;
     for (uint32_t i = 0; good && i < reply.item_count; i++)
         good = take_verdict(antientropy, lane, view, i, &reply.items[i], actions);
-    antientropy_pair_of(antientropy, lane)->status.state = REPAIR_MENDING;
+    lane->pair->status.state = REPAIR_MENDING;
     if (!good)
         antientropy_fail(antientropy, lane, view, STATUS_BAD_FRAME);
     else
@@ -177,7 +177,7 @@ antientropy_take_stored(Antientropy *antientropy, Lane *lane, StatusCode status)
         lane->failure = status;
     else
     {
-        antientropy_pair_of(antientropy, lane)->status.mended_here++;
+        lane->pair->status.mended_here++;
         antientropy->counters.mended_here++;
     }
     if (--lane->open == 0)
@@ -202,8 +202,7 @@ fetch_gives(Antientropy *antientropy, Lane *lane, const View *view, Actions *act
             continue;
         key->phase = KEY_GIVEN;
         key->round =
-            rounds_label(view->rounds, view->topology,
-                         antientropy_pair_of(antientropy, lane)->status.bucket_id, key->position);
+            rounds_label(view->rounds, view->topology, lane->pair->status.bucket_id, key->position);
         bytes += key->bytes;
         lane->gives--;
         lane->open++;
@@ -216,7 +215,7 @@ take_own_object(const Antientropy *antientropy, Lane *lane, uint32_t item, Statu
                 Slice object)
 {
     ReplicateItem give = {.ref = antientropy_ref(lane, item),
-                          .bucket_id = antientropy_pair_of(antientropy, lane)->status.bucket_id,
+                          .bucket_id = lane->pair->status.bucket_id,
                           .round = key_of(lane, item)->round,
                           .key = key_of(lane, item)->key,
                           .object = object};
@@ -279,13 +278,12 @@ antientropy_take_given(Antientropy *antientropy, Lane *lane, const View *view,
         return;
     key->phase = KEY_DONE;
     if (result->status == STATUS_STALE_ROUND)
-        step_learn_round(view, antientropy_pair_of(antientropy, lane)->status.bucket_id,
-                         key->position, result->round);
+        step_learn_round(view, lane->pair->status.bucket_id, key->position, result->round);
     if (result->status != STATUS_OK)
         lane->failure = result->status;
     else
     {
-        antientropy_pair_of(antientropy, lane)->status.mended_there++;
+        lane->pair->status.mended_there++;
         antientropy->counters.mended_there++;
     }
     if (--lane->open == 0)
@@ -299,7 +297,7 @@ antientropy_mend_on(Antientropy *antientropy, Lane *lane, const View *view, Acti
         fetch_gives(antientropy, lane, view, actions);
     else if (next_batch(lane))
     {
-        antientropy_pair_of(antientropy, lane)->status.state = REPAIR_CONFIRMING;
+        lane->pair->status.state = REPAIR_CONFIRMING;
         read_versions(antientropy, lane, actions);
     }
     else

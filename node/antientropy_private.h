@@ -1,8 +1,9 @@
 /*
- * What the antientropy*.c files share. antientropy.c has the pairs and what is known of them,
- * antientropy_schedule.c says who is to be compared when, antientropy_range.c has what cannot be
- * read compared, antientropy_compare.c finds keys that differ, antientropy_mend.c looks at them
- * again and mends them, antientropy_answer.c answers.
+ * What the antientropy*.c files share. antientropy.c has the way of events to lanes,
+ * antientropy_pairs.c the pairs and what is known of them, antientropy_schedule.c says who is to be
+ * compared when, antientropy_round.c has rounds over all pairs with a peer, antientropy_range.c
+ * what cannot be read compared, antientropy_compare.c finds keys that differ, antientropy_mend.c
+ * looks at them again and mends them, antientropy_answer.c answers.
  *
  * A lane works on one thing at a time: on the roots of many pairs with one peer, or on one pair
  * whose roots differ. It waits for one answer, of the peer or of storage, at a time; in LANE_READY
@@ -29,8 +30,8 @@ enum
 
 #define ANTIENTROPY_PAGE_BYTES ((size_t)256 * 1024) /* of objects, read or sent at once */
 
-/* The end of a queue. */
-#define ANTIENTROPY_NO_PAIR UINT32_MAX
+/* Of a partition that a peer and this node do not share, whatever a bucket's n. */
+#define ANTIENTROPY_NO_RANK UINT8_MAX
 
 /* Positions; none while first > last. */
 typedef struct PositionRange
@@ -44,7 +45,9 @@ typedef struct PositionRange
 typedef struct Pair
 {
     RepairStatus status; /* parts and time left apart */
-    uint32_t next;       /* in the queue that it is in */
+    uint32_t member;     /* the peer's number */
+    struct Pair *chain;  /* in the table */
+    struct Pair *next;   /* in the queue that it is in */
     bool queued;
     bool working;         /* a lane is at it */
     bool again;           /* it was asked for since the lane began */
@@ -60,18 +63,45 @@ typedef struct Pair
 /* Pairs in the order in which they wait. */
 typedef struct PairQueue
 {
-    uint32_t first;
-    uint32_t last;
+    Pair *first;
+    Pair *last;
 } PairQueue;
+
+/* A hash table of the pairs that there is something to remember of. */
+typedef struct PairTable
+{
+    Pair **chains;
+    uint32_t chain_count;
+    uint32_t count;
+    uint32_t sweep; /* chains before it are yet to be looked at for pairs of dropped buckets */
+} PairTable;
+
+/* Goes once around all pairs with a peer, in the order of buckets and partitions. */
+typedef struct PairRound
+{
+    bool active;
+    uint32_t number;      /* grows with each that begins */
+    uint64_t since_ms;    /* pairs that were found equal later are passed over */
+    uint64_t began_ms;    /* wall clock */
+    uint32_t last_bucket; /* that there was when it began */
+    TreeId start;
+    TreeId at; /* the next one */
+    bool wrapped;
+} PairRound;
 
 /* Another member; indexed by its number in the topology. */
 typedef struct Peer
 {
     MemberId id;
-    uint32_t first_pair; /* of those with it, which follow each other */
-    uint32_t pair_count;
-    PairQueue unknown;   /* whose roots are to be compared */
-    PairQueue differing; /* that are to be descended, or mended */
+    uint8_t *ranks; /* by partition: a bucket whose n is larger has a pair there */
+    uint32_t shared[TOPOLOGY_N_MAX + 1]; /* by n: the partitions that are shared with it */
+    PairRound round;
+    PairRound round_before;   /* as it was when the roots under way were taken */
+    StatusCode round_failure; /* why the last roots of a round were not compared */
+    uint64_t covered_ms;      /* wall clock: since when all that is not a Pair is equal; 0: never */
+    uint32_t covered_bucket;  /* up to this bucket */
+    PairQueue unknown;        /* whose roots are to be compared */
+    PairQueue differing;      /* that are to be descended, or mended */
     bool comparing_roots;
     bool away;        /* it was down, or has missed something: it is compared once it is back */
     uint64_t back_ms; /* since when it is up again; 0: it is not */
@@ -131,8 +161,10 @@ typedef struct Lane
     LaneState state;
     uint32_t ticket; /* of the present question; 0 before the first */
     uint32_t peer;
-    uint32_t *pairs; /* LANE_ROOTS: those asked about; else the one */
-    uint32_t pair_count;
+    TreeId *roots; /* LANE_ROOTS: those asked about */
+    uint32_t root_count;
+    bool ends_round;      /* LANE_ROOTS: the peer's round has none behind these */
+    Pair *pair;           /* but in LANE_ROOTS */
     uint64_t deadline_ms; /* of an answer; or the end of the pause */
     uint64_t began_ms;
     uint64_t mended_before; /* of the pair, when the lane began */
@@ -182,8 +214,10 @@ struct Antientropy
     Pacer *pacer;
     uint64_t interval_ms;
     uint64_t epoch; /* of the pairs */
-    Pair *pairs;
-    uint32_t pair_count;
+    uint32_t self;
+    uint16_t *claim; /* of the ring that ranks were made for */
+    uint32_t claim_count;
+    PairTable pairs;
     Peer *peers;
     uint32_t peer_count;
     uint32_t turn;   /* the peer that is looked at first */
@@ -198,15 +232,54 @@ struct Antientropy
     AntientropyCounters counters;
 };
 
-/* ---- antientropy.c ---- */
+/* ---- antientropy_pairs.c ---- */
 
 /* Knows the pairs of the topology in force from then on. */
 void antientropy_follow(Antientropy *antientropy, const View *view);
-Pair *antientropy_pair(const Antientropy *antientropy, uint32_t member, uint32_t bucket_id,
-                       uint32_t partition);
 
-/* The lane's one pair. */
-Pair *antientropy_pair_of(const Antientropy *antientropy, const Lane *lane);
+/* NULL: nothing is known of it. make: what is no pair must not be asked for. */
+Pair *antientropy_find_pair(const Antientropy *antientropy, uint32_t member, TreeId id);
+Pair *antientropy_make_pair(Antientropy *antientropy, uint32_t member, TreeId id);
+
+/* The pair is made if this node has rows of it, of which it is to be known how they stand. */
+Pair *antientropy_pair_with_rows(Antientropy *antientropy, const View *view, uint32_t member,
+                                 TreeId id);
+bool antientropy_is_pair(const Antientropy *antientropy, const View *view, uint32_t member,
+                         TreeId id);
+
+/* The member and this node own that partition of the bucket; how many there are, of it and of all.
+ */
+bool antientropy_shares(const Antientropy *antientropy, uint32_t member, const Bucket *bucket,
+                        uint32_t partition);
+uint32_t antientropy_shared(const Antientropy *antientropy, uint32_t member, const Bucket *bucket);
+uint32_t antientropy_pair_count(const Antientropy *antientropy, const View *view, uint32_t member);
+
+/* Queues the pairs with the member whose last compare has failed. */
+void antientropy_queue_failed(Antientropy *antientropy, uint32_t member);
+
+/* Forgets pairs of buckets that were dropped, some at a time. */
+void antientropy_sweep_pairs(Antientropy *antientropy, const View *view);
+void antientropy_free_pairs(Antientropy *antientropy);
+
+/* ---- antientropy_round.c ---- */
+
+/* A round over all pairs with the peer that were not found equal since then; one that is under way
+ * goes around once more from where it is. */
+void antientropy_begin_round(Antientropy *antientropy, const View *view, uint32_t member,
+                             uint64_t since_ms);
+
+/* The pair is yet to come. */
+bool antientropy_round_has(const PairRound *round, TreeId id);
+
+/* Adds pairs of the round to the lane's roots. */
+void antientropy_take_round(Antientropy *antientropy, Lane *lane, const View *view);
+
+/* The lane's roots were compared; or were not, and are to come once more. */
+void antientropy_pass_round(Antientropy *antientropy, const Lane *lane);
+void antientropy_rewind_round(Antientropy *antientropy, const Lane *lane, StatusCode failure);
+
+/* ---- antientropy.c ---- */
+
 PositionRange position_range_union(PositionRange a, PositionRange b);
 bool position_range_is_none(PositionRange range);
 
@@ -237,11 +310,14 @@ void antientropy_finish(Antientropy *antientropy, Lane *lane, const View *view);
 void antientropy_fail(Antientropy *antientropy, Lane *lane, const View *view, StatusCode status);
 
 /* The pair is at rest again; with its mend to come, when that was not done. */
-void antientropy_end_pair(Antientropy *antientropy, uint32_t peer, Pair *pair, StatusCode failure);
+void antientropy_end_pair(Antientropy *antientropy, Pair *pair, StatusCode failure);
 
 /* Puts the pair into the queue that it belongs to, unless it is in one; or notes that it is to be
  * looked at again. */
-void antientropy_queue(Antientropy *antientropy, uint32_t peer, Pair *pair);
+void antientropy_queue(Antientropy *antientropy, Pair *pair);
+
+/* In the same order on every node, at another place or moment on each: below span. */
+uint64_t antientropy_phase(const View *view, const Peer *peer, uint64_t span);
 
 /* Either side has found the pair equal, or made it so. */
 void antientropy_found_equal(Pair *pair, const View *view);

@@ -22,44 +22,51 @@ was_mended(const Pair *pair, const View *view, PositionRange range)
     return is_within(range, pair->mended) && view->now_ms < pair->mended_at_ms + MEND_AGAIN_MS;
 }
 
-/* The part of the range that is in the pair's partition; none when the pair has none of it. */
+/* The part of the range that is in the partition. */
 static PositionRange
-part_of(const View *view, const Pair *pair, uint32_t bucket_id, PositionRange range)
+part_of(const View *view, uint32_t partition, PositionRange range)
 {
     uint32_t partitions = view->topology->partitions;
-    uint64_t first = ring_partition_start(pair->status.partition, partitions);
+    uint64_t first = ring_partition_start(partition, partitions);
     uint64_t last = first + UINT64_MAX / partitions;
 
-    if (pair->status.bucket_id != bucket_id || last < range.first || first > range.last)
-        return POSITION_RANGE_NONE;
     return (PositionRange){first > range.first ? first : range.first,
                            last < range.last ? last : range.last};
+}
+
+/* False: the member does not own the partition, or this node does not. */
+static bool
+mend_part(Antientropy *antientropy, const View *view, uint32_t member, TreeId id,
+          PositionRange range, bool anew)
+{
+    PositionRange part = part_of(view, id.partition, range);
+    Pair *pair;
+
+    if (!antientropy_is_pair(antientropy, view, member, id))
+        return false;
+    pair = antientropy_make_pair(antientropy, member, id);
+    if (!anew && was_mended(pair, view, part))
+        return true;
+    pair->mend = position_range_union(pair->mend, part);
+    antientropy_queue(antientropy, pair);
+    return true;
 }
 
 static uint32_t
 mend(Antientropy *antientropy, const View *view, uint32_t bucket_id, PositionRange range, bool anew)
 {
+    uint32_t partitions = view->topology->partitions;
     uint32_t owners = 0;
 
     antientropy_follow(antientropy, view);
-    for (uint32_t number = 0; number < antientropy->peer_count; number++)
+    for (uint32_t member = 0; member < antientropy->peer_count; member++)
     {
-        const Peer *peer = &antientropy->peers[number];
         bool owns = false;
 
-        for (uint32_t i = 0; i < peer->pair_count; i++)
-        {
-            Pair *pair = &antientropy->pairs[peer->first_pair + i];
-            PositionRange part = part_of(view, pair, bucket_id, range);
-
-            if (position_range_is_none(part))
-                continue;
-            owns = true;
-            if (!anew && was_mended(pair, view, part))
-                continue;
-            pair->mend = position_range_union(pair->mend, part);
-            antientropy_queue(antientropy, number, pair);
-        }
+        for (uint32_t partition = ring_partition(range.first, partitions);
+             partition <= ring_partition(range.last, partitions); partition++)
+            owns |=
+                mend_part(antientropy, view, member, (TreeId){bucket_id, partition}, range, anew);
         owners += owns;
     }
     return owners;
@@ -85,7 +92,7 @@ bool
 antientropy_was_mended(const Antientropy *antientropy, const View *view, uint32_t member, TreeId id,
                        uint64_t first, uint64_t last)
 {
-    const Pair *pair = antientropy_pair(antientropy, member, id.bucket_id, id.partition);
+    const Pair *pair = antientropy_find_pair(antientropy, member, id);
 
     return pair != NULL && was_mended(pair, view, (PositionRange){first, last});
 }
@@ -100,7 +107,7 @@ bool
 antientropy_has_mended(const Antientropy *antientropy, uint32_t member, TreeId id, uint64_t first,
                        uint64_t last, uint64_t since)
 {
-    const Pair *pair = antientropy_pair(antientropy, member, id.bucket_id, id.partition);
+    const Pair *pair = antientropy_find_pair(antientropy, member, id);
 
     return pair != NULL && pair->mended_number > since &&
            is_within((PositionRange){first, last}, pair->mended);

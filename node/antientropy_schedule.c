@@ -24,22 +24,19 @@ enum
 static void
 push(Antientropy *antientropy, PairQueue *queue, Pair *pair)
 {
-    uint32_t number = (uint32_t)(pair - antientropy->pairs);
-
-    pair->next = ANTIENTROPY_NO_PAIR;
-    if (queue->first == ANTIENTROPY_NO_PAIR)
-        queue->first = number;
+    pair->next = NULL;
+    if (queue->first == NULL)
+        queue->first = pair;
     else
-        antientropy->pairs[queue->last].next = number;
-    queue->last = number;
+        queue->last->next = pair;
+    queue->last = pair;
     antientropy->queued++;
 }
 
-static uint32_t
+static Pair *
 pop(Antientropy *antientropy, PairQueue *queue)
 {
-    uint32_t number = queue->first;
-    Pair *pair = &antientropy->pairs[number];
+    Pair *pair = queue->first;
 
     queue->first = pair->next;
     antientropy->queued--;
@@ -47,13 +44,25 @@ pop(Antientropy *antientropy, PairQueue *queue)
     pair->working = true;
     pair->again = false;
     pair->status.state = REPAIR_COMPARING;
-    return number;
+    return pair;
+}
+
+/* NULL: its bucket was dropped since it was queued. */
+static Pair *
+pop_present(Antientropy *antientropy, const View *view, PairQueue *queue)
+{
+    Pair *pair = pop(antientropy, queue);
+
+    if (topology_bucket_by_id(view->topology, pair->status.bucket_id) != NULL)
+        return pair;
+    pair->working = false;
+    return NULL;
 }
 
 void
-antientropy_queue(Antientropy *antientropy, uint32_t number, Pair *pair)
+antientropy_queue(Antientropy *antientropy, Pair *pair)
 {
-    Peer *peer = &antientropy->peers[number];
+    Peer *peer = &antientropy->peers[pair->member];
     bool known = pair->differs || !position_range_is_none(pair->mend);
 
     if (pair->working)
@@ -66,54 +75,12 @@ antientropy_queue(Antientropy *antientropy, uint32_t number, Pair *pair)
     }
 }
 
-/* In the same order on every node, at another place or moment on each. */
-static uint64_t
-phase_of(const View *view, const Peer *peer, uint64_t span)
+uint64_t
+antientropy_phase(const View *view, const Peer *peer, uint64_t span)
 {
     MemberId both[2] = {view->topology->members[view->self].id, peer->id};
 
     return hash_table(slice_make(both, sizeof(both))) % span;
-}
-
-/* Two nodes that mend the same peer at the same time begin at different partitions, and the second
- * to come to one finds it mended. */
-static Pair *
-nth_pair(const Antientropy *antientropy, const View *view, uint32_t number, uint32_t nth)
-{
-    const Peer *peer = &antientropy->peers[number];
-    uint32_t first = (uint32_t)phase_of(view, peer, peer->pair_count);
-
-    return &antientropy->pairs[peer->first_pair + (first + nth) % peer->pair_count];
-}
-
-/* All that were not found equal since then. */
-static void
-queue_round(Antientropy *antientropy, const View *view, uint32_t number, uint64_t since_ms)
-{
-    Peer *peer = &antientropy->peers[number];
-
-    for (uint32_t i = 0; i < peer->pair_count; i++)
-    {
-        Pair *pair = nth_pair(antientropy, view, number, i);
-
-        if (pair->equal_at_ms == 0 || pair->equal_at_ms < since_ms)
-            antientropy_queue(antientropy, number, pair);
-    }
-    peer->round_ms = view->now_ms;
-}
-
-static void
-queue_failed(Antientropy *antientropy, uint32_t number)
-{
-    const Peer *peer = &antientropy->peers[number];
-
-    for (uint32_t i = 0; i < peer->pair_count; i++)
-    {
-        Pair *pair = &antientropy->pairs[peer->first_pair + i];
-
-        if (pair->status.failure != STATUS_OK)
-            antientropy_queue(antientropy, number, pair);
-    }
 }
 
 /* ---- ends ---- */
@@ -126,19 +93,19 @@ antientropy_found_equal(Pair *pair, const View *view)
 }
 
 void
-antientropy_end_pair(Antientropy *antientropy, uint32_t number, Pair *pair, StatusCode failure)
+antientropy_end_pair(Antientropy *antientropy, Pair *pair, StatusCode failure)
 {
-    Peer *peer = &antientropy->peers[number];
+    Peer *peer = &antientropy->peers[pair->member];
 
     peer->failed += (failure != STATUS_OK) - (pair->status.failure != STATUS_OK);
     pair->status.failure = failure;
     pair->status.state = failure != STATUS_OK ? REPAIR_WAITING : REPAIR_IDLE;
     pair->working = false;
-    if (peer->failed == 0)
+    if (peer->failed == 0 && peer->round_failure == STATUS_OK)
         peer->rest_ms = 0;
     if (pair->again || pair->differs ||
         (failure == STATUS_OK && !position_range_is_none(pair->mend)))
-        antientropy_queue(antientropy, number, pair);
+        antientropy_queue(antientropy, pair);
 }
 
 static void
@@ -158,7 +125,7 @@ is_of_peer(StatusCode status)
            status == STATUS_SHUTTING_DOWN;
 }
 
-/* What ends several lanes at once is one failure. */
+/* What ends several lanes at once is one failure. A round would meet it again at once. */
 static void
 rest(Peer *peer, const View *view, StatusCode status)
 {
@@ -169,21 +136,39 @@ rest(Peer *peer, const View *view, StatusCode status)
             peer->rest_ms = REST_MOST_MS;
         peer->retry_ms = view->now_ms + peer->rest_ms;
     }
-    if (is_of_peer(status))
+    if (is_of_peer(status) || peer->round_failure != STATUS_OK)
         peer->rest_until_ms = peer->retry_ms;
+}
+
+static void
+fail_pair(Antientropy *antientropy, Pair *pair, StatusCode status)
+{
+    pair->differs = false;
+    antientropy_end_pair(antientropy, pair, status);
+}
+
+static void
+fail_roots(Antientropy *antientropy, const Lane *lane, StatusCode status)
+{
+    antientropy_rewind_round(antientropy, lane, status);
+    for (uint32_t i = 0; i < lane->root_count; i++)
+    {
+        Pair *pair = antientropy_find_pair(antientropy, lane->peer, lane->roots[i]);
+
+        if (pair != NULL && pair->working)
+            fail_pair(antientropy, pair, status);
+    }
 }
 
 void
 antientropy_fail(Antientropy *antientropy, Lane *lane, const View *view, StatusCode status)
 {
-    for (uint32_t i = 0; i < lane->pair_count; i++)
+    if (lane->state == LANE_ROOTS)
+        fail_roots(antientropy, lane, status);
+    else
     {
-        Pair *pair = &antientropy->pairs[lane->pairs[i]];
-
-        if (lane->state != LANE_ROOTS)
-            pair->mend = position_range_union(pair->mend, lane->mend);
-        pair->differs = false;
-        antientropy_end_pair(antientropy, lane->peer, pair, status);
+        lane->pair->mend = position_range_union(lane->pair->mend, lane->mend);
+        fail_pair(antientropy, lane->pair, status);
     }
     release(antientropy, lane);
     rest(&antientropy->peers[lane->peer], view, status);
@@ -209,7 +194,7 @@ note_result(Antientropy *antientropy, const Lane *lane, const Pair *pair)
 void
 antientropy_finish(Antientropy *antientropy, Lane *lane, const View *view)
 {
-    Pair *pair = antientropy_pair_of(antientropy, lane);
+    Pair *pair = lane->pair;
 
     if (lane->state != LANE_ROOTS)
     {
@@ -225,7 +210,7 @@ antientropy_finish(Antientropy *antientropy, Lane *lane, const View *view)
             pair->mended_number = lane->number;
             note_result(antientropy, lane, pair);
         }
-        antientropy_end_pair(antientropy, lane->peer, pair, STATUS_OK);
+        antientropy_end_pair(antientropy, pair, STATUS_OK);
     }
     release(antientropy, lane);
 }
@@ -239,13 +224,14 @@ look_at_clock(Antientropy *antientropy, const View *view, uint32_t number)
     uint64_t interval_ms = antientropy->interval_ms;
 
     if (peer->due_ms == 0)
-        peer->due_ms = view->now_ms + 1 +
-                       phase_of(view, peer, interval_ms < FIRST_MS ? interval_ms : FIRST_MS);
+        peer->due_ms =
+            view->now_ms + 1 +
+            antientropy_phase(view, peer, interval_ms < FIRST_MS ? interval_ms : FIRST_MS);
     if (view->now_ms < peer->due_ms)
         return;
     peer->due_ms = view->now_ms + interval_ms;
-    queue_round(antientropy, view, number,
-                view->now_ms > interval_ms / 2 ? view->now_ms - interval_ms / 2 : 0);
+    antientropy_begin_round(antientropy, view, number,
+                            view->now_ms > interval_ms / 2 ? view->now_ms - interval_ms / 2 : 0);
 }
 
 /* When a peer that was away, and is up again, is compared with. */
@@ -272,7 +258,13 @@ look_whether_back(Antientropy *antientropy, const View *view, uint32_t number)
         return;
     peer->away = false;
     peer->back_ms = 0;
-    queue_round(antientropy, view, number, UINT64_MAX);
+    antientropy_begin_round(antientropy, view, number, UINT64_MAX);
+}
+
+static bool
+shares_anything(const View *view, const Peer *peer)
+{
+    return view->topology->bucket_count > 0 && peer->shared[TOPOLOGY_N_MAX] > 0;
 }
 
 static void
@@ -280,7 +272,7 @@ look_at_peer(Antientropy *antientropy, const View *view, uint32_t number)
 {
     Peer *peer = &antientropy->peers[number];
 
-    if (peer->pair_count == 0)
+    if (!shares_anything(view, peer))
         return;
     if (antientropy->interval_ms > 0)
     {
@@ -290,7 +282,7 @@ look_at_peer(Antientropy *antientropy, const View *view, uint32_t number)
     if (peer->retry_ms > 0 && view->now_ms >= peer->retry_ms)
     {
         peer->retry_ms = 0;
-        queue_failed(antientropy, number);
+        antientropy_queue_failed(antientropy, number);
     }
 }
 
@@ -306,7 +298,7 @@ peer_wake_ms(const Antientropy *antientropy, const View *view, uint32_t number)
     const Peer *peer = &antientropy->peers[number];
     uint64_t wake = UINT64_MAX;
 
-    if (peer->pair_count == 0)
+    if (!shares_anything(view, peer))
         return wake;
     if (antientropy->interval_ms > 0)
         wake = peer->due_ms;
@@ -320,7 +312,7 @@ peer_wake_ms(const Antientropy *antientropy, const View *view, uint32_t number)
 static bool
 has_roots_to_compare(const Peer *peer)
 {
-    return peer->unknown.first != ANTIENTROPY_NO_PAIR && !peer->comparing_roots;
+    return (peer->unknown.first != NULL || peer->round.active) && !peer->comparing_roots;
 }
 
 /* The peer is up and something waits for a lane. */
@@ -329,8 +321,17 @@ can_serve(const Antientropy *antientropy, const View *view, uint32_t number)
 {
     const Peer *peer = &antientropy->peers[number];
 
-    return view->up[number] &&
-           (has_roots_to_compare(peer) || peer->differing.first != ANTIENTROPY_NO_PAIR);
+    return view->up[number] && (has_roots_to_compare(peer) || peer->differing.first != NULL);
+}
+
+static bool
+has_work(const Antientropy *antientropy)
+{
+    bool found = antientropy->queued > 0;
+
+    for (uint32_t i = 0; i < antientropy->peer_count && !found; i++)
+        found = has_roots_to_compare(&antientropy->peers[i]);
+    return found;
 }
 
 static void
@@ -338,9 +339,22 @@ take_roots(Antientropy *antientropy, Lane *lane, const View *view, Actions *acti
 {
     Peer *peer = &antientropy->peers[lane->peer];
 
-    lane->pair_count = 0;
-    while (lane->pair_count < ANTIENTROPY_ROOTS_MAX && peer->unknown.first != ANTIENTROPY_NO_PAIR)
-        lane->pairs[lane->pair_count++] = pop(antientropy, &peer->unknown);
+    lane->pair = NULL;
+    lane->root_count = 0;
+    while (lane->root_count < ANTIENTROPY_ROOTS_MAX && peer->unknown.first != NULL)
+    {
+        const Pair *pair = pop_present(antientropy, view, &peer->unknown);
+
+        if (pair != NULL)
+            lane->roots[lane->root_count++] =
+                (TreeId){pair->status.bucket_id, pair->status.partition};
+    }
+    antientropy_take_round(antientropy, lane, view);
+    if (lane->root_count == 0)
+    {
+        antientropy_pass_round(antientropy, lane);
+        return;
+    }
     peer->comparing_roots = true;
     antientropy_send_roots(antientropy, lane, view, actions);
 }
@@ -350,9 +364,10 @@ take_pair(Antientropy *antientropy, Lane *lane, const View *view)
 {
     Pair *pair;
 
-    lane->pair_count = 1;
-    lane->pairs[0] = pop(antientropy, &antientropy->peers[lane->peer].differing);
-    pair = antientropy_pair_of(antientropy, lane);
+    pair = pop_present(antientropy, view, &antientropy->peers[lane->peer].differing);
+    if (pair == NULL)
+        return;
+    lane->pair = pair;
     lane->mend = pair->mend;
     lane->number = ++antientropy->pairs_taken;
     pair->mend = POSITION_RANGE_NONE;
@@ -388,7 +403,7 @@ pause_lane(Antientropy *antientropy, Lane *lane, const View *view)
 #ifdef BUG_ONE_COMPARE_IS_ENOUGH
     lane->deadline_ms = view->now_ms;
 #endif
-    antientropy_pair_of(antientropy, lane)->status.state = REPAIR_CONFIRMING;
+    lane->pair->status.state = REPAIR_CONFIRMING;
 }
 
 /* Keys are looked for until there are many, or no more are to be found; then they are mended. */
@@ -425,7 +440,7 @@ step_lane(Antientropy *antientropy, Lane *lane, const View *view, Actions *actio
         lane->state = LANE_READY;
         lane->mending = true;
     }
-    if (lane->state == LANE_FREE && antientropy->queued > 0 &&
+    if (lane->state == LANE_FREE && has_work(antientropy) &&
         pacer_may_begin(antientropy->pacer, view->now_ms))
         take_work(antientropy, lane, view, actions);
     while (lane->state == LANE_READY && pacer_may_begin(antientropy->pacer, view->now_ms))
@@ -442,6 +457,7 @@ void
 antientropy_step(Antientropy *antientropy, const View *view, Actions *actions)
 {
     antientropy_follow(antientropy, view);
+    antientropy_sweep_pairs(antientropy, view);
     if (!takes_part(view))
         return;
     for (uint32_t i = 0; i < antientropy->peer_count; i++)
@@ -465,7 +481,7 @@ work_wake_ms(const Antientropy *antientropy, const View *view)
     uint64_t ready_ms = pacer_ready_ms(antientropy->pacer, view->now_ms);
     uint64_t wake = UINT64_MAX;
 
-    for (uint32_t i = 0; i < antientropy->peer_count && antientropy->queued > 0; i++)
+    for (uint32_t i = 0; i < antientropy->peer_count; i++)
     {
         uint64_t rested_ms = antientropy->peers[i].rest_until_ms;
 
@@ -497,27 +513,43 @@ antientropy_wake_ms(const Antientropy *antientropy, const View *view)
 
 /* ---- what is asked for ---- */
 
+static uint32_t
+queue_bucket(Antientropy *antientropy, const View *view, const Bucket *bucket, uint32_t number)
+{
+    uint32_t partitions = view->topology->partitions;
+    uint32_t first = (uint32_t)antientropy_phase(view, &antientropy->peers[number], partitions);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < partitions; i++)
+    {
+        TreeId id = {bucket->id, (first + i) % partitions};
+
+        if (!antientropy_shares(antientropy, number, bucket, id.partition))
+            continue;
+        antientropy_queue(antientropy, antientropy_make_pair(antientropy, number, id));
+        count++;
+    }
+    return count;
+}
+
 uint32_t
 antientropy_request(Antientropy *antientropy, const View *view, uint32_t bucket_id, uint32_t member)
 {
+    const Bucket *bucket = topology_bucket_by_id(view->topology, bucket_id);
     uint32_t count = 0;
 
     antientropy_follow(antientropy, view);
     for (uint32_t number = 0; number < antientropy->peer_count; number++)
     {
-        Peer *peer = &antientropy->peers[number];
-
         if (member != TOPOLOGY_NO_MEMBER && number != member)
             continue;
-        peer->rest_until_ms = 0;
-        for (uint32_t i = 0; i < peer->pair_count; i++)
+        antientropy->peers[number].rest_until_ms = 0;
+        if (bucket != NULL)
+            count += queue_bucket(antientropy, view, bucket, number);
+        if (bucket_id == 0)
         {
-            Pair *pair = nth_pair(antientropy, view, number, i);
-
-            if (bucket_id != 0 && pair->status.bucket_id != bucket_id)
-                continue;
-            antientropy_queue(antientropy, number, pair);
-            count++;
+            antientropy_begin_round(antientropy, view, number, UINT64_MAX);
+            count += antientropy_pair_count(antientropy, view, number);
         }
     }
     return count;

@@ -169,13 +169,12 @@ static void
 send_totals(Session *session, const Engine *engine)
 {
     const Topology *topology = engine_topology(engine);
-    uint32_t count = engine_repair_status_count(engine);
+    RepairCursor cursor = engine_repair_seek(engine, 0);
     RepairTotal total = {.partitions = 0};
+    RepairStatus status;
 
-    for (uint32_t i = 0; i < count; i++)
+    while (engine_repair_next(engine, &cursor, &status))
     {
-        RepairStatus status = engine_repair_status(engine, i);
-
         if (total.partitions > 0 && !is_of_total(&total, &status))
         {
             send_total(session, topology, &total);
@@ -229,17 +228,20 @@ member_or_error(const Topology *topology, Session *session, const char *name)
 }
 
 static void
-send_partitions(Session *session, const Engine *engine, uint32_t bucket_id, const Member *peer)
+send_partitions(Session *session, const Engine *engine, const Bucket *bucket, const Member *peer)
 {
-    uint32_t count = engine_repair_status_count(engine);
+    const Topology *topology = engine_topology(engine);
+    RepairStatus status;
 
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t member = 0; member < topology->member_count; member++)
     {
-        RepairStatus status = engine_repair_status(engine, i);
+        RepairCursor cursor = {.member = member, .bucket = (uint32_t)(bucket - topology->buckets)};
 
-        if (status.bucket_id == bucket_id &&
-            (peer == NULL || memcmp(&peer->id, &status.peer, sizeof(MemberId)) == 0))
-            send_partition(session, engine_topology(engine), &status);
+        if (peer != NULL && peer != &topology->members[member])
+            continue;
+        while (engine_repair_next(engine, &cursor, &status) && cursor.member == member &&
+               status.bucket_id == bucket->id)
+            send_partition(session, topology, &status);
     }
 }
 
@@ -258,7 +260,7 @@ console_run_repair_bucket(Console *console, Session *session, const ConsoleComma
     if (words->count > 3 && (peer = member_or_error(topology, session, words->text[3])) == NULL)
         return;
     session_columns(session, command->columns, command->column_count);
-    send_partitions(session, node_engine(console_host(console)->node), bucket->id, peer);
+    send_partitions(session, node_engine(console_host(console)->node), bucket, peer);
     session_complete(session, command->tag);
 }
 

@@ -177,7 +177,8 @@ HandoffStatus engine_handoff_status(const Engine *engine, const MemberId *target
 /* How far replicas were compared, a row for each partition of a bucket and other owner, in the
  * order of member, bucket and partition. */
 uint32_t engine_repair_status_count(const Engine *engine);
-RepairStatus engine_repair_status(const Engine *engine, uint32_t index);
+RepairCursor engine_repair_seek(const Engine *engine, uint32_t index);
+bool engine_repair_next(const Engine *engine, RepairCursor *cursor, RepairStatus *status);
 
 /* The partitions whose reaping this node has coordinated, and how it stands with each. */
 uint32_t engine_reaping_count(const Engine *engine);

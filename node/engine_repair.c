@@ -48,6 +48,7 @@ engine_tell_repair(Engine *engine, Origin origin, const Frame *frame)
     uint32_t total = engine_repair_status_count(engine);
     RepairStatusReply reply = {.total = total};
     RepairStatusFetch fetch;
+    RepairCursor cursor;
 
     if (!repair_status_fetch_decode(frame, &fetch))
     {
@@ -59,8 +60,9 @@ engine_tell_repair(Engine *engine, Origin origin, const Frame *frame)
     if (reply.row_count > REPAIR_STATUS_PAGE)
         reply.row_count = REPAIR_STATUS_PAGE;
     reply.rows = ARENA_ARRAY(&engine->actions.arena, RepairStatus, reply.row_count);
+    cursor = engine_repair_seek(engine, fetch.first);
     for (uint32_t i = 0; i < reply.row_count; i++)
-        reply.rows[i] = engine_repair_status(engine, fetch.first + i);
+        (void)engine_repair_next(engine, &cursor, &reply.rows[i]);
     repair_status_encode(actions_frame(&engine->actions), origin.tag, &reply);
     actions_reply(&engine->actions, origin.session);
 }
@@ -68,13 +70,24 @@ engine_tell_repair(Engine *engine, Origin origin, const Frame *frame)
 uint32_t
 engine_repair_status_count(const Engine *engine)
 {
-    return engine_is_member(engine) ? antientropy_status_count(engine->antientropy) : 0;
+    View view = engine_view(engine);
+
+    return engine_is_member(engine) ? antientropy_status_count(engine->antientropy, &view) : 0;
 }
 
-RepairStatus
-engine_repair_status(const Engine *engine, uint32_t index)
+RepairCursor
+engine_repair_seek(const Engine *engine, uint32_t index)
 {
     View view = engine_view(engine);
 
-    return antientropy_status(engine->antientropy, &view, index);
+    return antientropy_seek(engine->antientropy, &view, index);
+}
+
+bool
+engine_repair_next(const Engine *engine, RepairCursor *cursor, RepairStatus *status)
+{
+    View view = engine_view(engine);
+
+    return engine_is_member(engine) &&
+           antientropy_next_status(engine->antientropy, &view, cursor, status);
 }

@@ -1,9 +1,11 @@
 #include "test/unit/orchard.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -570,9 +572,9 @@ a_compare_may_be_asked_for_by_bucket_and_member(void **state)
     assert_int_equal(antientropy_request(antientropy, &node->view, STAGE_BUCKET + 1, 2), 0);
     assert_int_equal(antientropy_request(antientropy, &node->view, 0, 0), 0);
     orchard_settle(&orchard);
-    for (uint32_t i = 0; i < antientropy_status_count(antientropy); i++)
+    for (uint32_t i = 0; i < antientropy_status_count(antientropy, &node->view); i++)
     {
-        RepairStatus status = antientropy_status(antientropy, &node->view, i);
+        RepairStatus status = orchard_nth_status(node, i);
         bool asked =
             memcmp(&status.peer, &orchard.stage.topology.members[2].id, sizeof(MemberId)) == 0;
 
@@ -590,10 +592,10 @@ statuses_are_true(void **state)
     assert_true(topology_position(orchard.stage.bucket, orchard_key(&orchard, 5), &position));
     orchard_put(&orchard, 1, orchard_key(&orchard, 5), object_of(1, 2));
     repair(0);
-    assert_int_equal(antientropy_status_count(node->antientropy), STAGE_PARTITIONS);
+    assert_int_equal(antientropy_status_count(node->antientropy, &node->view), STAGE_PARTITIONS);
     for (uint32_t i = 0; i < STAGE_PARTITIONS; i++)
     {
-        RepairStatus status = antientropy_status(node->antientropy, &node->view, i);
+        RepairStatus status = orchard_nth_status(node, i);
         bool differed = i == ring_partition(position, STAGE_PARTITIONS);
 
         assert_int_equal(status.partition, i);
@@ -604,7 +606,7 @@ statuses_are_true(void **state)
         assert_int_equal(status.mended_here, differed);
         assert_in_range(status.equal_ms, 1700000000000, node->view.wall_ms);
         assert_int_equal(status.equal_ms > status.compared_ms, false);
-        assert_true(status.bytes_sent > 0);
+        assert_int_equal(status.bytes_sent > 0, differed); /* nothing is kept for empty ones */
     }
     counters = antientropy_counters(node->antientropy);
     assert_int_equal(counters.compares, STAGE_PARTITIONS);
@@ -635,7 +637,7 @@ progress_is_told(void **state)
         orchard_pass(&orchard, 1);
         for (uint32_t pair = 0; pair < STAGE_PARTITIONS; pair++)
         {
-            RepairStatus status = antientropy_status(node->antientropy, &node->view, pair);
+            RepairStatus status = orchard_nth_status(node, pair);
 
             assert_true(status.parts_done <= status.parts_total);
             seen += status.parts_done > 0;
@@ -776,6 +778,61 @@ a_peer_that_has_refilled_is_compared_with(void **state)
     assert_int_equal(orchard_status(&orchard, 0).failure, STATUS_OK);
 }
 
+/* Ten thousand buckets without a row: a topology is taken up, and a round begun, in no time, and
+ * nothing is kept for any of their partitions. */
+static void
+buckets_without_rows_cost_nothing(void **state)
+{
+    enum
+    {
+        BUCKETS = 10000,
+        EPOCHS = 200
+    };
+    OrchardNode *node = &orchard.nodes[0];
+    Bucket *buckets = ARENA_ARRAY(&orchard.stage.arena, Bucket, BUCKETS);
+    size_t before = mallinfo2().uordblks;
+    clock_t began = clock();
+
+    for (uint32_t i = 0; i < BUCKETS; i++)
+    {
+        buckets[i] = *orchard.stage.bucket;
+        buckets[i].id = STAGE_BUCKET + i;
+    }
+    orchard.stage.topology.buckets = buckets;
+    for (uint32_t i = 0; i < EPOCHS; i++)
+    {
+        orchard.stage.topology.bucket_count = BUCKETS - EPOCHS + i + 1;
+        orchard.stage.topology.epoch++;
+        assert_int_equal(antientropy_request(node->antientropy, &node->view, 0, 1),
+                         orchard.stage.topology.bucket_count * STAGE_PARTITIONS);
+    }
+    assert_true(clock() - began < CLOCKS_PER_SEC);
+    assert_in_range(mallinfo2().uordblks, 0, before + 100000);
+}
+
+static void
+a_dropped_bucket_is_forgotten(void **state)
+{
+    OrchardNode *node = &orchard.nodes[0];
+    Bucket *buckets = ARENA_ARRAY(&orchard.stage.arena, Bucket, 2);
+
+    buckets[0] = buckets[1] = *orchard.stage.bucket;
+    buckets[1].id = STAGE_BUCKET + 1;
+    orchard.stage.topology.buckets = buckets;
+    orchard.stage.topology.bucket_count = 2;
+    orchard.stage.topology.epoch++;
+    assert_int_equal(
+        antientropy_request(node->antientropy, &node->view, STAGE_BUCKET + 1, TOPOLOGY_NO_MEMBER),
+        STAGE_PARTITIONS);
+    orchard_put(&orchard, 1, orchard_key(&orchard, 5), object_of(1, 2));
+    (void)antientropy_request(node->antientropy, &node->view, 0, TOPOLOGY_NO_MEMBER);
+    orchard.stage.topology.bucket_count = 1;
+    orchard.stage.topology.epoch++;
+    orchard_settle(&orchard);
+    orchard_assert_equal(&orchard);
+    assert_int_equal(antientropy_status_count(node->antientropy, &node->view), STAGE_PARTITIONS);
+}
+
 static void
 a_bucket_that_comes_later_is_compared_too(void **state)
 {
@@ -790,11 +847,10 @@ a_bucket_that_comes_later_is_compared_too(void **state)
     orchard.stage.topology.epoch++;
     assert_int_equal(antientropy_request(node->antientropy, &node->view, 0, 1),
                      2 * STAGE_PARTITIONS);
-    assert_true(antientropy_status(node->antientropy, &node->view, 0).equal_ms > 0);
-    assert_int_equal(antientropy_status(node->antientropy, &node->view, STAGE_PARTITIONS).equal_ms,
-                     0);
+    assert_true(orchard_nth_status(node, 0).equal_ms > 0);
+    assert_int_equal(orchard_nth_status(node, STAGE_PARTITIONS).equal_ms, 0);
     orchard_settle(&orchard);
-    assert_true(antientropy_status(node->antientropy, &node->view, STAGE_PARTITIONS).equal_ms > 0);
+    assert_true(orchard_nth_status(node, STAGE_PARTITIONS).equal_ms > 0);
 }
 
 static void
@@ -857,6 +913,8 @@ main(void)
         TEST_SCHEDULED(a_peer_that_was_away_is_compared_with_when_its_hints_are_handed_off),
         TEST_SCHEDULED(a_peer_that_missed_a_write_is_compared_with),
         TEST_SCHEDULED(a_peer_that_has_refilled_is_compared_with),
+        TEST(buckets_without_rows_cost_nothing),
+        TEST(a_dropped_bucket_is_forgotten),
         TEST(a_bucket_that_comes_later_is_compared_too),
         TEST(a_topology_that_comes_in_between_does_not_stop_it),
     };

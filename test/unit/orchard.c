@@ -469,16 +469,25 @@ orchard_assert_equal(Orchard *orchard)
 }
 
 RepairStatus
+orchard_nth_status(const OrchardNode *node, uint32_t index)
+{
+    RepairCursor cursor = antientropy_seek(node->antientropy, &node->view, index);
+    RepairStatus status;
+
+    assert_true(antientropy_next_status(node->antientropy, &node->view, &cursor, &status));
+    return status;
+}
+
+RepairStatus
 orchard_status(Orchard *orchard, uint32_t node)
 {
     OrchardNode *asked = &orchard->nodes[node];
-    uint32_t count = antientropy_status_count(asked->antientropy);
+    RepairCursor cursor = antientropy_seek(asked->antientropy, &asked->view, 0);
     RepairStatus sum = {.compared_ms = UINT64_MAX, .equal_ms = UINT64_MAX};
+    RepairStatus status;
 
-    for (uint32_t i = 0; i < count; i++)
+    while (antientropy_next_status(asked->antientropy, &asked->view, &cursor, &status))
     {
-        RepairStatus status = antientropy_status(asked->antientropy, &asked->view, i);
-
         sum.differences += status.differences;
         sum.mended_here += status.mended_here;
         sum.mended_there += status.mended_there;

@@ -94,6 +94,7 @@ void orchard_join(Orchard *orchard, uint32_t node);
 void orchard_forget_bytes(Orchard *orchard);
 
 /* The sum over a node's pairs. */
+RepairStatus orchard_nth_status(const OrchardNode *node, uint32_t index);
 RepairStatus orchard_status(Orchard *orchard, uint32_t node);
 
 #endif
