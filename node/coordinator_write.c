@@ -74,6 +74,13 @@ static void
 apply_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
            Actions *actions)
 {
+#ifndef BUG_REFILLING_NODE_WRITES
+    if (view->refilling)
+    {
+        refuse_item(coordinator, view, operation, item, STATUS_REFILLING, actions);
+        return;
+    }
+#endif
     if (item->answered != 0 && operation_is_stale(view, operation, item, actions))
     {
         refuse_item(coordinator, view, operation, item, STATUS_STALE_ROUND, actions);
@@ -121,6 +128,10 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
         return status;
     if (view->storage_failed)
         return STATUS_STORAGE;
+#ifndef BUG_REFILLING_NODE_WRITES
+    if (view->refilling)
+        return STATUS_REFILLING;
+#endif
     if (!spread_can_reach(view, operation, item))
         return STATUS_UNAVAILABLE;
     if (item->self >= item->owner_count && spread_is_full(view))

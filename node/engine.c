@@ -50,6 +50,7 @@ engine_view(const Engine *engine)
                   .run = engine->storage != NULL ? engine->storage->run : NULL,
                   .rounds = engine->storage != NULL ? &engine->storage->rounds : NULL,
                   .trees = own_trees(engine),
+                  .orphans = engine->orphans,
                   .answer_bytes_max = CHUNK_FRAME_MAX,
                   .storage_failed = engine->storage != NULL && engine->storage->failed,
 #ifndef BUG_REFILLING_NODE_ANSWERS
@@ -293,20 +294,45 @@ note_down(Engine *engine)
     }
 }
 
+/* What is merged into data that are older than they were may be set aside with them: it counts for
+ * nobody who was not told yet. */
+static void
+note_loss(Engine *engine)
+{
+    bool was_lost = engine->was_lost;
+    View view;
+
+    engine->was_lost = engine_is_refilling(engine);
+    if (was_lost || !engine->was_lost || !engine_is_member(engine))
+        return;
+    view = engine_view(engine);
+    replica_data_lost(engine->replica);
+    coordinator_member_down(engine->coordinator, &view, view.self, &engine->actions);
+}
+
+/* Since it was last looked. */
+static bool
+doubt_changed(Engine *engine)
+{
+    EngineDoubt before = engine->doubt;
+
+    engine->doubt = engine_doubt(engine);
+    return before != engine->doubt;
+}
+
 static void
 finish_event(Engine *engine)
 {
-    bool was_in_doubt = engine->was_in_doubt;
     bool epoch_changed;
 
     gossip_port_follow(&engine->gossip, engine->now_ms);
     note_down(engine);
+    note_loss(engine);
     engine_run_actions(engine);
     epoch_changed = membership_epoch_changed(engine->membership);
     if (engine->joined_ms == 0 && membership_topology(engine->membership)->epoch > 0)
         engine->joined_ms = engine->now_ms;
-    engine->was_in_doubt = engine_is_in_doubt(engine);
-    if (epoch_changed || was_in_doubt != engine->was_in_doubt)
+    if (doubt_changed(engine) || epoch_changed)
         engine_release_held(engine);
 }
 
@@ -482,6 +508,8 @@ engine_turn_end(Engine *engine)
 
     note_waits(engine);
     engine_step_background(engine);
+    if (doubt_changed(engine))
+        engine_release_held(engine);
     warn_of_siblings(engine, &view);
     coordinator_flush(engine->coordinator, &view, &engine->actions);
     replica_flush(engine->replica, &engine->actions);

@@ -29,14 +29,21 @@ settle_lost_runs(Engine *engine)
 }
 
 static void
+step_orphans(Engine *engine, const View *view)
+{
+    if (witness_is_lost(membership_witness(engine->membership)))
+        orphans_begin(engine->orphans);
+    if (engine_is_member(engine))
+        orphans_step(engine->orphans, view, &engine->actions);
+}
+
+static void
 step_refill(Engine *engine)
 {
     Witness *witness = membership_witness(engine->membership);
     View view = engine_view(engine);
     uint32_t late;
 
-    if (witness_is_lost(witness))
-        orphans_begin(engine->orphans);
     if (!orphans_are_aside(engine->orphans, &view))
         return;
     if (witness_is_lost(witness) && engine->refill == NULL && view.topology->epoch > 0)
@@ -93,6 +100,7 @@ engine_step_background(Engine *engine)
 {
     View view = engine_view(engine);
 
+    step_orphans(engine, &view);
     step_refill(engine);
     note_latency(engine);
     scrub_step(engine->scrub, &view, &engine->actions);
@@ -100,7 +108,6 @@ engine_step_background(Engine *engine)
         return;
     handoff_step(engine->handoff, &view, &engine->actions);
     step_antientropy(engine, &view);
-    orphans_step(engine->orphans, &view, &engine->actions);
     reaping_step(engine->reaping, &view, &engine->actions);
 }
 

@@ -28,6 +28,14 @@ typedef struct UnreadableRange
     uint64_t last;
 } UnreadableRange;
 
+/* What frames wait for, since it will be known in a moment. */
+typedef enum EngineDoubt
+{
+    ENGINE_SURE,
+    ENGINE_IN_DOUBT, /* whether this node's data are whole */
+    ENGINE_FINDS_OUT /* they are not: what of them may take writes all the same */
+} EngineDoubt;
+
 typedef struct HeldFrame
 {
     uint64_t session;
@@ -63,7 +71,8 @@ struct Engine
     Scrub *scrub;
     UnreadableRange told[ENGINE_RANGES_TOLD]; /* to people */
     uint32_t told_next;
-    bool was_in_doubt; /* when it was last looked */
+    EngineDoubt doubt; /* when it was last looked */
+    bool was_lost;     /* likewise: the data are known to be older than they were */
     uint64_t mute_until_ms;
     EngineAsker asker; /* of the frame being dispatched */
     Actions actions;
@@ -95,8 +104,7 @@ void engine_run_actions(Engine *engine);
 void engine_dispatch(Engine *engine, uint64_t session, uint64_t waited_ms, Slice bytes,
                      bool may_hold);
 
-/* It may turn out in a moment that this node's data are not whole, or that they are. */
-bool engine_is_in_doubt(const Engine *engine);
+EngineDoubt engine_doubt(const Engine *engine);
 
 /* Dispatches held frames that need not wait any more, or whose time is up; or forgets them all. */
 void engine_release_held(Engine *engine);

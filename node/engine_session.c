@@ -196,22 +196,44 @@ is_ahead(const Engine *engine, const Frame *frame)
            reader_varint(&reader) > membership_topology(engine->membership)->epoch;
 }
 
-bool
-engine_is_in_doubt(const Engine *engine)
+/* It may turn out in a moment that this node's data are not whole, or that they are. */
+static bool
+is_in_doubt(const Engine *engine)
 {
     return engine_is_withheld(engine) && !engine_is_refilling(engine);
 }
 
+/* The data are older than they were; which partitions may take writes all the same is being asked.
+ */
 static bool
-reads_own_data(const Engine *engine, const Frame *frame)
+is_finding_out(const Engine *engine)
 {
-    return frame->type == FRAME_READ || (frame->type == FRAME_SCAN && engine->asker != ENGINE_PEER);
+    return engine_is_refilling(engine) && !orphans_are_found_out(engine->orphans);
+}
+
+EngineDoubt
+engine_doubt(const Engine *engine)
+{
+    if (is_in_doubt(engine))
+        return ENGINE_IN_DOUBT;
+    return is_finding_out(engine) ? ENGINE_FINDS_OUT : ENGINE_SURE;
+}
+
+/* It is refused by a node whose data are older than they were. */
+static bool
+needs_whole_data(const Engine *engine, const Frame *frame)
+{
+    return frame->type == FRAME_READ || frame->type == FRAME_WRITE ||
+           frame->type == FRAME_REPLICATE ||
+           (frame->type == FRAME_SCAN && engine->asker != ENGINE_PEER);
 }
 
 static bool
 must_wait(const Engine *engine, const Frame *frame)
 {
-    return is_ahead(engine, frame) || (reads_own_data(engine, frame) && engine_is_in_doubt(engine));
+    if (is_ahead(engine, frame) || (needs_whole_data(engine, frame) && is_in_doubt(engine)))
+        return true;
+    return frame->type == FRAME_REPLICATE && is_finding_out(engine);
 }
 
 AdmissionLoad

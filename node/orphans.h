@@ -3,10 +3,17 @@
  *
  * Such rows may have been deleted, and reaped, since; nobody can tell them from rows that the
  * others never had. So they are not spread and not served: before the disk is filled
- * (node/refill.h) this node asks the other owners of each partition that it owns, or has rows of,
- * which rounds they have raised. Where theirs is higher than the own it takes it as its own and
- * moves its rows of the partition aside, into records of ORPHANS_BUCKET: position as before, key
- * the bucket's id and the key. The filling brings back all that the others hold.
+ * (node/refill.h) this node asks the owners of all partitions which rounds they have raised. Where
+ * theirs is higher than the own it takes it as its own and moves its rows of the partition aside,
+ * into records of ORPHANS_BUCKET: position as before, key the bucket's id and the key. The filling
+ * brings back all that the others hold.
+ *
+ * A partition is settled when what this node has of it is known to be no older than what was
+ * reaped, durably. Before that it takes no write of it from others, for itself or for whom it
+ * stands in; so what is moved is what was there before, and never what this life has acknowledged.
+ * One other owner whose data are whole is enough to settle: nothing is reaped before all owners
+ * have raised, and who answers takes back what it had prepared and not raised. Where none is in
+ * reach all the others have to answer, and the highest round counts.
  *
  * Afterwards an orphan of which the present object has seen everything is dropped. What is left is
  * shown, until an admin adopts it, which merges it into what is stored and owes it to the other
@@ -38,8 +45,15 @@ void orphans_free(Orphans *orphans);
 /* The data turn out to be older than they were: everything is asked for. */
 void orphans_begin(Orphans *orphans);
 
-/* True when all buckets there are were asked for, and what had to be is moved. */
+/* True when all that this node owns, or has rows of, is settled. */
 bool orphans_are_aside(const Orphans *orphans, const View *view);
+
+/* True when all members in reach were asked once since the data turned out to be older: what is not
+ * settled by then takes its time. */
+bool orphans_are_found_out(const Orphans *orphans);
+
+/* While the data are known to be older: is the partition settled? */
+bool orphans_take(const Orphans *orphans, TreeId id);
 
 /* The disk is filled: what the filling has brought back is to be dropped. */
 void orphans_end(Orphans *orphans);

@@ -13,7 +13,7 @@ typedef enum OrphanPhase
     ORPHAN_PHASE_ASKING,  /* which rounds the others have raised, for one bucket */
     ORPHAN_PHASE_READING, /* a page of rows: of a partition to be moved, or of the orphans */
     ORPHAN_PHASE_WRITING, /* what is to be done with the rows of the page */
-    ORPHAN_PHASE_NOTING   /* the round of a partition whose rows are moved */
+    ORPHAN_PHASE_NOTING   /* rounds of partitions that have no older rows, or no more */
 } OrphanPhase;
 
 /* What is done with orphans, one pass over all of them for each. */
@@ -34,10 +34,34 @@ typedef struct OrphanRow
     bool stored; /* where it is to be kept; now it is to go from where it was */
 } OrphanRow;
 
+/* A bucket whose partitions are asked about, or were. */
+typedef struct OrphanBucket
+{
+    uint32_t id;
+    uint32_t left;    /* partitions that are not settled */
+    uint8_t *settled; /* a bit a partition: what is there now is not to be moved */
+} OrphanBucket;
+
+/* What the other owners of a partition have said of it. */
+typedef struct OrphanHeard
+{
+    uint64_t round;
+    bool sure; /* one of them has data that are whole */
+    uint8_t owners_left;
+} OrphanHeard;
+
 struct Orphans
 {
-    bool aside;           /* the data are as new as rounds say, or nobody has said otherwise */
-    uint32_t last_bucket; /* asked for and moved; numbered in the order they are made */
+    bool aside;            /* the data are as new as rounds say, or nobody has said otherwise */
+    OrphanBucket *buckets; /* in the order of their numbers, which is that of their making */
+    uint32_t bucket_count;
+    bool passing;         /* over all buckets of which something is not settled */
+    uint32_t last_bucket; /* asked about in this pass */
+    uint32_t moving;      /* the bucket whose rows are being moved, as a place among buckets */
+    bool found_out;       /* every bucket was asked about once */
+    bool ready;           /* what the filling waits for was settled, when the last pass ended */
+    uint64_t grace_ms;    /* members that are down are waited for until then; 0: not begun */
+    uint64_t pass_ms;     /* of the next pass */
     OrphanPhase phase;
     OrphanWalk walk;
     OrphanWalk wanted; /* next */
@@ -47,10 +71,11 @@ struct Orphans
     bool failed;     /* something of the page */
     bool missed;     /* a row was changed while it was moved: all are looked at once more */
     bool clearing;   /* the page is of what cannot be read, and is not moved but removed */
-    uint32_t bucket_id;
-    bool *awaited; /* by member: has yet to say its rounds */
-    uint32_t awaited_count;
-    uint64_t *highest; /* by partition, of the bucket */
+    uint32_t bucket_id; /* being asked about, or having its rows moved */
+    bool *awaited;      /* by member: has yet to say its rounds */
+    uint32_t members;
+    OrphanHeard *heard;  /* by partition, of the bucket */
+    uint32_t notes_open; /* of rounds, not durable yet */
     uint32_t partition;
     uint32_t partitions;
     Tickets tickets;
@@ -86,11 +111,11 @@ uint64_t orphans_ref_of(const Orphans *orphans, uint32_t row);
 void orphans_renew(Orphans *orphans);
 bool orphans_is_present(const Orphans *orphans, uint64_t ref, OrphanPhase phase);
 
-/* Asks for the next page of rows; the partition's round is to be noted; goes on with the next one.
- */
+/* Asks for the next page of rows; the partition's rows are moved and its round is to be noted; a
+ * round of the bucket was. */
 void orphans_read_page(Orphans *orphans, const View *view, Actions *actions);
 void orphans_note_round(Orphans *orphans, const View *view, Actions *actions);
-void orphans_next_partition(Orphans *orphans, const View *view, Actions *actions);
+void orphans_noted(Orphans *orphans, uint32_t partition, bool stored);
 
 /* This node has rows of that partition. */
 bool orphans_has_rows(const View *view, TreeId id);

@@ -350,11 +350,7 @@ orphans_durable(Orphans *orphans, const View *view, uint64_t ref, StatusCode sta
 {
     if (orphans_is_present(orphans, ref, ORPHAN_PHASE_NOTING))
     {
-        if (status == STATUS_OK)
-        {
-            orphans->partition++;
-            orphans_next_partition(orphans, view, actions);
-        }
+        orphans_noted(orphans, ticket_ref_item(ref), status == STATUS_OK);
         return;
     }
     if (!orphans_is_present(orphans, ref, ORPHAN_PHASE_WRITING))

@@ -29,7 +29,9 @@
  *  P4  A member may send under a number for which it never called itself clean, as long as its
  *      data are whole: nothing is reaped in that round, for its own answer is missing.
  *  P5  Data that were set back carry the older numbers, and their node learns no others before it
- *      is filled; so what it has is refused.
+ *      is filled, but from an owner's answer and with nothing older left (node/orphans.h); so what
+ *      it has is refused. Who gives that answer does not raise afterwards what it had prepared
+ *      before: no round passes by what the lost data had called clean.
  * A crash between two owners' reaping leaves T on some: compares or read repairs bring it back to
  * the others, and a later round reaps it. Nothing is ever decided by a clock: while a member is
  * down no round passes, for however long.

@@ -40,6 +40,10 @@ void replica_scanned(Replica *replica, const View *view, uint64_t ref, StatusCod
                      const StoragePage *page, Actions *actions);
 void replica_merged(Replica *replica, uint64_t ref, StatusCode status);
 void replica_durable(Replica *replica, uint64_t ref, StatusCode status);
+
+/* The data turn out to be older than they were: what is merged and not durable yet may be set aside
+ * with them, and is not acknowledged. */
+void replica_data_lost(Replica *replica);
 void replica_flush(Replica *replica, Actions *actions);
 
 /* Is something of the partition being merged that is not durable yet? */

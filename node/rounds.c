@@ -123,6 +123,15 @@ rounds_prepare(Rounds *rounds, TreeId id, uint64_t number)
     entry_of(rounds, id)->prepared = number;
 }
 
+void
+rounds_take_back(Rounds *rounds, uint32_t bucket_id)
+{
+    uint32_t place = find_place(rounds, (TreeId){.bucket_id = bucket_id});
+
+    for (; place < rounds->count && rounds->entries[place].id.bucket_id == bucket_id; place++)
+        rounds->entries[place].prepared = 0;
+}
+
 /* ---- rows ---- */
 
 void

@@ -67,6 +67,10 @@ Round rounds_note(Rounds *rounds, TreeId id, uint64_t cleared);
 /* This run is clean for the number, which is the highest heard of. */
 void rounds_prepare(Rounds *rounds, TreeId id, uint64_t number);
 
+/* What this run has prepared of the bucket and not raised is void: somebody asks what was reaped
+ * (node/orphans.h). */
+void rounds_take_back(Rounds *rounds, uint32_t bucket_id);
+
 /* Where a position lies. */
 TreeId rounds_id(const Topology *topology, uint32_t bucket_id, uint64_t position);
 

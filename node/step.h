@@ -41,7 +41,9 @@ typedef struct View
     const Run *run;           /* of the own store */
     Rounds *rounds;           /* of the own store; NULL: none */
     bool storage_failed;
-    bool refilling; /* the own storage may lack what was acknowledged: it answers no read */
+    bool refilling; /* the own storage may lack what was acknowledged: it answers no read, and
+                       coordinates no write */
+    const struct Orphans *orphans; /* what it takes from others then; NULL: all */
 } View;
 
 typedef enum ActionKind

@@ -608,6 +608,7 @@ typedef struct ReapRound
 /* Partitions that are not there never had a round. */
 typedef struct ReapRoundsReply
 {
+    bool whole; /* the data of who answers are not older than they were */
     ReapRound *items;
     uint32_t item_count;
 } ReapRoundsReply;

@@ -180,6 +180,7 @@ void
 reap_rounds_reply_encode(Buffer *buffer, uint32_t tag, const ReapRoundsReply *reply)
 {
     frame_encode_header(buffer, FRAME_REAP_ROUNDS_REPLY, tag);
+    buffer_put_u8(buffer, reply->whole);
     buffer_put_varint(buffer, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)
     {
@@ -193,6 +194,7 @@ reap_rounds_reply_decode(const Frame *frame, Arena *arena, ReapRoundsReply *repl
 {
     Reader reader = reader_begin(frame->body);
 
+    reply->whole = reader_bool(&reader);
     reply->item_count = reader_count(&reader, ROUND_MINIMUM_BYTES);
     reply->items = ARENA_ARRAY(arena, ReapRound, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)

@@ -4,10 +4,14 @@
  */
 #include "test/sim/scenarios.h"
 
+#include "shared/status.h"
+
 enum
 {
     LONG_MS = 60000,
-    DELIVERED_MS = 2000
+    DELIVERED_MS = 2000,
+    FILLING_WRITES = 10,
+    BETWEEN_WRITES_MS = 300
 };
 
 #define EXPECT_NOTHING(script, shown) script_expect((script), (shown), 0, NULL)
@@ -115,12 +119,146 @@ play_damaged_backup(Script *script)
     expect_nothing_back(script);
 }
 
+/* ---- disks that are filled after a round ---- */
+
+/* What the owners had was deleted and reaped. Then host's disk is wiped. */
+static void
+wipe_after_a_round(Script *script, uint32_t host)
+{
+    (void)script_put(script, 0, ALL, NULL);
+    (void)script_delete(script, 0, ALL, script_read(script, 0, MOST));
+    script_reap_often(script);
+    script_await_reaped(script);
+    script_wait_ms(script, DELIVERED_MS);
+    script_crash(script, host);
+    script_wipe(script, host);
+}
+
+/* An owner is being filled, for as long as another one is away. */
+static void
+play_writes_beside_a_wiped_owner(Script *script)
+{
+    uint32_t puts[FILLING_WRITES];
+    uint32_t refused;
+
+    wipe_after_a_round(script, 1);
+    script_crash(script, 2);
+    script_boot_alone(script, 1);
+    for (uint32_t i = 0; i < FILLING_WRITES; i++)
+    {
+        puts[i] = script_put(script, 0, MOST, NULL);
+        if (script_try_put(script, 1, 1, NULL, &refused) != STATUS_REFILLING)
+            script_fail(script, "a node that is being filled does not refuse a write");
+        script_wait_ms(script, BETWEEN_WRITES_MS);
+    }
+    script_boot(script, 2);
+    script_await_filled(script, 1);
+    script_settle(script);
+    script_expect(script, script_read(script, 1, ALL), FILLING_WRITES, puts);
+}
+
+/* What it has acknowledged meanwhile counts: the other copy is lost. */
+static void
+play_copy_of_a_wiped_owner_counts(Script *script)
+{
+    uint32_t put;
+
+    wipe_after_a_round(script, 1);
+    script_crash(script, 2);
+    script_boot_alone(script, 1);
+    put = script_put(script, 0, MOST, NULL);
+    script_settle(script);
+    script_crash(script, 0);
+    script_wipe(script, 0);
+    script_crash(script, 1);
+    script_boot_alone(script, 1);
+    script_boot_alone(script, 0);
+    script_boot(script, 2);
+    script_await_filled(script, 0);
+    script_await_filled(script, 1);
+    script_settle(script);
+    script_expect(script, script_read(script, 2, ALL), 1, &put);
+}
+
+/* As long as no owner says what was reaped, it takes nothing: all that it has may be set aside. */
+static void
+play_nothing_is_taken_unasked(Script *script)
+{
+    uint32_t put;
+
+    wipe_after_a_round(script, 1);
+    script_crash(script, 0);
+    script_crash(script, 2);
+    script_boot_alone(script, 1);
+    if (script_try_put(script, 3, MOST, NULL, &put) == STATUS_OK)
+        script_fail(script, "a write was acknowledged that may be set aside");
+    script_boot_alone(script, 0);
+    put = script_put(script, 0, MOST, NULL);
+    script_boot(script, 2);
+    script_await_filled(script, 1);
+}
+
+/* Nor does a fallback set aside what it holds for an owner. */
+static void
+play_hint_of_a_wiped_fallback(Script *script)
+{
+    uint32_t put;
+
+    wipe_after_a_round(script, 3);
+    script_crash(script, 2);
+    script_crash(script, 1);
+    script_boot_alone(script, 3);
+    put = script_put(script, 0, MOST, NULL);
+    script_settle(script);
+    script_crash(script, 0);
+    script_wipe(script, 0);
+    script_crash(script, 3);
+    script_boot_alone(script, 3);
+    script_boot_alone(script, 1);
+    script_boot_alone(script, 2);
+    script_boot(script, 0);
+    script_await_filled(script, 0);
+    script_await_filled(script, 3);
+    script_await_handed_off(script, 3);
+    script_settle(script);
+    script_expect(script, script_read(script, 2, ALL), 1, &put);
+}
+
+/* What the disk had from before the round is set aside, and not what has come since. */
+static void
+play_write_beside_a_backup(Script *script)
+{
+    uint32_t put;
+
+    set_back_to_before_a_round(script);
+    script_crash(script, 2);
+    script_boot_alone(script, 1);
+    script_wait_ms(script, DELIVERED_MS);
+    put = script_put(script, 0, MOST, NULL);
+    script_settle(script);
+    script_crash(script, 1);
+    script_boot_alone(script, 1);
+    script_crash(script, 0);
+    script_wipe(script, 0);
+    script_boot_alone(script, 2);
+    script_boot(script, 0);
+    script_await_filled(script, 0);
+    script_await_filled(script, 1);
+    script_settle(script);
+    script_expect(script, script_read(script, 1, ALL), 1, &put);
+}
+
 static const Scenario SCENARIOS[] = {
     {"away-for-a-year",            play_away_for_a_year,            3, false},
     {"late-replicate",             play_late_replicate,             3, false},
     {"late-hint",                  play_late_hint,                  4, false},
     {"backup-from-before-a-round", play_backup_from_before_a_round, 3, true },
     {"damaged-backup",             play_damaged_backup,             3, true },
+    {"writes-beside-a-wiped-owner", play_writes_beside_a_wiped_owner, 3, true },
+    {"copy-of-a-wiped-owner-counts", play_copy_of_a_wiped_owner_counts, 3, true },
+    {"nothing-is-taken-unasked", play_nothing_is_taken_unasked, 4, true },
+    {"hint-of-a-wiped-fallback", play_hint_of_a_wiped_fallback, 4, true },
+    {"write-beside-a-backup", play_write_beside_a_backup, 3, true },
 };
 
 const Scenario *

@@ -40,6 +40,27 @@ a_write_is_stamped_here_first(void **state)
 }
 
 static void
+a_node_whose_disk_is_being_filled_stamps_nothing(void **state)
+{
+    fixture.stage.view.refilling = true;
+    conductor_write_one(&fixture, 1, false);
+    conductor_assert_write(&fixture, STATUS_REFILLING);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
+}
+
+static void
+a_retry_is_not_stamped_when_the_data_turn_out_to_be_older_during_its_look(void **state)
+{
+    conductor_write_one(&fixture, 2, true);
+    fixture.stage.view.refilling = true;
+    conductor_member_down(&fixture, 1);
+    conductor_member_down(&fixture, 2);
+    conductor_member_down(&fixture, 0);
+    conductor_assert_write(&fixture, STATUS_REFILLING);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
+}
+
+static void
 the_merged_object_goes_to_the_other_owners_before_it_is_durable_here(void **state)
 {
     Slice object = stage_object(&fixture.stage, 1, 1, "apple");
@@ -651,6 +672,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_write_is_stamped_here_first),
+        TEST(a_node_whose_disk_is_being_filled_stamps_nothing),
+        TEST(a_retry_is_not_stamped_when_the_data_turn_out_to_be_older_during_its_look),
         TEST(the_merged_object_goes_to_the_other_owners_before_it_is_durable_here),
         TEST(a_write_is_ok_when_w_owners_have_it_durably),
         TEST(a_write_may_be_ok_before_it_is_durable_here),

@@ -438,6 +438,7 @@ a_node_may_send_what_clients_may_not(void **state)
     static const FrameType TYPES[] = {FRAME_REPLICATE, FRAME_PREPARE, FRAME_ACCEPT, FRAME_HELLO};
     HelloFrame hello = {.id = stage_member_id(1)};
 
+    peers_up();
     for (uint32_t i = 0; i < sizeof(TYPES) / sizeof(TYPES[0]); i++)
     {
         frame_encode_header(stage_buffer(&fixture.stage), TYPES[i], TAG);
@@ -780,6 +781,7 @@ acknowledgements_leave_at_the_end_of_the_turn(void **state)
     Frame frame;
     ReplicateReply reply;
 
+    peers_up();
     replicate_encode(stage_buffer(&fixture.stage), 0, &replicate);
     for (uint32_t i = 0; i < 2; i++)
         engine_session_frame(fixture.engine, MEMBER, ENGINE_PEER, 0,

@@ -888,7 +888,7 @@ how_far_reaping_has_come_comes_back(void **state)
         {1,   2  },
         {300, 400}
     };
-    ReapRoundsReply reply = {.items = items, .item_count = 2};
+    ReapRoundsReply reply = {.whole = true, .items = items, .item_count = 2};
     ReapNotice notice = {.bucket_id = 2, .position = UINT64_MAX, .round = 300};
 
     reap_notice_encode(&fixture->buffer, TAG, &notice);
@@ -903,6 +903,7 @@ how_far_reaping_has_come_comes_back(void **state)
     reap_rounds_reply_encode(&fixture->buffer, TAG, &reply);
     assert_true(
         reap_rounds_reply_decode(take(fixture, FRAME_REAP_ROUNDS_REPLY), &fixture->arena, &reply));
+    assert_true(reply.whole);
     assert_int_equal(reply.item_count, 2);
     assert_int_equal(reply.items[1].partition, 300);
     assert_int_equal(reply.items[1].round, 400);

@@ -543,6 +543,19 @@ an_owner_that_was_started_anew_since_it_prepared_ends_the_round(void **state)
     assert_rows(0);
 }
 
+/* Who asks an owner how far it is has lost what it had called clean itself. */
+static void
+an_owner_that_was_asked_how_far_it_is_ends_the_round(void **state)
+{
+    (void)state;
+    begin_round(FRAME_REAP_RAISE);
+    rounds_take_back(houses[owners[2]].view.rounds, id.bucket_id);
+    deliver_until(FRAME_TYPE_END);
+    assert_waits_for(owners[2], REAP_REFUSED);
+    assert_int_equal(rounds_of(houses[owners[2]].view.rounds, id).round, 0);
+    assert_rows(1);
+}
+
 static void
 a_coordinator_that_ends_after_the_raise_leaves_a_later_round_to_pass(void **state)
 {
@@ -727,6 +740,7 @@ main(void)
         TEST(a_member_whose_disk_is_being_filled_keeps_all_from_reaping),
         TEST(what_is_not_durable_yet_keeps_all_from_reaping),
         TEST(an_owner_that_was_started_anew_since_it_prepared_ends_the_round),
+        TEST(an_owner_that_was_asked_how_far_it_is_ends_the_round),
         TEST(a_coordinator_that_ends_after_the_raise_leaves_a_later_round_to_pass),
         TEST(rows_that_reach_one_owner_only_are_reaped_by_a_later_round),
         TEST(what_was_written_since_it_was_proved_stays),

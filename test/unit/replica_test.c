@@ -1,4 +1,5 @@
 #include "node/replica.h"
+#include "node/orphans.h"
 #include "test/unit/stage.h"
 
 #include <setjmp.h>
@@ -525,6 +526,35 @@ bad_items_of_a_replicate_are_refused_and_the_others_merged(void **state)
     assert_int_equal(acknowledgements().items[0].ref, 2);
 }
 
+/* Before it is known which rows are older than what was reaped. */
+static void
+nothing_is_taken_that_may_be_set_aside(void **state)
+{
+    ReplicateItem item = replicate_item(1, 0);
+    Orphans *orphans = orphans_new();
+
+    orphans_begin(orphans);
+    fixture.stage.view.refilling = true;
+    fixture.stage.view.orphans = orphans;
+    replicate(SESSION, &item, 1);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
+    assert_int_equal(acknowledgements().items[0].status, STATUS_REFILLING);
+    orphans_free(orphans);
+}
+
+static void
+what_was_merged_before_the_data_turned_out_to_be_older_is_not_acknowledged(void **state)
+{
+    ReplicateItem item = replicate_item(1, 0);
+    uint64_t ref;
+
+    replicate(SESSION, &item, 1);
+    ref = ref_of(ACTION_APPLY, 0);
+    replica_data_lost(fixture.replica);
+    replica_durable(fixture.replica, ref, STATUS_OK);
+    assert_int_equal(acknowledgements().items[0].status, STATUS_REFILLING);
+}
+
 static void
 acknowledgements_of_one_turn_are_gathered_by_session(void **state)
 {
@@ -596,6 +626,8 @@ main(void)
         TEST(a_replicate_is_acknowledged_when_durable_not_when_merged),
         TEST(a_replicate_that_storage_refuses_is_told),
         TEST(bad_items_of_a_replicate_are_refused_and_the_others_merged),
+        TEST(nothing_is_taken_that_may_be_set_aside),
+        TEST(what_was_merged_before_the_data_turned_out_to_be_older_is_not_acknowledged),
         TEST(acknowledgements_of_one_turn_are_gathered_by_session),
         TEST(a_replicate_of_nothing_is_refused),
         TEST(an_acknowledgement_that_comes_twice_is_sent_once),

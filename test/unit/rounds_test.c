@@ -36,6 +36,24 @@ who_has_heard_of_a_higher_number_is_not_prepared_for_a_lower_one(void **state)
 }
 
 static void
+what_was_prepared_is_void_when_somebody_asks_how_far_the_bucket_is(void **state)
+{
+    TreeId elsewhere = {.bucket_id = 2, .partition = 5};
+    Rounds rounds = {0};
+
+    rounds_take_back(&rounds, ID.bucket_id);
+    rounds_prepare(&rounds, OTHER, 4);
+    rounds_prepare(&rounds, elsewhere, 4);
+    rounds_prepare(&rounds, ID, 4);
+    rounds_take_back(&rounds, ID.bucket_id);
+    assert_int_equal(rounds_of(&rounds, ID).prepared, 0);
+    assert_int_equal(rounds_of(&rounds, OTHER).prepared, 0);
+    assert_int_equal(rounds_of(&rounds, elsewhere).prepared, 4);
+    assert_int_equal(rounds_of(&rounds, ID).cleared, 4);
+    rounds_free(&rounds);
+}
+
+static void
 an_owner_refuses_below_what_is_raised_and_others_below_what_they_heard_of(void **state)
 {
     Rounds rounds = {0};
@@ -92,6 +110,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_only_grow_and_what_is_raised_is_cleared),
         cmocka_unit_test(who_has_heard_of_a_higher_number_is_not_prepared_for_a_lower_one),
+        cmocka_unit_test(what_was_prepared_is_void_when_somebody_asks_how_far_the_bucket_is),
         cmocka_unit_test(an_owner_refuses_below_what_is_raised_and_others_below_what_they_heard_of),
         STORE_TEST(rounds_survive_the_process_and_what_was_prepared_does_not),
         cmocka_unit_test(what_is_no_row_is_told),
