@@ -1,6 +1,7 @@
 /*
- * What the orphans*.c files share. orphans.c finds out which partitions are older than their rounds
- * and takes pages of their rows; orphans_rows.c moves each row, and walks over those moved.
+ * What the orphans*.c files share. orphans.c passes over all buckets, orphans_ask.c finds out which
+ * partitions are older than their rounds; orphans.c takes pages of their rows, and orphans_rows.c
+ * moves each row, and walks over those moved.
  */
 #ifndef NODE_ORPHANS_PRIVATE_H
 #define NODE_ORPHANS_PRIVATE_H
@@ -67,10 +68,10 @@ struct Orphans
     OrphanWalk wanted; /* next */
     uint32_t wanted_bucket;
     uint32_t walk_bucket;
-    uint64_t due_ms; /* asking again, or trying again */
-    bool failed;     /* something of the page */
-    bool missed;     /* a row was changed while it was moved: all are looked at once more */
-    bool clearing;   /* the page is of what cannot be read, and is not moved but removed */
+    uint64_t due_ms;    /* asking again, or trying again */
+    bool failed;        /* something of the page */
+    bool missed;        /* a row was changed while it was moved: all are looked at once more */
+    bool clearing;      /* the page is of what cannot be read, and is not moved but removed */
     uint32_t bucket_id; /* being asked about, or having its rows moved */
     bool *awaited;      /* by member: has yet to say its rounds */
     uint32_t members;
@@ -111,9 +112,29 @@ uint64_t orphans_ref_of(const Orphans *orphans, uint32_t row);
 void orphans_renew(Orphans *orphans);
 bool orphans_is_present(const Orphans *orphans, uint64_t ref, OrphanPhase phase);
 
-/* Asks for the next page of rows; the partition's rows are moved and its round is to be noted; a
- * round of the bucket was. */
+bool orphans_is_present_question(const Orphans *orphans, uint32_t ticket);
+
+/* Asks for the next page of rows. */
 void orphans_read_page(Orphans *orphans, const View *view, Actions *actions);
+
+/* ---- orphans_ask.c ---- */
+
+/* NULL: it was not asked about yet. */
+OrphanBucket *orphans_bucket(const Orphans *orphans, uint32_t bucket_id);
+bool orphans_is_settled(const OrphanBucket *bucket, uint32_t partition);
+
+/* Asks the owners of what is not settled of the bucket; and once more, or ends the asking. */
+void orphans_ask(Orphans *orphans, const View *view, const Bucket *bucket, Actions *actions);
+void orphans_ask_on(Orphans *orphans, const View *view, Actions *actions);
+
+/* What this node has of the partition is no older than that round. */
+uint64_t orphans_own_number(const View *view, TreeId id);
+
+/* The disk is not to be filled before that partition is settled. */
+bool orphans_is_needed(const View *view, TreeId id);
+uint64_t orphans_start_of(const View *view, uint32_t partition);
+
+/* The partition's rows are moved, and its round is to be noted; a round of the bucket was. */
 void orphans_note_round(Orphans *orphans, const View *view, Actions *actions);
 void orphans_noted(Orphans *orphans, uint32_t partition, bool stored);
 
