@@ -13,6 +13,7 @@
 #include "optimizer/tlist.h"
 
 #include "fdw/batchrun.h"
+#include "fdw/compat.h"
 #include "fdw/plan.h"
 #include "fdw/quals.h"
 #include "fdw/settings.h"
@@ -235,50 +236,72 @@ typedef struct BatchJoinClauses
 } BatchJoinClauses;
 
 static BatchJoinClauses
-batchjoin_split(const BatchJoinPath *path)
+batchjoin_split(PlannerInfo *root, const BatchJoinPath *path)
 {
-    const RelationInfo *info = plan_relation(path->inner);
+    QualsTable table = plan_table(root, path->inner);
     BatchJoinClauses clauses = {0};
 
-    for (int i = 0; i < info->key_count; i++)
-    {
-        clauses.keys = lappend(clauses.keys, path->quals[i].clause);
-        clauses.values = lappend(clauses.values, path->quals[i].value);
-        clauses.value_types = lappend_oid(clauses.value_types, path->quals[i].value_type);
-    }
     if (IS_OUTER_JOIN(path->join_type))
         extract_actual_join_clauses(path->restrict_list, path->path.path.parent->relids,
                                     &clauses.join, &clauses.other);
     else
         clauses.join = extract_actual_clauses(path->restrict_list, false);
     clauses.inner = extract_actual_clauses(path->inner->baserestrictinfo, false);
-    clauses.join = list_difference_ptr(clauses.join, clauses.keys);
-    clauses.inner = list_difference_ptr(clauses.inner, clauses.keys);
+    for (int i = 0; i < table.info->key_count; i++)
+    {
+        const KeyQual *qual = &path->quals[i];
+
+        clauses.join = list_delete_ptr(clauses.join, qual->clause);
+        clauses.inner = list_delete_ptr(clauses.inner, qual->clause);
+        clauses.keys = lappend(clauses.keys, quals_column_first(&table, qual));
+        clauses.values = lappend(clauses.values, qual->value);
+        clauses.value_types = lappend_oid(clauses.value_types, qual->value_type);
+    }
     return clauses;
 }
 
-/* The table's Vars in an expression that are not in the list yet. */
+static bool
+batchjoin_has_column(const List *vars, AttrNumber attribute)
+{
+    const ListCell *cell;
+
+    foreach (cell, vars)
+        if (lfirst_node(Var, cell)->varattno == attribute)
+            return true;
+    return false;
+}
+
+/* The table's Vars in an expression, each column once. */
 static List *
-batchjoin_add_vars(List *vars, Node *expr, Index relid)
+batchjoin_table_vars(Node *expr, Index relid)
 {
     List *found = pull_var_clause(expr, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
                                             PVC_RECURSE_PLACEHOLDERS);
+    List *vars = NIL;
     ListCell *cell;
 
     foreach (cell, found)
-        if (((Var *)lfirst(cell))->varno == (int)relid)
-            vars = list_append_unique(vars, lfirst(cell));
+    {
+        Var *var = lfirst_node(Var, cell);
+
+        if (var->varno == (int)relid && !batchjoin_has_column(vars, var->varattno))
+            vars = lappend(vars, var);
+    }
     return vars;
 }
 
-/* The join's target counts, not the plan's target list: a projection above may replace that one. */
+/*
+ * The join's target counts, not the plan's target list: a projection above may replace that one.
+ * What is computed from the joined row comes first, since the nodes above know the columns as it
+ * does.
+ */
 static List *
 batchjoin_inner_vars(const BatchJoinPath *path, const BatchJoinClauses *clauses)
 {
-    List *all = list_make5(path->path.path.parent->reltarget->exprs, clauses->keys, clauses->join,
-                           clauses->inner, clauses->other);
+    List *all = list_make5(path->path.path.parent->reltarget->exprs, clauses->other, clauses->keys,
+                           clauses->join, clauses->inner);
 
-    return batchjoin_add_vars(NIL, (Node *)all, path->inner->relid);
+    return batchjoin_table_vars((Node *)all, path->inner->relid);
 }
 
 static List *
@@ -299,7 +322,7 @@ batchjoin_make_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, L
                     List *restrict_clauses, List *custom_plans)
 {
     const BatchJoinPath *path = (const BatchJoinPath *)best_path;
-    BatchJoinClauses clauses = batchjoin_split(path);
+    BatchJoinClauses clauses = batchjoin_split(root, path);
     List *outer_tlist = ((Plan *)linitial(custom_plans))->targetlist;
     List *inner_vars = batchjoin_inner_vars(path, &clauses);
     CustomScan *scan = makeNode(CustomScan);
@@ -309,11 +332,13 @@ batchjoin_make_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, L
     foreach (cell, inner_vars)
         attributes = lappend_int(attributes, ((Var *)lfirst(cell))->varattno);
     scan->scan.plan.targetlist = tlist;
-    scan->scan.plan.qual = clauses.other;
     scan->flags = best_path->flags;
     scan->custom_plans = custom_plans;
     scan->custom_scan_tlist = batchjoin_scan_tlist(outer_tlist, inner_vars);
-    scan->custom_exprs = list_make4(clauses.values, clauses.join, clauses.inner, clauses.keys);
+    scan->scan.plan.qual = compat_with_nulling_of(clauses.other, scan->custom_scan_tlist);
+    scan->custom_exprs = compat_with_nulling_of(
+        list_make4(clauses.values, clauses.join, clauses.inner, clauses.keys),
+        scan->custom_scan_tlist);
     scan->custom_private =
         list_make4(makeInteger(path->join_type), makeInteger(list_length(outer_tlist)),
                    clauses.value_types, attributes);

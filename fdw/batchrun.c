@@ -10,6 +10,7 @@
 #include "utils/rel.h"
 
 #include "fdw/batchjoin.h"
+#include "fdw/compat.h"
 #include "fdw/explain.h"
 #include "fdw/key.h"
 #include "fdw/keyset.h"
@@ -124,7 +125,7 @@ batchrun_open_table(BatchRun *run, CustomScan *scan, EState *estate, bool explai
     TargetEntry *entry = list_nth_node(TargetEntry, scan->custom_scan_tlist, run->outer_count);
 
     run->index = (Index)castNode(Var, entry->expr)->varno;
-    run->relation = ExecGetRangeTableRelation(estate, run->index);
+    run->relation = compat_range_table_relation(estate, run->index);
     run->source = source_new(run->relation, estate, run->index,
                              batchrun_attribute_set(run->attributes), explain_only);
 }

@@ -2,9 +2,9 @@
  * compat: every difference between PostgreSQL's versions that the extension meets, and nothing
  * else.
  *
- * Built and tested on 15. Of 15's own minors: DatumGetHeapTupleHeader, and so
- * PG_GETARG_HEAPTUPLEHEADER, became a function in 15.20; a module that uses them does not load
- * on 15.18.
+ * Built and tested on 15 and 17, compiled for 16 and 18. Of 15's own minors:
+ * DatumGetHeapTupleHeader, and so PG_GETARG_HEAPTUPLEHEADER, became a function in 15.20; a module
+ * that uses them does not load on 15.18.
  */
 #ifndef FDW_COMPAT_H
 #define FDW_COMPAT_H
@@ -13,6 +13,7 @@
 
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
+#include "commands/explain.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -23,8 +24,12 @@
 #include "utils/acl.h"
 #include "utils/guc.h"
 
+#include "storage/latch.h"
+#include "utils/selfuncs.h"
+
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
+#include "nodes/nodeFuncs.h"
 #include "parser/parse_relation.h"
 #include "varatt.h"
 #endif
@@ -73,6 +78,66 @@ compat_create_foreignscan_path(PlannerInfo *root, RelOptInfo *rel, double rows, 
 #else
     return create_foreignscan_path(root, rel, NULL, rows, startup_cost, total_cost, NIL,
                                    required_outer, NULL, private);
+#endif
+}
+
+/* 17 asks statistics about an array that is no constant. */
+static inline double
+compat_estimate_array_length(PlannerInfo *root, Node *array)
+{
+#if PG_VERSION_NUM >= 170000
+    return estimate_array_length(root, array);
+#else
+    return estimate_array_length(array);
+#endif
+}
+
+#if PG_VERSION_NUM >= 160000
+static inline Node *
+compat_nulling_mutator(Node *node, void *tlist)
+{
+    ListCell *cell;
+
+    if (node == NULL)
+        return NULL;
+    foreach (cell, (List *)tlist)
+    {
+        Expr *known = lfirst_node(TargetEntry, cell)->expr;
+
+        if (IsA(node, Var) && IsA(known, Var) && ((Var *)node)->varno == ((Var *)known)->varno &&
+            ((Var *)node)->varattno == ((Var *)known)->varattno)
+            return copyObject((Node *)known);
+        if (IsA(node, PlaceHolderVar) && IsA(known, PlaceHolderVar) &&
+            ((PlaceHolderVar *)node)->phid == ((PlaceHolderVar *)known)->phid)
+            return copyObject((Node *)known);
+    }
+    return expression_tree_mutator(node, compat_nulling_mutator, tlist);
+}
+#endif
+
+/*
+ * The expressions with each column as tlist has it. 16 marks in a Var which outer joins may have
+ * made it null, so that one column looks different below and above a join; what is computed from
+ * one tuple must have one look of it.
+ */
+static inline List *
+compat_with_nulling_of(List *exprs, List *tlist)
+{
+#if PG_VERSION_NUM >= 160000
+    return (List *)compat_nulling_mutator((Node *)exprs, tlist);
+#else
+    return exprs;
+#endif
+}
+
+/* Lives until it is freed, at the latest (before 17) as long as context. */
+static inline WaitEventSet *
+compat_create_wait_event_set(MemoryContext context, int count)
+{
+#if PG_VERSION_NUM >= 170000
+    return CreateWaitEventSet(NULL, count);
+#else
+    return CreateWaitEventSet(context, count);
 #endif
 }
 
@@ -127,17 +192,49 @@ compat_find_function(const char *schema, const char *name, Oid argument)
     return found;
 }
 
-/* Whose user mapping counts for a table of the range table: 16 moved it out of the entry. */
+#if PG_VERSION_NUM >= 160000
+/* The table of the query that this one is a partition or a child of; itself if it is none. */
+static inline Index
+compat_named_table(EState *estate, Index index)
+{
+    ListCell *cell;
+
+    if (exec_rt_fetch(index, estate)->perminfoindex != 0)
+        return index;
+    foreach (cell, estate->es_plannedstmt->appendRelations)
+        if (lfirst_node(AppendRelInfo, cell)->child_relid == index)
+            return compat_named_table(estate, lfirst_node(AppendRelInfo, cell)->parent_relid);
+    return index;
+}
+#endif
+
+/* Whose user mapping counts for a table of the range table: 16 moved it out of the entry, and has
+ * it for the tables that a query names alone. */
 static inline Oid
 compat_check_user(EState *estate, Index index)
 {
-    RangeTblEntry *entry = exec_rt_fetch(index, estate);
 #if PG_VERSION_NUM >= 160000
-    Oid user = getRTEPermissionInfo(estate->es_rteperminfos, entry)->checkAsUser;
+    RangeTblEntry *entry = exec_rt_fetch(compat_named_table(estate, index), estate);
+    Oid user = InvalidOid;
+
+    if (entry->perminfoindex != 0)
+        user = getRTEPermissionInfo(estate->es_rteperminfos, entry)->checkAsUser;
 #else
+    RangeTblEntry *entry = exec_rt_fetch(index, estate);
     Oid user = entry->checkAsUser;
 #endif
     return OidIsValid(user) ? user : GetUserId();
+}
+
+/* The open table of a scan; 18 asks whether it is one that the query writes. */
+static inline Relation
+compat_range_table_relation(EState *estate, Index index)
+{
+#if PG_VERSION_NUM >= 180000
+    return ExecGetRangeTableRelation(estate, index, false);
+#else
+    return ExecGetRangeTableRelation(estate, index);
+#endif
 }
 
 static inline bool

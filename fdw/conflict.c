@@ -72,8 +72,8 @@ conflict_place(const ConflictUse *use)
                                     : psprintf("column \"%s\" of %s", use->column_name, table);
 }
 
-static void
-pg_attribute_noreturn() conflict_refuse(const ConflictSearch *search, int code, const char *message)
+__attribute__((noreturn)) static void
+conflict_refuse(const ConflictSearch *search, int code, const char *message)
 {
     const char *place = conflict_place(search->use);
 

@@ -8,9 +8,8 @@
 
 #include "fdw/pg.h"
 
-#include "commands/explain.h"
-
 #include "fdw/client.h"
+#include "fdw/compat.h"
 #include "fdw/relation.h"
 
 /* Shared with the batched join. */

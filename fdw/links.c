@@ -15,6 +15,8 @@
 
 #include <time.h>
 
+#include "fdw/compat.h"
+
 enum
 {
     FIXED_EVENTS = 2, /* the latch and the postmaster's death */
@@ -320,7 +322,7 @@ links_make_set(Links *links)
         links->events = MemoryContextAlloc(links->context, sizeof(WaitEvent) * wanted);
         links->set_capacity = wanted;
     }
-    links->set = CreateWaitEventSet(links->context, links->set_capacity);
+    links->set = compat_create_wait_event_set(links->context, links->set_capacity);
     AddWaitEventToSet(links->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
     AddWaitEventToSet(links->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
     dlist_foreach (iter, &links->nodes)

@@ -15,8 +15,9 @@
 
 #include "fdw/pg.h"
 
-#include "commands/explain.h"
 #include "foreign/fdwapi.h"
+
+#include "fdw/compat.h"
 
 int dynamoIsForeignRelUpdatable(Relation relation);
 void dynamoAddForeignUpdateTargets(PlannerInfo *root, Index index, RangeTblEntry *entry,

@@ -77,7 +77,7 @@ plan_rest_selectivity(PlannerInfo *root, RelOptInfo *baserel, List *restrict_inf
 static double
 plan_lookup_rows(PlannerInfo *root, RelOptInfo *baserel, List *restrict_infos, const KeyQual *quals)
 {
-    double keys = quals_estimate_keys(plan_relation(baserel), quals);
+    double keys = quals_estimate_keys(root, plan_relation(baserel), quals);
 
     return clamp_row_est(keys * plan_rest_selectivity(root, baserel, restrict_infos, quals));
 }
@@ -158,7 +158,7 @@ plan_add_lookup(PlannerInfo *root, RelOptInfo *baserel, const KeyQual *quals, do
                 Relids required_outer)
 {
     const RelationInfo *info = plan_relation(baserel);
-    double keys = quals_estimate_keys(info, quals);
+    double keys = quals_estimate_keys(root, info, quals);
 
     plan_add_path(root, baserel, true, rows,
                   plan_lookup_cost(info, keys, SCAN_BATCH_KEYS) + plan_local_cost(baserel, keys),
@@ -358,10 +358,10 @@ dynamoGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 
     for (int i = 0; quals != NULL && i < info->key_count; i++)
     {
-        named = lappend(named, quals[i].clause);
+        local = list_delete_ptr(local, quals[i].clause);
+        named = lappend(named, quals_column_first(&table, &quals[i]));
         values = lappend(values, quals[i].value);
     }
-    local = list_difference_ptr(local, named);
     return make_foreignscan(tlist, local, baserel->relid, values,
                             plan_encode(info, quals, plan_attributes(baserel, local)), NIL, named,
                             outer_plan);

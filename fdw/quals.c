@@ -4,11 +4,13 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 #include "utils/typcache.h"
 
+#include "fdw/compat.h"
 #include "fdw/keyset.h"
 
 /* The key column that expr is, or -1. */
@@ -175,13 +177,13 @@ quals_match(const QualsTable *table, Expr *clause, KeyQual *qual)
 
 /* Lists of several columns that are better checked row by row. */
 static bool
-quals_are_too_many(const RelationInfo *info, const KeyQual *quals)
+quals_are_too_many(const QualsTable *table, const KeyQual *quals)
 {
     int lists = 0;
 
-    for (int i = 0; i < info->key_count; i++)
+    for (int i = 0; i < table->info->key_count; i++)
         lists += quals[i].is_array;
-    return lists > 1 && quals_estimate_keys(info, quals) > KEYSET_PRODUCT_MAX;
+    return lists > 1 && quals_estimate_keys(table->root, table->info, quals) > KEYSET_PRODUCT_MAX;
 }
 
 KeyQual *
@@ -202,16 +204,29 @@ quals_choose(const QualsTable *table, List *clauses)
     for (int i = 0; i < table->info->key_count; i++)
         if (chosen[i].clause == NULL)
             return NULL;
-    return quals_are_too_many(table->info, chosen) ? NULL : chosen;
+    return quals_are_too_many(table, chosen) ? NULL : chosen;
+}
+
+Expr *
+quals_column_first(const QualsTable *table, const KeyQual *qual)
+{
+    OpExpr *clause = (OpExpr *)qual->clause;
+
+    if (!IsA(clause, OpExpr) || quals_key_column(table, linitial(clause->args)) >= 0 ||
+        !OidIsValid(get_commutator(clause->opno)))
+        return qual->clause;
+    clause = copyObject(clause);
+    CommuteOpExpr(clause);
+    return (Expr *)clause;
 }
 
 double
-quals_estimate_keys(const RelationInfo *info, const KeyQual *quals)
+quals_estimate_keys(PlannerInfo *root, const RelationInfo *info, const KeyQual *quals)
 {
     double keys = 1;
 
     for (int i = 0; i < info->key_count; i++)
         if (quals[i].is_array)
-            keys *= Max(estimate_array_length((Node *)quals[i].value), 1);
+            keys *= Max(compat_estimate_array_length(root, (Node *)quals[i].value), 1);
     return keys;
 }

@@ -49,7 +49,13 @@ bool quals_match(const QualsTable *table, Expr *clause, KeyQual *qual);
  */
 KeyQual *quals_choose(const QualsTable *table, List *clauses);
 
+/*
+ * The condition with the column before its value, as people write it and EXPLAIN shows it: the
+ * planner derives conditions of its own, and which side is which depends on PostgreSQL's version.
+ */
+Expr *quals_column_first(const QualsTable *table, const KeyQual *qual);
+
 /* How many keys the quals are expected to name. */
-double quals_estimate_keys(const RelationInfo *info, const KeyQual *quals);
+double quals_estimate_keys(PlannerInfo *root, const RelationInfo *info, const KeyQual *quals);
 
 #endif

@@ -13,21 +13,21 @@
 
 /* No node gave a topology. unresolved: lines about host names without an address. */
 void report_no_topology(const ClientCluster *cluster, const Ask *ask, const char *unresolved)
-    pg_attribute_noreturn();
+    __attribute__((noreturn));
 
 /* Some gave one, but fewer than had to. */
-void report_no_majority(const ClientCluster *cluster, const Ask *ask) pg_attribute_noreturn();
+void report_no_majority(const ClientCluster *cluster, const Ask *ask) __attribute__((noreturn));
 
 /* Why a node did not give what it was asked for: its own words, or the link's. */
 const char *report_reason(const LinksNode *node, const AskReply *reply);
 
 /* Key types or n differ. */
-void report_bucket_conflict(const Bucket *found, const Bucket *wanted) pg_attribute_noreturn();
+void report_bucket_conflict(const Bucket *found, const Bucket *wanted) __attribute__((noreturn));
 
 /* No node created the bucket. reply: the last one's. */
 void report_bucket_not_created(const ClientCluster *cluster, const Bucket *wanted,
                                const LinksNode *node, const AskReply *reply)
-    pg_attribute_noreturn();
+    __attribute__((noreturn));
 
 /* The members of a key's preference list, as bits by place. */
 typedef struct ReportMembers
@@ -49,11 +49,11 @@ typedef struct ReportRead
     uint32 failed;
 } ReportRead;
 
-void report_read(const ClientCluster *cluster, const ReportRead *read) pg_attribute_noreturn();
+void report_read(const ClientCluster *cluster, const ReportRead *read) __attribute__((noreturn));
 
 void report_scan(const ClientCluster *cluster, const ClusterTopology *topology,
                  const Bucket *bucket, const ClientReadOptions *options, StatusCode status,
-                 uint32 partition) pg_attribute_noreturn();
+                 uint32 partition) __attribute__((noreturn));
 
 /* What became of the keys of a transaction's writes. */
 typedef enum ReportFate
@@ -87,7 +87,7 @@ typedef struct ReportWrite
     bool canceled;     /* at the user's request */
 } ReportWrite;
 
-void report_write(const ClientCluster *cluster, const ReportWrite *write) pg_attribute_noreturn();
+void report_write(const ClientCluster *cluster, const ReportWrite *write) __attribute__((noreturn));
 
 /* The key that a transaction's writes left with the most siblings, of those that a node warns of.
  */
@@ -113,7 +113,7 @@ char *report_context(const Topology *topology, const Bucket *bucket, Slice conte
 
 /* A write that is refused for its context before anything is sent. */
 void report_context_refused(const Bucket *bucket, Slice key, StatusCode status)
-    pg_attribute_noreturn();
+    __attribute__((noreturn));
 
 /* A key as people read it: (7, "a"). */
 char *report_key(const Bucket *bucket, Slice key);

@@ -26,7 +26,7 @@ struct RowCodec
 };
 
 /* XX001 for bytes of the bucket that no writer made. */
-void row_refuse_bytes(const RowCodec *codec, const char *what) pg_attribute_noreturn();
+void row_refuse_bytes(const RowCodec *codec, const char *what) __attribute__((noreturn));
 
 /* The buffer's bytes, palloc'd in the current context. */
 Slice row_copy_buffer(const Buffer *buffer);

@@ -92,7 +92,9 @@ GRANT USAGE ON SCHEMA connections_test TO plain;
 GRANT SELECT, INSERT ON t TO plain;
 GRANT USAGE ON FOREIGN SERVER own TO plain;
 SET ROLE plain;
+\set VERBOSITY sqlstate
 SELECT v FROM t WHERE id = 1;
+\set VERBOSITY terse
 CREATE USER MAPPING FOR plain SERVER own OPTIONS (user :'node_user');
 SELECT v FROM t WHERE id = 1;
 \echo :LAST_ERROR_SQLSTATE
@@ -122,6 +124,16 @@ SELECT v FROM through WHERE id = 1;
 INSERT INTO through VALUES (3, '{three}');
 RESET ROLE;
 SELECT v FROM t WHERE id = 3;
+-- Likewise for a partition, which the query does not name.
+CREATE TABLE whole (id int, v text[]) PARTITION BY LIST (id);
+CREATE FOREIGN TABLE whole_rest PARTITION OF whole DEFAULT SERVER own OPTIONS (bucket 'connections_t');
+ALTER FOREIGN TABLE whole_rest ALTER COLUMN id OPTIONS (ADD key 'true');
+CREATE VIEW through_whole AS SELECT * FROM whole;
+GRANT SELECT, UPDATE ON through_whole TO plain;
+SET ROLE plain;
+UPDATE through_whole SET v = v || '{four}' WHERE id = 3 RETURNING v;
+SELECT v FROM through_whole ORDER BY v;
+RESET ROLE;
 
 -- Others do not see the passwords.
 SET ROLE plain;

@@ -93,7 +93,9 @@ RESET dynamo_fdw.pr;
 RESET dynamo_fdw.pw;
 RESET dynamo_fdw.node_confirms;
 SET dynamo_fdw.hedge_after = '10ms';
+\set VERBOSITY sqlstate
 SET dynamo_fdw.hedge_after = '2min';
+\set VERBOSITY default
 SET dynamo_fdw.read_repair = 'background';
 SET dynamo_fdw.read_repair = 'never';
 RESET dynamo_fdw.hedge_after;
