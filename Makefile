@@ -7,7 +7,7 @@
 MODE ?= release
 ROOT := $(CURDIR)
 BUILD := build/$(MODE)
-PG_CONFIG ?= $(or $(wildcard /usr/lib/postgresql/15/bin/pg_config),pg_config)
+PG_CONFIG := $(shell test/pg-config)
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 
@@ -20,7 +20,8 @@ bindir ?= $(prefix)/bin
 ifeq ($(origin CC),default)
 CC := $(if $(filter fuzz,$(MODE)),clang,gcc)
 endif
-CLANG_FORMAT ?= clang-format
+# Another version writes other lines.
+CLANG_FORMAT ?= clang-format-14
 
 OPTIMIZE ?= -O2
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
@@ -202,9 +203,13 @@ endif
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: check installcheck demo demo-stop bench trouble heal soak sim sim-bugs fuzz asan tsan lint
+.PHONY: check check-trixie installcheck demo demo-stop bench trouble heal soak sim sim-bugs fuzz asan tsan lint
 check:
 	@test/check
+
+# The same on Debian 13, as root; TRIXIE="build regress" for some parts of it.
+check-trixie:
+	@test/trixie $(TRIXIE)
 
 installcheck:
 	test/check --installcheck
@@ -297,6 +302,7 @@ help:
 	@echo 'make demo             install what is missing, build, run a cluster and a tour of it'
 	@echo 'make demo-stop        stop what the demo left running'
 	@echo 'make check            install what is missing, build, run every test'
+	@echo 'make check-trixie     (TRIXIE="build regress") the same in a Debian 13 tree that it makes; as root'
 	@echo 'make install          daemon, extension, control file (DESTDIR, prefix, PG_CONFIG)'
 	@echo 'make installcheck     pg_regress on a cluster of its own'
 	@echo 'make bench            (BENCH="limits kv sql") medians and ratios beside etcd, Redis and postgres_fdw'

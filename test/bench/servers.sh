@@ -45,7 +45,7 @@ servers_begin()
     rm -rf "${bench_dir:?}"/{data,log,results}
     mkdir -p "$bench_dir"/{data,log,results}
     ((EUID != 0)) || chown -R postgres: "$bench_dir"/{data,log}
-    export PATH=$PATH:/usr/sbin:/usr/lib/postgresql/15/bin
+    export PATH=$PATH:/usr/sbin:$("$("$root/test/pg-config")" --bindir)
     export PGCONNECT_TIMEOUT=10 LC_ALL=C
     unset PGHOST PGPORT PGUSER PGDATABASE PGOPTIONS PGSERVICE
     cd "$bench_dir" || die "cannot enter $bench_dir" # one that the servers' user can enter

@@ -35,6 +35,14 @@ END
 sub root { return $root }
 sub program { return "$root/build/" . ($ENV{MODE} // 'release') . '/bin/dynamo_node' }
 
+# The folder of PostgreSQL's programs.
+sub pg_bin
+{
+    chomp(my $config = `$root/test/pg-config`);
+    chomp(my $folder = `$config --bindir`);
+    return $folder;
+}
+
 # new(nodes => N, config => ['name=value'], up => ['--no-postgres'], dir => FOLDER, script => PATH)
 sub new
 {

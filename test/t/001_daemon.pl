@@ -10,7 +10,7 @@ my $scratch = scratch_folder();
 my $node    = "$scratch/dynamo_node";
 system('cp', DynamoCluster::program(), $node);
 my ($port, $other_port) = free_ports(2);
-my $psql = '/usr/lib/postgresql/15/bin/psql';
+my $psql = DynamoCluster::pg_bin() . '/psql';
 
 # Runs dynamo_node to its end.
 sub node { return run_as_server([$node, @_]) }
