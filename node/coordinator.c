@@ -1,5 +1,6 @@
 #include "node/coordinator.h"
 
+#include "node/forget.h"
 #include "node/operation.h"
 
 enum
@@ -70,6 +71,11 @@ coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t ref, St
 
     if (operation == NULL || item->phase != ITEM_GATHERING)
         return;
+    if (forget_withholds_key(view->forget, view, operation->bucket_id, item->key))
+    {
+        status = STATUS_CORRUPT;
+        object = SLICE_EMPTY;
+    }
     operation_take_object(operation, item, item->self,
                           &(ReadItem){.status = status, .object = object, .round = item->round});
     progress(coordinator, view, operation, item, actions);

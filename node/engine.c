@@ -51,6 +51,7 @@ engine_view(const Engine *engine)
                   .rounds = engine->storage != NULL ? &engine->storage->rounds : NULL,
                   .trees = own_trees(engine),
                   .orphans = engine->orphans,
+                  .forget = engine->forget,
                   .answer_bytes_max = CHUNK_FRAME_MAX,
                   .storage_failed = engine->storage != NULL && engine->storage->failed,
 #ifndef BUG_REFILLING_NODE_ANSWERS
@@ -140,6 +141,7 @@ engine_set_storage(Engine *engine, Storage *storage, Slice notes)
     tell_partitions(engine);
     witness_open(membership_witness(engine->membership), storage, notes,
                  membership_topology(engine->membership)->epoch > 0);
+    engine_withhold_as_noted(engine);
 }
 
 bool

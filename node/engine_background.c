@@ -80,6 +80,20 @@ note_latency(Engine *engine)
     engine->noted_ms = counters.write_ms;
 }
 
+/* Lest a restart forgets it. */
+static void
+note_withheld(Engine *engine)
+{
+    StorageExtent *extents;
+    uint32_t count;
+
+    if (forget_changes(engine->forget) == engine->noted_withheld)
+        return;
+    engine->noted_withheld = forget_changes(engine->forget);
+    count = forget_ranges(engine->forget, &engine->actions.arena, &extents);
+    witness_withhold(membership_witness(engine->membership), extents, count);
+}
+
 /* Members that have missed a write which nobody keeps a hint of are to be compared with. */
 static void
 step_antientropy(Engine *engine, const View *view)
@@ -93,6 +107,7 @@ step_antientropy(Engine *engine, const View *view)
     engine_tell_mended(engine);
     forget_step(engine->forget, view, &engine->actions);
     engine_tell_forgotten(engine);
+    note_withheld(engine);
 }
 
 void

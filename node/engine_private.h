@@ -66,6 +66,7 @@ struct Engine
     Handoff *handoff;
     Antientropy *antientropy;
     Forget *forget;
+    uint64_t noted_withheld; /* changes of it, as far as they were noted */
     Reaping *reaping;
     Orphans *orphans;
     Scrub *scrub;
@@ -138,6 +139,11 @@ void engine_check_storage(Engine *engine, const Action *action);
 /* As StorageEvents.unreadable: the other owners are asked, and people are told, of each range once;
  * and what came of it. */
 void engine_unreadable(void *engine, uint32_t bucket_id, uint64_t first, uint64_t last);
+
+/* As StorageEvents.replaced: the place is withheld. What was withheld by the process before is,
+ * after its end. */
+void engine_replaced(void *engine, uint32_t bucket_id, uint64_t position);
+void engine_withhold_as_noted(Engine *engine);
 void engine_tell_mended(Engine *engine);
 void engine_tell_forgotten(Engine *engine);
 

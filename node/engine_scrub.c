@@ -2,6 +2,7 @@
  * Reading all that the storage keeps (node/scrub.h), and what is done about what cannot be read.
  */
 #include "node/engine_private.h"
+#include "node/witness.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -86,7 +87,7 @@ engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t la
 
 #ifndef BUG_UNREADABLE_NOT_MENDED
     owners = antientropy_mend(engine->antientropy, &view, bucket_id, first, last);
-    forget_report(engine->forget, bucket_id, first, last);
+    forget_report(engine->forget, &view, bucket_id, first, last);
 #endif
     if (was_told(engine, &range))
         return;
@@ -101,6 +102,29 @@ engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t la
              "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
              "), and there is no other owner to ask",
              bucket_name(&view, bucket_id), first, last);
+}
+
+void
+engine_replaced(void *context, uint32_t bucket_id, uint64_t position)
+{
+    Engine *engine = context;
+    View view = engine_view(engine);
+
+#ifndef BUG_UNREADABLE_NOT_MENDED
+    forget_replaced(engine->forget, &view, bucket_id, position, position);
+#endif
+}
+
+void
+engine_withhold_as_noted(Engine *engine)
+{
+    View view = engine_view(engine);
+    uint32_t count;
+    const StorageExtent *extents = witness_withheld(membership_witness(engine->membership), &count);
+
+    for (uint32_t i = 0; i < count; i++)
+        forget_replaced(engine->forget, &view, extents[i].bucket_id, extents[i].first,
+                        extents[i].last);
 }
 
 /* An owner that had nothing which this node lacked is no news. */

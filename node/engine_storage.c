@@ -71,11 +71,13 @@ engine_storage_events(Engine *engine)
                            .scan_done = on_scan_done,
                            .checked = on_checked,
                            .unreadable = engine_unreadable,
+                           .replaced = engine_replaced,
                            .context = engine};
 }
 
 /* What answers a client, or another coordinator, must not come from a place that may lack what was
- * acknowledged. Comparing may look there: it is what ends that. */
+ * acknowledged: not now, nor when the answer comes (replica.c, coordinator.c). Comparing may look
+ * there: it is what ends that. */
 static bool
 is_for_clients(uint64_t ref)
 {
@@ -110,9 +112,7 @@ engine_scan_storage(Engine *engine, const Action *action)
     const StorageRange *range = &action->range;
     StoragePage none = {.rows = NULL};
 
-    if (is_for_clients(action->ref) &&
-        forget_withholds(engine->forget, range->bucket_id, range->first_position,
-                         range->last_position))
+    if (is_for_clients(action->ref) && forget_withholds_range(engine->forget, range))
         on_scan_done(engine, action->ref, STATUS_CORRUPT, &none);
     else
         engine->storage->scan(engine->storage, range, action->ref);

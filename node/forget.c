@@ -2,7 +2,7 @@
 
 enum
 {
-    PLACES = 64,           /* at a time */
+    PLACES = 64,           /* apart from each other; then those of a partition become one */
     PAGE_BYTES = 64 * 1024 /* of records that cannot be read, of a place at a time */
 };
 
@@ -27,6 +27,7 @@ typedef struct LostRecord
 /* Positions of one partition, where something cannot be read. */
 typedef struct Place
 {
+    uint32_t number;
     PlaceState state;
     uint32_t ticket; /* of what storage is asked */
     uint32_t bucket_id;
@@ -36,6 +37,7 @@ typedef struct Place
     uint16_t owners[TOPOLOGY_N_MAX]; /* the others: those that are yet to be compared with */
     uint32_t owner_count;
     uint64_t since;      /* as antientropy_pairs_taken() says, when comparing was asked for */
+    bool replaced;       /* something took the place of what could not be read, since then */
     Arena arena;         /* the records */
     LostRecord *records; /* listed */
     uint32_t record_count;
@@ -47,8 +49,10 @@ struct Forget
 {
     Antientropy *antientropy;
     Tickets tickets;
-    Place places[PLACES];
+    Place **places;
+    uint32_t place_count;
     uint32_t in_use;
+    uint64_t changes; /* of which places there are */
     uint64_t total;
 };
 
@@ -58,16 +62,18 @@ forget_new(Antientropy *antientropy)
     Forget *forget = memory_resize(&MEMORY_HEAP, NULL, sizeof(Forget));
 
     *forget = (Forget){.antientropy = antientropy};
-    for (uint32_t i = 0; i < PLACES; i++)
-        arena_init(&forget->places[i].arena, &MEMORY_HEAP);
     return forget;
 }
 
 void
 forget_free(Forget *forget)
 {
-    for (uint32_t i = 0; i < PLACES; i++)
-        arena_free(&forget->places[i].arena);
+    for (uint32_t i = 0; i < forget->place_count; i++)
+    {
+        arena_free(&forget->places[i]->arena);
+        memory_resize(&MEMORY_HEAP, forget->places[i], 0);
+    }
+    memory_resize(&MEMORY_HEAP, forget->places, 0);
     tickets_free(&forget->tickets);
     memory_resize(&MEMORY_HEAP, forget, 0);
 }
@@ -76,6 +82,7 @@ static void
 release(Forget *forget, Place *place)
 {
     forget->in_use--;
+    forget->changes++;
     place->state = PLACE_FREE;
     tickets_end(&forget->tickets, place->ticket);
     arena_reset(&place->arena);
@@ -85,7 +92,7 @@ static void
 ask(Forget *forget, Place *place)
 {
     tickets_end(&forget->tickets, place->ticket);
-    place->ticket = tickets_draw(&forget->tickets, (uint32_t)(place - forget->places));
+    place->ticket = tickets_draw(&forget->tickets, place->number);
 }
 
 static uint64_t
@@ -99,34 +106,148 @@ static Place *
 place_of(Forget *forget, uint64_t ref, PlaceState state)
 {
     uint32_t number = tickets_find(&forget->tickets, ticket_ref_number(ref));
-    Place *place = number != TICKET_NO_PLACE ? &forget->places[number] : NULL;
+    Place *place = number != TICKET_NO_PLACE ? forget->places[number] : NULL;
 
     return place != NULL && place->state == state ? place : NULL;
 }
 
-void
-forget_report(Forget *forget, uint32_t bucket_id, uint64_t first_position, uint64_t last_position)
+/* ---- reports ---- */
+
+static Place *
+free_place(Forget *forget)
 {
-    Place *free_place = NULL;
+    Place *place;
 
-    for (uint32_t i = 0; i < PLACES; i++)
+    for (uint32_t i = 0; i < forget->place_count; i++)
     {
-        Place *place = &forget->places[i];
-
-        if (place->state == PLACE_FREE)
-            free_place = place;
-        else if (place->bucket_id == bucket_id && place->first <= first_position &&
-                 last_position <= place->last)
-            return;
+        if (forget->places[i]->state == PLACE_FREE)
+            return forget->places[i];
     }
-    if (free_place == NULL)
-        return;
-    forget->in_use++;
-    free_place->since = antientropy_pairs_taken(forget->antientropy);
-    free_place->state = PLACE_REPORTED;
-    free_place->bucket_id = bucket_id;
-    free_place->first = first_position;
-    free_place->last = last_position;
+    place = memory_resize(&MEMORY_HEAP, NULL, sizeof(Place));
+    *place = (Place){.number = forget->place_count};
+    arena_init(&place->arena, &MEMORY_HEAP);
+    forget->places =
+        memory_resize(&MEMORY_HEAP, forget->places, (forget->place_count + 1) * sizeof(Place *));
+    forget->places[forget->place_count++] = place;
+    return place;
+}
+
+/* From the beginning: the other owners are compared with anew. */
+static void
+begin(Forget *forget, Place *place, bool replaced)
+{
+    tickets_end(&forget->tickets, place->ticket);
+    arena_reset(&place->arena);
+    place->record_count = 0;
+    place->since = antientropy_pairs_taken(forget->antientropy);
+    place->replaced = replaced;
+    place->state = PLACE_REPORTED;
+    forget->changes++;
+}
+
+/* One that has all of it; or, when there are many, that is of the same partition. */
+static Place *
+find_place(const Forget *forget, const View *view, uint32_t bucket_id, uint64_t first,
+           uint64_t last)
+{
+    uint32_t partitions = view->topology->partitions;
+    Place *near = NULL;
+
+    for (uint32_t i = 0; i < forget->place_count; i++)
+    {
+        Place *place = forget->places[i];
+
+        if (place->state == PLACE_FREE || place->bucket_id != bucket_id)
+            continue;
+        if (place->first <= first && last <= place->last)
+            return place;
+        if (forget->in_use >= PLACES && place->state != PLACE_REMOVED &&
+            ring_partition(place->first, partitions) == ring_partition(first, partitions))
+            near = place;
+    }
+    return near;
+}
+
+/* Within one partition. */
+static void
+report(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first, uint64_t last,
+       bool replaced)
+{
+    Place *place = find_place(forget, view, bucket_id, first, last);
+
+    if (place == NULL)
+    {
+        place = free_place(forget);
+        place->bucket_id = bucket_id;
+        place->first = first;
+        place->last = last;
+        forget->in_use++;
+        begin(forget, place, replaced);
+    }
+    else if (first < place->first || last > place->last)
+    {
+        place->first = first < place->first ? first : place->first;
+        place->last = last > place->last ? last : place->last;
+        begin(forget, place, replaced || place->replaced);
+    }
+    else if (replaced && !place->replaced && place->record_count == 0)
+        begin(forget, place, true);
+}
+
+static void
+report_parts(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first, uint64_t last,
+             bool replaced)
+{
+    uint32_t partitions = view->topology->partitions;
+
+    while (partitions > 0)
+    {
+        uint32_t partition = ring_partition(first, partitions);
+        uint64_t end = ring_partition_start(partition, partitions) + UINT64_MAX / partitions;
+
+        report(forget, view, bucket_id, first, last < end ? last : end, replaced);
+        if (last <= end)
+            return;
+        first = end + 1;
+    }
+}
+
+void
+forget_report(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first_position,
+              uint64_t last_position)
+{
+    report_parts(forget, view, bucket_id, first_position, last_position, false);
+}
+
+void
+forget_replaced(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first_position,
+                uint64_t last_position)
+{
+#ifndef BUG_REPLACED_IS_NOT_WITHHELD
+    report_parts(forget, view, bucket_id, first_position, last_position, true);
+#endif
+}
+
+uint64_t
+forget_changes(const Forget *forget)
+{
+    return forget->changes;
+}
+
+uint32_t
+forget_ranges(const Forget *forget, Arena *arena, StorageExtent **ranges)
+{
+    uint32_t count = 0;
+
+    *ranges = ARENA_ARRAY(arena, StorageExtent, forget->in_use);
+    for (uint32_t i = 0; i < forget->place_count; i++)
+    {
+        const Place *place = forget->places[i];
+
+        if (place->state != PLACE_FREE)
+            (*ranges)[count++] = (StorageExtent){place->bucket_id, place->first, place->last};
+    }
+    return count;
 }
 
 /* ---- listing ---- */
@@ -199,8 +320,9 @@ is_compared(const Forget *forget, const Place *place, const View *view, uint32_t
 {
     return antientropy_has_mended(forget->antientropy, member, id, place->first, place->last,
                                   place->since) ||
-           (place->record_count == 0 && antientropy_was_mended(forget->antientropy, view, member,
-                                                               id, place->first, place->last));
+           (place->record_count == 0 && !place->replaced &&
+            antientropy_was_mended(forget->antientropy, view, member, id, place->first,
+                                   place->last));
 }
 
 /* The owners that are left are yet to be compared with. */
@@ -226,7 +348,7 @@ forget_scanned(Forget *forget, const View *view, uint64_t ref, StatusCode status
         return;
     place->state = PLACE_AWAITING;
     place->record_count = 0;
-    if (status != STATUS_OK || page->row_count == 0)
+    if ((status != STATUS_OK || page->row_count == 0) && !place->replaced)
     {
         /* Another place may have been compared since, and only the last one is remembered. */
         drop_compared(forget, place, view);
@@ -234,7 +356,8 @@ forget_scanned(Forget *forget, const View *view, uint64_t ref, StatusCode status
                                place->last);
         return;
     }
-    keep_records(place, page);
+    if (status == STATUS_OK)
+        keep_records(place, page);
     place->since = antientropy_mend_anew(forget->antientropy, view, place->bucket_id, place->first,
                                          place->last);
 }
@@ -318,9 +441,9 @@ forget_step(Forget *forget, const View *view, Actions *actions)
 {
     if (forget_is_idle(forget) || view->storage_failed)
         return;
-    for (uint32_t i = 0; i < PLACES; i++)
+    for (uint32_t i = 0; i < forget->place_count; i++)
     {
-        Place *place = &forget->places[i];
+        Place *place = forget->places[i];
 
         if (place->state == PLACE_AWAITING)
             await_owners(forget, place, view, actions);
@@ -332,9 +455,13 @@ forget_step(Forget *forget, const View *view, Actions *actions)
 uint64_t
 forget_wake_ms(const Forget *forget, const View *view)
 {
-    for (uint32_t i = 0; i < PLACES && forget->in_use > 0 && !view->storage_failed; i++)
+    for (uint32_t i = 0; i < forget->place_count && forget->in_use > 0 && !view->storage_failed;
+         i++)
     {
-        if (forget->places[i].state == PLACE_REPORTED)
+        const Place *place = forget->places[i];
+
+        if (place->state == PLACE_REPORTED ||
+            (place->state == PLACE_AWAITING && place->owner_count == 0))
             return view->now_ms;
     }
     return UINT64_MAX;
@@ -349,9 +476,9 @@ forget_is_idle(const Forget *forget)
 bool
 forget_withholds(const Forget *forget, uint32_t bucket_id, uint64_t first, uint64_t last)
 {
-    for (uint32_t i = 0; i < PLACES && forget->in_use > 0; i++)
+    for (uint32_t i = 0; i < forget->place_count && forget->in_use > 0; i++)
     {
-        const Place *place = &forget->places[i];
+        const Place *place = forget->places[i];
 
         if (place->state != PLACE_FREE && place->bucket_id == bucket_id && place->first <= last &&
             place->last >= first)
@@ -361,11 +488,48 @@ forget_withholds(const Forget *forget, uint32_t bucket_id, uint64_t first, uint6
 }
 
 bool
+forget_withholds_key(const Forget *forget, const View *view, uint32_t bucket_id, Slice key)
+{
+    const Bucket *bucket;
+    uint64_t position;
+
+    if (forget == NULL || forget_is_idle(forget))
+        return false;
+    bucket = topology_bucket_by_id(view->topology, bucket_id);
+    return bucket != NULL && topology_position(bucket, key, &position) &&
+           forget_withholds(forget, bucket_id, position, position);
+}
+
+StorageExtent
+forget_extent(const StorageRange *range)
+{
+    StorageExtent extent = {range->bucket_id, range->first_position, range->last_position};
+    uint64_t position;
+    Slice key;
+
+    if (range->after.length > 0 && storage_place_split(range->after, &position, &key) &&
+        position > extent.first)
+        extent.first = position;
+    if (range->through.length > 0 && storage_place_split(range->through, &position, &key) &&
+        position < extent.last)
+        extent.last = position;
+    return extent;
+}
+
+bool
+forget_withholds_range(const Forget *forget, const StorageRange *range)
+{
+    StorageExtent extent = forget_extent(range);
+
+    return forget_withholds(forget, extent.bucket_id, extent.first, extent.last);
+}
+
+bool
 forget_is_busy(const Forget *forget, const View *view, TreeId id)
 {
-    for (uint32_t i = 0; i < PLACES; i++)
+    for (uint32_t i = 0; i < forget->place_count; i++)
     {
-        const Place *place = &forget->places[i];
+        const Place *place = forget->places[i];
 
         if (place->state != PLACE_FREE && place->bucket_id == id.bucket_id &&
             ring_partition(place->first, view->topology->partitions) <= id.partition &&
@@ -378,9 +542,9 @@ forget_is_busy(const Forget *forget, const View *view, TreeId id)
 bool
 forget_take_result(Forget *forget, ForgetResult *result)
 {
-    for (uint32_t i = 0; i < PLACES && forget->in_use > 0; i++)
+    for (uint32_t i = 0; i < forget->place_count && forget->in_use > 0; i++)
     {
-        Place *place = &forget->places[i];
+        Place *place = forget->places[i];
 
         if (place->state != PLACE_REMOVED)
             continue;

@@ -10,9 +10,9 @@
  * What is in a damaged block cannot be listed, and stays until the store is salvaged
  * (node/rocks_salvage.c). So does for good what no other node owns, or this one holds for others.
  *
- * From the report until every other owner was compared with, the place is withheld: the object that
- * took that of an unreadable record is perhaps an older one's, and to answer it would be to miss
- * what was acknowledged.
+ * From the report, or from when something took the place of an unreadable record, until every other
+ * owner was compared with, the place is withheld: the object that took that of an unreadable record
+ * is perhaps an older one's, and to answer it would be to miss what was acknowledged.
  */
 #ifndef NODE_FORGET_H
 #define NODE_FORGET_H
@@ -25,10 +25,18 @@ typedef struct Forget Forget;
 Forget *forget_new(Antientropy *antientropy);
 void forget_free(Forget *forget);
 
-/* Something from first to last cannot be read. What there is no room for is told again by whoever
- * meets it again. */
-void forget_report(Forget *forget, uint32_t bucket_id, uint64_t first_position,
+/* Something from first to last cannot be read. */
+void forget_report(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first_position,
                    uint64_t last_position);
+
+/* Something has taken the place of what could not be read there: whatever was compared before, the
+ * other owners are compared with from now on. */
+void forget_replaced(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first_position,
+                     uint64_t last_position);
+
+/* What is withheld, in the arena; and how often that has changed. */
+uint32_t forget_ranges(const Forget *forget, Arena *arena, StorageExtent **ranges);
+uint64_t forget_changes(const Forget *forget);
 
 /* After antientropy_step(). */
 void forget_step(Forget *forget, const View *view, Actions *actions);
@@ -41,6 +49,13 @@ bool forget_is_idle(const Forget *forget);
 
 /* Clients' reads of positions from first to last are to be answered STATUS_CORRUPT for now. */
 bool forget_withholds(const Forget *forget, uint32_t bucket_id, uint64_t first, uint64_t last);
+
+/* The same of a key, of the bucket; and of what a range has rows of. */
+bool forget_withholds_key(const Forget *forget, const View *view, uint32_t bucket_id, Slice key);
+bool forget_withholds_range(const Forget *forget, const StorageRange *range);
+
+/* The positions of those rows. */
+StorageExtent forget_extent(const StorageRange *range);
 
 /* Records of the partition are to be forgotten. */
 bool forget_is_busy(const Forget *forget, const View *view, TreeId id);

@@ -1,5 +1,6 @@
 #include "node/replica.h"
 
+#include "node/forget.h"
 #include "node/orphans.h"
 #include "node/scan_range.h"
 
@@ -35,7 +36,8 @@ typedef struct Task
     ReadFrame read;
     ReadReply reply;
     ScanFrame scan;
-    uint64_t round; /* of a scan: its rows' label */
+    uint64_t round;       /* of a scan: its rows' label */
+    StorageExtent extent; /* of a scan: where its rows may be */
     ReplicateItem *replicates;
     bool lost; /* with the data that were merged into */
 } Task;
@@ -276,6 +278,11 @@ replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode sta
 
     ReadItem *item = &task->reply.items[index];
 
+    if (forget_withholds_key(view->forget, view, task->read.bucket_id, task->read.keys[index]))
+    {
+        status = STATUS_CORRUPT;
+        object = SLICE_EMPTY;
+    }
     item->status = status;
     item->floor = floor_of(view, task->read.bucket_id, task->read.keys[index]);
 #ifdef BUG_TOMBSTONE_DIGESTED_AS_ABSENT
@@ -357,6 +364,7 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
     task->scan = (ScanFrame){
         .bucket_id = scan.bucket_id, .digest_only = scan.digest_only, .seal = scan.seal};
     task->round = scan_round(view, &range);
+    task->extent = forget_extent(&range);
     actions_scan(actions, &range, task_ref(task, 0));
 }
 
@@ -394,7 +402,10 @@ replica_scanned(Replica *replica, const View *view, uint64_t ref, StatusCode sta
 
     if (task == NULL || task->kind != TASK_SCAN)
         return;
-    if (status == STATUS_OK)
+    if (view->forget != NULL && forget_withholds(view->forget, task->extent.bucket_id,
+                                                 task->extent.first, task->extent.last))
+        reply.status = STATUS_CORRUPT;
+    if (reply.status == STATUS_OK)
         fill_scan_reply(view, task, page, &reply);
     scan_reply_encode(actions_frame(actions), task->origin.tag, &reply);
     actions_reply(actions, task->origin.session);

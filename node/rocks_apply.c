@@ -332,6 +332,19 @@ forget_hints(Rocks *rocks, const RocksCall *call)
     buffer_free(&row);
 }
 
+/* Of records that nobody else takes for older: not when it is removed. */
+static void
+tell_replaced(const Rocks *rocks, const RocksCall *call)
+{
+    Reader reader = reader_begin(call->key);
+    uint32_t bucket_id = reader_u32(&reader);
+    uint64_t position = reader_u64(&reader);
+
+    if (call->update->merge != NULL && rocks->events.replaced != NULL && !reader.failed &&
+        storage_bucket_is_for_records(bucket_id))
+        rocks->events.replaced(rocks->events.context, bucket_id, position);
+}
+
 /*
  * Merged comes before durable, and an event may apply again: all state is settled before the first
  * event, and the object reported lies in the batch or in the record given, never in the scratch
@@ -361,6 +374,7 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
         if (damaged)
         {
             forget_hints(rocks, call);
+            tell_replaced(rocks, call);
             record = SLICE_EMPTY;
         }
         hints_changed(&rocks->storage.hints, record, copy, batch_put_index, &change);

@@ -16,7 +16,8 @@ bool scan_range_has_trees(const View *view);
 StorageRange scan_range(const View *view, const ScanFrame *scan);
 
 /* The XOR over the durable rows of the range, and their number; false when no tree can tell: the
- * range ends within a leaf, or what is counted in a leaf is not durable yet or in doubt. */
+ * range ends within a leaf, or what is counted in a leaf is not durable yet or in doubt, or
+ * some of the range is withheld. */
 bool scan_range_sum(const View *view, const StorageRange *range, Digest *digest, uint32_t *rows);
 
 #endif

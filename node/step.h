@@ -43,6 +43,7 @@ typedef struct View
     bool storage_failed;
     bool refilling; /* the own storage may lack what was acknowledged: it answers no read, and
                        coordinates no write */
+    const struct Forget *forget;   /* what it withholds; NULL: nothing */
     const struct Orphans *orphans; /* what it takes from others then; NULL: all */
 } View;
 

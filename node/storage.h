@@ -58,6 +58,14 @@ typedef struct StorageCheck
     bool done;
 } StorageCheck;
 
+/* Positions of a bucket, inclusive. */
+typedef struct StorageExtent
+{
+    uint32_t bucket_id;
+    uint64_t first;
+    uint64_t last;
+} StorageExtent;
+
 typedef struct StorageEvents
 {
     /* object: encoded, valid during the call. status other than OK: refused, nothing was changed,
@@ -74,6 +82,10 @@ typedef struct StorageEvents
     /* What is stored for these positions, or for some of them, cannot be read; told again from time
      * to time when something meets it. An apply with a merge writes over it. May be NULL. */
     void (*unreadable)(void *context, uint32_t bucket_id, uint64_t first, uint64_t last);
+
+    /* At once, and nothing but that may be done in it: a merge has taken the place of a record that
+     * cannot be read, and may be older. NULL: nobody is told. */
+    void (*replaced)(void *context, uint32_t bucket_id, uint64_t position);
     void *context;
 } StorageEvents;
 

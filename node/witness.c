@@ -3,6 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+enum
+{
+    EXTENT_BYTES = 20
+};
+
 /* One member, this one among them. */
 typedef struct Entry
 {
@@ -19,6 +24,8 @@ struct Witness
     const Storage *storage; /* NULL: not open yet */
     Entry *entries;         /* the first is this member */
     uint32_t entry_count;
+    StorageExtent *withheld;
+    uint32_t withheld_count;
     RunId *lost_runs;
     uint32_t lost_count;
     bool lost;
@@ -80,10 +87,27 @@ witness_free(Witness *witness)
 {
     memory_resize(&MEMORY_HEAP, witness->entries, 0);
     memory_resize(&MEMORY_HEAP, witness->lost_runs, 0);
+    memory_resize(&MEMORY_HEAP, witness->withheld, 0);
     memory_resize(&MEMORY_HEAP, witness, 0);
 }
 
 /* ---- notes ---- */
+
+static void
+read_withheld(Witness *witness, Reader *reader)
+{
+    uint32_t count = reader_left(reader) > 0 ? reader_count(reader, EXTENT_BYTES) : 0;
+
+    witness->withheld =
+        memory_resize(&MEMORY_HEAP, witness->withheld, count * sizeof(StorageExtent));
+    for (uint32_t i = 0; i < count; i++)
+    {
+        witness->withheld[i].bucket_id = reader_u32(reader);
+        witness->withheld[i].first = reader_u64(reader);
+        witness->withheld[i].last = reader_u64(reader);
+    }
+    witness->withheld_count = count;
+}
 
 /* False when they are damaged, and then none of them is taken. */
 static bool
@@ -91,6 +115,7 @@ read_notes(Witness *witness, Slice notes)
 {
     Reader reader = reader_begin(notes);
 
+    read_withheld(witness, &reader);
     while (reader_left(&reader) > 0 && !reader.failed)
     {
         MemberId id;
@@ -100,6 +125,7 @@ read_notes(Witness *witness, Slice notes)
     }
     if (reader_finish(&reader))
         return true;
+    witness->withheld_count = 0;
     witness->entry_count = 1;
     witness->entries[0].mark = (DataMark){0};
     return false;
@@ -120,6 +146,13 @@ write_notes(Witness *witness)
     if (output->note == NULL)
         return;
     buffer_init(&notes, &MEMORY_HEAP);
+    buffer_put_varint(&notes, witness->withheld_count);
+    for (uint32_t i = 0; i < witness->withheld_count; i++)
+    {
+        buffer_put_u32(&notes, witness->withheld[i].bucket_id);
+        buffer_put_u64(&notes, witness->withheld[i].first);
+        buffer_put_u64(&notes, witness->withheld[i].last);
+    }
     for (uint32_t i = 0; i < witness->entry_count; i++)
     {
         const Entry *entry = &witness->entries[i];
@@ -222,6 +255,24 @@ witness_open(Witness *witness, const Storage *storage, Slice notes, bool in_clus
     else if (data_mark_is_none(&own) && (in_cluster || lineage_has_past(storage->lineage)))
         lose(witness, &own, "there are no notes of it");
     witness_note(witness, 0, true);
+}
+
+void
+witness_withhold(Witness *witness, const StorageExtent *extents, uint32_t count)
+{
+    witness->withheld =
+        memory_resize(&MEMORY_HEAP, witness->withheld, count * sizeof(StorageExtent));
+    if (count > 0)
+        memcpy(witness->withheld, extents, count * sizeof(StorageExtent));
+    witness->withheld_count = count;
+    witness->news = true;
+}
+
+const StorageExtent *
+witness_withheld(const Witness *witness, uint32_t *count)
+{
+    *count = witness->withheld_count;
+    return witness->withheld;
 }
 
 bool

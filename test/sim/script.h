@@ -114,8 +114,11 @@ void script_put_disk(Script *script, uint32_t host, const SimStore *copy);
 void script_back_up(Script *script, uint32_t host);
 void script_restore(Script *script, uint32_t host);
 
-/* The record cannot be read any more. */
+/* The record cannot be read any more, though others do not hold the same. */
 void script_damage(Script *script, uint32_t host);
+
+/* How host answers a scan of the key's partition, by its rows or by their digest alone. */
+StatusCode script_try_scan(Script *script, uint32_t host, bool digest_only);
 
 /* A row of a tree is lost. */
 void script_lose_tree(Script *script, uint32_t host);

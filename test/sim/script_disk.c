@@ -85,6 +85,33 @@ script_damage(Script *script, uint32_t host)
     (void)sim_store_damage(script_host(script, host)->store, 100);
 }
 
+StatusCode
+script_try_scan(Script *script, uint32_t host, bool digest_only)
+{
+    const Client *client = script->client;
+    ScanFrame scan = {.epoch = client->topology.epoch,
+                      .bucket_id = client->bucket->id,
+                      .digest_only = digest_only};
+    uint64_t position;
+    ErrorFrame error;
+    ScanReply reply;
+    Buffer frame;
+
+    (void)topology_position(client->bucket, checker_key(script->world->checker, KEY), &position);
+    scan.partition = ring_partition(position, client->topology.partitions);
+    buffer_init(&frame, &MEMORY_HEAP);
+    script->client->tag = ++script->client->asker.last_tag;
+    scan_encode(&frame, script->client->tag, &scan);
+    script_ask(script, host, &frame);
+    buffer_free(&frame);
+    if (script_is_over(script))
+        return STATUS_UNKNOWN;
+    if (script->answer.type == FRAME_SCAN_REPLY &&
+        scan_reply_decode(&script->answer, &script->arena, &reply))
+        return reply.status;
+    return error_decode(&script->answer, &error) ? error.status : STATUS_BAD_FRAME;
+}
+
 /* ---- compares ---- */
 
 static bool

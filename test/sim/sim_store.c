@@ -112,6 +112,16 @@ report_unreadable(SimStore *store, Slice storage_key)
         store->events.unreadable(store->events.context, bucket_id, position, position);
 }
 
+static void
+report_replaced(SimStore *store, Slice storage_key)
+{
+    Reader reader = reader_begin(storage_key);
+    uint32_t bucket_id = reader_u32(&reader);
+
+    if (sim_store_checked_key(store, sim_store_make_key(store, storage_key)) != CHECKER_NONE)
+        store->events.replaced(store->events.context, bucket_id, reader_u64(&reader));
+}
+
 /* Nothing is on its way to the disk: what the apply found there is durable, said now or later. */
 static void
 settle_unchanged(SimStore *store, StoreKey *key, uint64_t ref)
@@ -162,6 +172,8 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
 
     if (result == UPDATE_REPLACED || result == UPDATE_CORRUPT)
         sim_store_met_unreadable(store, key);
+    if (result == UPDATE_REPLACED && update->merge != NULL)
+        report_replaced(store, storage_key);
     if (storage_refusal(result) != STATUS_OK)
     {
         report_merged(store, ref, storage_refusal(result), SLICE_EMPTY);

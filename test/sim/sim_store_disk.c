@@ -55,7 +55,6 @@ sim_store_damage(SimStore *store, uint32_t percent)
 
         if (key->unsynced > 0 || key->durable.length == 0 || number == CHECKER_NONE ||
             !world_owns(store->world, store->host, number) ||
-            !world_others_agree(store->world, store->host, number) ||
             !random_percent(&store->world->random, percent))
             continue;
         key->durable.data[0] = 0xff;

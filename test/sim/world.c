@@ -90,21 +90,6 @@ hook_durable(void *context, uint32_t host, uint32_t key)
                              checker_key(world->checker, key));
 }
 
-bool
-world_others_agree(World *world, uint32_t host, uint32_t key)
-{
-    bool held[2] = {false, false}; /* nothing; something */
-
-    for (uint32_t place = 0; place < world->mix.n; place++)
-    {
-        uint32_t owner = hook_owner(world, key, place);
-
-        if (owner != CHECKER_NONE && owner != host)
-            held[hook_durable(world, owner, key).length > 0] = true;
-    }
-    return !held[0] || !held[1];
-}
-
 static uint32_t
 member_of(const Host *host, const Host *other)
 {

@@ -110,9 +110,6 @@ bool world_is_calm(const World *world);
 /* The host is an owner of the key, by the checker's number. */
 bool world_owns(World *world, uint32_t host, uint32_t key);
 
-/* Each other owner has something of the key on its disk, or none has. */
-bool world_others_agree(World *world, uint32_t host, uint32_t key);
-
 void world_schedule(World *world, uint64_t delay_us, Event event);
 
 /* The next thing happens; false when there is none or the run is over. */

@@ -127,6 +127,7 @@ own_notes(void)
     Buffer *notes = stage_buffer(&fixture.stage);
     DataMark mark = {.run = {{1}}};
 
+    buffer_put_varint(notes, 0); /* places that are withheld */
     buffer_put(notes, fixture.config.id.bytes, sizeof(MemberId));
     data_mark_encode(notes, &mark);
     return slice_copy(&fixture.stage.arena, buffer_slice(notes));

@@ -155,6 +155,78 @@ a_place_is_withheld_until_every_owner_was_compared_with(void **state)
     assert_false(forget_withholds(orchard.nodes[0].forget, STAGE_BUCKET, position, position));
 }
 
+/* A damaged block has rows of many partitions. */
+static void
+a_range_of_many_partitions_is_withheld_in_all_of_them(void **state)
+{
+    const Forget *forget = orchard.nodes[0].forget;
+
+    (void)state;
+    orchard_cut(&orchard, 1);
+    orchard_cut(&orchard, 2);
+    forget_report(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, 5, UINT64_MAX);
+    orchard_pass(&orchard, MINUTE_MS);
+    for (uint32_t partition = 0; partition < STAGE_PARTITIONS; partition++)
+    {
+        uint64_t start = ring_partition_start(partition, STAGE_PARTITIONS);
+
+        assert_true(forget_withholds(forget, STAGE_BUCKET, start + 5, start + 5));
+    }
+    assert_false(forget_withholds(forget, STAGE_BUCKET, 0, 4));
+    assert_false(forget_withholds(forget, STAGE_BUCKET + 1, 0, UINT64_MAX));
+    orchard_join(&orchard, 1);
+    orchard_join(&orchard, 2);
+    orchard_pass(&orchard, MINUTE_MS);
+    assert_true(forget_is_idle(forget));
+}
+
+static void
+there_are_never_too_many_places(void **state)
+{
+    const Forget *forget = orchard.nodes[0].forget;
+    StorageExtent *extents;
+
+    (void)state;
+    orchard_cut(&orchard, 2);
+    for (uint64_t i = 0; i < 1000; i++)
+        forget_report(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, 3 * i, 3 * i);
+    orchard_pass(&orchard, MINUTE_MS);
+    for (uint64_t i = 0; i < 1000; i++)
+        assert_true(forget_withholds(forget, STAGE_BUCKET, 3 * i, 3 * i));
+    assert_true(forget_ranges(forget, &orchard.stage.arena, &extents) <= 64);
+    orchard_join(&orchard, 2);
+    orchard_pass(&orchard, MINUTE_MS);
+    assert_true(forget_is_idle(forget));
+}
+
+/* The block was met before, and what was in it was compared then; not so what is replaced now. */
+static void
+what_is_replaced_is_compared_anew(void **state)
+{
+    Slice key = orchard_key(&orchard, 3);
+    const Forget *forget = orchard.nodes[0].forget;
+    uint64_t position;
+
+    (void)state;
+    assert_true(topology_position(orchard.stage.bucket, key, &position));
+    forget_report(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, position,
+                  position);
+    orchard_pass(&orchard, MINUTE_MS);
+    assert_true(forget_is_idle(forget));
+    orchard_cut(&orchard, 2);
+    forget_report(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, position,
+                  position);
+    orchard_pass(&orchard, MINUTE_MS);
+    assert_true(forget_is_idle(forget));
+    forget_replaced(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, position,
+                    position);
+    orchard_pass(&orchard, MINUTE_MS);
+    assert_true(forget_withholds(forget, STAGE_BUCKET, position, position));
+    orchard_join(&orchard, 2);
+    orchard_pass(&orchard, MINUTE_MS);
+    assert_true(forget_is_idle(forget));
+}
+
 static void
 a_compare_of_before_does_not_count(void **state)
 {
@@ -181,7 +253,7 @@ what_becomes_unreadable_meanwhile_is_not_forgotten(void **state)
         other++;
     orchard_damage(&orchard, 0, orchard_key(&orchard, LOST));
     orchard_cut(&orchard, 2);
-    forget_report(orchard.nodes[0].forget, STAGE_BUCKET, first,
+    forget_report(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, first,
                   first + UINT64_MAX / STAGE_PARTITIONS);
     orchard_pass(&orchard, MINUTE_MS);
     orchard_damage(&orchard, 0, orchard_key(&orchard, other));
@@ -212,6 +284,9 @@ main(void)
         TEST(every_owner_is_waited_for),
         TEST(an_owner_that_refills_is_not_waited_for),
         TEST(a_place_is_withheld_until_every_owner_was_compared_with),
+        TEST(a_range_of_many_partitions_is_withheld_in_all_of_them),
+        TEST(there_are_never_too_many_places),
+        TEST(what_is_replaced_is_compared_anew),
         TEST(a_compare_of_before_does_not_count),
         TEST(what_becomes_unreadable_meanwhile_is_not_forgotten),
         cmocka_unit_test_setup_teardown(what_nobody_else_owns_stays, set_up_alone, tear_down),

@@ -92,7 +92,7 @@ on_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t last)
     OrchardNode *node = context;
 
     antientropy_mend(node->antientropy, &node->view, bucket_id, first, last);
-    forget_report(node->forget, bucket_id, first, last);
+    forget_report(node->forget, &node->view, bucket_id, first, last);
 }
 
 static void

@@ -94,6 +94,34 @@ tear_down(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void
+what_is_withheld_is_noted_at_once_and_known_after_a_restart(void **state)
+{
+    StorageExtent extents[] = {
+        {3, 5, 7             },
+        {4, 0, UINT64_MAX - 1}
+    };
+    const StorageExtent *known;
+    uint32_t count;
+
+    (void)state;
+    witness_withhold(fixture.witness, extents, 2);
+    witness_note(fixture.witness, 1, false);
+    start(2, true);
+    assert_false(witness_is_lost(fixture.witness));
+    known = witness_withheld(fixture.witness, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(known[0].bucket_id, 3);
+    assert_int_equal(known[0].last, 7);
+    assert_int_equal(known[1].first, 0);
+    assert_true(known[1].last == UINT64_MAX - 1);
+    witness_withhold(fixture.witness, NULL, 0);
+    witness_note(fixture.witness, 1, false);
+    start(3, true);
+    (void)witness_withheld(fixture.witness, &count);
+    assert_int_equal(count, 0);
+}
+
 static HelloFrame
 hello_of(uint32_t member, DataState state, DataMark data, DataMark remembered)
 {
@@ -391,6 +419,7 @@ main(void)
         TEST(only_a_proved_mark_is_remembered),
         TEST(a_twin_at_another_address_is_not_taken_for_the_member),
         TEST(what_is_remembered_outlives_a_restart),
+        TEST(what_is_withheld_is_noted_at_once_and_known_after_a_restart),
         TEST(a_new_run_is_noted_at_once_and_a_number_within_its_time),
     };
 
