@@ -40,10 +40,10 @@ client_check_bucket(const Bucket *found, const Bucket *wanted)
 static bool
 client_take_created(Ask *ask, int index, const Frame *frame)
 {
-    return cluster_adopt(ask->argument, frame);
+    return frame->type == FRAME_TOPOLOGY;
 }
 
-/* Asks one node to have the bucket created. */
+/* Asks one node to have the bucket created, and then for the topology that has it. */
 static bool
 client_propose(ClientCluster *cluster, LinksNode **node, const Bucket *wanted, uint64 timeout_ms,
                AskReply *reply)
@@ -62,7 +62,7 @@ client_propose(ClientCluster *cluster, LinksNode **node, const Bucket *wanted, u
     bucket_create_encode(&ask.frame, ask.tag, wanted);
     ask_run(cluster->links, &ask);
     *reply = ask.replies[0];
-    return reply->state == ASK_GOOD;
+    return reply->state == ASK_GOOD && cluster_fetch_from(cluster, node);
 }
 
 /* Reasons that another node would give as well. */
@@ -71,7 +71,8 @@ client_is_final(const AskReply *reply)
 {
     return reply->state == ASK_REFUSED &&
            (reply->status == STATUS_BUCKET_CONFLICT || reply->status == STATUS_BAD_BUCKET ||
-            reply->status == STATUS_FORBIDDEN || reply->status == STATUS_BAD_FRAME);
+            reply->status == STATUS_BUCKET_LIMIT || reply->status == STATUS_FORBIDDEN ||
+            reply->status == STATUS_BAD_FRAME);
 }
 
 /* Members that are well first. Returns when the bucket is there, be it of another shape. */

@@ -299,6 +299,14 @@ cluster_fetch(ClientCluster *cluster, Ask *ask)
     return ask_run(cluster->links, ask);
 }
 
+bool
+cluster_fetch_from(ClientCluster *cluster, LinksNode **node)
+{
+    Ask ask = {.nodes = node, .count = 1, .want = 1, .enough = 1, .patient_ms = REFRESH_PATIENT_MS};
+
+    return cluster_fetch(cluster, &ask);
+}
+
 /* ---- the first topology ---- */
 
 /* One node an address of each seed, and a line about each name that has none. */

@@ -70,6 +70,9 @@ ClusterTopology *cluster_topology(ClientCluster *cluster);
  */
 void cluster_refresh(ClientCluster *cluster, bool by_majority);
 
+/* Asks one node for its topology, which it says is newer; false: it does not answer. */
+bool cluster_fetch_from(ClientCluster *cluster, LinksNode **node);
+
 /* Makes a chosen document, as FRAME_TOPOLOGY carries it, the present topology if it is newer.
  * False: it cannot be read. */
 bool cluster_adopt(ClientCluster *cluster, const Frame *frame);

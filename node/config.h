@@ -53,6 +53,7 @@ typedef struct Config
     int64_t repair_interval_s;
     int64_t reap_interval_s;
     int64_t max_delay_ms;
+    int64_t max_buckets_per_user;
     int64_t max_requests;
     int64_t max_requests_mb;
 } Config;

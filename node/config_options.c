@@ -95,6 +95,8 @@ const ConfigOption config_options[] = {
      "itself."},
     {FIELD(max_delay_ms), CONFIG_INT, "ms", "100", 0, 60000, NULL, true, NULL,
      "Clients' requests are refused (53000) while they would wait for longer than this; 0: never."},
+    {FIELD(max_buckets_per_user), CONFIG_INT, "", "10000", 0, 10000, NULL, true, NULL,
+     "Buckets that one user of the nodes may have made by way of this node; 0: any number."},
     {FIELD(max_requests), CONFIG_INT, "", "8192", 0, 60000, NULL, true, NULL,
      "Clients' requests under way at a time; beyond that they are refused; 0: no limit."},
     {FIELD(max_requests_mb), CONFIG_INT, "MB", "256", 0, MB_MAX, NULL, true, NULL,

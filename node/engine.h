@@ -43,12 +43,13 @@ typedef struct EngineConfig
     uint32_t max_value_bytes;
     uint32_t siblings_warn; /* as View */
     uint32_t siblings_max;
-    Keyring keys;                /* of the cluster */
-    uint64_t hints_max_bytes;    /* as View */
-    uint64_t background_bytes;   /* a second that background work may take, at most */
-    uint64_t repair_interval_ms; /* in which all replicas are compared; 0: only when asked for */
-    uint64_t reap_interval_ms;   /* between looks at a partition for what may be reaped; 0: none */
-    AdmissionLimits admission;   /* of clients' frames */
+    uint32_t buckets_per_user_max; /* that one user of this node may have made; 0: any number */
+    Keyring keys;                  /* of the cluster */
+    uint64_t hints_max_bytes;      /* as View */
+    uint64_t background_bytes;     /* a second that background work may take, at most */
+    uint64_t repair_interval_ms;   /* in which all replicas are compared; 0: only when asked for */
+    uint64_t reap_interval_ms; /* between looks at a partition for what may be reaped; 0: none */
+    AdmissionLimits admission; /* of clients' frames */
 } EngineConfig;
 
 /* Who sent a frame. Only frames of clients are shed for load. */
@@ -64,6 +65,9 @@ typedef struct EngineOutput
 {
     void (*send)(void *context, uint32_t peer, Slice frame);
     void (*reply)(void *context, uint64_t session, Slice frame);
+
+    /* Who asks on the session: a user's name; NULL: nobody that has one. May be NULL itself. */
+    const char *(*user)(void *context, uint64_t session);
 
     /* To the peer's address and port, over UDP; may get lost. NULL: nothing is heard by gossip. */
     void (*datagram)(void *context, uint32_t peer, Slice datagram);

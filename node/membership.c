@@ -97,9 +97,7 @@ membership_free(Membership *membership)
         memory_resize(&MEMORY_HEAP, peer->zone, 0);
         memory_resize(&MEMORY_HEAP, peer->seeds, 0);
     }
-    for (uint32_t i = 0; i < membership->creation_count; i++)
-        arena_free(&membership->creations[i].arena);
-    memory_resize(&MEMORY_HEAP, membership->creations, 0);
+    membership_free_wishes(membership);
     memory_resize(&MEMORY_HEAP, membership->peers, 0);
     memory_resize(&MEMORY_HEAP, membership->seed_peers, 0);
     memory_resize(&MEMORY_HEAP, membership->member_peers, 0);
@@ -480,7 +478,8 @@ membership_session_frame(Membership *membership, Origin origin, const Frame *fra
             actions_error(actions, origin, STATUS_BAD_FRAME, "");
         break;
     case FRAME_BUCKET_CREATE:
-        membership_create_bucket(membership, origin, frame, now_ms, actions);
+    case FRAME_BUCKET_DROP:
+        membership_change_buckets(membership, origin, frame, now_ms, actions);
         break;
     default:
         paxos_session_frame(membership->paxos, origin, frame, actions);

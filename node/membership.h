@@ -8,8 +8,8 @@
  * that is in a cluster is asked for its topology instead. Liveness: a hello to every peer at short
  * intervals tells whether its link answers; a member is up while it does, it is who the topology
  * says and gossip (node/gossip.h) does not hold it for dead. A node that was paused itself holds no
- * silence against others. Buckets: creations
- * wait in a queue; each is one proposal on top of the newest topology.
+ * silence against others. Buckets: wishes that some are made or dropped wait in a queue; all that
+ * wait are one proposal on top of the newest topology.
  */
 #ifndef NODE_MEMBERSHIP_H
 #define NODE_MEMBERSHIP_H
@@ -53,7 +53,7 @@ bool membership_is_abreast(const Membership *membership);
 void membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actions *actions);
 void membership_peer_down(Membership *membership, uint32_t peer);
 
-/* HELLO, TOPOLOGY_FETCH, BUCKET_CREATE and the frames of Paxos. */
+/* HELLO, TOPOLOGY_FETCH, BUCKET_CREATE, BUCKET_DROP and the frames of Paxos. */
 void membership_session_frame(Membership *membership, Origin origin, const Frame *frame,
                               uint64_t now_ms, Actions *actions);
 

@@ -30,13 +30,17 @@ typedef struct Peer
     bool silent;
 } Peer;
 
-typedef struct Creation
+/* What somebody waits for: that a bucket is made, or that one is dropped. */
+typedef struct BucketWish
 {
+    struct BucketWish *next;
     Origin origin;
     Arena arena;
-    Bucket bucket;
+    size_t bytes;
+    Bucket bucket;    /* to be made */
+    uint32_t drop_id; /* to be dropped; 0: it is the other */
     uint64_t deadline_ms;
-} Creation;
+} BucketWish;
 
 struct Membership
 {
@@ -57,8 +61,10 @@ struct Membership
     uint32_t seed_count; /* the others among the seeds */
     bool is_seed;
     uint64_t complete_ms; /* since when all seeds agree; 0: they do not */
-    Creation *creations;
-    uint32_t creation_count;
+    BucketWish *wishes;   /* oldest first */
+    BucketWish **wishes_end;
+    uint32_t wish_count;
+    size_t wish_bytes;
     uint64_t last_tick_ms;
     char waiting_for[WAITING_TEXT_MAX];
 };
@@ -77,11 +83,12 @@ void membership_try_formation(Membership *membership, uint64_t now_ms, Actions *
 
 /* ---- membership_buckets.c ---- */
 
-/* A FRAME_BUCKET_CREATE. */
-void membership_create_bucket(Membership *membership, Origin origin, const Frame *frame,
-                              uint64_t now_ms, Actions *actions);
+/* A FRAME_BUCKET_CREATE or FRAME_BUCKET_DROP. */
+void membership_change_buckets(Membership *membership, Origin origin, const Frame *frame,
+                               uint64_t now_ms, Actions *actions);
+void membership_free_wishes(Membership *membership);
 
-/* Settles the waiting creations that can be settled and proposes the first that must be. */
+/* Settles the wishes that can be settled, and proposes the others. */
 void membership_pump_buckets(Membership *membership, uint64_t now_ms, Actions *actions);
 
 #endif

@@ -280,6 +280,7 @@ open_engine(Node *node)
 {
     EngineOutput output = {.send = output_send,
                            .reply = node_streams_reply,
+                           .user = node_streams_user,
                            .datagram = output_datagram,
                            .persist = output_persist,
                            .peer = output_peer,

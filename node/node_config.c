@@ -54,6 +54,7 @@ node_config_limits(const Config *config, EngineConfig *engine)
     engine->max_value_bytes = (uint32_t)config->max_value_bytes;
     engine->siblings_warn = (uint32_t)config->siblings_warn;
     engine->siblings_max = (uint32_t)config->siblings_max;
+    engine->buckets_per_user_max = (uint32_t)config->max_buckets_per_user;
     engine->repair_interval_ms = (uint64_t)config->repair_interval_s * 1000;
     engine->reap_interval_ms = (uint64_t)config->reap_interval_s * 1000;
     engine->hints_max_bytes = (uint64_t)config->hints_max_mb * 1024 * 1024;

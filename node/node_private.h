@@ -56,6 +56,9 @@ Engine *node_enter(Node *node);
 /* EngineOutput.reply: an answer to a session, or to a question of the node's own. */
 void node_streams_reply(void *context, uint64_t number, Slice frame);
 
+/* EngineOutput.user. */
+const char *node_streams_user(void *context, uint64_t number);
+
 /* Has the sessions of other nodes read from again, or not. */
 void node_streams_hold_peers(Node *node);
 

@@ -45,6 +45,18 @@ node_streams_reply(void *context, uint64_t number, Slice frame)
         session_send_frame(stream->session, frame);
 }
 
+const char *
+node_streams_user(void *context, uint64_t number)
+{
+    const Node *node = context;
+    uint32_t slot = (uint32_t)number;
+
+    if ((number & QUESTION_BIT) != 0 || slot >= node->stream_count ||
+        node->streams[slot].session == NULL || node->streams[slot].generation != number >> 32)
+        return NULL;
+    return session_user(node->streams[slot].session);
+}
+
 /* ---- sessions and questions ---- */
 
 static uint64_t

@@ -19,6 +19,12 @@ typedef enum Phase
     PHASE_ACCEPTING  /* acceptances of a quorum are awaited */
 } Phase;
 
+typedef struct DocumentHead
+{
+    uint64_t epoch; /* 0: the document cannot be decoded */
+    uint8_t cluster[CLUSTER_BYTES];
+} DocumentHead;
+
 struct Paxos
 {
     MemberId self;
@@ -30,6 +36,7 @@ struct Paxos
     Ballot promised; /* for epoch + 1, as are the two below */
     Ballot accepted;
     Buffer accepted_document;
+    DocumentHead accepted_head;
     bool changed;
 
     uint32_t *voters;
@@ -84,12 +91,6 @@ paxos_free(Paxos *paxos)
     memory_resize(&MEMORY_HEAP, paxos, 0);
 }
 
-typedef struct DocumentHead
-{
-    uint64_t epoch; /* 0: the document cannot be decoded */
-    uint8_t cluster[CLUSTER_BYTES];
-} DocumentHead;
-
 static DocumentHead
 document_head(Slice document)
 {
@@ -105,6 +106,16 @@ document_head(Slice document)
     }
     arena_free(&arena);
     return head;
+}
+
+/* What was accepted, and is chosen now, has been decoded before. */
+static DocumentHead
+head_of(const Paxos *paxos, Slice document)
+{
+    if (paxos->accepted_head.epoch != 0 &&
+        slice_equal(document, buffer_slice(&paxos->accepted_document)))
+        return paxos->accepted_head;
+    return document_head(document);
 }
 
 /* A document of another cluster must never follow ours, whatever its epoch. */
@@ -204,7 +215,7 @@ paxos_set_mute(Paxos *paxos, bool mute)
 bool
 paxos_take_chosen(Paxos *paxos, Slice document)
 {
-    DocumentHead head = document_head(document);
+    DocumentHead head = head_of(paxos, document);
 
     if (!follows_ours(paxos, &head))
         return false;
@@ -243,13 +254,14 @@ accept(Paxos *paxos, const Ballot *ballot, Slice document)
 {
     PaxosFrame answer = {.epoch = paxos->epoch + 1, .ballot = *ballot};
 
-    DocumentHead head = document_head(document);
+    DocumentHead head = head_of(paxos, document);
 
     if (!paxos->mute && ballot_compare(ballot, &paxos->promised) >= 0 &&
         head.epoch == paxos->epoch + 1 && follows_ours(paxos, &head))
     {
         paxos->promised = paxos->accepted = *ballot;
         buffer_assign(&paxos->accepted_document, document);
+        paxos->accepted_head = head;
 #ifndef BUG_PROMISE_NOT_PERSISTED
         paxos->changed = true;
 #endif

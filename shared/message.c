@@ -19,6 +19,7 @@ static const FrameTypeRow FRAME_TYPES[FRAME_TYPE_END] = {
     [FRAME_SCAN] = {"scan", true},
     [FRAME_SCAN_REPLY] = {"scan_reply", false},
     [FRAME_BUCKET_CREATE] = {"bucket_create", true},
+    [FRAME_BUCKET_DROP] = {"bucket_drop", true, true},
     [FRAME_NODE_STATUS] = {"node_status", true},
     [FRAME_NODE_STATUS_REPLY] = {"node_status_reply", false},
     [FRAME_REPLICATE] = {"replicate", false},
@@ -180,6 +181,22 @@ bucket_create_decode(const Frame *frame, Arena *arena, Bucket *bucket)
     Reader reader = reader_begin(frame->body);
 
     *bucket = topology_decode_bucket(&reader, arena);
+    return reader_finish(&reader);
+}
+
+void
+bucket_drop_encode(Buffer *buffer, uint32_t tag, const BucketDrop *drop)
+{
+    frame_encode_header(buffer, FRAME_BUCKET_DROP, tag);
+    buffer_put_u32(buffer, drop->bucket_id);
+}
+
+bool
+bucket_drop_decode(const Frame *frame, BucketDrop *drop)
+{
+    Reader reader = reader_begin(frame->body);
+
+    drop->bucket_id = reader_u32(&reader);
     return reader_finish(&reader);
 }
 

@@ -38,7 +38,7 @@ typedef enum FrameType
     FRAME_WRITE_REPLY,
     FRAME_SCAN,
     FRAME_SCAN_REPLY,
-    FRAME_BUCKET_CREATE, /* answered by FRAME_TOPOLOGY */
+    FRAME_BUCKET_CREATE, /* answered by FRAME_TOPOLOGY without a document */
     FRAME_NODE_STATUS,
     FRAME_NODE_STATUS_REPLY,
     FRAME_REPLICATE, /* from here on between nodes only */
@@ -71,6 +71,7 @@ typedef enum FrameType
     FRAME_REAP_ROUNDS,
     FRAME_REAP_ROUNDS_REPLY,
     FRAME_REAP_NOTICE, /* without an answer */
+    FRAME_BUCKET_DROP, /* of admins; answered as FRAME_BUCKET_CREATE */
     FRAME_TYPE_END
 } FrameType;
 
@@ -108,6 +109,11 @@ typedef struct PartFrame
     bool last;
     Slice piece; /* not empty */
 } PartFrame;
+
+typedef struct BucketDrop
+{
+    uint32_t bucket_id;
+} BucketDrop;
 
 typedef struct TopologyFetch
 {
@@ -660,6 +666,8 @@ void scan_reply_encode(Buffer *buffer, uint32_t tag, const ScanReply *reply);
 bool scan_reply_decode(const Frame *frame, Arena *arena, ScanReply *reply);
 void bucket_create_encode(Buffer *buffer, uint32_t tag, const Bucket *bucket);
 bool bucket_create_decode(const Frame *frame, Arena *arena, Bucket *bucket);
+void bucket_drop_encode(Buffer *buffer, uint32_t tag, const BucketDrop *drop);
+bool bucket_drop_decode(const Frame *frame, BucketDrop *drop);
 void node_status_fetch_encode(Buffer *buffer, uint32_t tag);
 void node_status_encode(Buffer *buffer, uint32_t tag, const NodeStatus *status);
 bool node_status_decode(const Frame *frame, Arena *arena, NodeStatus *status);

@@ -36,6 +36,8 @@ static const StatusRow STATUS_ROWS[STATUS_COUNT] = {
         "the key or value is larger than the node takes", true},
     [STATUS_BUCKET_CONFLICT] = {"bucket_conflict", "42804", "the bucket exists with another shape"},
     [STATUS_BAD_BUCKET] = {"bad_bucket", "42P17", "the bucket cannot be created"},
+    [STATUS_BUCKET_LIMIT] = {"bucket_limit", "53000", "there may be no more buckets"},
+    [STATUS_NO_BUCKET] = {"no_bucket", "42704", "the bucket is not there, or was dropped"},
     [STATUS_CORRUPT] = {"corrupt", "XX001", "the stored object cannot be read"},
     [STATUS_STORAGE] = {"storage", "58030", "the node's storage failed"},
     [STATUS_FORBIDDEN] = {"forbidden", "42501", "the role may not do this", true},

@@ -29,6 +29,8 @@ typedef enum StatusCode
     STATUS_TOO_LARGE,       /* key or value over the node's limit */
     STATUS_BUCKET_CONFLICT, /* exists with other key types or n */
     STATUS_BAD_BUCKET,      /* a bucket that cannot be: n over the nodes, bad name */
+    STATUS_BUCKET_LIMIT,    /* it would be more than there may be, in all or of one user */
+    STATUS_NO_BUCKET,       /* a bucket to be dropped that is not there; or one that was dropped */
     STATUS_CORRUPT,         /* what is stored for the key cannot be read */
     STATUS_STORAGE,         /* the disk failed: the node has stopped writing */
     STATUS_FORBIDDEN,       /* the role may not send this frame */

@@ -11,7 +11,9 @@ enum
     WORD_MAX = 63, /* bytes of a member's name and of a zone */
     ADDRESS_MAX = 255,
     MEMBER_MINIMUM_BYTES = sizeof(MemberId) + 6,
-    BUCKET_MINIMUM_BYTES = 10
+    BUCKET_MINIMUM_BYTES = 11,
+    CREATOR_MAX = 255,
+    NAME_SLOTS_LEAST = 8 /* a power of two */
 };
 
 static int
@@ -44,6 +46,7 @@ topology_encode_bucket(Buffer *buffer, const Bucket *bucket)
         buffer_put_string(buffer, bucket->columns[i].name);
         buffer_put_string(buffer, bucket->columns[i].type);
     }
+    buffer_put_string(buffer, bucket->creator != NULL ? bucket->creator : "");
 }
 
 Bucket
@@ -75,14 +78,16 @@ topology_decode_bucket(Reader *reader, Arena *arena)
         bucket.columns[i].name = reader_string(reader, arena);
         bucket.columns[i].type = reader_string(reader, arena);
     }
+    bucket.creator = reader_string(reader, arena);
     return bucket;
 }
 
-void
-topology_encode(Buffer *buffer, const Topology *topology)
+/* All that stands before the buckets. */
+static void
+encode_head(Buffer *buffer, const Topology *topology, uint64_t epoch)
 {
     buffer_put_u8(buffer, TOPOLOGY_FORMAT);
-    buffer_put_varint(buffer, topology->epoch);
+    buffer_put_varint(buffer, epoch);
     buffer_put(buffer, topology->cluster, sizeof(topology->cluster));
     buffer_put_varint(buffer, topology->member_count);
     for (uint32_t i = 0; i < topology->member_count; i++)
@@ -99,6 +104,13 @@ topology_encode(Buffer *buffer, const Topology *topology)
     buffer_put_varint(buffer, topology->partitions);
     for (uint32_t i = 0; i < topology->partitions; i++)
         buffer_put_varint(buffer, topology->claim[i]);
+}
+
+void
+topology_encode(Buffer *buffer, const Topology *topology)
+{
+    encode_head(buffer, topology, topology->epoch);
+    buffer_put_u32(buffer, topology->last_bucket_id);
     buffer_put_varint(buffer, topology->bucket_count);
     for (uint32_t i = 0; i < topology->bucket_count; i++)
         topology_encode_bucket(buffer, &topology->buckets[i]);
@@ -229,24 +241,31 @@ bucket_fault(const Bucket *bucket, uint32_t n_max)
     return NULL;
 }
 
-static int
-compare_names(const void *a, const void *b)
+static uint32_t
+name_slot(const Topology *topology, const char *name)
 {
-    return strcmp((*(const Bucket *const *)a)->name, (*(const Bucket *const *)b)->name);
+    uint32_t slot = (uint32_t)hash_table(slice_from_string(name)) & (topology->name_slots - 1);
+
+    while (topology->names[slot] != 0 &&
+           strcmp(topology->buckets[topology->names[slot] - 1].name, name) != 0)
+        slot = (slot + 1) & (topology->name_slots - 1);
+    return slot;
 }
 
-static bool
-bucket_names_are_distinct(const Topology *topology, Arena *arena)
+bool
+topology_index_names(Topology *topology, Arena *arena)
 {
-    const Bucket **sorted = ARENA_ARRAY(arena, const Bucket *, topology->bucket_count);
-
+    topology->name_slots = NAME_SLOTS_LEAST;
+    while (topology->name_slots < 2 * topology->bucket_count)
+        topology->name_slots *= 2;
+    topology->names = arena_alloc_zero(arena, sizeof(uint32_t) * topology->name_slots);
     for (uint32_t i = 0; i < topology->bucket_count; i++)
-        sorted[i] = &topology->buckets[i];
-    qsort(sorted, topology->bucket_count, sizeof(*sorted), compare_names);
-    for (uint32_t i = 1; i < topology->bucket_count; i++)
     {
-        if (compare_names(&sorted[i - 1], &sorted[i]) == 0)
+        uint32_t slot = name_slot(topology, topology->buckets[i].name);
+
+        if (topology->names[slot] != 0)
             return false;
+        topology->names[slot] = i + 1;
     }
     return true;
 }
@@ -254,6 +273,7 @@ bucket_names_are_distinct(const Topology *topology, Arena *arena)
 static void
 decode_buckets(Reader *reader, Arena *arena, Topology *topology)
 {
+    topology->last_bucket_id = reader_u32(reader);
     topology->bucket_count = reader_count(reader, BUCKET_MINIMUM_BYTES);
     if (topology->bucket_count > TOPOLOGY_BUCKETS_MAX)
         reader_fail(reader);
@@ -264,6 +284,7 @@ decode_buckets(Reader *reader, Arena *arena, Topology *topology)
 
         topology->buckets[i] = topology_decode_bucket(reader, arena);
         if (topology->buckets[i].id <= last_id ||
+            topology->buckets[i].id > topology->last_bucket_id ||
             bucket_fault(&topology->buckets[i], topology->preference_length) != NULL)
             reader_fail(reader);
     }
@@ -287,7 +308,7 @@ topology_decode(Slice bytes, Arena *arena, Topology *topology)
         return false;
     fill_preference(topology, arena);
     decode_buckets(&reader, arena, topology);
-    return reader_finish(&reader) && bucket_names_are_distinct(topology, arena);
+    return reader_finish(&reader) && topology_index_names(topology, arena);
 }
 
 uint32_t
@@ -345,12 +366,9 @@ topology_bucket_by_id(const Topology *topology, uint32_t id)
 const Bucket *
 topology_bucket_by_name(const Topology *topology, const char *name)
 {
-    for (uint32_t i = 0; i < topology->bucket_count; i++)
-    {
-        if (strcmp(topology->buckets[i].name, name) == 0)
-            return &topology->buckets[i];
-    }
-    return NULL;
+    uint32_t found = topology->name_slots > 0 ? topology->names[name_slot(topology, name)] : 0;
+
+    return found != 0 ? &topology->buckets[found - 1] : NULL;
 }
 
 /* A number for each zone, equal for equal names, 0 for none. */
@@ -381,45 +399,93 @@ topology_claim(Topology *topology, Arena *arena)
     fill_preference(topology, arena);
 }
 
-static const char *
-addition_fault(const Topology *topology, const Bucket *bucket)
+static size_t
+definition_bytes(const Bucket *bucket)
 {
-    if (topology->bucket_count >= TOPOLOGY_BUCKETS_MAX)
+    size_t bytes = strlen(bucket->name) + BUCKET_MINIMUM_BYTES;
+
+    for (uint32_t i = 0; i < bucket->key_count; i++)
+        bytes += strlen(bucket->key_names[i]);
+    for (uint32_t i = 0; i < bucket->column_count; i++)
+        bytes += strlen(bucket->columns[i].name) + strlen(bucket->columns[i].type) + 2;
+    return bytes;
+}
+
+const char *
+topology_bucket_fault(const Topology *topology, const Bucket *bucket)
+{
+    const char *fault;
+
+    if (topology->bucket_count >= TOPOLOGY_BUCKETS_MAX ||
+        topology->last_bucket_id == TOPOLOGY_BUCKET_IDS_MAX)
         return "the cluster has as many buckets as it can have";
     if (topology_bucket_by_name(topology, bucket->name) != NULL)
         return "a bucket of this name exists";
-    return bucket_fault(bucket, topology->preference_length);
+    fault = bucket_fault(bucket, topology->preference_length);
+    if (fault == NULL && definition_bytes(bucket) > TOPOLOGY_BUCKET_BYTES)
+        fault = "the names and types of its columns take more than 64 KB";
+    return fault;
+}
+
+static bool
+is_among(uint32_t id, const uint32_t *ids, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
+void
+topology_encode_change(Buffer *buffer, const Topology *topology, const TopologyChange *change)
+{
+    encode_head(buffer, topology, topology->epoch + 1);
+    buffer_put_u32(buffer, topology->last_bucket_id + change->added_count);
+    buffer_put_varint(buffer, topology->bucket_count + change->added_count - change->dropped_count);
+    for (uint32_t i = 0; i < topology->bucket_count; i++)
+    {
+        const Bucket *bucket = &topology->buckets[i];
+
+        if (change->dropped_count == 0 ||
+            !is_among(bucket->id, change->dropped, change->dropped_count))
+            topology_encode_bucket(buffer, bucket);
+    }
+    for (uint32_t i = 0; i < change->added_count; i++)
+    {
+        Bucket bucket = change->added[i];
+
+        bucket.id = topology->last_bucket_id + i + 1;
+        topology_encode_bucket(buffer, &bucket);
+    }
 }
 
 bool
 topology_add_bucket(const Topology *topology, const Bucket *bucket, Arena *arena, Topology *next,
                     const char **why)
 {
-    uint32_t count = topology->bucket_count;
-    Topology grown = *topology;
+    TopologyChange change = {.added = bucket, .added_count = 1};
     Buffer document;
+    bool valid;
 
-    *why = addition_fault(topology, bucket);
+    *why = topology_bucket_fault(topology, bucket);
     if (*why != NULL)
         return false;
-    grown.epoch++;
-    grown.buckets = ARENA_ARRAY(arena, Bucket, (size_t)count + 1);
-    if (count > 0)
-        memcpy(grown.buckets, topology->buckets, sizeof(Bucket) * count);
-    grown.buckets[count] = *bucket;
-    grown.buckets[count].id = count > 0 ? grown.buckets[count - 1].id + 1 : 1;
-    grown.bucket_count++;
-
-    /* Through the document, so that next borrows from nothing and has passed every check. */
     buffer_init(&document, arena->memory);
-    topology_encode(&document, &grown);
-
-    bool valid = topology_decode(slice_copy(arena, buffer_slice(&document)), arena, next);
-
+    topology_encode_change(&document, topology, &change);
+    valid = topology_decode(slice_copy(arena, buffer_slice(&document)), arena, next);
     buffer_free(&document);
     if (!valid)
         *why = "the bucket's definition cannot be written down";
     return valid;
+}
+
+bool
+topology_was_dropped(const Topology *topology, uint32_t bucket_id)
+{
+    return bucket_id != 0 && bucket_id <= topology->last_bucket_id &&
+           topology_bucket_by_id(topology, bucket_id) == NULL;
 }
 
 bool

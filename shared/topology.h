@@ -42,6 +42,7 @@ typedef struct Bucket
     uint32_t key_count;
     BucketColumn *columns;
     uint32_t column_count;
+    const char *creator; /* the nodes' user who had it made; "" when that is not known */
 } Bucket;
 
 typedef struct Topology
@@ -54,16 +55,22 @@ typedef struct Topology
     uint16_t *claim;            /* partitions entries: indexes into members */
     uint16_t *preference;       /* by partition, preference_length members each; made from claim */
     uint32_t preference_length; /* members that own a partition: all, unless there are too many */
-    Bucket *buckets;
+    Bucket *buckets;            /* sorted by id */
     uint32_t bucket_count;
+    uint32_t last_bucket_id; /* the highest that was ever given */
+    uint32_t *names;         /* a hash table of indexes + 1 of buckets; made from them */
+    uint32_t name_slots;
 } Topology;
 
 enum
 {
     TOPOLOGY_SPACING = 5,
     TOPOLOGY_BUCKETS_MAX = 10000,
+    TOPOLOGY_BUCKET_IDS_MAX = INT32_MAX, /* higher numbers are storage's own */
     TOPOLOGY_N_MAX = 16,
-    TOPOLOGY_NAME_MAX = 255 /* bytes of a bucket's name */
+    TOPOLOGY_NAME_MAX = 255,           /* bytes of a bucket's name */
+    TOPOLOGY_BUCKET_BYTES = 64 * 1024, /* of one bucket's definition */
+    TOPOLOGY_BYTES = 16 * 1024 * 1024  /* of a document to which a bucket may still be added */
 };
 
 #define TOPOLOGY_NO_MEMBER UINT32_MAX
@@ -81,15 +88,35 @@ uint32_t topology_member_by_name(const Topology *topology, const char *name);
 const Bucket *topology_bucket_by_id(const Topology *topology, uint32_t id);
 const Bucket *topology_bucket_by_name(const Topology *topology, const char *name);
 
+/* Makes names; false when two buckets have one name. Decoding does it. */
+bool topology_index_names(Topology *topology, Arena *arena);
+
 /* Claims the ring for the members (sorted here by id) of a first epoch. */
 void topology_claim(Topology *topology, Arena *arena);
 
+/* Why the bucket cannot be added (a sentence without a full stop); NULL: it can. */
+const char *topology_bucket_fault(const Topology *topology, const Bucket *bucket);
+
+/* Buckets that come, under new ids, each with a name of its own and no fault; and that go. */
+typedef struct TopologyChange
+{
+    const Bucket *added;
+    uint32_t added_count;
+    const uint32_t *dropped; /* ids */
+    uint32_t dropped_count;
+} TopologyChange;
+
+/* Appends the document of epoch + 1, with the change made. */
+void topology_encode_change(Buffer *buffer, const Topology *topology, const TopologyChange *change);
+
 /*
- * Epoch + 1 with bucket added under a new id, which borrows from neither; or the reason why not in
- * *why (a sentence without a full stop).
+ * Epoch + 1 with one bucket added, which borrows from neither; or the reason why not in *why.
  */
 bool topology_add_bucket(const Topology *topology, const Bucket *bucket, Arena *arena,
                          Topology *next, const char **why);
+
+/* A bucket of that id was there once, and is no more. */
+bool topology_was_dropped(const Topology *topology, uint32_t bucket_id);
 
 /* True when key types, n and key column count are the same. */
 bool topology_bucket_agrees(const Bucket *a, const Bucket *b);

@@ -173,6 +173,18 @@ round_trip_topology_frame(const Frame *frame, Arena *arena, Buffer *again)
 }
 
 static inline bool
+round_trip_bucket_drop(const Frame *frame, Arena *arena, Buffer *again)
+{
+    BucketDrop drop;
+
+    (void)arena;
+    if (!bucket_drop_decode(frame, &drop))
+        return false;
+    bucket_drop_encode(again, frame->tag, &drop);
+    return true;
+}
+
+static inline bool
 round_trip_node_status_fetch(const Frame *frame, Arena *arena, Buffer *again)
 {
     if (frame->body.length > 0)
@@ -347,6 +359,7 @@ round_trip_message(Slice bytes, Arena *arena, Buffer *again)
         [FRAME_SCAN] = round_trip_scan,
         [FRAME_SCAN_REPLY] = round_trip_scan_reply,
         [FRAME_BUCKET_CREATE] = round_trip_bucket_create,
+        [FRAME_BUCKET_DROP] = round_trip_bucket_drop,
         [FRAME_NODE_STATUS] = round_trip_node_status_fetch,
         [FRAME_NODE_STATUS_REPLY] = round_trip_node_status,
         [FRAME_REPLICATE] = round_trip_replicate,

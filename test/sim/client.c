@@ -446,7 +446,9 @@ take_answer(Client *client, const Frame *frame)
     else if (creates)
         take_bucket_error(client, frame);
     client->must_succeed = false;
-    if (frame->type == FRAME_TOPOLOGY || creates)
+    if (frame->type == FRAME_TOPOLOGY && creates && client->bucket == NULL)
+        fetch_topology(client);
+    else if (frame->type == FRAME_TOPOLOGY || creates)
         client_rest(client);
 }
 

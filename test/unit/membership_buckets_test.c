@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -198,6 +199,115 @@ a_bucket_is_created_with_one_member_down(void **state)
     assert_int_equal(town_answered_topology(&town, 0).bucket_count, 1);
 }
 
+/* Names of their own, each of the town's shape. */
+static Bucket *
+many(uint32_t count, const char *prefix)
+{
+    Bucket *buckets = ARENA_ARRAY(&town.stage.arena, Bucket, count);
+
+    for (uint32_t i = 0; i < count; i++)
+    {
+        char name[32];
+        int length = snprintf(name, sizeof(name), "%s%u", prefix, i);
+
+        buckets[i] = town_named(&town, arena_copy_string(&town.stage.arena, name, (size_t)length));
+    }
+    return buckets;
+}
+
+static void
+a_thousand_buckets_asked_for_at_once_are_a_few_epochs(void **state)
+{
+    Bucket *buckets = many(1000, "b");
+
+    town_form(&town);
+    for (uint32_t i = 0; i < 1000; i++)
+        town_create(&town, 0, TOWN_CLIENT + i, &buckets[i]);
+    town_deliver_all(&town);
+    assert_int_equal(town.answer_count, 1000);
+    for (uint32_t i = 0; i < 1000; i++)
+        assert_int_equal(town.answers[i].frame.type, FRAME_TOPOLOGY);
+    assert_int_equal(membership_topology(town.nodes[1].membership)->bucket_count, 1000);
+    assert_in_range(town_epoch_of(&town, 1), 2, 6);
+}
+
+static void
+no_more_than_so_many_may_wait(void **state)
+{
+    Bucket *buckets = many(2100, "b");
+    uint32_t refused = 0;
+
+    town_form(&town);
+    town.cut[1] = town.cut[2] = true;
+    for (uint32_t i = 0; i < 2100; i++)
+        town_create(&town, 0, TOWN_CLIENT + i, &buckets[i]);
+    for (uint32_t i = 0; i < town.answer_count; i++)
+        refused += town_answered_error(&town, i) == STATUS_OVERLOADED;
+    assert_int_equal(refused, town.answer_count);
+    assert_int_equal(refused, 2100 - 2048);
+}
+
+static const char *user_name;
+
+static const char *
+user_of(void *context, uint64_t session)
+{
+    return user_name;
+}
+
+static void
+a_user_may_have_so_many_made(void **state)
+{
+    Bucket *buckets = many(4, "b");
+
+    for (uint32_t i = 0; i < TOWN_NODES; i++)
+    {
+        town.nodes[i].output.user = user_of;
+        town.nodes[i].config.buckets_per_user_max = 2;
+    }
+    town_form(&town);
+    user_name = "ann";
+    for (uint32_t i = 0; i < 3; i++)
+        town_create(&town, i, TOWN_CLIENT + i, &buckets[i]);
+    town_deliver_all(&town);
+    town_pass(&town, 3000);
+    assert_int_equal(membership_topology(town.nodes[0].membership)->bucket_count, 2);
+    assert_string_equal(membership_topology(town.nodes[0].membership)->buckets[0].creator, "ann");
+    user_name = "bob";
+    town_create(&town, 0, TOWN_CLIENT, &buckets[3]);
+    town_deliver_all(&town);
+    assert_int_equal(membership_topology(town.nodes[0].membership)->bucket_count, 3);
+}
+
+static void
+a_dropped_bucket_goes_from_every_node_and_its_name_may_come_again(void **state)
+{
+    Bucket bucket = town_named(&town, "cart");
+
+    town_form(&town);
+    town_create(&town, 0, TOWN_CLIENT, &bucket);
+    town_deliver_all(&town);
+    town_drop(&town, 1, TOWN_CLIENT, 1);
+    town_deliver_all(&town);
+    assert_int_equal(town_answered_topology(&town, 1).bucket_count, 0);
+    town_drop(&town, 2, TOWN_CLIENT, 1);
+    town_deliver_all(&town);
+    assert_int_equal(town.answers[2].frame.type, FRAME_TOPOLOGY);
+    town_create(&town, 0, TOWN_CLIENT, &bucket);
+    town_deliver_all(&town);
+    assert_int_equal(town_answered_topology(&town, 3).buckets[0].id, 2);
+    for (uint32_t i = 0; i < TOWN_NODES; i++)
+        assert_true(topology_was_dropped(membership_topology(town.nodes[i].membership), 1));
+}
+
+static void
+a_bucket_that_never_was_cannot_be_dropped(void **state)
+{
+    town_form(&town);
+    town_drop(&town, 0, TOWN_CLIENT, 7);
+    assert_int_equal(town_answered_error(&town, 0), STATUS_NO_BUCKET);
+}
+
 int
 main(void)
 {
@@ -213,6 +323,11 @@ main(void)
         TEST(a_creation_that_cannot_be_read_is_refused),
         TEST(a_bucket_is_unavailable_when_no_majority_answers_in_time),
         TEST(a_bucket_is_created_with_one_member_down),
+        TEST(a_thousand_buckets_asked_for_at_once_are_a_few_epochs),
+        TEST(no_more_than_so_many_may_wait),
+        TEST(a_user_may_have_so_many_made),
+        TEST(a_dropped_bucket_goes_from_every_node_and_its_name_may_come_again),
+        TEST(a_bucket_that_never_was_cannot_be_dropped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,8 +94,9 @@ static void
 clients_may_ask_but_neither_answer_nor_speak_for_nodes(void **state)
 {
     static const FrameType for_clients[] = {
-        FRAME_TOPOLOGY_FETCH, FRAME_READ,        FRAME_WRITE,  FRAME_SCAN,
-        FRAME_BUCKET_CREATE,  FRAME_NODE_STATUS, FRAME_REPAIR, FRAME_REPAIR_STATUS};
+        FRAME_TOPOLOGY_FETCH, FRAME_READ,          FRAME_WRITE,
+        FRAME_SCAN,           FRAME_BUCKET_CREATE, FRAME_NODE_STATUS,
+        FRAME_REPAIR,         FRAME_REPAIR_STATUS, FRAME_BUCKET_DROP};
 
     for (int type = 1; type < FRAME_TYPE_END; type++)
     {
@@ -104,7 +105,8 @@ clients_may_ask_but_neither_answer_nor_speak_for_nodes(void **state)
         for (size_t i = 0; i < sizeof(for_clients) / sizeof(for_clients[0]); i++)
             expected |= for_clients[i] == (FrameType)type;
         assert_int_equal(frame_is_for_clients((FrameType)type), expected);
-        assert_int_equal(frame_is_for_admins((FrameType)type), type == FRAME_REPAIR);
+        assert_int_equal(frame_is_for_admins((FrameType)type),
+                         type == FRAME_REPAIR || type == FRAME_BUCKET_DROP);
     }
 }
 

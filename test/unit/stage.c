@@ -45,8 +45,11 @@ stage_init(Stage *stage, uint32_t members, uint32_t n)
     arena_init(&stage->arena, &MEMORY_HEAP);
     buffer_init(&stage->frame, &MEMORY_HEAP);
     actions_init(&stage->actions);
-    stage->topology =
-        (Topology){.epoch = 2, .cluster = {1}, .partitions = STAGE_PARTITIONS, .bucket_count = 1};
+    stage->topology = (Topology){.epoch = 2,
+                                 .cluster = {1},
+                                 .partitions = STAGE_PARTITIONS,
+                                 .bucket_count = 1,
+                                 .last_bucket_id = STAGE_BUCKET};
     add_members(stage, members);
     bucket = ARENA_NEW(&stage->arena, Bucket);
     *bucket = (Bucket){.id = STAGE_BUCKET,
@@ -57,6 +60,7 @@ stage_init(Stage *stage, uint32_t members, uint32_t n)
                        .key_count = 1};
     stage->bucket = stage->topology.buckets = bucket;
     topology_claim(&stage->topology, &stage->arena);
+    (void)topology_index_names(&stage->topology, &stage->arena);
     memset(stage->up, true, sizeof(stage->up));
     stage->view = (View){.topology = &stage->topology,
                          .self = 0,

@@ -63,9 +63,11 @@ set_up(void **state)
         .members = fixture.members,
         .member_count = MEMBERS,
         .buckets = fixture.buckets,
-        .bucket_count = 2
+        .bucket_count = 2,
+        .last_bucket_id = 5
     };
     topology_claim(&fixture.topology, &fixture.arena);
+    assert_true(topology_index_names(&fixture.topology, &fixture.arena));
     *state = &fixture;
     return 0;
 }
@@ -292,9 +294,61 @@ the_number_of_buckets_is_bounded(void **state)
         buckets[i] = make_bucket(i + 1, arena_copy_string(&fixture->arena, name, (size_t)length));
     }
     fixture->topology.buckets = buckets;
-    fixture->topology.bucket_count = TOPOLOGY_BUCKETS_MAX;
+    fixture->topology.bucket_count = fixture->topology.last_bucket_id = TOPOLOGY_BUCKETS_MAX;
     assert_true(decodes(fixture));
     check_not_added(fixture, make_bucket(0, "one more"));
+}
+
+static void
+a_definition_is_bounded(void **state)
+{
+    Fixture *fixture = *state;
+    char *type = arena_alloc(&fixture->arena, TOPOLOGY_BUCKET_BYTES + 1);
+    BucketColumn column = {"items", type};
+    Bucket bucket = make_bucket(0, "orders");
+
+    memset(type, 'x', TOPOLOGY_BUCKET_BYTES);
+    type[TOPOLOGY_BUCKET_BYTES] = '\0';
+    bucket.columns = &column;
+    bucket.column_count = 1;
+    check_not_added(fixture, bucket);
+    type[TOPOLOGY_BUCKET_BYTES - 100] = '\0';
+    assert_null(topology_bucket_fault(&fixture->topology, &bucket));
+}
+
+static Topology
+changed(Fixture *fixture, const Topology *topology, const TopologyChange *change)
+{
+    Buffer document;
+    Topology next;
+
+    buffer_init(&document, &MEMORY_HEAP);
+    topology_encode_change(&document, topology, change);
+    assert_true(topology_decode(slice_copy(&fixture->arena, buffer_slice(&document)),
+                                &fixture->arena, &next));
+    buffer_free(&document);
+    return next;
+}
+
+static void
+ids_of_dropped_buckets_are_not_given_again(void **state)
+{
+    Fixture *fixture = *state;
+    uint32_t last = 5;
+    Bucket added[2] = {make_bucket(0, "orders"), make_bucket(0, fixture->buckets[1].name)};
+    Topology less = changed(fixture, &fixture->topology,
+                            &(TopologyChange){.dropped = &last, .dropped_count = 1});
+    Topology more = changed(fixture, &less, &(TopologyChange){.added = added, .added_count = 2});
+
+    assert_int_equal(less.epoch, 4);
+    assert_int_equal(less.bucket_count, 1);
+    assert_null(topology_bucket_by_name(&less, fixture->buckets[1].name));
+    assert_true(topology_was_dropped(&less, 5));
+    assert_false(topology_was_dropped(&less, 1));
+    assert_false(topology_was_dropped(&less, 6));
+    assert_int_equal(more.bucket_count, 3);
+    assert_int_equal(more.buckets[1].id, 6);
+    assert_int_equal(topology_bucket_by_name(&more, fixture->buckets[1].name)->id, 7);
 }
 
 static void
@@ -313,6 +367,9 @@ documents_that_cannot_be_are_refused(void **state)
     assert_false(decodes(fixture));
     fixture->topology = good;
     fixture->topology.member_count = 0;
+    assert_false(decodes(fixture));
+    fixture->topology = good;
+    fixture->topology.last_bucket_id = 4;
     assert_false(decodes(fixture));
     fixture->topology = good;
     fixture->topology.claim[3] = MEMBERS;
@@ -450,6 +507,8 @@ main(void)
         TEST(an_added_bucket_borrows_from_nobody),
         TEST(buckets_that_cannot_be_are_not_added),
         TEST(the_number_of_buckets_is_bounded),
+        TEST(a_definition_is_bounded),
+        TEST(ids_of_dropped_buckets_are_not_given_again),
         TEST(documents_that_cannot_be_are_refused),
         TEST(members_that_cannot_be_are_refused),
         TEST(buckets_that_cannot_be_are_refused),

@@ -225,6 +225,19 @@ town_create(Town *town, uint32_t node, uint64_t session, const Bucket *bucket)
     town_post(town, node);
 }
 
+void
+town_drop(Town *town, uint32_t node, uint64_t session, uint32_t bucket_id)
+{
+    Origin origin = {.session = session, .tag = 9};
+    Frame frame;
+
+    bucket_drop_encode(stage_buffer(&town->stage), 9, &(BucketDrop){bucket_id});
+    frame = stage_frame(&town->stage);
+    membership_session_frame(town->nodes[node].membership, origin, &frame, town->now_ms,
+                             &town->stage.actions);
+    town_post(town, node);
+}
+
 Bucket
 town_named(Town *town, const char *name)
 {
@@ -232,6 +245,17 @@ town_named(Town *town, const char *name)
 
     bucket.name = name;
     return bucket;
+}
+
+/* What whoever made a bucket would fetch. */
+static Slice
+document_of_epoch(Town *town, uint64_t epoch)
+{
+    uint32_t node = 0;
+
+    while (node + 1 < town->node_count && town_epoch_of(town, node) < epoch)
+        node++;
+    return town_document_of(town, node);
 }
 
 Topology
@@ -244,6 +268,8 @@ town_answered_topology(Town *town, uint32_t index)
     assert_int_equal(town->answers[index].frame.type, FRAME_TOPOLOGY);
     assert_int_equal(town->answers[index].frame.tag, 9);
     assert_true(topology_frame_decode(&town->answers[index].frame, &answer));
+    if (answer.document.length == 0)
+        answer.document = document_of_epoch(town, answer.epoch);
     assert_true(topology_decode(answer.document, &town->stage.arena, &topology));
     return topology;
 }

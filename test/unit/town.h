@@ -21,7 +21,7 @@ enum
     TOWN_BUCKET_WAIT_MS = 4000,
     TOWN_CLIENT = 100, /* sessions from here on are clients' */
     TOWN_MAIL_MAX = 512,
-    TOWN_ANSWERS_MAX = 8
+    TOWN_ANSWERS_MAX = 4096
 };
 
 typedef struct Town Town;
@@ -94,6 +94,7 @@ void town_assert_waiting(Town *town, uint32_t node, const char *text);
 void town_create(Town *town, uint32_t node, uint64_t session, const Bucket *bucket);
 
 /* The stage's bucket under that name. */
+void town_drop(Town *town, uint32_t node, uint64_t session, uint32_t bucket_id);
 Bucket town_named(Town *town, const char *name);
 
 /* The topology a client was answered with. */
