@@ -58,11 +58,12 @@ typedef struct Lane
     TreeId id;
     uint32_t ticket; /* of the phase's question */
     uint64_t round;
-    uint64_t epoch; /* member numbers are of it */
-    Buffer after;   /* where the look goes on */
-    bool last;      /* nothing lies behind */
-    Digest look_root;
-    Arena arena; /* candidates */
+    uint64_t epoch;    /* member numbers are of it */
+    Buffer after;      /* where the look goes on */
+    bool last;         /* nothing lies behind */
+    Digest look_root;  /* when it began, */
+    bool look_settled; /* and whether all of it was durable: what a look reads is */
+    Arena arena;       /* candidates */
     Candidate *rows;
     uint32_t row_count;
     size_t row_bytes;

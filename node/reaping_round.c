@@ -88,6 +88,7 @@ reaping_lane_begin(Reaping *reaping, Lane *lane, const View *view, TreeId id)
     entry->taken = true;
     entry->status.candidates = 0;
     lane->look_root = sum.digest;
+    lane->look_settled = sum.settled;
     lane->last = false;
     buffer_reset(&lane->after);
     begin_look(reaping, lane);
@@ -493,7 +494,7 @@ reaping_scanned(Reaping *reaping, const View *view, uint64_t ref, StatusCode sta
     }
     else
     {
-        entry->barren = entry->status.candidates == 0;
+        entry->barren = entry->status.candidates == 0 && lane->look_settled;
         entry->barren_root = lane->look_root;
         entry->barren_runs = reaping->run_changes;
         finish(reaping, lane);
