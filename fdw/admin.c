@@ -9,6 +9,7 @@
 #include "utils/timestamp.h"
 
 #include "fdw/compat.h"
+#include "fdw/foreign_text.h"
 #include "fdw/memory.h"
 #include "fdw/pool.h"
 #include "fdw/report.h"
@@ -97,12 +98,12 @@ admin_claimed(const Topology *topology, uint32 member)
 }
 
 static const char *
-admin_status_name(const AskReply *reply)
+admin_status_name(const AskReply *reply, const NodeStatus *status)
 {
     switch (reply->state)
     {
     case ASK_GOOD:
-        return "up";
+        return status->disk == DISK_WELL ? "up" : disk_state_name(status->disk);
     case ASK_LOST:
         return "down";
     default:
@@ -143,12 +144,26 @@ enum
     NODES_COLUMNS
 };
 
+/* NULL: the disk is well. */
+static char *
+admin_disk_why(const NodeStatus *status)
+{
+    char *why;
+
+    if (status->disk == DISK_WELL)
+        return NULL;
+    why = pnstrdup((const char *)status->disk_why.data, status->disk_why.length);
+    foreign_text_clean(why);
+    return why;
+}
+
 static void
 admin_put_node(ReturnSetInfo *result, const Topology *topology, uint32 index, const LinksNode *node,
                const AskReply *reply, const NodeStatus *status)
 {
     const Member *member = &topology->members[index];
-    const char *error = reply->state == ASK_GOOD ? NULL : report_reason(node, reply);
+    const char *error =
+        reply->state == ASK_GOOD ? admin_disk_why(status) : report_reason(node, reply);
     Datum values[NODES_COLUMNS];
     bool nulls[NODES_COLUMNS] = {false};
 
@@ -156,7 +171,7 @@ admin_put_node(ReturnSetInfo *result, const Topology *topology, uint32 index, co
     values[NODES_ADDRESS] = CStringGetTextDatum(node->address);
     values[NODES_PORT] = Int32GetDatum(member->port);
     values[NODES_MEMBER] = admin_member_id(&member->id);
-    values[NODES_STATUS] = CStringGetTextDatum(admin_status_name(reply));
+    values[NODES_STATUS] = CStringGetTextDatum(admin_status_name(reply, status));
     values[NODES_EPOCH] = Int64GetDatum((int64)status->epoch);
     values[NODES_UPTIME] = admin_interval(status->uptime_ms);
     values[NODES_RSS_BYTES] = Int64GetDatum((int64)status->rss_bytes);

@@ -333,6 +333,10 @@ count_owners(const Bucket *bucket, uint32 answered)
 static int
 read_hint(StatusCode status, const ClientReadOptions *options, bool is_pr)
 {
+    if (status == STATUS_STORAGE)
+        return errhint(
+            "dynamo_nodes() says which node it is, and why. One that is full goes on once "
+            "there is room on its disk, one that failed once it is restarted.");
     if (status != STATUS_UNAVAILABLE)
         return 0;
     if (is_pr)

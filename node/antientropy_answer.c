@@ -429,7 +429,7 @@ why_not(const View *view, FrameType type)
 {
     if (view->refilling && type != FRAME_TREE_KEYS && type != FRAME_VERSIONS)
         return STATUS_REFILLING;
-    return view->storage_failed || view->trees == NULL ? STATUS_STORAGE : STATUS_OK;
+    return view->cannot_write || view->trees == NULL ? STATUS_STORAGE : STATUS_OK;
 }
 
 void

@@ -450,7 +450,7 @@ step_lane(Antientropy *antientropy, Lane *lane, const View *view, Actions *actio
 static bool
 takes_part(const View *view)
 {
-    return view->trees != NULL && !view->refilling && !view->storage_failed;
+    return view->trees != NULL && !view->refilling && !view->cannot_write;
 }
 
 void

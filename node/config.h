@@ -28,6 +28,7 @@ typedef struct Config
     bool ssl;
     char *ssl_cert_file;
     char *ssl_key_file;
+    int64_t disk_reserve_mb;
     int64_t block_cache_mb;
     int64_t write_buffer_mb;
     int64_t record_cache_mb;

@@ -42,6 +42,8 @@ const ConfigOption config_options[] = {
      "Certificate chain in PEM form; SIGHUP reads it again."},
     {FIELD(ssl_key_file), CONFIG_STRING, "", "", 0, 0, NULL, true, NULL,
      "Private key in PEM form, readable by its owner alone; SIGHUP reads it again."},
+    {FIELD(disk_reserve_mb), CONFIG_INT, "MB", "256", 0, MB_MAX, NULL, false, NULL,
+     "Room on the disk, or a tenth of it if that is less, below which no write is taken."},
     {FIELD(block_cache_mb), CONFIG_INT, "MB", "64", 1, MB_MAX, NULL, false, NULL,
      "Memory for cached blocks of the store."},
     {FIELD(write_buffer_mb), CONFIG_INT, "MB", "32", 1, MB_MAX, NULL, false, NULL,

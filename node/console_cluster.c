@@ -65,10 +65,12 @@ claimed_partitions(const Topology *topology, uint32_t member)
 }
 
 static const char *
-member_state(const Engine *engine, uint32_t member, bool is_up)
+member_state(const Engine *engine, uint32_t member, DiskState disk, bool is_down)
 {
-    if (!is_up)
+    if (is_down)
         return "down";
+    if (disk != DISK_WELL)
+        return disk_state_name(disk);
     return engine_member_is_refilling(engine, member) ? "refilling" : "up";
 }
 
@@ -78,20 +80,24 @@ send_member(const Node *node, const Topology *topology, uint32_t index, Session 
     const Engine *engine = node_engine(node);
     const Member *member = &topology->members[index];
     bool is_self = index == engine_self(engine);
+    const char *why;
+    DiskState disk = engine_member_disk(engine, index, &why);
+    const char *error = is_self ? "" : node_member_error(node, index);
     bool is_up = is_self || engine_member_is_up(engine, index);
+    bool is_down = !is_up && (disk == DISK_WELL || *error != '\0');
     ConsoleRow row = {.count = 0};
 
     console_row_text(&row, member->name);
     console_row_text(&row, member->address);
     console_row_int(&row, member->port);
     console_row_text(&row, member->zone);
-    console_row_text(&row, member_state(engine, index, is_up));
+    console_row_text(&row, member_state(engine, index, disk, is_down));
     console_row_text(&row, gossip_state_name(gossip_state(engine_gossip(engine), index)));
     console_row_bool(&row, is_self);
     console_row_int(&row, claimed_partitions(topology, index));
     console_row_int(&row, (int64_t)topology->epoch);
     console_row_hex(&row, member->id.bytes, sizeof(MemberId));
-    console_row_text(&row, is_self ? node_storage_failure(node) : node_member_error(node, index));
+    console_row_text(&row, *error != '\0' ? error : why);
     console_row_send(&row, session);
 }
 

@@ -218,9 +218,9 @@ static bool
 choose_holders(const View *view, const Operation *operation, Item *item)
 {
     uint32_t readable = operation_reachable(view, item);
-    uint32_t owners;
+    uint32_t owners = readable & operation_owners(item);
 
-    if (view->refilling)
+    if (view->refilling || (view->cannot_write && (owners & ~(1u << item->self)) != 0))
         readable &= ~(1u << item->self);
     owners = readable & operation_owners(item);
     item->to_ask = operation_count(owners) >= operation->quorum ? owners : readable;

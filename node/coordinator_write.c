@@ -126,7 +126,7 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
                                          arena, &item->put.context));
     if (status != STATUS_OK)
         return status;
-    if (view->storage_failed)
+    if (view->cannot_write)
         return STATUS_STORAGE;
 #ifndef BUG_REFILLING_NODE_WRITES
     if (view->refilling)

@@ -32,6 +32,7 @@ typedef struct Daemon
     Server *server;
     Console *console;
     bool is_stopping;
+    bool is_restarting; /* it is stopping, to serve anew */
 } Daemon;
 
 static Outcome
@@ -94,6 +95,17 @@ stop(void *ctx)
     daemon->is_stopping = true;
     log_info(daemon->log, "stopping");
     server_drain(daemon->server, (uint64_t)daemon->config.request_timeout_ms, on_drained, daemon);
+}
+
+static void
+restart(void *ctx)
+{
+    Daemon *daemon = ctx;
+
+    if (daemon->is_stopping)
+        return;
+    daemon->is_restarting = true;
+    stop(daemon);
 }
 
 static void
@@ -333,7 +345,9 @@ open_node(Daemon *daemon)
                        .dir = daemon->start->dir,
                        .config = &daemon->config,
                        .identity = daemon->identity,
-                       .log = daemon->log};
+                       .log = daemon->log,
+                       .restart = restart,
+                       .ctx = daemon};
 
     return node_open(&start, &daemon->node);
 }
@@ -341,7 +355,6 @@ open_node(Daemon *daemon)
 static void
 close_all(Daemon *daemon)
 {
-    console_free(daemon->console);
     log_free(daemon->log);
     users_free(daemon->users);
     identity_free(daemon->identity);
@@ -353,6 +366,7 @@ serve(Daemon *daemon)
 {
     Outcome outcome;
 
+    daemon->is_stopping = daemon->is_restarting = false;
     uv_loop_init(&daemon->loop);
     catch_signals(daemon);
     outcome = open_node(daemon);
@@ -375,6 +389,7 @@ serve(Daemon *daemon)
                  server_port(daemon->server));
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
     uv_loop_close(&daemon->loop);
+    console_free(daemon->console);
     if (!outcome.failed)
         log_info(daemon->log, "stopped");
     return outcome;
@@ -390,7 +405,11 @@ daemon_run(const DaemonStart *start)
     config_init(&daemon.config);
     outcome = open_folder(&daemon);
     if (!outcome.failed)
-        outcome = serve(&daemon);
+    {
+        do
+            outcome = serve(&daemon);
+        while (!outcome.failed && daemon.is_restarting);
+    }
     close_all(&daemon);
     return outcome;
 }

@@ -53,7 +53,7 @@ engine_view(const Engine *engine)
                   .orphans = engine->orphans,
                   .forget = engine->forget,
                   .answer_bytes_max = CHUNK_FRAME_MAX,
-                  .storage_failed = engine->storage != NULL && engine->storage->failed,
+                  .cannot_write = engine->storage != NULL && engine->storage->disk != DISK_WELL,
 #ifndef BUG_REFILLING_NODE_ANSWERS
                   .refilling = engine_is_withheld(engine)
 #endif
@@ -437,7 +437,7 @@ tick_gossip(Engine *engine)
     if (engine->storage != NULL)
     {
         load.hints = (uint32_t)hints_count(&engine->storage->hints);
-        load.refuses_writes = engine->storage->failed;
+        load.refuses_writes = engine->storage->disk != DISK_WELL;
     }
     gossip_port_tick(&engine->gossip, engine->now_ms, &load, &engine->actions);
 }
@@ -553,6 +553,15 @@ engine_member_is_refilling(const Engine *engine, uint32_t member)
                ? engine_is_refilling(engine)
                : witness_is_refilling(membership_witness(engine->membership),
                                       &topology->members[member].id);
+}
+
+DiskState
+engine_member_disk(const Engine *engine, uint32_t member, const char **why)
+{
+    if (member != membership_self(engine->membership))
+        return membership_disk(engine->membership, member, why);
+    *why = storage_disk_why(engine->storage);
+    return engine->storage->disk;
 }
 
 const Gossip *

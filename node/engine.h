@@ -164,6 +164,9 @@ uint32_t engine_self(const Engine *engine);
 const Gossip *engine_gossip(const Engine *engine);
 bool engine_member_is_up(const Engine *engine, uint32_t member);
 bool engine_member_is_refilling(const Engine *engine, uint32_t member);
+
+/* Whether the member can write; why not is valid until the next event. */
+DiskState engine_member_disk(const Engine *engine, uint32_t member, const char **why);
 EngineCounters engine_counters(const Engine *engine);
 
 /* How long what is next in a queue has waited, and what is under way. */

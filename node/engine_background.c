@@ -119,7 +119,7 @@ engine_step_background(Engine *engine)
     step_refill(engine);
     note_latency(engine);
     scrub_step(engine->scrub, &view, &engine->actions);
-    if (!engine_is_member(engine) || view.storage_failed)
+    if (!engine_is_member(engine) || view.cannot_write)
         return;
     handoff_step(engine->handoff, &view, &engine->actions);
     step_antientropy(engine, &view);
@@ -135,6 +135,8 @@ engine_background_wake_ms(const Engine *engine)
 
     if (!engine_is_member(engine))
         return UINT64_MAX;
+    if (view.cannot_write)
+        return scrub_wake_ms(engine->scrub, &view);
     wake = handoff_wake_ms(engine->handoff, &view);
     other = antientropy_wake_ms(engine->antientropy, &view);
     wake = other < wake ? other : wake;

@@ -56,6 +56,21 @@ handle_write(Engine *engine, Origin origin, const Frame *frame)
     coordinator_write(engine->coordinator, &view, origin, frame, &engine->actions);
 }
 
+static bool
+leaves_scan(const View *view, const Frame *frame)
+{
+    const Bucket *bucket;
+    ScanFrame scan;
+
+    if (!view->cannot_write || !scan_decode(frame, &scan) ||
+        scan.partition >= view->topology->partitions)
+        return false;
+    bucket = topology_bucket_by_id(view->topology, scan.bucket_id);
+    return bucket != NULL &&
+           step_leaves_reads(view, bucket->n,
+                             ring_partition_start(scan.partition, view->topology->partitions));
+}
+
 static void
 handle_scan(Engine *engine, Origin origin, const Frame *frame)
 {
@@ -63,6 +78,8 @@ handle_scan(Engine *engine, Origin origin, const Frame *frame)
 
     if (view.refilling && engine->asker != ENGINE_PEER)
         actions_error(&engine->actions, origin, STATUS_REFILLING, "");
+    else if (engine->asker != ENGINE_PEER && leaves_scan(&view, frame))
+        actions_error(&engine->actions, origin, STATUS_STORAGE, "");
     else
         replica_scan(engine->replica, &view, origin, frame, &engine->actions);
 }
@@ -115,7 +132,9 @@ handle_node_status(Engine *engine, Origin origin, const Frame *frame)
                          .epoch = topology->epoch,
                          .uptime_ms = engine->now_ms - engine->started_ms,
                          .disk_bytes = storage.disk_bytes,
-                         .keys_estimate = storage.keys_estimate};
+                         .keys_estimate = storage.keys_estimate,
+                         .disk = engine->storage->disk,
+                         .disk_why = slice_from_string(storage_disk_why(engine->storage))};
 
     (void)frame;
     if (engine->output.resident_bytes != NULL)

@@ -3,6 +3,8 @@
  */
 #include "node/engine_private.h"
 
+#include <stdio.h>
+
 static void
 on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
 {
@@ -62,6 +64,26 @@ on_checked(void *context, uint64_t ref, StatusCode status, const StorageCheck *c
     scrub_checked(engine->scrub, &view, ref, status, check);
 }
 
+/* What a member is told of it, it must hear at once: it would send writes and reads. */
+static void
+on_disk_changed(void *context)
+{
+    Engine *engine = context;
+    const Storage *storage = engine->storage;
+    char text[640];
+
+    if (storage == NULL)
+        return;
+    if (storage->disk == DISK_WELL)
+        snprintf(text, sizeof(text), "this node takes writes again");
+    else
+        snprintf(text, sizeof(text), "this node takes no writes: %s", storage_disk_why(storage));
+    (engine->output.warn != NULL ? engine->output.warn : engine->output.log)(engine->output.context,
+                                                                             text);
+    membership_greet(engine->membership, engine->now_ms, &engine->actions);
+    engine_run_actions(engine);
+}
+
 StorageEvents
 engine_storage_events(Engine *engine)
 {
@@ -72,6 +94,7 @@ engine_storage_events(Engine *engine)
                            .checked = on_checked,
                            .unreadable = engine_unreadable,
                            .replaced = engine_replaced,
+                           .disk_changed = on_disk_changed,
                            .context = engine};
 }
 

@@ -439,7 +439,7 @@ forget_durable(Forget *forget, uint64_t ref, StatusCode status)
 void
 forget_step(Forget *forget, const View *view, Actions *actions)
 {
-    if (forget_is_idle(forget) || view->storage_failed)
+    if (forget_is_idle(forget) || view->cannot_write)
         return;
     for (uint32_t i = 0; i < forget->place_count; i++)
     {
@@ -455,7 +455,7 @@ forget_step(Forget *forget, const View *view, Actions *actions)
 uint64_t
 forget_wake_ms(const Forget *forget, const View *view)
 {
-    for (uint32_t i = 0; i < forget->place_count && forget->in_use > 0 && !view->storage_failed;
+    for (uint32_t i = 0; i < forget->place_count && forget->in_use > 0 && !view->cannot_write;
          i++)
     {
         const Place *place = forget->places[i];

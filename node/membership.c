@@ -95,6 +95,7 @@ membership_free(Membership *membership)
         memory_resize(&MEMORY_HEAP, peer->name, 0);
         memory_resize(&MEMORY_HEAP, peer->address, 0);
         memory_resize(&MEMORY_HEAP, peer->zone, 0);
+        memory_resize(&MEMORY_HEAP, peer->disk_why, 0);
         memory_resize(&MEMORY_HEAP, peer->seeds, 0);
     }
     membership_free_wishes(membership);
@@ -194,12 +195,26 @@ membership_link_answers(const Membership *membership, uint32_t member)
            memcmp(&peer->id, &membership->topology.members[member].id, sizeof(MemberId)) == 0;
 }
 
+/* One that cannot write may lack what the others have, so it counts as down. */
 static void
 refresh_up(Membership *membership)
 {
+    const char *why;
+
     for (uint32_t i = 0; i < membership->topology.member_count; i++)
         membership->up[i] = i == membership->self ||
-                            (membership_link_answers(membership, i) && !membership->dead[i]);
+                            (membership_link_answers(membership, i) && !membership->dead[i] &&
+                             membership_disk(membership, i, &why) == DISK_WELL);
+}
+
+DiskState
+membership_disk(const Membership *membership, uint32_t member, const char **why)
+{
+    uint32_t number = membership->member_peers[member];
+    const Peer *peer = number < membership->peer_count ? &membership->peers[number] : NULL;
+
+    *why = peer != NULL && peer->disk_why != NULL ? peer->disk_why : "";
+    return peer != NULL ? peer->disk : DISK_WELL;
 }
 
 void
@@ -360,6 +375,23 @@ membership_fetch(Membership *membership, Actions *actions)
 }
 
 static void
+take_disk(Membership *membership, Peer *peer, const HelloFrame *hello)
+{
+    char text[640];
+
+    if (peer->disk != hello->disk)
+    {
+        snprintf(text, sizeof(text), "%.*s takes %s%.*s", (int)hello->name.length,
+                 (const char *)hello->name.data,
+                 hello->disk == DISK_WELL ? "writes again" : "no writes: ",
+                 (int)hello->disk_why.length, (const char *)hello->disk_why.data);
+        log_event(membership, text);
+    }
+    peer->disk = hello->disk;
+    set_text(&peer->disk_why, hello->disk_why);
+}
+
+static void
 take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t now_ms,
            Actions *actions)
 {
@@ -382,6 +414,7 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t
     set_text(&peer->address, hello.address);
     set_text(&peer->zone, hello.zone);
     set_text(&peer->seeds, hello.seeds);
+    take_disk(membership, peer, &hello);
     peer->greeted = true;
     peer->silent = false;
     peer->hello_since_ms = 0;
@@ -389,6 +422,20 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t
         fetch_from(membership, number, actions);
     if (witness_take_hello(membership->witness, &membership->topology, &hello))
         send_hello(membership, number, now_ms, actions);
+    refresh_up(membership);
+}
+
+/* A hello that comes on a session: of a member that this node has greeted itself, too. */
+static void
+take_news(Membership *membership, const HelloFrame *hello)
+{
+    for (uint32_t i = 0; i < membership->peer_count; i++)
+    {
+        Peer *peer = &membership->peers[i];
+
+        if (peer->greeted && memcmp(&peer->id, &hello->id, sizeof(MemberId)) == 0)
+            take_disk(membership, peer, hello);
+    }
     refresh_up(membership);
 }
 
@@ -404,6 +451,7 @@ answer_hello(Membership *membership, Origin origin, const Frame *frame, Actions 
         return;
     }
     (void)witness_take_hello(membership->witness, &membership->topology, &hello);
+    take_news(membership, &hello);
     answer = own_hello(membership, &hello.id);
     hello_encode(actions_frame(actions), FRAME_HELLO_REPLY, origin.tag, &answer);
     actions_reply(actions, origin.session);

@@ -7,9 +7,9 @@
  * lowest member id (by the others when it does not get there); all seeds must accept it. A seed
  * that is in a cluster is asked for its topology instead. Liveness: a hello to every peer at short
  * intervals tells whether its link answers; a member is up while it does, it is who the topology
- * says and gossip (node/gossip.h) does not hold it for dead. A node that was paused itself holds no
- * silence against others. Buckets: wishes that some are made or dropped wait in a queue; all that
- * wait are one proposal on top of the newest topology.
+ * says, its disk takes writes and gossip (node/gossip.h) does not hold it for dead. A node that was
+ * paused itself holds no silence against others. Buckets: wishes that some are made or dropped wait
+ * in a queue; all that wait are one proposal on top of the newest topology.
  */
 #ifndef NODE_MEMBERSHIP_H
 #define NODE_MEMBERSHIP_H
@@ -35,6 +35,9 @@ const bool *membership_up(const Membership *membership);
 
 /* True while frames to the member can be sent and are answered. */
 bool membership_link_answers(const Membership *membership, uint32_t member);
+
+/* What the member, another one, says of its disk; why is valid until the next event. */
+DiskState membership_disk(const Membership *membership, uint32_t member, const char **why);
 
 /* Gossip's verdict on a member; forgotten with the epoch. */
 void membership_judge(Membership *membership, uint32_t member, bool dead);

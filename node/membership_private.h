@@ -28,6 +28,8 @@ typedef struct Peer
     uint64_t hello_sent_ms;
     uint64_t hello_since_ms; /* the oldest unanswered hello; 0: none */
     bool silent;
+    DiskState disk; /* as it said last */
+    char *disk_why;
 } Peer;
 
 /* What somebody waits for: that a bucket is made, or that one is dropped. */

@@ -325,6 +325,14 @@ on_damage(void *context, const char *text)
     log_warning(((Node *)context)->start.log, "%s", text);
 }
 
+static void
+on_restart(void *context)
+{
+    const NodeStart *start = &((Node *)context)->start;
+
+    start->restart(start->ctx);
+}
+
 static Outcome
 open_storage(Node *node)
 {
@@ -335,7 +343,9 @@ open_storage(Node *node)
                             .block_cache_bytes = (uint64_t)config->block_cache_mb * 1024 * 1024,
                             .write_buffer_bytes = (uint64_t)config->write_buffer_mb * 1024 * 1024,
                             .record_cache_bytes = (uint64_t)config->record_cache_mb * 1024 * 1024,
+                            .reserve_bytes = (uint64_t)config->disk_reserve_mb * 1024 * 1024,
                             .warn = on_damage,
+                            .restart = on_restart,
                             .warn_context = node};
 
     randombytes_buf(&node->run.actor, sizeof(Actor));

@@ -24,6 +24,10 @@ typedef struct NodeStart
     const Config *config;
     const Identity *identity;
     Log *log;
+
+    /* The node should be closed and opened anew. */
+    void (*restart)(void *ctx);
+    void *ctx;
 } NodeStart;
 
 /* Opens storage and begins to connect to the seeds. Everything in start is borrowed until

@@ -293,7 +293,7 @@ is_pass_due(const Orphans *orphans, const View *view)
 void
 orphans_step(Orphans *orphans, const View *view, Actions *actions)
 {
-    if (view->storage_failed || view->rounds == NULL)
+    if (view->cannot_write || view->rounds == NULL)
         return;
     if (orphans->phase == ORPHAN_PHASE_ASKING)
         orphans_ask_on(orphans, view, actions);

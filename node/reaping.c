@@ -285,7 +285,7 @@ static bool
 may_coordinate(const Reaping *reaping, const View *view)
 {
     return (reaping->interval_ms > 0 || reaping->passing) && view->self != TOPOLOGY_NO_MEMBER &&
-           view->trees != NULL && view->rounds != NULL && !view->storage_failed && !view->refilling;
+           view->trees != NULL && view->rounds != NULL && !view->cannot_write && !view->refilling;
 }
 
 void

@@ -61,7 +61,7 @@ judge(const Reaping *reaping, const View *view, TreeId id, Digest *root)
 
     if (view->refilling)
         return REAP_REFILLING;
-    if (view->storage_failed)
+    if (view->cannot_write)
         return REAP_STORAGE;
     if (hints_count(view->hints) > 0)
         return REAP_HINTS;
@@ -173,7 +173,7 @@ reaping_task_raise(Reaping *reaping, const View *view, uint32_t asked_by, Origin
 {
     TreeId id = {.bucket_id = frame->bucket_id, .partition = frame->partition};
     bool ready = rounds_of(view->rounds, id).prepared == frame->round && frame->round > 0 &&
-                 !view->refilling && !view->storage_failed;
+                 !view->refilling && !view->cannot_write;
     Task *task = ready ? begin_task(reaping, TASK_RAISE, asked_by, origin) : NULL;
 
     if (task == NULL)

@@ -319,7 +319,7 @@ refill_step(Refill *refill, const View *view, Actions *actions)
     if (refill->troubled)
         refill->rest_until_ms = view->now_ms + RETRY_MS;
     refill->troubled = false;
-    if (view->now_ms < refill->rest_until_ms || view->storage_failed)
+    if (view->now_ms < refill->rest_until_ms || view->cannot_write)
         return;
     for (uint32_t i = 0; i < LANES; i++)
         step_lane(refill, &refill->lanes[i], view, actions);

@@ -219,6 +219,11 @@ read_keys(Replica *replica, const View *view, Task *task, const Bucket *bucket, 
             task->reply.items[i].status = STATUS_BAD_KEY;
             continue;
         }
+        if (step_leaves_reads(view, bucket->n, position))
+        {
+            task->reply.items[i].status = STATUS_STORAGE;
+            continue;
+        }
         task->items_open++;
         task->reply.items[i].round =
             rounds_label(view->rounds, view->topology, bucket->id, position);

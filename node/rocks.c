@@ -199,14 +199,23 @@ on_turn_end(uv_prepare_t *handle)
 void
 rocks_fail(Rocks *rocks, const char *why)
 {
-    rocks->storage.failed = true;
-    snprintf(rocks->failure, sizeof(rocks->failure), "%s", why);
+    rocks->broken = true;
+    rocks->storage.disk = rocks_error_is_no_room(why) ? DISK_FULL : DISK_FAILED;
+    if (rocks->storage.disk == DISK_FULL)
+        snprintf(rocks->failure, sizeof(rocks->failure), "its disk is full (%s)", why);
+    else
+        snprintf(rocks->failure, sizeof(rocks->failure),
+                 "its disk failed (%s); the node must be restarted once that is mended", why);
     if (rocks_error_is_damage(why))
         rocks_damage_note_file(rocks, why);
+    if (rocks->storage.disk == DISK_FULL && rocks->restart != NULL)
+        rocks_space_wait(rocks);
+    if (rocks->events.disk_changed != NULL)
+        rocks->events.disk_changed(rocks->events.context);
 }
 
 static void
-start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
+start(Rocks *rocks, uv_loop_t *loop, const RocksOptions *options)
 {
     rocks->storage = (Storage){.apply = rocks_apply,
                                .read = rocks_read,
@@ -217,6 +226,7 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
                                .set_round = rocks_set_round,
                                .settle = rocks_settle,
                                .set_partitions = rocks_set_partitions,
+                               .disk_why = rocks->failure,
                                .run = rocks->run,
                                .lineage = &rocks->lineage,
                                .commits = rocks->storage.commits,
@@ -231,11 +241,12 @@ start(Rocks *rocks, uv_loop_t *loop, uint64_t record_cache_bytes)
     STAILQ_INIT(&rocks->handed);
     rocks_pool_init(rocks);
     rocks_table_init(&rocks->fetches);
-    rocks_cache_init(&rocks->cache, record_cache_bytes);
+    rocks_cache_init(&rocks->cache, options->record_cache_bytes);
     arena_init(&rocks->arena, &MEMORY_HEAP);
     buffer_init(&rocks->scratch, &MEMORY_HEAP);
     rocks_count_hints(rocks);
     rocks_trees_open(rocks);
+    rocks_space_open(rocks, options);
     if (!rocks_load_rounds(rocks))
         /* Without them it would take what is older than what was reaped. */
         rocks_fail(rocks, "the rounds of reaping cannot be read");
@@ -276,7 +287,7 @@ rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run, const Storage
         memory_resize(&MEMORY_HEAP, rocks, 0);
         return outcome;
     }
-    start(rocks, loop, options->record_cache_bytes);
+    start(rocks, loop, options);
     *storage = &rocks->storage;
     return outcome;
 }
@@ -329,10 +340,11 @@ void
 rocks_writer_ended(Rocks *rocks)
 {
     uv_thread_join(&rocks->writer.thread);
-    rocks->handles = 3;
+    rocks->handles = 4;
     uv_close((uv_handle_t *)&rocks->writer.finished, on_handle_closed);
     uv_close((uv_handle_t *)&rocks->turn_end, on_handle_closed);
     uv_close((uv_handle_t *)&rocks->tree_rest, on_handle_closed);
+    uv_close((uv_handle_t *)&rocks->space_timer, on_handle_closed);
 }
 
 /* The pool's jobs may leave applies to be written; only then may the writer end. */

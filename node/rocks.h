@@ -8,10 +8,10 @@
  *  - the pool of libuv fetches what is in none of them, and scans;
  *  - one writer writes and syncs what one or more turns of the loop have merged, as one batch.
  *
- * When it fails: the first write or sync that fails ends all writing (Storage.failed;
- * STATUS_STORAGE for whatever waits and for every later apply), because after a failed fsync nobody
- * knows what the disk holds; it is not tried again. What cannot be read is STATUS_CORRUPT and never
- * "absent".
+ * When it fails: the first write or sync that fails ends all writing (Storage.disk; STATUS_STORAGE
+ * for whatever waits and for every later apply), because after a failed fsync nobody knows what the
+ * disk holds; it is not tried again. A full disk is kept from coming to that (rocks_space.c). What
+ * cannot be read is STATUS_CORRUPT and never "absent".
  */
 #ifndef NODE_ROCKS_H
 #define NODE_ROCKS_H
@@ -27,7 +27,10 @@ typedef struct RocksOptions
     uint64_t block_cache_bytes; /* blocks, indexes and filters of what is on disk */
     uint64_t write_buffer_bytes; /* of one memtable; up to three exist for a while */
     uint64_t record_cache_bytes; /* single records that were written or read lately; 0: none */
+    uint64_t reserve_bytes; /* of the disk, or a tenth of it: what must be left for a write to be
+                               taken */
     void (*warn)(void *context, const char *text); /* of damage, a line for the log; may be NULL */
+    void (*restart)(void *warn_context); /* a disk that was full when written to has room again */
     void *warn_context;
 } RocksOptions;
 

@@ -57,7 +57,8 @@ rocks_is_pending(const Rocks *rocks, uint64_t hash, Slice key)
 void
 rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record, bool asked_for)
 {
-    if (!rocks->storage.failed && rocks->cache.lent == 0 && !rocks_is_pending(rocks, hash, key))
+    if (rocks->storage.disk == DISK_WELL && rocks->cache.lent == 0 &&
+        !rocks_is_pending(rocks, hash, key))
         rocks_cache_enter(&rocks->cache, hash, key, record, asked_for);
 }
 
@@ -217,7 +218,7 @@ rocks_set_round(Storage *storage, const Round *round, uint64_t ref)
     Buffer key;
     Buffer value;
 
-    if (storage->failed || rocks->closing)
+    if (storage->disk != DISK_WELL || rocks->closing)
     {
         rocks->events.durable(rocks->events.context, ref, STATUS_STORAGE);
         return;
@@ -468,7 +469,7 @@ fetch_apply_first(RocksFetch *fetch)
 
     fetch->first = waiting->next;
     rocks->owed--;
-    if (rocks->storage.failed)
+    if (rocks->storage.disk != DISK_WELL)
         refuse(rocks, call.ref, STATUS_STORAGE);
     else if (pending != NULL)
         apply_to(rocks, &call, pending, pending->record);
@@ -556,7 +557,7 @@ rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref)
 {
     Rocks *rocks = rocks_of(storage);
     RocksCall call = {hash_table(key), key, update, ref, false};
-    StatusCode status = storage->failed ? STATUS_STORAGE : rocks_admits(rocks);
+    StatusCode status = storage->disk != DISK_WELL ? STATUS_STORAGE : rocks_admits(rocks);
 
     rocks->counters.applies++;
     if (status != STATUS_OK)

@@ -17,6 +17,7 @@
  *   rocks_pool.c    what waits for the pool's threads
  *   rocks_cache.c   the record cache
  *   rocks_damage.c  what cannot be read
+ *   rocks_space.c   room on the disk
  *
  * Invariants:
  *  R1  the pending table holds the newest record of every key that has one in a batch not yet
@@ -108,6 +109,8 @@ typedef struct RocksWriter
     uv_sem_t work;        /* one token each time handed ceases to be empty, and one for the end */
     atomic_bool ended;
     uv_async_t finished; /* done or ended has news for the loop */
+    uint64_t looked_ms;  /* the writer's: for room on the disk */
+    atomic_bool low;     /* there was too little of it */
     char failure[256];   /* the writer's until the loop gets the first batch that is not synced */
 } RocksWriter;
 
@@ -249,7 +252,12 @@ typedef struct Rocks
     bool dropped_torn_write;
     char directory[4096];
     Lineage lineage;
-    char failure[512];
+    uint64_t reserve_bytes;
+    uv_timer_t space_timer; /* until the next look whether there is room */
+    bool broken;            /* a write has failed */
+    void (*restart)(void *context);
+    void *restart_context;
+    char failure[512]; /* why the disk is not well */
 } Rocks;
 
 typedef enum RocksFound
@@ -404,6 +412,27 @@ void rocks_writer_submit(Rocks *rocks, RocksBatch *batch);
 /* Lets the writer end after what it was given; rocks_writer_ended() follows on the loop. */
 void rocks_writer_stop(Rocks *rocks);
 void rocks_writer_free(Rocks *rocks);
+
+/* rocks_space.c */
+typedef struct RocksSpace
+{
+    bool known;
+    uint64_t total_bytes;
+    uint64_t free_bytes;
+    uint64_t reserve_bytes;
+} RocksSpace;
+
+void rocks_space_open(Rocks *rocks, const RocksOptions *options);
+
+/* Looks again, if that is some time ago. The writer's. */
+void rocks_space_look(Rocks *rocks);
+
+/* Takes no more writes if the writer has found too little room. */
+void rocks_space_check(Rocks *rocks);
+
+/* Looks for room in a while. */
+void rocks_space_wait(Rocks *rocks);
+bool rocks_error_is_no_room(const char *error);
 
 /* rocks.c. For people: a line of the log. */
 void rocks_tell(Rocks *rocks, const char *format, ...) __attribute__((format(printf, 2, 3)));

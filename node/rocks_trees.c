@@ -264,7 +264,7 @@ rocks_trees_build(Rocks *rocks)
     RocksTreeJob *job;
     TreeJob tree;
 
-    if (rocks->tree_rests || rocks->closing || rocks->storage.failed ||
+    if (rocks->tree_rests || rocks->closing || rocks->storage.disk != DISK_WELL ||
         !trees_begin_job(rocks->storage.trees, &tree))
         return;
     job = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksTreeJob));

@@ -165,8 +165,10 @@ writer_main(void *argument)
     for (RocksQueue group = take_group(writer, &queue); group.first != NULL;
          group = take_group(writer, &queue))
     {
-        char *error = failed ? NULL : write_group(rocks, write, &group);
+        char *error;
 
+        rocks_space_look(rocks);
+        error = failed ? NULL : write_group(rocks, write, &group);
         if (error != NULL)
         {
             failed = true;
@@ -191,10 +193,11 @@ on_finished(uv_async_t *async)
     take_over(&writer->done, &done);
     for (RocksBatch *batch = queue_take(&done); batch != NULL; batch = queue_take(&done))
     {
-        if (!batch->synced && !rocks->storage.failed)
+        if (!batch->synced && !rocks->broken)
             rocks_fail(rocks, rocks->writer.failure);
         rocks_batch_done(rocks, batch);
     }
+    rocks_space_check(rocks);
     if (ended)
         rocks_writer_ended(rocks);
 }

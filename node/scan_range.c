@@ -80,7 +80,7 @@ scan_range_sum(const View *view, const StorageRange *range, Digest *digest, uint
     uint64_t first, last;
     TreeSum sum;
 
-    if (range->leaf_width == 0 || view->storage_failed || !whole_positions(range, &first, &last) ||
+    if (range->leaf_width == 0 || view->cannot_write || !whole_positions(range, &first, &last) ||
         is_withheld(view, range->bucket_id, first, last) ||
         !trees_range_sum(view->trees, range->bucket_id, first, last, &sum) || !sum.settled ||
         sum.rows > UINT32_MAX)

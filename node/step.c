@@ -151,6 +151,26 @@ actions_set_round(Actions *actions, const Round *round, uint64_t ref)
     action->ref = ref;
 }
 
+bool
+step_leaves_reads(const View *view, uint32_t n, uint64_t position)
+{
+    uint16_t owners[TOPOLOGY_N_MAX];
+    uint32_t count;
+
+#ifdef BUG_FULL_NODE_ANSWERS
+    return false;
+#endif
+    if (!view->cannot_write)
+        return false;
+    count = topology_preference(view->topology, position, owners, n);
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (owners[i] != view->self && view->up[owners[i]])
+            return true;
+    }
+    return false;
+}
+
 void
 step_learn_round(const View *view, uint32_t bucket_id, uint64_t position, uint64_t round)
 {

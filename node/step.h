@@ -40,7 +40,7 @@ typedef struct View
     uint64_t hints_max_bytes; /* it stands in for no owner when it owes more */
     const Run *run;           /* of the own store */
     Rounds *rounds;           /* of the own store; NULL: none */
-    bool storage_failed;
+    bool cannot_write;        /* the own disk is full or failed */
     bool refilling; /* the own storage may lack what was acknowledged: it answers no read, and
                        coordinates no write */
     const struct Forget *forget;   /* what it withholds; NULL: nothing */
@@ -90,6 +90,10 @@ typedef struct Actions
     size_t capacity;
     size_t done; /* run so far */
 } Actions;
+
+/* This node cannot write, and another owner of the position can: what it holds may be older than
+ * what that one does, so it answers no read of it. */
+bool step_leaves_reads(const View *view, uint32_t n, uint64_t position);
 
 /*
  * A member has refused what this node had sent, and told below which label it does so. Data that

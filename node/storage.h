@@ -12,9 +12,10 @@
  * apply: `merged` is reported when the new object is settled in memory (it may be sent to other
  * nodes), `durable` when it would survive power loss (it may be acknowledged). A later apply sees
  * an earlier one whether durable or not; read and scan see durable objects only. An unchanged
- * object is durable once the write it equals is. After a failed sync every apply fails and
- * storage_failed() is true for good. What cannot be read is STATUS_CORRUPT, never absent; an apply
- * that has a merge takes its place, as the object of another owner that mends it.
+ * object is durable once the write it equals is. After a failed write or sync the disk is not well
+ * for good, and every apply fails; a disk that is only full may become well again. What cannot be
+ * read is STATUS_CORRUPT, never absent; an apply that has a merge takes its place, as the object of
+ * another owner that mends it.
  *
  * commits counts what is durable: it never falls, whatever ends the process, unless the data are
  * replaced by an older copy; lineage, which is kept with the data, says what they have been
@@ -27,6 +28,7 @@
 #include "node/lineage.h"
 #include "node/rounds.h"
 #include "node/trees.h"
+#include "shared/message.h"
 #include "shared/status.h"
 #include "shared/update.h"
 
@@ -86,6 +88,9 @@ typedef struct StorageEvents
     /* At once, and nothing but that may be done in it: a merge has taken the place of a record that
      * cannot be read, and may be older. NULL: nobody is told. */
     void (*replaced)(void *context, uint32_t bucket_id, uint64_t position);
+
+    /* Storage.disk is not what it was. May be NULL. */
+    void (*disk_changed)(void *context);
     void *context;
 } StorageEvents;
 
@@ -165,10 +170,17 @@ struct Storage
     StorageWaits (*waits)(Storage *storage);
     Rounds rounds; /* as they were kept, when the run began; what the steps make of them since */
     const Run *run;
-    HintTotals hints; /* kept true by every apply; read only */
-    Trees *trees;     /* likewise; NULL: it keeps none */
-    bool failed;      /* a sync failed: this node must not write any more */
+    HintTotals hints;     /* kept true by every apply; read only */
+    Trees *trees;         /* likewise; NULL: it keeps none */
+    DiskState disk;       /* unless it is well, every apply fails */
+    const char *disk_why; /* for people; NULL: it is well */
 };
+
+static inline const char *
+storage_disk_why(const Storage *storage)
+{
+    return storage->disk_why != NULL ? storage->disk_why : "";
+}
 
 /* Why update_apply() changed nothing; STATUS_OK when it did, or had nothing to change. */
 StatusCode storage_refusal(UpdateResult result);

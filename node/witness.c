@@ -331,6 +331,8 @@ witness_fill_hello(const Witness *witness, const MemberId *to, HelloFrame *hello
     if (witness->storage == NULL)
         return;
     hello->data = own_mark(witness);
+    hello->disk = witness->storage->disk;
+    hello->disk_why = slice_from_string(storage_disk_why(witness->storage));
     if (witness->lost)
         hello->data_state = DATA_REFILLING;
     else

@@ -582,12 +582,6 @@ link_sqlstate(const Link *link)
     return link->sqlstate;
 }
 
-const char *
-link_parameter(const Link *link, const char *name)
-{
-    return PQparameterStatus(link->connection, name);
-}
-
 bool
 link_used_password(const Link *link)
 {

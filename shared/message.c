@@ -217,6 +217,8 @@ node_status_encode(Buffer *buffer, uint32_t tag, const NodeStatus *status)
     buffer_put_varint(buffer, status->rss_bytes);
     buffer_put_varint(buffer, status->disk_bytes);
     buffer_put_varint(buffer, status->keys_estimate);
+    buffer_put_u8(buffer, (uint8_t)status->disk);
+    buffer_put_slice(buffer, status->disk_why);
     buffer_put_varint(buffer, status->reachable_count);
     for (uint32_t i = 0; i < status->reachable_count; i++)
         buffer_put(buffer, status->reachable[i].bytes, sizeof(MemberId));
@@ -226,6 +228,7 @@ bool
 node_status_decode(const Frame *frame, Arena *arena, NodeStatus *status)
 {
     Reader reader = reader_begin(frame->body);
+    uint8_t disk;
 
     *status = (NodeStatus){0};
     reader_copy(&reader, status->id.bytes, sizeof(MemberId));
@@ -235,9 +238,12 @@ node_status_decode(const Frame *frame, Arena *arena, NodeStatus *status)
     status->rss_bytes = reader_varint(&reader);
     status->disk_bytes = reader_varint(&reader);
     status->keys_estimate = reader_varint(&reader);
+    disk = reader_u8(&reader);
+    status->disk = (DiskState)disk;
+    status->disk_why = reader_slice(&reader);
     status->reachable_count = reader_count(&reader, sizeof(MemberId));
     status->reachable = ARENA_ARRAY(arena, MemberId, status->reachable_count);
     for (uint32_t i = 0; i < status->reachable_count; i++)
         reader_copy(&reader, status->reachable[i].bytes, sizeof(MemberId));
-    return reader_finish(&reader);
+    return reader_finish(&reader) && disk <= DISK_FAILED;
 }

@@ -240,6 +240,16 @@ bool scan_reply_goes_on(const ScanReply *reply, Slice after);
 /* The share of one row in ScanReply.digest. */
 Digest message_row_digest(Slice key, Slice object);
 
+/* May a node write? */
+typedef enum DiskState
+{
+    DISK_WELL,
+    DISK_FULL,  /* no longer, once there is room */
+    DISK_FAILED /* not before it is started anew */
+} DiskState;
+
+const char *disk_state_name(DiskState state);
+
 typedef struct NodeStatus
 {
     MemberId id;
@@ -249,6 +259,8 @@ typedef struct NodeStatus
     uint64_t rss_bytes;
     uint64_t disk_bytes;
     uint64_t keys_estimate;
+    DiskState disk;
+    Slice disk_why;      /* as HelloFrame has it */
     MemberId *reachable; /* members this node has a working link to, itself left out */
     uint32_t reachable_count;
 } NodeStatus;
@@ -386,6 +398,8 @@ typedef struct HelloFrame
     DataMark data;
     DataState data_state;
     DataMark remembered; /* the last mark that the sender saw of the receiver's data */
+    DiskState disk;
+    Slice disk_why; /* for people; empty while it is well */
 } HelloFrame;
 
 typedef struct Ballot

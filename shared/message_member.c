@@ -42,6 +42,15 @@ data_mark_is_none(const DataMark *mark)
     return memcmp(&mark->run, &NONE, sizeof(RunId)) == 0;
 }
 
+const char *
+disk_state_name(DiskState state)
+{
+    static const char *const NAMES[] = {
+        [DISK_WELL] = "well", [DISK_FULL] = "full", [DISK_FAILED] = "failed"};
+
+    return NAMES[state];
+}
+
 void
 hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hello)
 {
@@ -58,6 +67,8 @@ hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hel
     data_mark_encode(buffer, &hello->data);
     buffer_put_u8(buffer, (uint8_t)hello->data_state);
     data_mark_encode(buffer, &hello->remembered);
+    buffer_put_u8(buffer, (uint8_t)hello->disk);
+    buffer_put_slice(buffer, hello->disk_why);
 }
 
 bool
@@ -65,6 +76,7 @@ hello_decode(const Frame *frame, HelloFrame *hello)
 {
     Reader reader = reader_begin(frame->body);
     uint8_t state;
+    uint8_t disk;
 
     hello->id = reader_id(&reader);
     hello->name = reader_slice(&reader);
@@ -79,7 +91,10 @@ hello_decode(const Frame *frame, HelloFrame *hello)
     state = reader_u8(&reader);
     hello->data_state = (DataState)state;
     hello->remembered = data_mark_decode(&reader);
-    return reader_finish(&reader) && state <= DATA_REFILLING;
+    disk = reader_u8(&reader);
+    hello->disk = (DiskState)disk;
+    hello->disk_why = reader_slice(&reader);
+    return reader_finish(&reader) && state <= DATA_REFILLING && disk <= DISK_FAILED;
 }
 
 int

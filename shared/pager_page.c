@@ -111,7 +111,7 @@ pager_page_begin(Pager *pager, Page *page)
         page->patience++;
     }
     if (count_left(page) < pager->options.quorum)
-        pager_page_fail(pager, page, STATUS_UNAVAILABLE);
+        pager_page_fail(pager, page, pager->met_ill ? STATUS_STORAGE : STATUS_UNAVAILABLE);
     else
         ask(pager, page, first_place(page));
 }
@@ -359,12 +359,11 @@ pager_page_lose_owner(Pager *pager, Page *page, uint32_t place)
 }
 
 static bool
-says_overloaded(const Frame *frame)
+says(const Frame *frame, StatusCode status)
 {
     ErrorFrame error;
 
-    return frame->type == FRAME_ERROR && error_decode(frame, &error) &&
-           error.status == STATUS_OVERLOADED;
+    return frame->type == FRAME_ERROR && error_decode(frame, &error) && error.status == status;
 }
 
 static void
@@ -380,11 +379,13 @@ ask_later(Pager *pager, Page *page, uint32_t place)
 void
 pager_page_take_answer(Pager *pager, Page *page, uint32_t place, const Frame *frame)
 {
-    if (says_overloaded(frame) && count_left(page) == pager->options.quorum)
+    if (says(frame, STATUS_OVERLOADED) && count_left(page) == pager->options.quorum)
     {
         ask_later(pager, page, place);
         return;
     }
+
+    pager->met_ill = pager->met_ill || says(frame, STATUS_STORAGE);
 
     Ask *answer = &page->asks[place];
     Frame kept = frame_copy(&page->arena, frame);

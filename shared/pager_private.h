@@ -74,6 +74,7 @@ struct Pager
     uint32_t page_count; /* under way or ready */
     Page *pages;
     Page *handed_out; /* kept until the next call */
+    bool met_ill;     /* an owner whose disk is full or failed */
     bool failed;
     StatusCode failure;
     uint32_t failed_partition;

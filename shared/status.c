@@ -39,7 +39,7 @@ static const StatusRow STATUS_ROWS[STATUS_COUNT] = {
     [STATUS_BUCKET_LIMIT] = {"bucket_limit", "53000", "there may be no more buckets"},
     [STATUS_NO_BUCKET] = {"no_bucket", "42704", "the bucket is not there, or was dropped"},
     [STATUS_CORRUPT] = {"corrupt", "XX001", "the stored object cannot be read"},
-    [STATUS_STORAGE] = {"storage", "58030", "the node's storage failed"},
+    [STATUS_STORAGE] = {"storage", "58030", "the node's disk is full or failed"},
     [STATUS_FORBIDDEN] = {"forbidden", "42501", "the role may not do this", true},
     [STATUS_REFILLING] = {"refilling", "57P03",
         "the node's disk is new or an older copy, and being filled"},

@@ -32,7 +32,7 @@ typedef enum StatusCode
     STATUS_BUCKET_LIMIT,    /* it would be more than there may be, in all or of one user */
     STATUS_NO_BUCKET,       /* a bucket to be dropped that is not there; or one that was dropped */
     STATUS_CORRUPT,         /* what is stored for the key cannot be read */
-    STATUS_STORAGE,         /* the disk failed: the node has stopped writing */
+    STATUS_STORAGE,         /* the disk is full or failed: the node does not write */
     STATUS_FORBIDDEN,       /* the role may not send this frame */
     STATUS_SHUTTING_DOWN,
     STATUS_REFILLING, /* the node's disk is new or an older copy: it answers no read until it is

@@ -37,7 +37,7 @@ CREATE FUNCTION dynamo_nodes(
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION dynamo_nodes(text) IS
-    'the nodes of a cluster as they answer now; status is up, suspect (silent) or down';
+    'the nodes of a cluster as they answer now; status is up, suspect (silent), down, or full or failed (of its disk: error says why)';
 REVOKE ALL ON FUNCTION dynamo_nodes(text) FROM PUBLIC;
 
 CREATE FUNCTION dynamo_repair(

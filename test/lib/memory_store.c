@@ -126,7 +126,7 @@ store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t 
     Slice object;
 
     store->counted.applies++;
-    if (storage->failed)
+    if (storage->disk != DISK_WELL)
     {
         events->merged(events->context, ref, STATUS_STORAGE, SLICE_EMPTY);
         return;
@@ -473,7 +473,7 @@ memory_store_damage(MemoryStore *store, Slice storage_key)
 void
 memory_store_fail(MemoryStore *store)
 {
-    store->storage.failed = true;
+    store->storage.disk = DISK_FAILED;
 }
 
 void
@@ -481,7 +481,7 @@ memory_store_sync(MemoryStore *store)
 {
     uint32_t count = store->waiting_count;
     uint64_t *refs = store->waiting;
-    StatusCode status = store->storage.failed ? STATUS_STORAGE : STATUS_OK;
+    StatusCode status = store->storage.disk != DISK_WELL ? STATUS_STORAGE : STATUS_OK;
 
     store->counted.syncs++;
     store->waiting = NULL;

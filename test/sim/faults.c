@@ -37,7 +37,7 @@ draw_kind(World *world)
         [FAULT_SLOW_DISK] = mix->slow_disk_weight, [FAULT_FAILED_SYNC] = mix->failed_sync_weight,
         [FAULT_CLOCK] = mix->clock_weight,         [FAULT_AMNESIA] = mix->amnesia_weight,
         [FAULT_RESTORE] = mix->restore_weight,     [FAULT_TREE_ROW] = mix->tree_row_weight,
-        [FAULT_DAMAGE] = mix->damage_weight,
+        [FAULT_DAMAGE] = mix->damage_weight,       [FAULT_FULL_DISK] = mix->full_disk_weight,
     };
     uint32_t total = 0;
 
@@ -256,6 +256,9 @@ strike_host(World *world, Strike *strike)
     case FAULT_FAILED_SYNC:
         sim_store_fail_next_sync(host->store);
         break;
+    case FAULT_FULL_DISK:
+        sim_store_set_full(host->store, true);
+        break;
     case FAULT_CLOCK:
         host->wall_offset_ms = (int64_t)random_below(&world->random, 630720000000) - 315360000000;
         trace(world, "%s's clock jumps", host->name);
@@ -322,6 +325,9 @@ end_strike(World *world, Strike *strike)
         break;
     case FAULT_SLOW_DISK:
         sim_store_set_slow(world->hosts[strike->host].store, false);
+        break;
+    case FAULT_FULL_DISK:
+        sim_store_set_full(world->hosts[strike->host].store, false);
         break;
     case FAULT_FAILED_SYNC:
         if (sim_store_failed(world->hosts[strike->host].store))

@@ -49,6 +49,7 @@ draw_strikes(Mix *mix, Random *random)
     mix->partition_weight = sometimes(random, 60, 10);
     mix->slow_disk_weight = sometimes(random, 40, 5);
     mix->failed_sync_weight = sometimes(random, 25, 4);
+    mix->full_disk_weight = sometimes(random, 25, 6);
     mix->clock_weight = sometimes(random, 30, 4);
     mix->amnesia_weight = sometimes(random, 12, 10);
     mix->tree_row_weight = sometimes(random, 25, 6);
@@ -73,7 +74,7 @@ draw_restores(Mix *mix, Random *random)
     mix->operations *= 3;
     mix->crash_ppm = mix->persist_crash_percent = mix->loss_ppm = mix->spike_ppm = 0;
     mix->crash_weight = mix->blackout_weight = mix->pause_weight = mix->partition_weight = 0;
-    mix->failed_sync_weight = mix->amnesia_weight = 0;
+    mix->failed_sync_weight = mix->full_disk_weight = mix->amnesia_weight = 0;
 }
 
 /* Nodes that have too much to do with little: the writes that they shed are written nowhere. */

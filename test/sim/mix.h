@@ -38,6 +38,7 @@ typedef struct Mix
     uint32_t partition_weight;
     uint32_t slow_disk_weight;
     uint32_t failed_sync_weight;
+    uint32_t full_disk_weight;
     uint32_t clock_weight;
     uint32_t amnesia_weight;  /* one node's disk forgets some keys */
     uint32_t restore_weight;  /* one node's disk is set back to a backup */

@@ -574,6 +574,50 @@ play_fallback_stamps_again(Script *script)
     EXPECT(script, script_read(script, 0, ALL), puts[0], puts[1]);
 }
 
+/* A node that takes no writes misses some, and must not tell what it holds as if it had them. It
+ * has them once there is room. */
+static void
+play_full_disk(Script *script)
+{
+    uint32_t put;
+
+    (void)script_put(script, 0, ALL, NULL);
+    script_settle(script);
+    script_fill_disk(script, 0, true);
+    put = script_put(script, 1, 2, script_read(script, 1, MOST));
+    if (script_try_read(script, 0) != STATUS_STORAGE)
+        script_fail(script, "a node that cannot write answers a read");
+    EXPECT(script, script_read(script, 0, MOST), put);
+    put = script_put(script, 2, MOST, script_read(script, 2, MOST));
+    script_fill_disk(script, 0, false);
+    script_await_same(script);
+    if (script_try_read(script, 0) != STATUS_OK)
+        script_fail(script, "a node that can write again answers no read");
+    EXPECT(script, script_read(script, 0, ALL), put);
+}
+
+/* Nobody has been able to write since: what each holds is as good as ever. */
+static void
+play_all_disks_full(Script *script)
+{
+    uint32_t put = script_put(script, 0, ALL, NULL);
+    uint32_t refused;
+
+    script_settle(script);
+    for (uint32_t host = 0; host < 3; host++)
+        script_fill_disk(script, host, true);
+    for (uint32_t host = 0; host < 3; host++)
+    {
+        if (script_try_read(script, host) != STATUS_OK)
+            script_fail(script, "no node answers a read");
+    }
+    if (script_try_put(script, 0, MOST, NULL, &refused) != STATUS_STORAGE)
+        script_fail(script, "a full disk takes a write");
+    for (uint32_t host = 0; host < 3; host++)
+        script_fill_disk(script, host, false);
+    EXPECT(script, script_read(script, 1, MOST), put);
+}
+
 static const Scenario SCENARIOS[] = {
     {"retry-without-holder",   play_retry_without_holder,   3, false},
     {"first-frame-late",       play_first_frame_late,       3, false},
@@ -602,6 +646,8 @@ static const Scenario SCENARIOS[] = {
     {"doomstone-by-handoff",   play_doomstone_by_handoff,   4, true },
     {"handoff-of-replaced",    play_handoff_of_replaced,    4, false},
     {"fallback-stamps-again",  play_fallback_stamps_again,  4, false},
+    {"full-disk",              play_full_disk,              3, false},
+    {"all-disks-full",         play_all_disks_full,         3, false},
 };
 
 const Scenario *

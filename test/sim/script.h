@@ -93,6 +93,9 @@ void script_restart_all(Script *script);
 void script_pause(Script *script, uint32_t host);
 void script_resume(Script *script, uint32_t host);
 
+/* The disk has no room for writes; or has again, which all others hear of. */
+void script_fill_disk(Script *script, uint32_t host, bool full);
+
 /* Nothing that is on its way to host's disk arrives there until it crashes. */
 void script_stop_disk(Script *script, uint32_t host);
 

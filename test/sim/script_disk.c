@@ -5,6 +5,7 @@
 enum
 {
     HOUR_MS = 3600000,
+    TOLD_MS = 1000,
     REAP_MS = 100
 };
 
@@ -12,6 +13,13 @@ void
 script_stop_disk(Script *script, uint32_t host)
 {
     sim_store_set_stuck(script_host(script, host)->store);
+}
+
+void
+script_fill_disk(Script *script, uint32_t host, bool full)
+{
+    sim_store_set_full(script_host(script, host)->store, full);
+    script_wait_ms(script, TOLD_MS);
 }
 
 void

@@ -159,7 +159,7 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
     Slice object;
 
     store->counted.applies++;
-    if (store->storage.failed)
+    if (store->storage.disk != DISK_WELL)
     {
         report_merged(store, ref, STATUS_STORAGE, SLICE_EMPTY);
         return;
@@ -337,6 +337,9 @@ sim_store_work(SimStore *store, const StoreWork *work)
     case STORE_WORK_TREE:
         sim_store_trees_work(store);
         break;
+    case STORE_WORK_DISK:
+        store->events.disk_changed(store->events.context);
+        break;
     case STORE_WORK_DURABLE:
         report_durable(store, work->ref, STATUS_OK);
         break;
@@ -357,7 +360,7 @@ store_set_round(Storage *storage, const Round *round, uint64_t ref)
     Buffer key;
     Buffer value;
 
-    if (storage->failed)
+    if (storage->disk != DISK_WELL)
     {
         report_durable(store, ref, STATUS_STORAGE);
         return;
@@ -451,7 +454,7 @@ sim_store_boot(SimStore *store, const StorageEvents *events)
     for (uint32_t i = 0; i < store->key_count; i++)
         rounds_load(&store->storage.rounds, store->keys[i]->key,
                     buffer_slice(&store->keys[i]->durable));
-    store->storage.failed = false;
+    store->storage.disk = store->full ? DISK_FULL : DISK_WELL;
     store->run.epoch = 0;
 #ifdef BUG_ACTOR_KEPT
     if (store->run.actor.id[0] == 0)
@@ -514,8 +517,26 @@ sim_store_fail_next_sync(SimStore *store)
 }
 
 void
+sim_store_set_full(SimStore *store, bool full)
+{
+    if (store->full == full)
+        return;
+    store->full = full;
+    if (store->storage.disk == DISK_FAILED)
+        return;
+    store->storage.disk = full ? DISK_FULL : DISK_WELL;
+    trace(store->world, "n%u's disk %s", store->host, full ? "is full" : "has room again");
+    host_inbox(
+        store->world, store->host,
+        (InboxItem){.kind = INBOX_STORE, .payload = sim_store_new_work(STORE_WORK_DISK, 0, 0)});
+    if (!full && store->storage.trees != NULL)
+        sim_store_trees_build(store);
+}
+
+void
 sim_store_calm(SimStore *store)
 {
+    sim_store_set_full(store, false);
     store->slow = false;
     store->stuck = false;
     store->fail_next = false;

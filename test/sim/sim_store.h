@@ -23,6 +23,7 @@ typedef enum StoreWorkKind
     STORE_WORK_DURABLE,    /* of something that was durable already */
     STORE_WORK_UNREADABLE, /* what was met is reported */
     STORE_WORK_TREE,       /* a job that builds a tree */
+    STORE_WORK_DISK,       /* it has become full, or has room again */
     STORE_WORK_SYNCED      /* a sync has ended */
 } StoreWorkKind;
 
@@ -58,6 +59,11 @@ void sim_store_set_stuck(SimStore *store); /* what is applied from now on is los
 void sim_store_fail_next_sync(SimStore *store);
 
 /* Of each hundred records that the host owns so many cannot be read any more; returns how many. */
+/* No write is taken until there is room. */
+void sim_store_set_full(SimStore *store, bool full);
+
+/* Of each hundred records that the host owns, and all other owners have too or none has, so many
+ * cannot be read any more; returns how many. */
 uint32_t sim_store_damage(SimStore *store, uint32_t percent);
 
 /* Reads everything, and reports what cannot be read. */

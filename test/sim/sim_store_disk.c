@@ -130,7 +130,7 @@ sim_store_same_run(const SimStore *a, const SimStore *b)
 bool
 sim_store_failed(const SimStore *store)
 {
-    return store->storage.failed;
+    return store->storage.disk == DISK_FAILED;
 }
 
 Slice

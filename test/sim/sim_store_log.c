@@ -152,7 +152,7 @@ sim_store_sync_ends(SimStore *store)
     if (failed)
     {
         /* Some of it may be on the disk all the same. */
-        store->storage.failed = true;
+        store->storage.disk = DISK_FAILED;
         uint32_t reached = (uint32_t)random_below(&store->world->random, count + 1);
 
         sim_store_log_drop(store, sim_store_log_whole(store, reached), true);

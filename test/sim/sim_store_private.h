@@ -83,6 +83,7 @@ struct SimStore
     bool slow;
     bool stuck;
     bool fail_next;
+    bool full;
     StorageCounters counted;
     Lineage lineage;
     StoreTrees trees;

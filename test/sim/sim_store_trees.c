@@ -265,7 +265,7 @@ sim_store_trees_build(SimStore *store)
 {
     StoreTrees *trees = &store->trees;
 
-    if (trees->building || trees->waits || store->storage.failed ||
+    if (trees->building || trees->waits || store->storage.disk != DISK_WELL ||
         !trees_begin_job(trees->now, &trees->job))
         return;
     trees->building = true;
@@ -291,7 +291,7 @@ sim_store_trees_work(SimStore *store)
 {
     StoreTrees *trees = &store->trees;
 
-    if (store->storage.failed)
+    if (store->storage.disk == DISK_FAILED)
         return;
     if (trees->building)
     {
@@ -487,7 +487,7 @@ check_leftovers(const SimStore *store, const Trees *trees)
 void
 sim_store_trees_check_memory(const SimStore *store)
 {
-    if (store->trees.now != NULL && !store->storage.failed)
+    if (store->trees.now != NULL && store->storage.disk == DISK_WELL)
         check(store, store->trees.now, false);
 }
 

@@ -297,7 +297,7 @@ garbage_refs_are_ignored(void **state)
 static void
 a_failed_disk_takes_no_writes(void **state)
 {
-    fixture.stage.view.storage_failed = true;
+    fixture.stage.view.cannot_write = true;
     conductor_write_one(&fixture, 1, false);
     conductor_assert_write(&fixture, STATUS_STORAGE);
 }

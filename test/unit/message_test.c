@@ -412,6 +412,8 @@ a_nodes_status_comes_back(void **state)
                          .rss_bytes = 1 << 30,
                          .disk_bytes = 77,
                          .keys_estimate = 88,
+                         .disk = DISK_FULL,
+                         .disk_why = text("no room"),
                          .reachable = reachable,
                          .reachable_count = 2};
 
@@ -425,6 +427,8 @@ a_nodes_status_comes_back(void **state)
     assert_text(status.name, "n1");
     assert_int_equal(status.rss_bytes, 1 << 30);
     assert_int_equal(status.keys_estimate, 88);
+    assert_int_equal(status.disk, DISK_FULL);
+    assert_text(status.disk_why, "no room");
     assert_int_equal(status.reachable_count, 2);
     assert_memory_equal(&status.reachable[1], &OTHER, sizeof(OTHER));
 }
@@ -609,7 +613,9 @@ hellos_come_back(void **state)
         .seeds = text("127.0.0.1:7101"),
         .data = {{{1, 2}}, 77        },
         .data_state = DATA_REFILLING,
-        .remembered = {{{3}},    UINT64_MAX}
+        .remembered = {{{3}},    UINT64_MAX},
+        .disk = DISK_FAILED,
+        .disk_why = text("it is gone")
     };
 
     for (int i = 0; i < 2; i++)
@@ -632,6 +638,8 @@ hellos_come_back(void **state)
         assert_int_equal(decoded.data_state, DATA_REFILLING);
         assert_memory_equal(&decoded.remembered.run, &hello.remembered.run, sizeof(RunId));
         assert_true(decoded.remembered.commits == UINT64_MAX);
+        assert_int_equal(decoded.disk, DISK_FAILED);
+        assert_text(decoded.disk_why, "it is gone");
     }
 }
 

@@ -242,7 +242,7 @@ turn(OrchardNode *node)
 {
     node->view.now_ms = node->orchard->now_ms;
     node->view.wall_ms = 1700000000000 + node->view.now_ms;
-    node->view.storage_failed = node->storage->failed;
+    node->view.cannot_write = node->storage->disk != DISK_WELL;
     antientropy_step(node->antientropy, &node->view, &node->actions);
     forget_step(node->forget, &node->view, &node->actions);
     run_actions(node);

@@ -557,6 +557,15 @@ a_scan_whose_links_break_again_and_again_fails(void **state)
 }
 
 static void
+a_scan_of_owners_that_cannot_write_says_so(void **state)
+{
+    hold_everywhere(0, 29);
+    fixture.holders[0].refuses = fixture.holders[1].refuses = STATUS_STORAGE;
+    assert_int_equal(run(check_merged), PAGER_FAILED);
+    assert_int_equal(failure(), STATUS_STORAGE);
+}
+
+static void
 an_owner_that_refuses_is_replaced(void **state)
 {
     hold_everywhere(0, 29);
@@ -884,6 +893,7 @@ main(void)
         TEST(an_owner_lost_in_the_middle_is_replaced),
         TEST(a_scan_goes_on_over_new_links_when_all_broke),
         TEST(a_scan_whose_links_break_again_and_again_fails),
+        TEST(a_scan_of_owners_that_cannot_write_says_so),
         TEST(an_owner_that_refuses_is_replaced),
         TEST(a_silent_owner_is_replaced_and_avoided_from_then_on),
         TEST(an_overloaded_owner_is_replaced_while_there_are_others),

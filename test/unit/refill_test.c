@@ -301,7 +301,7 @@ a_failed_disk_is_not_filled(void **state)
 {
     Question questions[SCANS];
 
-    fixture.stage.view.storage_failed = true;
+    fixture.stage.view.cannot_write = true;
     assert_int_equal(step(questions), 0);
 }
 

@@ -294,7 +294,7 @@ what_a_failed_storage_has_counted_is_not_believed(void **state)
     ScanFrame scan = {.bucket_id = STAGE_BUCKET, .digest_only = true};
 
     fill(&fixture.owner);
-    fixture.owner.view.storage_failed = true;
+    fixture.owner.view.cannot_write = true;
     (void)owner_scan(&fixture.owner, &scan);
     assert_counted(0, 1);
 }
