@@ -455,8 +455,7 @@ forget_step(Forget *forget, const View *view, Actions *actions)
 uint64_t
 forget_wake_ms(const Forget *forget, const View *view)
 {
-    for (uint32_t i = 0; i < forget->place_count && forget->in_use > 0 && !view->cannot_write;
-         i++)
+    for (uint32_t i = 0; i < forget->place_count && forget->in_use > 0 && !view->cannot_write; i++)
     {
         const Place *place = forget->places[i];
 

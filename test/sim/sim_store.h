@@ -58,12 +58,10 @@ void sim_store_set_slow(SimStore *store, bool slow);
 void sim_store_set_stuck(SimStore *store); /* what is applied from now on is lost by a crash */
 void sim_store_fail_next_sync(SimStore *store);
 
-/* Of each hundred records that the host owns so many cannot be read any more; returns how many. */
 /* No write is taken until there is room. */
 void sim_store_set_full(SimStore *store, bool full);
 
-/* Of each hundred records that the host owns, and all other owners have too or none has, so many
- * cannot be read any more; returns how many. */
+/* Of each hundred records that the host owns so many cannot be read any more; returns how many. */
 uint32_t sim_store_damage(SimStore *store, uint32_t percent);
 
 /* Reads everything, and reports what cannot be read. */
