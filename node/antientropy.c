@@ -259,7 +259,7 @@ antientropy_fetched(Antientropy *antientropy, const View *view, uint64_t ref, St
     Lane *lane = lane_of_ref(antientropy, ref);
 
     if (ref >> 56 == REF_TREE_ANSWERS)
-        antientropy_answer_fetched(antientropy, ref, status, object, actions);
+        antientropy_answer_fetched(antientropy, view, ref, status, object, actions);
     else if (lane != NULL && (lane->state == LANE_READING || lane->state == LANE_FETCHING))
         antientropy_take_own(antientropy, lane, view, ticket_ref_item(ref), status, object,
                              actions);

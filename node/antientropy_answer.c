@@ -286,7 +286,7 @@ list_keys(Antientropy *antientropy, Answer *answer, const StoragePage *page, Tre
         const StorageRow *row = &page->rows[list->key_count];
 
         list->keys[list->key_count++] =
-            (TreeKey){.key = row->key, .digest = digest_of(row->object)};
+            (TreeKey){.key = row->key, .digest = object_digest(row->object)};
         bytes += row->key.length + sizeof(Digest);
         antientropy_pay(antientropy, row->object.length);
         buffer_reset(last);
@@ -371,7 +371,7 @@ answer_versions(Antientropy *antientropy, const View *view, Answer *answer, cons
 static VersionVerdict
 judge(const VersionItem *asked, Slice object, Arena *arena)
 {
-    Digest digest = digest_of(object);
+    Digest digest = object_digest(object);
     Version own = {0};
     Object decoded;
     bool gives;
@@ -391,10 +391,23 @@ judge(const VersionItem *asked, Slice object, Arena *arena)
     return gives ? VERSION_TAKE : VERSION_GIVE;
 }
 
+/* With all that is remembered of the key. */
+static Slice
+told(const View *view, Answer *answer, uint32_t item, Slice object)
+{
+    const Bucket *bucket = topology_bucket_by_id(view->topology, answer->versions.bucket_id);
+    Slice key = answer->versions.items[item].key;
+    uint64_t position;
+
+    if (bucket == NULL || !topology_position(bucket, key, &position))
+        return object;
+    return step_tell(view, bucket->id, position, key, object, &answer->arena);
+}
+
 /* An object that cannot be read counts as absent: the asker's is to take its place. */
 void
-antientropy_answer_fetched(Antientropy *antientropy, uint64_t ref, StatusCode status, Slice object,
-                           Actions *actions)
+antientropy_answer_fetched(Antientropy *antientropy, const View *view, uint64_t ref,
+                           StatusCode status, Slice object, Actions *actions)
 {
     Answer *answer = answer_of(antientropy, ref);
     uint32_t item = ticket_ref_item(ref);
@@ -413,7 +426,7 @@ antientropy_answer_fetched(Antientropy *antientropy, uint64_t ref, StatusCode st
         else
         {
             answer->bytes += object.length;
-            verdict->object = slice_copy(&answer->arena, object);
+            verdict->object = slice_copy(&answer->arena, told(view, answer, item, object));
         }
     }
     if (--answer->open == 0)

@@ -396,7 +396,7 @@ walk_row(Lane *lane, const StorageRow *row)
         return;
     }
 
-    Digest digest = digest_of(row->object);
+    Digest digest = object_digest(row->object);
 
     if (digest_equal(&digest, &list->reply.keys[list->next].digest))
         list->next++;

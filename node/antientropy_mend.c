@@ -76,7 +76,7 @@ take_own_version(Lane *lane, uint32_t item, Slice object)
     if (object.length == 0 || !object_decode(object, &lane->batch_arena, &decoded))
         return;
     version->version = version_of(&lane->batch_arena, &decoded);
-    version->digest = digest_of(object);
+    version->digest = object_digest(object);
     key_of(lane, item)->bytes = object.length;
 }
 
@@ -211,8 +211,8 @@ fetch_gives(Antientropy *antientropy, Lane *lane, const View *view, Actions *act
 }
 
 static void
-take_own_object(const Antientropy *antientropy, Lane *lane, uint32_t item, StatusCode status,
-                Slice object)
+take_own_object(const Antientropy *antientropy, Lane *lane, const View *view, uint32_t item,
+                StatusCode status, Slice object)
 {
     ReplicateItem give = {.ref = antientropy_ref(lane, item),
                           .bucket_id = lane->pair->status.bucket_id,
@@ -220,6 +220,8 @@ take_own_object(const Antientropy *antientropy, Lane *lane, uint32_t item, Statu
                           .key = key_of(lane, item)->key,
                           .object = object};
 
+    give.object = step_tell(view, give.bucket_id, key_of(lane, item)->position, give.key, object,
+                            &lane->batch_arena);
     if (status != STATUS_OK)
         lane->failure = status;
     if (status != STATUS_OK || object.length == 0)
@@ -256,7 +258,7 @@ antientropy_take_own(Antientropy *antientropy, Lane *lane, const View *view, uin
     }
     antientropy_pay(antientropy, object.length);
     if (fetching)
-        take_own_object(antientropy, lane, item, status, object);
+        take_own_object(antientropy, lane, view, item, status, object);
     else
         take_own_version(lane, item, status == STATUS_OK ? object : SLICE_EMPTY);
     if (--lane->open > 0)

@@ -360,7 +360,7 @@ Answer *antientropy_answers_new(void);
 void antientropy_answers_free(Answer *answers);
 void antientropy_answer_scanned(Antientropy *antientropy, uint64_t ref, StatusCode status,
                                 const StoragePage *page, Actions *actions);
-void antientropy_answer_fetched(Antientropy *antientropy, uint64_t ref, StatusCode status,
-                                Slice object, Actions *actions);
+void antientropy_answer_fetched(Antientropy *antientropy, const View *view, uint64_t ref,
+                                StatusCode status, Slice object, Actions *actions);
 
 #endif

@@ -76,6 +76,8 @@ coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t ref, St
         status = STATUS_CORRUPT;
         object = SLICE_EMPTY;
     }
+    object =
+        step_tell(view, operation->bucket_id, item->position, item->key, object, &actions->arena);
     operation_take_object(operation, item, item->self,
                           &(ReadItem){.status = status, .object = object, .round = item->round});
     progress(coordinator, view, operation, item, actions);

@@ -16,16 +16,16 @@ seal_item(const View *view, const Operation *operation, Item *item, Actions *act
 
     if (!operation->seal || item->merged.length == 0)
         return;
-    const VClock *context = &item->merge.context;
+    Object past = object_past(&actions->arena, &item->merge);
 
 #ifdef BUG_CONTEXT_BEFORE_MERGE
     Object own = {0};
 
     if (object_decode(item->objects[item->self], &actions->arena, &own))
-        context = &own.context;
+        past.context = own.context;
 #endif
     buffer_init(&sealed, &MEMORY_HEAP);
-    context_seal(&sealed, view->context_keys, operation->bucket_id, item->key, context);
+    context_seal(&sealed, view->context_keys, operation->bucket_id, item->key, &past);
     reply->context = slice_copy(&actions->arena, buffer_slice(&sealed));
     buffer_free(&sealed);
 }
@@ -39,7 +39,7 @@ counting(const Item *item)
 
     for (uint32_t place = item->owner_count; place < item->member_count; place++)
     {
-        if ((item->answered & 1u << place) != 0 && item->objects[place].length > 0)
+        if ((item->answered & 1u << place) != 0 && object_identity(item->objects[place]).length > 0)
             places |= 1u << place;
     }
 #ifdef BUG_FALLBACK_WITHOUT_KEY_COUNTS
@@ -62,7 +62,7 @@ send_read_reply(const View *view, Operation *operation, Actions *actions)
         reply.items[i] = (ReadItem){.status = item->status};
         if (item->status != STATUS_OK)
             continue;
-        reply.items[i].object = item->merged;
+        reply.items[i].object = object_identity(item->merged);
         reply.items[i].held = item->acked | (counting(item) & ~operation_owners(item));
         seal_item(view, operation, item, actions, &reply.items[i]);
     }
@@ -97,6 +97,13 @@ encode_merge(Operation *operation, Item *item)
     buffer_free(&bytes);
 }
 
+/* What the owner has of it beside, to be replaced, is no reason to send it the merge. */
+static bool
+is_merge(const Item *item, uint32_t place)
+{
+    return slice_equal(object_identity(item->objects[place]), object_identity(item->merged));
+}
+
 /* Whose record is damaged may be given the merge in its place, when there is one. */
 static uint32_t
 mendable(const Item *item)
@@ -126,7 +133,7 @@ repair_item(Coordinator *coordinator, const View *view, Operation *operation, It
 
         if (((item->answered | mendable(item)) & bit) == 0)
             continue;
-        if ((item->answered & bit) != 0 && slice_equal(item->objects[place], item->merged))
+        if ((item->answered & bit) != 0 && is_merge(item, place))
             item->acked |= bit;
         else
         {

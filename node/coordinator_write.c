@@ -61,7 +61,7 @@ end_item(Coordinator *coordinator, const View *view, Operation *operation, Item 
     operation->linger_ms = view->now_ms + LINGER_MS;
 }
 
-/* Nothing of the item was written. */
+/* Nothing of the item is written, or was in this operation. */
 static void
 refuse_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
             StatusCode status, Actions *actions)
@@ -123,7 +123,7 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
             return STATUS_TOO_LARGE;
     }
     status = context_status(context_open(write->context, view->context_keys, bucket->id, item->key,
-                                         arena, &item->put.context));
+                                         arena, &item->put.past));
     if (status != STATUS_OK)
         return status;
     if (view->cannot_write)
@@ -326,6 +326,13 @@ write_merged(Coordinator *coordinator, const View *view, Operation *operation, I
     if (status != STATUS_OK)
     {
         refuse_item(coordinator, view, operation, item, status, actions);
+        return;
+    }
+    if (object.length == 0)
+    {
+        /* It was replaced, and what replaced it was reaped: nobody can tell any more who has
+         * acknowledged it. */
+        refuse_item(coordinator, view, operation, item, STATUS_UNKNOWN, actions);
         return;
     }
     operation_note_siblings(coordinator, view, operation, item, object, actions);

@@ -48,6 +48,7 @@ engine_view(const Engine *engine)
                   .hints = engine->storage != NULL ? &engine->storage->hints : NULL,
                   .hints_max_bytes = engine->config.hints_max_bytes,
                   .run = engine->storage != NULL ? engine->storage->run : NULL,
+                  .recall = engine->storage != NULL ? engine->storage->recall : NULL,
                   .rounds = engine->storage != NULL ? &engine->storage->rounds : NULL,
                   .trees = own_trees(engine),
                   .orphans = engine->orphans,
@@ -173,6 +174,8 @@ engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms)
         engine->started_ms = now_ms;
     engine->now_ms = now_ms;
     engine->wall_ms = wall_ms;
+    if (engine->storage != NULL)
+        recall_time(engine->storage->recall, now_ms);
 }
 
 /* What Paxos promised or accepted must be on disk before an answer that says so leaves. */

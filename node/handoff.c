@@ -332,7 +332,7 @@ owe_to_others(const MemberId *target, const View *view, const StorageRow *row, A
                 .target = view->topology->members[owners[i]].id, .now_ms = view->wall_ms};
     }
     hints[update.hint_count++] =
-        (HintChange){.target = *target, .drop = true, .acknowledged = digest_of(row->object)};
+        (HintChange){.target = *target, .drop = true, .acknowledged = object_digest(row->object)};
     actions_apply(actions, row->bucket_id, row->position, row->key,
                   update_copy(&actions->arena, &update), REF_NOBODY);
     return true;
@@ -365,7 +365,7 @@ keep_rows(Lane *lane, const MemberId *target, const View *view, StoragePage *pag
         lane->rows[i] = (Row){.bucket_id = row->bucket_id,
                               .position = row->position,
                               .key = slice_copy(&lane->arena, row->key),
-                              .digest = digest_of(row->object),
+                              .digest = object_digest(row->object),
                               .bytes = row->object.length,
                               .unowned = is_unowned(view, row)};
     }
@@ -382,13 +382,14 @@ send_rows(Handoff *handoff, Lane *lane, const View *view, uint32_t member, const
 
     for (uint32_t i = 0; i < page->row_count; i++)
     {
-        frame.items[i] =
-            (ReplicateItem){.ref = ref_of(lane, i),
-                            .bucket_id = page->rows[i].bucket_id,
-                            .round = rounds_label(view->rounds, view->topology,
-                                                  page->rows[i].bucket_id, page->rows[i].position),
-                            .key = page->rows[i].key,
-                            .object = page->rows[i].object};
+        frame.items[i] = (ReplicateItem){
+            .ref = ref_of(lane, i),
+            .bucket_id = page->rows[i].bucket_id,
+            .round = rounds_label(view->rounds, view->topology, page->rows[i].bucket_id,
+                                  page->rows[i].position),
+            .key = page->rows[i].key,
+            .object = step_tell(view, page->rows[i].bucket_id, page->rows[i].position,
+                                page->rows[i].key, page->rows[i].object, &actions->arena)};
         bytes += page->rows[i].object.length;
     }
     replicate_encode(actions_frame(actions), 0, &frame);

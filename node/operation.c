@@ -243,6 +243,7 @@ operation_gather(const View *view, Operation *operation, Actions *actions)
         ReadFrame read = {.epoch = view->topology->epoch,
                           .bucket_id = operation->bucket_id,
                           .mode = READ_FULL,
+                          .whole = true,
                           .timeout_ms = (uint32_t)(operation->deadline_ms - view->now_ms),
                           .keys = keys,
                           .key_count = count};
@@ -364,6 +365,9 @@ operation_merge(Operation *operation, Item *item)
 #ifdef BUG_TOMBSTONE_READ_AS_ABSENT
             if (object_live_count(&object) == 0)
                 continue;
+#endif
+#ifdef BUG_READ_FORGETS_REPLACED
+            object.replaced_count = 0;
 #endif
             item->known = item->known || holds_put(&object, &item->put);
             item->merge = object_merge(&operation->arena, &item->merge, &object);

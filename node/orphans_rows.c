@@ -98,7 +98,7 @@ remove_row(Orphans *orphans, uint32_t index, Actions *actions)
     Update *update = ARENA_NEW(&orphans->arena, Update);
 
     row->stored = true;
-    *reap = (Reap){.digest = digest_of(row->object), .whole = true};
+    *reap = (Reap){.digest = object_digest(row->object), .whole = true};
     *update = (Update){.reap = reap};
     actions_apply(actions, row->bucket_id, row->position, row->key, update,
                   orphans_ref_of(orphans, index));

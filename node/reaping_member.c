@@ -307,7 +307,7 @@ reaping_merged(Reaping *reaping, const View *view, uint64_t ref, StatusCode stat
         end_row(reaping, view, task, actions);
         return;
     }
-    digest = digest_of(object);
+    digest = object_digest(object);
     task->changed[row] = task->rows.rows[row].dead
                              ? object.length == 0
                              : !digest_equal(&digest, &task->rows.rows[row].digest);

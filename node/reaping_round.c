@@ -125,7 +125,7 @@ static void
 add_candidate(Lane *lane, const Reap *runs, const StorageRow *row, Arena *scratch)
 {
     Object object;
-    Candidate candidate = {.key = row->key, .digest = digest_of(row->object)};
+    Candidate candidate = {.key = row->key, .digest = object_digest(row->object)};
 
     if (!object_decode(row->object, scratch, &object))
         return;

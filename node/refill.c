@@ -246,6 +246,7 @@ static void
 ask(Refill *refill, Lane *lane, const View *view, Actions *actions)
 {
     ScanFrame scan = {.epoch = view->topology->epoch,
+                      .whole = true,
                       .bucket_id = lane->job->bucket_id,
                       .partition = lane->job->partition,
                       .max_bytes = PAGE_BYTES};

@@ -187,8 +187,10 @@ seal(const View *view, uint32_t bucket_id, Slice key, Slice object, Arena *arena
 
     if (object.length == 0 || !object_decode(object, arena, &decoded))
         return;
+    Object past = object_past(arena, &decoded);
+
     buffer_init(&sealed, &MEMORY_HEAP);
-    context_seal(&sealed, view->context_keys, bucket_id, key, &decoded.context);
+    context_seal(&sealed, view->context_keys, bucket_id, key, &past);
     *context = slice_copy(arena, buffer_slice(&sealed));
     buffer_free(&sealed);
 }
@@ -271,6 +273,19 @@ floor_of(const View *view, uint32_t bucket_id, Slice key)
     return rounds_floor(view->rounds, view->topology, view->self, bucket_id, position);
 }
 
+/* What a node is told of a key, which it may lack by now. */
+static Slice
+told(const View *view, Task *task, uint32_t index, Slice object)
+{
+    const Bucket *bucket = topology_bucket_by_id(view->topology, task->read.bucket_id);
+    Slice key = task->read.keys[index];
+    uint64_t position;
+
+    if (bucket == NULL || !topology_position(bucket, key, &position))
+        return object;
+    return step_tell(view, bucket->id, position, key, object, &task->arena);
+}
+
 void
 replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode status, Slice object,
                 Actions *actions)
@@ -300,13 +315,14 @@ replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode sta
     if (task->read.mode != READ_DIGEST)
         task->answer_bytes += object.length;
     if (status == STATUS_OK && task->read.mode == READ_DIGEST)
-        item->digest = digest_of(object);
+        item->digest = object_digest(object);
     else if (status == STATUS_OK && task->answer_bytes <= view->answer_bytes_max)
     {
-        item->object = slice_copy(&task->arena, object);
-        grow_task(replica, task, object.length);
+        item->object = slice_copy(&task->arena, task->read.whole ? told(view, task, index, object)
+                                                                 : object_identity(object));
+        grow_task(replica, task, item->object.length);
         if (task->read.seal)
-            seal(view, task->read.bucket_id, task->read.keys[index], item->object, &task->arena,
+            seal(view, task->read.bucket_id, task->read.keys[index], object, &task->arena,
                  &item->context);
     }
     if (--task->items_open > 0)
@@ -366,8 +382,10 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
     task = begin_task(replica, TASK_SCAN, origin, frame, actions);
     if (task == NULL)
         return;
-    task->scan = (ScanFrame){
-        .bucket_id = scan.bucket_id, .digest_only = scan.digest_only, .seal = scan.seal};
+    task->scan = (ScanFrame){.bucket_id = scan.bucket_id,
+                             .digest_only = scan.digest_only,
+                             .seal = scan.seal,
+                             .whole = scan.whole};
     task->round = scan_round(view, &range);
     task->extent = forget_extent(&range);
     actions_scan(actions, &range, task_ref(task, 0));
@@ -390,7 +408,11 @@ fill_scan_reply(const View *view, Task *task, const StoragePage *page, ScanReply
         digest_mix(&reply->digest, &digest);
         if (reply->rows == NULL)
             continue;
-        reply->rows[i] = (ScanRow){.key = row->key, .object = row->object};
+        reply->rows[i] =
+            (ScanRow){.key = row->key,
+                      .object = task->scan.whole ? step_tell(view, row->bucket_id, row->position,
+                                                             row->key, row->object, &task->arena)
+                                                 : object_identity(row->object)};
         if (task->scan.seal)
             seal(view, task->scan.bucket_id, row->key, row->object, &task->arena,
                  &reply->rows[i].context);
@@ -505,6 +527,9 @@ merge_item(Replica *replica, const View *view, Task *task, uint32_t index, Actio
         return STATUS_BAD_FRAME;
     if (!takes(view, bucket->id, position))
         return STATUS_REFILLING;
+#ifdef BUG_REPLACED_NOT_TOLD
+    object->replaced_count = 0;
+#endif
     floor = rounds_floor(view->rounds, view->topology, view->self, bucket->id, position);
     if (item->round < floor)
     {

@@ -7,7 +7,8 @@
 
 enum
 {
-    BLOCK_CACHE_TIER = 1
+    BLOCK_CACHE_TIER = 1,
+    RECALL_BUCKETS = 1 << 18
 };
 
 /* ---- opening ---- */
@@ -228,6 +229,7 @@ start(Rocks *rocks, uv_loop_t *loop, const RocksOptions *options)
                                .set_partitions = rocks_set_partitions,
                                .disk_why = rocks->failure,
                                .run = rocks->run,
+                               .recall = recall_new(RECALL_BUCKETS),
                                .lineage = &rocks->lineage,
                                .commits = rocks->storage.commits,
                                .waits = read_waits};
@@ -308,6 +310,7 @@ free_rocks(Rocks *rocks)
     buffer_free(&rocks->scratch);
     buffer_free(&rocks->damage.files);
     rocks_check_free(rocks);
+    recall_free(rocks->storage.recall);
     hints_free(&rocks->storage.hints);
     trees_free(rocks->storage.trees);
     rounds_free(&rocks->storage.rounds);

@@ -271,6 +271,8 @@ rocks_batch_done(Rocks *rocks, RocksBatch *batch)
     rocks->counters.syncs += batch->synced && batch->leads;
     if (batch->synced)
         rocks->storage.commits = batch->commits;
+    else
+        recall_clear(rocks->storage.recall);
     for (RocksItem *item = batch->first; item != NULL; item = item->after)
         settle_item(rocks, item, batch->synced);
     trees_settle(rocks->storage.trees, &batch->trees);
@@ -360,8 +362,8 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
 
     arena_reset(&rocks->arena);
     buffer_trim(&rocks->scratch, SCRATCH_KEPT_BYTES);
-    result =
-        update_apply(rocks->run, record, call->update, &rocks->arena, &rocks->scratch, &object);
+    result = storage_update(&rocks->storage, call->key, record, call->update, &rocks->arena,
+                            &rocks->scratch, &object);
     switch (result)
     {
     case UPDATE_REPLACED:

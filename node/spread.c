@@ -251,7 +251,7 @@ static void
 drop_needless(const View *view, const Operation *operation, const Item *item, Actions *actions)
 {
     HintChange hints[TOPOLOGY_N_MAX];
-    Digest acknowledged = digest_of(item->merged);
+    Digest acknowledged = object_digest(item->merged);
     uint32_t count = 0;
 
     for (uint32_t owner = 0; owner < item->owner_count; owner++)

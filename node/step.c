@@ -203,3 +203,32 @@ step_notice_round(uint32_t bucket_id, uint64_t position, uint64_t round, uint32_
     reap_notice_encode(actions_frame(actions), 0, &notice);
     actions_send(actions, member);
 }
+
+Slice
+step_tell(const View *view, uint32_t bucket_id, uint64_t position, Slice key, Slice object,
+          Arena *arena)
+{
+    RequestIds ids;
+    Object decoded = {0};
+    Buffer bytes;
+
+    if (view->recall == NULL || recall_count(view->recall) == 0)
+        return object;
+    buffer_init(&bytes, &MEMORY_HEAP);
+    storage_key(&bytes, bucket_id, position, key);
+    ids = recall_find(view->recall, buffer_slice(&bytes), UINT64_MAX - 1, arena);
+    if (ids.count > 0 && object.length > 0 && object_decode(object, arena, &decoded))
+        ids =
+            recall_find(view->recall, buffer_slice(&bytes), vclock_weight(&decoded.context), arena);
+    else if (ids.count > 0)
+        ids = recall_find(view->recall, buffer_slice(&bytes), 0, arena);
+    buffer_reset(&bytes);
+    if (ids.count > 0)
+    {
+        object_add_replaced(arena, &decoded, &ids);
+        object_encode(&bytes, &decoded);
+        object = slice_copy(arena, buffer_slice(&bytes));
+    }
+    buffer_free(&bytes);
+    return object;
+}

@@ -39,6 +39,7 @@ typedef struct View
     const Trees *trees;       /* over what it holds; NULL: there are none */
     uint64_t hints_max_bytes; /* it stands in for no owner when it owes more */
     const Run *run;           /* of the own store */
+    const Recall *recall;     /* likewise; NULL: nothing is remembered */
     Rounds *rounds;           /* of the own store; NULL: none */
     bool cannot_write;        /* the own disk is full or failed */
     bool refilling; /* the own storage may lack what was acknowledged: it answers no read, and
@@ -121,6 +122,11 @@ void actions_owed(Actions *actions, const StorageOwed *owed, uint64_t ref);
 void actions_set_round(Actions *actions, const Round *round, uint64_t ref);
 void actions_check(Actions *actions, bool anew, uint32_t max_bytes, uint64_t ref);
 void actions_rebuild_tree(Actions *actions, TreeId tree);
+
+/* The object of a key as it travels to another node: with all that is remembered to be replaced. Of
+ * an absent one that may be all there is. */
+Slice step_tell(const View *view, uint32_t bucket_id, uint64_t position, Slice key, Slice object,
+                Arena *arena);
 
 /* Tells a member that what it answered was labelled less than round. */
 void step_notice_round(uint32_t bucket_id, uint64_t position, uint64_t round, uint32_t member,

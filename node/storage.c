@@ -17,6 +17,29 @@ storage_refusal(UpdateResult result)
     return STATUS_OK;
 }
 
+static bool
+is_remembered(const void *context, const RequestId *request)
+{
+    return recall_has(context, request);
+}
+
+UpdateResult
+storage_update(Storage *storage, Slice storage_key, Slice record, const Update *update,
+               Arena *arena, Buffer *out, Slice *object)
+{
+    UpdateMemory memory = {.has = is_remembered, .context = storage->recall};
+    UpdateResult result = update_apply(storage->run, record, update, &memory, arena, out, object);
+
+    if (memory.is_removed)
+        recall_revalue(storage->recall, storage_key, memory.gone_weight);
+#ifdef BUG_REPLACED_FORGOTTEN_AT_ONCE
+    memory.gone_count = 0;
+#endif
+    for (uint32_t i = 0; i < memory.gone_count; i++)
+        recall_note(storage->recall, storage_key, &memory.gone[i], memory.gone_weight);
+    return result;
+}
+
 void
 storage_change_trees(Storage *storage, TreeBatch *batch, Slice storage_key, Slice before,
                      Slice after)

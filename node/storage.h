@@ -2,8 +2,8 @@
  * Storage: the one interface through which the steps reach what a node keeps.
  *
  * Two implementations: RocksDB (node/rocks.h) and the simulator's, in memory (test/sim). Both run
- * update_apply() and nothing else to change an object. Answers come through StorageEvents, possibly
- * before the call returns; a ref is the caller's and is repeated.
+ * storage_update() and nothing else to change an object. Answers come through StorageEvents,
+ * possibly before the call returns; a ref is the caller's and is repeated.
  *
  * A storage key is bucket id (4 bytes), ring position (8), key, so that a partition of a bucket is
  * one contiguous range. A place in it is a position and a key; no row's key is empty, so that the
@@ -26,6 +26,7 @@
 
 #include "node/hints.h"
 #include "node/lineage.h"
+#include "node/recall.h"
 #include "node/rounds.h"
 #include "node/trees.h"
 #include "shared/message.h"
@@ -169,7 +170,8 @@ struct Storage
     uint64_t commits;
     StorageWaits (*waits)(Storage *storage);
     Rounds rounds; /* as they were kept, when the run began; what the steps make of them since */
-    const Run *run;
+    Run *run;
+    Recall *recall;       /* of what the records keep no more */
     HintTotals hints;     /* kept true by every apply; read only */
     Trees *trees;         /* likewise; NULL: it keeps none */
     DiskState disk;       /* unless it is well, every apply fails */
@@ -184,6 +186,11 @@ storage_disk_why(const Storage *storage)
 
 /* Why update_apply() changed nothing; STATUS_OK when it did, or had nothing to change. */
 StatusCode storage_refusal(UpdateResult result);
+
+/* update_apply(), with what is remembered of the key; whoever keeps the storage calls it for each
+ * apply. */
+UpdateResult storage_update(Storage *storage, Slice storage_key, Slice record, const Update *update,
+                            Arena *arena, Buffer *out, Slice *object);
 
 /* Tells the trees what a write of the batch has done to a record. Whoever keeps the storage calls
  * it for each record that changes; steps only ask the trees. */

@@ -61,14 +61,24 @@ put_owner(Buffer *buffer, ContextPieceKind kind, uint32_t bucket_id, Slice key)
 
 void
 context_seal(Buffer *buffer, const ContextKeys *keys, uint32_t bucket_id, Slice key,
-             const VClock *clock)
+             const Object *past)
 {
     size_t start = buffer->length;
     uint8_t mac[MAC_BYTES];
 
     put_owner(buffer, CONTEXT_PIECE_SEALED, bucket_id, key);
     buffer_put(buffer, keys->keys[0].id, CONTEXT_KEY_ID_BYTES);
-    vclock_encode(buffer, clock);
+    vclock_encode(buffer, &past->context);
+#ifdef BUG_CONTEXT_WITHOUT_IDS
+    buffer_put_varint(buffer, 0);
+#else
+    buffer_put_varint(buffer, past->replaced_count);
+    for (uint32_t i = 0; i < past->replaced_count; i++)
+    {
+        buffer_put_varint(buffer, past->replaced[i].count);
+        buffer_put(buffer, past->replaced[i].ids, sizeof(RequestId) * past->replaced[i].count);
+    }
+#endif
     make_mac(mac, &keys->keys[0], slice_make(buffer->data + start, buffer->length - start), key);
     buffer_put(buffer, mac, sizeof(mac));
 }
@@ -84,6 +94,24 @@ context_put_pending(Buffer *buffer, uint32_t bucket_id, Slice key, const Context
 
 /* ---- reading ---- */
 
+static void
+take_replaced(Reader *reader, Arena *arena, ContextPiece *piece)
+{
+    uint32_t count = reader_count(reader, 1 + sizeof(RequestId));
+
+    piece->replaced = ARENA_ARRAY(arena, RequestIds, count);
+    for (uint32_t i = 0; i < count && !reader->failed; i++)
+    {
+        uint32_t ids = reader_count(reader, sizeof(RequestId));
+        Slice bytes = reader_take(reader, sizeof(RequestId) * (size_t)ids);
+
+        if (ids == 0)
+            reader_fail(reader);
+        piece->replaced[i] = (RequestIds){.ids = (const RequestId *)bytes.data, .count = ids};
+    }
+    piece->replaced_count = reader->failed ? 0 : count;
+}
+
 ContextPiece
 context_next(Reader *reader, Arena *arena)
 {
@@ -96,6 +124,7 @@ context_next(Reader *reader, Arena *arena)
     {
         piece.key_id = reader_take(reader, CONTEXT_KEY_ID_BYTES);
         piece.clock = vclock_decode(reader, arena);
+        take_replaced(reader, arena, &piece);
         reader_take(reader, MAC_BYTES);
     }
     else if (piece.kind == CONTEXT_PIECE_PENDING)
@@ -156,12 +185,23 @@ verify(const ContextPiece *piece, const ContextKeys *keys, uint32_t bucket_id, S
                                                                                : CONTEXT_EDITED;
 }
 
+Object
+context_join(Arena *arena, const Object *past, const ContextPiece *piece)
+{
+    Object also = {.context = piece->clock,
+                   .replaced = piece->replaced,
+                   .replaced_count = piece->replaced_count};
+
+    return past->context.count == 0 && past->replaced_count == 0 ? also
+                                                                 : object_merge(arena, past, &also);
+}
+
 ContextResult
 context_open(Slice context, const ContextKeys *keys, uint32_t bucket_id, Slice key, Arena *arena,
-             VClock *clock)
+             Object *past)
 {
     Reader reader = reader_begin(context);
-    VClock seen = {0};
+    Object joined = {0};
 
     while (reader_left(&reader) > 0)
     {
@@ -171,9 +211,9 @@ context_open(Slice context, const ContextKeys *keys, uint32_t bucket_id, Slice k
 
         if (result != CONTEXT_OK)
             return result;
-        seen = seen.count == 0 ? piece.clock : vclock_merge(arena, &seen, &piece.clock);
+        joined = context_join(arena, &joined, &piece);
     }
-    *clock = seen;
+    *past = joined;
     return CONTEXT_OK;
 }
 

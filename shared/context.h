@@ -2,17 +2,18 @@
  * context: causal contexts as they leave the cluster, opaque to whoever holds them.
  *
  * A context is a row of pieces, and stands for all that any of them has seen; no pieces stand for
- * nothing seen. A sealed piece is kind, id of the sealing key, bucket, key hash, version vector and
- * a MAC: keyed BLAKE2b-128 under a key derived from the cluster key, over all of that and the key's
- * bytes. So it cannot be forged, edited, or used for another key or cluster. A pending piece is
- * made by a client for itself: it names writes of a transaction that have not left yet, and means
- * nothing to a node.
+ * nothing seen. A sealed piece is kind, id of the sealing key, bucket, key hash, version vector,
+ * the request ids of the siblings that were shown and of those that these had replaced lately,
+ * which no vector tells, and a MAC: keyed BLAKE2b-128 under a key derived from the cluster key,
+ * over all of that and the key's bytes. So it cannot be forged, edited, or used for another key or
+ * cluster. A pending piece is made by a client for itself: it names writes of a transaction that
+ * have not left yet, and means nothing to a node.
  */
 #ifndef SHARED_CONTEXT_H
 #define SHARED_CONTEXT_H
 
+#include "shared/object.h"
 #include "shared/status.h"
-#include "shared/vclock.h"
 
 enum
 {
@@ -48,13 +49,13 @@ typedef enum ContextResult
 /* The sealing keys of a cluster, from its cluster keys, at most CONTEXT_KEYS_MAX. */
 ContextKeys context_keys(const uint8_t cluster_keys[][32], uint32_t count);
 
-/* Appends one sealed piece. */
+/* Appends one sealed piece, of what a reader has seen (object_past). */
 void context_seal(Buffer *buffer, const ContextKeys *keys, uint32_t bucket_id, Slice key,
-                  const VClock *clock);
+                  const Object *past);
 
-/* *clock, what all pieces have seen, is set only on CONTEXT_OK. */
+/* *past, what all pieces have seen, is set only on CONTEXT_OK. Borrows from the context. */
 ContextResult context_open(Slice context, const ContextKeys *keys, uint32_t bucket_id, Slice key,
-                           Arena *arena, VClock *clock);
+                           Arena *arena, Object *past);
 
 /* What a write under such a context is refused with. */
 StatusCode context_status(ContextResult result);
@@ -82,8 +83,10 @@ typedef struct ContextPiece
     Slice bytes; /* the whole piece */
     uint32_t bucket_id;
     Slice key_hash;
-    Slice key_id;           /* sealed: of the key it was sealed under */
-    VClock clock;           /* sealed */
+    Slice key_id;         /* sealed: of the key it was sealed under */
+    VClock clock;         /* sealed */
+    RequestIds *replaced; /* sealed: as of an object that has seen the clock and has no sibling */
+    uint32_t replaced_count;
     ContextPending pending; /* pending */
 } ContextPiece;
 
@@ -97,6 +100,9 @@ void context_put_pending(Buffer *buffer, uint32_t bucket_id, Slice key,
  * bytes.
  */
 ContextPiece context_next(Reader *reader, Arena *arena);
+
+/* What past and a sealed piece have seen. */
+Object context_join(Arena *arena, const Object *past, const ContextPiece *piece);
 
 /* True when the piece belongs to that key. */
 bool context_piece_is_of(const ContextPiece *piece, uint32_t bucket_id, Slice key);

@@ -144,6 +144,7 @@ typedef struct ReadFrame
     uint32_t timeout_ms;
     bool seal;         /* give sealed contexts beside full objects */
     bool repair_later; /* coordinated: answer before the stale owners are mended */
+    bool whole;        /* full, for nodes: objects with what was replaced */
     Slice *keys;
     uint32_t key_count;
 } ReadFrame;
@@ -151,7 +152,7 @@ typedef struct ReadFrame
 typedef struct ReadItem
 {
     StatusCode status;
-    Slice object;   /* empty: absent */
+    Slice object;   /* empty, or its identity is: absent */
     Digest digest;  /* of the object; sent in digest mode only, computed by the decoder otherwise */
     Slice context;  /* sealed; empty unless asked for */
     uint64_t round; /* full: the object's label (node/rounds.h) */
@@ -211,6 +212,7 @@ typedef struct ScanFrame
     uint32_t partition;
     bool digest_only;
     bool seal;
+    bool whole;    /* as ReadFrame */
     Slice after;   /* a ScanReply's last; empty: from the partition's start */
     Slice through; /* inclusive; empty: to the partition's end */
     uint32_t max_bytes;

@@ -27,6 +27,7 @@ read_encode(Buffer *buffer, uint32_t tag, const ReadFrame *read)
     buffer_put_varint(buffer, read->timeout_ms);
     buffer_put_u8(buffer, read->seal);
     buffer_put_u8(buffer, read->repair_later);
+    buffer_put_u8(buffer, read->whole);
     buffer_put_varint(buffer, read->key_count);
     for (uint32_t i = 0; i < read->key_count; i++)
         buffer_put_slice(buffer, read->keys[i]);
@@ -55,6 +56,7 @@ read_decode(const Frame *frame, Arena *arena, ReadFrame *read)
     read->timeout_ms = reader_varint32(&reader);
     read->seal = reader_bool(&reader);
     read->repair_later = reader_bool(&reader);
+    read->whole = reader_bool(&reader);
     read->key_count = reader_count(&reader, KEY_MINIMUM_BYTES);
     read->keys = ARENA_ARRAY(arena, Slice, read->key_count);
     for (uint32_t i = 0; i < read->key_count; i++)
@@ -135,7 +137,7 @@ decode_read_item(Reader *reader, ReadMode mode, ReadItem *item)
             item->round = reader_varint(reader);
             item->floor = reader_varint(reader);
         }
-        item->digest = digest_of(item->object);
+        item->digest = object_digest(item->object);
     }
 }
 
@@ -283,6 +285,7 @@ scan_encode(Buffer *buffer, uint32_t tag, const ScanFrame *scan)
     buffer_put_varint(buffer, scan->partition);
     buffer_put_u8(buffer, scan->digest_only);
     buffer_put_u8(buffer, scan->seal);
+    buffer_put_u8(buffer, scan->whole);
     buffer_put_slice(buffer, scan->after);
     buffer_put_slice(buffer, scan->through);
     buffer_put_varint(buffer, scan->max_bytes);
@@ -298,6 +301,7 @@ scan_decode(const Frame *frame, ScanFrame *scan)
     scan->partition = reader_varint32(&reader);
     scan->digest_only = reader_bool(&reader);
     scan->seal = reader_bool(&reader);
+    scan->whole = reader_bool(&reader);
     scan->after = reader_slice(&reader);
     scan->through = reader_slice(&reader);
     scan->max_bytes = reader_varint32(&reader);
@@ -365,7 +369,7 @@ scan_reply_goes_on(const ScanReply *reply, Slice after)
 Digest
 message_row_digest(Slice key, Slice object)
 {
-    Digest digest = digest_of(object);
+    Digest digest = object_digest(object);
     Digest salt = digest_of(key);
 
     /* The object's digest is hashed with the key's, so that equal objects under two keys do not

@@ -6,8 +6,11 @@
 enum
 {
     OBJECT_FORMAT = 1,
+    OBJECT_HEADER_BYTES = 5, /* format, and how long the object itself is */
     SIBLING_TOMBSTONE = 1,
     DOT_MINIMUM_BYTES = 2,
+    REPLACED_MINIMUM_BYTES = 1 + sizeof(RequestId),
+    IDS_SORTED_FROM = 32, /* fewer are looked through one by one */
     SIBLING_MINIMUM_BYTES = sizeof(RequestId) + 4
 };
 
@@ -161,6 +164,98 @@ append_if_alive(Object *object, const Sibling *sibling)
         object->siblings[object->sibling_count++] = *sibling;
 }
 
+/* ---- what was replaced ---- */
+
+/* Drops the siblings of any of these ids. */
+static void
+drop_all(Arena *arena, Object *object, const RequestIds *groups, uint32_t group_count)
+{
+    RequestIndex index;
+    uint32_t kept = 0;
+
+    if (object->sibling_count == 0 || group_count == 0)
+        return;
+    index = index_requests(arena, object);
+    for (uint32_t g = 0; g < group_count; g++)
+    {
+        for (uint32_t i = 0; i < groups[g].count; i++)
+        {
+            Sibling wanted = {.request = groups[g].ids[i]};
+            const Sibling *found = find_twin(&index, &wanted);
+
+            if (found != NULL)
+                object->siblings[found - object->siblings].dot_count = 0;
+        }
+    }
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+    {
+        if (object->siblings[i].dot_count > 0)
+            object->siblings[kept++] = object->siblings[i];
+    }
+    object->sibling_count = kept;
+}
+
+static bool
+is_same(const RequestIds *a, const RequestIds *b)
+{
+    return a->count == b->count && memcmp(a->ids, b->ids, sizeof(RequestId) * a->count) == 0;
+}
+
+static void
+append_replaced(Object *object, const RequestIds *ids)
+{
+    for (uint32_t i = 0; i < object->replaced_count; i++)
+    {
+        if (is_same(&object->replaced[i], ids))
+            return;
+    }
+    object->replaced[object->replaced_count++] = *ids;
+}
+
+void
+object_add_replaced(Arena *arena, Object *object, const RequestIds *ids)
+{
+    RequestIds *grown = ARENA_ARRAY(arena, RequestIds, object->replaced_count + (size_t)1);
+
+    if (ids->count == 0)
+        return;
+    if (object->replaced_count > 0)
+        memcpy(grown, object->replaced, sizeof(RequestIds) * object->replaced_count);
+    object->replaced = grown;
+    append_replaced(object, ids);
+    drop_all(arena, object, ids, 1);
+}
+
+/* Theirs and mine by turns, since each side has the latest first. */
+static void
+join_replaced(Arena *arena, Object *merged, const Object *a, const Object *b)
+{
+    uint32_t most = a->replaced_count > b->replaced_count ? a->replaced_count : b->replaced_count;
+
+    if (most == 0)
+        return;
+    merged->replaced =
+        ARENA_ARRAY(arena, RequestIds, (size_t)a->replaced_count + b->replaced_count);
+    for (uint32_t i = 0; i < most; i++)
+    {
+        if (i < b->replaced_count)
+            append_replaced(merged, &b->replaced[i]);
+        if (i < a->replaced_count)
+            append_replaced(merged, &a->replaced[i]);
+    }
+    drop_all(arena, merged, merged->replaced, merged->replaced_count);
+}
+
+RequestIds
+object_requests(Arena *arena, const Object *object)
+{
+    RequestId *ids = ARENA_ARRAY(arena, RequestId, object->sibling_count);
+
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+        ids[i] = object->siblings[i].request;
+    return (RequestIds){.ids = ids, .count = object->sibling_count};
+}
+
 Object
 object_merge(Arena *arena, const Object *a, const Object *b)
 {
@@ -192,16 +287,68 @@ object_merge(Arena *arena, const Object *a, const Object *b)
     if (object_live_count(&merged) == 0)
         merged.sibling_count = 0;
 #endif
+    join_replaced(arena, &merged, a, b);
     object_sort(&merged);
     return merged;
 }
 
 Object
-object_overwrite(Arena *arena, const Object *object, const VClock *context)
+object_past(Arena *arena, const Object *object)
 {
-    Object nothing = {.context = *context};
+    RequestIds shown = object_requests(arena, object);
+    uint32_t older = object->replaced_count < OBJECT_REPLACED_KEPT ? object->replaced_count
+                                                                   : OBJECT_REPLACED_KEPT;
+    Object past = {.context = object->context,
+                   .replaced = ARENA_ARRAY(arena, RequestIds, older + (size_t)1)};
 
-    return object_merge(arena, object, &nothing);
+    if (shown.count > 0)
+        past.replaced[past.replaced_count++] = shown;
+    for (uint32_t i = 0; i < older; i++)
+        past.replaced[past.replaced_count++] = object->replaced[i];
+    return past;
+}
+
+/* The ids of what is gone though nobody says that it was replaced: what the writer saw had replaced
+ * it long ago. */
+static RequestIds
+gone_unsaid(Arena *arena, const Object *before, const Object *left)
+{
+    RequestIndex before_index = index_requests(arena, before);
+    RequestIndex left_index = index_requests(arena, left);
+    bool *said = arena_alloc_zero(arena, before->sibling_count);
+    RequestId *ids = ARENA_ARRAY(arena, RequestId, before->sibling_count);
+    uint32_t count = 0;
+
+    for (uint32_t g = 0; g < left->replaced_count; g++)
+    {
+        for (uint32_t i = 0; i < left->replaced[g].count; i++)
+        {
+            const Sibling *found =
+                find_twin(&before_index, &(Sibling){.request = left->replaced[g].ids[i]});
+
+            if (found != NULL)
+                said[found - before->siblings] = true;
+        }
+    }
+    for (uint32_t i = 0; i < before->sibling_count; i++)
+    {
+        if (!said[i] && find_twin(&left_index, &before->siblings[i]) == NULL)
+            ids[count++] = before->siblings[i].request;
+    }
+    return (RequestIds){.ids = ids, .count = count};
+}
+
+Object
+object_overwrite(Arena *arena, const Object *object, const Object *past)
+{
+    Object left = object_merge(arena, object, past);
+    RequestIds unsaid;
+
+    if (left.sibling_count == object->sibling_count)
+        return left;
+    unsaid = gone_unsaid(arena, object, &left);
+    object_add_replaced(arena, &left, &unsaid);
+    return left;
 }
 
 uint32_t
@@ -229,10 +376,9 @@ context_place(const Memory *memory, const VClock *context, const Dot *dot)
     memory_fail(memory, "a sibling's dot is not in its object's context");
 }
 
-void
-object_encode(Buffer *buffer, const Object *object)
+static void
+encode_itself(Buffer *buffer, const Object *object)
 {
-    buffer_put_u8(buffer, OBJECT_FORMAT);
     vclock_encode(buffer, &object->context);
     buffer_put_varint(buffer, object->sibling_count);
     for (uint32_t i = 0; i < object->sibling_count; i++)
@@ -253,6 +399,48 @@ object_encode(Buffer *buffer, const Object *object)
         }
         buffer_put_slice(buffer, sibling->value);
     }
+}
+
+static void
+encode_replaced(Buffer *buffer, const Object *object)
+{
+    for (uint32_t i = 0; i < object->replaced_count; i++)
+    {
+        buffer_put_varint(buffer, object->replaced[i].count);
+        buffer_put(buffer, object->replaced[i].ids, sizeof(RequestId) * object->replaced[i].count);
+    }
+}
+
+void
+object_encode(Buffer *buffer, const Object *object)
+{
+    size_t start = buffer->length;
+
+    buffer_put_u8(buffer, OBJECT_FORMAT);
+    buffer_put_u32(buffer, 0);
+    if (object->context.count > 0 || object->replaced_count == 0)
+        encode_itself(buffer, object);
+    buffer_set_u32(buffer, start + 1, (uint32_t)(buffer->length - start - OBJECT_HEADER_BYTES));
+    encode_replaced(buffer, object);
+}
+
+Slice
+object_identity(Slice bytes)
+{
+    Reader reader = reader_begin(bytes);
+    size_t length;
+
+    (void)reader_u8(&reader);
+    length = reader_u32(&reader);
+    if (reader.failed || length > reader_left(&reader))
+        return bytes;
+    return length > 0 ? slice_make(bytes.data, OBJECT_HEADER_BYTES + length) : SLICE_EMPTY;
+}
+
+Digest
+object_digest(Slice bytes)
+{
+    return digest_of(object_identity(bytes));
 }
 
 /* When the dots of a sibling with several were stamped: as differences to the least, which is the
@@ -379,8 +567,66 @@ object_encoded_siblings(Slice bytes, Arena *arena)
 
     if (reader_u8(&reader) != OBJECT_FORMAT)
         return 0;
+    (void)reader_u32(&reader);
     (void)vclock_decode(&reader, arena);
     return reader_count(&reader, SIBLING_MINIMUM_BYTES);
+}
+
+static void
+decode_itself(Slice bytes, Arena *arena, Object *object, Reader *outer)
+{
+    Reader reader = reader_begin(bytes);
+
+    object->context = vclock_decode(&reader, arena);
+    object->sibling_count = reader_count(&reader, SIBLING_MINIMUM_BYTES);
+    object->siblings = ARENA_ARRAY(arena, Sibling, object->sibling_count);
+    for (uint32_t i = 0; i < object->sibling_count && !reader.failed; i++)
+        decode_sibling(&reader, arena, &object->context, &object->siblings[i]);
+    if (!reader_finish(&reader))
+        reader_fail(outer);
+}
+
+/* Borrows the ids, which are bytes and need no alignment. */
+static void
+decode_replaced(Reader *reader, Arena *arena, Object *object)
+{
+    size_t most = reader_left(reader) / REPLACED_MINIMUM_BYTES;
+
+    object->replaced = ARENA_ARRAY(arena, RequestIds, most);
+    while (reader_left(reader) > 0 && !reader->failed)
+    {
+        RequestIds *ids = &object->replaced[object->replaced_count];
+        uint32_t count = reader_count(reader, sizeof(RequestId));
+        Slice bytes = reader_take(reader, sizeof(RequestId) * (size_t)count);
+
+        if (count == 0 || reader->failed)
+        {
+            reader_fail(reader);
+            return;
+        }
+        *ids = (RequestIds){.ids = (const RequestId *)bytes.data, .count = count};
+        object->replaced_count++;
+    }
+}
+
+/* O4 */
+static bool
+none_is_replaced(const Object *object, Arena *arena)
+{
+    RequestIndex index;
+
+    if (object->replaced_count == 0 || object->sibling_count == 0)
+        return true;
+    index = index_requests(arena, object);
+    for (uint32_t g = 0; g < object->replaced_count; g++)
+    {
+        for (uint32_t i = 0; i < object->replaced[g].count; i++)
+        {
+            if (find_twin(&index, &(Sibling){.request = object->replaced[g].ids[i]}) != NULL)
+                return false;
+        }
+    }
+    return true;
 }
 
 bool
@@ -391,10 +637,12 @@ object_decode(Slice bytes, Arena *arena, Object *object)
     *object = (Object){0};
     if (reader_u8(&reader) != OBJECT_FORMAT)
         return false;
-    object->context = vclock_decode(&reader, arena);
-    object->sibling_count = reader_count(&reader, SIBLING_MINIMUM_BYTES);
-    object->siblings = ARENA_ARRAY(arena, Sibling, object->sibling_count);
-    for (uint32_t i = 0; i < object->sibling_count && !reader.failed; i++)
-        decode_sibling(&reader, arena, &object->context, &object->siblings[i]);
-    return reader_finish(&reader) && siblings_are_distinct(object, arena);
+
+    uint32_t length = reader_u32(&reader);
+
+    if (length > 0)
+        decode_itself(reader_take(&reader, length), arena, object, &reader);
+    decode_replaced(&reader, arena, object);
+    return reader_finish(&reader) && siblings_are_distinct(object, arena) &&
+           none_is_replaced(object, arena);
 }

@@ -102,15 +102,15 @@ add_context(Pieces *pieces, Slice context)
 }
 
 /* What the key's own pieces have seen. */
-static VClock
+static Object
 seen_by(const Pieces *pieces)
 {
-    VClock seen = {0};
+    Object seen = {0};
 
     for (uint32_t i = 0; i < pieces->count; i++)
     {
         if (is_own(pieces, &pieces->pieces[i]))
-            seen = vclock_merge(pieces->arena, &seen, &pieces->pieces[i].clock);
+            seen = context_join(pieces->arena, &seen, &pieces->pieces[i]);
     }
     return seen;
 }
@@ -337,7 +337,7 @@ append_values(Arena *arena, Object *object, const OverlayPut *put, const Actor *
 static Object
 lay_over(Arena *arena, const OverlayRead *read, const Object *stored, const Seen *seen)
 {
-    VClock covered = seen_by(&seen->pieces);
+    Object covered = seen_by(&seen->pieces);
     Object object = object_overwrite(arena, stored, &covered);
     Sibling *siblings =
         ARENA_ARRAY(arena, Sibling, (size_t)object.sibling_count + seen->value_count);

@@ -147,24 +147,61 @@ compare_requests(const void *a, const void *b)
     return memcmp(a, b, sizeof(RequestId));
 }
 
-/* True when one of the put's values is a sibling already. The ids are sorted: both sides may be
- * many. */
-static bool
-any_known(const Object *object, const Put *put, Arena *arena)
+typedef struct KnownIds
 {
+    const RequestId *sorted;
+    uint32_t count;
+} KnownIds;
+
+static bool
+has_any(const KnownIds *known, const RequestIds *ids)
+{
+    for (uint32_t i = 0; i < ids->count; i++)
+    {
+        if (bsearch(&ids->ids[i], known->sorted, known->count, sizeof(RequestId),
+                    compare_requests) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_remembered(const UpdateMemory *memory, const RequestId *request)
+{
+    return memory != NULL && memory->has(memory->context, request);
+}
+
+/* True when one of the put's values is a sibling already, or was replaced, as the record or the
+ * writer's own context says. Its ids are sorted: both sides may be many. */
+static bool
+any_known(const Object *object, const UpdateMemory *memory, const Put *put, Arena *arena)
+{
+    RequestIds siblings = object_requests(arena, object);
     RequestId *requests = ARENA_ARRAY(arena, RequestId, put->value_count);
 
     for (uint32_t i = 0; i < put->value_count; i++)
         requests[i] = put->values[i].request;
     if (put->value_count > 1)
         qsort(requests, put->value_count, sizeof(RequestId), compare_requests);
-    for (uint32_t i = 0; i < object->sibling_count; i++)
+
+    KnownIds known = {.sorted = requests, .count = put->value_count};
+
+    for (uint32_t i = 0; i < object->replaced_count; i++)
     {
-        if (bsearch(&object->siblings[i].request, requests, put->value_count, sizeof(RequestId),
-                    compare_requests) != NULL)
+        if (has_any(&known, &object->replaced[i]))
             return true;
     }
-    return false;
+    for (uint32_t i = 0; i < put->past.replaced_count; i++)
+    {
+        if (has_any(&known, &put->past.replaced[i]))
+            return true;
+    }
+    for (uint32_t i = 0; i < known.count; i++)
+    {
+        if (is_remembered(memory, &known.sorted[i]))
+            return true;
+    }
+    return has_any(&known, &siblings);
 }
 
 /* A put that shrinks the set passes, however many are left: it is how a crowd is resolved. */
@@ -180,7 +217,7 @@ is_crowded(const Put *put, uint32_t before, uint32_t left)
 static bool
 stamp_put(Run *run, Stamp *stamp, Object *current, const Put *put, Arena *arena)
 {
-    Object next = object_overwrite(arena, current, &put->context);
+    Object next = object_overwrite(arena, current, &put->past);
 
 #ifdef BUG_PUT_JOINS_NO_CONTEXT
     next.context = current->context;
@@ -255,7 +292,7 @@ change_hint(Record *record, const HintChange *change, Slice object)
     }
     if (place == record->hint_count)
         return false;
-    digest = digest_of(object);
+    digest = object_digest(object);
 #ifndef BUG_HINT_DROPPED_UNSEEN
     if (!digest_equal(&digest, &change->acknowledged))
         return false;
@@ -311,7 +348,7 @@ encode_object(const Object *object, Arena *arena, Buffer *out)
 static bool
 reap_object(const Record *record, const Reap *reap, Arena *arena, Object *current)
 {
-    Digest digest = digest_of(record->object);
+    Digest digest = object_digest(record->object);
 
     if (!digest_equal(&digest, &reap->digest))
         return true;
@@ -334,8 +371,56 @@ is_to_be_forgotten(Slice bytes, const Record *record, const Digest *forget)
     return bytes.length > 0 && record->object.length == 0 && digest_equal(&digest, forget);
 }
 
+/* What the object says was replaced, from the place on, is to be remembered elsewhere. */
+static void
+let_go(Object *object, uint32_t from, uint64_t weight, UpdateMemory *memory)
+{
+    if (object->replaced_count <= from)
+        return;
+    if (memory != NULL)
+    {
+        memory->gone = object->replaced + from;
+        memory->gone_count = object->replaced_count - from;
+        memory->gone_weight = weight;
+    }
+    object->replaced_count = from;
+}
+
+/* Once a tombstone is reaped, what it replaced is told of an absent key. What is set aside never
+ * happened, and what was handed off is for the owners to remember, who may have lost what replaced
+ * it: then it has replaced nothing. */
+static void
+let_all_go(Object *object, const Reap *reap, UpdateMemory *memory)
+{
+    if (memory == NULL)
+        return;
+    memory->is_removed = true;
+    if (reap != NULL && !reap->whole)
+        let_go(object, 0, 0, memory);
+    else
+        memory->gone_weight = UINT64_MAX;
+}
+
+static void
+merge(Object *current, const Object *with, const UpdateMemory *memory, Arena *arena)
+{
+    uint32_t kept = 0;
+
+    *current = object_merge(arena, current, with);
+#ifdef BUG_MERGE_OVERWRITES
+    *current = *with;
+#endif
+    for (uint32_t i = 0; i < current->sibling_count; i++)
+    {
+        if (!is_remembered(memory, &current->siblings[i].request))
+            current->siblings[kept++] = current->siblings[i];
+    }
+    current->sibling_count = kept;
+}
+
 UpdateResult
-update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer *out, Slice *object)
+update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory, Arena *arena,
+             Buffer *out, Slice *object)
 {
     Record next;
     Object current;
@@ -352,25 +437,28 @@ update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer 
         return UPDATE_CORRUPT;
 #endif
     if (update->merge != NULL)
-        current = object_merge(arena, &current, update->merge);
-#ifdef BUG_MERGE_OVERWRITES
-    if (update->merge != NULL)
-        current = *update->merge;
-#endif
-    if (update->put != NULL && !any_known(&current, update->put, arena) &&
+        merge(&current, update->merge, memory, arena);
+    if (update->put != NULL && !any_known(&current, memory, update->put, arena) &&
         !stamp_put(run, &next.stamp, &current, update->put, arena))
         return UPDATE_CROWDED;
 #ifdef BUG_DELETE_LEAVES_NOTHING
     if (update->put != NULL && object_live_count(&current) == 0)
         current = (Object){0};
 #endif
-    if (current.context.count == 0 && update->merge == NULL)
-        return UPDATE_UNCHANGED; /* hints for what is not there */
-    if (update->reap != NULL && !reap_object(&next, update->reap, arena, &current))
+    if (current.context.count == 0 && (readable || update->merge == NULL))
+        return UPDATE_UNCHANGED; /* hints for what is not there; a put that was replaced and reaped
+                                  */
+    if ((update->reap != NULL && !reap_object(&next, update->reap, arena, &current)) ||
+        (update->hint_count > 0 &&
+         !change_hints(&next, update, encode_object(&current, arena, out), arena)))
+    {
+        let_all_go(&current, update->reap, memory);
         return UPDATE_CHANGED;
-    if (update->hint_count > 0 &&
-        !change_hints(&next, update, encode_object(&current, arena, out), arena))
-        return UPDATE_CHANGED;
+    }
+#ifdef BUG_REPLACED_NOT_KEPT
+    let_go(&current, 0, vclock_weight(&current.context), memory);
+#endif
+    let_go(&current, OBJECT_REPLACED_KEPT, vclock_weight(&current.context), memory);
     encode_head(out, &next);
     object_start = out->length;
     object_encode(out, &current);
@@ -398,16 +486,11 @@ copy_reap(Arena *arena, const Reap *reap)
     return copy;
 }
 
-static Put *
-copy_put(Arena *arena, const Put *put)
+static RequestIds
+copy_ids(Arena *arena, const RequestIds *ids)
 {
-    Put *copy = arena_copy(arena, put, sizeof(Put));
-
-    copy->context = copy_clock(arena, &put->context);
-    copy->values = arena_copy(arena, put->values, sizeof(PutValue) * put->value_count);
-    for (uint32_t i = 0; i < copy->value_count; i++)
-        copy->values[i].value = slice_copy(arena, copy->values[i].value);
-    return copy;
+    return (RequestIds){.ids = arena_copy(arena, ids->ids, sizeof(RequestId) * ids->count),
+                        .count = ids->count};
 }
 
 static Object *
@@ -416,6 +499,10 @@ copy_object(Arena *arena, const Object *object)
     Object *copy = arena_copy(arena, object, sizeof(Object));
 
     copy->context = copy_clock(arena, &object->context);
+    copy->replaced =
+        arena_copy(arena, object->replaced, sizeof(RequestIds) * object->replaced_count);
+    for (uint32_t i = 0; i < copy->replaced_count; i++)
+        copy->replaced[i] = copy_ids(arena, &object->replaced[i]);
     copy->siblings = arena_copy(arena, object->siblings, sizeof(Sibling) * object->sibling_count);
     for (uint32_t i = 0; i < copy->sibling_count; i++)
     {
@@ -427,6 +514,18 @@ copy_object(Arena *arena, const Object *object)
             sibling->dot_times_ms =
                 arena_copy(arena, sibling->dot_times_ms, sizeof(uint64_t) * sibling->dot_count);
     }
+    return copy;
+}
+
+static Put *
+copy_put(Arena *arena, const Put *put)
+{
+    Put *copy = arena_copy(arena, put, sizeof(Put));
+
+    copy->past = *copy_object(arena, &put->past);
+    copy->values = arena_copy(arena, put->values, sizeof(PutValue) * put->value_count);
+    for (uint32_t i = 0; i < copy->value_count; i++)
+        copy->values[i].value = slice_copy(arena, copy->values[i].value);
     return copy;
 }
 

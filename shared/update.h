@@ -48,13 +48,13 @@ typedef struct PutValue
 } PutValue;
 
 /*
- * A client's write of one key: values replace what context has seen and stand beside what it has
- * not. When one of the request ids is already a sibling, nothing is stamped: a write that arrives
- * twice is one write.
+ * A client's write of one key: values replace what past has seen and stand beside what it has
+ * not. When one of the request ids is already a sibling, or was replaced, nothing is stamped: a
+ * write that arrives twice is one write.
  */
 typedef struct Put
 {
-    VClock context;
+    Object past; /* what its context has seen: no siblings */
     PutValue *values;
     uint32_t value_count;  /* at least 1 */
     uint32_t siblings_max; /* refuse to leave more, tombstones included; 0: any number */
@@ -98,6 +98,23 @@ typedef struct Update
         unowned; /* this node owns none of the key: when the last hint is dropped, so is all else */
 } Update;
 
+/*
+ * A record keeps what the last OBJECT_REPLACED_KEPT puts replaced, a removed one nothing. Who
+ * remembers for a while what goes from there is asked here, and takes in what goes now.
+ */
+typedef struct UpdateMemory
+{
+    bool (*has)(const void *context, const RequestId *request);
+    const void *context;
+    const RequestIds *gone; /* by put, in the arena */
+    uint32_t gone_count;
+
+    /* What was replaced may be told only with what replaced it: of the record's states, with those
+     * whose context weighs as much; UINT64_MAX: no more at all. */
+    uint64_t gone_weight;
+    bool is_removed; /* the record is: that weight is of all that went from it before, too */
+} UpdateMemory;
+
 typedef enum UpdateResult
 {
     UPDATE_CHANGED,   /* out has the new record; nothing when the record is to be removed */
@@ -112,10 +129,10 @@ typedef enum UpdateResult
 /*
  * Applies update to the stored record (empty when the key is unknown) and appends the new record to
  * out; nothing when it is refused. *object is set to the encoded object inside out->data: valid
- * until out changes.
+ * until out changes. memory NULL: nothing is remembered beside the records.
  */
-UpdateResult update_apply(Run *run, Slice record, const Update *update, Arena *arena, Buffer *out,
-                          Slice *object);
+UpdateResult update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory,
+                          Arena *arena, Buffer *out, Slice *object);
 
 /* The object's bytes inside a record; false when the record cannot be read. */
 bool update_record_object(Slice record, Slice *object);

@@ -82,6 +82,16 @@ vclock_compare(const VClock *a, const VClock *b)
     return b_covers ? VCLOCK_BEFORE : VCLOCK_CONCURRENT;
 }
 
+uint64_t
+vclock_weight(const VClock *clock)
+{
+    uint64_t weight = 0;
+
+    for (uint32_t i = 0; i < clock->count; i++)
+        weight += clock->entries[i].counter;
+    return weight;
+}
+
 VClock
 vclock_merge(Arena *arena, const VClock *a, const VClock *b)
 {

@@ -44,6 +44,9 @@ uint64_t vclock_counter(const VClock *clock, const Actor *actor, uint64_t epoch)
 bool vclock_covers(const VClock *clock, const Dot *dot);
 VClockOrder vclock_compare(const VClock *a, const VClock *b);
 
+/* How many events it covers: of two vectors of which one covers the other, the larger has more. */
+uint64_t vclock_weight(const VClock *clock);
+
 /* The least vector that covers both. */
 VClock vclock_merge(Arena *arena, const VClock *a, const VClock *b);
 

@@ -56,12 +56,13 @@ put(Bench *bench, Slice record, const VClock *context)
 {
     PutValue value = {.request = {{++bench->requests}},
                       .value = slice_make(bench->value, sizeof(bench->value))};
-    Put wanted = {.context = *context, .values = &value, .value_count = 1, .now_ms = 1700000000000};
+    Put wanted = {
+        .past.context = *context, .values = &value, .value_count = 1, .now_ms = 1700000000000};
     Slice object;
 
     buffer_reset(&bench->out);
-    if (update_apply(&bench->run, record, &(Update){.put = &wanted}, &bench->lasting, &bench->out,
-                     &object) != UPDATE_CHANGED)
+    if (update_apply(&bench->run, record, &(Update){.put = &wanted}, NULL, &bench->lasting,
+                     &bench->out, &object) != UPDATE_CHANGED)
         abort();
     return slice_copy(&bench->lasting, buffer_slice(&bench->out));
 }
@@ -90,7 +91,7 @@ make_pair(Bench *bench)
 
     Slice ignored;
 
-    if (update_apply(&bench->run, SLICE_EMPTY, &(Update){.merge = &object}, &bench->lasting,
+    if (update_apply(&bench->run, SLICE_EMPTY, &(Update){.merge = &object}, NULL, &bench->lasting,
                      &bench->out, &ignored) != UPDATE_CHANGED)
         abort();
     return put(bench, slice_copy(&bench->lasting, buffer_slice(&bench->out)), &(VClock){0});
@@ -132,8 +133,8 @@ measure(Bench *bench, const Meeting *meeting, uint64_t calls, double *decode_ns)
         arena_reset(&bench->scratch);
         buffer_reset(&bench->out);
         if (!object_decode(meeting->arriving, &bench->scratch, &object) ||
-            update_apply(&bench->run, meeting->record, &(Update){.merge = &object}, &bench->scratch,
-                         &bench->out, &merged) != meeting->expected)
+            update_apply(&bench->run, meeting->record, &(Update){.merge = &object}, NULL,
+                         &bench->scratch, &bench->out, &merged) != meeting->expected)
             abort();
     }
     ended = now_ns();

@@ -87,7 +87,7 @@ start_put(Bench *bench)
 
     make_key(key, bench->keys++);
     randombytes_buf(&values.request, sizeof(values.request));
-    put.context = everything;
+    put.past.context = everything;
     bench->begun_ns[ref] = now_ns();
 
     uint64_t begun = clock_ns(CLOCK_THREAD_CPUTIME_ID);

@@ -23,7 +23,7 @@ typedef struct Input
 static bool
 read_put(Reader *reader, Arena *arena, Put *put)
 {
-    put->context = vclock_decode(reader, arena);
+    put->past.context = vclock_decode(reader, arena);
     put->now_ms = reader_u8(reader);
     put->value_count = 1 + reader_u8(reader) % 3;
     put->values = ARENA_ARRAY(arena, PutValue, put->value_count);
@@ -112,7 +112,7 @@ is_impossible(const Input *input, Arena *arena)
     if (!update_record_object(input->record, &bytes) || !object_decode(bytes, arena, &stored))
         stored = (Object){0};
     return has_an_unopened_epoch(&stored.context) || has_an_unopened_epoch(&input->merge.context) ||
-           has_an_unopened_epoch(&input->put.context) ||
+           has_an_unopened_epoch(&input->put.past.context) ||
            have_a_dot_for_two_requests(&stored, &input->merge);
 }
 
@@ -129,11 +129,11 @@ apply_twice(const Input *input, Arena *arena)
 
     buffer_init(&first, &MEMORY_HEAP);
     buffer_init(&second, &MEMORY_HEAP);
-    if (update_apply(&run, input->record, &update, arena, &first, &bytes) != UPDATE_CORRUPT)
+    if (update_apply(&run, input->record, &update, NULL, arena, &first, &bytes) != UPDATE_CORRUPT)
     {
         fuzz_require(object_decode(bytes, arena, &object));
-        fuzz_require(update_apply(&run, buffer_slice(&first), &update, arena, &second, &bytes) ==
-                     UPDATE_UNCHANGED);
+        fuzz_require(update_apply(&run, buffer_slice(&first), &update, NULL, arena, &second,
+                                  &bytes) == UPDATE_UNCHANGED);
     }
     buffer_free(&first);
     buffer_free(&second);

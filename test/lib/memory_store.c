@@ -4,7 +4,8 @@
 
 enum
 {
-    UNREADABLE = 0xff /* a record that begins with it is of no format */
+    UNREADABLE = 0xff, /* a record that begins with it is of no format */
+    RECALL_BUCKETS = 64
 };
 
 typedef struct Entry
@@ -134,8 +135,8 @@ store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t 
     arena_reset(&store->scratch);
     buffer_init(&record, &MEMORY_HEAP);
 
-    UpdateResult result = update_apply(&store->run, buffer_slice(&entry->current), update,
-                                       &store->scratch, &record, &object);
+    UpdateResult result = storage_update(storage, storage_key, buffer_slice(&entry->current),
+                                         update, &store->scratch, &record, &object);
 
     if (storage_refusal(result) != STATUS_OK)
     {
@@ -406,6 +407,7 @@ memory_store_new(void)
                                .set_round = store_set_round,
                                .settle = store_settle,
                                .run = &store->run,
+                               .recall = recall_new(RECALL_BUCKETS),
                                .set_partitions = store_set_partitions,
                                .trees = trees_new(),
                                .lineage = &store->lineage,
@@ -425,6 +427,7 @@ memory_store_free(MemoryStore *store)
     }
     memory_resize(&MEMORY_HEAP, store->entries, 0);
     memory_resize(&MEMORY_HEAP, store->waiting, 0);
+    recall_free(store->storage.recall);
     hints_free(&store->storage.hints);
     rounds_free(&store->storage.rounds);
     trees_batch_free(&store->touched);

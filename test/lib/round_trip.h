@@ -76,16 +76,19 @@ static inline bool
 round_trip_context(Slice bytes, Arena *arena, Buffer *again)
 {
     Reader reader = reader_begin(bytes);
-    VClock clock;
+    Object past;
 
-    if (context_open(bytes, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, arena, &clock) !=
+    if (context_open(bytes, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, arena, &past) !=
         CONTEXT_OK)
         return false;
     while (reader_left(&reader) > 0)
     {
         ContextPiece piece = context_next(&reader, arena);
 
-        context_seal(again, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &piece.clock);
+        past = (Object){.context = piece.clock,
+                        .replaced = piece.replaced,
+                        .replaced_count = piece.replaced_count};
+        context_seal(again, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &past);
     }
     return true;
 }

@@ -210,17 +210,12 @@ checker_put_value(const Checker *checker, uint32_t put, uint32_t place, Arena *a
 }
 
 void
-checker_write_sent(Checker *checker, const RequestId *request, bool retry)
+checker_write_sent(Checker *checker, const RequestId *request)
 {
     uint32_t version = checker_version(checker, request);
 
-    if (version == CHECKER_NONE)
-        return;
-
-    PutRecord *put = &checker->puts[checker->versions[version].put];
-
-    put->sends++;
-    put->retried = put->retried || retry;
+    if (version != CHECKER_NONE)
+        checker->puts[checker->versions[version].put].sends++;
 }
 
 uint32_t

@@ -77,10 +77,9 @@ typedef struct CheckerCounters
     uint32_t siblings_most;
     uint32_t sloppy_reads; /* that a fallback's answer counted in */
     uint32_t stale_reads;  /* that missed an acknowledged version, as reads of too few owners may */
-    uint32_t retry_extras; /* versions that stood beside one that saw them, because a retry was
-                              stamped anew */
     uint32_t reaped;       /* objects, by owners */
-    uint32_t late_extras;  /* likewise, because the first frame came after its retry was stamped */
+    uint32_t forgotten_extras; /* versions that stood beside one that saw them, since they were
+                                  stamped twice and a disk has forgotten that they were replaced */
 } CheckerCounters;
 
 /* Without hooks it sees only what clients see. */
@@ -111,8 +110,8 @@ uint32_t checker_write_begin(Checker *checker, uint32_t key, const VersionSet *p
 /* The value of the put to send; bytes in the arena. */
 PutValue checker_put_value(const Checker *checker, uint32_t put, uint32_t place, Arena *arena);
 
-/* Sent to a node; retry: marked as maybe written before. */
-void checker_write_sent(Checker *checker, const RequestId *request, bool retry);
+/* Sent to a node, once more or for the first time. */
+void checker_write_sent(Checker *checker, const RequestId *request);
 
 /* acked: as WriteResult. STATUS_UNKNOWN also for a client that went away. */
 void checker_write_end(Checker *checker, uint32_t put, uint32_t w, StatusCode status,

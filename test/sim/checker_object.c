@@ -133,37 +133,22 @@ look_at_sibling(Checker *checker, uint32_t key, const Sibling *sibling, Seen *se
     return true;
 }
 
-/* Once for each version. */
-static void
-count_extra(Checker *checker, const Sibling *older, Version *version)
-{
-    bool late = false;
-
-    if (version->extra_counted)
-        return;
-    version->extra_counted = true;
-    for (uint32_t i = 0; i < older->dot_count; i++)
-        late = late || table_find(checker, version->key, &older->dots[i])->late;
-    if (late)
-        checker->counters.late_extras++;
-    else
-        checker->counters.retry_extras++;
-}
-
-/* A retry that was stamped twice, where the later write saw the one stamp and not the other. */
+/* A write that was stamped twice, where the later one saw the one stamp, and a disk has forgotten
+ * what was replaced. Counted once for each version. */
 static bool
-is_retry_extra(Checker *checker, const Sibling *older, const PutRecord *newer)
+is_forgotten(Checker *checker, const Sibling *older, const PutRecord *newer)
 {
     Version *version = &checker->versions[checker_version(checker, &older->request)];
 
-    if (!checker->puts[version->put].retried || version->dots < 2)
+    if (!checker->amnesia || checker->puts[version->put].sends < 2 || version->dots < 2)
         return false;
     for (uint32_t i = 0; i < older->dot_count; i++)
     {
         if (vclock_covers(&newer->context, &older->dots[i]))
             return false;
     }
-    count_extra(checker, older, version);
+    checker->counters.forgotten_extras += !version->extra_counted;
+    version->extra_counted = true;
     return true;
 }
 
@@ -174,7 +159,7 @@ look_at_pair(Checker *checker, const Sibling *a, const Sibling *b)
     const Version *newer = &checker->versions[checker_version(checker, &b->request)];
     const PutRecord *put = &checker->puts[newer->put];
 
-    if (!version_set_has(&put->past, older->ordinal) || is_retry_extra(checker, a, put))
+    if (!version_set_has(&put->past, older->ordinal) || is_forgotten(checker, a, put))
         return true;
     checker_violation(checker, "S3", "k%u.v%u stands beside v%u, whose context had seen it",
                       older->key, older->ordinal, newer->ordinal);
@@ -235,8 +220,9 @@ check_sealed(Checker *checker, uint32_t key, const Object *object, Slice sealed,
              const Seen *seen, VClock *clock)
 {
     const KeyRecord *record = checker->keys[key];
-    ContextResult result =
-        context_open(sealed, &checker->context_keys, record->bucket_id, record->key, arena, clock);
+    Object opened = {0};
+    ContextResult result = context_open(sealed, &checker->context_keys, record->bucket_id,
+                                        record->key, arena, &opened);
 
     if (result != CONTEXT_OK)
     {
@@ -244,6 +230,7 @@ check_sealed(Checker *checker, uint32_t key, const Object *object, Slice sealed,
                           status_text(context_status(result)));
         return;
     }
+    *clock = opened.context;
     for (uint32_t i = 0; i < object->sibling_count; i++)
     {
         const Sibling *sibling = &object->siblings[i];
@@ -272,8 +259,7 @@ checker_reaped(Checker *checker, uint32_t key, Slice bytes)
     version_set_merge(&checker->keys[key]->reaped, &seen.past);
 }
 
-/* Nothing that had been reaped is a value again, but for writes that were stamped anew since a
- * retry of theirs came when nobody knew of them any more. */
+/* Nothing that had been reaped is a value again. */
 static bool
 check_gone(Checker *checker, uint32_t key, const Seen *seen, const VersionSet *gone)
 {
@@ -284,7 +270,7 @@ check_gone(Checker *checker, uint32_t key, const Seen *seen, const VersionSet *g
         const Version *version = &checker->versions[record->versions[ordinal]];
 
         if (version->tombstone || !version_set_has(&seen->siblings, ordinal) ||
-            !version_set_has(gone, ordinal) || checker->puts[version->put].retried)
+            !version_set_has(gone, ordinal))
             continue;
         checker_violation(checker, "S17", "k%u.v%u is back, which a reaped tombstone had seen", key,
                           ordinal);
@@ -403,11 +389,10 @@ checker_stamped(Checker *checker, uint32_t host, uint32_t key, Slice bytes, uint
         }
         if (before == 0 || checker->versions[number].dots == before)
             continue;
-        if (checker->versions[number].retry_us[host] == CHECKER_NEVER)
-            checker->dots[checker->dot_count - 1].late = true;
-        else if (!checker->amnesia && checker->restored == CHECKER_NONE &&
-                 now_us < checker->versions[number].retry_us[host] + CHECKER_LOOK_US &&
-                 is_held_in_reach(checker, &checker->versions[number], host))
+        if (checker->versions[number].retry_us[host] != CHECKER_NEVER && !checker->amnesia &&
+            checker->restored == CHECKER_NONE &&
+            now_us < checker->versions[number].retry_us[host] + CHECKER_LOOK_US &&
+            is_held_in_reach(checker, &checker->versions[number], host))
             checker_violation(checker, "S14",
                               "n%u stamped k%u.v%u anew although an owner in reach had it", host,
                               key, checker->versions[number].ordinal);

@@ -24,7 +24,6 @@ typedef struct PutRecord
     uint32_t count;
     PutState state;
     uint32_t sends;
-    bool retried;
     VersionSet past;
     VClock context;
 } PutRecord;
@@ -48,7 +47,6 @@ typedef struct DotRow
     uint32_t version; /* global number */
     Dot dot;
     uint32_t next_of_key; /* row + 1; 0 ends */
-    bool late; /* stamped for the write's first frame, after its retry had been stamped */
 } DotRow;
 
 typedef struct KeyRecord

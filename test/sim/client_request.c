@@ -251,7 +251,7 @@ client_request_begin(Client *client)
     client_request_pump(client);
 }
 
-/* The checker counts how often a write was sent, and whether it was marked. */
+/* The checker counts how often a write was sent. */
 static void
 note_sent(Client *client, Slice bytes)
 {
@@ -269,7 +269,7 @@ note_sent(Client *client, Slice bytes)
         for (uint32_t i = 0; i < write.item_count; i++)
         {
             for (uint32_t v = 0; v < write.items[i].value_count; v++)
-                checker_write_sent(world->checker, &write.items[i].values[v].request, write.retry);
+                checker_write_sent(world->checker, &write.items[i].values[v].request);
         }
     }
     arena_free(&arena);

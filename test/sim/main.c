@@ -55,8 +55,7 @@ typedef struct Totals
     uint64_t mended;
     uint64_t retries;
     uint64_t reaped;
-    uint64_t retry_extras;
-    uint64_t late_extras;
+    uint64_t forgotten_extras;
     uint64_t stale_reads;
     uint64_t virtual_us;
     uint32_t siblings_most;
@@ -83,8 +82,7 @@ add_result(Totals *totals, const WorldResult *result)
     totals->reads += result->checks.reads;
     totals->stale_reads += result->checks.stale_reads;
     totals->reaped += result->checks.reaped;
-    totals->retry_extras += result->checks.retry_extras;
-    totals->late_extras += result->checks.late_extras;
+    totals->forgotten_extras += result->checks.forgotten_extras;
     totals->virtual_us += result->virtual_us;
     if (result->checks.siblings_most > totals->siblings_most)
         totals->siblings_most = result->checks.siblings_most;
@@ -117,9 +115,8 @@ print_totals(const Totals *totals, double seconds)
            totals->faults, totals->restarts, totals->restores, totals->damaged, totals->mended,
            totals->stale_reads, totals->reaped);
     printf("%" PRIu64 " frames of retried writes left %" PRIu64
-           " extra siblings that no owner in reach knew, and %" PRIu64
-           " whose first frame came after its retry\n",
-           totals->retries, totals->retry_extras, totals->late_extras);
+           " extra siblings, all where a disk had forgotten\n",
+           totals->retries, totals->forgotten_extras);
     if (totals->failed == 0)
         printf("sim: %" PRIu64 " passed\n", totals->seeds);
     else

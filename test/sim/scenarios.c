@@ -471,45 +471,6 @@ play_retry_of_known(Script *script)
     EXPECT(script, script_read(script, 2, MOST), put);
 }
 
-/* The one exception, as it is documented: the id was replaced wherever the retry's coordinator can
- * see, and its holder is away. An extra sibling, and nothing lost. */
-static void
-play_retry_without_holder(Script *script)
-{
-    uint32_t first = script_put(script, 0, ALL, NULL);
-    const Shown *seen = script_read(script, 0, MOST);
-    uint32_t second;
-
-    script_settle(script);
-    script_crash(script, 2);
-    second = script_put(script, 0, MOST, seen);
-    script_settle_others(script, 2);
-    script_retry(script, 1, MOST, first, NULL);
-    script_boot(script, 2);
-    EXPECT(script, script_read(script, 1, ALL), first, second);
-    script_expect_extras(script, 1, 0);
-}
-
-/* Its other half: the first coordinator was stopped, and takes up its frame after the retry was
- * stamped elsewhere and replaced. */
-static void
-play_first_frame_late(Script *script)
-{
-    uint32_t first;
-    uint32_t second;
-
-    (void)script_put(script, 0, ALL, NULL);
-    script_settle(script);
-    script_pause(script, 0);
-    first = script_send_put(script, 0, MOST, NULL);
-    script_retry(script, 1, MOST, first, NULL);
-    second = script_put(script, 1, MOST, script_read(script, 1, MOST));
-    script_resume(script, 0);
-    script_await_same(script);
-    EXPECT(script, script_read(script, 1, ALL), first, second);
-    script_expect_extras(script, 0, 1);
-}
-
 /* The "doomstone" as it was first met: a fallback hands off a tombstone that all owners have
  * dropped, after one of them has stamped the key anew. */
 static void
@@ -619,8 +580,6 @@ play_all_disks_full(Script *script)
 }
 
 static const Scenario SCENARIOS[] = {
-    {"retry-without-holder",   play_retry_without_holder,   3, false},
-    {"first-frame-late",       play_first_frame_late,       3, false},
     {"machine-restored",       play_machine_restored,       3, true },
     {"read-not-reconciled",    play_read_not_reconciled,    3, false},
     {"fallback-is-no-quorum",  play_fallback_is_no_quorum,  4, false},

@@ -264,5 +264,7 @@ static const Scenario SCENARIOS[] = {
 const Scenario *
 scenario_reap_at(uint32_t index)
 {
-    return index < sizeof(SCENARIOS) / sizeof(SCENARIOS[0]) ? &SCENARIOS[index] : NULL;
+    uint32_t count = sizeof(SCENARIOS) / sizeof(SCENARIOS[0]);
+
+    return index < count ? &SCENARIOS[index] : scenario_retry_at(index - count);
 }

@@ -192,7 +192,7 @@ encode_write(Script *script, Buffer *frame, uint32_t w, uint32_t put, const Show
 
     if (context != NULL)
         item.context = context->sealed;
-    checker_write_sent(checker, &value.request, retry);
+    checker_write_sent(checker, &value.request);
     buffer_init(frame, &MEMORY_HEAP);
     write_encode(frame, ++script->client->asker.last_tag, &write);
     script->client->tag = script->client->asker.last_tag;
@@ -391,15 +391,6 @@ script_expect(Script *script, const Shown *shown, uint32_t count, const uint32_t
         script_fail(script, "a sibling is missing");
     else if (version_set_first_outside(&shown->seen.siblings, &wanted) != VERSION_SET_MAX)
         script_fail(script, "a sibling is there that should not be");
-}
-
-void
-script_expect_extras(Script *script, uint32_t retried, uint32_t late)
-{
-    CheckerCounters counters = checker_counters(script->world->checker);
-
-    if (counters.retry_extras != retried || counters.late_extras != late)
-        script_fail(script, "extra siblings were not counted as they are");
 }
 
 /* ---- nodes and disks ---- */

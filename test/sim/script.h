@@ -65,10 +65,6 @@ StatusCode script_try_quorum(Script *script, uint32_t host, uint32_t r);
 void script_expect(Script *script, const Shown *shown, uint32_t count, const uint32_t *puts);
 void script_fail(Script *script, const char *what);
 
-/* So many versions stood beside one that saw them because no owner in reach knew their retry, and
- * because their first frame came after it. */
-void script_expect_extras(Script *script, uint32_t retried, uint32_t late);
-
 /* ---- what befalls the cluster ---- */
 
 void script_wait_ms(Script *script, uint32_t ms);

@@ -9,7 +9,8 @@
 
 enum
 {
-    REPORT_AGAIN_US = 10000000 /* that a record cannot be read */
+    REPORT_AGAIN_US = 10000000, /* that a record cannot be read */
+    RECALL_BUCKETS = 64
 };
 
 static int
@@ -167,8 +168,8 @@ apply_now(SimStore *store, Slice storage_key, const Update *update, uint64_t ref
     arena_reset(&store->scratch);
     buffer_reset(&store->record);
 
-    UpdateResult result = update_apply(&store->run, buffer_slice(&key->current), update,
-                                       &store->scratch, &store->record, &object);
+    UpdateResult result = storage_update(&store->storage, key->key, buffer_slice(&key->current),
+                                         update, &store->scratch, &store->record, &object);
 
     if (result == UPDATE_REPLACED || result == UPDATE_CORRUPT)
         sim_store_met_unreadable(store, key);
@@ -398,6 +399,7 @@ sim_store_new(World *world, uint32_t host)
                                .set_round = store_set_round,
                                .settle = store_settle,
                                .run = &store->run,
+                               .recall = recall_new(RECALL_BUCKETS),
                                .lineage = &store->lineage,
                                .waits = store_waits};
     store->waiting_tail = &store->waiting;
@@ -456,6 +458,8 @@ sim_store_boot(SimStore *store, const StorageEvents *events)
                     buffer_slice(&store->keys[i]->durable));
     store->storage.disk = store->full ? DISK_FULL : DISK_WELL;
     store->run.epoch = 0;
+    recall_free(store->storage.recall);
+    store->storage.recall = recall_new(RECALL_BUCKETS);
 #ifdef BUG_ACTOR_KEPT
     if (store->run.actor.id[0] == 0)
 #endif
@@ -481,6 +485,7 @@ sim_store_free(SimStore *store)
         buffer_free(&store->keys[i]->durable);
         free(store->keys[i]);
     }
+    recall_free(store->storage.recall);
     sim_store_trees_forget(store);
     free(store->trees.rows);
     free(store->keys);

@@ -146,7 +146,7 @@ sim_store_durable(const SimStore *store, uint32_t bucket_id, Slice key)
         (void)reader_u64(&reader);
         if (slice_equal(reader_take(&reader, reader_left(&reader)), key))
             return update_record_object(buffer_slice(&store->keys[i]->durable), &object)
-                       ? object
+                       ? object_identity(object)
                        : SLICE_EMPTY;
     }
     return SLICE_EMPTY;

@@ -90,6 +90,8 @@ make_durable(SimStore *store, LogEntry *entry)
 void
 sim_store_log_drop(SimStore *store, uint32_t count, bool durable)
 {
+    if (!durable && count > 0)
+        recall_clear(store->storage.recall);
     for (uint32_t i = 0; i < count; i++)
     {
         LogEntry *entry = &store->log[i];

@@ -40,6 +40,7 @@ typedef struct Copy
     uint32_t record;
     uint32_t seen;
     uint32_t alive;
+    uint32_t replaced; /* slots of the requests that the record says were */
     uint16_t owner;
     uint16_t stamped; /* the last slot that was stamped on it, or SLOT_NONE */
 } Copy;
@@ -141,7 +142,7 @@ add_copy(MapKey *key, uint64_t kind, const Copy *copy, const uint8_t *order)
     add_thing(key, kind,
               (uint64_t)order[copy->owner] << 40 |
                   (uint64_t)rename_slot(copy->stamped, order) << 24 | rename_set(copy->seen, order),
-              rename_set(copy->alive, order));
+              (uint64_t)rename_set(copy->replaced, order) << 32 | rename_set(copy->alive, order));
 }
 
 static MapKey
@@ -216,13 +217,43 @@ number_events(Walk *walk, const UniverseEvents *events)
     return (uint32_t)number;
 }
 
-/* The definition: an event that one side lacks is gone only if that side has seen it. */
+/* Of these events, those of requests that were not replaced. */
+static uint32_t
+without_replaced(const State *state, uint32_t alive, uint32_t replaced)
+{
+    for (uint32_t i = 0; i < state->events.count; i++)
+    {
+        const UniverseEvent *event = &state->events.rows[i];
+
+        if ((replaced & bit(event->request)) != 0)
+            alive &= ~bit(event->slot);
+    }
+    return alive;
+}
+
+static uint32_t
+requests_of(const State *state, uint32_t events)
+{
+    uint32_t requests = 0;
+
+    for (uint32_t i = 0; i < state->events.count; i++)
+    {
+        if ((events & bit(state->events.rows[i].slot)) != 0)
+            requests |= bit(state->events.rows[i].request);
+    }
+    return requests;
+}
+
+/* The definition: an event that one side lacks is gone only if that side has seen it, or says that
+ * its request was replaced. */
 static void
-model_merge(Copy *into, const Copy *other)
+model_merge(const State *state, Copy *into, const Copy *other)
 {
     into->alive =
         (into->alive & other->alive) | (into->alive & ~other->seen) | (other->alive & ~into->seen);
     into->seen |= other->seen;
+    into->replaced |= other->replaced;
+    into->alive = without_replaced(state, into->alive, into->replaced);
 }
 
 static void
@@ -242,7 +273,7 @@ check_reads(Walk *walk, const State *state)
         Copy both = replicas[i];
         const Copy *other = &replicas[(i + 1) % UNIVERSE_REPLICAS];
 
-        model_merge(&both, other);
+        model_merge(state, &both, other);
         check(walk, state, universe_read(&walk->universe, replicas[i].record, other->record),
               both.seen, both.alive);
     }
@@ -381,10 +412,12 @@ add_event(Walk *walk, State *state, const UniverseEvent *event)
     state->events_number = number_events(walk, events);
 }
 
-/* A request that is a sibling already is not stamped again. */
+/* A request that is a sibling already, or was replaced, is not stamped again. */
 static bool
 is_known(const State *state, uint32_t replica, uint8_t request)
 {
+    if ((state->replicas[replica].replaced & bit(request)) != 0)
+        return true;
     for (uint32_t i = 0; i < state->events.count; i++)
     {
         const UniverseEvent *event = &state->events.rows[i];
@@ -417,6 +450,8 @@ put(Walk *walk, const State *before, uint32_t replica, const Context *context, b
         assert_int_equal(process->epoch, before->processes[replica].epoch);
         return;
     }
+    copy.replaced |=
+        requests_of(before, copy.alive) & ~requests_of(before, copy.alive & ~context->seen);
     copy.alive = (copy.alive & ~context->seen) | bit(event.slot);
     copy.seen |= context->seen | bit(event.slot);
     copy.stamped = event.slot;
@@ -447,7 +482,7 @@ read(Walk *walk, const State *before, uint32_t one, uint32_t other)
     uint32_t entry = universe_read(&walk->universe, both.record, before->replicas[other].record);
     uint32_t place = 0;
 
-    model_merge(&both, &before->replicas[other]);
+    model_merge(before, &both, &before->replicas[other]);
 
     Context context = {.entry = universe_context(&walk->universe, entry), .seen = both.seen};
 
@@ -472,7 +507,7 @@ merge(Walk *walk, const State *before, const Copy *source, uint32_t target)
     if (source->record == UNIVERSE_NOTHING)
         return;
     copy.record = universe_merge(&walk->universe, copy.record, source->record);
-    model_merge(&copy, source);
+    model_merge(before, &copy, source);
     replace(&state, target, copy);
     arrive(walk, before, &state);
 }

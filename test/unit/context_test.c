@@ -11,7 +11,7 @@ typedef struct Fixture
 {
     Arena arena;
     Buffer sealed;
-    VClock clock; /* what is sealed */
+    Object past; /* what is sealed */
 } Fixture;
 
 static int
@@ -20,13 +20,21 @@ set_up(void **state)
     static Fixture fixture;
     static const Dot dot = {.actor = {{1, 2, 3}}, .epoch = 1, .counter = 5};
     static const Dot other = {.actor = {{4, 5, 6}}, .epoch = 2, .counter = 300};
+    static const RequestId shown[] = {{{7}}, {{8}}};
+    static const RequestId older = {{9}};
+    static RequestIds groups[] = {
+        {shown,  2},
+        {&older, 1}
+    };
 
     arena_init(&fixture.arena, &MEMORY_HEAP);
     buffer_init(&fixture.sealed, &MEMORY_HEAP);
-    fixture.clock = vclock_add(&fixture.arena, &(VClock){0}, &dot);
-    fixture.clock = vclock_add(&fixture.arena, &fixture.clock, &other);
+    fixture.past.context = vclock_add(&fixture.arena, &(VClock){0}, &dot);
+    fixture.past.context = vclock_add(&fixture.arena, &fixture.past.context, &other);
+    fixture.past.replaced = groups;
+    fixture.past.replaced_count = 2;
     context_seal(&fixture.sealed, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
-                 &fixture.clock);
+                 &fixture.past);
     *state = &fixture;
     return 0;
 }
@@ -44,44 +52,46 @@ tear_down(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static ContextResult
-open_sealed(Fixture *fixture, VClock *clock)
+open_sealed(Fixture *fixture, Object *past)
 {
     return context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET,
-                        ROUND_TRIP_KEY, &fixture->arena, clock);
+                        ROUND_TRIP_KEY, &fixture->arena, past);
 }
 
 static void
-a_sealed_context_opens_to_its_clock(void **state)
+a_sealed_context_opens_to_what_was_seen(void **state)
 {
     Fixture *fixture = *state;
-    VClock clock;
+    Object past;
 
-    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
-    assert_int_equal(vclock_compare(&clock, &fixture->clock), VCLOCK_EQUAL);
+    assert_int_equal(open_sealed(fixture, &past), CONTEXT_OK);
+    assert_int_equal(vclock_compare(&past.context, &fixture->past.context), VCLOCK_EQUAL);
+    assert_int_equal(past.replaced_count, 2);
+    assert_int_equal(past.replaced[0].ids[1].bytes[0], 8);
 }
 
 static void
 no_bytes_open_as_the_empty_clock(void **state)
 {
     Fixture *fixture = *state;
-    VClock clock = fixture->clock;
+    Object past = fixture->past;
 
     buffer_reset(&fixture->sealed);
-    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
-    assert_int_equal(clock.count, 0);
+    assert_int_equal(open_sealed(fixture, &past), CONTEXT_OK);
+    assert_int_equal(past.context.count, 0);
 }
 
 static void
 an_empty_clock_can_be_sealed(void **state)
 {
     Fixture *fixture = *state;
-    VClock clock = fixture->clock;
+    Object past = fixture->past;
 
     buffer_reset(&fixture->sealed);
     context_seal(&fixture->sealed, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
-                 &(VClock){0});
-    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
-    assert_int_equal(clock.count, 0);
+                 &(Object){0});
+    assert_int_equal(open_sealed(fixture, &past), CONTEXT_OK);
+    assert_int_equal(past.context.count, 0);
 }
 
 static void
@@ -89,37 +99,37 @@ sealing_appends_to_what_the_buffer_has(void **state)
 {
     Fixture *fixture = *state;
     size_t length = fixture->sealed.length;
-    VClock clock;
+    Object past;
 
     context_seal(&fixture->sealed, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY,
-                 &fixture->clock);
+                 &fixture->past);
     buffer_consume(&fixture->sealed, length);
-    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
+    assert_int_equal(open_sealed(fixture, &past), CONTEXT_OK);
 }
 
 static void
 another_buckets_context_is_named_as_such(void **state)
 {
     Fixture *fixture = *state;
-    VClock clock = {.count = 77};
+    Object past = {.context.count = 77};
 
     assert_int_equal(context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_KEYS,
-                                  ROUND_TRIP_BUCKET + 1, ROUND_TRIP_KEY, &fixture->arena, &clock),
+                                  ROUND_TRIP_BUCKET + 1, ROUND_TRIP_KEY, &fixture->arena, &past),
                      CONTEXT_OTHER_BUCKET);
-    assert_int_equal(clock.count, 77);
+    assert_int_equal(past.context.count, 77);
 }
 
 static void
 another_keys_context_is_named_as_such(void **state)
 {
     Fixture *fixture = *state;
-    VClock clock = {.count = 77};
+    Object past = {.context.count = 77};
 
     assert_int_equal(context_open(buffer_slice(&fixture->sealed), &ROUND_TRIP_KEYS,
                                   ROUND_TRIP_BUCKET, slice_from_string("kez"), &fixture->arena,
-                                  &clock),
+                                  &past),
                      CONTEXT_OTHER_KEY);
-    assert_int_equal(clock.count, 77);
+    assert_int_equal(past.context.count, 77);
 }
 
 static void
@@ -129,16 +139,16 @@ another_clusters_context_is_named_as_such(void **state)
     const uint8_t cluster_keys[2][32] = {{1}, {2}};
     ContextKeys own = context_keys(cluster_keys, 1);
     ContextKeys other = context_keys(cluster_keys + 1, 1);
-    VClock clock = {.count = 77};
+    Object past = {.context.count = 77};
 
     buffer_reset(&fixture->sealed);
-    context_seal(&fixture->sealed, &own, 1, ROUND_TRIP_KEY, &fixture->clock);
+    context_seal(&fixture->sealed, &own, 1, ROUND_TRIP_KEY, &fixture->past);
     assert_int_equal(context_open(buffer_slice(&fixture->sealed), &other, 1, ROUND_TRIP_KEY,
-                                  &fixture->arena, &clock),
+                                  &fixture->arena, &past),
                      CONTEXT_OTHER_CLUSTER);
-    assert_int_equal(clock.count, 77);
+    assert_int_equal(past.context.count, 77);
     assert_int_equal(context_open(buffer_slice(&fixture->sealed), &own, 1, ROUND_TRIP_KEY,
-                                  &fixture->arena, &clock),
+                                  &fixture->arena, &past),
                      CONTEXT_OK);
 }
 
@@ -149,18 +159,18 @@ a_context_opens_under_the_key_before_and_the_key_after_a_rotation(void **state)
     const uint8_t cluster_keys[3][32] = {{1}, {2}, {1}};
     ContextKeys before = context_keys(cluster_keys, 2);
     ContextKeys after = context_keys(cluster_keys + 1, 2);
-    VClock clock;
+    Object past;
 
     buffer_reset(&fixture->sealed);
-    context_seal(&fixture->sealed, &before, 1, ROUND_TRIP_KEY, &fixture->clock);
-    context_seal(&fixture->sealed, &after, 1, ROUND_TRIP_KEY, &fixture->clock);
+    context_seal(&fixture->sealed, &before, 1, ROUND_TRIP_KEY, &fixture->past);
+    context_seal(&fixture->sealed, &after, 1, ROUND_TRIP_KEY, &fixture->past);
     assert_int_equal(context_open(buffer_slice(&fixture->sealed), &before, 1, ROUND_TRIP_KEY,
-                                  &fixture->arena, &clock),
+                                  &fixture->arena, &past),
                      CONTEXT_OK);
     assert_int_equal(context_open(buffer_slice(&fixture->sealed), &after, 1, ROUND_TRIP_KEY,
-                                  &fixture->arena, &clock),
+                                  &fixture->arena, &past),
                      CONTEXT_OK);
-    assert_int_equal(vclock_compare(&clock, &fixture->clock), VCLOCK_EQUAL);
+    assert_int_equal(vclock_compare(&past.context, &fixture->past.context), VCLOCK_EQUAL);
 }
 
 static void
@@ -168,13 +178,18 @@ several_pieces_stand_for_all_that_any_has_seen(void **state)
 {
     Fixture *fixture = *state;
     static const Dot later = {.actor = {{1, 2, 3}}, .epoch = 1, .counter = 9};
-    VClock second = vclock_add(&fixture->arena, &(VClock){0}, &later);
-    VClock expected = vclock_merge(&fixture->arena, &fixture->clock, &second);
-    VClock clock;
+    static const RequestId request = {{10}};
+    static RequestIds replaced = {&request, 1};
+    Object second = {.context = vclock_add(&fixture->arena, &(VClock){0}, &later),
+                     .replaced = &replaced,
+                     .replaced_count = 1};
+    VClock expected = vclock_merge(&fixture->arena, &fixture->past.context, &second.context);
+    Object past;
 
     context_seal(&fixture->sealed, &ROUND_TRIP_KEYS, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &second);
-    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_OK);
-    assert_int_equal(vclock_compare(&clock, &expected), VCLOCK_EQUAL);
+    assert_int_equal(open_sealed(fixture, &past), CONTEXT_OK);
+    assert_int_equal(vclock_compare(&past.context, &expected), VCLOCK_EQUAL);
+    assert_int_equal(past.replaced_count, 3);
 }
 
 static void
@@ -184,15 +199,15 @@ a_pending_piece_is_told_from_others_and_refused(void **state)
     ContextPending pending = {.transaction = {8}, .through = 70, .before_command = 3};
     Reader reader;
     ContextPiece piece;
-    VClock clock = {.count = 77};
+    Object past = {.context.count = 77};
 
     context_put_pending(&fixture->sealed, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &pending);
-    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_PENDING);
-    assert_int_equal(clock.count, 77);
+    assert_int_equal(open_sealed(fixture, &past), CONTEXT_PENDING);
+    assert_int_equal(past.context.count, 77);
     reader = reader_begin(buffer_slice(&fixture->sealed));
     piece = context_next(&reader, &fixture->arena);
     assert_int_equal(piece.kind, CONTEXT_PIECE_SEALED);
-    assert_int_equal(vclock_compare(&piece.clock, &fixture->clock), VCLOCK_EQUAL);
+    assert_int_equal(vclock_compare(&piece.clock, &fixture->past.context), VCLOCK_EQUAL);
     piece = context_next(&reader, &fixture->arena);
     assert_true(reader_finish(&reader));
     assert_int_equal(piece.kind, CONTEXT_PIECE_PENDING);
@@ -213,11 +228,11 @@ every_edited_bit_is_noticed(void **state)
     {
         for (unsigned bit = 0; bit < 8; bit++)
         {
-            VClock clock = {.count = 77};
+            Object past = {.context.count = 77};
 
             fixture->sealed.data[at] ^= (uint8_t)(1 << bit);
-            assert_int_not_equal(open_sealed(fixture, &clock), CONTEXT_OK);
-            assert_int_equal(clock.count, 77);
+            assert_int_not_equal(open_sealed(fixture, &past), CONTEXT_OK);
+            assert_int_equal(past.context.count, 77);
             fixture->sealed.data[at] ^= (uint8_t)(1 << bit);
         }
     }
@@ -227,31 +242,31 @@ static void
 a_counter_raised_by_hand_is_noticed(void **state)
 {
     Fixture *fixture = *state;
-    VClock clock;
+    Object past;
 
     /* The last byte before the MAC is the last counter's. */
     fixture->sealed.data[fixture->sealed.length - 17]++;
-    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_EDITED);
+    assert_int_equal(open_sealed(fixture, &past), CONTEXT_EDITED);
 }
 
 static void
 a_truncated_context_is_malformed(void **state)
 {
     Fixture *fixture = *state;
-    VClock clock;
+    Object past;
 
     while (--fixture->sealed.length > 0)
-        assert_int_equal(open_sealed(fixture, &clock), CONTEXT_MALFORMED);
+        assert_int_equal(open_sealed(fixture, &past), CONTEXT_MALFORMED);
 }
 
 static void
 an_unknown_kind_is_malformed(void **state)
 {
     Fixture *fixture = *state;
-    VClock clock;
+    Object past;
 
     fixture->sealed.data[0] = 99;
-    assert_int_equal(open_sealed(fixture, &clock), CONTEXT_MALFORMED);
+    assert_int_equal(open_sealed(fixture, &past), CONTEXT_MALFORMED);
 }
 
 static void
@@ -281,7 +296,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_sealed_context_opens_to_its_clock),
+        TEST(a_sealed_context_opens_to_what_was_seen),
         TEST(no_bytes_open_as_the_empty_clock),
         TEST(an_empty_clock_can_be_sealed),
         TEST(sealing_appends_to_what_the_buffer_has),

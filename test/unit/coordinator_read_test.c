@@ -47,16 +47,17 @@ a_coordinated_read_seals_the_merged_context(void **state)
     Slice other = stage_object(&fixture.stage, 2, 1, "pear");
     uint32_t tag;
     uint64_t ref = conductor_begin_read(&fixture, 1, &tag);
-    VClock clock;
+    Object past;
 
     conductor_fetched(&fixture, ref, STATUS_OK, mine);
     conductor_answer_read(&fixture, 1, tag, other);
     conductor_answer_read(&fixture, 2, tag, mine);
     assert_int_equal(context_open(conductor_answered_read(&fixture).context,
                                   &fixture.stage.context_keys, STAGE_BUCKET, fixture.key,
-                                  &fixture.stage.arena, &clock),
+                                  &fixture.stage.arena, &past),
                      CONTEXT_OK);
-    assert_int_equal(clock.count, 2);
+    assert_int_equal(past.context.count, 2);
+    assert_int_equal(past.replaced[0].count, 2);
 }
 
 static void

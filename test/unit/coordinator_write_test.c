@@ -334,20 +334,23 @@ a_context_of_another_key_is_refused(void **state)
 {
     WriteItem item = stage_write(&fixture.stage, fixture.key, stage_request(1, 1), "apple");
     Dot dot = {.actor = {{9}}, .epoch = 1, .counter = 1};
-    VClock clock = {.entries = &dot, .count = 1};
+    Object past = {
+        .context = {.entries = &dot, .count = 1}
+    };
     Buffer sealed;
 
     buffer_init(&sealed, &MEMORY_HEAP);
     context_seal(&sealed, &fixture.stage.context_keys, STAGE_BUCKET,
-                 stage_key_of(&fixture.stage, 0, 1), &clock);
+                 stage_key_of(&fixture.stage, 0, 1), &past);
     item.context = buffer_slice(&sealed);
     conductor_write_items(&fixture, &item, 1, 1, false);
     conductor_assert_write(&fixture, STATUS_CONTEXT_OTHER_KEY);
     buffer_reset(&sealed);
-    context_seal(&sealed, &fixture.stage.context_keys, STAGE_BUCKET, fixture.key, &clock);
+    context_seal(&sealed, &fixture.stage.context_keys, STAGE_BUCKET, fixture.key, &past);
     item.context = buffer_slice(&sealed);
     conductor_write_items(&fixture, &item, 1, 1, false);
-    assert_int_equal(stage_action(&fixture.stage, ACTION_APPLY, 0)->update->put->context.count, 1);
+    assert_int_equal(stage_action(&fixture.stage, ACTION_APPLY, 0)->update->put->past.context.count,
+                     1);
     buffer_free(&sealed);
 }
 

@@ -176,7 +176,7 @@ apply(Replica *replica, const Update *update)
     Slice object;
 
     buffer_init(&next, &MEMORY_HEAP);
-    assert_int_not_equal(update_apply(&replica->run, buffer_slice(&replica->record), update,
+    assert_int_not_equal(update_apply(&replica->run, buffer_slice(&replica->record), update, NULL,
                                       &crowd->arena, &next, &object),
                          UPDATE_CORRUPT);
     buffer_free(&replica->record);
@@ -201,7 +201,7 @@ write_by(Writer *writer, Replica *replica)
 {
     uint32_t event = crowd->event_count;
     PutValue value = {.request = request_of(event), .value = slice_from_string("v")};
-    Put put = {.context = writer->context,
+    Put put = {.past.context = writer->context,
                .values = &value,
                .value_count = 1,
                .now_ms = random_below(&crowd->random, 1000)};

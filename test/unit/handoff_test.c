@@ -144,7 +144,7 @@ static void
 a_hint_is_dropped_for_the_object_that_was_acknowledged(void **state)
 {
     ReplicateFrame frame = send_page(0, 3, true);
-    Digest digest = digest_of(rows[1].object);
+    Digest digest = object_digest(rows[1].object);
     const Update *update;
 
     acknowledge(&frame, 1, STATUS_OK);

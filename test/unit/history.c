@@ -149,12 +149,38 @@ check_replica(History *history, const HistorySnapshot *snapshot)
     check_object(history, &object, snapshot);
 }
 
-/* The definition: an event that one side lacks is gone only if that side has seen it. */
-static void
-model_merge(HistorySnapshot *into, const HistorySnapshot *other)
+/* The events of requests that the object says were replaced. */
+static uint64_t
+replaced_by(const History *history, const Object *object)
 {
+    uint64_t events = 0;
+
+    for (uint32_t i = 0; i < history->event_count; i++)
+    {
+        for (uint32_t g = 0; g < object->replaced_count; g++)
+        {
+            for (uint32_t r = 0; r < object->replaced[g].count; r++)
+            {
+                if (memcmp(&object->replaced[g].ids[r], &history->events[i].request,
+                           sizeof(RequestId)) == 0)
+                    events |= bit(i);
+            }
+        }
+    }
+    return events;
+}
+
+/* The definition: an event that one side lacks is gone only if that side has seen it, or says that
+ * it was replaced. */
+static void
+model_merge(History *history, HistorySnapshot *into, const Object *mine,
+            const HistorySnapshot *other)
+{
+    Object theirs = history_object(history, other);
+
     into->alive =
         (into->alive & other->alive) | (into->alive & ~other->seen) | (other->alive & ~into->seen);
+    into->alive &= ~(replaced_by(history, mine) | replaced_by(history, &theirs));
     into->seen |= other->seen;
 }
 
@@ -179,25 +205,29 @@ check_read(History *history)
     Buffer bytes;
     Buffer same;
 
-    model_merge(&wanted, &history->replicas[other]);
+    model_merge(history, &wanted, &a, &history->replicas[other]);
     check_object(history, &both, &wanted);
     encode(&bytes, &both);
     encode(&same, &again);
-    assert_true(slice_equal(buffer_slice(&bytes), buffer_slice(&same)));
+    assert_true(
+        slice_equal(object_identity(buffer_slice(&bytes)), object_identity(buffer_slice(&same))));
     buffer_free(&bytes);
     buffer_free(&same);
 }
 
+/* replaced: what the replica says of it before the put. */
 static bool
-model_knows(const History *history, const HistorySnapshot *replica, const Put *put)
+model_knows(const History *history, const HistorySnapshot *replica, uint64_t replaced,
+            const Put *put)
 {
+    uint64_t known = replica->alive | replaced | replaced_by(history, &put->past);
+
     for (uint32_t i = 0; i < history->event_count; i++)
     {
         for (uint32_t v = 0; v < put->value_count; v++)
         {
-            if ((replica->alive & bit(i)) != 0 &&
-                memcmp(&history->events[i].request, &put->values[v].request, sizeof(RequestId)) ==
-                    0)
+            if ((known & bit(i)) != 0 && memcmp(&history->events[i].request,
+                                                &put->values[v].request, sizeof(RequestId)) == 0)
                 return true;
         }
     }
@@ -219,14 +249,15 @@ add_event(History *history, const Object *object, const RequestId *request, uint
 }
 
 static void
-model_put(History *history, HistorySnapshot *replica, const Put *put, uint64_t context_seen)
+model_put(History *history, HistorySnapshot *replica, uint64_t replaced, const Put *put,
+          uint64_t context_seen)
 {
-    if (model_knows(history, replica, put))
+    if (model_knows(history, replica, replaced, put))
         return;
 
     Object object = history_object(history, replica);
 
-    replica->alive &= ~context_seen;
+    replica->alive &= ~(context_seen | replaced_by(history, &put->past));
     replica->seen |= context_seen;
     for (uint32_t v = 0; v < put->value_count; v++)
     {
@@ -248,13 +279,21 @@ name_request(History *history, RequestId *request, bool retry)
         random_fill(&history->random, request, sizeof(*request));
 }
 
+static Object
+past_of(History *history, const HistorySnapshot *seen)
+{
+    Object object = history_object(history, seen);
+
+    return object_past(&history->arena, &object);
+}
+
 static Put *
 draw_put(History *history, const HistorySnapshot *seen)
 {
     bool retry = draw(history, 4) == 0;
     Put *put = ARENA_NEW(&history->arena, Put);
 
-    put->context = history_object(history, seen).context;
+    put->past = past_of(history, seen);
     put->now_ms = draw(history, 4);
     put->value_count = retry ? 1 : 1 + (uint32_t)draw(history, HISTORY_VALUES_MAX);
     put->values = ARENA_ARRAY(&history->arena, PutValue, put->value_count);
@@ -277,23 +316,28 @@ apply(History *history, uint32_t replica, const HistorySnapshot *merge, const Hi
     Object other = merge != NULL ? history_object(history, merge) : (Object){0};
     Put *put = seen != NULL ? draw_put(history, seen) : NULL;
     Update update = {.merge = merge != NULL ? &other : NULL, .put = put};
+    Object mine = history_object(history, target);
+    uint64_t replaced = replaced_by(history, &mine);
     Slice before = target->record;
     Slice object;
     Buffer out;
 
     buffer_init(&out, &MEMORY_HEAP);
 
-    UpdateResult result =
-        update_apply(&history->runs[replica], before, &update, &history->arena, &out, &object);
+    UpdateResult result = update_apply(&history->runs[replica], before, &update, NULL,
+                                       &history->arena, &out, &object);
 
     target->record = slice_copy(&history->arena, buffer_slice(&out));
     buffer_free(&out);
     assert_int_equal(result,
                      slice_equal(before, target->record) ? UPDATE_UNCHANGED : UPDATE_CHANGED);
     if (merge != NULL)
-        model_merge(target, merge);
+    {
+        model_merge(history, target, &mine, merge);
+        replaced |= replaced_by(history, &other);
+    }
     if (put != NULL)
-        model_put(history, target, put, seen->seen);
+        model_put(history, target, replaced, put, seen->seen);
     check_replica(history, target);
 }
 

@@ -86,8 +86,8 @@ encoded(Arena *target, const Object *object)
 static void
 assert_same_object(Arena *target, const Object *a, const Object *b)
 {
-    Slice left = encoded(target, a);
-    Slice right = encoded(target, b);
+    Slice left = object_identity(encoded(target, a));
+    Slice right = object_identity(encoded(target, b));
 
     assert_int_equal(left.length, right.length);
     assert_memory_equal(left.data, right.data, left.length);
@@ -131,12 +131,13 @@ a_sibling_lives_while_one_of_its_dots_does(void **state)
     Object a = object_of(clock_of(dot(ALICE, 1), dot(ALICE, 1)), sibling(1, dot(ALICE, 1), 5));
     Object b = object_of(clock_of(dot(BOB, 1), dot(BOB, 1)), sibling(1, dot(BOB, 1), 3));
     Object both = object_merge(&arena, &a, &b);
-    VClock seen_bob = clock_of(dot(BOB, 1), dot(BOB, 1));
+    Object seen_bob = {.context = clock_of(dot(BOB, 1), dot(BOB, 1))};
     Object left = object_overwrite(&arena, &both, &seen_bob);
 
     assert_int_equal(left.sibling_count, 1);
     assert_int_equal(left.siblings[0].dot_count, 1);
-    assert_int_equal(object_overwrite(&arena, &left, &both.context).sibling_count, 0);
+    assert_int_equal(
+        object_overwrite(&arena, &left, &(Object){.context = both.context}).sibling_count, 0);
 }
 
 /* Else two orders of the same merges would differ in when the sibling was written. */
@@ -291,6 +292,99 @@ the_siblings_of_an_encoded_object_are_counted_without_decoding_them(void **state
     assert_int_equal(object_encoded_siblings(SLICE_EMPTY, &arena), 0);
 }
 
+static Object
+says_replaced(VClock context, uint8_t request)
+{
+    RequestId id = {{request}};
+    RequestIds ids = {.ids = arena_copy(&arena, &id, sizeof(id)), .count = 1};
+    Object object = {.context = context};
+
+    object_add_replaced(&arena, &object, &ids);
+    return object;
+}
+
+/* The second stamp of a write whose first one was replaced. */
+static void
+a_merge_drops_siblings_of_ids_that_were_replaced_and_keeps_their_dots_seen(void **state)
+{
+    Object late = object_of(clock_of(dot(ALICE, 1), dot(ALICE, 1)), sibling(1, dot(ALICE, 1), 5));
+    Object other = says_replaced(clock_of(dot(BOB, 2), dot(BOB, 2)), 1);
+    Object merged = object_merge(&arena, &late, &other);
+    Dot seen = dot(ALICE, 1);
+
+    assert_int_equal(merged.sibling_count, 0);
+    assert_true(vclock_covers(&merged.context, &seen));
+    assert_int_equal(merged.replaced_count, 1);
+    merged = object_merge(&arena, &other, &late);
+    assert_int_equal(merged.sibling_count, 0);
+}
+
+static void
+what_was_replaced_is_no_part_of_what_an_object_is(void **state)
+{
+    VClock clock = clock_of(dot(BOB, 2), dot(BOB, 2));
+    Object object = object_of(clock, sibling(2, dot(BOB, 2), 5));
+    Object more = object;
+    Object also = says_replaced(clock, 1);
+    Slice bytes;
+    Object decoded;
+
+    more.replaced = also.replaced;
+    more.replaced_count = 1;
+    bytes = encoded(&arena, &more);
+    assert_true(slice_equal(object_identity(bytes), encoded(&arena, &object)));
+    assert_true(object_decode(object_identity(bytes), &arena, &decoded));
+    assert_int_equal(decoded.replaced_count, 0);
+    assert_true(object_decode(bytes, &arena, &decoded));
+    assert_int_equal(decoded.replaced[0].ids[0].bytes[0], 1);
+    assert_int_equal(
+        object_identity(encoded(&arena, &(Object){.replaced = also.replaced, .replaced_count = 1}))
+            .length,
+        0);
+}
+
+static void
+a_reader_has_seen_siblings_and_what_they_replaced(void **state)
+{
+    VClock clock = clock_of(dot(BOB, 2), dot(BOB, 2));
+    Object object = object_of(clock, sibling(2, dot(BOB, 2), 5));
+    Object also = says_replaced(clock, 1);
+    Object past;
+
+    object.replaced = also.replaced;
+    object.replaced_count = 1;
+    past = object_past(&arena, &object);
+    assert_int_equal(past.sibling_count, 0);
+    assert_int_equal(past.replaced_count, 2);
+    assert_int_equal(past.replaced[0].ids[0].bytes[0], 2);
+    assert_int_equal(past.replaced[1].ids[0].bytes[0], 1);
+}
+
+/* Of the object's own siblings too, though the writer was shown none of them. */
+static void
+what_a_write_drops_was_replaced(void **state)
+{
+    VClock clock = clock_of(dot(ALICE, 1), dot(ALICE, 1));
+    Object object = object_of(clock, sibling(7, dot(ALICE, 1), 5));
+    Object left = object_overwrite(&arena, &object, &(Object){.context = clock});
+
+    assert_int_equal(left.sibling_count, 0);
+    assert_int_equal(left.replaced[0].ids[0].bytes[0], 7);
+}
+
+static void
+a_sibling_that_its_object_says_was_replaced_is_refused(void **state)
+{
+    VClock clock = clock_of(dot(ALICE, 1), dot(ALICE, 1));
+    Object object = object_of(clock, sibling(1, dot(ALICE, 1), 5));
+    Object also = says_replaced(clock, 1);
+    Object decoded;
+
+    object.replaced = also.replaced;
+    object.replaced_count = 1;
+    assert_false(object_decode(encoded(&arena, &object), &arena, &decoded));
+}
+
 int
 main(void)
 {
@@ -307,6 +401,11 @@ main(void)
         TEST(hostile_bytes_are_refused),
         TEST(one_request_id_in_two_siblings_is_refused),
         TEST(the_siblings_of_an_encoded_object_are_counted_without_decoding_them),
+        TEST(a_merge_drops_siblings_of_ids_that_were_replaced_and_keeps_their_dots_seen),
+        TEST(what_was_replaced_is_no_part_of_what_an_object_is),
+        TEST(a_reader_has_seen_siblings_and_what_they_replaced),
+        TEST(what_a_write_drops_was_replaced),
+        TEST(a_sibling_that_its_object_says_was_replaced_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

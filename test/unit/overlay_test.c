@@ -252,7 +252,7 @@ static void
 what_was_seen_apart_is_seen_together(void **state)
 {
     OverlayLeaving leaving;
-    VClock seen;
+    Object past;
 
     put(1, seal("a"), "one");
     put(2, seal("b"), "two");
@@ -260,9 +260,9 @@ what_was_seen_apart_is_seen_together(void **state)
     assert_int_equal(count_pieces(leaving.context, CONTEXT_PIECE_SEALED), 2);
     assert_int_equal(context_open(leaving.context, &transaction.context_keys,
                                   transaction.key.bucket_id, transaction.key.key,
-                                  &transaction.arena, &seen),
+                                  &transaction.arena, &past),
                      CONTEXT_OK);
-    assert_int_equal(seen.count, 2);
+    assert_int_equal(past.context.count, 2);
     put(3, seal("ab"), "three");
     leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
     assert_int_equal(count_pieces(leaving.context, CONTEXT_PIECE_SEALED), 1);

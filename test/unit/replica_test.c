@@ -201,18 +201,19 @@ a_read_is_answered_when_storage_has_given_every_key(void **state)
 static void
 a_sealed_context_opens_for_its_key_only(void **state)
 {
-    VClock clock;
+    Object past;
     ReadReply reply;
 
     read_keys(READ_FULL, 1);
     fetched(ref_of(ACTION_READ, 0), STATUS_OK, stage_object(&fixture.stage, 1, 1, "apple"));
     reply = read_answer();
     assert_int_equal(context_open(reply.items[0].context, &fixture.stage.context_keys, STAGE_BUCKET,
-                                  fixture.keys[0], &fixture.stage.arena, &clock),
+                                  fixture.keys[0], &fixture.stage.arena, &past),
                      CONTEXT_OK);
-    assert_int_equal(clock.count, 1);
+    assert_int_equal(past.context.count, 1);
+    assert_int_equal(past.replaced[0].count, 1);
     assert_int_equal(context_open(reply.items[0].context, &fixture.stage.context_keys, STAGE_BUCKET,
-                                  fixture.keys[1], &fixture.stage.arena, &clock),
+                                  fixture.keys[1], &fixture.stage.arena, &past),
                      CONTEXT_OTHER_KEY);
 }
 
@@ -238,7 +239,7 @@ static void
 a_digest_is_of_the_object_and_absent_has_one_too(void **state)
 {
     Slice object = stage_object(&fixture.stage, 1, 1, "apple");
-    Digest digest = digest_of(object);
+    Digest digest = object_digest(object);
     ReadReply reply;
 
     read_keys(READ_DIGEST, 2);

@@ -326,7 +326,7 @@ store_put_request(Store *store, Slice key, Slice value, const VClock *context, u
 
     memcpy(values[0].request.bytes, &request, sizeof(request));
     if (context != NULL)
-        put.context = *context;
+        put.past.context = *context;
     store->storage->apply(store->storage, key, &update, ref);
     return ref;
 }

@@ -234,7 +234,7 @@ an_object_that_is_dropped_leaves_its_tree(void **state)
     store_await_durable(store, ref);
     assert_trees_are_true(store);
     hint.drop = true;
-    hint.acknowledged = digest_of(store->answers[ref].object);
+    hint.acknowledged = object_digest(store->answers[ref].object);
     ref = store_ref(store);
     store->storage->apply(store->storage, key, &pay, ref);
     store_await_durable(store, ref);

@@ -314,7 +314,7 @@ static void
 a_coordinator_that_is_no_owner_drops_the_hints_it_does_not_need(void **state)
 {
     Slice object = stage_object(&fixture.stage, 1, 1, "apple");
-    Digest digest = digest_of(object);
+    Digest digest = object_digest(object);
     const Update *update;
     uint64_t ref;
 

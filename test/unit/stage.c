@@ -247,7 +247,7 @@ stage_read_reply(Stage *stage, uint32_t tag, ReadMode mode, const Slice *objects
                        .item_count = count};
 
     for (uint32_t i = 0; i < count; i++)
-        reply.items[i] = (ReadItem){.object = objects[i], .digest = digest_of(objects[i])};
+        reply.items[i] = (ReadItem){.object = objects[i], .digest = object_digest(objects[i])};
     read_reply_encode(stage_buffer(stage), tag, &reply);
     return stage_frame(stage);
 }

@@ -106,7 +106,7 @@ transaction_seal(Transaction *transaction, Slice key, const VClock *clock)
     Buffer sealed;
 
     buffer_init(&sealed, &MEMORY_HEAP);
-    context_seal(&sealed, &transaction->context_keys, BUCKET, key, clock);
+    context_seal(&sealed, &transaction->context_keys, BUCKET, key, &(Object){.context = *clock});
     return copy_and_free(transaction, &sealed);
 }
 
@@ -140,7 +140,7 @@ apply(Transaction *transaction, Put *put)
 
     put->now_ms = ++transaction->stored_count;
     buffer_init(&record, &MEMORY_HEAP);
-    assert_int_equal(update_apply(&transaction->run, transaction->record, &update,
+    assert_int_equal(update_apply(&transaction->run, transaction->record, &update, NULL,
                                   &transaction->arena, &record, &object),
                      UPDATE_CHANGED);
     transaction->record = copy_and_free(transaction, &record);
@@ -154,7 +154,7 @@ transaction_store(Transaction *transaction, const char *value, bool has_seen)
 
     if (has_seen)
     {
-        put.context = decode(transaction, transaction_stored(transaction)).context;
+        put.past.context = decode(transaction, transaction_stored(transaction)).context;
         transaction->overwritten |= transaction->stored;
     }
     transaction->stored |= UINT64_C(1) << transaction->stored_count;
@@ -253,7 +253,7 @@ transaction_leave(Transaction *transaction)
     Put put = {.values = leaving.values, .value_count = leaving.value_count};
 
     assert_int_equal(context_open(leaving.context, &transaction->context_keys, BUCKET,
-                                  transaction->key.key, &transaction->arena, &put.context),
+                                  transaction->key.key, &transaction->arena, &put.past),
                      CONTEXT_OK);
     if (leaving.value_count > 0)
         apply(transaction, &put);

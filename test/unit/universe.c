@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -160,6 +161,60 @@ intern(Universe *universe, uint32_t kind, Slice bytes)
     return number;
 }
 
+/* ---- what was replaced, as a set ---- */
+
+static int
+compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(RequestId));
+}
+
+/* All ids as those of one put, each once and sorted: which were the latest matters to none of these
+ * histories, which are too short for anything to be forgotten. */
+static void
+make_canonical(Object *object, Arena *arena)
+{
+    RequestId *ids = ARENA_ARRAY(arena, RequestId, UNIVERSE_EVENTS_MAX * UNIVERSE_EVENTS_MAX);
+    RequestIds *all = ARENA_NEW(arena, RequestIds);
+    uint32_t count = 0;
+    uint32_t kept = 0;
+
+    for (uint32_t g = 0; g < object->replaced_count; g++)
+    {
+        for (uint32_t i = 0; i < object->replaced[g].count; i++)
+            ids[count++] = object->replaced[g].ids[i];
+    }
+    qsort(ids, count, sizeof(RequestId), compare_ids);
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (kept == 0 || compare_ids(&ids[kept - 1], &ids[i]) != 0)
+            ids[kept++] = ids[i];
+    }
+    *all = (RequestIds){.ids = ids, .count = kept};
+    object->replaced = all;
+    object->replaced_count = kept > 0;
+}
+
+static Slice
+canonical_record(Universe *universe, Slice record)
+{
+    Object decoded;
+    Buffer bytes;
+    Slice object;
+
+    if (record.length == 0)
+        return record;
+    assert_true(update_record_object(record, &object));
+    assert_true(object_decode(object, &universe->scratch, &decoded));
+    make_canonical(&decoded, &universe->scratch);
+    buffer_init(&bytes, &MEMORY_HEAP);
+    buffer_put(&bytes, record.data, record.length - object.length);
+    object_encode(&bytes, &decoded);
+    record = slice_copy(&universe->scratch, buffer_slice(&bytes));
+    buffer_free(&bytes);
+    return record;
+}
+
 /* ---- names ---- */
 
 static Actor
@@ -198,9 +253,10 @@ apply(Universe *universe, Run *run, uint32_t record, const Update *update)
     arena_reset(&universe->scratch);
     buffer_reset(&universe->buffer);
     assert_int_not_equal(
-        update_apply(run, before, update, &universe->scratch, &universe->buffer, &object),
+        update_apply(run, before, update, NULL, &universe->scratch, &universe->buffer, &object),
         UPDATE_CORRUPT);
-    return intern(universe, KIND_RECORD, buffer_slice(&universe->buffer));
+    return intern(universe, KIND_RECORD,
+                  canonical_record(universe, buffer_slice(&universe->buffer)));
 }
 
 uint32_t
@@ -221,14 +277,15 @@ universe_merge(Universe *universe, uint32_t target, uint32_t source)
     return found;
 }
 
-/* The first dot of the sibling that has the put's request id. */
+/* The first dot of the sibling that has the put's request id; none where that was replaced. */
 static void
 take_dot(const Universe *universe, uint32_t record, UniverseEvent *event)
 {
     RequestId request = make_request(event->request);
     const Sibling *sibling = object_find(&universe->entries[record].object, &request);
 
-    assert_non_null(sibling);
+    if (sibling == NULL)
+        return;
     assert_true(sibling->dots[0].epoch < UINT8_MAX && sibling->dots[0].counter < UINT8_MAX);
     event->epoch = (uint8_t)sibling->dots[0].epoch;
     event->counter = (uint8_t)sibling->dots[0].counter;
@@ -251,7 +308,7 @@ universe_put(Universe *universe, uint32_t record, uint32_t context, uint8_t *epo
         PutValue value = {.request = request,
                           .tombstone = event->tombstone,
                           .value = slice_make(&request, event->tombstone ? 0 : sizeof(request))};
-        Put put = {.context = universe->entries[context].object.context,
+        Put put = {.past.context = universe->entries[context].object.context,
                    .values = &value,
                    .value_count = 1};
 
@@ -269,6 +326,7 @@ merged_bytes(Universe *universe, const Object *a, const Object *b)
 {
     Object merged = object_merge(&universe->scratch, a, b);
 
+    make_canonical(&merged, &universe->scratch);
     universe->calls++;
     buffer_reset(&universe->buffer);
     object_encode(&universe->buffer, &merged);

@@ -62,7 +62,7 @@ apply(Fixture *fixture, const Update *update)
 
     buffer_init(&next, &MEMORY_HEAP);
 
-    UpdateResult result = update_apply(&fixture->run, buffer_slice(&fixture->record), update,
+    UpdateResult result = update_apply(&fixture->run, buffer_slice(&fixture->record), update, NULL,
                                        &fixture->arena, &next, &object);
 
     if (result == UPDATE_CORRUPT || result == UPDATE_CROWDED)
@@ -81,7 +81,7 @@ apply(Fixture *fixture, const Update *update)
 static UpdateResult
 put(Fixture *fixture, VClock context, PutValue value, uint64_t now_ms)
 {
-    Put wanted = {.context = context, .values = &value, .value_count = 1, .now_ms = now_ms};
+    Put wanted = {.past.context = context, .values = &value, .value_count = 1, .now_ms = now_ms};
 
     return apply(fixture, &(Update){.put = &wanted});
 }
@@ -369,7 +369,7 @@ put_capped(Fixture *fixture, uint32_t max, VClock context, uint32_t count, uint8
     Put *capped = put_of_many(fixture, count, series);
 
     capped->siblings_max = max;
-    capped->context = context;
+    capped->past.context = context;
     return apply(fixture, &(Update){.put = capped});
 }
 
@@ -475,7 +475,7 @@ reap(Fixture *fixture, const Actor *live, uint32_t live_count)
 
     assert_true(update_record_object(buffer_slice(&fixture->record), &object));
 
-    Reap wanted = {.digest = digest_of(object), .live = live, .live_count = live_count};
+    Reap wanted = {.digest = object_digest(object), .live = live, .live_count = live_count};
 
     return apply(fixture, &(Update){.reap = &wanted});
 }
@@ -606,6 +606,101 @@ a_copied_update_does_not_borrow(void **state)
     assert_int_equal(object.siblings[0].written_at_ms, 3);
 }
 
+/* Puts that replace each other, each by who has read the one before. */
+static void
+put_in_turn(Fixture *fixture, uint8_t first, uint8_t last)
+{
+    for (uint8_t i = first; i <= last; i++)
+    {
+        Object object = stored(fixture);
+        PutValue value = value_of(i, "v");
+        Put wanted = {.past = object_past(&fixture->arena, &object),
+                      .values = &value,
+                      .value_count = 1,
+                      .now_ms = i};
+
+        assert_int_equal(apply(fixture, &(Update){.put = &wanted}), UPDATE_CHANGED);
+    }
+}
+
+static void
+a_record_keeps_what_the_last_puts_replaced(void **state)
+{
+    Fixture *fixture = *state;
+    Object object;
+
+    put_in_turn(fixture, 1, OBJECT_REPLACED_KEPT + 3);
+    object = stored(fixture);
+    assert_int_equal(object.sibling_count, 1);
+    assert_int_equal(object.replaced_count, OBJECT_REPLACED_KEPT);
+    assert_int_equal(object.replaced[0].ids[0].bytes[0], OBJECT_REPLACED_KEPT + 2);
+    assert_int_equal(object.replaced[OBJECT_REPLACED_KEPT - 1].ids[0].bytes[0], 3);
+}
+
+static void
+a_put_that_was_replaced_is_not_stamped_again(void **state)
+{
+    Fixture *fixture = *state;
+
+    put_in_turn(fixture, 1, 2);
+    assert_int_equal(put(fixture, (VClock){0}, value_of(1, "v"), 9), UPDATE_UNCHANGED);
+    assert_int_equal(stored(fixture).sibling_count, 1);
+}
+
+/* A hostile client's: its id would be a sibling and replaced. */
+static void
+a_put_that_has_seen_itself_is_not_stamped(void **state)
+{
+    Fixture *fixture = *state;
+    PutValue value = value_of(5, "v");
+    RequestIds itself = {.ids = &value.request, .count = 1};
+    Put wanted = {
+        .past = {.replaced = &itself, .replaced_count = 1},
+          .values = &value, .value_count = 1
+    };
+
+    put(fixture, (VClock){0}, value_of(1, "one"), 1);
+    assert_int_equal(apply(fixture, &(Update){.put = &wanted}), UPDATE_UNCHANGED);
+}
+
+static bool
+has_one(const void *context, const RequestId *request)
+{
+    return request->bytes[0] == 1;
+}
+
+static void
+what_goes_from_a_record_is_told_and_asked_for(void **state)
+{
+    Fixture *fixture = *state;
+    Object late = {.context = vclock_add(&fixture->arena, &(VClock){0},
+                                         &(Dot){.actor = {{9}}, .epoch = 1, .counter = 1})};
+    UpdateMemory memory = {.has = has_one};
+    Buffer out;
+    Slice object;
+    Object merged;
+    Sibling sibling = {.dots = late.context.entries, .dot_count = 1};
+    PutValue other = value_of(77, "v");
+
+    put_in_turn(fixture, 1, OBJECT_REPLACED_KEPT + 1);
+    late.siblings = &sibling;
+    late.sibling_count = 1;
+    sibling.request.bytes[0] = 1;
+    sibling.value = slice_from_string("v");
+    late.replaced = &(RequestIds){.ids = &other.request, .count = 1};
+    late.replaced_count = 1;
+    buffer_init(&out, &MEMORY_HEAP);
+    assert_int_equal(update_apply(&fixture->run, buffer_slice(&fixture->record),
+                                  &(Update){.merge = &late}, &memory, &fixture->arena, &out,
+                                  &object),
+                     UPDATE_CHANGED);
+    assert_true(object_decode(object, &fixture->arena, &merged));
+    assert_int_equal(merged.sibling_count, 1);
+    assert_int_equal(memory.gone_count, 1);
+    assert_int_equal(memory.gone_weight, vclock_weight(&merged.context));
+    buffer_free(&out);
+}
+
 /* Every step checks itself: seen and alive are the model's, and no dot was given twice. */
 static void
 random_histories_agree_with_sets_of_events(void **state)
@@ -657,6 +752,10 @@ main(void)
         TEST(what_cannot_be_read_goes_in_place_of_tombstones_and_never_in_place_of_values),
         TEST(a_put_after_a_reap_opens_a_new_epoch),
         TEST(a_copied_update_does_not_borrow),
+        TEST(a_record_keeps_what_the_last_puts_replaced),
+        TEST(a_put_that_was_replaced_is_not_stamped_again),
+        TEST(a_put_that_has_seen_itself_is_not_stamped),
+        TEST(what_goes_from_a_record_is_told_and_asked_for),
         TEST(random_histories_agree_with_sets_of_events),
     };
 
