@@ -308,6 +308,13 @@ config_load(Config *config, const char *file_name)
     return outcome;
 }
 
+static bool
+is_any_address(const char *address)
+{
+    return strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0 ||
+           strcmp(address, "*") == 0;
+}
+
 Outcome
 config_finish(Config *config)
 {
@@ -320,6 +327,13 @@ config_finish(Config *config)
     }
     if (*config->listen_address == '\0')
         return outcome_error("option \"listen_address\" must not be empty");
+    if (is_any_address(config->advertise_address))
+        return outcome_error("option \"advertise_address\" must be one address, not \"%.64s\"",
+                             config->advertise_address);
+    if (*config->advertise_address == '\0' && is_any_address(config->listen_address))
+        return outcome_error("listen_address = %.64s needs advertise_address: which of this "
+                             "machine's addresses the other nodes and clients connect to",
+                             config->listen_address);
     if (*config->advertise_address == '\0')
         set_string(&config->advertise_address, config->listen_address);
     if (config->ssl && (*config->ssl_cert_file == '\0' || *config->ssl_key_file == '\0'))

@@ -22,11 +22,12 @@ const ConfigOption config_options[] = {
     {FIELD(node_name), CONFIG_STRING, "", "", 0, 0, NULL, false, check_word,
      "Name of this node in logs and in the console; empty: node_ and the port."},
     {FIELD(listen_address), CONFIG_STRING, "", "127.0.0.1", 0, 0, NULL, false, NULL,
-     "Address to listen on; 0.0.0.0 or :: for all."},
+     "Address to listen on; 0.0.0.0 or :: for all, with advertise_address."},
     {FIELD(port), CONFIG_INT, "", "7101", 1, 65535, NULL, false, NULL,
      "TCP port for clients, for other nodes and for psql."},
     {FIELD(advertise_address), CONFIG_STRING, "", "", 0, 0, NULL, false, NULL,
-     "Address under which other nodes and clients reach this one; empty: listen_address."},
+     "Address under which other nodes and clients reach this one; empty: listen_address. Names are "
+     "looked up at the start, as those of seeds are."},
     {FIELD(seeds), CONFIG_STRING, "", "", 0, 0, NULL, false, check_seeds,
      "Nodes that form the cluster at first start, as host:port, separated by commas, this one "
      "included; the same list on each of them."},

@@ -85,6 +85,9 @@ typedef struct EngineOutput
     void (*note)(void *context, Slice notes);
     void (*log)(void *context, const char *event);
     void (*warn)(void *context, const char *event); /* NULL: log will do */
+    /* The node cannot be what it says it is, and must not go on: why, for people. NULL: it is
+     * logged. */
+    void (*end)(void *context, const char *why);
     uint64_t (*random)(void *context);
     uint64_t (*resident_bytes)(void *context); /* of the process; may be NULL */
     void *context;

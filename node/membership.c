@@ -34,6 +34,26 @@ set_text(char **target, Slice text)
     (*target)[text.length] = '\0';
 }
 
+/* Connects to whoever is there. */
+static uint32_t
+number_peer(Membership *membership, const char *address, uint16_t port)
+{
+    uint32_t number = membership->output->peer(membership->output->context, address, port);
+    char place[80];
+
+    snprintf(place, sizeof(place), "%s:%u", address, port);
+    set_text(&membership_peer(membership, number)->place, slice_from_string(place));
+    return number;
+}
+
+static void
+end(const Membership *membership, const char *why)
+{
+    const EngineOutput *output = membership->output;
+
+    (output->end != NULL ? output->end : output->log)(output->context, why);
+}
+
 /* Numbers the peers of "host:port,host:port", leaving this node's own address out. */
 static void
 read_seeds(Membership *membership)
@@ -56,12 +76,10 @@ read_seeds(Membership *membership)
         *colon = '\0';
         membership->seed_peers = memory_resize(&MEMORY_HEAP, membership->seed_peers,
                                                (membership->seed_count + 1) * sizeof(uint32_t));
-        membership->seed_peers[membership->seed_count++] = membership->output->peer(
-            membership->output->context, seed, (uint16_t)strtoul(colon + 1, NULL, 10));
+        membership->seed_peers[membership->seed_count++] =
+            number_peer(membership, seed, (uint16_t)strtoul(colon + 1, NULL, 10));
     }
     memory_resize(&MEMORY_HEAP, seeds, 0);
-    for (uint32_t i = 0; i < membership->seed_count; i++)
-        (void)membership_peer(membership, membership->seed_peers[i]);
 }
 
 Membership *
@@ -92,6 +110,7 @@ membership_free(Membership *membership)
     {
         Peer *peer = &membership->peers[i];
 
+        memory_resize(&MEMORY_HEAP, peer->place, 0);
         memory_resize(&MEMORY_HEAP, peer->name, 0);
         memory_resize(&MEMORY_HEAP, peer->address, 0);
         memory_resize(&MEMORY_HEAP, peer->zone, 0);
@@ -258,12 +277,43 @@ set_voters(Membership *membership)
                      topology->member_count / 2 + 1);
 }
 
+/* The others connect to where the topology has this node, and to nowhere else. */
+static void
+check_place(Membership *membership)
+{
+    const EngineConfig *config = membership->config;
+    const Topology *topology = &membership->topology;
+    char text[512];
+
+    for (uint32_t i = 0; i < topology->member_count; i++)
+    {
+        const Member *member = &topology->members[i];
+        bool is_here =
+            member->port == config->port && strcmp(member->address, config->address) == 0;
+
+        if (is_here == (i == membership->self))
+            continue;
+        if (is_here)
+            snprintf(text, sizeof(text),
+                     "the cluster has %.63s with another member id at %s:%u, where this node says "
+                     "it is: advertise_address or port are wrong, or this is not that one's folder",
+                     member->name, member->address, member->port);
+        else if (i == membership->self)
+            snprintf(text, sizeof(text),
+                     "the cluster has this node's member id at %s:%u, and this node says it is at "
+                     "%s:%u: the folder is a copy of another node's (dynamo_node init makes a new "
+                     "one), or advertise_address or port have changed",
+                     member->address, member->port, config->address, config->port);
+        end(membership, text);
+        return;
+    }
+}
+
 /* Takes up the topology that Paxos has chosen, if it is newer than the one in force. */
 static void
 adopt(Membership *membership)
 {
     Topology *topology = &membership->topology;
-    const EngineOutput *output = membership->output;
 
     if (paxos_epoch(membership->paxos) <= topology->epoch)
         return;
@@ -281,10 +331,11 @@ adopt(Membership *membership)
     {
         const Member *member = &topology->members[i];
 
-        membership->member_peers[i] =
-            i == membership->self ? TOPOLOGY_NO_MEMBER
-                                  : output->peer(output->context, member->address, member->port);
+        membership->member_peers[i] = i == membership->self
+                                          ? TOPOLOGY_NO_MEMBER
+                                          : number_peer(membership, member->address, member->port);
     }
+    check_place(membership);
     membership->epoch_changed = true;
     log_epoch(membership);
     set_voters(membership);
@@ -391,6 +442,27 @@ take_disk(Membership *membership, Peer *peer, const HelloFrame *hello)
     set_text(&peer->disk_why, hello->disk_why);
 }
 
+/* In a cluster the topology says which of the two is the member, and the other one ends. */
+static void
+meet_twin(Membership *membership, Peer *peer)
+{
+    const EngineConfig *config = membership->config;
+    char text[512];
+
+    if (peer->is_twin)
+        return;
+    peer->is_twin = true;
+    snprintf(text, sizeof(text),
+             "the node at %s answers with this node's member id: it is this node itself, whose "
+             "advertise_address and port say %s:%u, or runs on a copy of its folder (dynamo_node "
+             "init makes a new one)",
+             peer->place, config->address, config->port);
+    if (membership->topology.epoch == 0)
+        end(membership, text);
+    else
+        log_event(membership, text);
+}
+
 static void
 take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t now_ms,
            Actions *actions)
@@ -402,7 +474,7 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t
         return;
     if (memcmp(&hello.id, &membership->config->id, sizeof(MemberId)) == 0)
     {
-        log_event(membership, "another node answers with this node's member id; it is ignored");
+        meet_twin(membership, peer);
         return;
     }
     peer->id = hello.id;

@@ -25,6 +25,15 @@ twin_of(Membership *membership, uint32_t seed)
     return NULL;
 }
 
+static bool
+says_where_it_is(const Peer *peer)
+{
+    char place[128];
+
+    snprintf(place, sizeof(place), "%.100s:%u", peer->address, peer->port);
+    return strcmp(place, peer->place) == 0;
+}
+
 /* What keeps the seeds from forming a cluster; "" when nothing does. */
 static void
 describe_formation(Membership *membership)
@@ -46,6 +55,10 @@ describe_formation(Membership *membership)
             snprintf(text, WAITING_TEXT_MAX,
                      "seed %.100s is in a cluster already: this node waits to be joined",
                      peer->name);
+        else if (!says_where_it_is(peer))
+            snprintf(text, WAITING_TEXT_MAX,
+                     "the seed at %s says that it is at %.64s:%u (its advertise_address and port)",
+                     peer->place, peer->address, peer->port);
         else if (strcmp(peer->seeds, config->seeds) != 0)
             snprintf(text, WAITING_TEXT_MAX, "seed %.60s has other seeds: %.120s", peer->name,
                      peer->seeds);

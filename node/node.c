@@ -116,6 +116,15 @@ output_warn(void *context, const char *event)
     log_warning(node->start.log, "%s", event);
 }
 
+static void
+output_end(void *context, const char *why)
+{
+    Node *node = context;
+
+    log_error(node->start.log, "%s: the node ends", why);
+    _exit(EXIT_FAILURE);
+}
+
 static uint64_t
 output_random(void *context)
 {
@@ -287,6 +296,7 @@ open_engine(Node *node)
                            .note = output_note,
                            .log = output_log,
                            .warn = output_warn,
+                           .end = output_end,
                            .random = output_random,
                            .resident_bytes = output_resident,
                            .context = node};
@@ -415,13 +425,14 @@ node_open(const NodeStart *start, Node **opened)
     Outcome outcome;
 
     *node = (Node){.start = *start, .started_ms = monotonic_ms()};
-    node->seeds = node_config_seeds(start->config);
-    node->config = node_config_of(start->config, start->identity, node->seeds);
     uv_timer_init(start->loop, &node->timer);
     node->timer.data = node;
     node->notes = node_notes_new(start->loop, start->dir, "seen", start->log);
     open_peers(node);
-    outcome = open_engine(node);
+    outcome = node_config_resolve(start->config, node->address, &node->seeds);
+    node->config = node_config_of(start->config, start->identity, node->address, node->seeds);
+    if (!outcome.failed)
+        outcome = open_engine(node);
     if (!outcome.failed)
         outcome = open_storage(node);
     if (outcome.failed)

@@ -1,8 +1,10 @@
 #include "node/node_config.h"
 
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum
 {
@@ -15,35 +17,90 @@ compare_texts(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-char *
-node_config_seeds(const Config *config)
+/* The first numeric address of a host, as everybody writes it. */
+static Outcome
+resolve(const char *option, const char *host, char address[NODE_CONFIG_ADDRESS_SIZE])
 {
-    char *items[RING_NODES_MAX];
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    int result = getaddrinfo(host, NULL, &hints, &found);
+
+    if (result == 0)
+        result = getnameinfo(found->ai_addr, found->ai_addrlen, address, NODE_CONFIG_ADDRESS_SIZE,
+                             NULL, 0, NI_NUMERICHOST);
+    if (found != NULL)
+        freeaddrinfo(found);
+    return result == 0
+               ? outcome_ok()
+               : outcome_error("option \"%s\": \"%.128s\" is no address, and a name that is "
+                               "not known here: %s",
+                               option, host, gai_strerror(result));
+}
+
+static bool
+is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+/* Each as host:port on the heap. */
+static Outcome
+resolve_seeds(const Config *config, const char *own, char *items[RING_NODES_MAX], size_t *count)
+{
     char host[256];
     int port;
-    size_t count = 0;
+
+    *count = 0;
+    while (*count < RING_NODES_MAX && config_seed(config, *count, host, sizeof(host), &port))
+    {
+        char address[NODE_CONFIG_ADDRESS_SIZE];
+        Outcome outcome = resolve("seeds", host, address);
+
+        if (!outcome.failed && is_loopback(own) && !is_loopback(address))
+            outcome =
+                outcome_error("option \"advertise_address\": others, as seed %.64s:%d, cannot "
+                              "reach this node at %s; give the address of this machine",
+                              host, port, own);
+        if (outcome.failed)
+            return outcome;
+        items[*count] = memory_resize(&MEMORY_HEAP, NULL, NODE_CONFIG_ADDRESS_SIZE + 8);
+        snprintf(items[(*count)++], NODE_CONFIG_ADDRESS_SIZE + 8, "%s:%d", address, port);
+    }
+    return outcome_ok();
+}
+
+static char *
+join_seeds(char *items[RING_NODES_MAX], size_t count)
+{
     Buffer list;
 
-    while (count < RING_NODES_MAX && config_seed(config, count, host, sizeof(host), &port))
-    {
-        items[count] = memory_resize(&MEMORY_HEAP, NULL, sizeof(host) + 8);
-        snprintf(items[count++], sizeof(host) + 8, "%s:%d", host, port);
-    }
     qsort(items, count, sizeof(char *), compare_texts);
     buffer_init(&list, &MEMORY_HEAP);
     for (size_t i = 0; i < count; i++)
     {
-        if (i == 0 || strcmp(items[i], items[i - 1]) != 0)
-        {
-            if (list.length > 0)
-                buffer_put(&list, ",", 1);
-            buffer_put(&list, items[i], strlen(items[i]));
-        }
+        if (i > 0 && strcmp(items[i], items[i - 1]) == 0)
+            continue;
+        if (list.length > 0)
+            buffer_put(&list, ",", 1);
+        buffer_put(&list, items[i], strlen(items[i]));
     }
     for (size_t i = 0; i < count; i++)
         memory_resize(&MEMORY_HEAP, items[i], 0);
     buffer_put_u8(&list, '\0');
     return (char *)list.data;
+}
+
+Outcome
+node_config_resolve(const Config *config, char address[NODE_CONFIG_ADDRESS_SIZE], char **seeds)
+{
+    char *items[RING_NODES_MAX];
+    size_t count = 0;
+    Outcome outcome = resolve("advertise_address", config->advertise_address, address);
+
+    if (!outcome.failed)
+        outcome = resolve_seeds(config, address, items, &count);
+    *seeds = join_seeds(items, count);
+    return outcome;
 }
 
 void
@@ -65,10 +122,11 @@ node_config_limits(const Config *config, EngineConfig *engine)
 }
 
 EngineConfig
-node_config_of(const Config *config, const Identity *identity, const char *seeds)
+node_config_of(const Config *config, const Identity *identity, const char *address,
+               const char *seeds)
 {
     EngineConfig engine = {.name = config->node_name,
-                           .address = config->advertise_address,
+                           .address = address,
                            .port = (uint16_t)config->port,
                            .zone = config->zone,
                            .weight = 1,

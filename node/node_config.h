@@ -8,12 +8,23 @@
 #include "node/engine.h"
 #include "node/identity.h"
 
-/* The seeds as a canonical list, sorted and each once, so that nodes can compare theirs as sets.
- * The caller frees it with memory_resize. */
-char *node_config_seeds(const Config *config);
+enum
+{
+    NODE_CONFIG_ADDRESS_SIZE = 64
+};
 
-/* Borrows strings from config, and seeds. */
-EngineConfig node_config_of(const Config *config, const Identity *identity, const char *seeds);
+/*
+ * Names become numeric addresses here, once, and wait for the system to know them. address: as the
+ * others reach this node. seeds: a canonical list, sorted and each once, so that nodes can compare
+ * theirs as sets; the caller frees it with memory_resize, also when this fails. Refused: what is
+ * unknown, and an address that leads others elsewhere.
+ */
+Outcome node_config_resolve(const Config *config, char address[NODE_CONFIG_ADDRESS_SIZE],
+                            char **seeds) MUST_CHECK;
+
+/* Borrows strings from config, and the last two. */
+EngineConfig node_config_of(const Config *config, const Identity *identity, const char *address,
+                            const char *seeds);
 
 /* What a reload may change. */
 void node_config_limits(const Config *config, EngineConfig *engine);

@@ -6,6 +6,7 @@
 #define NODE_NODE_PRIVATE_H
 
 #include "node/node.h"
+#include "node/node_config.h"
 #include "node/node_datagrams.h"
 #include "node/node_notes.h"
 #include "node/peers.h"
@@ -27,7 +28,8 @@ struct Node
 {
     NodeStart start;
     EngineConfig config;
-    char *seeds; /* sorted, without blanks */
+    char address[NODE_CONFIG_ADDRESS_SIZE]; /* numeric */
+    char *seeds;                            /* likewise; sorted, without blanks */
     Engine *engine;
     Storage *storage;
     NodeNotes *notes;
