@@ -529,9 +529,21 @@ answer_hello(Membership *membership, Origin origin, const Frame *frame, Actions 
     actions_reply(actions, origin.session);
 }
 
+static void
+meet_foreigner(Membership *membership, Peer *peer)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text), "the node at %s is of another cluster, under the same cluster key",
+             peer->place);
+    if (!peer->is_foreign)
+        log_event(membership, text);
+    peer->is_foreign = true;
+}
+
 /* A document of another cluster must never replace ours. */
 static void
-take_topology(Membership *membership, const Frame *frame)
+take_topology(Membership *membership, Peer *peer, const Frame *frame)
 {
     TopologyFrame answer;
     Topology topology;
@@ -544,7 +556,7 @@ take_topology(Membership *membership, const Frame *frame)
     {
         if (membership->topology.epoch > 0 &&
             memcmp(topology.cluster, membership->topology.cluster, sizeof(topology.cluster)) != 0)
-            log_event(membership, "a peer offered the topology of another cluster; refused");
+            meet_foreigner(membership, peer);
         else
             (void)paxos_take_chosen(membership->paxos, answer.document);
     }
@@ -617,7 +629,7 @@ membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame,
     if (frame->type == FRAME_HELLO_REPLY)
         take_hello(membership, peer, frame, now_ms, actions);
     else if (frame->type == FRAME_TOPOLOGY)
-        take_topology(membership, frame);
+        take_topology(membership, membership_peer(membership, peer), frame);
     else
         paxos_peer_frame(membership->paxos, peer, frame, now_ms, output->random(output->context),
                          actions);

@@ -14,10 +14,11 @@ enum
 
 typedef struct Peer
 {
-    char *place;  /* "address:port" where it is connected to */
-    bool is_twin; /* it has answered with this node's own member id */
-    bool linked;  /* the link carries frames */
-    bool greeted; /* has answered a hello since linked */
+    char *place;     /* "address:port" where it is connected to */
+    bool is_twin;    /* it has answered with this node's own member id */
+    bool is_foreign; /* it is of another cluster */
+    bool linked;     /* the link carries frames */
+    bool greeted;    /* has answered a hello since linked */
     MemberId id;
     uint64_t epoch;
     char *name;
