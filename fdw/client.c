@@ -145,6 +145,13 @@ client_is_behind(StatusCode status)
 }
 
 void
+client_note_dropped(ClientCluster *cluster, StatusCode status)
+{
+    if (status == STATUS_NO_BUCKET)
+        cluster_refresh(cluster, false);
+}
+
+void
 client_catch_up(ClientCluster *cluster)
 {
     links_pause(cluster->links, BEHIND_PAUSE_MS);
@@ -178,6 +185,7 @@ client_multiget(ClientCluster *cluster, const Bucket *bucket, const Slice *keys,
         failed = client_first_failure(results, key_count);
         if (failed == key_count)
             return results;
+        client_note_dropped(cluster, results[failed].status);
         if (!client_is_behind(results[failed].status) || links_now_ms() >= deadline_ms)
             report_read(cluster,
                         &(ReportRead){topology, bucket, options, keys, results, key_count, failed});
@@ -352,6 +360,7 @@ client_scan_page(ClientScan *scan, uint32_t *row_count)
     if (state == PAGER_END)
         return NULL;
     status = pager_failure(scan->pager, &partition);
+    client_note_dropped(scan->cluster, status);
     report_scan(scan->cluster, scan->topology, scan->bucket, &scan->options, status, partition);
 }
 

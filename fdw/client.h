@@ -78,6 +78,9 @@ void client_scan_end(ClientScan *scan);
 /* True for a refusal that a newer topology, at the node or here, will do away with. */
 bool client_is_behind(StatusCode status);
 
+/* After a refusal: when the bucket was dropped, the next statement is to know that. */
+void client_note_dropped(ClientCluster *cluster, StatusCode status);
+
 /* Gives the nodes a moment, then fetches the topology, before such a request is made again. */
 void client_catch_up(ClientCluster *cluster);
 

@@ -240,6 +240,8 @@ flush_harvest(Flush *flush, int place)
            sizeof(RequestWriteResult) * batch->count);
     for (int tries = 0; tries < BEHIND_TRIES && batch_is_behind(batch, results); tries++)
         flush_retry_behind(flush, batch, results);
+    if (batch->count > 0)
+        client_note_dropped(flush->cluster, results[0].status);
     for (uint32 i = 0; i < batch->count; i++)
         flush_count_result(flush, &batch->items[i], &results[i]);
     pfree(results);

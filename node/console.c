@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/console_buckets.h"
 #include "node/console_cluster.h"
 #include "node/console_reaping.h"
 #include "node/console_repair.h"
@@ -122,6 +123,8 @@ static const ConsoleCommand commands[] = {
     {{"SHOW", "RING"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_ring_columns),
      console_run_ring, "SHOW", "",
      "Partitions and the nodes that keep them: the first n own a bucket of n replicas."},
+    {{"SHOW", "BUCKETS"}, 0, 0, CONSOLE_DATA, CONSOLE_COLUMNS(console_buckets_columns),
+     console_run_buckets, "SHOW", "", "Buckets of the cluster, and how many keys this node has."},
     {{"SHOW", "HINTS"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_hints_columns),
      console_run_hints, "SHOW", "", "What this node owes to others that were down, by node."},
     {{"SHOW", "REPAIR"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_repairs_columns),
@@ -166,6 +169,8 @@ static const ConsoleCommand commands[] = {
      "ADOPT ORPHANS", "[bucket]", "Bring what SHOW ORPHANS shows back to all owners."},
     {{"DROP", "ORPHANS"}, 0, 1, CONSOLE_ADMIN, NULL, 0, console_run_drop_orphans,
      "DROP ORPHANS", "[bucket]", "Forget what SHOW ORPHANS shows."},
+    {{"DROP", "BUCKET"}, 1, 1, CONSOLE_ADMIN, NULL, 0, console_run_drop_bucket, "DROP BUCKET",
+     "bucket", "Drop a bucket with all its rows, on every node."},
     {{"SHUTDOWN"}, 0, 0, CONSOLE_ADMIN, NULL, 0, run_shutdown, "SHUTDOWN", "",
      "Finish what is in work, then stop this node."},
 

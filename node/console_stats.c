@@ -230,6 +230,8 @@ send_server_stats(const Server *server, Session *session)
     send_stat(session, "received_frames", stats.received_frames, "On streams.");
     send_stat(session, "sent_frames", stats.sent_frames, "On streams.");
     send_stat(session, "console_queries", stats.queries, "Statements of the console.");
+    send_stat(session, "longest_turn_us", stats.longest_turn_us,
+              "The longest that the loop was at work before it looked for events again.");
 }
 
 void

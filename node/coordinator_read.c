@@ -275,7 +275,7 @@ coordinator_read(Coordinator *coordinator, const View *view, Origin origin, cons
 
     if (bucket == NULL)
     {
-        operation_refuse(coordinator, operation, STATUS_BEHIND, actions);
+        operation_refuse(coordinator, operation, step_no_bucket(view, read.bucket_id), actions);
         return;
     }
     operation_limit(operation, view, read.timeout_ms);

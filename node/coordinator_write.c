@@ -226,7 +226,7 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
 
     if (bucket == NULL)
     {
-        operation_refuse(coordinator, operation, STATUS_BEHIND, actions);
+        operation_refuse(coordinator, operation, step_no_bucket(view, write.bucket_id), actions);
         return;
     }
     operation_limit(operation, view, write.timeout_ms);

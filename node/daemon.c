@@ -368,6 +368,7 @@ serve(Daemon *daemon)
 
     daemon->is_stopping = daemon->is_restarting = false;
     uv_loop_init(&daemon->loop);
+    (void)uv_loop_configure(&daemon->loop, UV_METRICS_IDLE_TIME);
     catch_signals(daemon);
     outcome = open_node(daemon);
     if (outcome.failed)

@@ -74,6 +74,7 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     admission_init(&engine->admission, &config->admission);
     pacer_init(&engine->pacer, config->background_bytes, 0);
     engine->handoff = handoff_new(&engine->pacer);
+    engine->purge = purge_new(&engine->pacer);
     engine->scrub = scrub_new(&engine->pacer);
     engine->antientropy = antientropy_new(&engine->pacer, config->repair_interval_ms);
     engine->forget = forget_new(engine->antientropy);
@@ -118,6 +119,7 @@ engine_free(Engine *engine)
     reaping_free(engine->reaping);
     orphans_free(engine->orphans);
     scrub_free(engine->scrub);
+    purge_free(engine->purge);
     if (engine->refill != NULL)
         refill_free(engine->refill);
     actions_free(&engine->actions);
@@ -215,7 +217,7 @@ run_action(Engine *engine, const Action *action)
         output->send(output->context, action->member, frame);
         break;
     case ACTION_APPLY:
-        engine->storage->apply(engine->storage, action->storage_key, action->update, action->ref);
+        engine_apply_storage(engine, action);
         break;
     case ACTION_READ:
         engine_read_storage(engine, action);
@@ -648,4 +650,10 @@ engine_reaping_status(const Engine *engine, uint32_t index)
     View view = engine_view(engine);
 
     return reaping_status(engine->reaping, &view, index);
+}
+
+const Trees *
+engine_trees(const Engine *engine)
+{
+    return engine->storage != NULL ? engine->storage->trees : NULL;
 }

@@ -186,6 +186,9 @@ HandoffStatus engine_handoff_status(const Engine *engine, const MemberId *target
 
 /* How far replicas were compared, a row for each partition of a bucket and other owner, in the
  * order of member, bucket and partition. */
+/* Over what the node keeps; NULL: it keeps none. */
+const Trees *engine_trees(const Engine *engine);
+
 uint32_t engine_repair_status_count(const Engine *engine);
 RepairCursor engine_repair_seek(const Engine *engine, uint32_t index);
 bool engine_repair_next(const Engine *engine, RepairCursor *cursor, RepairStatus *status);

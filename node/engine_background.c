@@ -1,6 +1,6 @@
 /*
- * The engine's background: refill, handoff, anti-entropy, reaping, and the pacer that they draw
- * from.
+ * The engine's background: refill, handoff, anti-entropy, reaping, purge, and the pacer that they
+ * draw from.
  *
  * Each event of the engine that may be for one of them is offered here first.
  */
@@ -124,6 +124,7 @@ engine_step_background(Engine *engine)
     handoff_step(engine->handoff, &view, &engine->actions);
     step_antientropy(engine, &view);
     reaping_step(engine->reaping, &view, &engine->actions);
+    purge_step(engine->purge, &view, &engine->actions);
 }
 
 uint64_t
@@ -147,6 +148,8 @@ engine_background_wake_ms(const Engine *engine)
     other = orphans_wake_ms(engine->orphans, &view);
     wake = other < wake ? other : wake;
     other = scrub_wake_ms(engine->scrub, &view);
+    wake = other < wake ? other : wake;
+    other = purge_wake_ms(engine->purge, &view);
     return other < wake ? other : wake;
 }
 
@@ -229,6 +232,8 @@ engine_background_merged(Engine *engine, const View *view, uint64_t ref, StatusC
         orphans_merged(engine->orphans, view, ref, status, object, &engine->actions);
     else if (ticket_ref_owner(ref) == REF_FORGET)
         forget_merged(engine->forget, ref, status, object);
+    else if (ticket_ref_owner(ref) == REF_PURGE)
+        purge_merged(engine->purge, ref, status);
     else if (is_for_antientropy(ref))
         antientropy_merged(engine->antientropy, ref, status);
     else
@@ -247,6 +252,8 @@ engine_background_durable(Engine *engine, const View *view, uint64_t ref, Status
         orphans_durable(engine->orphans, view, ref, status, &engine->actions);
     else if (ticket_ref_owner(ref) == REF_FORGET)
         forget_durable(engine->forget, ref, status);
+    else if (ticket_ref_owner(ref) == REF_PURGE)
+        purge_durable(engine->purge, ref, status);
     else if (is_for_antientropy(ref))
         antientropy_durable(engine->antientropy, ref, status);
     else
@@ -270,6 +277,8 @@ engine_background_scanned(Engine *engine, const View *view, uint64_t ref, Status
         scrub_scanned(engine->scrub, view, ref, status, page, &engine->actions);
     else if (ticket_ref_owner(ref) == REF_FORGET)
         forget_scanned(engine->forget, view, ref, status, page);
+    else if (ticket_ref_owner(ref) == REF_PURGE)
+        purge_scanned(engine->purge, view, ref, status, page, &engine->actions);
     else
         return false;
     return true;

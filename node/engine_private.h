@@ -12,6 +12,7 @@
 #include "node/gossip_port.h"
 #include "node/membership.h"
 #include "node/orphans.h"
+#include "node/purge.h"
 #include "node/refill.h"
 #include "node/replica.h"
 
@@ -70,6 +71,7 @@ struct Engine
     Reaping *reaping;
     Orphans *orphans;
     Scrub *scrub;
+    Purge *purge;
     UnreadableRange told[ENGINE_RANGES_TOLD]; /* to people */
     uint32_t told_next;
     EngineDoubt doubt; /* when it was last looked */
@@ -118,7 +120,8 @@ void engine_tell_repair(Engine *engine, Origin origin, const Frame *frame);
 
 /* ---- engine_storage.c ---- */
 
-/* Carry out an ACTION_READ and an ACTION_SCAN, or answer them at once. */
+/* Carry out an ACTION_APPLY, .._READ and .._SCAN, or answer them at once. */
+void engine_apply_storage(Engine *engine, const Action *action);
 void engine_read_storage(Engine *engine, const Action *action);
 void engine_scan_storage(Engine *engine, const Action *action);
 

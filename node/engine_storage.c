@@ -109,6 +109,21 @@ is_for_clients(uint64_t ref)
     return owner == REF_REPLICA || owner == REF_COORDINATOR_READ || owner == REF_COORDINATOR_WRITE;
 }
 
+/* Of a bucket that was dropped nothing is kept any more, whoever still wants it. */
+void
+engine_apply_storage(Engine *engine, const Action *action)
+{
+    const Topology *topology = engine_topology(engine);
+    Reader reader = reader_begin(action->storage_key);
+
+    if (topology->last_bucket_id != topology->bucket_count &&
+        ticket_ref_owner(action->ref) != REF_PURGE &&
+        topology_was_dropped(topology, reader_u32(&reader)))
+        on_merged(engine, action->ref, STATUS_NO_BUCKET, SLICE_EMPTY);
+    else
+        engine->storage->apply(engine->storage, action->storage_key, action->update, action->ref);
+}
+
 static bool
 withholds_key(const Engine *engine, Slice storage_key)
 {

@@ -219,10 +219,12 @@ treat_row(Orphans *orphans, const View *view, uint32_t index, Actions *actions)
         move_row(orphans, index, actions);
         return;
     }
-    if (!split_orphan(row->key, &bucket_id, &key) ||
-        topology_bucket_by_id(view->topology, bucket_id) == NULL ||
-        (orphans->walk != ORPHAN_WALK_TIDY && orphans->walk_bucket != 0 &&
-         orphans->walk_bucket != bucket_id))
+    if (split_orphan(row->key, &bucket_id, &key) && topology_was_dropped(view->topology, bucket_id))
+        remove_row(orphans, index, actions);
+    else if (!split_orphan(row->key, &bucket_id, &key) ||
+             topology_bucket_by_id(view->topology, bucket_id) == NULL ||
+             (orphans->walk != ORPHAN_WALK_TIDY && orphans->walk_bucket != 0 &&
+              orphans->walk_bucket != bucket_id))
         orphans->rows_open--;
     else if (orphans->walk == ORPHAN_WALK_DROP)
         remove_row(orphans, index, actions);

@@ -495,6 +495,9 @@ reaping_scanned(Reaping *reaping, const View *view, uint64_t ref, StatusCode sta
     else
     {
         entry->barren = entry->status.candidates == 0 && lane->look_settled;
+#ifdef BUG_UNSETTLED_LOOK_TRUSTED
+        entry->barren = entry->status.candidates == 0;
+#endif
         entry->barren_root = lane->look_root;
         entry->barren_runs = reaping->run_changes;
         finish(reaping, lane);

@@ -180,6 +180,11 @@ next_job(Refill *refill, const View *view)
     {
         Job *job = &refill->jobs[i];
 
+        if (!job->done && topology_was_dropped(view->topology, job->bucket_id))
+        {
+            job->done = true;
+            refill->finished++;
+        }
         if (!job->done && view->up[job->member] && !is_under_way(refill, job))
             return job;
     }

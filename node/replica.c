@@ -256,7 +256,7 @@ replica_read(Replica *replica, const View *view, Origin origin, const Frame *fra
     const Bucket *bucket = topology_bucket_by_id(view->topology, task->read.bucket_id);
 
     if (bucket == NULL)
-        refuse(replica, task, STATUS_BEHIND, actions);
+        refuse(replica, task, step_no_bucket(view, task->read.bucket_id), actions);
     else
         read_keys(replica, view, task, bucket, actions);
 }
@@ -372,7 +372,7 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
     }
     if (topology_bucket_by_id(view->topology, scan.bucket_id) == NULL)
     {
-        actions_error(actions, origin, STATUS_BEHIND, "");
+        actions_error(actions, origin, step_no_bucket(view, scan.bucket_id), "");
         return;
     }
     range = scan_range(view, &scan);
@@ -520,7 +520,7 @@ merge_item(Replica *replica, const View *view, Task *task, uint32_t index, Actio
     uint64_t floor;
 
     if (bucket == NULL)
-        return STATUS_BEHIND;
+        return step_no_bucket(view, item->bucket_id);
     if (!topology_position(bucket, item->key, &position))
         return STATUS_BAD_KEY;
     if (!object_decode(item->object, &task->arena, object))

@@ -94,10 +94,25 @@ on_check(uv_check_t *handle)
     end_turn(handle->data);
 }
 
+/* What was neither waiting for events nor the turn before is this turn. */
+static void
+measure_turn(Server *server)
+{
+    uint64_t waited_ns = uv_metrics_idle_time(server->loop);
+    uint64_t now_ns = uv_hrtime();
+    uint64_t busy_us = (now_ns - server->turned_ns - (waited_ns - server->waited_ns)) / 1000;
+
+    if (server->turned_ns != 0 && busy_us > server->stats.longest_turn_us)
+        server->stats.longest_turn_us = busy_us;
+    server->waited_ns = waited_ns;
+    server->turned_ns = now_ns;
+}
+
 static void
 on_prepare(uv_prepare_t *handle)
 {
     end_turn(handle->data);
+    measure_turn(handle->data);
 }
 
 /* ---- deadlines ---- */

@@ -137,6 +137,7 @@ typedef struct ServerStats
     uint64_t received_frames;
     uint64_t sent_frames;
     uint64_t queries;
+    uint64_t longest_turn_us; /* that the loop was busy between two waits for events */
 } ServerStats;
 
 ServerStats server_stats(const Server *server);

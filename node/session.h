@@ -131,6 +131,8 @@ struct Server
     uv_timer_t deadlines;
     uv_check_t check;
     uv_prepare_t prepare;
+    uint64_t waited_ns; /* for events, by the loop, up to the last turn; */
+    uint64_t turned_ns; /* and when that ended; 0: none has */
     unsigned open_handles;
     bool is_listening;
     bool is_draining;

@@ -171,6 +171,12 @@ step_leaves_reads(const View *view, uint32_t n, uint64_t position)
     return false;
 }
 
+StatusCode
+step_no_bucket(const View *view, uint32_t bucket_id)
+{
+    return topology_was_dropped(view->topology, bucket_id) ? STATUS_NO_BUCKET : STATUS_BEHIND;
+}
+
 void
 step_learn_round(const View *view, uint32_t bucket_id, uint64_t position, uint64_t round)
 {

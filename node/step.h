@@ -96,6 +96,9 @@ typedef struct Actions
  * what that one does, so it answers no read of it. */
 bool step_leaves_reads(const View *view, uint32_t n, uint64_t position);
 
+/* Why a bucket is not known: it was dropped, or is not heard of yet. */
+StatusCode step_no_bucket(const View *view, uint32_t bucket_id);
+
 /*
  * A member has refused what this node had sent, and told below which label it does so. Data that
  * are whole may be sent under that label from now on: of what they lack the proof of, nothing was

@@ -30,6 +30,7 @@ typedef enum RefOwner
     REF_ORPHANS,
     REF_SCRUB,
     REF_FORGET,
+    REF_PURGE,
     REF_OWNERS_END
 } RefOwner;
 

@@ -501,6 +501,21 @@ trees_leaf_end(const Trees *trees, uint32_t bucket_id, uint64_t position)
     return last;
 }
 
+bool
+trees_next(const Trees *trees, uint32_t *place, TreeId *id)
+{
+    while (*place < trees->slot_count)
+    {
+        const Tree *tree = trees->slots[(*place)++];
+
+        if (tree == NULL)
+            continue;
+        *id = tree->id;
+        return true;
+    }
+    return false;
+}
+
 TreeCounters
 trees_counters(const Trees *trees)
 {

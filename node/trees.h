@@ -187,6 +187,10 @@ bool trees_range_sum(const Trees *trees, uint32_t bucket_id, uint64_t first, uin
 /* The last position of the leaf that position is in. */
 uint64_t trees_leaf_end(const Trees *trees, uint32_t bucket_id, uint64_t position);
 
+/* The next tree behind place, which begins at 0; false: there is none. Trees that are made
+ * meanwhile may be passed over, or others come twice. */
+bool trees_next(const Trees *trees, uint32_t *place, TreeId *id);
+
 TreeCounters trees_counters(const Trees *trees);
 
 /* How many rows the disk has of them when all that was closed is written, and none was lost. */

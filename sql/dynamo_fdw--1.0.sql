@@ -40,6 +40,25 @@ COMMENT ON FUNCTION dynamo_nodes(text) IS
     'the nodes of a cluster as they answer now; status is up, suspect (silent), down, or full or failed (of its disk: error says why)';
 REVOKE ALL ON FUNCTION dynamo_nodes(text) FROM PUBLIC;
 
+CREATE FUNCTION dynamo_buckets(
+    server text,
+    OUT bucket text,
+    OUT id bigint,
+    OUT n integer,
+    OUT key text,
+    OUT value text,
+    OUT made_by text)
+    RETURNS SETOF record
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION dynamo_buckets(text) IS
+    'the buckets of a cluster, as a majority of its nodes has them: columns of the key and of the value, and the nodes'' user who had each made';
+
+CREATE FUNCTION dynamo_drop_bucket(server text, bucket text) RETURNS void
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION dynamo_drop_bucket(text, text) IS
+    'drops a bucket with all its rows, on every node, at once: no ROLLBACK brings it back';
+REVOKE ALL ON FUNCTION dynamo_drop_bucket(text, text) FROM PUBLIC;
+
 CREATE FUNCTION dynamo_repair(
     server text,
     bucket text DEFAULT NULL,

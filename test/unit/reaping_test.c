@@ -510,6 +510,32 @@ what_is_not_durable_yet_keeps_all_from_reaping(void **state)
     assert_waits_for(owners[2], REAP_UNSETTLED);
 }
 
+/* A look reads what is durable: what it does not show yet is looked at again. */
+static void
+a_tombstone_that_is_not_durable_when_it_is_looked_for_is_reaped_later(void **state)
+{
+    Dot dot = {.actor = {{77}}, .epoch = 1, .counter = 1}; /* which the tombstone has seen */
+    Sibling sibling = {
+        .request = {{8}}, .value = slice_from_string("apple"), .dots = &dot, .dot_count = 1};
+    Object object = {
+        .context = {.entries = &dot, .count = 1},
+          .siblings = &sibling, .sibling_count = 1
+    };
+
+    (void)state;
+    object_encode(stage_buffer(&stage), &object);
+    merge_at_owners(slice_copy(&stage.arena, buffer_slice(&stage.frame)), 3);
+    for (uint32_t i = 0; i < 3; i++)
+        memory_store_hold(houses[owners[i]].store);
+    merge_at_owners(tombstone(), 3);
+    pass_interval();
+    for (uint32_t i = 0; i < 3; i++)
+        memory_store_release(houses[owners[i]].store);
+    for (uint32_t i = 0; i < 3; i++)
+        pass_interval();
+    assert_rows(0);
+}
+
 /* Begins a round, up to the first frame of that type. */
 static void
 begin_round(FrameType type)
@@ -739,6 +765,7 @@ main(void)
         TEST(a_request_under_way_anywhere_keeps_all_from_reaping),
         TEST(a_member_whose_disk_is_being_filled_keeps_all_from_reaping),
         TEST(what_is_not_durable_yet_keeps_all_from_reaping),
+        TEST(a_tombstone_that_is_not_durable_when_it_is_looked_for_is_reaped_later),
         TEST(an_owner_that_was_started_anew_since_it_prepared_ends_the_round),
         TEST(an_owner_that_was_asked_how_far_it_is_ends_the_round),
         TEST(a_coordinator_that_ends_after_the_raise_leaves_a_later_round_to_pass),

@@ -297,6 +297,28 @@ a_bucket_that_is_learnt_of_meanwhile_is_scanned_too(void **state)
 }
 
 static void
+a_bucket_that_is_dropped_meanwhile_keeps_nothing_from_being_filled(void **state)
+{
+    Question questions[SCANS];
+    uint32_t count = step(questions);
+
+    (void)state;
+    fixture.stage.topology.bucket_count = 0;
+    fixture.stage.topology.epoch++;
+    for (uint32_t i = 0; i < count; i++)
+    {
+        Frame refusal = stage_error(&fixture.stage, questions[i].tag, STATUS_NO_BUCKET);
+
+        refill_member_frame(fixture.refill, &fixture.stage.view, questions[i].member, &refusal,
+                            &fixture.stage.actions);
+    }
+    (void)step(questions);
+    fixture.stage.view.now_ms += 1000;
+    assert_int_equal(step(questions), 0);
+    assert_true(refill_is_done(fixture.refill));
+}
+
+static void
 a_failed_disk_is_not_filled(void **state)
 {
     Question questions[SCANS];
@@ -319,6 +341,7 @@ main(void)
         TEST(a_refusal_is_tried_again),
         TEST(a_late_answer_is_not_taken_for_the_next),
         TEST(a_bucket_that_is_learnt_of_meanwhile_is_scanned_too),
+        TEST(a_bucket_that_is_dropped_meanwhile_keeps_nothing_from_being_filled),
         TEST(a_failed_disk_is_not_filled),
     };
 
