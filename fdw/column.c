@@ -32,6 +32,21 @@ struct ColumnReader
     bool has_own_type; /* receive has applied the typmod and checked the domain */
 };
 
+static void
+column_read_missing(ColumnCodec *codec)
+{
+    const DataColumn *column = codec->column;
+    Oid input;
+    Oid parameter;
+
+    codec->has_missing = column->missing != NULL;
+    if (!codec->has_missing)
+        return;
+    getTypeInputInfo(column->element_type, &input, &parameter);
+    codec->missing =
+        OidInputFunctionCall(input, pstrdup(column->missing), parameter, column->typmod);
+}
+
 void
 column_codec_init(ColumnCodec *codec, const DataColumn *column)
 {
@@ -48,6 +63,7 @@ column_codec_init(ColumnCodec *codec, const DataColumn *column)
     getTypeBinaryInputInfo(column->element_type, &receive, &ignored_param);
     fmgr_info(send, &codec->send);
     initStringInfo(&codec->scratch);
+    column_read_missing(codec);
 }
 
 ValueColumn

@@ -26,6 +26,8 @@ typedef struct ColumnCodec
     char align;
     FmgrInfo send;
     struct ColumnFit *fit; /* NULL: not needed yet */
+    bool has_missing;      /* a row that has not got the column has this value */
+    Datum missing;
     ColumnReader *readers; /* one for each stored type met */
     MemoryContext context; /* of readers and of the functions' own memory */
     StringInfoData scratch;

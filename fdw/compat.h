@@ -262,4 +262,15 @@ compat_check_server_usage(Oid server_id, const char *server_name, Oid user_id)
         aclcheck_error(result, OBJECT_FOREIGN_SERVER, server_name);
 }
 
+/* Of a part of ALTER TABLE that was carried out: 15 marks one that goes through children. */
+static inline bool
+compat_adds_column(const AlterTableCmd *part)
+{
+#if PG_VERSION_NUM < 160000
+    if (part->subtype == AT_AddColumnRecurse)
+        return true;
+#endif
+    return part->subtype == AT_AddColumn;
+}
+
 #endif

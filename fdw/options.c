@@ -101,6 +101,7 @@ static const Option option_table[] = {
     {"key",                      COLUMN,  FORM_BOOL,   OURS,  "part of the key"                  },
     {"context",                  COLUMN,  FORM_BOOL,   OURS,  "the causal context"               },
     {"column_name",              COLUMN,  FORM_NAME,   OURS,  "its name in the cluster"          },
+    {"missing",                  COLUMN,  FORM_TEXT,   OURS,  "its value in rows without it"     },
     {"on_conflict",              COLUMN,  FORM_DOTTED, OURS,  "aggregate over siblings"          },
 };
 

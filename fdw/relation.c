@@ -83,11 +83,13 @@ relation_set_context(RelationInfo *info, Form_pg_attribute attribute)
 }
 
 static void
-relation_add_data(RelationInfo *info, Form_pg_attribute attribute, const char *name,
-                  const char *on_conflict)
+relation_add_data(RelationInfo *info, Form_pg_attribute attribute, const char *name, List *options)
 {
     info->data[info->data_count++] =
-        (DataColumn){.attnum = attribute->attnum, .name = name, .on_conflict = on_conflict};
+        (DataColumn){.attnum = attribute->attnum,
+                     .name = name,
+                     .missing = options_find(options, "missing"),
+                     .on_conflict = options_find(options, "on_conflict")};
 }
 
 /* The type of one sibling's value, where a column holds all siblings'. */
@@ -160,7 +162,7 @@ relation_add_column(RelationInfo *info, Form_pg_attribute attribute)
     if (options_bool(options, "key", false))
         relation_add_key(info, attribute, name);
     else
-        relation_add_data(info, attribute, name, options_find(options, "on_conflict"));
+        relation_add_data(info, attribute, name, options);
     relation_check_name(info, name);
 }
 
@@ -330,7 +332,15 @@ relation_bucket_name(Relation rel, List *options)
 {
     const char *bucket = options_find(options, "bucket");
 
-    return bucket != NULL ? bucket : pstrdup(RelationGetRelationName(rel));
+    if (bucket == NULL)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+                        errmsg("foreign table \"%s\" has no option \"bucket\"",
+                               RelationGetRelationName(rel)),
+                        errdetail("It was dropped, or event triggers were off when the table was "
+                                  "created."),
+                        errhint("Name the bucket with ALTER FOREIGN TABLE ... OPTIONS (ADD bucket "
+                                "'...').")));
+    return bucket;
 }
 
 RelationInfo *

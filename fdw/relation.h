@@ -34,6 +34,7 @@ typedef struct DataColumn
     int32 typmod;
     uint32 stored_oid;         /* element_type when it is built in, else 0 */
     const char *type_name;     /* as format_type prints it, schema-qualified unless built in */
+    const char *missing;       /* its value where a row has not got it, as text; NULL: NULL */
     const char *on_conflict;   /* its option, or NULL */
     ConflictRoutine aggregate; /* where the mode is CONFLICT_AGGREGATES */
 } DataColumn;
@@ -54,7 +55,7 @@ typedef struct RelationInfo
     Oid relid;
     Oid serverid;
     const char *table_name;
-    const char *bucket; /* option bucket, else the table's name */
+    const char *bucket; /* option bucket */
     uint32 n;
     uint32 quorums[RELATION_QUORUMS]; /* table option, else server option, else default;
                                          relation_quorum counts the setting in */

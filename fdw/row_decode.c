@@ -64,9 +64,15 @@ row_decode_sibling(const RowDecoding *decoding, Slice bytes, uint32 place)
             continue;
         codec->reading = &codec->info->data[i];
         stored = row_find_column(columns, count, codec->info->data[i].name, (uint32)i);
-        decoding->element_nulls[at] = stored == NULL || stored->is_null;
+        if (stored == NULL)
+        {
+            decoding->element_nulls[at] = !codec->columns[i].has_missing;
+            decoding->elements[at] = codec->columns[i].missing;
+            continue;
+        }
+        decoding->element_nulls[at] = stored->is_null;
         decoding->elements[at] =
-            decoding->element_nulls[at] ? (Datum)0 : column_decode(&codec->columns[i], stored);
+            stored->is_null ? (Datum)0 : column_decode(&codec->columns[i], stored);
     }
     codec->reading = NULL;
 }

@@ -10,6 +10,16 @@ CREATE FOREIGN DATA WRAPPER dynamo_fdw
     HANDLER dynamo_fdw_handler
     VALIDATOR dynamo_fdw_validator;
 
+-- Stored names outlive those of PostgreSQL: ALWAYS, since a session of logical replication renames too.
+CREATE FUNCTION dynamo_fdw_keep_names() RETURNS event_trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+CREATE EVENT TRIGGER dynamo_fdw_keep_names ON ddl_command_end
+    WHEN TAG IN ('CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'ALTER TABLE')
+    EXECUTE FUNCTION dynamo_fdw_keep_names();
+ALTER EVENT TRIGGER dynamo_fdw_keep_names ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER dynamo_fdw_keep_names IS
+    'writes the stored names of foreign tables into their options, so that they keep their data when names change';
+
 CREATE FUNCTION dynamo_fdw_options(
     OUT object text,
     OUT option text,

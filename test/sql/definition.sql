@@ -1,52 +1,52 @@
 -- Tables that cannot be buckets, and buckets that are not what a table declares.
 
 -- No key, key types that are not supported, data columns that are no arrays.
-CREATE FOREIGN TABLE bad (k int, v text[]) SERVER dynamo;
+CREATE FOREIGN TABLE bad (k int, v text[]) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 ALTER FOREIGN TABLE bad ALTER COLUMN v OPTIONS (key 'true');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
-CREATE FOREIGN TABLE bad (v text[]) SERVER dynamo;
+CREATE FOREIGN TABLE bad (v text[]) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 INSERT INTO bad VALUES ('{x}');
 DROP FOREIGN TABLE bad;
-CREATE FOREIGN TABLE bad (k numeric OPTIONS (key 'true')) SERVER dynamo;
+CREATE FOREIGN TABLE bad (k numeric OPTIONS (key 'true')) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
-CREATE FOREIGN TABLE bad (k char(4) OPTIONS (key 'true')) SERVER dynamo;
+CREATE FOREIGN TABLE bad (k char(4) OPTIONS (key 'true')) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
-CREATE FOREIGN TABLE bad (k int[] OPTIONS (key 'true')) SERVER dynamo;
+CREATE FOREIGN TABLE bad (k int[] OPTIONS (key 'true')) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
 CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-CREATE FOREIGN TABLE bad (k text OPTIONS (key 'true') COLLATE loose) SERVER dynamo;
+CREATE FOREIGN TABLE bad (k text OPTIONS (key 'true') COLLATE loose) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
 DROP COLLATION loose;
 CREATE DOMAIN words AS text[];
-CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), v words) SERVER dynamo;
+CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), v words) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
 DROP DOMAIN words;
-CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), v int2vector) SERVER dynamo;
+CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), v int2vector) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
-CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), v aclitem[]) SERVER dynamo;
+CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), v aclitem[]) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
-CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), c text OPTIONS (context 'true')) SERVER dynamo;
+CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), c text OPTIONS (context 'true')) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
-CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), c bytea OPTIONS (context 'true'), d bytea OPTIONS (context 'true')) SERVER dynamo;
+CREATE FOREIGN TABLE bad (k int OPTIONS (key 'true'), c bytea OPTIONS (context 'true'), d bytea OPTIONS (context 'true')) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
 CREATE FOREIGN TABLE bad (a int OPTIONS (key 'true'), b int OPTIONS (key 'true'), c int OPTIONS (key 'true'), d int OPTIONS (key 'true'),
     e int OPTIONS (key 'true'), f int OPTIONS (key 'true'), g int OPTIONS (key 'true'), h int OPTIONS (key 'true'), i int OPTIONS (key 'true'))
-    SERVER dynamo;
+    SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
-CREATE FOREIGN TABLE bad (a int OPTIONS (key 'true'), b text[] OPTIONS (column_name 'a')) SERVER dynamo;
+CREATE FOREIGN TABLE bad (a int OPTIONS (key 'true'), b text[] OPTIONS (column_name 'a')) SERVER dynamo OPTIONS (bucket 'bad');
 SELECT * FROM bad;
 DROP FOREIGN TABLE bad;
 

@@ -2,11 +2,11 @@
 -- that answers.
 CREATE SERVER nowhere FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (host '127.0.0.1', port '1');
 CREATE USER MAPPING FOR CURRENT_USER SERVER nowhere OPTIONS (user 'u', password 'p');
-CREATE FOREIGN TABLE big (k bigint OPTIONS (key 'true'), v text[]) SERVER nowhere;
-CREATE FOREIGN TABLE small (k smallint OPTIONS (key 'true'), v text[]) SERVER nowhere;
-CREATE FOREIGN TABLE word (k varchar(20) OPTIONS (key 'true'), v text[]) SERVER nowhere;
-CREATE FOREIGN TABLE stamp (d date OPTIONS (key 'true'), t timestamptz OPTIONS (key 'true'), v text[]) SERVER nowhere;
-CREATE FOREIGN TABLE flag (f boolean OPTIONS (key 'true'), v text[]) SERVER nowhere;
+CREATE FOREIGN TABLE big (k bigint OPTIONS (key 'true'), v text[]) SERVER nowhere OPTIONS (bucket 'big');
+CREATE FOREIGN TABLE small (k smallint OPTIONS (key 'true'), v text[]) SERVER nowhere OPTIONS (bucket 'small');
+CREATE FOREIGN TABLE word (k varchar(20) OPTIONS (key 'true'), v text[]) SERVER nowhere OPTIONS (bucket 'word');
+CREATE FOREIGN TABLE stamp (d date OPTIONS (key 'true'), t timestamptz OPTIONS (key 'true'), v text[]) SERVER nowhere OPTIONS (bucket 'stamp');
+CREATE FOREIGN TABLE flag (f boolean OPTIONS (key 'true'), v text[]) SERVER nowhere OPTIONS (bucket 'flag');
 CREATE TABLE local (id int, s smallint, w text, b bigint[]);
 INSERT INTO local SELECT g, g, g, ARRAY[g] FROM generate_series(1, 3) g;
 ANALYZE local;

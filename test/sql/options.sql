@@ -57,9 +57,9 @@ REVOKE USAGE ON FOREIGN SERVER options_server FROM options_user;
 DROP ROLE options_user;
 
 -- A table's options beat the server's; the setting beats both. EXPLAIN shows what holds.
-CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server;
+CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (bucket 'options_table');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
-ALTER FOREIGN TABLE options_table OPTIONS (ADD bucket 'b', ADD n '5', ADD r '3', ADD w '4');
+ALTER FOREIGN TABLE options_table OPTIONS (SET bucket 'b', ADD n '5', ADD r '3', ADD w '4');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM options_table WHERE k = 1;
 SET dynamo_fdw.r = 1;
 SET dynamo_fdw.w = 5;

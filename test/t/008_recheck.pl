@@ -7,7 +7,7 @@ use Test::More;
 
 my $cluster = DynamoCluster->new(nodes => 3);
 $cluster->query(q{
-CREATE FOREIGN TABLE price (sku text OPTIONS (key 'true'), cents int[]) SERVER dynamo;
+CREATE FOREIGN TABLE price (sku text OPTIONS (key 'true'), cents int[]) SERVER dynamo OPTIONS (bucket 'price');
 INSERT INTO price VALUES ('a', '{1}'), ('b', '{2}'), ('c', '{3}');
 CREATE TABLE line (id int PRIMARY KEY, sku text, pieces int, note text);
 INSERT INTO line SELECT g, chr(96 + g), 0, 'none' FROM generate_series(1, 4) g;
