@@ -1,14 +1,18 @@
 /* The rows of a page: each is moved aside, adopted or dropped, by what the page was read for. */
 #include "node/orphans_private.h"
 
+#include "shared/hash.h"
 #include "shared/version.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum
 {
     RETRY_MS = 500
 };
+
+static_assert(sizeof(RequestId) == sizeof(Digest), "a digest makes a request id");
 
 static bool
 has_any(const View *view)
@@ -115,6 +119,25 @@ split_orphan(Slice stored, uint32_t *bucket_id, Slice *key)
     return !reader.failed;
 }
 
+/*
+ * Who adopts a row says that it is to stand again, so it is a new write: the owners may still know
+ * that its old one was replaced, and would drop that. The new request ids are made of the old ones,
+ * so that two nodes which adopt the same row make the same write of it.
+ */
+static void
+make_new_write(Object *object)
+{
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+    {
+        RequestId *request = &object->siblings[i].request;
+        Digest digest = digest_of(slice_make(request, sizeof(RequestId)));
+
+        memcpy(request, &digest, sizeof(RequestId));
+    }
+    object->replaced_count = 0;
+    object_sort(object);
+}
+
 static void
 store_row(Orphans *orphans, uint32_t index, uint32_t bucket_id, Slice key, Update *update,
           Actions *actions)
@@ -126,6 +149,8 @@ store_row(Orphans *orphans, uint32_t index, uint32_t bucket_id, Slice key, Updat
         orphans->rows_open--;
         return;
     }
+    if (bucket_id != ORPHANS_BUCKET)
+        make_new_write(object);
     update->merge = object;
     actions_apply(actions, bucket_id, orphans->rows[index].position, key, update,
                   orphans_ref_of(orphans, index));

@@ -101,6 +101,21 @@ nodes_take_topology(Nodes *nodes, Link *link, const Buffer *question)
 }
 
 static inline void
+nodes_make_bucket(Nodes *nodes, Link *link, const Bucket *bucket)
+{
+    Buffer question;
+    ErrorFrame error;
+    Frame frame;
+
+    buffer_init(&question, &MEMORY_HEAP);
+    bucket_create_encode(&question, 2, bucket);
+    frame = nodes_ask(link, &question);
+    if (frame.type == FRAME_ERROR && error_decode(&frame, &error))
+        workload_die("dynamo refused", status_text(error.status));
+    buffer_free(&question);
+}
+
+static inline void
 nodes_prepare(Nodes *nodes, const Workload *workload)
 {
     BucketColumn column = {.name = "v", .type = "text"};
@@ -119,8 +134,7 @@ nodes_prepare(Nodes *nodes, const Workload *workload)
     nodes_take_topology(nodes, link, &question);
     if (nodes->bucket == NULL)
     {
-        buffer_reset(&question);
-        bucket_create_encode(&question, 2, &bucket);
+        nodes_make_bucket(nodes, link, &bucket);
         nodes_take_topology(nodes, link, &question);
     }
     if (nodes->bucket == NULL)
