@@ -336,8 +336,8 @@ config_finish(Config *config)
                              config->listen_address);
     if (*config->advertise_address == '\0')
         set_string(&config->advertise_address, config->listen_address);
-    if (config->ssl && (*config->ssl_cert_file == '\0' || *config->ssl_key_file == '\0'))
-        return outcome_error("ssl = on needs ssl_cert_file and ssl_key_file");
+    if ((*config->ssl_cert_file == '\0') != (*config->ssl_key_file == '\0'))
+        return outcome_error("ssl_cert_file and ssl_key_file go together: give both or none");
     return outcome_ok();
 }
 

@@ -14,6 +14,15 @@
 
 #include "node/outcome.h"
 
+/* Nodes of neighbouring values work together, so that a cluster goes from one to the next by
+ * restarting one node after another. */
+typedef enum ConfigSsl
+{
+    CONFIG_SSL_OFF,
+    CONFIG_SSL_ON, /* for whoever asks; links to nodes that require it */
+    CONFIG_SSL_REQUIRED
+} ConfigSsl;
+
 /* Strings are owned by the Config, never NULL. Units are in the names. */
 typedef struct Config
 {
@@ -25,7 +34,7 @@ typedef struct Config
     int64_t partitions;
     char *zone;
     bool trust_loopback;
-    bool ssl;
+    int64_t ssl; /* a ConfigSsl */
     char *ssl_cert_file;
     char *ssl_key_file;
     int64_t disk_reserve_mb;

@@ -11,6 +11,7 @@
 #define FIELD(name) #name, offsetof(Config, name)
 
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
+static const char *const ssl_modes[] = {"off", "on", "required", NULL};
 
 static Outcome check_seeds(const char *value);
 static Outcome check_word(const char *value);
@@ -37,10 +38,12 @@ const ConfigOption config_options[] = {
      "Failure domain of this node; replicas of a key go to different zones where they can."},
     {FIELD(trust_loopback), CONFIG_BOOL, "", "off", 0, 0, NULL, true, NULL,
      "Users that connect from this machine need no password."},
-    {FIELD(ssl), CONFIG_BOOL, "", "off", 0, 0, NULL, false, NULL,
-     "Offer TLS to clients; needs ssl_cert_file and ssl_key_file."},
+    {FIELD(ssl), CONFIG_CHOICE, "", "on", 0, 0, ssl_modes, false, NULL,
+     "TLS. on: for whoever asks for it; required: logins without it are refused, and nodes link "
+     "with it alone; off: none."},
     {FIELD(ssl_cert_file), CONFIG_STRING, "", "", 0, 0, NULL, true, NULL,
-     "Certificate chain in PEM form; SIGHUP reads it again."},
+     "Certificate chain in PEM form; SIGHUP reads it again. Empty: the node makes a key and a "
+     "certificate at each start, which suffice unless clients verify certificates."},
     {FIELD(ssl_key_file), CONFIG_STRING, "", "", 0, 0, NULL, true, NULL,
      "Private key in PEM form, readable by its owner alone; SIGHUP reads it again."},
     {FIELD(disk_reserve_mb), CONFIG_INT, "MB", "256", 0, MB_MAX, NULL, false, NULL,

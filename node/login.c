@@ -1,7 +1,7 @@
 /*
  * From the first byte to ReadyForQuery. Happy path:
  *
- *     [SSLRequest -> 'S', handshake] startup -> SASL, SASLInitialResponse -> SASLContinue,
+ *     SSLRequest -> 'S', handshake, startup -> SASL, SASLInitialResponse -> SASLContinue,
  *     SASLResponse -> SASLFinal, AuthenticationOk, ParameterStatus..., BackendKeyData,
  * ReadyForQuery
  *
@@ -155,17 +155,22 @@ is_false(const char *value)
 static void
 offer_sasl(Session *session)
 {
+    /* A list of mechanisms that ends with an empty one: the literal's own NUL is its second. */
+    static const char both[] = SCRAM_MECHANISM_PLUS "\0" SCRAM_MECHANISM "\0";
+    const size_t plus_bytes = sizeof(SCRAM_MECHANISM_PLUS);
     Login *login = session->login;
     ScramVerifier verifier = users_login_verifier(session->server->users, session->user);
+    Slice binding = session->tls != NULL ? tls_end_point(session->tls) : SLICE_EMPTY;
     uint8_t nonce[SCRAM_NONCE_BYTES];
 
     randombytes_buf(nonce, sizeof(nonce));
-    scram_begin(&login->scram, &verifier, nonce);
+    scram_begin(&login->scram, &verifier, nonce, binding);
     sodium_memzero(&verifier, sizeof(verifier));
     session->state = PGWIRE_AWAIT_SASL_INITIAL;
-    /* A list of mechanisms that ends with an empty one: the literal's own NUL is its second. */
     pgwire_put_authentication(&session->output, PGWIRE_AUTH_SASL,
-                              slice_make(SCRAM_MECHANISM "\0", sizeof(SCRAM_MECHANISM) + 1));
+                              binding.length > 0
+                                  ? slice_make(both, sizeof(both))
+                                  : slice_make(both + plus_bytes, sizeof(both) - plus_bytes));
     session_touch(session);
 }
 
@@ -178,6 +183,12 @@ trusted_user(const Session *session)
     if (!session->server->config->trust_loopback || !session->is_loopback || user == NULL)
         return NULL;
     return user->role == USER_ROLE_PEER ? NULL : user;
+}
+
+static bool
+is_too_open(const Session *session)
+{
+    return session->tls == NULL && session->server->config->ssl == CONFIG_SSL_REQUIRED;
 }
 
 static void
@@ -215,6 +226,10 @@ start(Session *session, const PgwireStartup *startup)
         session_fatal(session, "0A000", "replication connections are not supported", NULL, NULL);
     else if (session->server->is_draining)
         session_fatal(session, "57P03", "the node is shutting down", NULL, NULL);
+    else if (is_too_open(session))
+        session_fatal(session, "28000", LOGIN_TLS_ALONE,
+                      "This connection is not encrypted, and the node's option ssl asks for it.",
+                      "Connect with sslmode=require.");
     else
         begin_login(session, startup);
 }
@@ -271,14 +286,15 @@ login_sasl_initial(Session *session, Slice payload)
         session_fatal(session, "08P01", "invalid SASLInitialResponse message", NULL, NULL);
         return;
     }
-    if (strcmp(mechanism, SCRAM_MECHANISM) != 0)
+    if (strcmp(mechanism, SCRAM_MECHANISM) != 0 && strcmp(mechanism, SCRAM_MECHANISM_PLUS) != 0)
     {
         session_fatal(session, "08P01", "client selected an invalid SASL authentication mechanism",
                       NULL, NULL);
         return;
     }
     buffer_init(&reply, &MEMORY_HEAP);
-    if (scram_client_first(&session->login->scram, response, &reply) == SCRAM_CONTINUE)
+    if (scram_client_first(&session->login->scram, strcmp(mechanism, SCRAM_MECHANISM_PLUS) == 0,
+                           response, &reply) == SCRAM_CONTINUE)
     {
         session->state = PGWIRE_AWAIT_SASL_RESPONSE;
         pgwire_put_authentication(&session->output, PGWIRE_AUTH_SASL_CONTINUE,

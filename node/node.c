@@ -221,7 +221,7 @@ open_peers(Node *node)
                         .log = node->start.log,
                         .name = node->start.config->node_name,
                         .login = &login,
-                        .use_tls = node->start.config->ssl,
+                        .ssl = (ConfigSsl)node->start.config->ssl,
                         .connect_timeout_ms = (uint64_t)node->start.config->connect_timeout_ms,
                         .up = on_peer_up,
                         .down = on_peer_down,

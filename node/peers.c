@@ -1,5 +1,6 @@
 #include "node/peers.h"
 
+#include "node/session.h"
 #include "shared/link.h"
 #include "shared/memory.h"
 
@@ -50,6 +51,7 @@ struct Peer
     uint64_t heard_ms; /* when the last frame came */
     bool dirty;        /* frames wait for peers_flush */
     bool overfull;     /* it reads too slowly; the timer cuts it */
+    bool over_tls;     /* the next attempt goes over TLS, since it takes no other */
     char error[256];
 };
 
@@ -238,6 +240,15 @@ go_up(Peer *peer)
     start->up(start->ctx, peer->number);
 }
 
+/* While a cluster changes from one way to another each link is made as the other end wants it. */
+static void
+look_for_tls(Peer *peer)
+{
+    bool wanted = strstr(link_error(peer->used->link), LOGIN_TLS_ALONE) != NULL;
+
+    peer->over_tls = peer->peers->start.ssl == CONFIG_SSL_ON && wanted;
+}
+
 static void
 advance(Peer *peer)
 {
@@ -248,7 +259,10 @@ advance(Peer *peer)
     if (peer->state == PEER_UP)
         receive_frames(peer);
     if (link_state(peer->used->link) == LINK_BROKEN)
+    {
+        look_for_tls(peer);
         go_idle(peer, link_error(peer->used->link));
+    }
     else
         watch(peer->used);
 }
@@ -296,6 +310,12 @@ on_ready(uv_poll_t *poll, int status, int events)
         advance_spare(link->peer);
 }
 
+static const char *
+sslmode(const Peer *peer)
+{
+    return peer->peers->start.ssl == CONFIG_SSL_REQUIRED || peer->over_tls ? "require" : "disable";
+}
+
 static Link *
 open_link(const Peer *peer)
 {
@@ -310,7 +330,7 @@ open_link(const Peer *peer)
                                   peers->login.password,
                                   "dynamo",
                                   peers->name,
-                                  peers->start.use_tls ? "require" : "disable",
+                                  sslmode(peer),
                                   "disable",
                                   "UTF8",
                                   "0",

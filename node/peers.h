@@ -10,6 +10,7 @@
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
 
+#include "node/config.h"
 #include "node/log.h"
 #include "node/users.h"
 #include "shared/bytes.h"
@@ -28,7 +29,7 @@ typedef struct PeersStart
     Log *log;
     const char *name;            /* shown to the others as application_name */
     const UsersPeerLogin *login; /* copied */
-    bool use_tls;
+    ConfigSsl ssl;               /* on: TLS to those nodes that require it */
     uint64_t connect_timeout_ms;
 
     /* A link carries frames; no longer does; a frame came (valid during the call). Never called

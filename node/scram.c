@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GS2_N "biws" /* base64 of "n,," */
-#define GS2_Y "eSws" /* base64 of "y,," */
+#define GS2_BOUND "p=tls-server-end-point"
+#define GS2_MAX (sizeof(GS2_BOUND) + sizeof(",,") + SCRAM_BINDING_MAX)
 
 static void
 hmac(uint8_t out[SCRAM_KEY_BYTES], const uint8_t *key, size_t key_length, Slice message)
@@ -19,7 +19,7 @@ hmac(uint8_t out[SCRAM_KEY_BYTES], const uint8_t *key, size_t key_length, Slice 
     crypto_auth_hmacsha256_final(&state, out);
 }
 
-/* Base64 of at most a few dozen bytes, with padding. */
+/* Base64 of at most some dozens of bytes, with padding. */
 static void
 base64(char *text, size_t size, const uint8_t *data, size_t length)
 {
@@ -57,9 +57,14 @@ base64_exact(uint8_t *data, size_t length, Slice text)
 
 void
 scram_begin(ScramExchange *exchange, const ScramVerifier *verifier,
-            const uint8_t server_nonce[SCRAM_NONCE_BYTES])
+            const uint8_t server_nonce[SCRAM_NONCE_BYTES], Slice binding)
 {
     memset(exchange, 0, sizeof(*exchange));
+    if (binding.length > 0 && binding.length <= SCRAM_BINDING_MAX)
+    {
+        memcpy(exchange->binding, binding.data, binding.length);
+        exchange->binding_length = binding.length;
+    }
     exchange->verifier = *verifier;
     memcpy(exchange->server_nonce, server_nonce, SCRAM_NONCE_BYTES);
 }
@@ -69,6 +74,12 @@ malformed(ScramExchange *exchange, const char *error)
 {
     exchange->error = error;
     return SCRAM_MALFORMED;
+}
+
+static bool
+slice_is(Slice slice, const char *text)
+{
+    return slice_equal(slice, slice_from_string(text));
 }
 
 static bool
@@ -102,18 +113,36 @@ nonce_is_valid(Slice nonce)
     return true;
 }
 
+/* Reads the gs2-cbind-flag of RFC 5802 section 7. */
+static const char *
+parse_binding(ScramExchange *exchange, bool plus, Reader *reader)
+{
+    Slice flag = take_value(reader);
+
+    exchange->gs2_flag = flag.length > 0 ? (char)flag.data[0] : '\0';
+    if (exchange->gs2_flag == 'p' && exchange->binding_length == 0)
+        return "channel binding is not offered by this server";
+    if (plus != (exchange->gs2_flag == 'p'))
+        return "channel binding flag does not match the mechanism";
+    if (exchange->gs2_flag == 'p')
+        return slice_is(flag, GS2_BOUND) ? NULL : "unsupported type of channel binding";
+    if (!slice_is(flag, "n") && !slice_is(flag, "y"))
+        return "unexpected channel binding flag";
+    if (exchange->gs2_flag == 'y' && exchange->binding_length > 0)
+        return "the client was told that the server offers no channel binding, which it does";
+    return NULL;
+}
+
 /* Reads gs2-header and client-first-message-bare; the nonce is the client's part. */
 static const char *
-parse_client_first(ScramExchange *exchange, Slice message, Slice *nonce)
+parse_client_first(ScramExchange *exchange, bool plus, Slice message, Slice *nonce)
 {
     Reader reader = reader_begin(message);
+    const char *error = parse_binding(exchange, plus, &reader);
     Slice bare;
 
-    exchange->gs2_flag = (char)reader_u8(&reader);
-    if (exchange->gs2_flag == 'p')
-        return "channel binding is not offered by this server";
-    if (exchange->gs2_flag != 'n' && exchange->gs2_flag != 'y')
-        return "unexpected channel binding flag";
+    if (error != NULL)
+        return error;
     if (!take_prefix(&reader, ",,"))
         return "authorization identities are not supported";
     bare = slice_make(reader.at, reader_left(&reader));
@@ -136,10 +165,10 @@ parse_client_first(ScramExchange *exchange, Slice message, Slice *nonce)
 }
 
 ScramResult
-scram_client_first(ScramExchange *exchange, Slice message, Buffer *reply)
+scram_client_first(ScramExchange *exchange, bool plus, Slice message, Buffer *reply)
 {
     Slice nonce = SLICE_EMPTY;
-    const char *error = parse_client_first(exchange, message, &nonce);
+    const char *error = parse_client_first(exchange, plus, message, &nonce);
     char server_nonce[32];
     char salt[32];
     int length;
@@ -160,10 +189,20 @@ scram_client_first(ScramExchange *exchange, Slice message, Buffer *reply)
     return SCRAM_CONTINUE;
 }
 
+/* True when the value of c= repeats the gs2-header and what the connection is bound to. */
 static bool
-slice_is(Slice slice, const char *text)
+is_bound(const ScramExchange *exchange, Slice value)
 {
-    return slice_equal(slice, slice_from_string(text));
+    uint8_t header[GS2_MAX];
+    char text[sodium_base64_ENCODED_LEN(GS2_MAX, sodium_base64_VARIANT_ORIGINAL)];
+    bool plus = exchange->gs2_flag == 'p';
+    int length = plus ? snprintf((char *)header, sizeof(header), GS2_BOUND ",,")
+                      : snprintf((char *)header, sizeof(header), "%c,,", exchange->gs2_flag);
+    size_t bound = plus ? exchange->binding_length : 0;
+
+    memcpy(header + length, exchange->binding, bound);
+    base64(text, sizeof(text), header, (size_t)length + bound);
+    return slice_is(value, text);
 }
 
 /* Reads client-final-message; without_proof is its part that both sides sign. */
@@ -175,7 +214,7 @@ parse_client_final(const ScramExchange *exchange, Slice message, Slice *without_
 
     if (!take_prefix(&reader, "c="))
         return "expected attribute c in client-final-message";
-    if (!slice_is(take_value(&reader), exchange->gs2_flag == 'y' ? GS2_Y : GS2_N))
+    if (!is_bound(exchange, take_value(&reader)))
         return "channel binding data does not match the first message";
     if (!take_prefix(&reader, ",r="))
         return "expected attribute r in client-final-message";

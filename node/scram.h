@@ -1,9 +1,10 @@
 /*
  * Scram: the server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677), without I/O.
  *
- * Messages come in as Slices and go out into Buffers; randomness is an argument. Channel binding is
- * not offered, so "p=" is refused and "y" is not a downgrade. Never asserts on input, allocates
- * nothing that depends on it.
+ * Messages come in as Slices and go out into Buffers; randomness is an argument. Under TLS channel
+ * binding is offered (SCRAM-SHA-256-PLUS, tls-server-end-point): who uses it knows that nobody
+ * stands between, and who says that the server offers none was told so by somebody who does. Never
+ * asserts on input, allocates nothing that depends on it.
  */
 #ifndef NODE_SCRAM_H
 #define NODE_SCRAM_H
@@ -15,6 +16,8 @@
 #include "shared/bytes.h"
 
 #define SCRAM_MECHANISM "SCRAM-SHA-256"
+#define SCRAM_MECHANISM_PLUS "SCRAM-SHA-256-PLUS"
+#define SCRAM_BINDING_MAX 64  /* bytes of a certificate's hash */
 #define SCRAM_ITERATIONS 4096 /* of every user, so that none stands out */
 #define SCRAM_SALT_BYTES 16
 #define SCRAM_KEY_BYTES 32
@@ -47,8 +50,10 @@ typedef struct ScramExchange
 {
     ScramVerifier verifier;
     uint8_t server_nonce[SCRAM_NONCE_BYTES];
+    uint8_t binding[SCRAM_BINDING_MAX]; /* of this connection; none when it has 0 bytes */
+    size_t binding_length;
     bool first_seen;
-    char gs2_flag;                        /* 'n' or 'y' */
+    char gs2_flag;                        /* 'n', 'y' or 'p' */
     char nonce[SCRAM_NONCE_TEXT_MAX + 1]; /* client's and server's part together */
     char client_first_bare[SCRAM_BARE_MAX];
     size_t client_first_bare_length;
@@ -57,11 +62,13 @@ typedef struct ScramExchange
     const char *error; /* static text after SCRAM_MALFORMED */
 } ScramExchange;
 
+/* binding: what tls_end_point says of the connection; empty: channel binding is not offered. */
 void scram_begin(ScramExchange *exchange, const ScramVerifier *verifier,
-                 const uint8_t server_nonce[SCRAM_NONCE_BYTES]);
+                 const uint8_t server_nonce[SCRAM_NONCE_BYTES], Slice binding);
 
-/* Takes client-first (RFC 5802 section 7), appends server-first to reply. */
-ScramResult scram_client_first(ScramExchange *exchange, Slice message, Buffer *reply);
+/* Takes client-first (RFC 5802 section 7), appends server-first to reply. plus: the client chose
+ * the mechanism that binds. */
+ScramResult scram_client_first(ScramExchange *exchange, bool plus, Slice message, Buffer *reply);
 
 /* Takes client-final, appends server-final to reply when the proof fits. */
 ScramResult scram_client_final(ScramExchange *exchange, Slice message, Buffer *reply);

@@ -227,9 +227,13 @@ load_tls(Server *server)
     TlsContext *fresh;
     Outcome outcome;
 
-    if (!server->config->ssl)
+    if (server->config->ssl == CONFIG_SSL_OFF)
         return outcome_ok();
-    outcome = tls_context_new(server->config->ssl_cert_file, server->config->ssl_key_file, &fresh);
+    if (*server->config->ssl_cert_file == '\0')
+        outcome = tls_context_make(&fresh);
+    else
+        outcome =
+            tls_context_new(server->config->ssl_cert_file, server->config->ssl_key_file, &fresh);
     if (outcome.failed)
         return outcome;
     tls_context_free(server->tls); /* connections hold what they need of it */

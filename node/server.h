@@ -91,7 +91,7 @@ typedef struct ServerHandler
 Server *server_new(uv_loop_t *loop, const Config *config, Users *users, Log *log,
                    const ServerHandler *handler, void *ctx);
 
-/* Opens the listener (and reads the TLS certificate when ssl is on). */
+/* Opens the listener (and reads or makes the TLS certificate unless ssl is off). */
 Outcome server_listen(Server *server) MUST_CHECK;
 
 /* The port that is listened on: the configured one, or the system's choice for port 0. */

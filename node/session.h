@@ -210,6 +210,9 @@ void session_empty_buffer(Buffer *buffer);
 
 /* ---- login.c: each takes one message ---- */
 
+/* Said to who logs in in clear where TLS is required; other nodes know it by this. */
+#define LOGIN_TLS_ALONE "the node takes logins over TLS alone"
+
 /* rest is the number of bytes that came behind the packet. */
 void login_startup(Session *session, Slice payload, size_t rest);
 void login_sasl_initial(Session *session, Slice payload);

@@ -10,6 +10,9 @@
 
 #include "node/scram.h"
 
+/* "p=tls-server-end-point,,a certificate's hash" in base64 */
+#define BOUND "cD10bHMtc2VydmVyLWVuZC1wb2ludCwsYSBjZXJ0aWZpY2F0ZSdzIGhhc2g="
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
@@ -35,9 +38,11 @@ parse_verifier(const uint8_t *data, size_t size)
 static Slice
 wrap_proof(const ScramExchange *exchange, Slice proof, char *text, size_t size)
 {
-    int length =
-        snprintf(text, size, "c=%s,r=%s,p=%.*s", exchange->gs2_flag == 'y' ? "eSws" : "biws",
-                 exchange->nonce, (int)proof.length, (const char *)proof.data);
+    const char *bound = exchange->gs2_flag == 'y'   ? "eSws"
+                        : exchange->gs2_flag == 'n' ? "biws"
+                                                    : BOUND;
+    int length = snprintf(text, size, "c=%s,r=%s,p=%.*s", bound, exchange->nonce, (int)proof.length,
+                          (const char *)proof.data);
 
     return slice_make(text, (size_t)length < size ? (size_t)length : size - 1);
 }
@@ -65,8 +70,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buffer_init(&reply, &MEMORY_HEAP);
     scram_verifier_mock(&verifier, nonce, sizeof(nonce), "user");
     verifier.never_matches = false;
-    scram_begin(&exchange, &verifier, nonce);
-    if (scram_client_first(&exchange, slice_make(data + 1, first), &reply) == SCRAM_CONTINUE)
+    scram_begin(&exchange, &verifier, nonce,
+                size % 2 == 0 ? slice_from_string("a certificate's hash") : SLICE_EMPTY);
+    if (scram_client_first(&exchange, first > 0 && data[1] == 'p', slice_make(data + 1, first),
+                           &reply) == SCRAM_CONTINUE)
     {
         ScramExchange copy = exchange;
 

@@ -38,7 +38,8 @@ what_depends_on_other_options_is_filled_in(void **state)
     assert_false(config_finish(&config).failed);
     assert_string_equal(config.node_name, "node_7105");
     assert_string_equal(config.advertise_address, "10.0.0.1");
-    config.ssl = true;
+    assert_int_equal(config.ssl, CONFIG_SSL_ON);
+    assert_false(config_set(&config, "ssl_cert_file", "x").failed);
     assert_true(config_finish(&config).failed);
     config_free(&config);
 }
@@ -73,7 +74,8 @@ a_bad_line_is_named(void **state)
         {"port = 99999999999999999999", "whole number"  },
         {"port =",                      "whole number"  },
         {"auth_timeout_ms = 1s",        "of ms"         },
-        {"ssl = maybe",                 "on or off"     },
+        {"trust_loopback = maybe",      "on or off"     },
+        {"ssl = maybe",                 "off, on"       },
         {"log_level = loud",            "debug, info"   },
         {"seeds = host",                "host:port"     },
         {"seeds = a:1,,b:2",            "host:port"     },

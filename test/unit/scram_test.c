@@ -35,7 +35,7 @@ static ScramResult
 first(ScramExchange *exchange, const char *message, Buffer *reply)
 {
     buffer_reset(reply);
-    return scram_client_first(exchange, slice_from_string(message), reply);
+    return scram_client_first(exchange, *message == 'p', slice_from_string(message), reply);
 }
 
 static ScramResult
@@ -52,7 +52,7 @@ rfc_exchange(ScramExchange *exchange, Buffer *reply)
     ScramVerifier verifier;
 
     rfc_verifier(&verifier);
-    scram_begin(exchange, &verifier, nonce);
+    scram_begin(exchange, &verifier, nonce, SLICE_EMPTY);
     assert_int_equal(first(exchange, "n,,n=user,r=" RFC_CLIENT_NONCE, reply), SCRAM_CONTINUE);
     strcpy(exchange->nonce, RFC_NONCE);
     strcpy(exchange->server_first, RFC_SERVER_FIRST);
@@ -119,10 +119,63 @@ server_first_extends_the_clients_nonce(void **state)
 
     buffer_init(&reply, &MEMORY_HEAP);
     rfc_verifier(&verifier);
-    scram_begin(&exchange, &verifier, nonce);
+    scram_begin(&exchange, &verifier, nonce, SLICE_EMPTY);
     assert_int_equal(first(&exchange, "y,,n=,r=abc", &reply), SCRAM_CONTINUE);
     buffer_put_u8(&reply, 0);
     assert_string_equal((char *)reply.data, "r=abcZWlnaHRlZW4gYnl0ZXMgbm93,s=" RFC_SALT ",i=4096");
+    buffer_free(&reply);
+}
+
+/* A first message on a connection that may be bound, with the mechanism that was chosen. */
+static ScramResult
+first_bound(const char *binding, bool plus, const char *message)
+{
+    ScramVerifier verifier;
+    ScramExchange exchange;
+    ScramResult result;
+    Buffer reply;
+
+    buffer_init(&reply, &MEMORY_HEAP);
+    rfc_verifier(&verifier);
+    scram_begin(&exchange, &verifier, nonce, slice_from_string(binding));
+    result = scram_client_first(&exchange, plus, slice_from_string(message), &reply);
+    buffer_free(&reply);
+    return result;
+}
+
+static void
+channel_binding_is_taken_where_it_is_offered_and_no_downgrade(void **state)
+{
+    static const char bound[] = "p=tls-server-end-point,,n=,r=abc";
+
+    assert_int_equal(first_bound("hash", true, bound), SCRAM_CONTINUE);
+    assert_int_equal(first_bound("hash", false, "n,,n=,r=abc"), SCRAM_CONTINUE);
+    assert_int_equal(first_bound("", false, "y,,n=,r=abc"), SCRAM_CONTINUE);
+    assert_int_equal(first_bound("hash", false, "y,,n=,r=abc"), SCRAM_MALFORMED);
+    assert_int_equal(first_bound("", true, bound), SCRAM_MALFORMED);
+    assert_int_equal(first_bound("hash", false, bound), SCRAM_MALFORMED);
+    assert_int_equal(first_bound("hash", true, "n,,n=,r=abc"), SCRAM_MALFORMED);
+    assert_int_equal(first_bound("hash", true, "p=tls-unique,,n=,r=abc"), SCRAM_MALFORMED);
+    assert_int_equal(first_bound("hash", true, "p=,,n=,r=abc"), SCRAM_MALFORMED);
+}
+
+static void
+a_proof_for_another_certificate_is_refused(void **state)
+{
+    ScramVerifier verifier;
+    ScramExchange exchange;
+    char message[512];
+    Buffer reply;
+
+    buffer_init(&reply, &MEMORY_HEAP);
+    rfc_verifier(&verifier);
+    scram_begin(&exchange, &verifier, nonce, slice_from_string("hash"));
+    assert_int_equal(first(&exchange, "p=tls-server-end-point,,n=,r=abc", &reply), SCRAM_CONTINUE);
+    /* "p=tls-server-end-point,,hasH" */
+    snprintf(message, sizeof(message), "c=cD10bHMtc2VydmVyLWVuZC1wb2ludCwsaGFzSA==,r=%s,p=%s",
+             exchange.nonce, RFC_PROOF);
+    assert_int_equal(final(&exchange, message, &reply), SCRAM_MALFORMED);
+    assert_string_equal(exchange.error, "channel binding data does not match the first message");
     buffer_free(&reply);
 }
 
@@ -158,7 +211,7 @@ malformed_first_messages_are_refused(void **state)
     {
         ScramExchange exchange;
 
-        scram_begin(&exchange, &verifier, nonce);
+        scram_begin(&exchange, &verifier, nonce, SLICE_EMPTY);
         assert_int_equal(first(&exchange, messages[i], &reply), SCRAM_MALFORMED);
         assert_non_null(exchange.error);
         assert_int_equal(reply.length, 0);
@@ -212,7 +265,7 @@ nonces_up_to_the_limit_are_taken(void **state)
     {
         ScramExchange exchange;
 
-        scram_begin(&exchange, &verifier, nonce);
+        scram_begin(&exchange, &verifier, nonce, SLICE_EMPTY);
         snprintf(message, sizeof(message), "n,,n=,r=%.*s", SCRAM_CLIENT_NONCE_MAX + excess, "");
         memset(message + 8, 'z', (size_t)SCRAM_CLIENT_NONCE_MAX + (size_t)excess);
         message[8 + SCRAM_CLIENT_NONCE_MAX + excess] = '\0';
@@ -231,7 +284,7 @@ messages_out_of_order_are_refused(void **state)
 
     buffer_init(&reply, &MEMORY_HEAP);
     rfc_verifier(&verifier);
-    scram_begin(&exchange, &verifier, nonce);
+    scram_begin(&exchange, &verifier, nonce, SLICE_EMPTY);
     assert_int_equal(final(&exchange, "c=biws,r=,p=" RFC_PROOF, &reply), SCRAM_MALFORMED);
     assert_int_equal(first(&exchange, "n,,n=,r=abc", &reply), SCRAM_CONTINUE);
     assert_int_equal(first(&exchange, "n,,n=,r=abc", &reply), SCRAM_MALFORMED);
@@ -304,6 +357,8 @@ main(void)
         cmocka_unit_test(a_proof_with_a_flipped_bit_is_denied),
         cmocka_unit_test(a_mock_denies_even_a_proof_that_fits),
         cmocka_unit_test(server_first_extends_the_clients_nonce),
+        cmocka_unit_test(channel_binding_is_taken_where_it_is_offered_and_no_downgrade),
+        cmocka_unit_test(a_proof_for_another_certificate_is_refused),
         cmocka_unit_test(malformed_first_messages_are_refused),
         cmocka_unit_test(malformed_final_messages_are_refused),
         cmocka_unit_test(nonces_up_to_the_limit_are_taken),

@@ -283,7 +283,8 @@ hostile_startup_packets_are_refused(void **state)
 static void
 encryption_can_be_asked_for_once_each(void **state)
 {
-    Fixture *fixture = start();
+    static const char *const settings[] = {"ssl=off", NULL};
+    Fixture *fixture = start_with(settings);
     int fd = fixture_connect_raw(fixture);
     char answer;
     Buffer all;
@@ -321,7 +322,8 @@ static void
 a_login_byte_by_byte_is_no_different(void **state)
 {
     static const char bytes[] = FIXTURE_SSL_REQUEST;
-    Fixture *fixture = start();
+    static const char *const settings[] = {"ssl=off", NULL};
+    Fixture *fixture = start_with(settings);
     int fd = fixture_connect_raw(fixture);
     char answer;
 
