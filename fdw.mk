@@ -26,7 +26,7 @@ PG_CPPFLAGS = -I$(TOP) -I$(shell $(PG_CONFIG) --includedir) -MMD -MP \
 PG_CFLAGS = -fvisibility=hidden -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -Wno-cast-function-type -Wno-declaration-after-statement \
 	$(if $(WERROR),-Werror) $(SANITIZE)
-SHLIB_LINK = -lpq -lsodium $(SANITIZE)
+SHLIB_LINK = -lpq -lssl -lcrypto -lsodium $(SANITIZE)
 
 # Bitcode for the JIT would double the build and speed nothing up: the module is not inlined anywhere.
 override with_llvm = no

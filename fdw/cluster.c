@@ -106,13 +106,14 @@ pass_on(List *options, LinksOptions *links, int count)
     return count;
 }
 
-static bool
-cluster_needs_password(const ClientCluster *cluster, List *mapping)
+/* An ordinary user's login must not come from what the server's own account happens to know. */
+static void
+cluster_check_password(const ClientCluster *cluster, List *mapping)
 {
     const char *password = options_find(mapping, "password");
 
     if (superuser_arg(cluster->user_id) || !options_bool(mapping, "password_required", true))
-        return false;
+        return;
     if (password == NULL || password[0] == '\0')
         ereport(ERROR,
                 (errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
@@ -120,7 +121,6 @@ cluster_needs_password(const ClientCluster *cluster, List *mapping)
                  errdetail("The user mapping of an ordinary user for server \"%s\" must have a "
                            "password.",
                            cluster->server_name)));
-    return true;
 }
 
 /* What links always give; the application's name may be overridden. */
@@ -137,10 +137,10 @@ cluster_make_links(ClientCluster *cluster, List *server, List *mapping)
     double connect_s = options_number(server, "connect_timeout", 0);
     LinksOptions options = {.keywords = palloc0(sizeof(char *) * most),
                             .values = palloc0(sizeof(char *) * most),
-                            .connect_timeout_ms = CLUSTER_CONNECT_TIMEOUT_MS,
-                            .password_needed = cluster_needs_password(cluster, mapping)};
+                            .connect_timeout_ms = CLUSTER_CONNECT_TIMEOUT_MS};
     int count = pass_on(server, &options, 0);
 
+    cluster_check_password(cluster, mapping);
     count = pass_on(mapping, &options, count);
     for (int i = 0; i < lengthof(FIXED_OPTIONS); i++)
     {

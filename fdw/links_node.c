@@ -290,13 +290,6 @@ use_spare(LinksNode *node)
     node->events->lost(node->owner, node, true, links_now_ms());
 }
 
-/* True when the link may be used. */
-static bool
-asked_for_password(const LinksNode *node, const Link *link)
-{
-    return !node->options->password_needed || link_used_password(link);
-}
-
 void
 links_node_step_spare(LinksNode *node)
 {
@@ -304,10 +297,8 @@ links_node_step_spare(LinksNode *node)
 
     if (state == LINK_CONNECTING)
         node->socket_moved = true;
-    else if (state == LINK_STREAMING && asked_for_password(node, node->spare))
-        use_spare(node);
     else if (state == LINK_STREAMING)
-        close_spare(node);
+        use_spare(node);
     else
         break_spare(node);
 }
@@ -408,11 +399,6 @@ receive(LinksNode *node)
 static void
 connected(LinksNode *node)
 {
-    if (!asked_for_password(node, node->link))
-    {
-        break_link(node, "it did not ask for the password of the user mapping", "2F003");
-        return;
-    }
     node->streaming = true;
     trust(node);
     send_queued(node);

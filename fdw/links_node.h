@@ -22,7 +22,6 @@ typedef struct LinksOptions
     const char **keywords; /* libpq's, but for host, hostaddr and port; NULL at the end */
     const char **values;
     uint64 connect_timeout_ms;
-    bool password_needed; /* a node that does not ask for the password is not used */
 } LinksOptions;
 
 /* What the node tells its owner. */

@@ -26,6 +26,7 @@ typedef enum OptionForm
     FORM_REPAIR, /* wait or background */
     FORM_NUMBER, /* finite, not negative */
     FORM_PORTS,  /* comma separated */
+    FORM_TLS,    /* with TLS or without, decided */
     FORM_MODE,   /* of a table's on_conflict */
     FORM_DOTTED  /* schema.name */
 } OptionForm;
@@ -68,7 +69,7 @@ static const Option option_table[] = {
     {"fdw_tuple_cost",           SERVER,  FORM_NUMBER, OURS,  "planner's cost of a row fetched"  },
     {"connect_timeout",          SERVER,  FORM_NUMBER, LIBPQ, "seconds for one connection"       },
     {"application_name",         SERVER,  FORM_TEXT,   LIBPQ, "shown by the nodes"               },
-    {"sslmode",                  SERVER,  FORM_TEXT,   LIBPQ, "as libpq"                         },
+    {"sslmode",                  SERVER,  FORM_TLS,    LIBPQ, "as libpq (disable)"               },
     {"sslrootcert",              SERVER,  FORM_TEXT,   FILES, "as libpq"                         },
     {"sslcrl",                   SERVER,  FORM_TEXT,   FILES, "as libpq"                         },
     {"sslcrldir",                SERVER,  FORM_TEXT,   FILES, "as libpq"                         },
@@ -257,6 +258,18 @@ options_check_name(const char *name, const char *value)
         options_refuse_value(name, value, psprintf("Give 1 to %d bytes.", (int)TOPOLOGY_NAME_MAX));
 }
 
+/* libpq's "prefer" and "allow" leave it to whoever answers. */
+static void
+options_check_tls(const char *name, const char *value)
+{
+    static const char *const modes[] = {"disable", "require", "verify-ca", "verify-full"};
+
+    for (int i = 0; i < lengthof(modes); i++)
+        if (strcmp(value, modes[i]) == 0)
+            return;
+    options_refuse_value(name, value, "Give disable, require, verify-ca or verify-full.");
+}
+
 static void
 options_check_mode(const char *name, const char *value)
 {
@@ -302,6 +315,9 @@ options_check_value(const Option *option, const char *value)
         break;
     case FORM_PORTS:
         options_check_ports(option->name, value);
+        break;
+    case FORM_TLS:
+        options_check_tls(option->name, value);
         break;
     case FORM_MODE:
         options_check_mode(option->name, value);

@@ -159,7 +159,7 @@ typedef enum ConnectFailure
     CONNECT_NOT_FORMED,
     CONNECT_NO_NODE,
     CONNECT_VERSION,
-    CONNECT_NO_PASSWORD,
+    CONNECT_NO_TLS,
     CONNECT_LOGIN
 } ConnectFailure;
 
@@ -167,7 +167,7 @@ typedef enum ConnectFailure
 static bool
 is_no_postgres(const char *error)
 {
-    return strstr(error, "expected authentication request") != NULL ||
+    return strstr(error, "does not speak the PostgreSQL protocol") != NULL ||
            strstr(error, "invalid response to SSL negotiation") != NULL;
 }
 
@@ -180,8 +180,8 @@ connect_failure(const LinksNode *node, const AskReply *reply)
         return reply->status == STATUS_NOT_FORMED ? CONNECT_NOT_FORMED : CONNECT_NOWHERE;
     if (strncmp(sqlstate, "28", 2) == 0)
         return CONNECT_LOGIN;
-    if (strcmp(sqlstate, "2F003") == 0)
-        return CONNECT_NO_PASSWORD;
+    if (strstr(links_node_error(node), "does not support SSL") != NULL)
+        return CONNECT_NO_TLS;
     if (strcmp(sqlstate, "0A000") == 0)
         return CONNECT_VERSION;
     if (strcmp(sqlstate, "42601") == 0 || strcmp(sqlstate, "3D000") == 0 ||
@@ -216,11 +216,11 @@ report_connect_error(const ClientCluster *cluster, ConnectFailure failure, const
         errcode(sqlstate_code(links_node_sqlstate(node)));
         errhint("Check options \"user\" and \"password\" of the user mapping.");
         return errmsg("could not log in to server \"%s\": %s", server, links_node_error(node));
-    case CONNECT_NO_PASSWORD:
-        errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED);
-        errhint("The nodes must ask for a password, or a superuser must set option "
-                "\"password_required\" of the user mapping to false.");
-        return errmsg("password was not asked for by server \"%s\"", server);
+    case CONNECT_NO_TLS:
+        errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION);
+        errhint("Set option \"ssl\" of the nodes to on, or option \"sslmode\" of the server to "
+                "disable.");
+        return errmsg("server \"%s\" has nodes without TLS", server);
     case CONNECT_VERSION:
         errcode(ERRCODE_FEATURE_NOT_SUPPORTED);
         return errmsg("server \"%s\" speaks another version of the protocol", server);

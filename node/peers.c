@@ -244,9 +244,12 @@ go_up(Peer *peer)
 static void
 look_for_tls(Peer *peer)
 {
-    bool wanted = strstr(link_error(peer->used->link), LOGIN_TLS_ALONE) != NULL;
+    const char *error = link_error(peer->used->link);
 
-    peer->over_tls = peer->peers->start.ssl == CONFIG_SSL_ON && wanted;
+    if (strstr(error, LOGIN_TLS_ALONE) != NULL)
+        peer->over_tls = peer->peers->start.ssl == CONFIG_SSL_ON;
+    else if (strstr(error, "does not support SSL") != NULL)
+        peer->over_tls = false;
 }
 
 static void

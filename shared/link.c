@@ -1,12 +1,14 @@
 /*
- * Happy path: PQconnectPoll until it is done, "STREAM 1", CopyBothResponse, then frames as CopyData
- * in both directions. Failure: whatever libpq or the server says ends in break_link(), which keeps
- * the first line; nothing is tried again. Frames that came before the connection was lost are still
- * handed out.
+ * Happy path: PQconnectPoll until it is done, behind a gate that lets only a mutual login through,
+ * "STREAM 1", CopyBothResponse, then frames as CopyData in both directions. Failure: whatever libpq
+ * or the server says ends in break_link(), which keeps the first line; nothing is tried again.
+ * Frames that came before the connection was lost are still handed out.
  */
 #include "shared/link.h"
 
-#include <libpq-fe.h>
+#include "shared/gate.h"
+
+#include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -16,8 +18,9 @@
 
 enum
 {
-    PARTS_AT_ONCE = 4, /* handed to libpq in one flush: the owner has other work */
-    STEPS_MAX = 32     /* without a frame, before it is looked at how much has come */
+    PARTS_AT_ONCE = 4,   /* handed to libpq in one flush: the owner has other work */
+    PARAMETERS_MAX = 64, /* of a connection */
+    STEPS_MAX = 32       /* without a frame, before it is looked at how much has come */
 };
 
 typedef enum LinkPhase
@@ -33,6 +36,7 @@ struct Link
 {
     const Memory *memory;
     PGconn *connection; /* NULL when libpq had no memory */
+    Gate gate;          /* while it logs in; and its socket */
     LinkPhase phase;
     int wants;
     bool unsent;
@@ -125,6 +129,79 @@ drop_notice(void *argument, const PGresult *result)
 {
 }
 
+/* ---- parameters ---- */
+
+/* The value that libpq would take, the last one; or NULL. */
+static const char *
+find_parameter(const char *const *keywords, const char *const *values, const char *keyword)
+{
+    const char *value = NULL;
+
+    for (int i = 0; keywords[i] != NULL; i++)
+        if (strcmp(keywords[i], keyword) == 0)
+            value = values[i];
+    return value;
+}
+
+/* "prefer" and "allow" go on in clear when whoever answers says so, and promise nothing. */
+static bool
+is_decided(const char *sslmode)
+{
+    static const char *const modes[] = {"disable", "require", "verify-ca", "verify-full"};
+
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+        if (strcmp(modes[i], sslmode) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * What a link wants unless its owner says otherwise: those come first, and the last one counts. Who
+ * asks for no certificate must get along without any that lies in the home folder of the process.
+ */
+static void
+start_connection(Link *link, const char *const *keywords, const char *const *values,
+                 const char *sslmode)
+{
+    bool verifies = strncmp(sslmode, "verify", strlen("verify")) == 0;
+    const char *nowhere = verifies ? "" : "/dev/null/none";
+    bool clear = strcmp(sslmode, "disable") == 0;
+    const char *all_keywords[PARAMETERS_MAX] = {"sslmode", "channel_binding", "sslrootcert",
+                                                "sslcert", "sslcrl"};
+    const char *all_values[PARAMETERS_MAX] = {LINK_SSLMODE, clear ? "disable" : "require", nowhere,
+                                              nowhere, nowhere};
+    int count = 5;
+
+    for (int i = 0; keywords[i] != NULL && count < PARAMETERS_MAX - 2; i++)
+    {
+        all_keywords[count] = keywords[i];
+        all_values[count++] = values[i];
+    }
+    if (PQlibVersion() >= 160000)
+    {
+        all_keywords[count] = "require_auth";
+        all_values[count++] = "scram-sha-256";
+    }
+    link->connection = PQconnectStartParams(all_keywords, all_values, 0);
+}
+
+/* A connection that promises nothing is not begun. */
+static bool
+begin_connection(Link *link, const char *const *keywords, const char *const *values)
+{
+    const char *given = find_parameter(keywords, values, "sslmode");
+    const char *sslmode = given != NULL ? given : LINK_SSLMODE;
+
+    if (is_decided(sslmode))
+        start_connection(link, keywords, values, sslmode);
+    gate_init(&link->gate, link->memory, link->connection, strcmp(sslmode, "disable") == 0);
+    if (!is_decided(sslmode))
+        break_link(link, "sslmode must be disable, require, verify-ca or verify-full");
+    else if (link->connection == NULL)
+        break_by_memory(link);
+    return link->connection != NULL;
+}
+
 Link *
 link_open(const Memory *memory, const char *const *keywords, const char *const *values)
 {
@@ -132,19 +209,13 @@ link_open(const Memory *memory, const char *const *keywords, const char *const *
 
     if (link == NULL)
         return NULL;
-    *link = (Link){.memory = memory,
-                   .connection = PQconnectStartParams(keywords, values, 0),
-                   .phase = PHASE_CONNECT,
-                   .wants = LINK_WRITE};
+    *link = (Link){.memory = memory, .phase = PHASE_CONNECT, .wants = LINK_WRITE};
     chunk_queue_init(&link->large, memory);
     buffer_init(&link->part, memory);
     buffer_init(&link->queue, memory);
     chunk_join_init(&link->join, memory, CHUNK_CLIENT_MAX);
-    if (link->connection == NULL)
-    {
-        break_by_memory(link);
+    if (!begin_connection(link, keywords, values))
         return link;
-    }
     PQsetNoticeReceiver(link->connection, drop_notice, NULL);
     PQsetErrorVerbosity(link->connection, PQERRORS_VERBOSE);
     if (PQstatus(link->connection) == CONNECTION_BAD)
@@ -164,8 +235,11 @@ link_close(Link *link)
     buffer_free(&link->queue);
     chunk_join_free(&link->join);
     PQfinish(link->connection);
+    gate_free(&link->gate);
     memory_resize(link->memory, link, 0);
 }
+
+/* ---- connecting ---- */
 
 /* PQconnectPoll may only be called when the socket is ready; the owner may have been woken for
  * nothing. */
@@ -174,7 +248,7 @@ socket_is_ready(const Link *link)
 {
     short events =
         (short)((link->wants & LINK_READ ? POLLIN : 0) | (link->wants & LINK_WRITE ? POLLOUT : 0));
-    struct pollfd entry = {.fd = PQsocket(link->connection), .events = events};
+    struct pollfd entry = {.fd = link->gate.socket, .events = events};
 
     return poll(&entry, 1, 0) == 1;
 }
@@ -303,36 +377,79 @@ ask_for_stream(Link *link)
         return;
     }
     link->phase = PHASE_ASK;
+    gate_fetch_ahead(link->connection);
     flush(link);
+}
+
+/* All that has come, as libpq takes one record a time. False: the connection is lost. */
+static bool
+consume(Link *link)
+{
+    bool more;
+
+    do
+    {
+        if (!PQconsumeInput(link->connection))
+            return false;
+        more = gate_has_fetched(link->connection);
+    } while (more);
+    return true;
+}
+
+/* One step of libpq's. What it asks for next is in wants, unless the link goes on or is broken. */
+static void
+poll_connection(Link *link)
+{
+    PostgresPollingStatusType status = PQconnectPoll(link->connection);
+
+    if (status == PGRES_POLLING_FAILED)
+    {
+        break_by_libpq(link);
+        extract_sqlstate(link);
+    }
+    else if (!gate_polled(&link->gate, link->connection, status == PGRES_POLLING_OK))
+        break_link(link, strerror(errno));
+    else if (status == PGRES_POLLING_OK)
+        ask_for_stream(link);
+    else
+        link->wants = status == PGRES_POLLING_READING ? LINK_READ : LINK_WRITE;
+}
+
+/* Who cannot prove what he is fails as a login does. */
+static void
+break_by_gate(Link *link)
+{
+    if (link->gate.no_memory)
+        snprintf(link->sqlstate, sizeof(link->sqlstate), "53200");
+    else if (link->gate.proof.stage < PROOF_GIVEN)
+        snprintf(link->sqlstate, sizeof(link->sqlstate), "28000");
+    break_link(link, link->gate.proof.error);
 }
 
 static void
 step_connect(Link *link)
 {
+    GateAnswer answer;
+
     if (!socket_is_ready(link))
         return;
-    switch (PQconnectPoll(link->connection))
+    answer = gate_admit(&link->gate, link->connection);
+    if (answer == GATE_REFUSED)
+        break_by_gate(link);
+    else if (answer == GATE_PASS)
     {
-    case PGRES_POLLING_READING:
-        link->wants = LINK_READ;
-        break;
-    case PGRES_POLLING_OK:
-        ask_for_stream(link);
-        break;
-    case PGRES_POLLING_FAILED:
-        break_by_libpq(link);
-        extract_sqlstate(link);
-        break;
-    default:
-        link->wants = LINK_WRITE;
-        break;
+        do
+            poll_connection(link);
+        while (link->phase == PHASE_CONNECT && gate_has_more(&link->gate, link->connection));
     }
+    if (link->phase == PHASE_CONNECT && link->gate.answering)
+        link->wants = LINK_READ | (gate_has_unsent(&link->gate) ? LINK_WRITE : 0);
 }
 
 static void
 step_ask(Link *link)
 {
-    bool lost = !PQconsumeInput(link->connection);
+    bool lost = !consume(link);
 
     if (!lost)
         flush(link);
@@ -385,7 +502,7 @@ step_stream(Link *link)
 {
     if (has_come_too_much(link))
         break_link(link, "the node sends a message longer than there may be");
-    else if (!PQconsumeInput(link->connection))
+    else if (!consume(link))
         drain(link);
     else
         flush(link);
@@ -431,7 +548,8 @@ link_is_answered(const Link *link)
 int
 link_socket(const Link *link)
 {
-    return PQsocket(link->connection);
+    /* libpq closes what is lost; its number may be another's soon. */
+    return PQsocket(link->connection) < 0 ? -1 : link->gate.socket;
 }
 
 int
@@ -580,10 +698,4 @@ const char *
 link_sqlstate(const Link *link)
 {
     return link->sqlstate;
-}
-
-bool
-link_used_password(const Link *link)
-{
-    return PQconnectionUsedPassword(link->connection);
 }

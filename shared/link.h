@@ -6,6 +6,10 @@
  * backend does so with a WaitEventSet, a node with uv_poll, a test with poll(2). The address must
  * be numeric: libpq would resolve a name with a blocking call. For the same reason give gssencmode
  * 'disable': looking for Kerberos tickets may block.
+ *
+ * A login is mutual or it fails: SCRAM-SHA-256, and the node must prove in it that it knows the
+ * secret, whatever it asks for or offers (shared/proof.h). Over TLS that proof is bound to the
+ * connection, so that no certificate need be known and nobody can stand between.
  */
 #ifndef SHARED_LINK_H
 #define SHARED_LINK_H
@@ -33,10 +37,12 @@ enum
     LINK_MESSAGE_MAX = 16 * CHUNK_BYTES     /* that may come without making a frame */
 };
 
+#define LINK_SSLMODE "disable" /* when the parameters have none */
+
 /*
- * Connection parameters as libpq's PQconnectStartParams takes them. memory is borrowed until
- * link_close. NULL when there is no memory for it; where there is none later the link breaks, with
- * 53200 as its SQLSTATE, and takes nobody with it.
+ * Connection parameters as libpq's PQconnectStartParams takes them, of one address. memory is
+ * borrowed until link_close. NULL when there is no memory for it; where there is none later the
+ * link breaks, with 53200 as its SQLSTATE, and takes nobody with it.
  */
 Link *link_open(const Memory *memory, const char *const *keywords, const char *const *values);
 void link_close(Link *link);
@@ -88,8 +94,5 @@ const char *link_error(const Link *link);
 
 /* The server's SQLSTATE when it refused us or ended the stream, ours when we had to, or "". */
 const char *link_sqlstate(const Link *link);
-
-/* True when the node asked for a password (PQconnectionUsedPassword). */
-bool link_used_password(const Link *link);
 
 #endif

@@ -18,7 +18,9 @@ TITLE
 
 kv_prepare()
 {
-    cluster_start --no-postgres -c trust_loopback=on
+    cluster_start --no-postgres
+    PGPASSWORD=$("$root/test/cluster" password)
+    export PGPASSWORD
     etcd_start
     redis_start
     "$bench_bin/bench_dynamo" dynamo load -p "$cluster_ports" -n "$kv_keys" -c 64 >/dev/null

@@ -2,7 +2,8 @@
  * nodes.h: what load generators ask a dynamo cluster before the clock starts, and what they write.
  *
  * The bucket "bench" is made when it is not there, at N=3: integer keys, one text column. Whatever
- * goes wrong ends the program. Everything is static, as in workload.h.
+ * goes wrong ends the program. The password is PGPASSWORD; PGSSLMODE may be disable. Everything is
+ * static, as in workload.h.
  */
 #ifndef TEST_BENCH_NODES_H
 #define TEST_BENCH_NODES_H
@@ -39,9 +40,11 @@ static inline Link *
 nodes_connect(const Workload *workload, const char *address, int port)
 {
     char port_text[8];
-    const char *keywords[] = {"hostaddr", "port", "user", "dbname", "sslmode", "gssencmode", NULL};
-    const char *values[] = {address,   port_text, workload->user, "dynamo", "disable",
-                            "disable", NULL};
+    const char *sslmode = getenv("PGSSLMODE");
+    const char *keywords[] = {"hostaddr", "port", "user", "dbname", "gssencmode", "sslmode", NULL};
+    const char *values[] = {address,  port_text, workload->user,
+                            "dynamo", "disable", sslmode != NULL ? sslmode : LINK_SSLMODE,
+                            NULL};
     Link *link;
 
     snprintf(port_text, sizeof port_text, "%d", port);

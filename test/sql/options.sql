@@ -5,7 +5,7 @@
 CREATE SERVER options_server FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (bucket 'x');
 CREATE SERVER options_server FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (user 'x');
 CREATE SERVER options_server FOREIGN DATA WRAPPER dynamo_fdw
-    OPTIONS (host '127.0.0.1,127.0.0.1', port '7101,7102', n '3', r '2', w '2', sslmode 'prefer');
+    OPTIONS (host '127.0.0.1,127.0.0.1', port '7101,7102', n '3', r '2', w '2', sslmode 'require');
 ALTER FOREIGN DATA WRAPPER dynamo_fdw OPTIONS (ADD host 'x');
 CREATE USER MAPPING FOR CURRENT_USER SERVER options_server OPTIONS (host 'x');
 CREATE FOREIGN TABLE options_table (k int OPTIONS (key 'true')) SERVER options_server OPTIONS (table_name 'x');
@@ -14,6 +14,7 @@ CREATE FOREIGN TABLE options_table (k int OPTIONS (primary_key 'true')) SERVER o
 -- Values.
 ALTER SERVER options_server OPTIONS (SET port '7101,');
 ALTER SERVER options_server OPTIONS (SET port '7101,70000');
+ALTER SERVER options_server OPTIONS (SET sslmode 'prefer');
 ALTER SERVER options_server OPTIONS (SET n '0');
 ALTER SERVER options_server OPTIONS (SET n '17');
 ALTER SERVER options_server OPTIONS (SET n '3x');

@@ -12,9 +12,10 @@ use Time::HiRes qw(sleep time);
 
 my $flood_seconds = $ENV{OVERLOAD_SECONDS} // 4;
 my $cluster = DynamoCluster->new(nodes => 3, up => ['--no-postgres'],
-    config => [ 'trust_loopback=on', 'output_timeout_ms=1000', 'max_connections=200' ]);
+    config => [ 'output_timeout_ms=1000', 'max_connections=200' ]);
 my $program = DynamoCluster::program() =~ s/dynamo_node$/bench_flood/r;
 my $port = $cluster->port(1);
+($ENV{PGPASSWORD}) = ($cluster->run('password'))[1] =~ /(\w+)/;
 
 sub stat_of
 {
