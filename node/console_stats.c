@@ -89,6 +89,9 @@ send_repair_stats(const Node *node, Session *session)
               "Bytes of compares sent, asked for by whichever side.");
     send_stat(session, "compares_received_bytes", counters.bytes_received,
               "Bytes of compares received.");
+    send_stat(session, "ranges_withheld", all.ranges_withheld,
+              "Places from which nothing is answered, since a record there could not be read and "
+              "other owners are yet to be compared with.");
     send_stat(session, "records_forgotten", all.records_forgotten,
               "Records removed that could not be read, and that no other owner had.");
 }

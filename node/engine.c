@@ -622,6 +622,7 @@ engine_counters(const Engine *engine)
         .hints_handed = handoff_total(engine->handoff),
         .hints_refused = replica.hints_refused + coordinator.hints_refused,
         .antientropy = antientropy_counters(engine->antientropy),
+        .ranges_withheld = forget_count(engine->forget),
         .records_forgotten = forget_total(engine->forget)
     };
 }

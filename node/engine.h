@@ -114,6 +114,7 @@ typedef struct EngineCounters
     uint64_t hints_handed;                    /* off */
     uint64_t hints_refused;                   /* keys not kept, since too much is owed already */
     AntientropyCounters antientropy;
+    uint32_t ranges_withheld;   /* where something could not be read: see node/forget.h */
     uint64_t records_forgotten; /* that could not be read, and that no other owner had */
 } EngineCounters;
 

@@ -37,7 +37,8 @@ typedef struct Place
     uint16_t owners[TOPOLOGY_N_MAX]; /* the others: those that are yet to be compared with */
     uint32_t owner_count;
     uint64_t since;      /* as antientropy_pairs_taken() says, when comparing was asked for */
-    bool replaced;       /* something took the place of what could not be read, since then */
+    bool replaced;       /* something took the place of what could not be read */
+    bool again;          /* from the beginning, as soon as what is under way is over */
     Arena arena;         /* the records */
     LostRecord *records; /* listed */
     uint32_t record_count;
@@ -78,9 +79,27 @@ forget_free(Forget *forget)
     memory_resize(&MEMORY_HEAP, forget, 0);
 }
 
+/* From the beginning: the other owners are compared with anew. */
+static void
+begin(Forget *forget, Place *place)
+{
+    tickets_end(&forget->tickets, place->ticket);
+    arena_reset(&place->arena);
+    place->record_count = 0;
+    place->since = antientropy_pairs_taken(forget->antientropy);
+    place->again = false;
+    place->state = PLACE_REPORTED;
+    forget->changes++;
+}
+
 static void
 release(Forget *forget, Place *place)
 {
+    if (place->again)
+    {
+        begin(forget, place);
+        return;
+    }
     forget->in_use--;
     forget->changes++;
     place->state = PLACE_FREE;
@@ -132,19 +151,6 @@ free_place(Forget *forget)
     return place;
 }
 
-/* From the beginning: the other owners are compared with anew. */
-static void
-begin(Forget *forget, Place *place, bool replaced)
-{
-    tickets_end(&forget->tickets, place->ticket);
-    arena_reset(&place->arena);
-    place->record_count = 0;
-    place->since = antientropy_pairs_taken(forget->antientropy);
-    place->replaced = replaced;
-    place->state = PLACE_REPORTED;
-    forget->changes++;
-}
-
 /* One that has all of it; or, when there are many, that is of the same partition. */
 static Place *
 find_place(const Forget *forget, const View *view, uint32_t bucket_id, uint64_t first,
@@ -181,17 +187,22 @@ report(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first, uin
         place->bucket_id = bucket_id;
         place->first = first;
         place->last = last;
+        place->replaced = replaced;
         forget->in_use++;
-        begin(forget, place, replaced);
+        begin(forget, place);
+        return;
     }
-    else if (first < place->first || last > place->last)
-    {
-        place->first = first < place->first ? first : place->first;
-        place->last = last > place->last ? last : place->last;
-        begin(forget, place, replaced || place->replaced);
-    }
-    else if (replaced && !place->replaced && place->record_count == 0)
-        begin(forget, place, true);
+    if (!replaced && place->first <= first && last <= place->last)
+        return;
+    place->first = first < place->first ? first : place->first;
+    place->last = last > place->last ? last : place->last;
+    place->replaced = place->replaced || replaced;
+
+    /* Of records that are being removed the updates are not applied yet. */
+    if (place->state == PLACE_REMOVING || place->state == PLACE_REMOVED)
+        place->again = true;
+    else
+        begin(forget, place);
 }
 
 static void
@@ -552,6 +563,12 @@ forget_take_result(Forget *forget, ForgetResult *result)
         return true;
     }
     return false;
+}
+
+uint32_t
+forget_count(const Forget *forget)
+{
+    return forget->in_use;
 }
 
 uint64_t

@@ -70,6 +70,9 @@ typedef struct ForgetResult
 /* False: there is none that was not taken. */
 bool forget_take_result(Forget *forget, ForgetResult *result);
 
+/* Places that are withheld. */
+uint32_t forget_count(const Forget *forget);
+
 /* Records removed since the process began. */
 uint64_t forget_total(const Forget *forget);
 

@@ -15,6 +15,11 @@
  * have raised, and who answers takes back what it had prepared and not raised. Where none is in
  * reach all the others have to answer, and the highest round counts.
  *
+ * A node that finds out late, since nobody who knows was in reach when it started, has coordinated
+ * writes by then. Rows that have one stay, with all that is in them: what was reaped of such a row
+ * may be a value again, which is the price of losing no write. What others have replicated to it
+ * within that time, and a write of a run that ended before the rows were moved, may be set aside.
+ *
  * Afterwards an orphan of which the present object has seen everything is dropped. What is left is
  * shown, until an admin adopts it, which merges it into what is stored and owes it to the other
  * owners, or drops it.

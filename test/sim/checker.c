@@ -185,7 +185,8 @@ checker_write_begin(Checker *checker, uint32_t key, const VersionSet *past, cons
 
     PutRecord *put = &checker->puts[checker->put_count];
 
-    *put = (PutRecord){.key = key, .first = checker->version_count, .count = count};
+    *put = (PutRecord){
+        .key = key, .first = checker->version_count, .count = count, .losses = checker->losses};
     if (past != NULL)
         put->past = *past;
     if (context != NULL && context->count > 0)
@@ -240,7 +241,7 @@ check_durable(Checker *checker, const PutRecord *put, uint32_t acked)
         Object object;
         Seen seen;
 
-        if (host == CHECKER_NONE || host == checker->restored)
+        if (host == CHECKER_NONE || (host == checker->restored && put->losses != checker->losses))
             continue;
         arena_reset(&checker->scratch);
         if (!checker_look(checker, put->key, hooks->durable_object(hooks->context, host, put->key),
@@ -259,12 +260,63 @@ check_durable(Checker *checker, const PutRecord *put, uint32_t acked)
     }
 }
 
+uint32_t
+checker_holders(const Checker *checker, const KeyRecord *record, uint32_t places, uint32_t losses)
+{
+    uint32_t hosts = 0;
+
+    for (uint32_t place = 0; place < record->n; place++)
+    {
+        const CheckerHooks *hooks = &checker->hooks;
+        uint32_t host = place;
+
+        if ((places >> place & 1) == 0)
+            continue;
+        if (hooks->owner != NULL)
+            host = hooks->owner(hooks->context,
+                                checker_find_key(checker, record->bucket_id, record->key), place);
+        if (host != CHECKER_NONE && (host != checker->restored || losses == checker->losses))
+            hosts |= 1u << host;
+    }
+    return hosts;
+}
+
+void
+checker_disk_lost(Checker *checker)
+{
+    if (checker->restored == CHECKER_NONE)
+        return;
+    checker->losses++;
+    for (uint32_t number = 0; number < checker->version_count; number++)
+    {
+        Version *version = &checker->versions[number];
+        KeyRecord *record = checker->keys[version->key];
+
+        if ((version->holders & ~(1u << checker->restored)) != 0)
+            continue;
+        version->holders = 0;
+        if (!version->twice)
+            version_set_remove(&record->sure, version->ordinal);
+        for (uint32_t c = 0; c <= CHECKER_HOSTS_MAX; c++)
+        {
+            version_set_remove(&record->acked_by[c], version->ordinal);
+            version_set_remove(&record->shown_by[c], version->ordinal);
+        }
+    }
+}
+
 static void
 write_ok(Checker *checker, PutRecord *put, uint32_t w, uint32_t acked)
 {
     KeyRecord *record = checker->keys[put->key];
     uint32_t owners = checker_owners_among(record, acked);
     uint32_t hosts = (uint32_t)__builtin_popcount(acked);
+    uint32_t holders = checker_holders(checker, record, acked, put->losses);
+    bool kept = holders != 0 || acked >> record->n != 0;
+
+    /* Where another owner has it, the one whose disk was lost has it again before it answers. */
+    if (holders == 0)
+        owners = 0;
 
     put->state = PUT_OK;
     checker->counters.writes_ok++;
@@ -275,9 +327,15 @@ write_ok(Checker *checker, PutRecord *put, uint32_t w, uint32_t acked)
         check_durable(checker, put, acked);
     for (uint32_t i = 0; i < put->count; i++)
     {
-        uint32_t ordinal = checker->versions[put->first + i].ordinal;
+        Version *version = &checker->versions[put->first + i];
+        uint32_t ordinal = version->ordinal;
 
         version_set_add(&record->applied, ordinal);
+        if (!kept)
+            continue;
+        version->holders |= holders;
+        version->twice |= hosts >= 2 && record->n >= 2;
+        version_set_add(&record->sure, ordinal);
         for (uint32_t c = 1; c <= owners && c <= CHECKER_HOSTS_MAX; c++)
             version_set_add(&record->acked_by[c], ordinal);
         /* The hint of a fallback ends up with an owner: of one owner alone there is one copy. */
@@ -317,21 +375,19 @@ checker_write_end(Checker *checker, uint32_t put, uint32_t w, StatusCode status,
         write_refused(checker, record, status);
 }
 
-uint32_t
-checker_sure_owners(const Checker *checker, uint32_t owners)
-{
-    return checker->restored != CHECKER_NONE && owners < 2 ? 2 : owners;
-}
-
 ReadMark
 checker_read_begin(const Checker *checker, uint32_t key, uint32_t r)
 {
     const KeyRecord *record = checker->keys[key];
-    ReadMark mark = {.key = key, .r = r, .acked = record->acked_by[1], .gone = record->reaped};
+    ReadMark mark = {.key = key,
+                     .r = r,
+                     .acked = record->acked_by[1],
+                     .gone = record->reaped,
+                     .losses = checker->losses};
 
     if (r >= 1 && r <= record->n)
     {
-        uint32_t owners = checker_sure_owners(checker, record->n - r + 1);
+        uint32_t owners = record->n - r + 1;
 
         mark.required = record->acked_by[owners];
         version_set_merge(&mark.required, &record->shown_by[owners]);

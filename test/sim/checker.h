@@ -57,6 +57,7 @@ typedef struct ReadMark
     uint32_t r;
     VersionSet required;
     VersionSet acked; /* by anyone */
+    uint32_t losses;  /* of a disk, until it began */
     VersionSet gone;  /* reaped before it began: none of them may be shown as a value */
 } ReadMark;
 
@@ -66,6 +67,7 @@ typedef struct ReadShown
     Slice object;
     Slice context;     /* sealed; may be empty when none was asked for */
     uint32_t answered; /* as RequestReadResult */
+    bool anywhere;     /* so many owners, but not those */
 } ReadShown;
 
 typedef struct CheckerCounters
@@ -89,9 +91,11 @@ void checker_free(Checker *checker);
 /* Disks may forget what they had: only what two owners acknowledged is held to have survived. */
 void checker_allow_amnesia(Checker *checker);
 
-/* That host's disk may be set back to what it was before: only what two owners acknowledged is held
- * to have survived, but that must be read at all times. */
+/* That host's disk may lose what it had, or be set back to what it was before; and it just did:
+ * what it alone had acknowledged may be gone. All else must be read at all times, also what it has
+ * acknowledged since. */
 void checker_allow_restore(Checker *checker, uint32_t host);
+void checker_disk_lost(Checker *checker);
 
 /* The key is copied. Returns its number. */
 uint32_t checker_add_key(Checker *checker, uint32_t bucket_id, Slice key, uint32_t n);

@@ -289,6 +289,40 @@ first_missed(const VersionSet *required, const VersionSet *past, const VersionSe
     return version_set_first_outside(required, &known);
 }
 
+/* Of what was required when the read began, and has not gone with a disk since. */
+static uint32_t
+first_required_missed(const Checker *checker, const ReadMark *mark, const Seen *seen)
+{
+    const KeyRecord *record = checker->keys[mark->key];
+    VersionSet required = mark->required;
+
+    if (mark->losses != checker->losses)
+        version_set_keep(&required, &record->sure);
+    return first_missed(&required, &seen->past, &record->reaped);
+}
+
+/* Who has shown something keeps it. */
+static void
+note_holders(Checker *checker, const ReadMark *mark, const ReadShown *shown, const Seen *seen)
+{
+    KeyRecord *record = checker->keys[mark->key];
+    uint32_t holders = checker_holders(checker, record, shown->answered, mark->losses);
+    bool kept = shown->anywhere ? mark->losses == checker->losses : holders != 0;
+
+    for (uint32_t ordinal = 0; ordinal < record->version_count && kept; ordinal++)
+    {
+        Version *version = &checker->versions[record->versions[ordinal]];
+
+        if (!version_set_has(&seen->past, ordinal))
+            continue;
+        if (!shown->anywhere)
+            version->holders |= holders;
+        else if (checker_owners_among(record, shown->answered) >= 2)
+            version->holders |= CHECKER_SOMEBODY;
+        version_set_add(&record->sure, ordinal);
+    }
+}
+
 void
 checker_read_end(Checker *checker, const ReadMark *mark, const ReadShown *shown, Arena *arena,
                  Seen *seen, VClock *clock)
@@ -312,20 +346,19 @@ checker_read_end(Checker *checker, const ReadMark *mark, const ReadShown *shown,
     if (first_missed(&mark->acked, &seen->past, &record->reaped) != VERSION_SET_MAX)
         checker->counters.stale_reads++;
 
-    uint32_t missed = first_missed(&mark->required, &seen->past, &record->reaped);
+    uint32_t missed = first_required_missed(checker, mark, seen);
 
     checker->counters.sloppy_reads += sloppy;
     if (sloppy && seen->absent)
         checker_violation(checker, "S15", "a fallback counts in a read of k%u that found nothing",
                           mark->key);
     if (missed != VERSION_SET_MAX && !checker->amnesia && !sloppy)
-        checker_violation(
-            checker, "S7", "a read of k%u from %u owners missed v%u, which was %s before it began",
-            mark->key, mark->r, missed,
-            version_set_has(
-                &record->acked_by[checker_sure_owners(checker, record->n - mark->r + 1)], missed)
-                ? "acknowledged by enough of them"
-                : "read from enough of them");
+        checker_violation(checker, "S7",
+                          "a read of k%u from %u owners missed v%u, which was %s before it began",
+                          mark->key, mark->r, missed,
+                          version_set_has(&record->acked_by[record->n - mark->r + 1], missed)
+                              ? "acknowledged by enough of them"
+                              : "read from enough of them");
 
     /* One hop: r owners were equal. A coordinated read: it waited for n-r+1 of them, or for all
      * that were up. */
@@ -333,6 +366,9 @@ checker_read_end(Checker *checker, const ReadMark *mark, const ReadShown *shown,
 
     if (checker_owners_among(record, shown->answered) < owners)
         owners = checker_owners_among(record, shown->answered);
+    if (mark->losses != checker->losses && owners > 0)
+        owners--;
+    note_holders(checker, mark, shown, seen);
 
     for (uint32_t c = 1; c <= owners; c++)
         version_set_merge(&record->shown_by[c], &seen->past);
@@ -430,12 +466,14 @@ void
 checker_final(Checker *checker, uint32_t key, Slice bytes)
 {
     KeyRecord *record = checker->keys[key];
-    const VersionSet *kept = checker->amnesia || checker->restored != CHECKER_NONE
-                                 ? &record->acked_twice
-                                 : &record->applied;
+    const VersionSet *kept = &record->applied;
     Object object;
     Seen seen;
 
+    if (checker->amnesia)
+        kept = &record->acked_twice;
+    else if (checker->losses > 0)
+        kept = &record->sure;
     arena_reset(&checker->scratch);
     if (!checker_look(checker, key, bytes, &checker->scratch, &object, &seen) ||
         !checker_claims(checker, key, &object.context, &seen) ||

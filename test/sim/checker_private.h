@@ -9,6 +9,9 @@
 
 #define CHECKER_NEVER UINT64_MAX
 
+/* Of several owners, which are not known, one at least that loses no disk. */
+#define CHECKER_SOMEBODY (1u << CHECKER_HOSTS_MAX)
+
 typedef enum PutState
 {
     PUT_UNDER_WAY,
@@ -24,6 +27,7 @@ typedef struct PutRecord
     uint32_t count;
     PutState state;
     uint32_t sends;
+    uint32_t losses; /* of a disk, until it was begun */
     VersionSet past;
     VClock context;
 } PutRecord;
@@ -35,6 +39,8 @@ typedef struct Version
     uint32_t key;
     uint32_t ordinal; /* within its key */
     bool tombstone;
+    uint32_t holders; /* hosts, owners, that have acknowledged or shown it, or what replaced it */
+    bool twice;       /* two hosts have, fallbacks among them; never where n is 1 */
     uint32_t dots;
     uint64_t durable_us[CHECKER_HOSTS_MAX]; /* since when on that host's disk */
     uint64_t retry_us[CHECKER_HOSTS_MAX];   /* when the first retry of it came to that host */
@@ -61,6 +67,7 @@ typedef struct KeyRecord
     VersionSet acked_by[CHECKER_HOSTS_MAX + 1]; /* by at least so many owners */
     VersionSet reaped;      /* all that a reaped object had seen, its tombstones among them */
     VersionSet acked_twice; /* by two hosts, fallbacks among them; none where n is 1 */
+    VersionSet sure;        /* acknowledged or shown, and not by a disk alone that was lost since */
     VersionSet on_disk[CHECKER_HOSTS_MAX];      /* siblings there now */
     VersionSet shown_by[CHECKER_HOSTS_MAX + 1]; /* by reads of at least so many owners */
 } KeyRecord;
@@ -77,7 +84,8 @@ struct Checker
     ContextKeys context_keys;
     CheckerHooks hooks;
     bool amnesia;
-    uint32_t restored; /* the host whose disk may be set back, or CHECKER_NONE */
+    uint32_t restored; /* the host whose disk may be lost or set back, or CHECKER_NONE */
+    uint32_t losses;   /* how often it was */
     Arena arena;
     Arena scratch; /* of one call */
     KeyRecord **keys;
@@ -102,8 +110,10 @@ struct Checker
 /* Global number of the version, or CHECKER_NONE. */
 uint32_t checker_version(const Checker *checker, const RequestId *request);
 
-/* So many owners, or so many more that one of them keeps what they had. */
-uint32_t checker_sure_owners(const Checker *checker, uint32_t owners);
+/* The hosts of those places that are owners'; without the one whose disk was lost since there had
+ * been so many losses. */
+uint32_t checker_holders(const Checker *checker, const KeyRecord *record, uint32_t places,
+                         uint32_t losses);
 
 /* Appends the bytes that version must have. */
 Slice checker_value(const Checker *checker, uint32_t version, Arena *arena);

@@ -53,7 +53,8 @@ read_key(Client *client, uint32_t key, const PagerRow *row)
     const ReadMark *mark = &client->scan_marks[key];
     ReadShown shown = {.object = row->object,
                        .context = row->context,
-                       .answered = row->answered != 0 ? row->answered : (1u << mark->r) - 1};
+                       .answered = row->answered != 0 ? row->answered : (1u << mark->r) - 1,
+                       .anywhere = row->answered == 0};
     Seen seen;
     VClock clock;
 

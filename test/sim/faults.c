@@ -197,41 +197,44 @@ backup_is_known_to_lack(const World *world, const Host *host)
                                      : !sim_store_same_run(host->backup, host->store);
 }
 
-/* A backup is made; or the host comes back with the one there is, or with what it had. */
+/* A backup is made; or the host comes back with the one there is, with nothing, or with what it
+ * had.
+ */
 static void
-restore(World *world, Strike *strike)
+set_back(World *world, Host *host)
 {
-    Host *host = &world->hosts[world->faults.amnesiac];
     bool known = backup_is_known_to_lack(world, host);
 
-    strike->host = host->index;
-    if (random_percent(&world->random, 20))
-    {
-        host_back_up(world, host->index);
-        return;
-    }
     host_crash(world, host->index);
-    if (known)
+    if (random_percent(&world->random, 25))
+        host_wipe(world, host->index);
+    else if (known)
         host_restore(world, host->index,
                      world->mix.whole_restores && random_percent(&world->random, 50));
 }
 
-/* One host's records, as what is forgotten: two owners may have lost the same one otherwise. Once
- * in the life of its process: what takes the place of such a record may have less than it had,
- * until all other owners were compared with. */
+static void
+restore(World *world, Strike *strike)
+{
+    Host *host = &world->hosts[world->faults.amnesiac];
+
+    strike->host = host->index;
+    if (random_percent(&world->random, 20))
+        host_back_up(world, host->index);
+    else
+        set_back(world, host);
+}
+
+/* One host's records, as what is forgotten: two owners may have lost the same one otherwise. */
 static void
 damage(World *world, Strike *strike)
 {
     Host *host = &world->hosts[world->faults.amnesiac];
-    uint64_t life = host->incarnation + (host->engine == NULL); /* the next one, when it is down */
-    uint32_t damaged;
+    uint32_t damaged = sim_store_damage(host->store, DAMAGED_PERCENT);
 
     strike->host = host->index;
-    if (host->damaged_in == life)
-        return;
-    damaged = sim_store_damage(host->store, DAMAGED_PERCENT);
     if (damaged > 0)
-        host->damaged_in = life;
+        checker_disk_lost(world->checker);
     world->counters.damaged += damaged;
     trace(world, "%s's disk cannot read %u records any more", host->name, damaged);
 }
@@ -414,12 +417,39 @@ faults_heal(World *world)
     }
 }
 
+/* The node is back at once, and is filled while clients go on. */
+static void
+take_down_a_disk(World *world)
+{
+    Host *host = &world->hosts[world->faults.amnesiac];
+
+    set_back(world, host);
+    host_boot(world, host->index);
+}
+
+void
+faults_in_calm(World *world)
+{
+    Strike strike = {.kind = FAULT_DAMAGE};
+
+    if (world->mix.damage_weight > 0 && world->mix.n >= 3)
+        damage(world, &strike);
+}
+
 void
 faults_take_down(World *world, uint32_t host)
 {
     Strike *strike = &world->faults.strikes[0];
     FaultKind kinds[] = {FAULT_CRASH, FAULT_PAUSE, FAULT_PARTITION};
 
+    /* Whose records are damaged is one that is down, in part. */
+    if (world->mix.damage_weight > 0)
+        host = world->faults.amnesiac;
+    if (world->mix.restore_weight > 0 && random_percent(&world->random, 60))
+    {
+        take_down_a_disk(world);
+        return;
+    }
     *strike = (Strike){.live = true, .kind = kinds[random_below(&world->random, 3)], .host = host};
     if (strike->kind == FAULT_PARTITION)
         cut_sides(world, strike, 1u << host, false);

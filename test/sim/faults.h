@@ -49,6 +49,8 @@ void faults_begin(World *world);
 void faults_heal(World *world);
 
 /* One host out of reach for good: killed, stopped or cut off; until faults_heal. */
+/* What may befall a disk while all must succeed. */
+void faults_in_calm(World *world);
 void faults_take_down(World *world, uint32_t host);
 
 /* The host crashes soon or now, and comes back. */

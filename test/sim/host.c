@@ -314,11 +314,23 @@ host_restore(World *world, uint32_t index, bool whole)
     trace(world, "%s's disk is set back to its backup%s", host->name,
           whole ? ", and all beside it is" : "");
     world->counters.restores++;
+    checker_disk_lost(world->checker);
     sim_store_copy(host->store, host->backup);
     if (!whole)
         return;
     copy_bytes(&host->notes, &host->backup_notes);
     copy_bytes(&host->state, &host->backup_state);
+}
+
+void
+host_wipe(World *world, uint32_t index)
+{
+    Host *host = &world->hosts[index];
+
+    trace(world, "%s's disk is wiped", host->name);
+    world->counters.restores++;
+    checker_disk_lost(world->checker);
+    (void)sim_store_wipe(host->store);
 }
 
 void

@@ -57,7 +57,6 @@ typedef struct Host
     Buffer backup_notes;
     Buffer backup_state;
     uint64_t incarnation;
-    uint64_t damaged_in; /* the incarnation in which records were damaged last */
     bool paused;
     bool doomed;  /* dies at the end of this turn, and is silent until then */
     bool booting; /* a boot is due */
@@ -84,6 +83,9 @@ void host_crash(World *world, uint32_t index);
  * down, as a whole or the disk alone. */
 void host_back_up(World *world, uint32_t index);
 void host_restore(World *world, uint32_t index, bool whole);
+
+/* Nothing is left on the disk, while the host is down. */
+void host_wipe(World *world, uint32_t index);
 void host_pause(World *world, uint32_t index);
 void host_resume(World *world, uint32_t index);
 

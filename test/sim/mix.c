@@ -170,6 +170,25 @@ draw_healing(Mix *mix, Random *random)
     mix->fault_length_us = scaled(random, 500000, 8000000);
 }
 
+/* Records cannot be read any more while clients read and scan, and others are away who have more
+ * than what takes their place. */
+static void
+draw_damages(Mix *mix, Random *random)
+{
+    if (mix->n < 2 || mix->whole_restores || !random_percent(random, 10))
+        return;
+    mix->damage_weight = skewed(random, 3, 15);
+    mix->amnesia_weight = 0;
+    mix->scan_percent = (uint32_t)random_between(random, 10, 50);
+    mix->write_percent = (uint32_t)random_between(random, 30, 60);
+    mix->hints_max_bytes = random_percent(random, 50) ? 0 : 1024 * 1024;
+    mix->crash_weight = skewed(random, 2, 10);
+    mix->partition_weight = sometimes(random, 60, 10);
+    mix->delay_max_ms = mix->requests_max = 0;
+    mix->fault_gap_us = scaled(random, 30000, 800000);
+    mix->fault_length_us = scaled(random, 50000, 2000000);
+}
+
 static void
 draw_repairs(Mix *mix, Random *random)
 {
@@ -238,6 +257,7 @@ mix_draw(Random *random)
     mix.siblings_max = sometimes(random, 25, 6);
     draw_restores(&mix, random);
     draw_overload(&mix, random);
+    draw_damages(&mix, random);
     draw_healing(&mix, random);
     return mix;
 }

@@ -10,6 +10,7 @@ enum
 {
     LONG_MS = 60000,
     DELIVERED_MS = 2000,
+    NOTED_MS = 6000, /* until what is heard of others' disks is noted */
     FILLING_WRITES = 10,
     BETWEEN_WRITES_MS = 300
 };
@@ -224,6 +225,28 @@ play_hint_of_a_wiped_fallback(Script *script)
     script_expect(script, script_read(script, 2, ALL), 1, &put);
 }
 
+/* All who know how old the disk is are away when its node starts: what is written through it until
+ * they are back is not set aside. */
+static void
+play_written_before_it_was_known(Script *script)
+{
+    uint32_t put;
+
+    set_back_to_before_a_round(script);
+    script_wait_ms(script, NOTED_MS);
+    script_crash(script, 0);
+    script_crash(script, 2);
+    script_boot_alone(script, 1);
+    script_wait_ms(script, DELIVERED_MS);
+    put = script_put(script, 1, 1, script_read(script, 1, 1));
+    script_boot_alone(script, 0);
+    script_boot(script, 2);
+    script_await_filled(script, 1);
+    script_settle(script);
+    script_expect(script, script_read(script, 1, ALL), 1, &put);
+    script_expect(script, script_read(script, 0, ALL), 1, &put);
+}
+
 /* What the disk had from before the round is set aside, and not what has come since. */
 static void
 play_write_beside_a_backup(Script *script)
@@ -258,6 +281,7 @@ static const Scenario SCENARIOS[] = {
     {"copy-of-a-wiped-owner-counts", play_copy_of_a_wiped_owner_counts, 3, true },
     {"nothing-is-taken-unasked",     play_nothing_is_taken_unasked,     4, true },
     {"hint-of-a-wiped-fallback",     play_hint_of_a_wiped_fallback,     4, true },
+    {"written-before-it-was-known",  play_written_before_it_was_known,  3, true },
     {"write-beside-a-backup",        play_write_beside_a_backup,        3, true },
 };
 

@@ -315,8 +315,33 @@ a_restored_disk_may_lack_what_only_it_acknowledged(History *history)
 
     checker_allow_restore(history->checker, 0);
     acknowledge(history, put, 1, object_of(history, 1, &(Piece){put, {1}}, 1));
+    checker_disk_lost(history->checker);
     read_now(history, 3, SLICE_EMPTY, 0);
     final(history, SLICE_EMPTY);
+}
+
+static void
+what_a_disk_acknowledged_after_its_loss_is_lost(History *history)
+{
+    uint32_t put;
+
+    checker_allow_restore(history->checker, 0);
+    checker_disk_lost(history->checker);
+    put = write_blind(history, 0);
+    acknowledge(history, put, 1, object_of(history, 1, &(Piece){put, {1}}, 1));
+    final(history, SLICE_EMPTY);
+}
+
+static void
+a_read_misses_what_a_disk_acknowledged_after_its_loss(History *history)
+{
+    uint32_t put;
+
+    checker_allow_restore(history->checker, 0);
+    checker_disk_lost(history->checker);
+    put = write_blind(history, 0);
+    acknowledge(history, put, 1, object_of(history, 1, &(Piece){put, {1}}, 1));
+    read_now(history, 3, SLICE_EMPTY, 0);
 }
 
 /* A version that everybody had, its delete, and that reaped; the version's object. */
@@ -676,6 +701,8 @@ static const Case CASES[] = {
     CASE(a_read_misses_an_acknowledged_write, "S7"),
     CASE(a_read_of_a_restored_disk_misses_what_two_acknowledged, "S7"),
     CASE(what_a_restored_disk_and_another_acknowledged_is_lost, "S1"),
+    CASE(what_a_disk_acknowledged_after_its_loss_is_lost, "S1"),
+    CASE(a_read_misses_what_a_disk_acknowledged_after_its_loss, "S7"),
     CASE(a_read_goes_back_behind_another, "S7"),
     CASE(a_fallback_counts_with_nothing, "S15"),
     CASE(too_few_owners_acknowledged, "S8"),

@@ -64,8 +64,8 @@ void sim_store_set_full(SimStore *store, bool full);
 /* Of each hundred records that the host owns so many cannot be read any more; returns how many. */
 uint32_t sim_store_damage(SimStore *store, uint32_t percent);
 
-/* Reads everything, and reports what cannot be read. */
-void sim_store_scrub(SimStore *store);
+/* Reads everything, and reports what cannot be read; true when all could be. */
+bool sim_store_scrub(SimStore *store);
 
 /* A row of a tree cannot be read any more; false: there is none that would be missed. */
 bool sim_store_damage_tree(SimStore *store);

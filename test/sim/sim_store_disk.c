@@ -58,6 +58,10 @@ sim_store_damage(SimStore *store, uint32_t percent)
             !random_percent(&store->world->random, percent))
             continue;
         key->durable.data[0] = 0xff;
+
+        /* Not as it was before: what is left of a record tells one damage from another. */
+        key->durable.data[key->durable.length - 1] ^=
+            (uint8_t)random_between(&store->world->random, 1, 255);
         sim_store_copy_record(&key->current, &key->durable);
         damaged++;
     }
@@ -65,18 +69,23 @@ sim_store_damage(SimStore *store, uint32_t percent)
     return damaged;
 }
 
-void
+bool
 sim_store_scrub(SimStore *store)
 {
+    bool readable = true;
+
     for (uint32_t i = 0; i < store->key_count; i++)
     {
         StoreKey *key = store->keys[i];
         Slice object;
 
-        if (sim_store_checked_key(store, key) != CHECKER_NONE &&
-            !update_record_object(buffer_slice(&key->durable), &object))
-            sim_store_met_unreadable(store, key);
+        if (sim_store_checked_key(store, key) == CHECKER_NONE ||
+            update_record_object(buffer_slice(&key->durable), &object))
+            continue;
+        sim_store_met_unreadable(store, key);
+        readable = false;
     }
+    return readable;
 }
 
 uint32_t

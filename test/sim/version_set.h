@@ -27,6 +27,19 @@ version_set_add(VersionSet *set, uint32_t version)
     set->words[version / 64] |= UINT64_C(1) << (version % 64);
 }
 
+static inline void
+version_set_remove(VersionSet *set, uint32_t version)
+{
+    set->words[version / 64] &= ~(UINT64_C(1) << (version % 64));
+}
+
+static inline void
+version_set_keep(VersionSet *set, const VersionSet *other)
+{
+    for (uint32_t i = 0; i < VERSION_SET_WORDS; i++)
+        set->words[i] &= other->words[i];
+}
+
 static inline bool
 version_set_has(const VersionSet *set, uint32_t version)
 {

@@ -301,8 +301,14 @@ unfilled(const World *world, char text[128])
         snprintf(text, 128, "n%u is being filled", i);
         if (engine_is_refilling(world->hosts[i].engine))
             return text;
+        snprintf(text, 128, "n%u withholds what it could not read", i);
+        if (engine_counters(world->hosts[i].engine).ranges_withheld > 0)
+            return text;
         snprintf(text, 128, "n%u has trees in doubt", i);
         if (!sim_store_trees_are_built(world->hosts[i].store))
+            return text;
+        snprintf(text, 128, "n%u has records that cannot be read", i);
+        if (!sim_store_scrub(world->hosts[i].store))
             return text;
     }
     return NULL;
@@ -334,8 +340,6 @@ await_healing(World *world)
         return true;
     if (world->settled_us == 0)
         world->settled_us = world->now_us;
-    for (uint32_t host = 0; host < world->mix.hosts; host++)
-        sim_store_scrub(world->hosts[host].store);
     for (uint32_t key = 0; key < checker_key_count(world->checker); key++)
     {
         if (!owners_differ(world, key, &one, &other))
@@ -370,6 +374,8 @@ end_settling(World *world, WorldPhase next)
         return;
     enter(world, next);
     reconnect_clients(world);
+    if (next == WORLD_CALM)
+        faults_in_calm(world);
     if (next == WORLD_CALM)
         start_clients(world, CALM_OPERATIONS * world->mix.clients);
     else
