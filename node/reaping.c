@@ -24,8 +24,12 @@ reaping_new(uint64_t interval_ms, Pacer *pacer, ReapingIsBusy is_busy, void *con
 {
     Reaping *reaping = memory_resize(&MEMORY_HEAP, NULL, sizeof(Reaping));
 
-    *reaping = (Reaping){
-        .interval_ms = interval_ms, .pacer = pacer, .is_busy = is_busy, .busy_context = context};
+    *reaping = (Reaping){.interval_ms = interval_ms,
+                         .pacer = pacer,
+                         .is_busy = is_busy,
+                         .busy_context = context,
+                         .due_ms = UINT64_MAX,
+                         .next_due_ms = UINT64_MAX};
     for (uint32_t i = 0; i < REAPING_LANES; i++)
     {
         arena_init(&reaping->lanes[i].arena, &MEMORY_HEAP);
@@ -62,6 +66,12 @@ reaping_set_interval(Reaping *reaping, uint64_t interval_ms)
     if (interval_ms != reaping->interval_ms)
         reaping->pass_ms = 0;
     reaping->interval_ms = interval_ms;
+}
+
+static uint64_t
+sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* ---- who owns what ---- */
@@ -195,6 +205,8 @@ reaping_failed(Reaping *reaping, const View *view, TreeId id, ReapVerdict why, u
     entry->status.why = why;
     entry->status.whose = view->topology->members[member].id;
     entry->due_ms = view->now_ms + entry->rest_ms;
+    reaping->due_ms = sooner(reaping->due_ms, entry->due_ms);
+    reaping->next_due_ms = sooner(reaping->next_due_ms, entry->due_ms);
     if (entry->rest_ms * 2 <= reaping->interval_ms && entry->rest_ms * 2 <= REST_MOST_MS)
         entry->rest_ms *= 2;
 }
@@ -206,6 +218,8 @@ reaping_request(Reaping *reaping)
 {
     reaping->passing = true;
     reaping->pass_bucket = reaping->pass_partition = 0;
+    reaping->due_ms = 0;
+    reaping->due_place = 0;
     for (uint32_t i = 0; i < reaping->entry_count; i++)
     {
         reaping->entries[i].due_ms = 0;
@@ -222,20 +236,31 @@ first_pass_ms(const Reaping *reaping, const View *view)
     return view->now_ms + reaping->interval_ms / 2 + reaping->interval_ms * phase / 512;
 }
 
+/* Goes over the entries when one may be due, and on from where it has found one. */
 static bool
 take_waiting(Reaping *reaping, const View *view, TreeId *id)
 {
-    for (uint32_t i = 0; i < reaping->entry_count; i++)
+    if (view->now_ms < reaping->due_ms)
+        return false;
+    while (reaping->due_place < reaping->entry_count)
     {
-        Entry *entry = &reaping->entries[i];
+        Entry *entry = &reaping->entries[reaping->due_place++];
 
-        if (entry->status.state != REAP_WAITING || entry->taken || view->now_ms < entry->due_ms)
+        if (entry->status.state != REAP_WAITING || entry->taken)
             continue;
+        if (view->now_ms < entry->due_ms)
+        {
+            reaping->next_due_ms = sooner(reaping->next_due_ms, entry->due_ms);
+            continue;
+        }
         *id = entry->status.id;
         if (is_coordinator(view, *id))
             return true;
         entry->status.state = REAP_RESTING; /* another owner's by now */
     }
+    reaping->due_place = 0;
+    reaping->due_ms = reaping->next_due_ms;
+    reaping->next_due_ms = UINT64_MAX;
     return false;
 }
 
@@ -316,12 +341,6 @@ reaping_step(Reaping *reaping, const View *view, Actions *actions)
     }
 }
 
-static uint64_t
-sooner(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 uint64_t
 reaping_wake_ms(const Reaping *reaping, const View *view)
 {
@@ -340,13 +359,7 @@ reaping_wake_ms(const Reaping *reaping, const View *view)
     }
     if (!has_free || !may_coordinate(reaping, view))
         return wake;
-    for (uint32_t i = 0; i < reaping->entry_count; i++)
-    {
-        const Entry *entry = &reaping->entries[i];
-
-        if (entry->status.state == REAP_WAITING && !entry->taken)
-            wake = sooner(wake, entry->due_ms);
-    }
+    wake = sooner(wake, reaping->due_ms);
     if (reaping->passing)
         return view->now_ms;
     return reaping->interval_ms > 0 ? sooner(wake, reaping->pass_ms) : wake;

@@ -1,10 +1,11 @@
-#include "node/reaping.h"
+#include "node/reaping_private.h"
 #include "test/lib/memory_store.h"
 #include "test/unit/stage.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -536,6 +537,30 @@ a_tombstone_that_is_not_durable_when_it_is_looked_for_is_reaped_later(void **sta
     assert_rows(0);
 }
 
+/* A node may have coordinated hundreds of thousands of partitions: a turn does not go over them. */
+static void
+partitions_at_rest_cost_a_turn_nothing(void **state)
+{
+    enum
+    {
+        PARTITIONS = 300000,
+        TURNS = 20000
+    };
+    House *house = &houses[owners[0]];
+    clock_t began;
+
+    (void)state;
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        (void)reaping_entry(house->reaping, (TreeId){STAGE_BUCKET + 1 + i, 0});
+    began = clock();
+    for (uint32_t i = 0; i < TURNS; i++)
+    {
+        reaping_step(house->reaping, &house->view, &house->actions);
+        assert_true(reaping_wake_ms(house->reaping, &house->view) > house->view.now_ms);
+    }
+    assert_true(clock() - began < CLOCKS_PER_SEC);
+}
+
 /* Begins a round, up to the first frame of that type. */
 static void
 begin_round(FrameType type)
@@ -766,6 +791,7 @@ main(void)
         TEST(a_member_whose_disk_is_being_filled_keeps_all_from_reaping),
         TEST(what_is_not_durable_yet_keeps_all_from_reaping),
         TEST(a_tombstone_that_is_not_durable_when_it_is_looked_for_is_reaped_later),
+        TEST(partitions_at_rest_cost_a_turn_nothing),
         TEST(an_owner_that_was_started_anew_since_it_prepared_ends_the_round),
         TEST(an_owner_that_was_asked_how_far_it_is_ends_the_round),
         TEST(a_coordinator_that_ends_after_the_raise_leaves_a_later_round_to_pass),
