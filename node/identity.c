@@ -12,6 +12,8 @@
 
 #define PATH_SIZE 4096
 #define SMALL_FILE 4096
+#define MEMBER_SUM_BYTES 8
+#define MEMBER_TEXT_SIZE 256
 
 const char *
 identity_path(const char *dir, const char *name, char *path, size_t size)
@@ -184,25 +186,73 @@ identity_replace_file(const char *path, Slice bytes)
     return outcome.failed ? outcome : sync_parent(path);
 }
 
+/* A digit of an id that was altered makes another node's: the sum tells. */
+static void
+member_sum(const Identity *identity, uint8_t sum[MEMBER_SUM_BYTES])
+{
+    uint8_t both[IDENTITY_MEMBER_BYTES + IDENTITY_KEY_BYTES];
+    uint8_t whole[crypto_generichash_BYTES];
+
+    memcpy(both, identity->member_id, IDENTITY_MEMBER_BYTES);
+    memcpy(both + IDENTITY_MEMBER_BYTES, identity->node_key, IDENTITY_KEY_BYTES);
+    crypto_generichash(whole, sizeof(whole), both, sizeof(both), NULL, 0);
+    memcpy(sum, whole, MEMBER_SUM_BYTES);
+    sodium_memzero(both, sizeof(both));
+}
+
+static bool
+has_sum(const Identity *identity, const uint8_t written[MEMBER_SUM_BYTES])
+{
+    uint8_t sum[MEMBER_SUM_BYTES];
+
+    member_sum(identity, sum);
+    return memcmp(sum, written, MEMBER_SUM_BYTES) == 0;
+}
+
+static void
+member_text(const Identity *identity, char text[MEMBER_TEXT_SIZE])
+{
+    char id[2 * IDENTITY_MEMBER_BYTES + 1];
+    char key[2 * IDENTITY_KEY_BYTES + 1];
+    char sum_text[2 * MEMBER_SUM_BYTES + 1];
+    uint8_t sum[MEMBER_SUM_BYTES];
+
+    member_sum(identity, sum);
+    sodium_bin2hex(id, sizeof(id), identity->member_id, IDENTITY_MEMBER_BYTES);
+    sodium_bin2hex(key, sizeof(key), identity->node_key, IDENTITY_KEY_BYTES);
+    sodium_bin2hex(sum_text, sizeof(sum_text), sum, sizeof(sum));
+    snprintf(text, MEMBER_TEXT_SIZE, "%s\n%s\n%s\n", id, key, sum_text);
+    sodium_memzero(key, sizeof(key));
+}
+
+Outcome
+identity_write_member(const char *dir, const Identity *identity)
+{
+    char path[PATH_SIZE];
+    char text[MEMBER_TEXT_SIZE];
+    Outcome outcome;
+
+    member_text(identity, text);
+    outcome = identity_replace_file(identity_path(dir, "member", path, sizeof(path)),
+                                    slice_from_string(text));
+    sodium_memzero(text, sizeof(text));
+    return outcome;
+}
+
 Outcome
 identity_write(const char *dir, const Identity *identity)
 {
     char path[PATH_SIZE];
     char text[SMALL_FILE];
-    char id[2 * IDENTITY_MEMBER_BYTES + 1];
-    char key[2 * IDENTITY_KEY_BYTES + 1];
     Outcome outcome;
 
-    sodium_bin2hex(id, sizeof(id), identity->member_id, IDENTITY_MEMBER_BYTES);
-    sodium_bin2hex(key, sizeof(key), identity->node_key, IDENTITY_KEY_BYTES);
-    snprintf(text, sizeof(text), "%s\n%s\n", id, key);
+    member_text(identity, text);
     outcome = identity_create_file(identity_path(dir, "member", path, sizeof(path)), text);
     if (outcome.failed)
         return outcome;
     keyring_format(&identity->keys, text);
     outcome = identity_create_file(identity_path(dir, "cluster.key", path, sizeof(path)), text);
     sodium_memzero(text, sizeof(text));
-    sodium_memzero(key, sizeof(key));
     if (outcome.failed)
         return outcome;
     /* Last, because a folder without it is not a node's. */
@@ -210,8 +260,8 @@ identity_write(const char *dir, const Identity *identity)
     return identity_create_file(identity_path(dir, "VERSION", path, sizeof(path)), text);
 }
 
-static Outcome
-check_version(const char *dir)
+Outcome
+identity_check_version(const char *dir)
 {
     char path[PATH_SIZE];
     char text[SMALL_FILE];
@@ -236,23 +286,39 @@ read_member(const char *dir, Identity *identity)
     char path[PATH_SIZE];
     char text[SMALL_FILE];
     const char *at = text;
+    uint8_t written[MEMBER_SUM_BYTES];
     Outcome outcome = read_small(identity_path(dir, "member", path, sizeof(path)), true, text);
 
     if (outcome.failed)
         return outcome;
     if (!read_hex(at, identity->member_id, IDENTITY_MEMBER_BYTES, &at) || *at++ != '\n' ||
-        !read_hex(at, identity->node_key, IDENTITY_KEY_BYTES, &at) ||
-        strspn(at, " \r\n") != strlen(at))
-        outcome = outcome_error("\"%.200s\" is damaged", path);
+        !read_hex(at, identity->node_key, IDENTITY_KEY_BYTES, &at) || *at++ != '\n' ||
+        !read_hex(at, written, sizeof(written), &at) || strspn(at, " \r\n") != strlen(at) ||
+        !has_sum(identity, written))
+        outcome = outcome_error("\"%.200s\" is damaged (HINT: \"dynamo_node salvage -D DIR\" takes "
+                                "the member id from the topology)",
+                                path);
     sodium_memzero(text, sizeof(text));
     return outcome;
+}
+
+bool
+identity_member_is_damaged(const char *dir)
+{
+    char path[PATH_SIZE];
+    Identity identity;
+    bool damaged = access(identity_path(dir, "member", path, sizeof(path)), F_OK) == 0 &&
+                   read_member(dir, &identity).failed;
+
+    sodium_memzero(&identity, sizeof(identity));
+    return damaged;
 }
 
 Outcome
 identity_load(const char *dir, Identity **identity)
 {
     char path[PATH_SIZE];
-    Outcome outcome = check_version(dir);
+    Outcome outcome = identity_check_version(dir);
 
     *identity = NULL;
     if (outcome.failed)

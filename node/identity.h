@@ -2,8 +2,8 @@
  * Identity: the files of a node's folder that say who it is, and that only one process runs on it.
  *
  *     DIR/VERSION      version of the folder's layout
- *     DIR/member       member id and node key, drawn at init; they survive a wipe of DIR/data
- *     DIR/cluster.key  the secrets that all nodes of the cluster share (node/keyring.h)
+ *     DIR/member       member id and node key, drawn at init, and a checksum; they survive a wipe
+ * of DIR/data DIR/cluster.key  the secrets that all nodes of the cluster share (node/keyring.h)
  *     DIR/lock         held while a node runs
  *     DIR/topology     what Paxos promised and chose (node.c)
  *     DIR/seen         what the nodes have seen of each other's data directories (node/witness.h)
@@ -12,6 +12,7 @@
 #ifndef NODE_IDENTITY_H
 #define NODE_IDENTITY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,15 @@ Outcome identity_write_keys(const char *file_name, const Keyring *keys) MUST_CHE
 
 /* Writes VERSION, member and cluster.key into a folder; synced, mode 0600. */
 Outcome identity_write(const char *dir, const Identity *identity) MUST_CHECK;
+
+/* Writes member anew. */
+Outcome identity_write_member(const char *dir, const Identity *identity) MUST_CHECK;
+
+/* True when there is a member file, and it is not what was written. */
+bool identity_member_is_damaged(const char *dir);
+
+/* Is it a node's folder, of this program's layout? */
+Outcome identity_check_version(const char *dir) MUST_CHECK;
 
 /* Checks VERSION and reads the rest. The Identity is in locked memory that core dumps leave out;
  * free it with identity_free. On failure *identity is NULL. */

@@ -1,6 +1,7 @@
 #include "node/node_config.h"
 #include "node/node_private.h"
 #include "node/rocks.h"
+#include "node/state_file.h"
 #include "node/users.h"
 
 #include <sodium.h>
@@ -69,8 +70,8 @@ output_persist(void *context, Slice state)
 {
     Node *node = context;
     char path[PATH_SIZE];
-    Outcome outcome = identity_replace_file(
-        identity_path(node->start.dir, "topology", path, sizeof(path)), state);
+    Outcome outcome =
+        state_file_replace(identity_path(node->start.dir, "topology", path, sizeof(path)), state);
 
     if (outcome.failed)
     {
@@ -262,28 +263,6 @@ node_keys_changed(Node *node)
     sodium_memzero(&login, sizeof(login));
 }
 
-/* A file that was written for the engine; empty for a new node. */
-static Outcome
-read_file(const Node *node, const char *name, Buffer *bytes)
-{
-    char path[PATH_SIZE];
-    uint8_t piece[4096];
-    size_t count;
-    FILE *file = fopen(identity_path(node->start.dir, name, path, sizeof(path)), "rbe");
-
-    if (file == NULL && access(path, F_OK) != 0)
-        return outcome_ok();
-    if (file == NULL)
-        return outcome_error("could not read %s", path);
-    while ((count = fread(piece, 1, sizeof(piece), file)) > 0)
-        buffer_put(bytes, piece, count);
-
-    bool failed = ferror(file) != 0;
-
-    fclose(file);
-    return failed ? outcome_error("could not read %s", path) : outcome_ok();
-}
-
 static Outcome
 open_engine(Node *node)
 {
@@ -300,29 +279,43 @@ open_engine(Node *node)
                            .random = output_random,
                            .resident_bytes = output_resident,
                            .context = node};
+    char path[PATH_SIZE];
     Buffer state;
     Outcome outcome;
+    bool damaged;
 
     buffer_init(&state, &MEMORY_HEAP);
-    outcome = read_file(node, "topology", &state);
-    if (!outcome.failed)
+    outcome = state_file_read(identity_path(node->start.dir, "topology", path, sizeof(path)),
+                              &state, &damaged);
+    if (!outcome.failed && !damaged)
     {
         node->engine = engine_new(&node->config, &output, buffer_slice(&state));
-        if (node->engine == NULL)
-            outcome = outcome_error("the file topology in %s cannot be read", node->start.dir);
+        damaged = node->engine == NULL;
     }
+    if (damaged)
+        outcome =
+            outcome_error("\"%.200s\" is damaged (HINT: \"dynamo_node salvage -D DIR\" puts it "
+                          "aside; the node gets it from the others, and has its disk "
+                          "compared with theirs)",
+                          path);
     buffer_free(&state);
     return outcome;
 }
 
+/* Without its notes the node takes its disk for one that has lost something. */
 static Outcome
 give_storage(Node *node)
 {
+    char path[PATH_SIZE];
     Buffer notes;
     Outcome outcome;
+    bool damaged;
 
     buffer_init(&notes, &MEMORY_HEAP);
-    outcome = read_file(node, "seen", &notes);
+    outcome = state_file_read(identity_path(node->start.dir, "seen", path, sizeof(path)), &notes,
+                              &damaged);
+    if (damaged)
+        log_warning(node->start.log, "\"%s\" is damaged", path);
     if (!outcome.failed)
         engine_set_storage(node->engine, node->storage, buffer_slice(&notes));
     buffer_free(&notes);

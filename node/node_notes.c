@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "node/identity.h"
+#include "node/state_file.h"
 
 enum
 {
@@ -51,7 +52,7 @@ replace_file(const NodeNotes *notes, Slice bytes)
 {
     char path[PATH_SIZE];
 
-    return identity_replace_file(identity_path(notes->dir, notes->name, path, sizeof(path)), bytes);
+    return state_file_replace(identity_path(notes->dir, notes->name, path, sizeof(path)), bytes);
 }
 
 void

@@ -49,7 +49,7 @@ rocks_runs_read(const char *directory, Lineage *lineage)
     damaged |= ferror(file) != 0;
     fclose(file);
     return damaged ? outcome_error("\"%s\" is damaged; without it the node has its disk filled "
-                                   "from the other owners",
+                                   "from the other owners" ROCKS_HINT,
                                    path)
                    : outcome_ok();
 }

@@ -13,7 +13,10 @@
 
 #include "node/config.h"
 #include "node/identity.h"
+#include "node/node_config.h"
+#include "node/paxos.h"
 #include "node/rocks.h"
+#include "node/state_file.h"
 
 #define PATH_SIZE 4096
 #define SECRET_SIZE 1024
@@ -289,22 +292,174 @@ print_line(void *context, const char *text)
     printf("%s\n", text);
 }
 
-Outcome
-setup_salvage(const char *dir)
+static Outcome
+read_config(const char *dir, Config *config)
+{
+    char path[PATH_SIZE];
+    Outcome outcome;
+
+    config_init(config);
+    outcome = config_load(config, identity_path(dir, "dynamo.conf", path, sizeof(path)));
+    return outcome.failed ? outcome : config_finish(config);
+}
+
+static bool
+find_in_document(Slice document, const char *address, int64_t port, MemberId *id)
+{
+    Topology topology = {0};
+    bool found = false;
+    Arena arena;
+
+    arena_init(&arena, &MEMORY_HEAP);
+    if (topology_decode(document, &arena, &topology))
+    {
+        for (uint32_t i = 0; i < topology.member_count && !found; i++)
+        {
+            found = topology.members[i].port == port &&
+                    strcmp(topology.members[i].address, address) == 0;
+            *id = topology.members[i].id;
+        }
+    }
+    arena_free(&arena);
+    return found;
+}
+
+/* What the node has chosen last; false: it cannot be read. */
+static bool
+read_topology(const char *dir, Buffer *document)
+{
+    static const MemberId nobody;
+    char path[PATH_SIZE];
+    Paxos *paxos = paxos_new(&nobody);
+    bool damaged;
+    Buffer state;
+    Outcome outcome;
+
+    buffer_init(&state, &MEMORY_HEAP);
+    outcome = state_file_read(identity_path(dir, "topology", path, sizeof(path)), &state, &damaged);
+    damaged = outcome.failed || damaged || !paxos_load(paxos, buffer_slice(&state));
+    if (!damaged)
+        buffer_put(document, paxos_document(paxos).data, paxos_document(paxos).length);
+    buffer_free(&state);
+    paxos_free(paxos);
+    return !damaged;
+}
+
+/* The member id that the topology has where this node says it is. */
+static Outcome
+find_member(const char *dir, const Config *config, MemberId *id)
+{
+    char address[NODE_CONFIG_ADDRESS_SIZE];
+    char *seeds;
+    Buffer document;
+    Outcome outcome = node_config_resolve(config, address, &seeds);
+
+    memory_resize(&MEMORY_HEAP, seeds, 0);
+    buffer_init(&document, &MEMORY_HEAP);
+    if (!outcome.failed && (!read_topology(dir, &document) ||
+                            !find_in_document(buffer_slice(&document), address, config->port, id)))
+        outcome = outcome_error("the member id is lost, and the topology does not have it either: "
+                                "put back a copy of the file member");
+    buffer_free(&document);
+    return outcome;
+}
+
+static Outcome
+salvage_member(const char *dir, const Config *config)
+{
+    Identity identity;
+    MemberId id = {0};
+    Outcome outcome = find_member(dir, config, &id);
+
+    if (outcome.failed)
+        return outcome;
+    identity_draw(&identity);
+    memcpy(identity.member_id, id.bytes, sizeof(id.bytes));
+    outcome = identity_write_member(dir, &identity);
+    sodium_memzero(&identity, sizeof(identity));
+    if (!outcome.failed)
+        printf("the member id was taken from the topology\n");
+    return outcome;
+}
+
+static bool
+topology_is_damaged(const char *dir)
+{
+    char path[PATH_SIZE];
+    bool damaged;
+    Buffer state;
+    Outcome outcome;
+
+    buffer_init(&state, &MEMORY_HEAP);
+    outcome = state_file_read(identity_path(dir, "topology", path, sizeof(path)), &state, &damaged);
+    buffer_free(&state);
+    return !outcome.failed && damaged;
+}
+
+/* The others must have it, or a new cluster would form without the buckets of the old one. */
+static Outcome
+check_others(const Config *config)
+{
+    char host[256];
+    int port;
+
+    if (config_seed(config, 1, host, sizeof(host), &port))
+        return outcome_ok();
+    return outcome_error(
+        "the file topology is damaged, and there are no other seeds to get it from: "
+        "put back a copy of it");
+}
+
+static Outcome
+set_topology_aside(const char *dir)
+{
+    char path[PATH_SIZE];
+    char kept[PATH_SIZE + 16];
+    Outcome outcome = state_file_set_aside(identity_path(dir, "topology", path, sizeof(path)), kept,
+                                           sizeof(kept));
+
+    if (!outcome.failed)
+        printf("the topology is kept in \"%s\"; the node gets it from the others\n", kept);
+    return outcome;
+}
+
+/*
+ * The data count as lost before the topology is put aside: with it went what this node had promised
+ * as to the next one, so it has no vote until it has been filled.
+ */
+static Outcome
+salvage_folder(const char *dir, const Config *config)
 {
     char path[PATH_SIZE];
     RocksOptions options = {.directory = identity_path(dir, "data", path, sizeof(path)),
                             .block_cache_bytes = SALVAGE_BYTES,
                             .write_buffer_bytes = SALVAGE_BYTES,
                             .warn = print_line};
-    Identity *identity = NULL;
-    Outcome outcome = identity_load(dir, &identity);
+    bool without_topology = topology_is_damaged(dir);
+    Outcome outcome = without_topology ? check_others(config) : outcome_ok();
+
+    if (!outcome.failed && identity_member_is_damaged(dir))
+        outcome = salvage_member(dir, config);
+    if (!outcome.failed)
+        outcome = rocks_salvage(&options);
+    if (!outcome.failed && without_topology)
+        outcome = set_topology_aside(dir);
+    return outcome;
+}
+
+Outcome
+setup_salvage(const char *dir)
+{
+    Config config;
+    Outcome outcome = identity_check_version(dir);
 
     if (!outcome.failed)
         outcome = identity_lock(dir);
+    if (outcome.failed)
+        return outcome;
+    outcome = read_config(dir, &config);
     if (!outcome.failed)
-        outcome = rocks_salvage(&options);
-    if (identity != NULL)
-        identity_free(identity);
+        outcome = salvage_folder(dir, &config);
+    config_free(&config);
     return outcome;
 }
