@@ -18,7 +18,8 @@
 #include "node/session.h"
 
 #define DATABASE_NAME "dynamo"
-#define REFUSALS_LOGGED 10 /* a second: a flood of wrong passwords must not fill the disk */
+#define REFUSALS_LOGGED 10     /* a second: a flood of wrong passwords must not fill the disk */
+#define REFUSAL_AGAIN_MS 60000 /* after which the same refusal is logged again */
 
 static const char *const parameters[][2] = {
     {"server_version",                SERVER_VERSION_TEXT},
@@ -48,12 +49,57 @@ put_welcome(Session *session)
     session_touch(session);
 }
 
+/* The entry of this text, which may have been another's. */
+static Refusal *
+find_refusal(Server *server, const char *text)
+{
+    Refusal *refusal;
+
+    for (unsigned i = 0; i < SERVER_REFUSALS_KEPT; i++)
+    {
+        if (strcmp(server->repeated[i].text, text) == 0)
+            return &server->repeated[i];
+    }
+    refusal = &server->repeated[server->next_repeated++ % SERVER_REFUSALS_KEPT];
+    *refusal = (Refusal){.logged_ms = 0};
+    snprintf(refusal->text, sizeof(refusal->text), "%s", text);
+    return refusal;
+}
+
+/* False: it was logged within the last minute. */
+static bool
+is_worth_a_line(Session *session, const char *message, unsigned *times)
+{
+    Server *server = session->server;
+    const char *port = strrchr(session->peer_address, ':');
+    int length = (int)(port != NULL ? port - session->peer_address : 0);
+    char text[sizeof(server->repeated[0].text)];
+    Refusal *refusal;
+    uint64_t now = uv_now(server->loop);
+
+    snprintf(text, sizeof(text), "%.*s %s", length, session->peer_address, message);
+    refusal = find_refusal(server, text);
+
+    if (refusal->logged_ms != 0 && now < refusal->logged_ms + REFUSAL_AGAIN_MS)
+    {
+        refusal->since++;
+        return false;
+    }
+    *times = refusal->since;
+    refusal->since = 0;
+    refusal->logged_ms = now > 0 ? now : 1;
+    return true;
+}
+
 static void
 log_refusal(Session *session, const char *message)
 {
     Server *server = session->server;
     uint64_t now = uv_now(server->loop);
+    unsigned times;
 
+    if (!is_worth_a_line(session, message, &times))
+        return;
     if (now - server->refusals_since_ms >= 1000)
     {
         if (server->refusals > REFUSALS_LOGGED)
@@ -62,7 +108,12 @@ log_refusal(Session *session, const char *message)
         server->refusals_since_ms = now;
         server->refusals = 0;
     }
-    if (++server->refusals <= REFUSALS_LOGGED)
+    if (++server->refusals > REFUSALS_LOGGED)
+        return;
+    if (times > 0)
+        log_warning(server->log, "login from %s: %s (and %u times since this was told last)",
+                    session->peer_address, message, times);
+    else
         log_warning(server->log, "login from %s: %s", session->peer_address, message);
 }
 

@@ -1,7 +1,7 @@
 #include "node/node_config.h"
 #include "node/node_private.h"
 #include "node/rocks.h"
-#include "node/state_file.h"
+#include "node/identity_state.h"
 #include "node/users.h"
 
 #include <sodium.h>
@@ -70,8 +70,8 @@ output_persist(void *context, Slice state)
 {
     Node *node = context;
     char path[PATH_SIZE];
-    Outcome outcome =
-        state_file_replace(identity_path(node->start.dir, "topology", path, sizeof(path)), state);
+    Outcome outcome = identity_state_replace(
+        identity_path(node->start.dir, "topology", path, sizeof(path)), state);
 
     if (outcome.failed)
     {
@@ -285,8 +285,8 @@ open_engine(Node *node)
     bool damaged;
 
     buffer_init(&state, &MEMORY_HEAP);
-    outcome = state_file_read(identity_path(node->start.dir, "topology", path, sizeof(path)),
-                              &state, &damaged);
+    outcome = identity_state_read(identity_path(node->start.dir, "topology", path, sizeof(path)),
+                                  &state, &damaged);
     if (!outcome.failed && !damaged)
     {
         node->engine = engine_new(&node->config, &output, buffer_slice(&state));
@@ -312,8 +312,8 @@ give_storage(Node *node)
     bool damaged;
 
     buffer_init(&notes, &MEMORY_HEAP);
-    outcome = state_file_read(identity_path(node->start.dir, "seen", path, sizeof(path)), &notes,
-                              &damaged);
+    outcome = identity_state_read(identity_path(node->start.dir, "seen", path, sizeof(path)),
+                                  &notes, &damaged);
     if (damaged)
         log_warning(node->start.log, "\"%s\" is damaged", path);
     if (!outcome.failed)

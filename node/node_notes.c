@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "node/identity.h"
-#include "node/state_file.h"
+#include "node/identity_state.h"
 
 enum
 {
@@ -52,7 +52,8 @@ replace_file(const NodeNotes *notes, Slice bytes)
 {
     char path[PATH_SIZE];
 
-    return state_file_replace(identity_path(notes->dir, notes->name, path, sizeof(path)), bytes);
+    return identity_state_replace(identity_path(notes->dir, notes->name, path, sizeof(path)),
+                                  bytes);
 }
 
 void

@@ -117,6 +117,19 @@ struct Session
 
 typedef TAILQ_HEAD(SessionList, Session) SessionList;
 
+enum
+{
+    SERVER_REFUSALS_KEPT = 8
+};
+
+/* Whoever has a wrong key or password tries again and again. */
+typedef struct Refusal
+{
+    char text[192]; /* address without port, and message */
+    uint64_t logged_ms;
+    unsigned since; /* times that it was not logged */
+} Refusal;
+
 struct Server
 {
     uv_loop_t *loop;
@@ -152,6 +165,8 @@ struct Server
     uint64_t unsent_bytes;          /* of all sessions, as of their last flush */
     uint64_t refusals_since_ms;     /* the second for which refusals are counted */
     unsigned refusals;
+    Refusal repeated[SERVER_REFUSALS_KEPT]; /* told of lately */
+    unsigned next_repeated;
     ServerStats stats;
     uint8_t read_buffer[SERVER_READ_BYTES]; /* each read is parsed before the next */
 };

@@ -16,7 +16,7 @@
 #include "node/node_config.h"
 #include "node/paxos.h"
 #include "node/rocks.h"
-#include "node/state_file.h"
+#include "node/identity_state.h"
 
 #define PATH_SIZE 4096
 #define SECRET_SIZE 1024
@@ -336,7 +336,8 @@ read_topology(const char *dir, Buffer *document)
     Outcome outcome;
 
     buffer_init(&state, &MEMORY_HEAP);
-    outcome = state_file_read(identity_path(dir, "topology", path, sizeof(path)), &state, &damaged);
+    outcome =
+        identity_state_read(identity_path(dir, "topology", path, sizeof(path)), &state, &damaged);
     damaged = outcome.failed || damaged || !paxos_load(paxos, buffer_slice(&state));
     if (!damaged)
         buffer_put(document, paxos_document(paxos).data, paxos_document(paxos).length);
@@ -391,7 +392,8 @@ topology_is_damaged(const char *dir)
     Outcome outcome;
 
     buffer_init(&state, &MEMORY_HEAP);
-    outcome = state_file_read(identity_path(dir, "topology", path, sizeof(path)), &state, &damaged);
+    outcome =
+        identity_state_read(identity_path(dir, "topology", path, sizeof(path)), &state, &damaged);
     buffer_free(&state);
     return !outcome.failed && damaged;
 }
@@ -415,8 +417,8 @@ set_topology_aside(const char *dir)
 {
     char path[PATH_SIZE];
     char kept[PATH_SIZE + 16];
-    Outcome outcome = state_file_set_aside(identity_path(dir, "topology", path, sizeof(path)), kept,
-                                           sizeof(kept));
+    Outcome outcome = identity_state_set_aside(identity_path(dir, "topology", path, sizeof(path)),
+                                               kept, sizeof(kept));
 
     if (!outcome.failed)
         printf("the topology is kept in \"%s\"; the node gets it from the others\n", kept);

@@ -102,4 +102,23 @@ refuses('VERSION', qr/layout version/);
 flip("$folder/VERSION", 0, 2);
 is_whole('all of them');
 
+# A digit that is one all the same makes another key: nobody can tell which of the two is altered, and
+# nobody fills a log with it.
+{
+    my $length = length $cluster->log_text(1);
+    stop();
+    my $key = slurp("$folder/cluster.key");
+    substr($key, 0, 1) = $key =~ /^0/ ? '1' : '0';
+    open my $file, '>', "$folder/cluster.key" or die $!;
+    print $file $key;
+    close $file;
+    $cluster->start(3);
+    $cluster->await('another key: it has no links', sub { $cluster->log_text(3) =~ /no link to .*password authentication failed for user "_peer_/ });
+    sub refused { return $cluster->console(1, 'SHOW STATS') =~ /^logins_failed\|(\d+)/m ? $1 : die 'no logins_failed' }
+    my $refused = refused();
+    $cluster->await('another key: it tries on', sub { refused() >= $refused + 3 });
+    my @lines = grep { /login from/ } split /\n/, substr $cluster->log_text(1), $length;
+    cmp_ok(scalar @lines, '<=', 2, 'another key: the others say so once') or diag @lines;
+}
+
 done_testing;

@@ -1,4 +1,4 @@
-#include "node/state_file.h"
+#include "node/identity_state.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -38,7 +38,7 @@ read_all(const char *path, Buffer *bytes)
 }
 
 Outcome
-state_file_read(const char *path, Buffer *bytes, bool *damaged)
+identity_state_read(const char *path, Buffer *bytes, bool *damaged)
 {
     uint8_t sum[SUM_BYTES];
     Outcome outcome;
@@ -63,7 +63,7 @@ state_file_read(const char *path, Buffer *bytes, bool *damaged)
 }
 
 Outcome
-state_file_replace(const char *path, Slice bytes)
+identity_state_replace(const char *path, Slice bytes)
 {
     uint8_t sum[SUM_BYTES];
     Outcome outcome;
@@ -79,7 +79,7 @@ state_file_replace(const char *path, Slice bytes)
 }
 
 Outcome
-state_file_set_aside(const char *path, char *kept, size_t size)
+identity_state_set_aside(const char *path, char *kept, size_t size)
 {
     char folder[PATH_SIZE];
     unsigned number = 0;
