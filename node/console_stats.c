@@ -211,6 +211,8 @@ send_refusal_stats(const ServerStats *stats, Session *session)
               "Of them, cut before login beyond max_unauthenticated_per_address.");
     send_stat(session, "connections_refused_late", stats->refused_late,
               "Of them, cut since they had not logged in within auth_timeout_ms.");
+    send_stat(session, "frames_altered", stats->altered_frames,
+              "frames in clear that were altered on their way; their sessions are cut");
     send_stat(session, "sessions_cut_slow", stats->cut_slow,
               "Sessions cut since their clients did not read their answers.");
     send_stat(session, "unsent_bytes", stats->unsent_bytes, "Answers that wait to be read.");

@@ -357,6 +357,19 @@ login_sasl_initial(Session *session, Slice payload)
     buffer_free(&reply);
 }
 
+/* What the login agreed on in clear seals the frames of a stream. */
+static void
+begin_seal(Session *session)
+{
+    const ScramExchange *scram = &session->login->scram;
+
+    if (session->tls != NULL)
+        return;
+    session->is_sealed = true;
+    seal_begin(&session->from_client, &session->to_client, scram->verifier.server_key,
+               slice_make(scram->server_first, scram->server_first_length));
+}
+
 static void
 finish_login(Session *session, Slice final)
 {
@@ -369,6 +382,7 @@ finish_login(Session *session, Slice final)
         return;
     }
     pgwire_put_authentication(&session->output, PGWIRE_AUTH_SASL_FINAL, final);
+    begin_seal(session);
     accept_user(session, user);
 }
 

@@ -266,6 +266,9 @@ start_stream(Session *session, const char *version, int length)
     else if (session->was_stream)
         session_error(session, "55000", "this session has been a stream already", NULL,
                       "Open another connection.");
+    else if (session->tls == NULL && !session->is_sealed)
+        session_error(session, "28000", "a stream in clear needs a login with a password",
+                      "Its frames are sealed by that.", NULL);
     else if (session->server->is_draining)
         session_error(session, "57P03", "the node is shutting down", NULL, NULL);
     else

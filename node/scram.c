@@ -1,5 +1,7 @@
 #include "node/scram.h"
 
+#include "shared/salted_password.h"
+
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,33 +289,6 @@ scram_client_final(ScramExchange *exchange, Slice message, Buffer *reply)
     return SCRAM_DONE;
 }
 
-/* Hi() of RFC 5802 section 2.2: PBKDF2 with HMAC-SHA-256, one block. */
-static void
-salt_password(uint8_t salted[SCRAM_KEY_BYTES], const char *password,
-              const uint8_t salt[SCRAM_SALT_BYTES])
-{
-    static const uint8_t first_block[4] = {0, 0, 0, 1};
-    crypto_auth_hmacsha256_state keyed;
-    crypto_auth_hmacsha256_state state;
-    uint8_t round[SCRAM_KEY_BYTES];
-
-    crypto_auth_hmacsha256_init(&keyed, (const uint8_t *)password, strlen(password));
-    state = keyed;
-    crypto_auth_hmacsha256_update(&state, salt, SCRAM_SALT_BYTES);
-    crypto_auth_hmacsha256_update(&state, first_block, sizeof(first_block));
-    crypto_auth_hmacsha256_final(&state, round);
-    memcpy(salted, round, SCRAM_KEY_BYTES);
-    for (int i = 1; i < SCRAM_ITERATIONS; i++)
-    {
-        state = keyed;
-        crypto_auth_hmacsha256_update(&state, round, sizeof(round));
-        crypto_auth_hmacsha256_final(&state, round);
-        for (size_t j = 0; j < SCRAM_KEY_BYTES; j++)
-            salted[j] ^= round[j];
-    }
-    sodium_memzero(&keyed, sizeof(keyed));
-}
-
 void
 scram_verifier_make(ScramVerifier *verifier, const char *password,
                     const uint8_t salt[SCRAM_SALT_BYTES])
@@ -323,10 +298,10 @@ scram_verifier_make(ScramVerifier *verifier, const char *password,
 
     memset(verifier, 0, sizeof(*verifier));
     memcpy(verifier->salt, salt, SCRAM_SALT_BYTES);
-    salt_password(salted, password, salt);
-    hmac(client_key, salted, sizeof(salted), slice_from_string("Client Key"));
+    salted_password(salted, password, slice_make(salt, SCRAM_SALT_BYTES), SCRAM_ITERATIONS);
+    salted_password_key(client_key, salted, "Client Key");
     crypto_hash_sha256(verifier->stored_key, client_key, sizeof(client_key));
-    hmac(verifier->server_key, salted, sizeof(salted), slice_from_string("Server Key"));
+    salted_password_key(verifier->server_key, salted, "Server Key");
     sodium_memzero(salted, sizeof(salted));
     sodium_memzero(client_key, sizeof(client_key));
 }

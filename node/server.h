@@ -130,6 +130,7 @@ typedef struct ServerStats
     uint64_t refused_address;          /* likewise, of one address */
     uint64_t refused_late;             /* had not logged in in time */
     uint64_t refused_role[USER_ROLES]; /* logged in, and found the sessions of the role in use */
+    uint64_t altered_frames;           /* of which the seal did not fit; their sessions are cut */
     uint64_t cut_slow;                 /* sessions whose clients did not read their answers */
     uint64_t unsent_bytes;             /* answers that wait to be read, now */
     uint64_t received_bytes;

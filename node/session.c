@@ -117,9 +117,32 @@ handle_part(Session *session, Slice part)
     }
 }
 
+/* Takes the tag off a frame. False: it is not what the client sent next. The bytes are a buffer's
+ * of this server, so they may be written to. */
+static bool
+open_seal(Session *session, Slice *frame)
+{
+    if (!session->is_sealed)
+        return true;
+    if (!seal_open(&session->from_client, (uint8_t *)(uintptr_t)frame->data, frame->length))
+    {
+        log_warning(session->server->log, "a frame of %s (%s) was altered on its way",
+                    session->user, session->peer_address);
+        session->server->stats.altered_frames++;
+        session_fatal(session, "08P01", "a frame was altered on its way", NULL,
+                      "Frames in clear are sealed by the login's password, which must be ASCII; "
+                      "others need TLS (sslmode=require).");
+        return false;
+    }
+    frame->length -= SEAL_TAG_BYTES;
+    return true;
+}
+
 static void
 handle_frame(Session *session, Slice frame)
 {
+    if (!open_seal(session, &frame))
+        return;
     if (chunk_is_part(frame))
         handle_part(session, frame);
     else
@@ -209,7 +232,7 @@ consume(Session *session, Slice input)
         const char *error = NULL;
         Slice left = slice_make(input.data + done, input.length - done);
         PgwireResult result =
-            pgwire_next(session->state, left, MESSAGE_FRAME_MAX, &message, &error);
+            pgwire_next(session->state, left, MESSAGE_FRAME_MAX + SEAL_TAG_BYTES, &message, &error);
 
         if (result == PGWIRE_INVALID)
             refuse_message(session, &message, error);
@@ -507,6 +530,8 @@ on_closed(uv_handle_t *handle)
     buffer_free(&session->in_flight);
     chunk_queue_free(&session->large);
     chunk_join_free(&session->join);
+    sodium_memzero(&session->from_client, sizeof(session->from_client));
+    sodium_memzero(&session->to_client, sizeof(session->to_client));
     free(session->user);
     free(session);
 }

@@ -17,6 +17,7 @@
 #include "node/server.h"
 #include "node/tls.h"
 #include "shared/chunk.h"
+#include "shared/seal.h"
 
 #define SERVER_READ_BYTES 65536
 #define SESSION_LINGER_MS 500
@@ -104,6 +105,9 @@ struct Session
     size_t stuck_bytes;   /* that libuv had yet to write when the deadline was set */
     ChunkQueue large;     /* frames that leave in parts, one when all before it has left */
     ChunkJoin join;       /* of another node: frames that come in parts */
+    bool is_sealed;       /* logged in by SCRAM in clear: frames have tags */
+    Seal from_client;
+    Seal to_client;
 
     bool is_held;  /* by the handler */
     bool busy;     /* a query is being answered; messages wait */

@@ -136,6 +136,21 @@ session_untouch(Session *session)
     session->is_dirty = false;
 }
 
+/* A frame is written between the two. */
+static size_t
+begin_frame(Session *session)
+{
+    return pgwire_begin(&session->output, 'd');
+}
+
+static void
+end_frame(Session *session, size_t mark)
+{
+    if (session->is_sealed)
+        seal_put(&session->to_client, &session->output, mark + sizeof(uint32_t));
+    pgwire_end(&session->output, mark);
+}
+
 /* The next part of a large frame, when there is one. */
 static void
 put_part(Session *session)
@@ -144,9 +159,9 @@ put_part(Session *session)
 
     if (session->large.bytes == 0)
         return;
-    mark = pgwire_begin(&session->output, 'd');
+    mark = begin_frame(session);
     (void)chunk_queue_next(&session->large, &session->output);
-    pgwire_end(&session->output, mark);
+    end_frame(session, mark);
 }
 
 /* What has gathered, and a part behind it, as it goes over the wire; NULL when TLS has failed. */
@@ -200,10 +215,10 @@ session_flush(Session *session)
 static void
 put_frame(Session *session, Slice frame)
 {
-    size_t mark = pgwire_begin(&session->output, 'd');
+    size_t mark = begin_frame(session);
 
     buffer_put(&session->output, frame.data, frame.length);
-    pgwire_end(&session->output, mark);
+    end_frame(session, mark);
 }
 
 /* Of the frames that leave in parts. */
@@ -217,7 +232,7 @@ large_bytes_max(const Session *session)
 static void
 put_refusal(Session *session, Slice refused)
 {
-    size_t mark = pgwire_begin(&session->output, 'd');
+    size_t mark = begin_frame(session);
     Frame frame;
 
     (void)frame_decode(refused, &frame);
@@ -226,7 +241,7 @@ put_refusal(Session *session, Slice refused)
     else
         error_encode(&session->output, frame.tag, STATUS_OVERLOADED,
                      "too much waits to be fetched already");
-    pgwire_end(&session->output, mark);
+    end_frame(session, mark);
 }
 
 void

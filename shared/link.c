@@ -7,11 +7,13 @@
 #include "shared/link.h"
 
 #include "shared/gate.h"
+#include "shared/seal.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,6 +45,10 @@ struct Link
     bool full; /* the kernel did not take all that libpq has */
     bool sends_parts;
     bool heard_part;
+    bool sealed; /* in clear: frames have tags */
+    Seal to_node;
+    Seal from_node;
+    Buffer tagged;     /* the frame that is being sent */
     ChunkQueue large;  /* frames that leave in parts */
     Buffer part;       /* to be sent next */
     Buffer queue;      /* small frames, each behind its length, that came while full */
@@ -213,6 +219,7 @@ link_open(const Memory *memory, const char *const *keywords, const char *const *
     chunk_queue_init(&link->large, memory);
     buffer_init(&link->part, memory);
     buffer_init(&link->queue, memory);
+    buffer_init(&link->tagged, memory);
     chunk_join_init(&link->join, memory, CHUNK_CLIENT_MAX);
     if (!begin_connection(link, keywords, values))
         return link;
@@ -233,6 +240,9 @@ link_close(Link *link)
     chunk_queue_free(&link->large);
     buffer_free(&link->part);
     buffer_free(&link->queue);
+    buffer_free(&link->tagged);
+    sodium_memzero(&link->to_node, sizeof(link->to_node));
+    sodium_memzero(&link->from_node, sizeof(link->from_node));
     chunk_join_free(&link->join);
     PQfinish(link->connection);
     gate_free(&link->gate);
@@ -266,6 +276,21 @@ break_by_server(Link *link)
     PQclear(result);
 }
 
+/* Takes the tag off a frame. False: it is not what the node sent next, and so is nothing later. */
+static bool
+open_seal(Link *link, char *frame, int *length)
+{
+    if (!link->sealed)
+        return true;
+    if (!seal_open(&link->from_node, (uint8_t *)frame, (size_t)*length))
+    {
+        break_link(link, LINK_ALTERED);
+        return false;
+    }
+    *length -= SEAL_TAG_BYTES;
+    return true;
+}
+
 /* The next whole frame that libpq holds, or NULL. */
 static char *
 take_frame(Link *link, int *length)
@@ -279,7 +304,37 @@ take_frame(Link *link, int *length)
         break_by_server(link);
     else if (*length == -2)
         break_by_libpq(link);
+    else if (*length > 0 && !open_seal(link, frame, length))
+    {
+        PQfreemem(frame);
+        *length = 0;
+    }
     return *length > 0 ? frame : NULL;
+}
+
+/* False: libpq does not take it, since the connection is lost; or there is no memory. */
+static bool
+put_frame(Link *link, Slice frame)
+{
+    if (link->sealed)
+    {
+        static const uint8_t room[SEAL_TAG_BYTES];
+
+        buffer_reset(&link->tagged);
+        if (!buffer_try_put(&link->tagged, frame.data, frame.length) ||
+            !buffer_try_put(&link->tagged, room, sizeof(room)))
+        {
+            break_by_memory(link);
+            return false;
+        }
+        link->tagged.length -= sizeof(room);
+        seal_put(&link->to_node, &link->tagged, 0);
+        frame = buffer_slice(&link->tagged);
+    }
+    bool taken = PQputCopyData(link->connection, (const char *)frame.data, (int)frame.length) == 1;
+
+    buffer_trim(&link->tagged, CHUNK_BYTES);
+    return taken;
 }
 
 /* The connection is lost: goes on with the frames that came before, or breaks the link when there
@@ -287,6 +342,8 @@ take_frame(Link *link, int *length)
 static void
 drain(Link *link)
 {
+    if (link->phase == PHASE_BROKEN)
+        return;
     set_error(link, PQerrorMessage(link->connection));
     link->phase = PHASE_DRAIN;
     link->wants = 0;
@@ -302,8 +359,7 @@ put_part(Link *link)
 {
     buffer_reset(&link->part);
     return chunk_queue_next(&link->large, &link->part) &&
-           PQputCopyData(link->connection, (const char *)link->part.data, (int)link->part.length) ==
-               1;
+           put_frame(link, buffer_slice(&link->part));
 }
 
 /* libpq keeps what it is given in a buffer that it never makes smaller and whose filling nobody can
@@ -319,8 +375,7 @@ put_queued(Link *link)
 
         memcpy(&length, link->queue.data + link->queue_done, sizeof(length));
         link->queue_done += sizeof(length);
-        if (PQputCopyData(link->connection, (const char *)link->queue.data + link->queue_done,
-                          (int)length) != 1)
+        if (!put_frame(link, slice_make(link->queue.data + link->queue_done, length)))
             return false;
         link->queue_done += length;
     }
@@ -365,6 +420,19 @@ flush(Link *link)
     link->wants = LINK_READ | (link->unsent ? LINK_WRITE : 0);
 }
 
+/* Frames in clear are sealed under a key from the login. */
+static void
+begin_seal(Link *link)
+{
+    const Proof *proof = &link->gate.proof;
+
+    if (!link->gate.clear)
+        return;
+    link->sealed = true;
+    seal_begin_by_password(&link->to_node, &link->from_node, PQpass(link->connection),
+                           slice_make(proof->first, proof->first_length));
+}
+
 static void
 ask_for_stream(Link *link)
 {
@@ -377,6 +445,7 @@ ask_for_stream(Link *link)
         return;
     }
     link->phase = PHASE_ASK;
+    begin_seal(link);
     gate_fetch_ahead(link->connection);
     flush(link);
 }
@@ -612,7 +681,7 @@ link_send(Link *link, Slice frame)
     link->unsent = true;
     if (link->full || link->queue.length > 0)
         return queue_frame(link, frame);
-    if (PQputCopyData(link->connection, (const char *)frame.data, (int)frame.length) != 1)
+    if (!put_frame(link, frame))
     {
         drain(link);
         return false;

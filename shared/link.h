@@ -9,7 +9,8 @@
  *
  * A login is mutual or it fails: SCRAM-SHA-256, and the node must prove in it that it knows the
  * secret, whatever it asks for or offers (shared/proof.h). Over TLS that proof is bound to the
- * connection, so that no certificate need be known and nobody can stand between.
+ * connection, so that no certificate need be known and nobody can stand between; in clear, which is
+ * how links are made unless told otherwise, each frame is sealed under a key from it (seal.h).
  */
 #ifndef SHARED_LINK_H
 #define SHARED_LINK_H
@@ -38,6 +39,7 @@ enum
 };
 
 #define LINK_SSLMODE "disable" /* when the parameters have none */
+#define LINK_ALTERED "what the node sent was altered on its way"
 
 /*
  * Connection parameters as libpq's PQconnectStartParams takes them, of one address. memory is

@@ -63,11 +63,17 @@ look_at_first(Proof *proof, Slice message)
     Slice salt = take_attribute(&reader);
     Slice iterations = take_attribute(&reader);
 
-    if (memchr(message.data, '\0', message.length) != NULL || !is_attribute(nonce, 'r') ||
-        !is_attribute(salt, 's') || !is_attribute(iterations, 'i') || !reader_finish(&reader))
+    if (message.length > PROOF_FIRST_MAX || memchr(message.data, '\0', message.length) != NULL ||
+        !is_attribute(nonce, 'r') || !is_attribute(salt, 's') || !is_attribute(iterations, 'i') ||
+        !reader_finish(&reader))
         refuse(proof, "the server sent a malformed SCRAM message");
     else if (!iterations_are_fit(iterations))
         refuse(proof, "the server asks for a number of SCRAM iterations outside of 4096 to 100000");
+    else
+    {
+        memcpy(proof->first, message.data, message.length);
+        proof->first_length = message.length;
+    }
 }
 
 /* The list of mechanisms: each ends with a NUL, as does the list. */

@@ -18,7 +18,8 @@ enum
     PROOF_ITERATIONS_MIN = 4096, /* RFC 7677 section 4: fewer make a stolen proof easy to search */
     PROOF_ITERATIONS_MAX = 100000,
     PROOF_AUTHENTICATION_MAX = 2000, /* bytes of a message, as in libpq */
-    PROOF_MESSAGE_MAX = 30000
+    PROOF_MESSAGE_MAX = 30000,
+    PROOF_FIRST_MAX = 600 /* of server-first-message: two nonces, a salt, a number */
 };
 
 typedef enum ProofStage
@@ -35,6 +36,10 @@ typedef struct Proof
 {
     ProofStage stage;  /* zero to begin */
     const char *error; /* static words; NULL while nothing is wrong */
+
+    /* server-first-message, which both ends have signed once the proof is given. */
+    uint8_t first[PROOF_FIRST_MAX];
+    size_t first_length;
 } Proof;
 
 /*

@@ -202,10 +202,28 @@ far_end_await_message(FarEnd *end, char type, Buffer *body)
     buffer_reset(body);
     buffer_put(body, end->in.data + 5, length - 4);
     buffer_consume(&end->in, (size_t)length + 1);
+    if (type == 'd' && end->tls == NULL)
+    {
+        assert_true(seal_open(&end->to_node, body->data, body->length));
+        body->length -= SEAL_TAG_BYTES;
+    }
 }
 
 void
 far_end_say(FarEnd *end, char type, const void *body, size_t length)
+{
+    Buffer sealed;
+
+    buffer_init(&sealed, &MEMORY_HEAP);
+    buffer_put(&sealed, body, length);
+    if (type == 'd' && end->tls == NULL)
+        seal_put(&end->from_node, &sealed, 0);
+    far_end_say_bare(end, type, sealed.data, sealed.length);
+    buffer_free(&sealed);
+}
+
+void
+far_end_say_bare(FarEnd *end, char type, const void *body, size_t length)
 {
     Buffer message;
 
@@ -271,6 +289,8 @@ far_end_prove(FarEnd *end, Buffer *final)
     buffer_init(&body, &MEMORY_HEAP);
     far_end_await_message(end, 'p', &body);
     assert_int_equal(scram_client_final(&end->scram, buffer_slice(&body), final), SCRAM_DONE);
+    seal_begin(&end->to_node, &end->from_node, end->scram.verifier.server_key,
+               slice_make(end->scram.server_first, end->scram.server_first_length));
     buffer_free(&body);
 }
 

@@ -8,6 +8,7 @@
 #include "node/scram.h"
 #include "node/tls.h"
 #include "shared/link.h"
+#include "shared/seal.h"
 
 #define FAR_END_DEADLINE_MS 5000
 
@@ -22,6 +23,8 @@ typedef struct FarEnd
     const Memory *memory; /* the link's */
     Link *link;
     ScramExchange scram;
+    Seal to_node; /* in clear, of frames: they are sealed and opened on the way */
+    Seal from_node;
 } FarEnd;
 
 uint64_t far_end_now_ms(void);
@@ -46,6 +49,9 @@ void far_end_await_startup(FarEnd *end);
 void far_end_await_message(FarEnd *end, char type, Buffer *body);
 
 void far_end_say(FarEnd *end, char type, const void *body, size_t length);
+
+/* A message as it is, though it be a frame. */
+void far_end_say_bare(FarEnd *end, char type, const void *body, size_t length);
 
 /* An authentication request. */
 void far_end_request(FarEnd *end, uint32_t code, const void *body, size_t length);

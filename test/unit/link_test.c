@@ -234,6 +234,79 @@ a_part_that_no_node_sends_breaks_the_link(void **state)
     far_end_stop(&server);
 }
 
+/* A frame as it travels, with one byte of it changed, or sent again; the link must break. */
+static void
+expect_altered(FarEnd *server, const Buffer *wire)
+{
+    uint64_t deadline = far_end_now_ms() + FAR_END_DEADLINE_MS;
+    Slice frame;
+
+    far_end_say_bare(server, 'd', wire->data, wire->length);
+    while (link_state(server->link) == LINK_STREAMING && far_end_now_ms() < deadline)
+    {
+        far_end_turn(server);
+        assert_false(link_receive(server->link, &frame));
+    }
+    assert_string_equal(link_error(server->link), LINK_ALTERED);
+}
+
+static void
+a_frame_that_was_altered_is_not_handed_out(void **state)
+{
+    for (size_t byte = 0; byte < 5 + SEAL_TAG_BYTES; byte++)
+    {
+        FarEnd server;
+        Buffer wire;
+
+        buffer_init(&wire, &MEMORY_HEAP);
+        far_end_start(&server, false);
+        far_end_begin_stream(&server);
+        buffer_put(&wire, "frame", 5);
+        seal_put(&server.from_node, &wire, 0);
+        wire.data[byte] ^= 1;
+        expect_altered(&server, &wire);
+        far_end_stop(&server);
+        buffer_free(&wire);
+    }
+}
+
+static void
+a_frame_that_comes_again_or_out_of_order_is_not_handed_out(void **state)
+{
+    uint64_t deadline = far_end_now_ms() + FAR_END_DEADLINE_MS;
+    FarEnd server;
+    Buffer wire;
+    Slice frame;
+
+    buffer_init(&wire, &MEMORY_HEAP);
+    far_end_start(&server, false);
+    far_end_begin_stream(&server);
+    buffer_put(&wire, "frame", 5);
+    seal_put(&server.from_node, &wire, 0);
+    far_end_say_bare(&server, 'd', wire.data, wire.length);
+    while (!link_receive(server.link, &frame) && far_end_now_ms() < deadline)
+        far_end_turn(&server);
+    assert_true(slice_equal(frame, slice_from_string("frame")));
+    expect_altered(&server, &wire);
+    far_end_stop(&server);
+    buffer_free(&wire);
+}
+
+static void
+a_frame_without_a_seal_is_not_handed_out(void **state)
+{
+    FarEnd server;
+    Buffer wire;
+
+    buffer_init(&wire, &MEMORY_HEAP);
+    far_end_start(&server, false);
+    far_end_begin_stream(&server);
+    buffer_put(&wire, "bare", 4);
+    expect_altered(&server, &wire);
+    far_end_stop(&server);
+    buffer_free(&wire);
+}
+
 /* ---- memory ---- */
 
 /* Gives what it is asked for that often, and then nothing. */
@@ -358,15 +431,22 @@ a_client_takes_no_more_in_parts_than_it_has_to_spare(void **state)
     FarEnd server;
     Buffer message;
 
+    size_t sent = 0;
+
     far_end_start(&server, false);
     far_end_begin_stream(&server);
     buffer_init(&message, &MEMORY_HEAP);
-    buffer_put_u8(&message, 'd');
-    buffer_put_u32(&message, 0);
-    part_encode(&message, 1, &part);
-    buffer_set_u32(&message, 1, (uint32_t)message.length - 1);
-    assert_true(flood(&server, message.data, message.length, 2 * (size_t)CHUNK_CLIENT_MAX) <
-                CHUNK_CLIENT_MAX + 64 * 1024 * 1024);
+    while (link_state(server.link) == LINK_STREAMING && sent < 2 * (size_t)CHUNK_CLIENT_MAX)
+    {
+        buffer_reset(&message);
+        buffer_put_u8(&message, 'd');
+        buffer_put_u32(&message, 0);
+        part_encode(&message, 1, &part);
+        seal_put(&server.from_node, &message, 5);
+        buffer_set_u32(&message, 1, (uint32_t)message.length - 1);
+        sent += flood(&server, message.data, message.length, message.length);
+    }
+    assert_true(sent < CHUNK_CLIENT_MAX + 64 * 1024 * 1024);
     assert_string_equal(link_error(server.link),
                         "the node sent the part of a frame that fits no other");
     buffer_free(&message);
@@ -623,6 +703,9 @@ main(void)
         cmocka_unit_test(a_frame_that_comes_in_parts_is_handed_out_whole),
         cmocka_unit_test(a_frame_in_parts_that_came_before_the_loss_is_handed_out),
         cmocka_unit_test(a_part_that_no_node_sends_breaks_the_link),
+        cmocka_unit_test(a_frame_that_was_altered_is_not_handed_out),
+        cmocka_unit_test(a_frame_that_comes_again_or_out_of_order_is_not_handed_out),
+        cmocka_unit_test(a_frame_without_a_seal_is_not_handed_out),
         cmocka_unit_test(a_link_for_which_there_is_no_memory_breaks_and_ends_nothing_else),
         cmocka_unit_test(a_message_of_any_length_breaks_the_link_before_it_fills_the_memory),
         cmocka_unit_test(a_client_takes_no_more_in_parts_than_it_has_to_spare),

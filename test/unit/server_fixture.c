@@ -193,7 +193,7 @@ fixture_connect(const Fixture *fixture, const char *user, const char *password, 
     char text[512];
 
     snprintf(text, sizeof(text),
-             "host=127.0.0.1 port=%d dbname=dynamo user=%s password=%s sslmode=disable "
+             "host=127.0.0.1 port=%d dbname=dynamo user=%s password=%s sslmode=prefer "
              "gssencmode=disable connect_timeout=10 %s",
              fixture->port, user, password, more);
     connection = PQconnectdb(text);

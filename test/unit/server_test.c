@@ -8,6 +8,7 @@
 #include <libpq-fe.h>
 #include <poll.h>
 #include <signal.h>
+#include <openssl/ssl.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -546,7 +547,7 @@ messages_behind_a_query_in_work_wait(void **state)
     static const char echo[] = "Q\0\0\0\x09"
                                "ECHO\0";
     Fixture *fixture = start();
-    PGconn *connection = fixture_connect_as(fixture, "shop");
+    PGconn *connection = fixture_connect(fixture, "shop", "secret", "sslmode=disable");
     PGcancel *cancel = PQgetCancel(connection);
     struct pollfd poll_fd = {PQsocket(connection), POLLIN, 0};
     char answers[1024] = "";
@@ -706,12 +707,40 @@ a_stream_ends_when_the_client_says_so(void **state)
 static void
 a_frame_too_large_is_refused_before_it_comes(void **state)
 {
-    static const char header[] = "d\x04\0\0\x05";
+    static const char header[] = "d\x04\0\0\x15"; /* one more than a frame and its tag have */
     Fixture *fixture = start();
-    PGconn *connection = open_stream(fixture);
+    PGconn *connection =
+        begin_stream(fixture_connect(fixture, "shop", "secret", "sslmode=disable"));
 
     fixture_send(PQsocket(connection), header, 5);
     expect_stream_error(connection, "54000");
+    PQfinish(connection);
+    fixture_stop(fixture);
+}
+
+/* The seal of a login in clear is not there, or does not fit. */
+static void
+a_frame_in_clear_without_its_seal_is_refused(void **state)
+{
+    Fixture *fixture = start();
+    PGconn *connection =
+        begin_stream(fixture_connect(fixture, "shop", "secret", "sslmode=disable"));
+
+    send_frame(connection, "a frame that is longer than a tag", 33);
+    assert_int_equal(PQflush(connection), 0);
+    expect_stream_error(connection, "08P01");
+    PQfinish(connection);
+    fixture_stop(fixture);
+}
+
+static void
+a_stream_in_clear_needs_a_password(void **state)
+{
+    static const char *const settings[] = {"trust_loopback=on", NULL};
+    Fixture *fixture = start_with(settings);
+    PGconn *connection = fixture_connect(fixture, "shop", "", "sslmode=disable");
+
+    fixture_assert_query_fails(connection, "STREAM 1", "28000");
     PQfinish(connection);
     fixture_stop(fixture);
 }
@@ -814,6 +843,7 @@ a_client_that_does_not_read_is_held_back(void **state)
     enum
     {
         CHUNK = 1 << 20,
+        RECORD = 1 << 14,
         MUCH = 256
     };
     Fixture *fixture = start();
@@ -822,6 +852,7 @@ a_client_that_does_not_read_is_held_back(void **state)
     size_t sent = 0;
     int fd = PQsocket(connection);
     struct pollfd poll_fd = {fd, POLLOUT, 0};
+    SSL *ssl = PQsslStruct(connection, "OpenSSL");
     PGconn *other;
 
     assert_non_null(chunk);
@@ -831,7 +862,8 @@ a_client_that_does_not_read_is_held_back(void **state)
     chunk[4] = (char)0xff;
     while (sent < (size_t)MUCH * CHUNK && poll(&poll_fd, 1, 500) == 1)
     {
-        ssize_t n = send(fd, chunk + sent % CHUNK, CHUNK - sent % CHUNK, MSG_DONTWAIT);
+        size_t left = CHUNK - sent % CHUNK;
+        int n = SSL_write(ssl, chunk + sent % CHUNK, left < RECORD ? (int)left : RECORD);
 
         if (n > 0)
             sent += (size_t)n;
@@ -849,7 +881,7 @@ static void
 the_end_of_the_server_is_told(void **state)
 {
     Fixture *fixture = start();
-    PGconn *idle = fixture_connect_as(fixture, "shop");
+    PGconn *idle = fixture_connect(fixture, "shop", "secret", "sslmode=disable");
     PGconn *stream = open_stream(fixture);
     char told[512] = "";
 
@@ -906,6 +938,8 @@ main(void)
         cmocka_unit_test(frames_of_every_size_pass),
         cmocka_unit_test(a_stream_ends_when_the_client_says_so),
         cmocka_unit_test(a_frame_too_large_is_refused_before_it_comes),
+        cmocka_unit_test(a_frame_in_clear_without_its_seal_is_refused),
+        cmocka_unit_test(a_stream_in_clear_needs_a_password),
         cmocka_unit_test(another_node_may_send_a_frame_in_parts),
         cmocka_unit_test(a_client_may_not_send_a_frame_in_parts),
         cmocka_unit_test(a_large_answer_holds_up_no_small_one),
