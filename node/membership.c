@@ -392,6 +392,7 @@ membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actio
     Peer *entry = membership_peer(membership, peer);
 
     entry->linked = true;
+    entry->asked = false;
     entry->greeted = false;
     entry->silent = false;
     entry->hello_since_ms = 0;
@@ -413,6 +414,7 @@ fetch_from(Membership *membership, uint32_t peer, Actions *actions)
 
     topology_fetch_encode(actions_frame(actions), 0, &fetch);
     actions_send_peer(actions, peer);
+    membership_peer(membership, peer)->asked = true;
 }
 
 void
@@ -541,15 +543,18 @@ meet_foreigner(Membership *membership, Peer *peer)
     peer->is_foreign = true;
 }
 
-/* A document of another cluster must never replace ours. */
+/* The answer to a question of ours, and to no other. A document of another cluster must never
+ * replace ours. */
 static void
 take_topology(Membership *membership, Peer *peer, const Frame *frame)
 {
+    bool asked = peer->asked;
     TopologyFrame answer;
     Topology topology;
     Arena arena;
 
-    if (!topology_frame_decode(frame, &answer) || answer.document.length == 0)
+    peer->asked = false;
+    if (!asked || !topology_frame_decode(frame, &answer) || answer.document.length == 0)
         return;
     arena_init(&arena, &MEMORY_HEAP);
     if (topology_decode(answer.document, &arena, &topology))

@@ -31,6 +31,7 @@ typedef struct Peer
     uint64_t hello_sent_ms;
     uint64_t hello_since_ms; /* the oldest unanswered hello; 0: none */
     bool silent;
+    bool asked;     /* for its topology, without an answer yet */
     DiskState disk; /* as it said last */
     char *disk_why;
 } Peer;

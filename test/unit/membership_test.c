@@ -314,27 +314,45 @@ a_node_in_no_cluster_has_no_topology_to_give(void **state)
     assert_int_equal(town_answered_error(&town, 1), STATUS_NOT_FORMED);
 }
 
+/* A document of epoch 9 as node 1 might send it to node 0. */
 static void
-a_topology_of_another_cluster_is_refused(void **state)
+offer(uint8_t cluster_change)
 {
     TopologyFrame offered = {.epoch = 9};
-    Topology foreign;
+    Topology topology = *membership_topology(town.nodes[0].membership);
     Frame frame;
     Buffer document;
 
-    town_form(&town);
-    foreign = *membership_topology(town.nodes[0].membership);
-    foreign.epoch = 9;
-    foreign.cluster[0]++;
+    topology.epoch = 9;
+    topology.cluster[0] = (uint8_t)(topology.cluster[0] + cluster_change);
     buffer_init(&document, &MEMORY_HEAP);
-    topology_encode(&document, &foreign);
+    topology_encode(&document, &topology);
     offered.document = buffer_slice(&document);
     topology_frame_encode(stage_buffer(&town.stage), 0, &offered);
     frame = stage_frame(&town.stage);
     membership_peer_frame(town.nodes[0].membership, 1, &frame, town.now_ms, &town.stage.actions);
+    buffer_free(&document);
+}
+
+static void
+a_topology_of_another_cluster_is_refused(void **state)
+{
+    town_form(&town);
+    membership_fetch(town.nodes[0].membership, &town.stage.actions);
+    offer(1);
     assert_int_equal(town_epoch_of(&town, 0), 1);
     assert_non_null(strstr(town.nodes[0].last_log, "another cluster"));
-    buffer_free(&document);
+}
+
+static void
+a_topology_that_was_not_asked_for_is_not_taken(void **state)
+{
+    town_form(&town);
+    offer(0);
+    assert_int_equal(town_epoch_of(&town, 0), 1);
+    membership_fetch(town.nodes[0].membership, &town.stage.actions);
+    offer(0);
+    assert_int_equal(town_epoch_of(&town, 0), 9);
 }
 
 static void
@@ -387,6 +405,7 @@ main(void)
         TEST(a_topology_is_given_to_who_lacks_it),
         TEST(a_node_in_no_cluster_has_no_topology_to_give),
         TEST(a_topology_of_another_cluster_is_refused),
+        TEST(a_topology_that_was_not_asked_for_is_not_taken),
         TEST(a_member_that_missed_an_epoch_fetches_it_by_the_next_hello),
         TEST(a_node_wakes_up_for_its_next_tick),
     };
