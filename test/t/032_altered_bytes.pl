@@ -77,7 +77,7 @@ my $scratch = scratch_folder();
 my $evil = "$scratch/evil";
 my @proxies = map { proxy($_, $evil) } @port;
 my $main = $$;
-END { if (defined $main && $$ == $main) { kill KILL => @proxies; waitpid $_, 0 for @proxies } }
+END { local $?; if (defined $main && $$ == $main) { kill KILL => @proxies; waitpid $_, 0 for @proxies } }
 
 my $cluster = DynamoCluster->new(nodes => 3, up => [ '--port', $first ],
     config => [ 'advertise_address=127.0.0.2', 'seeds=' . join(',', map { "127.0.0.2:$_" } @port) ]);
