@@ -47,6 +47,7 @@ struct ClientCluster
     ClusterTopology *topology;  /* NULL: not known yet */
     TimestampTz looked_anew_at; /* the statement for which the topology was last fetched anew */
     struct PendingLogs *logs;   /* fdw/pending; of the pool */
+    struct Flush *flush;        /* fdw/flush; of the transaction; NULL: it has sent nothing */
 };
 
 /* In a child of context. Connects to nothing. Errors: 2F003 for a mapping without the password it

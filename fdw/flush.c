@@ -4,6 +4,7 @@
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "fdw/leaving.h"
@@ -16,6 +17,8 @@ enum
 {
     BATCH_ITEMS = 4096,
     BATCH_BYTES = 4 * 1024 * 1024,
+    FRAME_KEYS = 512, /* of a frame, halved whenever a batch is refused as overload */
+    FRAME_KEYS_FEW = 16,
     BEHIND_TRIES = 5 /* while nodes have not heard of a topology */
 };
 
@@ -26,6 +29,7 @@ typedef struct FlushBatch
     Arena arena;
     const WriteItem *items;
     uint32 count;
+    uint32 frame_keys;
 } FlushBatch;
 
 typedef struct Flush
@@ -34,7 +38,9 @@ typedef struct Flush
     ReportWrite report;
     ReportCrowd crowd;
     bool failed;
+    bool told;          /* the counts, in an error */
     uint64 deadline_ms; /* 0: none */
+    uint64 applied_ms;  /* when something was applied last, or could be for the first time */
     const LeavingGroup *group;
     const WriteItem *items; /* of the group, in the order they are sent */
     uint32 next;            /* the first that is not sent */
@@ -109,6 +115,8 @@ flush_count_result(Flush *flush, const WriteItem *item, const RequestWriteResult
 {
     flush_count(flush, fate_of(result->status), item);
     flush_note_siblings(flush, item, result->siblings);
+    if (result->status == STATUS_OK)
+        flush->applied_ms = links_now_ms();
     if (result->status != STATUS_OK)
         flush_note_failure(flush, item, result);
 }
@@ -159,24 +167,39 @@ flush_request(Flush *flush, FlushBatch *batch)
     RequestOptions options =
         request_operation_write_options(topology, &flush->group->quorum, cluster_timeout_ms());
 
+    options.frame_keys = batch->frame_keys;
     return request_write(&batch->arena, &flush->cluster->asker, &topology->topology,
                          flush->group->bucket, &options, batch->items, batch->count,
-                         links_now_ms());
+                         operation_paused_clock_ms(&flush->operation.operation));
+}
+
+static MemoryContext
+flush_batch_context(void)
+{
+    return AllocSetContextCreate(CurrentMemoryContext, "dynamo_fdw batch of writes",
+                                 ALLOCSET_DEFAULT_SIZES);
+}
+
+/* The batch has everything but its request. */
+static void
+flush_send_batch(Flush *flush, int place)
+{
+    FlushBatch *batch = &flush->batches[place];
+
+    batch->memory = memory_in_context(batch->context);
+    arena_init(&batch->arena, &batch->memory);
+    flush->operation.requests[place] = flush_request(flush, batch);
 }
 
 static void
 flush_begin_batch(Flush *flush, int place)
 {
-    FlushBatch *batch = &flush->batches[place];
-
-    batch->context = AllocSetContextCreate(CurrentMemoryContext, "dynamo_fdw batch of writes",
-                                           ALLOCSET_DEFAULT_SIZES);
-    batch->memory = memory_in_context(batch->context);
-    arena_init(&batch->arena, &batch->memory);
-    batch->items = flush->items + flush->next;
-    batch->count = flush_batch_count(flush);
-    flush->next += batch->count;
-    flush->operation.requests[place] = flush_request(flush, batch);
+    flush->batches[place] = (FlushBatch){.context = flush_batch_context(),
+                                         .items = flush->items + flush->next,
+                                         .count = flush_batch_count(flush),
+                                         .frame_keys = FRAME_KEYS};
+    flush->next += flush->batches[place].count;
+    flush_send_batch(flush, place);
 }
 
 static void
@@ -187,6 +210,25 @@ flush_end_batch(Flush *flush, int place)
     flush->operation.requests[place] = NULL;
     MemoryContextDelete(batch->context);
     batch->context = NULL;
+}
+
+/* The batch's items that nodes had too much to do for, in its place, in smaller frames. Nothing of
+ * them is written, so the request ids are as good as new. */
+static void
+flush_send_again(Flush *flush, int place, const RequestWriteResult *results, uint32 count)
+{
+    FlushBatch before = flush->batches[place];
+    FlushBatch again = {.context = flush_batch_context(),
+                        .frame_keys = Max(before.frame_keys / 2, FRAME_KEYS_FEW)};
+    WriteItem *items = MemoryContextAlloc(again.context, sizeof(WriteItem) * count);
+
+    for (uint32 i = 0; i < before.count; i++)
+        if (results[i].status == STATUS_OVERLOADED)
+            items[again.count++] = before.items[i];
+    again.items = items;
+    flush_end_batch(flush, place);
+    flush->batches[place] = again;
+    flush_send_batch(flush, place);
 }
 
 /* True when some of the batch was refused only because nodes have not heard of the topology. */
@@ -230,11 +272,27 @@ flush_retry_behind(Flush *flush, const FlushBatch *batch, RequestWriteResult *re
         results[places[i]] = request_write_results(operation.requests[0])[i];
 }
 
+static bool
+flush_time_is_over(const Flush *flush)
+{
+    return flush->deadline_ms != 0 && links_now_ms() >= flush->deadline_ms;
+}
+
+/* What was refused for a while is worth sending again: the time is not over, and the cluster has
+ * taken something lately. */
+static bool
+flush_may_go_on(const Flush *flush)
+{
+    return !flush->failed && !QueryCancelPending && !flush_time_is_over(flush) &&
+           links_now_ms() < flush->applied_ms + cluster_timeout_ms();
+}
+
 static void
 flush_harvest(Flush *flush, int place)
 {
     FlushBatch *batch = &flush->batches[place];
     RequestWriteResult *results = palloc(sizeof(RequestWriteResult) * batch->count);
+    uint32 overloaded = 0;
 
     memcpy(results, request_write_results(flush->operation.requests[place]),
            sizeof(RequestWriteResult) * batch->count);
@@ -243,24 +301,39 @@ flush_harvest(Flush *flush, int place)
     if (batch->count > 0)
         client_note_dropped(flush->cluster, results[0].status);
     for (uint32 i = 0; i < batch->count; i++)
-        flush_count_result(flush, &batch->items[i], &results[i]);
+    {
+        if (results[i].status == STATUS_OVERLOADED)
+            overloaded++;
+        else
+            flush_count_result(flush, &batch->items[i], &results[i]);
+    }
+    if (overloaded > 0 && flush_may_go_on(flush))
+        flush_send_again(flush, place, results, overloaded);
+    else
+    {
+        for (uint32 i = 0; i < batch->count && overloaded > 0; i++)
+            if (results[i].status == STATUS_OVERLOADED)
+                flush_count_result(flush, &batch->items[i], &results[i]);
+        flush_end_batch(flush, place);
+    }
     pfree(results);
-    flush_end_batch(flush, place);
 }
 
 /* ---- the loop ---- */
 
-static bool
-flush_time_is_over(const Flush *flush)
+static void
+flush_tell(Flush *flush)
 {
-    return flush->deadline_ms != 0 && links_now_ms() >= flush->deadline_ms;
+    flush->told = true;
+    report_write(flush->cluster, &flush->report);
 }
 
 /* What is on its way and not answered ends now, as unknown where it may have been written. */
 static void
 flush_give_up(Flush *flush)
 {
-    flush->report.canceled = QueryCancelPending;
+    /* A timeout asks for a cancel too. */
+    flush->report.canceled = QueryCancelPending && !get_timeout_indicator(STATEMENT_TIMEOUT, false);
     flush->failed = true;
     for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
     {
@@ -279,8 +352,7 @@ flush_give_up(Flush *flush)
     }
     flush_count_not_sent(flush);
     QueryCancelPending = false;
-    RESUME_CANCEL_INTERRUPTS();
-    report_write(flush->cluster, &flush->report);
+    flush_tell(flush);
 }
 
 /* Fills the free places; true when something is under way. */
@@ -328,6 +400,8 @@ flush_group(Flush *flush)
     arena_init(&arena, &memory);
     flush->items = flush_order(flush->group, &arena);
     request_operation_init(&flush->operation, cluster_topology(flush->cluster));
+    /* So that its frames and answers are not lost while something else is waited for. */
+    links_attach(flush->cluster->links, &flush->operation.operation);
     flush->operation.deadline_ms = flush->deadline_ms;
     flush->operation.watch_cancel = true;
     while (flush_fill(flush))
@@ -340,6 +414,7 @@ flush_group(Flush *flush)
         if (flush_has_more(flush) && (QueryCancelPending || flush_time_is_over(flush)))
             flush_give_up(flush);
     }
+    links_detach(flush->cluster->links, &flush->operation.operation);
     if (!flush->failed)
         arena_free(&arena);
 }
@@ -361,6 +436,7 @@ static void
 flush_groups(Flush *flush)
 {
     flush->deadline_ms = flush_deadline_ms();
+    flush->applied_ms = links_now_ms();
     flush->group = leaving_groups(flush->cluster);
     while (flush->group != NULL && !flush->failed)
     {
@@ -376,22 +452,46 @@ flush_groups(Flush *flush)
 void
 flush_run(ClientCluster *cluster)
 {
-    Flush flush = {.cluster = cluster};
+    Flush *flush;
     MemoryContext own;
     MemoryContext before;
 
     if (pending_buckets(cluster) == NULL)
         return;
+    flush = MemoryContextAllocZero(TopTransactionContext, sizeof(Flush));
+    flush->cluster = cluster;
+    cluster->flush = flush;
     own = AllocSetContextCreate(TopTransactionContext, "dynamo_fdw flush", ALLOCSET_DEFAULT_SIZES);
     before = MemoryContextSwitchTo(own);
-    /* A cancel is told with the counts, so it must not be raised from inside a wait. */
-    HOLD_CANCEL_INTERRUPTS();
-    flush_groups(&flush);
-    RESUME_CANCEL_INTERRUPTS();
+    flush_groups(flush);
     MemoryContextSwitchTo(before);
-    if (flush.failed)
-        report_write(cluster, &flush.report);
-    if (flush.crowd.siblings > 0)
-        report_crowd(&flush.crowd);
+    if (flush->failed)
+        flush_tell(flush);
+    if (flush->crowd.siblings > 0)
+        report_crowd(&flush->crowd);
     MemoryContextDelete(own);
+}
+
+/* What was under way when the transaction ended: nobody waits for its answers any more. */
+static void
+flush_count_under_way(Flush *flush)
+{
+    for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
+        for (uint32 i = 0; i < flush->batches[place].count; i++)
+            if (flush->batches[place].context != NULL)
+                flush_count(flush, REPORT_UNKNOWN, &flush->batches[place].items[i]);
+}
+
+void
+flush_end(ClientCluster *cluster, bool committed)
+{
+    Flush *flush = cluster->flush;
+
+    cluster->flush = NULL;
+    if (flush == NULL || committed || flush->told)
+        return;
+    flush_count_under_way(flush);
+    flush_count_not_sent(flush);
+    if (flush->report.counts[REPORT_APPLIED] + flush->report.counts[REPORT_UNKNOWN] > 0)
+        report_rolled_back(cluster, &flush->report);
 }

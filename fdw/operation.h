@@ -59,4 +59,11 @@ operation_is_attached(const Operation *operation)
     return operation->attached.next != NULL;
 }
 
+/* The time of an attached operation that is not being waited for, for what is added to it. */
+static inline uint64
+operation_paused_clock_ms(const Operation *operation)
+{
+    return operation->paused_at_ms - operation->idle_ms;
+}
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "access/xact.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -57,16 +58,30 @@ pool_invalidate(Datum argument, int cache_id, uint32 hash)
 
 /* ---- the transaction's events ---- */
 
+/*
+ * A cancel is told with the counts of what was written, so it must not be raised from inside a wait
+ * or by a warning. One that comes when all is written is too late to be true: the transaction
+ * commits.
+ */
 static void
 pool_flush(void)
 {
     HASH_SEQ_STATUS scan;
     PoolEntry *entry;
+    bool sent = false;
 
+    HOLD_CANCEL_INTERRUPTS();
     hash_seq_init(&scan, pool.entries);
     while ((entry = hash_seq_search(&scan)) != NULL)
-        if (entry->used && entry->cluster != NULL)
-            flush_run(entry->cluster);
+    {
+        if (!entry->used || entry->cluster == NULL)
+            continue;
+        flush_run(entry->cluster);
+        sent = sent || entry->cluster->flush != NULL;
+    }
+    if (sent)
+        QueryCancelPending = false;
+    RESUME_CANCEL_INTERRUPTS();
 }
 
 static void
@@ -88,12 +103,16 @@ pool_discard(PoolEntry *entry)
 }
 
 static void
-pool_end_transaction(void)
+pool_end_transaction(bool committed)
 {
     HASH_SEQ_STATUS scan;
     PoolEntry *entry;
 
     pool.used = false;
+    hash_seq_init(&scan, pool.entries);
+    while ((entry = hash_seq_search(&scan)) != NULL)
+        if (entry->used && entry->cluster != NULL)
+            flush_end(entry->cluster, committed);
     pending_drop(pool.logs);
     hash_seq_init(&scan, pool.entries);
     while ((entry = hash_seq_search(&scan)) != NULL)
@@ -123,10 +142,12 @@ pool_on_transaction(XactEvent event, void *argument)
         break;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_PREPARE:
+        pool_end_transaction(true);
+        break;
     case XACT_EVENT_ABORT:
     case XACT_EVENT_PARALLEL_ABORT:
-    case XACT_EVENT_PREPARE:
-        pool_end_transaction();
+        pool_end_transaction(false);
         break;
     }
 }

@@ -2,6 +2,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "storage/ipc.h"
 
 #include "fdw/foreign_text.h"
 #include "fdw/memory.h"
@@ -464,7 +465,7 @@ append_write_quorum(StringInfo text, const ReportWrite *write)
 }
 
 static char *
-write_detail(const ReportWrite *write)
+write_counts(const ReportWrite *write)
 {
     StringInfoData text;
     uint64 total = 0;
@@ -482,6 +483,16 @@ write_detail(const ReportWrite *write)
             appendStringInfoString(&text, ", ...");
     }
     appendStringInfoChar(&text, '.');
+    return text.data;
+}
+
+static char *
+write_detail(const ReportWrite *write)
+{
+    StringInfoData text;
+
+    initStringInfo(&text);
+    appendStringInfoString(&text, write_counts(write));
     if (write->nodes != NULL)
         append_write_quorum(&text, write);
     if (write->context != NULL)
@@ -571,6 +582,20 @@ report_write(const ClientCluster *cluster, const ReportWrite *write)
 
     ereport(ERROR, (write_error(write), errdetail("%s", write_detail(write)),
                     errhint("%s%s%s", write_outcome(write), remedy[0] != '\0' ? " " : "", remedy)));
+}
+
+void
+report_rolled_back(const ClientCluster *cluster, const ReportWrite *write)
+{
+    int level = proc_exit_inprogress ? LOG : WARNING;
+
+    ereport(level,
+            (errcode(write->counts[REPORT_UNKNOWN] > 0 ? ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN
+                                                       : ERRCODE_WARNING),
+             errmsg("a transaction is rolled back whose writes had left for the cluster of "
+                    "server \"%s\"",
+                    cluster->server_name),
+             errdetail("%s", write_counts(write)), errhint("%s", write_outcome(write))));
 }
 
 void

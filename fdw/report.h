@@ -89,6 +89,10 @@ typedef struct ReportWrite
 
 void report_write(const ClientCluster *cluster, const ReportWrite *write) __attribute__((noreturn));
 
+/* What a transaction had written that is rolled back for a reason of its own: a WARNING, to the
+ * server's log alone when the session ends; returns. */
+void report_rolled_back(const ClientCluster *cluster, const ReportWrite *write);
+
 /* The key that a transaction's writes left with the most siblings, of those that a node warns of.
  */
 typedef struct ReportCrowd

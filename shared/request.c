@@ -63,8 +63,13 @@ expire(Request *request)
     }
     for (uint32_t key = 0; key < request->key_count; key++)
     {
-        if (!request->states[key].done)
-            request_key_give_up(request, key);
+        KeyState *state = &request->states[key];
+
+        if (state->done)
+            continue;
+        if (request->is_write && state->reason == STATUS_OK && state->pending > 0)
+            state->reason = STATUS_OVERLOADED;
+        request_key_give_up(request, key);
     }
 }
 
@@ -173,7 +178,8 @@ new_request(Arena *arena, RequestAsker *asker, const Topology *topology, const B
     request->states = arena_alloc_zero(arena, sizeof(KeyState) * key_count);
     request->members = arena_alloc_zero(arena, sizeof(MemberState) * topology->member_count);
     for (uint32_t i = 0; i < topology->member_count; i++)
-        request->members[i].keys_max = PART_KEYS_MAX;
+        request->members[i].keys_max =
+            options->frame_keys != 0 ? options->frame_keys : PART_KEYS_MAX;
     request->parts_tail = &request->parts;
     buffer_init(&request->frame, arena->memory);
     return request;

@@ -20,7 +20,9 @@
  * A member whose link broke is asked once more when nobody else is left: it may have been restarted
  * since the link was made, and so may all the others.
  * A member that answers STATUS_OVERLOADED is left alone for a while that grows, then the next
- * owner, or the same one when there is no other, is asked, until the deadline.
+ * owner, or the same one when there is no other, is asked, until the deadline, with half as many
+ * keys in a frame each time. What had not been sent at the deadline is refused as
+ * STATUS_OVERLOADED too: there was more to do than time.
  *
  * Results live in the arena given at the start. request_end() releases the one buffer kept beside
  * it; a caller whose Memory is released as a whole need not call it.
@@ -40,6 +42,7 @@ typedef struct RequestOptions
     uint32_t confirms;       /* writes: from how many zones the acknowledgements must be */
     uint32_t timeout_ms;     /* of the whole request */
     uint32_t hedge_after_ms; /* silence after which the next member is asked as well */
+    uint32_t frame_keys;     /* keys of one frame at most; 0: as many as fit */
     uint32_t read_hedge_ms;  /* reads that have another owner to ask: the same, sooner or later; 0:
                                 as the member's answers have been, hedge_after_ms at most */
     bool seal;               /* reads: give sealed contexts */

@@ -95,6 +95,16 @@ halve(Request *request, const Part *part)
     }
 }
 
+/* It gets less at a time. */
+static void
+spare(Request *request, const Part *part)
+{
+    MemberState *member = &request->members[part->member];
+    uint32_t half = part->key_count / 2 > PART_KEYS_FEW ? part->key_count / 2 : PART_KEYS_FEW;
+
+    member->keys_max = half < member->keys_max ? half : member->keys_max;
+}
+
 /* A frame refused as a whole: nothing of it was carried out. */
 static void
 take_error(Request *request, Part *part, const Frame *frame)
@@ -113,6 +123,8 @@ take_error(Request *request, Part *part, const Frame *frame)
         halve(request, part);
         return;
     }
+    if (error.status == STATUS_OVERLOADED)
+        spare(request, part);
     for (uint32_t i = 0; i < part->key_count; i++)
         request_key_refused(request, part, part->keys[i], was_silent, error.status);
 }

@@ -32,6 +32,7 @@ typedef enum PartState
 enum
 {
     PART_KEYS_MAX = 512,
+    PART_KEYS_FEW = 16, /* fewer spare an overloaded member nothing */
     PART_BYTES_MAX = 256 * 1024,
     /* Of one key; with what may stand before it in its part it still is a frame. */
     ITEM_BYTES_MAX = MESSAGE_FRAME_MAX - 4 * PART_BYTES_MAX,
@@ -91,7 +92,8 @@ typedef struct KeyState
 typedef struct MemberState
 {
     uint32_t under_way;
-    uint32_t keys_max; /* of a part: fewer, once its answers would have been too large */
+    uint32_t keys_max; /* of a part: fewer, once its answers would have been too large, or it had
+                          too much to do */
     bool silent;
     Part *draft[PART_KINDS];  /* parts still being filled */
     Part *paused[PART_KINDS]; /* likewise */

@@ -339,6 +339,59 @@ a_write_that_is_under_way_at_its_deadline_is_unknown(void **state)
     asker_assert_write(&fixture, STATUS_UNKNOWN);
 }
 
+/* To a cluster of one member. */
+static void
+begin_many_writes(uint32_t count)
+{
+    WriteItem *items;
+
+    asker_set_stage(&fixture, 1, 1, 1);
+    items = ARENA_ARRAY(&fixture.stage.arena, WriteItem, count);
+    for (uint32_t i = 0; i < count; i++)
+        items[i] = stage_write(&fixture.stage, stage_key_of(&fixture.stage, 0, i),
+                               stage_request(1, (uint8_t)i), "x");
+    asker_begin_write(&fixture, items, count);
+}
+
+static void
+what_was_not_sent_by_its_deadline_is_refused_as_overload(void **state)
+{
+    enum
+    {
+        ITEMS = 4096,
+        SENT = 4 * 512
+    };
+    uint32_t overloaded = 0;
+
+    begin_many_writes(ITEMS);
+    asker_tick(&fixture, ASKER_TIMEOUT_MS);
+    assert_true(request_done(fixture.request));
+    for (uint32_t i = 0; i < ITEMS; i++)
+        overloaded += request_write_results(fixture.request)[i].status == STATUS_OVERLOADED;
+    assert_int_equal(overloaded, ITEMS - SENT);
+}
+
+static void
+an_overloaded_member_gets_half_as_many_keys_in_a_frame(void **state)
+{
+    begin_many_writes(512);
+    assert_int_equal(asker_sent(&fixture, 0)->write.item_count, 512);
+    asker_answer_error(&fixture, 0, STATUS_OVERLOADED);
+    asker_tick(&fixture, 200);
+    assert_int_equal(fixture.sent_count, 3);
+    assert_int_equal(asker_sent(&fixture, 1)->write.item_count, 256);
+    assert_int_equal(asker_sent(&fixture, 2)->write.item_count, 256);
+}
+
+static void
+a_request_may_be_given_small_frames(void **state)
+{
+    fixture.options.frame_keys = 100;
+    begin_many_writes(250);
+    assert_int_equal(fixture.sent_count, 3);
+    assert_int_equal(asker_sent(&fixture, 0)->write.item_count, 100);
+}
+
 static void
 a_garbled_answer_to_a_write_leaves_it_possibly_written(void **state)
 {
@@ -451,6 +504,9 @@ main(void)
         TEST(a_hedged_write_waits_for_the_silent_owner_when_the_others_refuse),
         TEST(a_silent_owner_that_is_lost_after_all_leaves_a_write_unknown),
         TEST(a_write_that_is_under_way_at_its_deadline_is_unknown),
+        TEST(what_was_not_sent_by_its_deadline_is_refused_as_overload),
+        TEST(an_overloaded_member_gets_half_as_many_keys_in_a_frame),
+        TEST(a_request_may_be_given_small_frames),
         TEST(a_garbled_answer_to_a_write_leaves_it_possibly_written),
         TEST(a_garbled_refusal_of_a_write_leaves_it_possibly_written),
         TEST(writes_to_one_owner_end_each_by_itself),
