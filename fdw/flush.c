@@ -79,7 +79,8 @@ static void
 flush_note_failure(Flush *flush, const WriteItem *item, const RequestWriteResult *result)
 {
     ReportWrite *report = &flush->report;
-    ReportMembers members = {.answered = result->acked, .asked = result->asked};
+    ReportMembers members = {
+        .answered = result->acked, .asked = result->asked, .refusals = result->refusals};
 
     if (flush->failed && !(result->status == STATUS_UNKNOWN && report->status != STATUS_UNKNOWN))
         return;
@@ -92,8 +93,10 @@ flush_note_failure(Flush *flush, const WriteItem *item, const RequestWriteResult
     report->owners_acked =
         (uint32)__builtin_popcount(result->acked & ((UINT32_C(1) << report->n) - 1));
     report->key = report_key(flush->group->bucket, item->key);
-    report->context = report_context(&flush->operation.topology->topology, flush->group->bucket,
-                                     item->context, result->status);
+    report->about = result->status == STATUS_TOO_LARGE
+                        ? report_size(item)
+                        : report_context(&flush->operation.topology->topology, flush->group->bucket,
+                                         item->context, result->status);
     report->nodes =
         status_is_about_request(result->status)
             ? NULL

@@ -98,24 +98,32 @@ append_why_not(StringInfo text, const LinksNode *node)
         appendStringInfoString(text, " did not answer");
 }
 
+/* What a member of a key said, or why it said nothing. */
+static void
+append_answer(StringInfo text, const LinksNode *node, const ReportMembers *members, uint32 place)
+{
+    uint32 bit = UINT32_C(1) << place;
+    StatusCode refusal =
+        members->refusals != NULL ? (StatusCode)members->refusals[place] : STATUS_OK;
+
+    if (members->answered & bit)
+        appendStringInfoString(text, " answered");
+    else if (members->lacking & bit)
+        appendStringInfoString(text, " does not hold the key");
+    else if (refusal != STATUS_OK)
+        appendStringInfo(text, " refused: %s", status_text(refusal));
+    else if ((members->asked & bit) && links_node_is_up(node))
+        appendStringInfoString(text, " is up, and has not answered in time");
+    else
+        append_why_not(text, node);
+}
+
 static void
 append_node(StringInfo text, const LinksNode *node, bool answered)
 {
     appendStringInfo(text, "%s%s", text->len > 0 ? "; " : "", links_node_label(node));
     if (answered)
         appendStringInfoString(text, " answered");
-    else
-        append_why_not(text, node);
-}
-
-static void
-append_fallback(StringInfo text, const LinksNode *node, const ReportMembers *members, uint32 bit)
-{
-    appendStringInfo(text, "; fallback %s", links_node_label(node));
-    if (members->answered & bit)
-        appendStringInfoString(text, " answered");
-    else if (members->lacking & bit)
-        appendStringInfoString(text, " does not hold the key");
     else
         append_why_not(text, node);
 }
@@ -131,12 +139,13 @@ members_at(const ClusterTopology *topology, const Bucket *bucket, uint64 positio
     initStringInfo(&text);
     for (uint32 i = 0; i < count; i++)
     {
-        uint32 bit = UINT32_C(1) << i;
+        const LinksNode *node = topology->nodes[list[i]];
 
-        if (i < bucket->n)
-            append_node(&text, topology->nodes[list[i]], (members->answered & bit) != 0);
-        else if ((members->answered | members->asked) & bit)
-            append_fallback(&text, topology->nodes[list[i]], members, bit);
+        if (i >= bucket->n && !((members->answered | members->asked) & (UINT32_C(1) << i)))
+            continue;
+        appendStringInfo(&text, "%s%s%s", text.len > 0 ? "; " : "",
+                         i < bucket->n ? "" : "fallback ", links_node_label(node));
+        append_answer(&text, node, members, i);
     }
     return text.data;
 }
@@ -310,6 +319,49 @@ report_bucket_conflict(const Bucket *found, const Bucket *wanted)
          errhint("Change the key columns or option \"n\" of the table, or use another bucket.")));
 }
 
+static bool
+bucket_wants_more_nodes(const ClientCluster *cluster, const Bucket *wanted, const AskReply *reply)
+{
+    return reply->state == ASK_REFUSED && reply->status == STATUS_BAD_BUCKET &&
+           cluster->topology != NULL && wanted->n > cluster->topology->topology.member_count;
+}
+
+/* Who was asked, and of the others those that cannot be reached, without whom no majority may be.
+ */
+static char *
+bucket_refusal(const ClientCluster *cluster, const Bucket *wanted, const LinksNode *asked,
+               const AskReply *reply)
+{
+    StringInfoData text;
+
+    initStringInfo(&text);
+    if (bucket_wants_more_nodes(cluster, wanted, reply))
+        return psprintf("The bucket keeps n = %u replicas of each key, the cluster has %u nodes.",
+                        wanted->n, cluster->topology->topology.member_count);
+    appendStringInfo(&text, "%s was asked", links_node_label(asked));
+    for (uint32 i = 0; cluster->topology != NULL && i < cluster->topology->topology.member_count;
+         i++)
+    {
+        const LinksNode *node = cluster->topology->nodes[i];
+
+        if (node == asked || (!cluster->topology->avoid[i] && links_node_error(node)[0] == '\0'))
+            continue;
+        appendStringInfo(&text, "; %s", links_node_label(node));
+        append_why_not(&text, node);
+    }
+    appendStringInfoChar(&text, '.');
+    return text.data;
+}
+
+static int
+bucket_hint(const ClientCluster *cluster, const Bucket *wanted, const AskReply *reply)
+{
+    if (!bucket_wants_more_nodes(cluster, wanted, reply))
+        return 0;
+    return errhint("Set option \"n\" of the foreign table or of server \"%s\" to %u or less.",
+                   cluster->server_name, cluster->topology->topology.member_count);
+}
+
 void
 report_bucket_not_created(const ClientCluster *cluster, const Bucket *wanted, const LinksNode *node,
                           const AskReply *reply)
@@ -319,7 +371,8 @@ report_bucket_not_created(const ClientCluster *cluster, const Bucket *wanted, co
                                 : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
                     errmsg("could not create bucket \"%s\" in the cluster of server \"%s\": %s",
                            wanted->name, cluster->server_name, report_reason(node, reply)),
-                    errdetail("%s was asked.", links_node_label(node))));
+                    errdetail("%s", bucket_refusal(cluster, wanted, node, reply)),
+                    bucket_hint(cluster, wanted, reply)));
 }
 
 /* ---- reads ---- */
@@ -365,8 +418,10 @@ report_read(const ClientCluster *cluster, const ReportRead *read)
     const RequestReadResult *result = &read->results[read->failed];
     const ClientReadOptions *options = read->options;
     Slice key = read->keys[read->failed];
-    ReportMembers members = {
-        .answered = result->answered, .asked = result->asked, .lacking = result->lacking};
+    ReportMembers members = {.answered = result->answered,
+                             .asked = result->asked,
+                             .lacking = result->lacking,
+                             .refusals = result->refusals};
     StringInfoData detail;
 
     initStringInfo(&detail);
@@ -495,8 +550,8 @@ write_detail(const ReportWrite *write)
     appendStringInfoString(&text, write_counts(write));
     if (write->nodes != NULL)
         append_write_quorum(&text, write);
-    if (write->context != NULL)
-        appendStringInfo(&text, " %s", write->context);
+    if (write->about != NULL)
+        appendStringInfo(&text, " %s", write->about);
     return text.data;
 }
 
@@ -582,6 +637,19 @@ report_write(const ClientCluster *cluster, const ReportWrite *write)
 
     ereport(ERROR, (write_error(write), errdetail("%s", write_detail(write)),
                     errhint("%s%s%s", write_outcome(write), remedy[0] != '\0' ? " " : "", remedy)));
+}
+
+char *
+report_size(const WriteItem *item)
+{
+    size_t bytes = 0;
+
+    for (uint32 i = 0; i < item->value_count; i++)
+        bytes = Max(bytes, item->values[i].value.length);
+    return psprintf(
+        "The key has %zu bytes, its value %zu; options max_key_bytes and max_value_bytes "
+        "of the nodes say how many they take.",
+        item->key.length, bytes);
 }
 
 void

@@ -34,7 +34,8 @@ typedef struct ReportMembers
 {
     uint32 answered; /* or acknowledged */
     uint32 asked;
-    uint32 lacking; /* fallbacks that do not hold the key */
+    uint32 lacking;        /* fallbacks that do not hold the key */
+    const uint8 *refusals; /* by place, as in a request's results; NULL: none is known of */
 } ReportMembers;
 
 /* A read that failed at keys[failed]. */
@@ -77,8 +78,8 @@ typedef struct ReportWrite
     /* Of the first write that failed: */
     const char *bucket_name;
     const char *key;
-    const char *nodes;   /* what is to be said of its members, by report_members; NULL: nothing */
-    const char *context; /* what is to be said of its context, by report_context; NULL: nothing */
+    const char *nodes; /* what is to be said of its members, by report_members; NULL: nothing */
+    const char *about; /* what is to be said of its context or size; NULL: nothing */
     ClientQuorum quorum;
     uint32 owners_acked;
     uint32 acked;
@@ -114,6 +115,9 @@ char *report_members(const ClusterTopology *topology, const Bucket *bucket, Slic
  * said. */
 char *report_context(const Topology *topology, const Bucket *bucket, Slice context,
                      StatusCode status);
+
+/* How large a write is that is larger than the nodes take, a sentence. */
+char *report_size(const WriteItem *item);
 
 /* A write that is refused for its context before anything is sent. */
 void report_context_refused(const Bucket *bucket, Slice key, StatusCode status)

@@ -60,14 +60,17 @@ typedef struct RequestReadResult
     uint32_t answered; /* members that the answer counts on: they gave it, or hold it since a
                           coordinated read */
     uint32_t lacking;  /* fallbacks that do not hold the key */
+    uint8_t refusals[TOPOLOGY_N_MAX]; /* by place: the StatusCode that a member refused with last;
+                                         STATUS_OK: it did not */
 } RequestReadResult;
 
 typedef struct RequestWriteResult
 {
-    StatusCode status; /* STATUS_OK, STATUS_UNKNOWN, or refused for that reason */
-    uint32_t asked;    /* members that were to coordinate, by place */
-    uint32_t acked;    /* as WriteResult */
-    uint32_t siblings; /* likewise */
+    StatusCode status;                /* STATUS_OK, STATUS_UNKNOWN, or refused for that reason */
+    uint32_t asked;                   /* members that were to coordinate, by place */
+    uint32_t acked;                   /* as WriteResult */
+    uint32_t siblings;                /* likewise */
+    uint8_t refusals[TOPOLOGY_N_MAX]; /* as of reads */
 } RequestWriteResult;
 
 typedef struct RequestCounters

@@ -324,6 +324,15 @@ note_reason(KeyState *state, uint32_t member, StatusCode status)
         state->reason = status;
 }
 
+static void
+note_refusal(Request *request, uint32_t key, uint8_t place, StatusCode status)
+{
+    uint8_t *refusals =
+        request->is_write ? request->writes[key].refusals : request->reads[key].refusals;
+
+    refusals[place] = (uint8_t)status;
+}
+
 void
 request_key_refused(Request *request, const Part *part, uint32_t key, bool was_silent,
                     StatusCode status)
@@ -333,6 +342,7 @@ request_key_refused(Request *request, const Part *part, uint32_t key, bool was_s
     if (state->done)
         return;
     note_reason(state, part->member, status);
+    note_refusal(request, key, request_place_of(state, part->member), status);
     if (status == STATUS_OVERLOADED && (!was_silent || state->pending == 0))
         back_off(request, part, key);
     else if (!status_is_about_request(status) || state->maybe_written)

@@ -109,8 +109,8 @@ SELECT count(*) FROM thing WHERE id BETWEEN 70 AND 79;
 -- Too large for the nodes. The sizes are the nodes' to say.
 CREATE FOREIGN TABLE wide (id text OPTIONS (key 'true'), v text[]) SERVER dynamo OPTIONS (bucket 'insert_wide');
 INSERT INTO wide VALUES ('fits', ARRAY[repeat('x', 1000000)]);
-\set VERBOSITY terse
 INSERT INTO wide VALUES ('value', ARRAY[repeat('x', 2000000)]);
+\set VERBOSITY terse
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO wide VALUES (repeat('k', 5000), '{x}');
 \echo :LAST_ERROR_SQLSTATE

@@ -209,6 +209,20 @@ a_refused_write_goes_to_the_next_owner_and_is_no_retry(void **state)
 }
 
 static void
+a_refused_write_says_who_refused_it_and_why(void **state)
+{
+    const uint8_t *refusals;
+
+    asker_write_one(&fixture);
+    for (uint32_t i = 0; i < 3; i++)
+        asker_answer_error(&fixture, i, i == 1 ? STATUS_STORAGE : STATUS_SHUTTING_DOWN);
+    refusals = request_write_results(fixture.request)[0].refusals;
+    assert_int_equal(refusals[0], STATUS_SHUTTING_DOWN);
+    assert_int_equal(refusals[1], STATUS_STORAGE);
+    assert_int_equal(refusals[2], STATUS_SHUTTING_DOWN);
+}
+
+static void
 a_write_that_may_be_somewhere_ends_unknown(void **state)
 {
     asker_write_one(&fixture);
@@ -492,6 +506,7 @@ main(void)
         TEST(a_write_that_had_not_left_when_a_link_broke_is_no_retry),
         TEST(a_write_to_a_member_that_was_never_reached_is_no_retry_elsewhere),
         TEST(a_refused_write_goes_to_the_next_owner_and_is_no_retry),
+        TEST(a_refused_write_says_who_refused_it_and_why),
         TEST(a_write_that_may_be_somewhere_ends_unknown),
         TEST(a_write_whose_links_all_broke_is_asked_once_more_as_a_retry),
         TEST(a_node_that_says_unknown_ends_a_write_so),
