@@ -14,6 +14,7 @@ enum
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 1000,
     DOUBT_MS = 1000, /* the engine asks its peers several times a second */
+    DRAIN_MS = 2000, /* what was asked over a link that is left has been answered */
     SILENCE_MS = 5000,
     REDIAL_MS = 800 /* sooner than TCP's own second try, and than the later ones by far */
 };
@@ -44,7 +45,9 @@ struct Peer
     PeerState state;
     PeerLink links[2];
     PeerLink *used;  /* one of them */
-    PeerLink *spare; /* the other: made while the used one is up and silent */
+    PeerLink *spare; /* the other: made while the used one is up and silent or of an older login */
+    bool renewing;   /* the spare is to take over, since the login has changed */
+    uint64_t drain_by_ms; /* until then the spare is one that was left, and still answers; 0: no */
     uv_timer_t timer;
     uint64_t connect_by_ms;
     uint64_t retry_ms;
@@ -82,10 +85,21 @@ peers_new(const PeersStart *start)
     return peers;
 }
 
+static void dial_spare(Peer *peer);
+
+/* The new link comes up before the old one goes. */
 void
 peers_set_login(Peers *peers, const UsersPeerLogin *login)
 {
+    bool changed = memcmp(&peers->login, login, sizeof(*login)) != 0;
+
     peers->login = *login;
+    for (uint32_t i = 0; changed && i < peers->count; i++)
+    {
+        peers->list[i]->renewing = peers->list[i]->state == PEER_UP;
+        if (peers->list[i]->renewing)
+            dial_spare(peers->list[i]);
+    }
 }
 
 uint32_t
@@ -221,7 +235,8 @@ receive_frames(Peer *peer)
     while (peer->used->link != NULL && link_receive(peer->used->link, &frame))
     {
         peer->heard_ms = uv_now(start->loop);
-        drop_link(peer->spare);
+        if (!peer->renewing && peer->drain_by_ms == 0)
+            drop_link(peer->spare);
         start->frame(start->ctx, peer->number, frame);
     }
 }
@@ -287,12 +302,57 @@ use_spare(Peer *peer)
     advance(peer);
 }
 
+/* Nothing is lost: what was asked over the old link is answered over it. */
+static void
+renew_by_spare(Peer *peer)
+{
+    PeerLink *old = peer->used;
+    uint64_t now_ms = uv_now(peer->peers->start.loop);
+
+    (void)link_flush(old->link);
+    peer->used = peer->spare;
+    peer->spare = old;
+    peer->renewing = peer->overfull = false;
+    peer->drain_by_ms = now_ms + DRAIN_MS;
+    peer->heard_ms = now_ms;
+    log_info(peer->peers->start.log, "linked to %s:%s by the key in use", peer->address,
+             peer->port);
+    advance(peer);
+}
+
+static void
+drain_spare(Peer *peer)
+{
+    const PeersStart *start = &peer->peers->start;
+    LinkState state = link_step(peer->spare->link);
+    Slice frame;
+
+    while (peer->spare->link != NULL && link_receive(peer->spare->link, &frame))
+        start->frame(start->ctx, peer->number, frame);
+    if (state == LINK_BROKEN || link_state(peer->spare->link) == LINK_BROKEN ||
+        uv_now(start->loop) >= peer->drain_by_ms)
+    {
+        drop_link(peer->spare);
+        peer->drain_by_ms = 0;
+    }
+    else
+        watch(peer->spare);
+}
+
 static void
 advance_spare(Peer *peer)
 {
-    LinkState state = link_step(peer->spare->link);
+    LinkState state;
 
-    if (state == LINK_STREAMING)
+    if (peer->drain_by_ms != 0)
+    {
+        drain_spare(peer);
+        return;
+    }
+    state = link_step(peer->spare->link);
+    if (state == LINK_STREAMING && peer->renewing)
+        renew_by_spare(peer);
+    else if (state == LINK_STREAMING)
         use_spare(peer);
     else if (state == LINK_BROKEN)
         drop_link(peer->spare);
@@ -368,6 +428,7 @@ static void
 connect_peer(Peer *peer)
 {
     peer->state = PEER_CONNECTING;
+    peer->renewing = false;
     peer->connect_by_ms = uv_now(peer->peers->start.loop) + peer->peers->start.connect_timeout_ms;
     dial(peer);
 }
@@ -396,11 +457,26 @@ dial_spare(Peer *peer)
     if (peer->spare->link != NULL && link_is_answered(peer->spare->link))
         return;
     drop_link(peer->spare);
+    peer->drain_by_ms = 0;
     peer->spare->link = open_link(peer);
     if (link_state(peer->spare->link) == LINK_BROKEN || link_socket(peer->spare->link) < 0)
         drop_link(peer->spare);
     else
         watch(peer->spare);
+}
+
+/* Of a peer that answers: one that was left goes at last, one that is to take over is tried again.
+ */
+static void
+look_after_spare(Peer *peer, uint64_t now_ms)
+{
+    if (peer->drain_by_ms != 0 && now_ms >= peer->drain_by_ms)
+    {
+        drop_link(peer->spare);
+        peer->drain_by_ms = 0;
+    }
+    if (peer->renewing && peer->spare->link == NULL)
+        dial_spare(peer);
 }
 
 /* What waits to be read is read first, lest a process that itself stood still cuts everybody. */
@@ -421,7 +497,10 @@ look_for_silence(Peer *peer)
         uv_timer_start(&peer->timer, on_timer, REDIAL_MS, 0);
     }
     else
+    {
+        look_after_spare(peer, now_ms);
         uv_timer_start(&peer->timer, on_timer, peer->heard_ms + DOUBT_MS - now_ms, 0);
+    }
 }
 
 static void

@@ -42,7 +42,7 @@ typedef struct PeersStart
 
 Peers *peers_new(const PeersStart *start);
 
-/* How to log in from now on. Links that are up stay. */
+/* How to log in from now on. Links that are up are made anew, and stay until the new ones are. */
 void peers_set_login(Peers *peers, const UsersPeerLogin *login);
 
 /* The number of the peer at that address, which is connected to from now on. */

@@ -13,6 +13,7 @@
 #define BACKLOG 511
 #define DEADLINE_TICK_MS 100
 #define CLOSE_MS 1000
+#define REMOVED_KEYS_MS 2000
 
 static void
 on_internal_closed(uv_handle_t *handle)
@@ -137,6 +138,22 @@ meet_deadline(Session *session)
 }
 
 static void
+cut_removed_keys(Server *server)
+{
+    Session *session;
+    Session *next;
+
+    for (session = TAILQ_FIRST(&server->sessions); session != NULL; session = next)
+    {
+        next = TAILQ_NEXT(session, all);
+        if (session->was_authenticated && !session_is_over(session) &&
+            session->role == USER_ROLE_PEER && users_find(server->users, session->user) == NULL)
+            session_fatal(session, "28000", "the cluster key of this session was removed", NULL,
+                          "Log in with the key that is in use.");
+    }
+}
+
+static void
 on_deadlines(uv_timer_t *timer)
 {
     Server *server = timer->data;
@@ -152,7 +169,12 @@ on_deadlines(uv_timer_t *timer)
             meet_deadline(session);
         is_needed = is_needed || session->deadline_ms != 0;
     }
-    if (!is_needed && server->drained == NULL)
+    if (server->removed_keys_cut_ms != 0 && now >= server->removed_keys_cut_ms)
+    {
+        server->removed_keys_cut_ms = 0;
+        cut_removed_keys(server);
+    }
+    if (!is_needed && server->drained == NULL && server->removed_keys_cut_ms == 0)
         uv_timer_stop(timer);
 }
 
@@ -367,20 +389,13 @@ server_drain(Server *server, uint64_t grace_ms, void (*drained)(void *ctx), void
     }
 }
 
+/* The other nodes may be told of the key in use at this very moment: their new links come before
+ * their old ones go. */
 void
 server_keys_changed(Server *server)
 {
-    Session *session;
-    Session *next;
-
-    for (session = TAILQ_FIRST(&server->sessions); session != NULL; session = next)
-    {
-        next = TAILQ_NEXT(session, all);
-        if (session->was_authenticated && !session_is_over(session) &&
-            session->role == USER_ROLE_PEER && users_find(server->users, session->user) == NULL)
-            session_fatal(session, "28000", "the cluster key of this session was removed", NULL,
-                          "Log in with the key that is in use.");
-    }
+    server->removed_keys_cut_ms = uv_now(server->loop) + REMOVED_KEYS_MS;
+    server_watch_deadlines(server);
 }
 
 static void

@@ -160,10 +160,11 @@ struct Server
     void (*closed)(void *ctx);
     void *closed_ctx;
 
-    SessionList sessions;        /* in the order of their acceptance */
-    SessionList unauthenticated; /* likewise */
-    SessionList dirty;           /* have output */
-    SessionList resumable;       /* may go on with their input */
+    uint64_t removed_keys_cut_ms; /* then sessions by keys that are gone are; 0: there is none */
+    SessionList sessions;         /* in the order of their acceptance */
+    SessionList unauthenticated;  /* likewise */
+    SessionList dirty;            /* have output */
+    SessionList resumable;        /* may go on with their input */
     uint64_t next_id;
     size_t role_counts[USER_ROLES]; /* logged in */
     uint64_t unsent_bytes;          /* of all sessions, as of their last flush */
