@@ -41,6 +41,7 @@ typedef struct Config
     int64_t block_cache_mb;
     int64_t write_buffer_mb;
     int64_t record_cache_mb;
+    int64_t max_connections_per_user; /* 0: no limit */
     int64_t max_connections;
     int64_t max_stats_connections;
     int64_t max_admin_connections;

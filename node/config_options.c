@@ -56,6 +56,8 @@ const ConfigOption config_options[] = {
      "Memory for single records that were written or read lately; 0: none."},
     {FIELD(max_connections), CONFIG_INT, "", "500", 1, 100000, NULL, true, NULL,
      "Sessions of users of the role data, which the extension uses; every role has its own."},
+    {FIELD(max_connections_per_user), CONFIG_INT, "", "0", 0, 100000, NULL, true, NULL,
+     "Sessions of one user, whatever the role; 0: as many as the role may have."},
     {FIELD(max_stats_connections), CONFIG_INT, "", "50", 1, 100000, NULL, true, NULL,
      "Sessions of users of the role stats."},
     {FIELD(max_admin_connections), CONFIG_INT, "", "20", 1, 100000, NULL, true, NULL,

@@ -131,6 +131,18 @@ refuse_crowd(Session *session, UserRole role, const char *option)
     session_fatal(session, "53300", "sorry, too many clients already", detail, hint);
 }
 
+static void
+refuse_many(Session *session, const User *user)
+{
+    char message[128];
+
+    snprintf(message, sizeof(message), "too many connections for user \"%s\"", user->name);
+    session->server->stats.refused_role[user->role]++;
+    log_refusal(session, message);
+    session_fatal(session, "53300", message, NULL,
+                  "Raise max_connections_per_user, or close sessions that are not used.");
+}
+
 /* The password was right, or none was needed. */
 static void
 accept_user(Session *session, const User *user)
@@ -143,6 +155,8 @@ accept_user(Session *session, const User *user)
                       "Connect to the database \"" DATABASE_NAME "\".");
     else if (full != NULL)
         refuse_crowd(session, user->role, full);
+    else if (user->role != USER_ROLE_PEER && server_user_is_full(session->server, user->name))
+        refuse_many(session, user);
     else
     {
         session->role = user->role;

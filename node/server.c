@@ -279,6 +279,7 @@ server_new(uv_loop_t *loop, const Config *config, Users *users, Log *log,
     server->ctx = ctx;
     TAILQ_INIT(&server->sessions);
     TAILQ_INIT(&server->unauthenticated);
+    LIST_INIT(&server->crowds);
     TAILQ_INIT(&server->dirty);
     TAILQ_INIT(&server->resumable);
     uv_tcp_init(loop, &server->listener);

@@ -3,10 +3,12 @@
  *
  * Connections that have not logged in are cheap and few: beyond max_unauthenticated, or
  * max_unauthenticated_per_address of one address, the oldest is cut to make room, unless it is so
- * young that it may be one of many honest clients that came together. So a flood of half-open
- * connections costs its sender's connections, nobody else's. Each role has sessions of its own, so
+ * young that it may be one of many honest clients that came together; beyond a burst of those the
+ * address with most connections pays. So a flood of half-open connections costs its sender's
+ * connections, nobody else's. Each role has sessions of its own, so
  * a flood of clients that can log in leaves room for admins and other nodes.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "node/session.h"
@@ -16,59 +18,146 @@
 
 /* ---- before login ---- */
 
-static bool
-is_same_host(const Session *a, const Session *b)
+/* One host has as many IPv6 addresses as it likes: those of one network count as one. */
+static void
+crowd_host(const Session *session, uint8_t host[16])
 {
-    return memcmp(a->host, b->host, sizeof(a->host)) == 0;
+    static const uint8_t ipv4[12] = {[10] = 0xff, [11] = 0xff};
+
+    memcpy(host, session->host, 16);
+    if (memcmp(host, ipv4, sizeof(ipv4)) != 0)
+        memset(host + 8, 0, 8);
 }
 
-/* The oldest before login, of newcomer's address when like is not NULL; counts them all. */
-static Session *
-oldest_waiting(const Server *server, const Session *like, uint64_t *count)
+void
+server_join_crowd(Session *session)
 {
-    Session *oldest = NULL;
+    Server *server = session->server;
+    uint8_t host[16];
+    Crowd *crowd;
+
+    crowd_host(session, host);
+    LIST_FOREACH(crowd, &server->crowds, listed)
+    {
+        if (memcmp(crowd->host, host, sizeof(host)) == 0)
+            break;
+    }
+    if (crowd == NULL)
+    {
+        crowd = calloc(1, sizeof(Crowd));
+        if (crowd == NULL)
+            abort();
+        memcpy(crowd->host, host, sizeof(host));
+        LIST_INSERT_HEAD(&server->crowds, crowd, listed);
+    }
+    crowd->count++;
+    session->crowd = crowd;
+}
+
+void
+server_leave_crowd(Session *session)
+{
+    Crowd *crowd = session->crowd;
+
+    session->crowd = NULL;
+    if (crowd == NULL || --crowd->count > 0)
+        return;
+    LIST_REMOVE(crowd, listed);
+    free(crowd);
+}
+
+/* The oldest before login, of that crowd when it is not NULL. */
+static Session *
+oldest_of(const Server *server, const Crowd *crowd)
+{
     Session *session;
 
-    *count = 0;
     TAILQ_FOREACH(session, &server->unauthenticated, waiting)
     {
-        if (like != NULL && !is_same_host(session, like))
-            continue;
-        if (oldest == NULL)
-            oldest = session;
-        ++*count;
+        if (crowd == NULL || session->crowd == crowd)
+            break;
     }
-    return oldest;
+    return session;
+}
+
+/* Of several that are equally large the one that has waited longest. */
+static const Crowd *
+largest_crowd(const Server *server)
+{
+    const Crowd *largest = NULL;
+    const Session *session;
+
+    TAILQ_FOREACH(session, &server->unauthenticated, waiting)
+    {
+        if (largest == NULL || session->crowd->count > largest->count)
+            largest = session->crowd;
+    }
+    return largest;
+}
+
+static bool
+is_young(const Session *session)
+{
+    return uv_now(session->server->loop) - session->accepted_ms < HONEST_LOGIN_MS;
 }
 
 static void
-cut_oldest(Server *server, const Session *like, int64_t most, uint64_t *refused)
+cut_old_of_address(Server *server, const Crowd *crowd)
 {
-    uint64_t now = uv_now(server->loop);
-    uint64_t count;
-    Session *oldest = oldest_waiting(server, like, &count);
+    uint64_t most = (uint64_t)server->config->max_unauthenticated_per_address;
 
-    while (count > (uint64_t)most && now - oldest->accepted_ms >= HONEST_LOGIN_MS)
+    while (crowd->count > most)
     {
-        ++*refused;
+        Session *oldest = oldest_of(server, crowd);
+
+        if (is_young(oldest))
+            return;
+        server->stats.refused_address++;
         session_abort(oldest);
-        oldest = oldest_waiting(server, like, &count);
+    }
+}
+
+/* Those that had time to log in go first; beyond the burst somebody goes, however young, and that
+ * is one of whoever has most. */
+static void
+cut_old_of_all(Server *server)
+{
+    uint64_t most = (uint64_t)server->config->max_unauthenticated;
+
+    while (server->stats.unauthenticated > most)
+    {
+        Session *oldest = oldest_of(server, NULL);
+
+        if (is_young(oldest) && server->stats.unauthenticated <= most * BURST_FACTOR)
+            return;
+        if (is_young(oldest))
+            oldest = oldest_of(server, largest_crowd(server));
+        server->stats.refused_unauthenticated++;
+        session_abort(oldest);
     }
 }
 
 void
-server_make_room(Server *server, Session *newcomer)
+server_make_room(Server *server, const Session *newcomer)
 {
-    const Config *config = server->config;
-    ServerStats *stats = &server->stats;
+    cut_old_of_address(server, newcomer->crowd);
+    cut_old_of_all(server);
+}
 
-    cut_oldest(server, newcomer, config->max_unauthenticated_per_address, &stats->refused_address);
-    cut_oldest(server, NULL, config->max_unauthenticated, &stats->refused_unauthenticated);
-    if (stats->unauthenticated <= (uint64_t)config->max_unauthenticated * BURST_FACTOR ||
-        newcomer->phase != SESSION_LOGIN)
-        return;
-    stats->refused_unauthenticated++;
-    session_abort(newcomer);
+bool
+server_user_is_full(const Server *server, const char *user)
+{
+    uint64_t most = (uint64_t)server->config->max_connections_per_user;
+    uint64_t count = 0;
+    const Session *session;
+
+    if (most == 0)
+        return false;
+    TAILQ_FOREACH(session, &server->sessions, all)
+    {
+        count += session->phase == SESSION_OPEN && strcmp(session->user, user) == 0;
+    }
+    return count >= most;
 }
 
 /* ---- by role ---- */

@@ -441,6 +441,7 @@ session_accept(Server *server)
     server->stats.accepted++;
     set_socket_options(session);
     set_peer_address(session);
+    server_join_crowd(session);
     server_watch_deadlines(server);
     session_adjust_reading(session);
     return session;
@@ -453,6 +454,7 @@ leave_login(Session *session)
     {
         TAILQ_REMOVE(&session->server->unauthenticated, session, waiting);
         session->server->stats.unauthenticated--;
+        server_leave_crowd(session);
         session->deadline_ms = 0;
     }
 }

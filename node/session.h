@@ -43,6 +43,14 @@ typedef struct Login
     ScramExchange scram;
 } Login;
 
+/* The connections of one address that have not logged in. */
+typedef struct Crowd
+{
+    LIST_ENTRY(Crowd) listed;
+    uint8_t host[16];
+    uint64_t count;
+} Crowd;
+
 /* A prepared statement or a portal. */
 typedef struct Prepared
 {
@@ -81,6 +89,7 @@ struct Session
     bool is_loopback;
     char peer_address[64];
     uint8_t host[16]; /* the address alone, as IPv6 */
+    Crowd *crowd;     /* while phase is LOGIN */
     Login *login;
     Tls *tls;
 
@@ -163,6 +172,7 @@ struct Server
     uint64_t removed_keys_cut_ms; /* then sessions by keys that are gone are; 0: there is none */
     SessionList sessions;         /* in the order of their acceptance */
     SessionList unauthenticated;  /* likewise */
+    LIST_HEAD(, Crowd) crowds;    /* of these */
     SessionList dirty;            /* have output */
     SessionList resumable;        /* may go on with their input */
     uint64_t next_id;
@@ -265,8 +275,15 @@ void server_watch_deadlines(Server *server);
 
 /* ---- server_limits.c ---- */
 
-/* Somebody has connected: cuts who must go for that, perhaps the newcomer. */
-void server_make_room(Server *server, Session *newcomer);
+/* The session's address is known, and is one of those that have not logged in; or no longer is. */
+void server_join_crowd(Session *session);
+void server_leave_crowd(Session *session);
+
+/* Somebody has connected: cuts who must go for that. */
+void server_make_room(Server *server, const Session *newcomer);
+
+/* True when the user has as many sessions as one may have. */
+bool server_user_is_full(const Server *server, const char *user);
 
 /* The option that keeps one more session of the role out; NULL: there is room. */
 const char *server_full_option(const Server *server, UserRole role);

@@ -4,6 +4,7 @@
  */
 #include "test/unit/server_fixture.h"
 
+#include <openssl/ssl.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libpq-fe.h>
@@ -164,6 +165,67 @@ too_many_of_one_address_cost_that_address_alone(void **state)
     fixture_stop(fixture);
 }
 
+/* All of them so young that they may be honest: who has most of them pays, not who comes last. */
+static void
+a_flood_faster_than_logins_costs_its_address_alone(void **state)
+{
+    enum
+    {
+        FLOOD = 320,
+        OTHERS = 8,
+        MOST = 64 /* 16 times max_unauthenticated */
+    };
+    static const char *const settings[] = {"max_unauthenticated=4",
+                                           "max_unauthenticated_per_address=10000",
+                                           "auth_timeout_ms=600000", NULL};
+    Fixture *fixture = fixture_start(&handler, NULL, settings);
+    struct pollfd answer = {.events = POLLIN};
+    int others[OTHERS];
+    int flood[FLOOD];
+    int cut = 0;
+
+    for (int i = 0; i < FLOOD; i++)
+    {
+        flood[i] = connect_from(fixture, INADDR_LOOPBACK + 2);
+        if (i % (FLOOD / OTHERS) == FLOOD / OTHERS - 1)
+            others[i / (FLOOD / OTHERS)] = connect_from(fixture, INADDR_LOOPBACK + 3);
+    }
+    /* The last one has an answer, so all before it were accepted. */
+    answer.fd = others[OTHERS - 1];
+    fixture_send(answer.fd, FIXTURE_BYTES(FIXTURE_STARTUP));
+    assert_int_equal(poll(&answer, 1, FIXTURE_DEADLINE_MS), 1);
+    for (int i = 0; i < OTHERS; i++)
+    {
+        assert_true(i == OTHERS - 1 || !is_cut(others[i]));
+        close(others[i]);
+    }
+    for (int i = 0; i < FLOOD; i++)
+    {
+        cut += is_cut(flood[i]);
+        close(flood[i]);
+    }
+    assert_true(cut >= FLOOD - MOST);
+    fixture_stop(fixture);
+}
+
+static void
+one_user_has_no_more_sessions_than_allowed(void **state)
+{
+    static const char *const settings[] = {"max_connections_per_user=2", NULL};
+    Fixture *fixture = fixture_start(&handler, NULL, settings);
+    PGconn *two[2] = {fixture_connect_as(fixture, "shop"), fixture_connect_as(fixture, "shop")};
+    PGconn *third = fixture_connect(fixture, "shop", "secret", "");
+    PGconn *other = fixture_connect_as(fixture, "watcher");
+
+    assert_int_equal(PQstatus(third), CONNECTION_BAD);
+    assert_non_null(strstr(PQerrorMessage(third), "too many connections for user \"shop\""));
+    PQfinish(third);
+    PQfinish(other);
+    PQfinish(two[0]);
+    PQfinish(two[1]);
+    fixture_stop(fixture);
+}
+
 /* ---- slow readers ---- */
 
 /* Sends frames that are echoed and reads none, until the connection is lost. Past libpq, which
@@ -174,23 +236,26 @@ send_until_cut(PGconn *connection)
     enum
     {
         MESSAGE = 65536,
+        RECORD = 16384,
         LONGEST_MS = 20000,
         STEP_MS = 20
     };
     static const char message[MESSAGE] = {'d', 0, 0, (char)0xff, (char)0xff};
-    int fd = PQsocket(connection);
+    SSL *ssl = PQsslStruct(connection, "OpenSSL");
+    struct pollfd lost = {.fd = PQsocket(connection), .events = 0};
     size_t sent = 0;
     int passed_ms = 0;
 
     while (passed_ms < LONGEST_MS)
     {
         size_t at = sent % MESSAGE;
-        ssize_t n = send(fd, message + at, MESSAGE - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        int n = SSL_write(ssl, message + at, MESSAGE - at < RECORD ? (int)(MESSAGE - at) : RECORD);
 
-        if (n < 0 && errno != EAGAIN)
+        /* libpq pretends to write to a connection that is lost, until it is read from. */
+        if (poll(&lost, 1, 0) == 1 || (n <= 0 && SSL_get_error(ssl, n) != SSL_ERROR_WANT_WRITE))
             return true;
         sent += n > 0 ? (size_t)n : 0;
-        if (n < 0)
+        if (n <= 0)
         {
             poll(NULL, 0, STEP_MS);
             passed_ms += STEP_MS;
@@ -256,6 +321,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_role_whose_sessions_are_in_use_keeps_no_other_out),
         cmocka_unit_test(too_many_of_one_address_cost_that_address_alone),
+        cmocka_unit_test(a_flood_faster_than_logins_costs_its_address_alone),
+        cmocka_unit_test(one_user_has_no_more_sessions_than_allowed),
         cmocka_unit_test(who_reads_nothing_is_cut_in_time),
         cmocka_unit_test(who_has_most_unread_is_cut_when_all_have_too_much),
         cmocka_unit_test(who_waits_for_many_answers_is_not_read_from),
