@@ -52,16 +52,19 @@ static Outcome
 write_files(const char *dir, const Identity *identity, const Config *config)
 {
     char path[PATH_SIZE];
+    char users[USERS_SECRET_TEXT_SIZE];
     char *text;
     Outcome outcome;
 
+    users_file_begin(users);
     if (mkdir(identity_path(dir, "data", path, sizeof(path)), 0700) != 0)
         return outcome_error("could not create folder \"%.200s\": %s", path, strerror(errno));
     text = config_file_text(config);
     outcome = identity_create_file(identity_path(dir, "dynamo.conf", path, sizeof(path)), text);
     free(text);
     if (!outcome.failed)
-        outcome = identity_create_file(identity_path(dir, "users", path, sizeof(path)), "");
+        outcome = identity_create_file(identity_path(dir, "users", path, sizeof(path)), users);
+    sodium_memzero(users, sizeof(users));
     if (!outcome.failed)
         outcome = identity_write(dir, identity);
     return outcome.failed ? outcome : identity_sync_dir(dir);

@@ -21,6 +21,7 @@ struct Users
     User peers[KEYRING_KEYS_MAX]; /* one for each cluster key */
     size_t peer_count;
     uint8_t mock_secret[SCRAM_KEY_BYTES];
+    bool has_secret; /* it is the file's */
 };
 
 static const char *const role_names[] = {
@@ -59,8 +60,8 @@ users_name_check(const char *name)
         return outcome_error("a user name must have 1 to %d bytes", USERS_NAME_MAX);
     if (*name == '_')
         return outcome_error("user names that start with '_' are reserved");
-    if (*name == '#')
-        return outcome_error("a user name must not start with '#'");
+    if (*name == '#' || *name == *USERS_SECRET_PREFIX)
+        return outcome_error("a user name must not start with '%c'", *name);
     for (const unsigned char *at = (const unsigned char *)name; *at != '\0'; at++)
     {
         if (*at <= ' ' || *at == 0x7f)
@@ -109,7 +110,8 @@ make_peer(const uint8_t cluster_key[KEYRING_KEY_BYTES])
 void
 users_set_keys(Users *users, const Keyring *keys)
 {
-    derive(users->mock_secret, keys->keys[0], "dynamo mock login");
+    if (!users->has_secret)
+        derive(users->mock_secret, keys->keys[0], "dynamo mock login");
     sodium_memzero(users->peers, sizeof(users->peers));
     users->peer_count = keys->count;
     for (uint32_t i = 0; i < keys->count; i++)
@@ -178,32 +180,70 @@ parse_line(char *line, const User *list, size_t count, User *user)
     return outcome_ok();
 }
 
+/* "!mock" and the secret in hex digits. */
 static Outcome
-parse_lines(char *text, const char *file_name, User **list, size_t *count)
+parse_secret(const char *line, uint8_t secret[SCRAM_KEY_BYTES])
 {
-    size_t room = 0;
+    const char *digits = line + strlen(USERS_SECRET_PREFIX);
+    size_t length = strcspn(digits, " \t\r");
+    size_t got = 0;
+
+    if (strncmp(line, USERS_SECRET_PREFIX, strlen(USERS_SECRET_PREFIX)) != 0 ||
+        digits[length + strspn(digits + length, " \t\r")] != '\0' ||
+        length != 2 * SCRAM_KEY_BYTES ||
+        sodium_hex2bin(secret, SCRAM_KEY_BYTES, digits, length, NULL, &got, NULL) != 0 ||
+        got != SCRAM_KEY_BYTES)
+        return outcome_error("expected: " USERS_SECRET_PREFIX "and %d hex digits",
+                             2 * SCRAM_KEY_BYTES);
+    return outcome_ok();
+}
+
+/* What a users file says. */
+typedef struct Listing
+{
+    User *list;
+    size_t count;
+    size_t room;
+    uint8_t secret[SCRAM_KEY_BYTES];
+    bool has_secret;
+} Listing;
+
+static Outcome
+take_line(Listing *listing, char *line)
+{
+    Outcome outcome;
+
+    if (line[strspn(line, " \t\r")] == '\0' || *line == '#')
+        return outcome_ok();
+    if (*line == *USERS_SECRET_PREFIX)
+    {
+        listing->has_secret = true;
+        return parse_secret(line, listing->secret);
+    }
+    if (listing->count == listing->room)
+    {
+        listing->room = listing->room == 0 ? 16 : listing->room * 2;
+        listing->list = realloc(listing->list, listing->room * sizeof(User));
+        if (listing->list == NULL)
+            abort();
+    }
+    outcome = parse_line(line, listing->list, listing->count, listing->list + listing->count);
+    listing->count += !outcome.failed;
+    return outcome;
+}
+
+static Outcome
+parse_lines(char *text, const char *file_name, Listing *listing)
+{
     char *line;
 
-    *list = NULL;
-    *count = 0;
     for (int line_number = 1; (line = strsep(&text, "\n")) != NULL; line_number++)
     {
-        Outcome outcome;
+        Outcome outcome = take_line(listing, line);
 
-        if (line[strspn(line, " \t\r")] == '\0' || *line == '#')
-            continue;
-        if (*count == room)
-        {
-            room = room == 0 ? 16 : room * 2;
-            *list = realloc(*list, room * sizeof(User));
-            if (*list == NULL)
-                abort();
-        }
-        outcome = parse_line(line, *list, *count, *list + *count);
         if (outcome.failed)
             return outcome_error("\"%.100s\" line %d: %.180s", file_name, line_number,
                                  outcome.message);
-        (*count)++;
     }
     return outcome_ok();
 }
@@ -212,8 +252,7 @@ Outcome
 users_parse(Users *users, const char *text, size_t length, const char *file_name)
 {
     char *copy = malloc(length + 1);
-    User *list;
-    size_t count;
+    Listing listing = {.list = NULL};
     Outcome outcome;
 
     if (copy == NULL)
@@ -225,16 +264,20 @@ users_parse(Users *users, const char *text, size_t length, const char *file_name
         free(copy);
         return outcome_error("\"%.100s\" is not a text file", file_name);
     }
-    outcome = parse_lines(copy, file_name, &list, &count);
+    outcome = parse_lines(copy, file_name, &listing);
     free(copy);
     if (outcome.failed)
     {
-        free(list);
+        free(listing.list);
         return outcome;
     }
     free(users->list);
-    users->list = list;
-    users->count = count;
+    users->list = listing.list;
+    users->count = listing.count;
+    users->has_secret = listing.has_secret;
+    if (listing.has_secret)
+        memcpy(users->mock_secret, listing.secret, sizeof(users->mock_secret));
+    sodium_memzero(&listing, sizeof(listing));
     return outcome;
 }
 
@@ -359,4 +402,17 @@ users_file_add(const char *file_name, const char *name, UserRole role, const cha
     }
     free(old);
     return outcome;
+}
+
+void
+users_file_begin(char text[USERS_SECRET_TEXT_SIZE])
+{
+    uint8_t secret[SCRAM_KEY_BYTES];
+    size_t length = strlen(USERS_SECRET_PREFIX);
+
+    randombytes_buf(secret, sizeof(secret));
+    memcpy(text, USERS_SECRET_PREFIX, length);
+    sodium_bin2hex(text + length, USERS_SECRET_TEXT_SIZE - length, secret, sizeof(secret));
+    strcat(text, "\n");
+    sodium_memzero(secret, sizeof(secret));
 }

@@ -3,7 +3,10 @@
  *
  * Read from DIR/users (mode 0600 or refused), one line a user:
  *     name role SCRAM-SHA-256$4096:salt$StoredKey:ServerKey
- * with the verifier as PostgreSQL writes it. Other nodes are not in the file: they log in as
+ * with the verifier as PostgreSQL writes it, and "!mock" with a secret from which the salts of
+ * names that do not exist are made: they look like those of users, and stay as theirs do, through
+ * restarts and other cluster keys, and on each node that has a copy of the file. Other nodes are
+ * not in the file: they log in as
  * "_peer_" and the id of a cluster key, with a password derived from that key, so whoever holds a
  * key of the ring is a peer.
  */
@@ -17,7 +20,9 @@
 #include "node/outcome.h"
 #include "node/scram.h"
 
-#define USERS_NAME_MAX 63          /* bytes */
+#define USERS_NAME_MAX 63 /* bytes */
+#define USERS_SECRET_PREFIX "!mock "
+#define USERS_SECRET_TEXT_SIZE (sizeof(USERS_SECRET_PREFIX) + 2 * SCRAM_KEY_BYTES + 1)
 #define USERS_PEER_PREFIX "_peer_" /* names that start with '_' are the node's own */
 
 /* What a role may do is decided in one place each: streams in query.c, commands in console.c. */
@@ -39,7 +44,8 @@ typedef struct User
 
 typedef struct Users Users;
 
-/* An empty list plus a peer for each key; the secret for mock exchanges is from the key in use. */
+/* An empty list plus a peer for each key; the secret for mock exchanges is from the key in use
+ * until a file has one. */
 Users *users_new(const Keyring *keys);
 
 /* The same for other keys; the list stays. */
@@ -61,8 +67,7 @@ size_t users_count(const Users *users); /* without peers */
 
 /*
  * The verifier for a login of this name: the user's, or for a name that does not exist a mock one
- * that is the same on every node with the same key in use and after every restart, and that no
- * password fits.
+ * that stays the same as a user's does, and that no password fits.
  */
 ScramVerifier users_login_verifier(const Users *users, const char *name);
 
@@ -82,6 +87,9 @@ Outcome users_role_parse(const char *name, UserRole *role) MUST_CHECK;
 
 /* Fails on a name that may not be given to a user. */
 Outcome users_name_check(const char *name) MUST_CHECK;
+
+/* The text of a new file: a secret of its own, and no users. */
+void users_file_begin(char text[USERS_SECRET_TEXT_SIZE]);
 
 /*
  * Adds a user to the file (created with mode 0600), or fails if the name is taken. verifier is text

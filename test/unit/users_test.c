@@ -202,11 +202,41 @@ users_are_added_to_the_file(void **state)
     users_free(users);
 }
 
+static void
+mock_salts_stay_with_the_file_whatever_the_cluster_key(void **state)
+{
+    char text[USERS_SECRET_TEXT_SIZE];
+    Users *users = users_new(&keys);
+    Users *copy = users_new(&later_keys);
+    ScramVerifier before;
+    ScramVerifier after;
+
+    users_file_begin(text);
+    assert_false(parse(users, text).failed);
+    assert_false(parse(copy, text).failed);
+    before = users_login_verifier(users, "nobody");
+    users_set_keys(users, &later_keys);
+    after = users_login_verifier(users, "nobody");
+    assert_memory_equal(&before, &after, sizeof(before));
+    after = users_login_verifier(copy, "nobody");
+    assert_memory_equal(&before, &after, sizeof(before));
+    users_file_begin(text);
+    assert_false(parse(copy, text).failed);
+    after = users_login_verifier(copy, "nobody");
+    assert_memory_not_equal(before.salt, after.salt, sizeof(before.salt));
+    assert_true(parse(copy, "!mock 12\n").failed);
+    assert_true(parse(copy, "!salt\n").failed);
+    assert_true(users_name_check("!mock").failed);
+    users_free(users);
+    users_free(copy);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(users_are_found_with_their_roles),
+        cmocka_unit_test(mock_salts_stay_with_the_file_whatever_the_cluster_key),
         cmocka_unit_test(a_bad_file_changes_nothing),
         cmocka_unit_test(a_node_with_any_key_of_the_ring_is_a_peer),
         cmocka_unit_test(one_key_does_not_fit_the_name_of_another),
