@@ -14,6 +14,7 @@
 
 #define Buffer PostgresBuffer
 #include "access/genam.h"
+#include "access/tableam.h"
 #include "access/xlogreader.h"
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
