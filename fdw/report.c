@@ -356,6 +356,9 @@ bucket_refusal(const ClientCluster *cluster, const Bucket *wanted, const LinksNo
 static int
 bucket_hint(const ClientCluster *cluster, const Bucket *wanted, const AskReply *reply)
 {
+    if (reply->state == ASK_REFUSED && reply->status == STATUS_BUCKET_LIMIT)
+        return errhint("dynamo_buckets() lists the buckets and who had them made; "
+                       "dynamo_drop_bucket() drops one that is needed no more.");
     if (!bucket_wants_more_nodes(cluster, wanted, reply))
         return 0;
     return errhint("Set option \"n\" of the foreign table or of server \"%s\" to %u or less.",

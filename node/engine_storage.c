@@ -109,6 +109,13 @@ is_for_clients(uint64_t ref)
     return owner == REF_REPLICA || owner == REF_COORDINATOR_READ || owner == REF_COORDINATOR_WRITE;
 }
 
+/* These remove rows, wherever they are. */
+static bool
+may_change_dropped(uint64_t ref)
+{
+    return ticket_ref_owner(ref) == REF_PURGE || ticket_ref_owner(ref) == REF_ORPHANS;
+}
+
 /* Of a bucket that was dropped nothing is kept any more, whoever still wants it. */
 void
 engine_apply_storage(Engine *engine, const Action *action)
@@ -116,8 +123,7 @@ engine_apply_storage(Engine *engine, const Action *action)
     const Topology *topology = engine_topology(engine);
     Reader reader = reader_begin(action->storage_key);
 
-    if (topology->last_bucket_id != topology->bucket_count &&
-        ticket_ref_owner(action->ref) != REF_PURGE &&
+    if (topology->last_bucket_id != topology->bucket_count && !may_change_dropped(action->ref) &&
         topology_was_dropped(topology, reader_u32(&reader)))
         on_merged(engine, action->ref, STATUS_NO_BUCKET, SLICE_EMPTY);
     else

@@ -326,6 +326,23 @@ answer_next_topology(uint32_t peer)
     answer(peer);
 }
 
+/* The stage's topology one epoch later, without its bucket. */
+static void
+answer_topology_without_bucket(uint32_t peer)
+{
+    uint32_t dropped = STAGE_BUCKET;
+    TopologyChange change = {.dropped = &dropped, .dropped_count = 1};
+    TopologyFrame frame = {.epoch = fixture.stage.topology.epoch + 1};
+    Buffer document;
+
+    buffer_init(&document, &MEMORY_HEAP);
+    topology_encode_change(&document, &fixture.stage.topology, &change);
+    frame.document = buffer_slice(&document);
+    topology_frame_encode(stage_buffer(&fixture.stage), 0, &frame);
+    buffer_free(&document);
+    answer(peer);
+}
+
 /* ---- what came out ---- */
 
 static uint32_t
@@ -1079,6 +1096,19 @@ a_node_that_finds_itself_a_member_waits_for_what_others_remember_of_it(void **st
     assert_refused(CLIENT, STATUS_REFILLING);
 }
 
+static void
+reads_of_a_dropped_bucket_are_refused_as_such(void **state)
+{
+    peers_up();
+    answer_hello(1, 3);
+    answer_topology_without_bucket(1);
+    fixture.out_count = 0;
+    give_read(stage_key(&fixture.stage, "key"), READ_FULL, 3, STAGE_BUCKET);
+    assert_refused(CLIENT, STATUS_NO_BUCKET);
+    give_read(stage_key(&fixture.stage, "key"), READ_FULL, 3, STAGE_BUCKET + 1);
+    assert_refused(CLIENT, STATUS_BEHIND);
+}
+
 /* Whatever it was asked to scan is empty, and was never reaped. */
 static bool
 answer_scans(void)
@@ -1250,6 +1280,7 @@ main(void)
         TEST(a_read_that_waits_is_refused_when_the_data_turn_out_to_be_older),
         TEST_NEW(a_node_that_finds_itself_a_member_waits_for_what_others_remember_of_it),
         TEST(older_data_that_are_found_out_late_are_filled_before_the_next_read),
+        TEST(reads_of_a_dropped_bucket_are_refused_as_such),
         TEST(a_node_that_was_filled_tells_the_others_at_once),
         TEST(a_node_that_was_set_back_is_not_filled_before_it_knows_every_bucket),
         TEST(a_node_whose_data_are_older_has_no_vote_until_some_time_after),
