@@ -166,6 +166,7 @@ cluster_new(MemoryContext context, const ForeignServer *server, const UserMappin
     cluster->user_id = user_id;
     cluster->server_name = pstrdup(server->servername);
     cluster->asker.seed = (uint64)MyProcPid << 32 ^ (uint64)GetCurrentTimestamp();
+    cluster->asker.clock = links_now_ms;
     cluster_read_seeds(cluster, server->options);
     cluster_make_links(cluster, server->options, mapping->options);
     MemoryContextSwitchTo(before);

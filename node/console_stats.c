@@ -46,7 +46,8 @@ send_request_stats(const Node *node, Session *session)
     send_stat(session, "writes_refused", counters.writes_refused, "Of them, written nowhere.");
     send_stat(session, "writes_unknown", counters.writes_unknown,
               "Of them, perhaps written, quorum not confirmed.");
-    send_stat(session, "writes_retried", counters.writes_retried, "Of them, marked as a retry.");
+    send_stat(session, "writes_retried", counters.writes_retried,
+              "Of them, those that may have been sent elsewhere before.");
     send_stat(session, "siblings_warned", counters.siblings_warned,
               "Of the writes, those that left more siblings than siblings_warn.");
     send_stat(session, "siblings_refused", counters.siblings_refused,

@@ -52,6 +52,7 @@ static void
 send_read_reply(const View *view, Operation *operation, Actions *actions)
 {
     ReadReply reply = {.mode = READ_COORDINATED,
+                       .clock_ms = view->now_ms,
                        .items = ARENA_ARRAY(&operation->arena, ReadItem, operation->item_count),
                        .item_count = operation->item_count};
 

@@ -15,7 +15,8 @@ enum
 static void
 send_write_reply(Coordinator *coordinator, const View *view, Operation *operation, Actions *actions)
 {
-    WriteReply reply = {.items = ARENA_ARRAY(&operation->arena, WriteResult, operation->item_count),
+    WriteReply reply = {.clock_ms = view->now_ms,
+                        .items = ARENA_ARRAY(&operation->arena, WriteResult, operation->item_count),
                         .item_count = operation->item_count};
 
     for (uint32_t i = 0; i < operation->item_count; i++)
@@ -108,6 +109,37 @@ apply_item(Coordinator *coordinator, const View *view, Operation *operation, Ite
                   operation_ref(operation, item));
 }
 
+/*
+ * How long a write may still be stamped, by this node's clock; 0: no more. A frame may have waited
+ * in a socket while the node stood still; the write may have been sent again meanwhile,
+ * acknowledged and replaced. So a first frame is stamped without a look only as long as its client
+ * has sent no other, and no frame is stamped once what replaced its write may be forgotten. A
+ * sender that does not know this node's clock is told by the refusal.
+ */
+static uint64_t
+stamped_until_ms(const View *view, const WriteFrame *write)
+{
+    uint64_t left_ms = write->age_ms < MESSAGE_LIFE_MS ? MESSAGE_LIFE_MS - write->age_ms : 0;
+
+#ifdef BUG_LATE_WRITE_STAMPED
+    return UINT64_MAX;
+#endif
+    if (write->clock_ms == 0 || write->clock_ms > view->now_ms ||
+        view->now_ms > write->clock_ms + left_ms)
+        return 0;
+    return write->clock_ms + left_ms;
+}
+
+/* Has its client sent no other frame of the write yet, and will not before it is stamped? */
+static bool
+is_alone(const View *view, const WriteFrame *write)
+{
+#ifdef BUG_LATE_FRAME_IS_FIRST
+    return !write->retry;
+#endif
+    return !write->retry && view->now_ms <= write->clock_ms + write->alone_ms;
+}
+
 /* What is refused before anything is written. */
 static StatusCode
 check_item(const View *view, const Bucket *bucket, const Operation *operation, Item *item,
@@ -142,6 +174,12 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
 static void
 begin_items(Operation *operation, const View *view, const Bucket *bucket, const WriteFrame *write)
 {
+    uint64_t until_ms = stamped_until_ms(view, write);
+
+#ifndef BUG_LATE_FRAME_IS_FIRST
+    if (until_ms > 0 && is_alone(view, write))
+        until_ms = write->clock_ms + write->alone_ms;
+#endif
     operation->items = arena_alloc_zero(&operation->arena, sizeof(Item) * write->item_count);
     operation->item_count = write->item_count;
     for (uint32_t i = 0; i < write->item_count; i++)
@@ -152,9 +190,11 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
         item->put = (Put){.values = write->items[i].values,
                           .value_count = write->items[i].value_count,
                           .siblings_max = view->siblings_max,
-                          .now_ms = view->wall_ms};
-        item->status =
-            check_item(view, bucket, operation, item, &write->items[i], &operation->arena);
+                          .now_ms = view->wall_ms,
+                          .until_ms = until_ms};
+        item->status = until_ms == 0 ? STATUS_TOO_LATE
+                                     : check_item(view, bucket, operation, item, &write->items[i],
+                                                  &operation->arena);
         item->phase = item->status == STATUS_OK ? ITEM_GATHERING : ITEM_DONE;
         item->settled = item->phase == ITEM_DONE;
         operation->items_open += item->phase != ITEM_DONE;
@@ -172,13 +212,13 @@ decode_write(Operation *operation, const Frame *frame, WriteFrame *write)
 }
 
 static void
-start_items(Coordinator *coordinator, const View *view, Operation *operation, bool retry,
+start_items(Coordinator *coordinator, const View *view, Operation *operation, bool look,
             Actions *actions)
 {
-    for (uint32_t i = 0; retry && i < operation->item_count; i++)
+    for (uint32_t i = 0; look && i < operation->item_count; i++)
         operation->items[i].to_ask =
             operation_holders(view, &operation->items[i]) | 1u << operation->items[i].self;
-    if (retry)
+    if (look)
     {
         operation_gather(view, operation, actions);
 #ifndef BUG_RETRY_ASKS_THE_OTHERS
@@ -235,9 +275,9 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
     operation->owner_quorum = operation_quorum(bucket, write.pw, 0);
     operation->zone_quorum = operation_quorum(bucket, write.confirms, 0);
     coordinator->counters.writes += write.item_count;
-    coordinator->counters.writes_retried += write.retry ? write.item_count : 0;
+    coordinator->counters.writes_retried += is_alone(view, &write) ? 0 : write.item_count;
     begin_items(operation, view, bucket, &write);
-    start_items(coordinator, view, operation, write.retry, actions);
+    start_items(coordinator, view, operation, !is_alone(view, &write), actions);
 }
 
 static void

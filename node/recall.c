@@ -190,6 +190,12 @@ recall_revalue(Recall *recall, Slice storage_key, uint64_t weight)
     }
 }
 
+uint64_t
+recall_now_ms(const Recall *recall)
+{
+    return recall->now_ms;
+}
+
 uint32_t
 recall_count(const Recall *recall)
 {

@@ -3,7 +3,7 @@
  *
  * A record keeps what its last OBJECT_REPLACED_KEPT puts replaced (shared/update.h). What goes from
  * there, because a key is written often or its record is removed, is remembered here for RECALL_MS:
- * longer than a write may be stamped after it was first sent (LIFE_MS in shared/message.h), with
+ * longer than a write may be stamped after it was first sent (MESSAGE_LIFE_MS), with
  * room for what its frame took to arrive. A restart forgets it all.
  *
  * Bounded: RECALL_IDS_MAX ids, of which the oldest go first, and RECALL_KEY_MAX that are told of
@@ -45,6 +45,9 @@ bool recall_has(const Recall *recall, const RequestId *request);
 /* What may be told with a state of the key's record whose context weighs so much, the latest first,
  * in the arena. */
 RequestIds recall_find(const Recall *recall, Slice storage_key, uint64_t weight, Arena *arena);
+
+/* The time it was told last. */
+uint64_t recall_now_ms(const Recall *recall);
 
 /* How many ids are remembered. */
 uint32_t recall_count(const Recall *recall);

@@ -208,7 +208,8 @@ read_keys(Replica *replica, const View *view, Task *task, const Bucket *bucket, 
 {
     const ReadFrame *read = &task->read;
 
-    task->reply = (ReadReply){.mode = read->mode, .item_count = read->key_count};
+    task->reply =
+        (ReadReply){.mode = read->mode, .clock_ms = view->now_ms, .item_count = read->key_count};
     task->reply.items = arena_alloc_zero(&task->arena, sizeof(ReadItem) * read->key_count);
     task->items_open = 0;
     task->answer_bytes = 0;

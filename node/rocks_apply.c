@@ -362,6 +362,7 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
 
     arena_reset(&rocks->arena);
     buffer_trim(&rocks->scratch, SCRATCH_KEPT_BYTES);
+    recall_time(rocks->storage.recall, uv_hrtime() / 1000000);
     result = storage_update(&rocks->storage, call->key, record, call->update, &rocks->arena,
                             &rocks->scratch, &object);
     switch (result)
@@ -403,6 +404,7 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
             events->durable(events->context, call->ref, STATUS_OK);
         return;
     case UPDATE_CORRUPT:
+    case UPDATE_LATE:
     case UPDATE_CROWDED:
         break;
     }

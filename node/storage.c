@@ -11,6 +11,8 @@ storage_refusal(UpdateResult result)
         break;
     case UPDATE_CORRUPT:
         return STATUS_CORRUPT;
+    case UPDATE_LATE:
+        return STATUS_TOO_LATE;
     case UPDATE_CROWDED:
         return STATUS_TOO_MANY_SIBLINGS;
     }
@@ -27,7 +29,8 @@ UpdateResult
 storage_update(Storage *storage, Slice storage_key, Slice record, const Update *update,
                Arena *arena, Buffer *out, Slice *object)
 {
-    UpdateMemory memory = {.has = is_remembered, .context = storage->recall};
+    UpdateMemory memory = {
+        .has = is_remembered, .context = storage->recall, .now_ms = recall_now_ms(storage->recall)};
     UpdateResult result = update_apply(storage->run, record, update, &memory, arena, out, object);
 
     if (memory.is_removed)

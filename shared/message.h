@@ -24,7 +24,8 @@ enum
 {
     MESSAGE_PROTOCOL = 1, /* the number in "STREAM 1" */
     MESSAGE_HEADER_BYTES = 5,
-    MESSAGE_FRAME_MAX = 64 * 1024 * 1024 /* that travels whole: what a client may send */
+    MESSAGE_FRAME_MAX = 64 * 1024 * 1024, /* that travels whole: what a client may send */
+    MESSAGE_LIFE_MS = 10000 /* after which a write is stamped no more: less than RECALL_MS */
 };
 
 typedef enum FrameType
@@ -164,7 +165,8 @@ typedef struct ReadItem
 typedef struct ReadReply
 {
     ReadMode mode;
-    ReadItem *items; /* in the order of the keys asked */
+    uint64_t clock_ms; /* as WriteReply */
+    ReadItem *items;   /* in the order of the keys asked */
     uint32_t item_count;
 } ReadReply;
 
@@ -185,6 +187,12 @@ typedef struct WriteFrame
     uint32_t confirms; /* of them from so many zones; a member of no zone is one of its own */
     uint32_t timeout_ms;
     bool retry; /* may have been written before: look for the request ids first */
+
+    /* The receiver's clock when this was sent, or sooner, as far as its answers tell; 0: unknown.
+     */
+    uint64_t clock_ms;
+    uint32_t alone_ms; /* first frames: so long after that nobody else was sent the write */
+    uint32_t age_ms;   /* retries: so long before that the write was first sent */
     WriteItem *items;
     uint32_t item_count;
 } WriteFrame;
@@ -199,6 +207,7 @@ typedef struct WriteResult
 
 typedef struct WriteReply
 {
+    uint64_t clock_ms; /* the sender's own; for WriteFrame */
     WriteResult *items;
     uint32_t item_count;
 } WriteReply;

@@ -90,6 +90,7 @@ read_reply_encode(Buffer *buffer, uint32_t tag, const ReadReply *reply)
 {
     frame_encode_header(buffer, FRAME_READ_REPLY, tag);
     buffer_put_u8(buffer, (uint8_t)reply->mode);
+    buffer_put_varint(buffer, reply->clock_ms);
     buffer_put_varint(buffer, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)
     {
@@ -147,6 +148,7 @@ read_reply_decode(const Frame *frame, Arena *arena, ReadReply *reply)
     Reader reader = reader_begin(frame->body);
 
     reply->mode = reader_mode(&reader);
+    reply->clock_ms = reader_varint(&reader);
     reply->item_count = reader_count(&reader, READ_ITEM_MINIMUM_BYTES);
     reply->items = ARENA_ARRAY(arena, ReadItem, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)
@@ -165,6 +167,9 @@ write_encode(Buffer *buffer, uint32_t tag, const WriteFrame *write)
     buffer_put_varint(buffer, write->confirms);
     buffer_put_varint(buffer, write->timeout_ms);
     buffer_put_u8(buffer, write->retry);
+    buffer_put_varint(buffer, write->clock_ms);
+    buffer_put_varint(buffer, write->alone_ms);
+    buffer_put_varint(buffer, write->age_ms);
     buffer_put_varint(buffer, write->item_count);
     for (uint32_t i = 0; i < write->item_count; i++)
     {
@@ -240,6 +245,9 @@ write_decode(const Frame *frame, Arena *arena, WriteFrame *write)
     write->confirms = reader_varint32(&reader);
     write->timeout_ms = reader_varint32(&reader);
     write->retry = reader_bool(&reader);
+    write->clock_ms = reader_varint(&reader);
+    write->alone_ms = reader_varint32(&reader);
+    write->age_ms = reader_varint32(&reader);
     write->item_count = reader_count(&reader, WRITE_ITEM_MINIMUM_BYTES);
     write->items = ARENA_ARRAY(arena, WriteItem, write->item_count);
     for (uint32_t i = 0; i < write->item_count && !reader.failed; i++)
@@ -251,6 +259,7 @@ void
 write_reply_encode(Buffer *buffer, uint32_t tag, const WriteReply *reply)
 {
     frame_encode_header(buffer, FRAME_WRITE_REPLY, tag);
+    buffer_put_varint(buffer, reply->clock_ms);
     buffer_put_varint(buffer, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)
     {
@@ -265,6 +274,7 @@ write_reply_decode(const Frame *frame, Arena *arena, WriteReply *reply)
 {
     Reader reader = reader_begin(frame->body);
 
+    reply->clock_ms = reader_varint(&reader);
     reply->item_count = reader_count(&reader, WRITE_RESULT_MINIMUM_BYTES);
     reply->items = ARENA_ARRAY(arena, WriteResult, reply->item_count);
     for (uint32_t i = 0; i < reply->item_count; i++)

@@ -13,7 +13,8 @@ enum
     READ_TAILS = 2,      /* of them a read is given before it is hedged */
     WRITE_TAILS = 8,
     PAUSE_MIN_MS = 10,
-    PAUSE_DOUBLINGS = 4
+    PAUSE_DOUBLINGS = 4,
+    DRIFT = 1024 /* one part of so many, at most, is what two clocks drift apart */
 };
 
 static uint32_t
@@ -68,4 +69,32 @@ request_asker_pause_ms(const RequestAsker *asker, uint32_t nth)
     uint64_t drawn[] = {asker->seed, asker->last_tag};
 
     return base + hash_table(slice_make(drawn, sizeof(drawn))) % base;
+}
+
+uint64_t
+request_asker_now_ms(const RequestAsker *asker, uint64_t request_now_ms)
+{
+    return asker->clock != NULL ? asker->clock() : request_now_ms;
+}
+
+void
+request_asker_note_clock(RequestAsker *asker, uint32_t member, uint64_t clock_ms, uint64_t now_ms)
+{
+    RequestMember *known = &asker->members[member];
+
+    if (clock_ms == 0)
+        return;
+    known->clock_ms = clock_ms;
+    known->clock_at_ms = now_ms;
+}
+
+uint64_t
+request_asker_clock_ms(const RequestAsker *asker, uint32_t member, uint64_t now_ms)
+{
+    const RequestMember *known = &asker->members[member];
+    uint64_t passed_ms = now_ms > known->clock_at_ms ? now_ms - known->clock_at_ms : 0;
+
+    if (known->clock_ms == 0)
+        return 0;
+    return known->clock_ms + passed_ms - (passed_ms + DRIFT - 1) / DRIFT;
 }

@@ -30,6 +30,8 @@ enum
 typedef struct RequestMember
 {
     uint64_t heard_ms;                /* the last answer; 0: none yet */
+    uint64_t clock_ms;                /* what it last said that its clock is; 0: nothing yet */
+    uint64_t clock_at_ms;             /* by the asker's own clock: when that came */
     uint32_t tail[REQUEST_CLASSES];   /* the percentile, in 1/1024 ms */
     uint8_t samples[REQUEST_CLASSES]; /* of the first few */
 } RequestMember;
@@ -43,6 +45,8 @@ typedef struct RequestAsker
     uint32_t last_tag;
     uint64_t seed; /* any number of the asker's own: askers that were sent away together come back
                       apart */
+    uint64_t (*clock)(void); /* in ms, as it runs whatever requests wait for; NULL: as requests are
+                                told the time */
     RequestMember members[RING_NODES_MAX]; /* by member index */
 } RequestAsker;
 
@@ -53,6 +57,18 @@ typedef struct RequestFrame
     uint32_t keys;
     bool is_write;
 } RequestFrame;
+
+/* The asker's own clock, for a request that is told this time. */
+uint64_t request_asker_now_ms(const RequestAsker *asker, uint64_t request_now_ms);
+
+/*
+ * A member's clock, as of now: what it said last, and what has passed since, less what two clocks
+ * may drift apart. So what the member reads when a frame comes, less this, is no less than the
+ * frame took; 0: it has said nothing yet.
+ */
+void request_asker_note_clock(RequestAsker *asker, uint32_t member, uint64_t clock_ms,
+                              uint64_t now_ms);
+uint64_t request_asker_clock_ms(const RequestAsker *asker, uint32_t member, uint64_t now_ms);
 
 /* It was answered after waited_ms, or was hedged after them. */
 void request_asker_note_wait(RequestAsker *asker, const RequestFrame *frame, uint64_t waited_ms);

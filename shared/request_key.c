@@ -12,7 +12,8 @@
 
 enum
 {
-    PUT_VALUE_OVERHEAD = sizeof(RequestId) + 11 /* tombstone and length */
+    PUT_VALUE_OVERHEAD = sizeof(RequestId) + 11, /* tombstone and length */
+    LATE_MAX = 2 /* times that a member which called a write too late is asked again */
 };
 
 Slice
@@ -333,6 +334,21 @@ note_refusal(Request *request, uint32_t key, uint8_t place, StatusCode status)
     refusals[place] = (uint8_t)status;
 }
 
+/* The member cannot tell that the write is not old: by now it has said what its clock is. */
+static bool
+ask_once_more(Request *request, const Part *part, uint32_t key)
+{
+    KeyState *state = &request->states[key];
+    uint8_t place = request_place_of(state, part->member);
+
+    if (state->late == LATE_MAX)
+        return false;
+    state->late++;
+    leave_place(state, place);
+    ask_itself(request, key, place, false);
+    return true;
+}
+
 void
 request_key_refused(Request *request, const Part *part, uint32_t key, bool was_silent,
                     StatusCode status)
@@ -343,6 +359,8 @@ request_key_refused(Request *request, const Part *part, uint32_t key, bool was_s
         return;
     note_reason(state, part->member, status);
     note_refusal(request, key, request_place_of(state, part->member), status);
+    if (status == STATUS_TOO_LATE && ask_once_more(request, part, key))
+        return;
     if (status == STATUS_OVERLOADED && (!was_silent || state->pending == 0))
         back_off(request, part, key);
     else if (!status_is_about_request(status) || state->maybe_written)

@@ -43,6 +43,13 @@ request_part_lost(Request *request, Part *part)
 }
 
 static void
+note_clock(Request *request, const Part *part, uint64_t clock_ms)
+{
+    request_asker_note_clock(request->asker, part->member, clock_ms,
+                             request_asker_now_ms(request->asker, request->now_ms));
+}
+
+static void
 take_read_reply(Request *request, Part *part, const Frame *frame)
 {
     bool was_silent = part->state == PART_SILENT;
@@ -56,6 +63,7 @@ take_read_reply(Request *request, Part *part, const Frame *frame)
         request_part_fail(request, part, false, STATUS_BAD_FRAME);
     else
     {
+        note_clock(request, part, reply.clock_ms);
         request_part_release(request, part);
         for (uint32_t i = 0; i < part->key_count; i++)
             request_key_read(request, part, part->keys[i], was_silent, &reply.items[i]);
@@ -76,6 +84,7 @@ take_write_reply(Request *request, Part *part, const Frame *frame)
         request_part_fail(request, part, true, STATUS_BAD_FRAME);
     else
     {
+        note_clock(request, part, reply.clock_ms);
         request_part_release(request, part);
         for (uint32_t i = 0; i < part->key_count; i++)
             request_key_written(request, part, part->keys[i], was_silent, &reply.items[i]);
@@ -310,10 +319,31 @@ encode_read_part(Request *request, const Part *part)
     arena_free(&scratch);
 }
 
+/* Since when the first of the part's keys has been on its way; those that were not are from now on.
+ */
+static uint64_t
+first_sent_ms(Request *request, const Part *part, uint64_t now_ms)
+{
+    uint64_t first_ms = now_ms;
+
+    for (uint32_t i = 0; i < part->key_count; i++)
+    {
+        KeyState *state = &request->states[part->keys[i]];
+
+        if (state->sent_ms == 0)
+            state->sent_ms = now_ms;
+        first_ms = state->sent_ms < first_ms ? state->sent_ms : first_ms;
+    }
+    return first_ms;
+}
+
 static void
 encode_write_part(Request *request, const Part *part)
 {
     Arena scratch;
+
+    uint64_t now_ms = request_asker_now_ms(request->asker, request->now_ms);
+    uint64_t age_ms = now_ms - first_sent_ms(request, part, now_ms);
 
     arena_init(&scratch, request->arena->memory);
 
@@ -326,6 +356,9 @@ encode_write_part(Request *request, const Part *part)
 #ifndef BUG_RETRY_UNMARKED
                         .retry = part->kind == PART_RETRY,
 #endif
+                        .clock_ms = request_asker_clock_ms(request->asker, part->member, now_ms),
+                        .alone_ms = (uint32_t)part->patience_ms,
+                        .age_ms = age_ms < UINT32_MAX ? (uint32_t)age_ms : UINT32_MAX,
                         .items = ARENA_ARRAY(&scratch, WriteItem, part->key_count),
                         .item_count = part->key_count};
 

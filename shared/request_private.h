@@ -75,6 +75,7 @@ typedef struct KeyState
     uint8_t well_count; /* of order: those not to avoid */
     uint8_t pending;    /* asks that may still be answered */
     uint8_t pauses;
+    uint8_t late;         /* times that a member called the write too late */
     uint8_t full_place;   /* who is to give the object; NO_PLACE: nobody is waited for */
     uint16_t asked;       /* for an answer of their own */
     uint16_t live;        /* of these, those that owe it and are not silent */
@@ -87,6 +88,7 @@ typedef struct KeyState
     bool maybe_written; /* an ask ended without an answer that says it was not */
     Digest digest;
     StatusCode reason; /* the last refusal */
+    uint64_t sent_ms;  /* writes: when first, by the asker's own clock; 0: not yet */
 } KeyState;
 
 typedef struct MemberState

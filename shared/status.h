@@ -42,6 +42,7 @@ typedef enum StatusCode
     STATUS_HINTS_FULL,        /* the node keeps all the hints it may: it stands in for no owner */
     STATUS_OVERLOADED,        /* the node has more to do than it can; worth another try, later */
     STATUS_STALE_ROUND,       /* the object is older than what was reaped since (node/rounds.h) */
+    STATUS_TOO_LATE, /* the write was sent too long ago to be stamped: nothing was written */
     STATUS_COUNT
 } StatusCode;
 

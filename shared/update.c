@@ -418,6 +418,15 @@ merge(Object *current, const Object *with, const UpdateMemory *memory, Arena *ar
     current->sibling_count = kept;
 }
 
+static bool
+is_late(const Put *put, const UpdateMemory *memory)
+{
+#ifdef BUG_LATE_WRITE_STAMPED
+    return false;
+#endif
+    return memory != NULL && put->until_ms != 0 && memory->now_ms > put->until_ms;
+}
+
 UpdateResult
 update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory, Arena *arena,
              Buffer *out, Slice *object)
@@ -438,9 +447,13 @@ update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory,
 #endif
     if (update->merge != NULL)
         merge(&current, update->merge, memory, arena);
-    if (update->put != NULL && !any_known(&current, memory, update->put, arena) &&
-        !stamp_put(run, &next.stamp, &current, update->put, arena))
-        return UPDATE_CROWDED;
+    if (update->put != NULL && !any_known(&current, memory, update->put, arena))
+    {
+        if (is_late(update->put, memory))
+            return UPDATE_LATE;
+        if (!stamp_put(run, &next.stamp, &current, update->put, arena))
+            return UPDATE_CROWDED;
+    }
 #ifdef BUG_DELETE_LEAVES_NOTHING
     if (update->put != NULL && object_live_count(&current) == 0)
         current = (Object){0};

@@ -59,6 +59,7 @@ typedef struct Put
     uint32_t value_count;  /* at least 1 */
     uint32_t siblings_max; /* refuse to leave more, tombstones included; 0: any number */
     uint64_t now_ms;       /* wall clock, for people */
+    uint64_t until_ms;     /* by the clock of UpdateMemory: not stamped later; 0: whenever */
 } Put;
 
 /* The object is owed to target. */
@@ -106,6 +107,7 @@ typedef struct UpdateMemory
 {
     bool (*has)(const void *context, const RequestId *request);
     const void *context;
+    uint64_t now_ms;        /* of a clock that never goes back */
     const RequestIds *gone; /* by put, in the arena */
     uint32_t gone_count;
 
@@ -122,6 +124,7 @@ typedef enum UpdateResult
     UPDATE_UNCHANGED, /* the record already says so */
     /* From here on nothing was changed, the merge included: */
     UPDATE_CORRUPT, /* the stored bytes cannot be decoded, and no merge takes their place */
+    UPDATE_LATE,    /* the put would be stamped, and it is too late for that */
     UPDATE_CROWDED  /* the put would leave more than siblings_max siblings, and no fewer than there
                        are */
 } UpdateResult;

@@ -72,6 +72,8 @@ make_frame(Flood *flood, uint32_t keys)
                             .bucket_id = flood->nodes.bucket->id,
                             .w = 1,
                             .timeout_ms = TIMEOUT_MS,
+                            .clock_ms = nodes_now_ms(), /* of one machine */
+                            .alone_ms = TIMEOUT_MS,
                             .items = &item,
                             .item_count = 1};
 

@@ -60,6 +60,12 @@ checker_allow_amnesia(Checker *checker)
 }
 
 void
+checker_crashed(Checker *checker)
+{
+    checker->crashes++;
+}
+
+void
 checker_allow_restore(Checker *checker, uint32_t host)
 {
     checker->restored = host;
@@ -185,8 +191,11 @@ checker_write_begin(Checker *checker, uint32_t key, const VersionSet *past, cons
 
     PutRecord *put = &checker->puts[checker->put_count];
 
-    *put = (PutRecord){
-        .key = key, .first = checker->version_count, .count = count, .losses = checker->losses};
+    *put = (PutRecord){.key = key,
+                       .first = checker->version_count,
+                       .count = count,
+                       .losses = checker->losses,
+                       .crashes = checker->crashes};
     if (past != NULL)
         put->past = *past;
     if (context != NULL && context->count > 0)

@@ -81,7 +81,7 @@ typedef struct CheckerCounters
     uint32_t stale_reads;  /* that missed an acknowledged version, as reads of too few owners may */
     uint32_t reaped;       /* objects, by owners */
     uint32_t forgotten_extras; /* versions that stood beside one that saw them, since they were
-                                  stamped twice and a disk has forgotten that they were replaced */
+                                  stamped twice and it was forgotten that they were replaced */
 } CheckerCounters;
 
 /* Without hooks it sees only what clients see. */
@@ -90,6 +90,9 @@ void checker_free(Checker *checker);
 
 /* Disks may forget what they had: only what two owners acknowledged is held to have survived. */
 void checker_allow_amnesia(Checker *checker);
+
+/* A host's process has ended, and what it had in memory with it. */
+void checker_crashed(Checker *checker);
 
 /* That host's disk may lose what it had, or be set back to what it was before; and it just did:
  * what it alone had acknowledged may be gone. All else must be read at all times, also what it has

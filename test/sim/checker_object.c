@@ -133,14 +133,35 @@ look_at_sibling(Checker *checker, uint32_t key, const Sibling *sibling, Seen *se
     return true;
 }
 
-/* A write that was stamped twice, where the later one saw the one stamp, and a disk has forgotten
- * what was replaced. Counted once for each version. */
+/* More puts have seen the version than a record keeps what they replaced of, and a process has
+ * ended since the first of them, which may have been the only one to remember it. */
+static bool
+is_out_of_mind(const Checker *checker, const Version *version)
+{
+    uint32_t puts = 0;
+    uint32_t first_crashes = 0;
+
+    for (uint32_t i = 0; i < checker->put_count; i++)
+    {
+        const PutRecord *put = &checker->puts[i];
+
+        if (put->key != version->key || !version_set_has(&put->past, version->ordinal))
+            continue;
+        if (puts++ == 0)
+            first_crashes = put->crashes;
+    }
+    return puts > OBJECT_REPLACED_KEPT && checker->crashes > first_crashes;
+}
+
+/* A write that was stamped twice, where the later one saw the one stamp, and a disk or a process
+ * has forgotten what was replaced. Counted once for each version. */
 static bool
 is_forgotten(Checker *checker, const Sibling *older, const PutRecord *newer)
 {
     Version *version = &checker->versions[checker_version(checker, &older->request)];
 
-    if (!checker->amnesia || checker->puts[version->put].sends < 2 || version->dots < 2)
+    if ((!checker->amnesia && !is_out_of_mind(checker, version)) ||
+        checker->puts[version->put].sends < 2 || version->dots < 2)
         return false;
     for (uint32_t i = 0; i < older->dot_count; i++)
     {

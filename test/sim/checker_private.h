@@ -27,7 +27,8 @@ typedef struct PutRecord
     uint32_t count;
     PutState state;
     uint32_t sends;
-    uint32_t losses; /* of a disk, until it was begun */
+    uint32_t losses;  /* of a disk, until it was begun */
+    uint32_t crashes; /* of any host, before it began */
     VersionSet past;
     VClock context;
 } PutRecord;
@@ -86,6 +87,7 @@ struct Checker
     bool amnesia;
     uint32_t restored; /* the host whose disk may be lost or set back, or CHECKER_NONE */
     uint32_t losses;   /* how often it was */
+    uint32_t crashes;
     Arena arena;
     Arena scratch; /* of one call */
     KeyRecord **keys;

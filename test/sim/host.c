@@ -274,6 +274,7 @@ host_crash(World *world, uint32_t index)
         return;
     trace(world, "%s crashes", host->name);
     world_trouble(world);
+    checker_crashed(world->checker);
     host_note_mended(world, index);
     engine_free(host->engine);
     host->engine = NULL;
@@ -410,6 +411,13 @@ host_inbox(World *world, uint32_t index, InboxItem item)
     want_turn(world, host, random_below(&world->random, world->mix.turn_max_us) + 1);
 }
 
+/* So old that its client may have sent another: to be treated like one. */
+static bool
+is_late(const World *world, const WriteFrame *write)
+{
+    return world->now_us / 1000 > write->clock_ms + write->alone_ms;
+}
+
 /* The checker is told which retries came to which node, to judge what the node makes of them. */
 static void
 note_retry(World *world, const Host *host, Slice bytes)
@@ -421,7 +429,7 @@ note_retry(World *world, const Host *host, Slice bytes)
     if (bytes.length == 0 || bytes.data[0] != FRAME_WRITE || !frame_decode(bytes, &frame))
         return;
     arena_init(&arena, &MEMORY_HEAP);
-    if (write_decode(&frame, &arena, &write) && write.retry)
+    if (write_decode(&frame, &arena, &write) && (write.retry || is_late(world, &write)))
     {
         for (uint32_t i = 0; i < write.item_count; i++)
         {

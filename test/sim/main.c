@@ -115,7 +115,7 @@ print_totals(const Totals *totals, double seconds)
            totals->faults, totals->restarts, totals->restores, totals->damaged, totals->mended,
            totals->stale_reads, totals->reaped);
     printf("%" PRIu64 " frames of retried writes left %" PRIu64
-           " extra siblings, all where a disk had forgotten\n",
+           " extra siblings, all where it was forgotten what was replaced\n",
            totals->retries, totals->forgotten_extras);
     if (totals->failed == 0)
         printf("sim: %" PRIu64 " passed\n", totals->seeds);

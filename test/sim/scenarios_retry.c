@@ -7,7 +7,8 @@
 
 enum
 {
-    MANY_PUTS = 20 /* more than a record remembers */
+    MANY_PUTS = 20, /* more than a record remembers */
+    LONG_MS = 12000 /* more than a write may live */
 };
 
 /* The id was replaced wherever the retry's coordinator can see, and the only other holder is away.
@@ -39,6 +40,21 @@ stop_with_first_frame(Script *script)
     script_pause(script, 0);
     put = script_send_put(script, 0, MOST, NULL);
     script_retry(script, 1, MOST, put, NULL);
+}
+
+/* The others have it, stamped for its retry: it is found there, and not stamped again. */
+static void
+play_first_frame_looks(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+    script_settle(script);
+    script_pause(script, 0);
+    (void)script_send_put(script, 0, MOST, script_read(script, 1, MOST));
+    script_retry(script, 1, MOST, 1, script_read(script, 1, MOST));
+    script_settle_others(script, 0);
+    script_resume(script, 0);
+    script_await_same(script);
+    script_expect_one_dot(script);
 }
 
 static void
@@ -85,6 +101,24 @@ play_first_frame_on_a_hot_key(Script *script)
     EXPECT(script, script_read(script, 1, ALL), last);
 }
 
+/* Nobody has it any more, neither with a record nor in memory; but the frame is older than a write
+ * may be. */
+static void
+play_retry_too_late(Script *script)
+{
+    uint32_t first = script_put(script, 0, ALL, NULL);
+    uint32_t last = 0;
+
+    for (uint32_t i = 0; i < MANY_PUTS; i++)
+        last = script_put(script, 1, MOST, script_read(script, 1, MOST));
+    script_settle(script);
+    script_restart_all(script);
+    script_wait_ms(script, LONG_MS);
+    if (script_try_old_retry(script, 1, MOST, first, LONG_MS) != STATUS_TOO_LATE)
+        script_fail(script, "an old frame was not refused");
+    EXPECT(script, script_read(script, 1, ALL), last);
+}
+
 /* Host 1 replaces a version that it never had, and whose first stamp only host 0 has: that it was
  * replaced its id alone tells. */
 static void
@@ -112,9 +146,11 @@ play_stamp_that_never_stood(Script *script)
 
 static const Scenario SCENARIOS[] = {
     {"retry-without-holder",       play_retry_without_holder,       3, false},
+    {"first-frame-looks",          play_first_frame_looks,          3, false},
     {"first-frame-late",           play_first_frame_late,           3, false},
     {"first-frame-after-restarts", play_first_frame_after_restarts, 3, false},
     {"first-frame-on-a-hot-key",   play_first_frame_on_a_hot_key,   3, false},
+    {"retry-too-late",             play_retry_too_late,             3, false},
     {"stamp-that-never-stood",     play_stamp_that_never_stood,     3, false},
 };
 

@@ -8,7 +8,8 @@ enum
 {
     STEP_DEADLINE_US = 20000000,
     ASK_TIMEOUT_MS = 4000,
-    SENT_WITHIN_MS = 100
+    SENT_WITHIN_MS = 100,
+    ALONE_MS = 100 /* that a write is given before it is sent again */
 };
 
 void
@@ -187,6 +188,8 @@ encode_write(Script *script, Buffer *frame, uint32_t w, uint32_t put, const Show
                         .w = w,
                         .timeout_ms = ASK_TIMEOUT_MS,
                         .retry = retry,
+                        .clock_ms = script->world->now_us / 1000 - script->frame_age_ms,
+                        .alone_ms = ALONE_MS,
                         .items = &item,
                         .item_count = 1};
 
@@ -305,6 +308,17 @@ script_try_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, const 
     return result.status;
 }
 
+StatusCode
+script_try_old_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, uint32_t age_ms)
+{
+    StatusCode status;
+
+    script->frame_age_ms = age_ms;
+    status = script_try_retry(script, host, w, put, NULL);
+    script->frame_age_ms = 0;
+    return status;
+}
+
 void
 script_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, const Shown *context)
 {
@@ -391,6 +405,16 @@ script_expect(Script *script, const Shown *shown, uint32_t count, const uint32_t
         script_fail(script, "a sibling is missing");
     else if (version_set_first_outside(&shown->seen.siblings, &wanted) != VERSION_SET_MAX)
         script_fail(script, "a sibling is there that should not be");
+}
+
+void
+script_expect_one_dot(Script *script)
+{
+    Object object;
+
+    if (!object_decode(script_durable(script, 0), &script->arena, &object) ||
+        object.sibling_count != 1 || object.siblings[0].dot_count != 1)
+        script_fail(script, "a write was stamped twice");
 }
 
 /* ---- nodes and disks ---- */

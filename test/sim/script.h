@@ -50,6 +50,10 @@ void script_retry(Script *script, uint32_t host, uint32_t w, uint32_t put, const
 StatusCode script_try_retry(Script *script, uint32_t host, uint32_t w, uint32_t put,
                             const Shown *context);
 
+/* The same without a context, by a frame that has been on its way for age_ms. */
+StatusCode script_try_old_retry(Script *script, uint32_t host, uint32_t w, uint32_t put,
+                                uint32_t age_ms);
+
 /* A write that may end in any way: how it did. *put is its number. */
 StatusCode script_try_put(Script *script, uint32_t host, uint32_t w, const Shown *context,
                           uint32_t *put);
@@ -64,6 +68,9 @@ StatusCode script_try_quorum(Script *script, uint32_t host, uint32_t r);
 /* The read shows just these versions, each given by the number of its put. */
 void script_expect(Script *script, const Shown *shown, uint32_t count, const uint32_t *puts);
 void script_fail(Script *script, const char *what);
+
+/* The first host has one sibling on its disk, and that was stamped once. */
+void script_expect_one_dot(Script *script);
 
 /* ---- what befalls the cluster ---- */
 

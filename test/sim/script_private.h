@@ -27,6 +27,7 @@ struct Script
     Frame answer;
     SimStore *copies[COPIES_MAX];
     uint32_t copy_count;
+    uint32_t frame_age_ms; /* that the frames of writes say they have been on their way */
 };
 
 /* The host that a scenario means. */

@@ -298,6 +298,51 @@ a_disk_that_forgot_may_leave_an_extra_sibling(History *history)
         checker_violation(history->checker, "selftest", "the extra sibling was not counted");
 }
 
+/* A write seen by so many that the last records that have it no more; and a crash, or none. */
+static void
+seen_by_many(History *history, uint32_t puts, bool crash)
+{
+    uint32_t first = write_blind(history, 0);
+    uint32_t second = 0;
+    Slice one = object_of(history, 1, &(Piece){first, {1}}, 1);
+
+    retry(history, first);
+    read_now(history, 2, one, 1);
+    for (uint32_t i = 0; i < puts; i++)
+    {
+        second = write_seen(history);
+        checker_write_end(history->checker, second, 1, STATUS_UNKNOWN, 0);
+        if (crash && i == 0)
+            checker_crashed(history->checker);
+    }
+    checker_write_end(history->checker, first, 1, STATUS_UNKNOWN, 0);
+    (void)object_of(history, 3, &(Piece){first, {3}}, 1);
+    final(history, object_of(history, 4,
+                             (Piece[]){
+                                 {first,  {3}},
+                                 {second, {4}}
+    },
+                             2));
+}
+
+static void
+what_more_puts_replaced_than_records_keep_may_be_forgotten_in_a_crash(History *history)
+{
+    seen_by_many(history, OBJECT_REPLACED_KEPT + 1, true);
+}
+
+static void
+what_many_puts_replaced_comes_back_without_a_crash(History *history)
+{
+    seen_by_many(history, OBJECT_REPLACED_KEPT + 1, false);
+}
+
+static void
+what_few_puts_replaced_comes_back_after_a_crash(History *history)
+{
+    seen_by_many(history, OBJECT_REPLACED_KEPT, true);
+}
+
 static void
 a_disk_may_forget_what_only_it_acknowledged(History *history)
 {
@@ -680,6 +725,7 @@ static const Case CASES[] = {
     CASE(a_weak_read_may_miss_a_write, NULL),
     CASE(a_read_may_miss_a_write_that_was_acknowledged_meanwhile, NULL),
     CASE(a_disk_that_forgot_may_leave_an_extra_sibling, NULL),
+    CASE(what_more_puts_replaced_than_records_keep_may_be_forgotten_in_a_crash, NULL),
     CASE(a_retry_is_stamped_anew_while_its_holder_is_away, NULL),
     CASE(a_disk_may_forget_what_only_it_acknowledged, NULL),
     CASE(a_restored_disk_may_lack_what_only_it_acknowledged, NULL),
@@ -692,6 +738,8 @@ static const Case CASES[] = {
     CASE(a_context_does_not_cover_a_sibling, "S2"),
     CASE(a_replaced_write_stands_beside_its_successor, "S3"),
     CASE(an_extra_sibling_of_a_retry, "S3"),
+    CASE(what_many_puts_replaced_comes_back_without_a_crash, "S3"),
+    CASE(what_few_puts_replaced_comes_back_after_a_crash, "S3"),
     CASE(an_extra_sibling_without_a_retry, "S3"),
     CASE(an_extra_sibling_whose_second_stamp_was_seen, "S3"),
     CASE(a_value_nobody_wrote, "S4"),

@@ -64,6 +64,8 @@ conductor_write_items(Conductor *conductor, WriteItem *items, uint32_t count, ui
                         .w = w,
                         .timeout_ms = CONDUCTOR_TIMEOUT_MS,
                         .retry = retry,
+                        .clock_ms = conductor->stage.view.now_ms,
+                        .alone_ms = CONDUCTOR_TIMEOUT_MS,
                         .items = items,
                         .item_count = count};
 

@@ -534,6 +534,7 @@ a_retry_does_not_look_for_its_ids_at_the_silent_for_ever(void **state)
                         .w = 2,
                         .timeout_ms = 5000,
                         .retry = true,
+                        .clock_ms = fixture.stage.view.now_ms,
                         .items = &item,
                         .item_count = 1};
     uint64_t own;
@@ -544,6 +545,66 @@ a_retry_does_not_look_for_its_ids_at_the_silent_for_ever(void **state)
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
     conductor_fetched(&fixture, own, STATUS_OK, SLICE_EMPTY);
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 1);
+}
+
+/* A frame that was sent age_ms ago, and says so by this node's clock. */
+static void
+write_sent_before(uint64_t age_ms, uint32_t alone_ms, bool retry)
+{
+    WriteItem item = stage_write(&fixture.stage, fixture.key, stage_request(1, 1), "apple");
+    WriteFrame write = {.epoch = fixture.stage.topology.epoch,
+                        .bucket_id = STAGE_BUCKET,
+                        .w = 1,
+                        .timeout_ms = 5000,
+                        .retry = retry,
+                        .clock_ms = fixture.stage.view.now_ms - age_ms,
+                        .alone_ms = alone_ms,
+                        .items = &item,
+                        .item_count = 1};
+
+    conductor_give_write(&fixture, &write);
+}
+
+static void
+a_first_frame_is_stamped_at_once_as_long_as_its_client_has_sent_no_other(void **state)
+{
+    write_sent_before(100, 100, false);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_READ), 0);
+    assert_int_equal(stage_action(&fixture.stage, ACTION_APPLY, 0)->update->put->until_ms,
+                     fixture.stage.view.now_ms);
+}
+
+static void
+a_first_frame_that_comes_later_is_looked_for_like_a_retry(void **state)
+{
+    write_sent_before(101, 100, false);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_READ), 1);
+    assert_int_equal(coordinator_counters(fixture.coordinator).writes_retried, 1);
+}
+
+static void
+a_write_that_is_too_old_is_refused(void **state)
+{
+    fixture.stage.view.now_ms += 2 * MESSAGE_LIFE_MS;
+    write_sent_before(MESSAGE_LIFE_MS + 1, 100, true);
+    conductor_assert_write(&fixture, STATUS_TOO_LATE);
+    write_sent_before(MESSAGE_LIFE_MS, 100, true);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_READ), 1);
+}
+
+/* How old it is nobody can tell. */
+static void
+a_write_that_does_not_know_the_nodes_clock_is_refused_and_told(void **state)
+{
+    WriteReply reply;
+    Frame frame;
+
+    write_sent_before(fixture.stage.view.now_ms, 100, false);
+    conductor_assert_write(&fixture, STATUS_TOO_LATE);
+    frame = stage_answer(&fixture.stage);
+    assert_true(write_reply_decode(&frame, &fixture.stage.arena, &reply));
+    assert_int_equal(reply.clock_ms, fixture.stage.view.now_ms);
 }
 
 static void
@@ -708,6 +769,10 @@ main(void)
         TEST(a_retry_does_not_wait_for_owners_that_are_down_or_go_down),
         TEST(a_retry_alone_stamps_when_its_own_storage_has_answered),
         TEST(a_retry_does_not_look_for_its_ids_at_the_silent_for_ever),
+        TEST(a_first_frame_is_stamped_at_once_as_long_as_its_client_has_sent_no_other),
+        TEST(a_first_frame_that_comes_later_is_looked_for_like_a_retry),
+        TEST(a_write_that_is_too_old_is_refused),
+        TEST(a_write_that_does_not_know_the_nodes_clock_is_refused_and_told),
         TEST(a_retry_whose_owners_stay_silent_is_refused_at_its_deadline),
         TEST(an_owner_that_refuses_or_garbles_its_answer_to_a_retry_is_not_waited_for),
         TEST(an_object_of_another_owner_that_cannot_be_read_is_left_out_of_a_retry),

@@ -288,6 +288,8 @@ give_write(Slice key, const char *value, uint32_t w, bool retry, uint64_t epoch)
                         .bucket_id = STAGE_BUCKET,
                         .w = w,
                         .retry = retry,
+                        .clock_ms = fixture.now_ms,
+                        .alone_ms = 60000,
                         .items = &item,
                         .item_count = 1};
 
@@ -775,8 +777,13 @@ replicates_leave_at_the_end_of_the_turn(void **state)
 {
     Slice key = stage_key(&fixture.stage, "key");
     WriteItem item = stage_write(&fixture.stage, key, stage_request(1, 1), "apple");
-    WriteFrame write = {
-        .epoch = 2, .bucket_id = STAGE_BUCKET, .w = 2, .items = &item, .item_count = 1};
+    WriteFrame write = {.epoch = 2,
+                        .bucket_id = STAGE_BUCKET,
+                        .w = 2,
+                        .clock_ms = fixture.now_ms,
+                        .alone_ms = 60000,
+                        .items = &item,
+                        .item_count = 1};
 
     peers_up();
     write_encode(stage_buffer(&fixture.stage), TAG, &write);

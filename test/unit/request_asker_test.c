@@ -350,6 +350,68 @@ writes_are_followed_apart_and_hedged_much_later(void **state)
     assert_int_equal(request_asker_hedge_ms(&fixture.asker, &write, 300), 300);
 }
 
+/* ---- members' clocks ---- */
+
+static void
+a_members_clock_is_what_it_said_and_what_has_passed_less_a_drift(void **state)
+{
+    RequestAsker *asker = &fixture.asker;
+
+    assert_int_equal(request_asker_clock_ms(asker, 1, 5000), 0);
+    request_asker_note_clock(asker, 1, 777, 5000);
+    request_asker_note_clock(asker, 1, 0, 9000);
+    assert_int_equal(request_asker_clock_ms(asker, 1, 5000), 777);
+    assert_int_equal(request_asker_clock_ms(asker, 1, 5000 + 1024), 777 + 1023);
+    assert_int_equal(request_asker_clock_ms(asker, 1, 4000), 777);
+    assert_int_equal(request_asker_clock_ms(asker, 2, 5000), 0);
+}
+
+static void
+answer_too_late(uint32_t index, uint64_t clock_ms)
+{
+    WriteResult result = {.status = STATUS_TOO_LATE};
+    WriteReply reply = {.clock_ms = clock_ms, .items = &result, .item_count = 1};
+
+    write_reply_encode(stage_buffer(&fixture.stage), asker_sent(&fixture, index)->frame.tag,
+                       &reply);
+    assert_true(asker_give(&fixture, index, stage_frame(&fixture.stage), ASKER_START_MS));
+    asker_pump(&fixture);
+}
+
+/* It has told its clock, by which it can now tell that the write is young. */
+static void
+a_member_that_calls_a_write_too_late_is_asked_again_and_told_its_clock(void **state)
+{
+    asker_write_one(&fixture);
+    assert_int_equal(asker_sent(&fixture, 0)->write.clock_ms, 0);
+    answer_too_late(0, 777);
+    assert_int_equal(asker_sent(&fixture, 1)->member, asker_sent(&fixture, 0)->member);
+    assert_int_equal(asker_sent(&fixture, 1)->write.clock_ms, 777);
+    assert_false(asker_sent(&fixture, 1)->write.retry);
+    asker_answer_write(&fixture, 1, STATUS_OK, 3);
+    asker_assert_write(&fixture, STATUS_OK);
+}
+
+static void
+a_member_that_goes_on_calling_a_write_too_late_is_replaced(void **state)
+{
+    asker_write_one(&fixture);
+    for (uint32_t i = 0; i < 3; i++)
+        answer_too_late(i, 777 + i);
+    assert_int_not_equal(asker_sent(&fixture, 3)->member, asker_sent(&fixture, 0)->member);
+}
+
+static void
+a_retry_says_how_long_ago_the_write_was_first_sent(void **state)
+{
+    asker_write_one(&fixture);
+    asker_tick(&fixture, 2 * ASKER_HEDGE_MS);
+    asker_pump(&fixture);
+    assert_true(asker_sent(&fixture, 1)->write.retry);
+    assert_int_equal(asker_sent(&fixture, 1)->write.age_ms, 2 * ASKER_HEDGE_MS);
+    assert_int_equal(asker_sent(&fixture, 0)->write.alone_ms, 2 * ASKER_HEDGE_MS);
+}
+
 int
 main(void)
 {
@@ -375,6 +437,10 @@ main(void)
         TEST(a_paused_write_is_a_retry_when_a_silent_owner_may_have_it),
         TEST(a_member_that_is_lost_in_its_pause_is_replaced_at_once),
         TEST(writes_are_followed_apart_and_hedged_much_later),
+        TEST(a_members_clock_is_what_it_said_and_what_has_passed_less_a_drift),
+        TEST(a_member_that_calls_a_write_too_late_is_asked_again_and_told_its_clock),
+        TEST(a_member_that_goes_on_calling_a_write_too_late_is_replaced),
+        TEST(a_retry_says_how_long_ago_the_write_was_first_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,6 +60,8 @@ write_with(uint32_t w, uint32_t pw, uint32_t confirms)
                         .pw = pw,
                         .confirms = confirms,
                         .timeout_ms = CONDUCTOR_TIMEOUT_MS,
+                        .clock_ms = fixture.stage.view.now_ms,
+                        .alone_ms = CONDUCTOR_TIMEOUT_MS,
                         .items = &item,
                         .item_count = 1};
 

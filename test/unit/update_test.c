@@ -701,6 +701,34 @@ what_goes_from_a_record_is_told_and_asked_for(void **state)
     buffer_free(&out);
 }
 
+static bool
+has_none(const void *context, const RequestId *request)
+{
+    return false;
+}
+
+static void
+a_put_is_not_stamped_when_its_time_is_up(void **state)
+{
+    Fixture *fixture = *state;
+    PutValue value = value_of(1, "v");
+    Put wanted = {.values = &value, .value_count = 1, .until_ms = 100};
+    UpdateMemory memory = {.has = has_none, .now_ms = 101};
+    Buffer out;
+    Slice object;
+
+    buffer_init(&out, &MEMORY_HEAP);
+    assert_int_equal(update_apply(&fixture->run, SLICE_EMPTY, &(Update){.put = &wanted}, &memory,
+                                  &fixture->arena, &out, &object),
+                     UPDATE_LATE);
+    assert_int_equal(out.length, 0);
+    memory.now_ms = 100;
+    assert_int_equal(update_apply(&fixture->run, SLICE_EMPTY, &(Update){.put = &wanted}, &memory,
+                                  &fixture->arena, &out, &object),
+                     UPDATE_CHANGED);
+    buffer_free(&out);
+}
+
 /* Every step checks itself: seen and alive are the model's, and no dot was given twice. */
 static void
 random_histories_agree_with_sets_of_events(void **state)
@@ -756,6 +784,7 @@ main(void)
         TEST(a_put_that_was_replaced_is_not_stamped_again),
         TEST(a_put_that_has_seen_itself_is_not_stamped),
         TEST(what_goes_from_a_record_is_told_and_asked_for),
+        TEST(a_put_is_not_stamped_when_its_time_is_up),
         TEST(random_histories_agree_with_sets_of_events),
     };
 
