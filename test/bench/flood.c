@@ -15,7 +15,8 @@
  * so that what is seen is that node's doing. Any end but success and overload ends the program.
  */
 #include <errno.h>
-#include <sys/socket.h>
+#include <libpq-fe.h>
+#include <openssl/ssl.h>
 
 #include "test/bench/nodes.h"
 
@@ -230,36 +231,57 @@ run_probe(Flood *flood)
 
 /* ---- mute ---- */
 
-/* Sends past libpq, which would read what it can while it cannot send. Ends when it is cut. */
+/* A stream over TLS, where frames have no tags. */
+static PGconn *
+connect_mute(const Workload *workload)
+{
+    char port[8];
+    const char *keywords[] = {"hostaddr", "port", "user", "dbname", "sslmode", "gssencmode", NULL};
+    const char *values[] = {workload->host, port, workload->user, "dynamo", "require",
+                            "disable",      NULL};
+    PGconn *connection;
+    PGresult *result;
+
+    snprintf(port, sizeof port, "%d", workload->ports[0]);
+    connection = PQconnectdbParams(keywords, values, 0);
+    result = PQexec(connection, "STREAM 1");
+    if (PQresultStatus(result) != PGRES_COPY_BOTH)
+        workload_die("dynamo", PQerrorMessage(connection));
+    PQclear(result);
+    return connection;
+}
+
+/* Sends past libpq, which would read what it can while it cannot send. Ends when it is cut: libpq
+ * goes on pretending to write. */
 static void
 run_mute(Flood *flood)
 {
     Workload *workload = flood->workload;
-    Link *link = nodes_connect(workload, workload->host, workload->ports[0]);
+    PGconn *connection = connect_mute(workload);
+    SSL *ssl = PQsslStruct(connection, "OpenSSL");
+    struct pollfd lost = {.fd = PQsocket(connection), .events = 0};
     uint64_t end_ms = nodes_now_ms() + (uint64_t)(workload->seconds * 1000);
     Slice frame = make_frame(flood, MUTE_KEYS);
-    uint8_t head[5] = {'d', (uint8_t)((frame.length + 4) >> 24),
-                       (uint8_t)((frame.length + 4) >> 16), (uint8_t)((frame.length + 4) >> 8),
-                       (uint8_t)(frame.length + 4)};
     Buffer message;
     size_t sent = 0;
 
     buffer_init(&message, &MEMORY_HEAP);
-    buffer_put(&message, head, sizeof head);
+    buffer_put_u8(&message, 'd');
+    buffer_put_u32(&message, (uint32_t)frame.length + 4);
     buffer_put(&message, frame.data, frame.length);
     while (nodes_now_ms() < end_ms)
     {
         size_t at = sent % message.length;
-        ssize_t count = send(link_socket(link), message.data + at, message.length - at,
-                             MSG_DONTWAIT | MSG_NOSIGNAL);
+        int count = SSL_write(ssl, message.data + at, (int)(message.length - at));
 
-        if (count < 0 && errno != EAGAIN)
+        if (poll(&lost, 1, 0) == 1 ||
+            (count <= 0 && SSL_get_error(ssl, count) != SSL_ERROR_WANT_WRITE))
         {
             printf("cut after %zu bytes\n", sent);
             return;
         }
         sent += count > 0 ? (size_t)count : 0;
-        if (count < 0)
+        if (count <= 0)
             poll(NULL, 0, 10);
     }
     printf("not cut\n");

@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep time);
 
 my $flood_seconds = $ENV{OVERLOAD_SECONDS} // 4;
 my $cluster = DynamoCluster->new(nodes => 3, up => ['--no-postgres'],
-    config => [ 'output_timeout_ms=1000', 'max_connections=200' ]);
+    config => [ 'trust_loopback=on', 'output_timeout_ms=1000', 'max_connections=200' ]);
 my $program = DynamoCluster::program() =~ s/dynamo_node$/bench_flood/r;
 my $port = $cluster->port(1);
 ($ENV{PGPASSWORD}) = ($cluster->run('password'))[1] =~ /(\w+)/;
@@ -92,6 +92,18 @@ like($refusal, qr/53300.*"data" are all in use.*max_connections/s, 'and the next
 is(stat_of('connections_refused_full'), 1, 'an admin still gets in, and sees how often that happened');
 @sessions = ();
 $cluster->await('ended sessions make room', sub { ((log_in('dynamo'))[1]) =~ /^R/ });
+
+# Streams are for who has a password.
+for my $node (1 .. 3)
+{
+    my $path = $cluster->node_folder($node) . '/dynamo.conf';
+    open my $file, '>>', $path or die "$path: $!";
+    print $file "trust_loopback = off\n";
+    close $file;
+    kill HUP => $cluster->server($node)->{pid};
+    $cluster->await("node $node trusts nobody any more",
+        sub { $cluster->console($node, 'SHOW CONFIG') =~ /^trust_loopback\|off/m });
+}
 
 # ---- a client that reads nothing ----
 
