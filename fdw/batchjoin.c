@@ -2,6 +2,7 @@
 
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "foreign/fdwapi.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
@@ -260,18 +261,29 @@ batchjoin_split(PlannerInfo *root, const BatchJoinPath *path)
     return clauses;
 }
 
-static bool
-batchjoin_has_column(const List *vars, AttrNumber attribute)
+/*
+ * Each column once. A whole row may be wanted as the table's row type and, by UPDATE, as a record:
+ * one stands for both, as where it is a join's. Expressions see its type, so it is the table's.
+ */
+static List *
+batchjoin_add_var(List *vars, Var *var)
 {
-    const ListCell *cell;
+    ListCell *cell;
 
     foreach (cell, vars)
-        if (lfirst_node(Var, cell)->varattno == attribute)
-            return true;
-    return false;
+    {
+        const Var *known = lfirst(cell);
+
+        if (var->varattno != known->varattno)
+            continue;
+        if (known->vartype == RECORDOID)
+            lfirst(cell) = var;
+        return vars;
+    }
+    return lappend(vars, var);
 }
 
-/* The table's Vars in an expression, each column once. */
+/* The table's Vars in an expression. */
 static List *
 batchjoin_table_vars(Node *expr, Index relid)
 {
@@ -281,12 +293,8 @@ batchjoin_table_vars(Node *expr, Index relid)
     ListCell *cell;
 
     foreach (cell, found)
-    {
-        Var *var = lfirst_node(Var, cell);
-
-        if (var->varno == (int)relid && !batchjoin_has_column(vars, var->varattno))
-            vars = lappend(vars, var);
-    }
+        if (((Var *)lfirst(cell))->varno == (int)relid)
+            vars = batchjoin_add_var(vars, lfirst(cell));
     return vars;
 }
 
@@ -339,9 +347,9 @@ batchjoin_make_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, L
     scan->custom_exprs = compat_with_nulling_of(
         list_make4(clauses.values, clauses.join, clauses.inner, clauses.keys),
         scan->custom_scan_tlist);
-    scan->custom_private =
-        list_make4(makeInteger(path->join_type), makeInteger(list_length(outer_tlist)),
-                   clauses.value_types, attributes);
+    scan->custom_private = list_make5(
+        makeInteger(path->join_type), makeInteger(list_length(outer_tlist)), clauses.value_types,
+        attributes, makeInteger(plan_is_blind(root, path->inner, attributes)));
     scan->methods = &batchrun_scan_methods;
     return &scan->scan.plan;
 }

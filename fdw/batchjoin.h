@@ -35,7 +35,8 @@ enum BatchJoinPrivate
     BATCHJOIN_OUTER_COUNT, /* Integer: columns of the outer plan; custom_scan_tlist has the table's
                               Vars behind them */
     BATCHJOIN_VALUE_TYPES, /* OidList, by key column */
-    BATCHJOIN_ATTRIBUTES   /* IntList: attribute numbers of the table's Vars; 0 is the whole row */
+    BATCHJOIN_ATTRIBUTES,  /* IntList: attribute numbers of the table's Vars; 0 is the whole row */
+    BATCHJOIN_IS_BLIND     /* Integer: plan_is_blind */
 };
 
 /* Installs the planner's hook; once, from _PG_init. */

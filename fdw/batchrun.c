@@ -128,6 +128,20 @@ batchrun_open_table(BatchRun *run, CustomScan *scan, EState *estate, bool explai
     run->relation = compat_range_table_relation(estate, run->index);
     run->source = source_new(run->relation, estate, run->index,
                              batchrun_attribute_set(run->attributes), explain_only);
+    if (!explain_only && intVal(list_nth(scan->custom_private, BATCHJOIN_IS_BLIND)) != 0)
+        row_codec_take_siblings(run->source->codec);
+}
+
+/* As for a join: a column that is handed on is not compared in type with its source, since a whole
+ * row stands for one of the table's type and for a record. */
+static void
+batchrun_project(CustomScanState *node)
+{
+    PlanState *state = &node->ss.ps;
+
+    if (state->ps_ProjInfo != NULL)
+        state->ps_ProjInfo = ExecBuildProjectionInfo(state->plan->targetlist, state->ps_ExprContext,
+                                                     state->ps_ResultTupleSlot, state, NULL);
 }
 
 static void
@@ -139,6 +153,7 @@ batchrun_begin(CustomScanState *node, EState *estate, int eflags)
     bool explain_only = (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0;
     int attribute_count;
 
+    batchrun_project(node);
     node->custom_ps = list_make1(outer);
     run->join_type = (JoinType)intVal(list_nth(scan->custom_private, BATCHJOIN_JOIN_TYPE));
     run->outer_count = intVal(list_nth(scan->custom_private, BATCHJOIN_OUTER_COUNT));

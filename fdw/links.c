@@ -192,6 +192,28 @@ links_each(const Links *links, void (*visit)(const LinksNode *node, void *argume
         visit(dlist_container(LinksNode, listed, iter.cur), argument);
 }
 
+static uint32
+links_lesser(uint32 a, uint32 b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+LinksLimits
+links_limits(const Links *links)
+{
+    LinksLimits least = {0};
+    dlist_iter iter;
+
+    dlist_foreach (iter, (dlist_head *)&links->nodes)
+    {
+        const LinksNode *node = dlist_container(LinksNode, listed, iter.cur);
+
+        least.key = links_lesser(least.key, node->limits.key);
+        least.value = links_lesser(least.value, node->limits.value);
+    }
+    return least;
+}
+
 /* ---- what operations send and receive ---- */
 
 static void

@@ -51,6 +51,9 @@ void links_keep(Links *links, LinksNode *const *nodes, int count);
 void links_each(const Links *links, void (*visit)(const LinksNode *node, void *argument),
                 void *argument);
 
+/* The least that any node has said it takes. */
+LinksLimits links_limits(const Links *links);
+
 /* Sends what operation has to send and waits until it is done. Errors: the interrupts'. */
 void links_run(Links *links, Operation *operation);
 

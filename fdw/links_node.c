@@ -396,10 +396,20 @@ receive(LinksNode *node)
         break_by_link(node);
 }
 
+static uint32
+take_limit(const LinksNode *node, const char *name)
+{
+    const char *text = link_parameter(node->link, name);
+
+    return text != NULL ? (uint32)strtoul(text, NULL, 10) : 0;
+}
+
 static void
 connected(LinksNode *node)
 {
     node->streaming = true;
+    node->limits = (LinksLimits){.key = take_limit(node, "dynamo.max_key_bytes"),
+                                 .value = take_limit(node, "dynamo.max_value_bytes")};
     trust(node);
     send_queued(node);
 }

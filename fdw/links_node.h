@@ -47,6 +47,13 @@ typedef struct LinksEvent
     uint32 mask;
 } LinksEvent;
 
+/* The sizes that nodes take, in bytes; 0: they have not said. */
+typedef struct LinksLimits
+{
+    uint32 key;
+    uint32 value;
+} LinksLimits;
+
 struct LinksNode
 {
     dlist_node listed;
@@ -77,6 +84,7 @@ struct LinksNode
     LinksEvent event;
     LinksEvent spare_event;
 
+    LinksLimits limits; /* as of its last login */
     bool suspect;
     uint64 pause_ms;
     uint64 prove_at_ms; /* a suspect's next try */

@@ -12,6 +12,7 @@
 #include "utils/rel.h"
 
 #include "fdw/batchrun.h"
+#include "fdw/cluster.h"
 #include "fdw/compat.h"
 #include "fdw/explain.h"
 #include "fdw/key.h"
@@ -21,6 +22,12 @@
 #include "fdw/scan.h"
 #include "fdw/written.h"
 
+enum
+{
+    /* Of one row, so that with what stands beside it in a frame it still is one. */
+    MODIFY_ITEM_BYTES_MAX = MESSAGE_FRAME_MAX - 2 * 1024 * 1024
+};
+
 typedef struct DynamoModify
 {
     RelationInfo *info;
@@ -28,6 +35,7 @@ typedef struct DynamoModify
     ClientCluster *cluster;
     const Bucket *bucket; /* NULL before the first row */
     ClientQuorum quorum;
+    CommandId command;
     MemoryContext row; /* reset before each row */
 
     /* Of UPDATE and DELETE. */
@@ -86,6 +94,13 @@ dynamoPlanForeignModify(PlannerInfo *root, ModifyTable *plan, Index result_relat
 
 /* ---- beginning ---- */
 
+/* COPY runs no plan. */
+static CommandId
+modify_command(const EState *estate)
+{
+    return estate->es_plannedstmt != NULL ? estate->es_output_cid : GetCurrentCommandId(true);
+}
+
 static DynamoModify *
 modify_set_up(EState *estate, ResultRelInfo *result, Index range_table_index)
 {
@@ -97,6 +112,7 @@ modify_set_up(EState *estate, ResultRelInfo *result, Index range_table_index)
     modify->codec = row_codec_new(modify->info, RelationGetDescr(relation));
     modify->cluster =
         pool_cluster(modify->info->serverid, compat_check_user(estate, range_table_index));
+    modify->command = modify_command(estate);
     modify->row = AllocSetContextCreate(estate->es_query_cxt, "dynamo_fdw row to write",
                                         ALLOCSET_DEFAULT_SIZES);
     result->ri_FdwState = modify;
@@ -195,19 +211,120 @@ modify_find_bucket(DynamoModify *modify)
     modify->bucket = client_ensure_bucket(modify->cluster, relation_as_bucket(modify->info));
 }
 
-/* COPY runs no plan. */
-static CommandId
-modify_command(const EState *estate)
+static void
+modify_refuse_size(const DynamoModify *modify, Slice key, const char *what, size_t size,
+                   const char *option, uint32 most)
 {
-    return estate->es_plannedstmt != NULL ? estate->es_output_cid : GetCurrentCommandId(true);
+    ereport(ERROR,
+            (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+             errmsg("%s of a row of foreign table \"%s\" is larger than the nodes take", what,
+                    modify->info->table_name),
+             errdetail("The %s of key %s takes %zu bytes as it is stored, and %s is %u.", what,
+                       key_describe(modify->info, key), size, option, most),
+             errhint("Raise %s in the configuration of all nodes, or store less under one key.",
+                     option)));
+}
+
+static size_t
+modify_item_bytes(const WriteItem *item)
+{
+    size_t bytes = item->key.length + item->context.length;
+
+    for (uint32 i = 0; i < item->value_count; i++)
+        bytes += item->values[i].value.length;
+    return bytes;
+}
+
+/* So that nothing of the transaction has left before a node refuses it. */
+static void
+modify_check_size(const DynamoModify *modify, const WriteItem *item)
+{
+    LinksLimits limits = links_limits(modify->cluster->links);
+
+    if (limits.key != 0 && item->key.length > limits.key)
+        modify_refuse_size(modify, item->key, "key", item->key.length, "max_key_bytes", limits.key);
+    for (uint32 i = 0; limits.value != 0 && i < item->value_count; i++)
+        if (item->values[i].value.length > limits.value)
+            modify_refuse_size(modify, item->key, "value", item->values[i].value.length,
+                               "max_value_bytes", limits.value);
+    if (modify_item_bytes(item) > MODIFY_ITEM_BYTES_MAX)
+        ereport(ERROR,
+                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                 errmsg("a row of foreign table \"%s\" is too large", modify->info->table_name),
+                 errdetail("All values of key %s take %zu bytes together, and no more than %d "
+                           "travel at once.",
+                           key_describe(modify->info, item->key), modify_item_bytes(item),
+                           (int)MODIFY_ITEM_BYTES_MAX),
+                 errhint("Write it with fewer siblings.")));
 }
 
 static void
-modify_put(EState *estate, DynamoModify *modify, const WriteItem *item)
+modify_put(DynamoModify *modify, const WriteItem *item)
 {
     if (modify->bucket == NULL)
         modify_find_bucket(modify);
-    pending_put(modify->cluster, modify->bucket, &modify->quorum, modify_command(estate), item);
+    modify_check_size(modify, item);
+    pending_put(modify->cluster, modify->bucket, &modify->quorum, modify->command, item);
+}
+
+/* ---- what the table demands ---- */
+
+/* Constraints and a partition's bounds hold because this looks: the planner takes them for true,
+ * and the nodes know nothing of them. */
+static void
+modify_check_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot, bool is_routed)
+{
+    Relation relation = result->ri_RelationDesc;
+
+    slot->tts_tableOid = RelationGetRelid(relation);
+    if (RelationGetDescr(relation)->constr != NULL)
+        ExecConstraints(result, slot, estate);
+    if (relation->rd_rel->relispartition && !is_routed)
+        ExecPartitionCheck(result, slot, estate, true);
+}
+
+/* True when the bounds have decided that the row belongs here; a trigger may have changed it. */
+static bool
+modify_is_routed(const ResultRelInfo *result)
+{
+    return result->ri_RootResultRelInfo != NULL &&
+           (result->ri_TrigDesc == NULL || !result->ri_TrigDesc->trig_insert_before_row);
+}
+
+static bool
+modify_has_live_value(const OverlayPut *put)
+{
+    for (uint32 i = 0; i < put->value_count; i++)
+        if (!put->values[i].tombstone)
+            return true;
+    return false;
+}
+
+/*
+ * A trigger or function that this command ran has written the row: either write would hide the
+ * other, or both be siblings. Where it deleted what was there an INSERT may follow.
+ */
+static void
+modify_check_untouched(DynamoModify *modify, Slice key, CmdType operation)
+{
+    static const char *const verbs[] = {
+        [CMD_INSERT] = "inserted", [CMD_UPDATE] = "updated", [CMD_DELETE] = "deleted"};
+    const OverlayPut *newest;
+
+    if (modify->bucket == NULL)
+        modify_find_bucket(modify);
+    newest = pending_newest(modify->cluster, modify->bucket, key);
+    if (newest == NULL || newest->command <= modify->command ||
+        (operation == CMD_INSERT && !modify_has_live_value(newest)))
+        return;
+    ereport(ERROR, (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+                    errmsg("row to be %s was already modified by an operation triggered by the "
+                           "current command",
+                           verbs[operation]),
+                    errdetail("Key %s of foreign table \"%s\".", key_describe(modify->info, key),
+                              modify->info->table_name),
+                    errhint("Consider using an AFTER trigger instead of a BEFORE trigger to "
+                            "propagate changes to other rows.")));
 }
 
 /* Makes the row's values the item's. */
@@ -224,13 +341,14 @@ modify_set_values(DynamoModify *modify, TupleTableSlot *slot, Slice undeclared, 
 }
 
 static void
-modify_insert(EState *estate, DynamoModify *modify, TupleTableSlot *slot)
+modify_insert(DynamoModify *modify, TupleTableSlot *slot)
 {
     WriteItem item = {.key = row_encode_key(modify->codec, slot),
                       .context = row_context(modify->codec, slot)};
 
+    modify_check_untouched(modify, item.key, CMD_INSERT);
     modify_set_values(modify, slot, SLICE_EMPTY, &item);
-    modify_put(estate, modify, &item);
+    modify_put(modify, &item);
 }
 
 TupleTableSlot *
@@ -240,9 +358,10 @@ dynamoExecForeignInsert(EState *estate, ResultRelInfo *result, TupleTableSlot *s
     DynamoModify *modify = result->ri_FdwState;
     MemoryContext before;
 
+    modify_check_row(estate, result, slot, modify_is_routed(result));
     MemoryContextReset(modify->row);
     before = MemoryContextSwitchTo(modify->row);
-    modify_insert(estate, modify, slot);
+    modify_insert(modify, slot);
     MemoryContextSwitchTo(before);
     return slot;
 }
@@ -276,15 +395,16 @@ modify_check_key(DynamoModify *modify, const TargetRow *row, TupleTableSlot *slo
 }
 
 static void
-modify_update(EState *estate, DynamoModify *modify, const TargetRow *row, TupleTableSlot *slot)
+modify_update(DynamoModify *modify, const TargetRow *row, TupleTableSlot *slot)
 {
     bool has_context = AttributeNumberIsValid(modify->info->context_attnum);
     WriteItem item = {.key = row->key,
                       .context = has_context ? row_context(modify->codec, slot) : row->context};
 
     modify_check_key(modify, row, slot);
+    modify_check_untouched(modify, row->key, CMD_UPDATE);
     modify_set_values(modify, slot, row->undeclared, &item);
-    modify_put(estate, modify, &item);
+    modify_put(modify, &item);
 }
 
 TupleTableSlot *
@@ -297,9 +417,10 @@ dynamoExecForeignUpdate(EState *estate, ResultRelInfo *result, TupleTableSlot *s
 
     if (!written_add(modify->written, row->key))
         return NULL;
+    modify_check_row(estate, result, slot, false);
     MemoryContextReset(modify->row);
     before = MemoryContextSwitchTo(modify->row);
-    modify_update(estate, modify, row, slot);
+    modify_update(modify, row, slot);
     MemoryContextSwitchTo(before);
     return slot;
 }
@@ -332,7 +453,8 @@ dynamoExecForeignDelete(EState *estate, ResultRelInfo *result, TupleTableSlot *s
 
     if (!written_add(modify->written, row->key))
         return NULL;
-    modify_put(estate, modify, &item);
+    modify_check_untouched(modify, row->key, CMD_DELETE);
+    modify_put(modify, &item);
     if (AttributeNumberIsValid(modify->row_place))
         modify_return_old(modify, slot, plan_slot);
     return slot;

@@ -432,6 +432,15 @@ pending_find(const PendingBucket *bucket, Slice key)
     return found != NULL ? &found->newest->put : NULL;
 }
 
+const OverlayPut *
+pending_newest(const ClientCluster *cluster, const Bucket *bucket, Slice key)
+{
+    const Pending *pending = pending_log(cluster);
+    const PendingBucket *found = pending != NULL ? pending_find_bucket(pending, bucket) : NULL;
+
+    return found != NULL ? pending_find(found, key) : NULL;
+}
+
 OverlayKey
 pending_key(const ClientCluster *cluster, const Bucket *bucket, Slice key)
 {

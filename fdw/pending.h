@@ -74,6 +74,9 @@ const PendingBucket *pending_seen(const ClientCluster *cluster, const Bucket *bu
 /* The newest put of the key, or NULL. Valid until something is cut off. */
 const OverlayPut *pending_find(const PendingBucket *bucket, Slice key);
 
+/* The newest put of the key whatever its command, or NULL. */
+const OverlayPut *pending_newest(const ClientCluster *cluster, const Bucket *bucket, Slice key);
+
 /* What reads and contexts of the key are told by; not before the first put. */
 OverlayKey pending_key(const ClientCluster *cluster, const Bucket *bucket, Slice key);
 

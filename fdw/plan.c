@@ -10,6 +10,9 @@
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "fdw/compat.h"
 #include "fdw/quals.h"
@@ -21,7 +24,8 @@ enum ScanPrivate
     PRIVATE_IS_LOOKUP,   /* Integer, 0 or 1 */
     PRIVATE_VALUE_TYPES, /* OidList, by key column; NIL for a full scan */
     PRIVATE_IS_ARRAY,    /* IntList, likewise */
-    PRIVATE_ATTRIBUTES   /* IntList of attribute numbers, plain */
+    PRIVATE_ATTRIBUTES,  /* IntList of attribute numbers, plain */
+    PRIVATE_IS_BLIND     /* Integer, 0 or 1 */
 };
 
 enum
@@ -310,8 +314,78 @@ plan_attributes(const RelOptInfo *baserel, List *local_clauses)
     return list;
 }
 
+/* ---- targets whose old data nobody needs ---- */
+
+/* The name is the parent's where the target is a partition. */
+static bool
+plan_sets_column(PlannerInfo *root, const RelationInfo *info, AttrNumber attnum)
+{
+    Oid target = planner_rt_fetch(root->parse->resultRelation, root)->relid;
+    const char *name = get_attname(info->relid, attnum, false);
+    ListCell *cell;
+
+    foreach (cell, root->update_colnos)
+        if (strcmp(get_attname(target, (AttrNumber)lfirst_int(cell), false), name) == 0)
+            return true;
+    return get_attgenerated(info->relid, attnum) != '\0';
+}
+
+static bool
+plan_sets_all(PlannerInfo *root, const RelationInfo *info)
+{
+    for (int i = 0; i < info->data_count; i++)
+        if (!plan_sets_column(root, info, info->data[i].attnum))
+            return false;
+    return true;
+}
+
+/* PostgreSQL asks for the whole row of every target by itself; this is whether the statement does.
+ */
+static bool
+plan_names_row(const PlannerInfo *root)
+{
+    const Query *query = root->parse;
+    Bitmapset *attributes = NULL;
+    ListCell *cell;
+
+    foreach (cell, query->targetList)
+        if (!lfirst_node(TargetEntry, cell)->resjunk)
+            pull_varattnos((Node *)lfirst_node(TargetEntry, cell)->expr,
+                           (Index)query->resultRelation, &attributes);
+    pull_varattnos((Node *)query->jointree, (Index)query->resultRelation, &attributes);
+    return bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attributes);
+}
+
+static bool
+plan_has_update_triggers(Oid relid)
+{
+    Relation relation = table_open(relid, NoLock);
+    const TriggerDesc *triggers = relation->trigdesc;
+    bool has =
+        triggers != NULL && (triggers->trig_update_before_row || triggers->trig_update_after_row);
+
+    table_close(relation, NoLock);
+    return has;
+}
+
+bool
+plan_is_blind(PlannerInfo *root, const RelOptInfo *rel, List *attributes)
+{
+    const RelationInfo *info = plan_relation(rel);
+
+    if (!bms_is_member((int)rel->relid, root->leaf_result_relids))
+        return false;
+    for (int i = 0; i < info->data_count; i++)
+        if (list_member_int(attributes, info->data[i].attnum))
+            return false;
+    if (!list_member_int(attributes, InvalidAttrNumber))
+        return true;
+    return root->parse->commandType == CMD_UPDATE && plan_sets_all(root, info) &&
+           !plan_names_row(root) && !plan_has_update_triggers(info->relid);
+}
+
 static List *
-plan_encode(const RelationInfo *info, const KeyQual *quals, List *attributes)
+plan_encode(const RelationInfo *info, const KeyQual *quals, List *attributes, bool is_blind)
 {
     List *value_types = NIL;
     List *is_array = NIL;
@@ -321,7 +395,8 @@ plan_encode(const RelationInfo *info, const KeyQual *quals, List *attributes)
         value_types = lappend_oid(value_types, quals[i].value_type);
         is_array = lappend_int(is_array, quals[i].is_array);
     }
-    return list_make4(makeInteger(quals != NULL), value_types, is_array, attributes);
+    return list_make5(makeInteger(quals != NULL), value_types, is_array, attributes,
+                      makeInteger(is_blind));
 }
 
 ScanPlan
@@ -338,6 +413,7 @@ plan_decode(const ForeignScan *scan)
         plan.value_types[i] = list_nth_oid(value_types, i);
         plan.is_array[i] = list_nth_int(is_array, i) != 0;
     }
+    plan.is_blind = intVal(list_nth(private, PRIVATE_IS_BLIND)) != 0;
     foreach (cell, (List *)list_nth(private, PRIVATE_ATTRIBUTES))
         plan.attributes =
             bms_add_member(plan.attributes, lfirst_int(cell) - FirstLowInvalidHeapAttributeNumber);
@@ -355,6 +431,7 @@ dynamoGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
     KeyQual *quals = is_lookup ? quals_choose(&table, local) : NULL;
     List *named = NIL;
     List *values = NIL;
+    List *attributes;
 
     for (int i = 0; quals != NULL && i < info->key_count; i++)
     {
@@ -362,7 +439,9 @@ dynamoGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
         named = lappend(named, quals_column_first(&table, &quals[i]));
         values = lappend(values, quals[i].value);
     }
-    return make_foreignscan(tlist, local, baserel->relid, values,
-                            plan_encode(info, quals, plan_attributes(baserel, local)), NIL, named,
-                            outer_plan);
+    attributes = plan_attributes(baserel, local);
+    return make_foreignscan(
+        tlist, local, baserel->relid, values,
+        plan_encode(info, quals, attributes, plan_is_blind(root, baserel, attributes)), NIL, named,
+        outer_plan);
 }

@@ -27,6 +27,7 @@ typedef struct ScanPlan
     Oid value_types[KEY_COLUMNS_MAX];
     bool is_array[KEY_COLUMNS_MAX];
     Bitmapset *attributes; /* that are read, offset as pull_varattnos does */
+    bool is_blind;         /* plan_is_blind */
 } ScanPlan;
 
 ScanPlan plan_decode(const ForeignScan *scan);
@@ -41,6 +42,13 @@ ForeignScan *dynamoGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid fo
 /* The table's RelationInfo, made by dynamoGetForeignRelSize. */
 const RelationInfo *plan_relation(const RelOptInfo *baserel);
 QualsTable plan_table(PlannerInfo *root, const RelOptInfo *baserel);
+
+/*
+ * True for the target of an UPDATE or DELETE that needs nothing of its rows but keys and contexts,
+ * though attributes, as a plan's node gives them, may have the whole row: every data column is set,
+ * or none is looked at. Such a row is replaced whatever siblings it has.
+ */
+bool plan_is_blind(PlannerInfo *root, const RelOptInfo *rel, List *attributes);
 
 /* The cost of looking up keys in batches of batch_keys, without the caller's own work on the rows.
  */

@@ -47,6 +47,12 @@ row_codec_want(RowCodec *codec, const Bitmapset *attributes)
     relation_check_conflict_rights(codec->info);
 }
 
+void
+row_codec_take_siblings(RowCodec *codec)
+{
+    codec->takes_siblings = codec->info->conflict != CONFLICT_SIBLINGS;
+}
+
 bool
 row_codec_wants_context(const RowCodec *codec, const Bitmapset *attributes)
 {

@@ -30,6 +30,10 @@ RowCodec *row_codec_new(const RelationInfo *info, TupleDesc desc);
  * pull_varattnos does). 42501 when the current user may not call what resolves siblings. */
 void row_codec_want(RowCodec *codec, const Bitmapset *attributes);
 
+/* For rows of which nobody reads a data column: several siblings are a row by their key and context
+ * alone, with NULLs, whatever the table makes of siblings elsewhere. */
+void row_codec_take_siblings(RowCodec *codec);
+
 /* True when row_decode is to be given contexts: for the context column, or for the rows that a
  * function resolves. */
 bool row_codec_wants_context(const RowCodec *codec, const Bitmapset *attributes);

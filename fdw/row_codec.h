@@ -15,6 +15,7 @@ struct RowCodec
     const RelationInfo *info;
     TupleDesc desc;
     ColumnCodec *columns; /* info->data_count */
+    bool takes_siblings;  /* row_codec_take_siblings */
     bool *wanted;         /* by data column: row_decode fills it */
     Combine *combine;     /* NULL: the table has nothing that makes one row of siblings */
     Memory memory;

@@ -31,7 +31,7 @@ typedef struct RowDecoding
     RowCodec *codec;
     const Object *object;
     const Sibling *only; /* the one sibling that the row is; NULL: it is made of all live ones */
-    uint32 count;        /* of siblings that the row is made of */
+    uint32 count;        /* of siblings that the row is made of; 0: of none, it is the key alone */
     const bool *wanted;  /* by data column; NULL: all */
     Datum *elements;     /* of wanted columns: column by column, count each */
     bool *element_nulls;
@@ -90,7 +90,8 @@ row_decode_parts(void *argument)
         row_refuse_bytes(codec, "a key");
     if (decoding->only != NULL)
         row_decode_sibling(decoding, decoding->only->value, 0);
-    for (uint32 i = 0; decoding->only == NULL && i < object->sibling_count; i++)
+    for (uint32 i = 0; decoding->only == NULL && decoding->count > 0 && i < object->sibling_count;
+         i++)
         if (!object->siblings[i].tombstone)
             row_decode_sibling(decoding, object->siblings[i].value, place++);
 }
@@ -251,6 +252,8 @@ row_add_error_context(void *argument)
 static void
 row_fill(const RowDecoding *decoding)
 {
+    if (decoding->count == 0)
+        return;
     if (decoding->codec->info->conflict == CONFLICT_SIBLINGS)
         row_fill_arrays(decoding);
     else if (decoding->count == 1)
@@ -298,7 +301,7 @@ row_decode(RowCodec *codec, Slice key, Slice bytes, Slice context, Datum *values
     live = object_live_count(&object);
     if (live == 0)
         return false;
-    if (live > 1 && info->conflict == CONFLICT_ERROR)
+    if (live > 1 && info->conflict == CONFLICT_ERROR && !codec->takes_siblings)
         row_refuse_siblings(codec, key, live);
     memset(nulls, true, codec->desc->natts * sizeof(bool));
     if (AttributeNumberIsValid(info->context_attnum) && context.length > 0)
@@ -309,6 +312,8 @@ row_decode(RowCodec *codec, Slice key, Slice bytes, Slice context, Datum *values
     codec->key = key;
     decoding.only = row_only_sibling(codec, &object, live);
     decoding.count = decoding.only != NULL ? 1 : live;
+    if (decoding.count > 1 && codec->takes_siblings)
+        decoding.count = 0;
     if (decoding.count > 1 && info->conflict == CONFLICT_FUNCTION)
         decoding.wanted = NULL;
     row_run(&decoding);

@@ -72,6 +72,8 @@ dynamoBeginForeignScan(ForeignScanState *node, int eflags)
                                state->plan.attributes, explain_only);
     if (explain_only)
         return;
+    if (state->plan.is_blind)
+        row_codec_take_siblings(state->source->codec);
     if (state->source->target != NULL)
     {
         /* Only rows that pass are kept, so the condition is checked here in PostgreSQL's place. */

@@ -10,6 +10,7 @@
  * has given the password learns more than 28P01. Every refusal is FATAL.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,19 @@ static const char *const parameters[][2] = {
     {"default_transaction_read_only", "off"              },
 };
 
+/* So that a backend refuses at the statement what a node would only at its COMMIT. */
+static void
+put_limits(Session *session)
+{
+    const Config *config = session->server->config;
+    char number[24];
+
+    snprintf(number, sizeof(number), "%" PRId64, config->max_key_bytes);
+    pgwire_put_parameter_status(&session->output, "dynamo.max_key_bytes", number);
+    snprintf(number, sizeof(number), "%" PRId64, config->max_value_bytes);
+    pgwire_put_parameter_status(&session->output, "dynamo.max_value_bytes", number);
+}
+
 static void
 put_welcome(Session *session)
 {
@@ -44,6 +58,7 @@ put_welcome(Session *session)
     for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
         pgwire_put_parameter_status(out, parameters[i][0], parameters[i][1]);
     pgwire_put_parameter_status(out, "session_authorization", session->user);
+    put_limits(session);
     pgwire_put_backend_key(out, (uint32_t)session->id, session->cancel_key);
     pgwire_put_ready(out, session->transaction_status);
     session_touch(session);

@@ -768,3 +768,9 @@ link_sqlstate(const Link *link)
 {
     return link->sqlstate;
 }
+
+const char *
+link_parameter(const Link *link, const char *name)
+{
+    return PQparameterStatus(link->connection, name);
+}

@@ -97,4 +97,7 @@ const char *link_error(const Link *link);
 /* The server's SQLSTATE when it refused us or ended the stream, ours when we had to, or "". */
 const char *link_sqlstate(const Link *link);
 
+/* What the node said of itself by that name at its login, or NULL (PQparameterStatus). */
+const char *link_parameter(const Link *link, const char *name);
+
 #endif

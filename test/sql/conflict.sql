@@ -109,7 +109,7 @@ INSERT INTO latest VALUES (1, '{"later": 2}', 12, 'twice');
 UPDATE strict SET note = 'never' WHERE id = 1;
 UPDATE merged SET note = 'blind', context = NULL WHERE id = 1;
 SELECT * FROM sorted WHERE id = 1;
-DELETE FROM strict WHERE id = 1;
+DELETE FROM strict WHERE id = 1 AND note = 'blind';
 DELETE FROM merged WHERE id = 1 RETURNING id, items, amount, note;
 SELECT count(*) FROM cart WHERE id = 1;
 SELECT count(*) FROM strict WHERE id = 1;

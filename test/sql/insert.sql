@@ -115,6 +115,18 @@ INSERT INTO wide VALUES ('value', ARRAY[repeat('x', 2000000)]);
 INSERT INTO wide VALUES (repeat('k', 5000), '{x}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT id, length(v[1]) FROM wide;
+-- It is the statement that is refused, before anything of the transaction has left.
+BEGIN;
+INSERT INTO wide VALUES ('before', '{x}');
+SAVEPOINT here;
+INSERT INTO wide VALUES ('too large', ARRAY[repeat('x', 2000000)]);
+ROLLBACK TO here;
+INSERT INTO wide VALUES ('after', '{x}');
+COMMIT;
+UPDATE wide SET v = ARRAY[repeat('y', 2000000)] WHERE id = 'before';
+\set VERBOSITY default
+INSERT INTO wide VALUES ('value', ARRAY['x', repeat('x', 2000000)]);
+SELECT id, length(v[1]) FROM wide ORDER BY id;
 
 -- A bucket of another shape; more replicas than nodes; a quorum that cannot be.
 \set VERBOSITY default

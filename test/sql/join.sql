@@ -116,3 +116,18 @@ RESET dynamo_fdw.join_batch_size;
 DROP FUNCTION both_ways;
 DROP TABLE line;
 DROP FOREIGN TABLE price, stock;
+
+-- Whole rows, of the table that is written too.
+CREATE FOREIGN TABLE whole (id int OPTIONS (key 'true'), v text)
+    SERVER dynamo OPTIONS (bucket 'join_whole', on_conflict 'error');
+CREATE TABLE wanted (id int);
+INSERT INTO wanted VALUES (1), (2);
+INSERT INTO whole VALUES (1, 'a'), (2, 'b');
+EXPLAIN (COSTS OFF) UPDATE whole SET v = to_jsonb(whole)::text FROM wanted WHERE wanted.id = whole.id RETURNING whole.*;
+UPDATE whole SET v = to_jsonb(whole)::text FROM wanted WHERE wanted.id = whole.id RETURNING whole.*;
+UPDATE whole SET v = 'x' FROM wanted WHERE wanted.id = whole.id AND whole IS NOT NULL RETURNING whole, wanted;
+UPDATE whole w SET v = other::text FROM wanted JOIN whole other USING (id) WHERE wanted.id = w.id RETURNING w, other;
+SELECT whole, whole.*, wanted FROM wanted LEFT JOIN whole USING (id) ORDER BY id;
+DELETE FROM whole USING wanted WHERE wanted.id = whole.id RETURNING whole, to_jsonb(whole.*);
+DROP FOREIGN TABLE whole;
+DROP TABLE wanted;
