@@ -48,7 +48,6 @@ HARDENING :=
 endif
 
 PACKAGES := rocksdb libuv libsodium openssl libpq
-# Only the client library, sodium and libc: what shared/ may lean on.
 LIBS := -lrocksdb -luv -lsodium -lssl -lcrypto -lpq -lpthread -lm
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 
@@ -69,33 +68,49 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 # ---- what there is -------------------------------------------------------------------------------
 
-SHARED_SRC := $(wildcard shared/*.c shared/*/*.c)
-NODE_SRC := $(filter-out node/main.c,$(wildcard node/*.c node/*/*.c))
-UNIT_SRC := $(wildcard test/unit/*_test.c test/unit/*/*_test.c)
-UNIT_HELP_SRC := $(filter-out $(UNIT_SRC),$(wildcard test/unit/*.c test/unit/*/*.c))
+# Every source below a folder, however deep.
+below = $(sort $(shell find $(1) -name '*.c'))
+
+# What shared/ has with a socket in it: linked by what really sends, never by what only decides.
+LINK_SRC := shared/wire/link.c shared/wire/gate.c
+SHARED_SRC := $(filter-out $(LINK_SRC),$(call below,shared))
+ENGINE_SRC := $(call below,node/engine)
+NODE_SRC := $(filter-out node/main.c $(ENGINE_SRC),$(call below,node))
+UNIT_SRC := $(filter %_test.c,$(call below,test/unit))
+UNIT_HELP_SRC := $(filter-out $(UNIT_SRC),$(call below,test/unit/stages test/unit/causality))
+# Fixtures of what does, beside their tests.
+UNIT_DOES_HELP_SRC := $(filter-out $(UNIT_SRC),$(call below,$(wildcard $(addprefix test/unit/node/,config rocks server host console))))
+UNIT_DECIDES_SRC := $(filter-out %/link_test.c %/gate_test.c,$(filter test/unit/shared/% test/unit/causality/% test/unit/node/engine/%,$(UNIT_SRC)))
 TEST_LIB_SRC := $(wildcard test/lib/*.c)
 SIM_SRC := $(wildcard test/sim/*.c)
 SCALE_SRC := $(wildcard test/scale/*.c)
 FUZZ_SRC := $(wildcard test/fuzz/*_fuzz.c)
 FUZZ_HELP_SRC := $(filter-out $(FUZZ_SRC) test/fuzz/replay_main.c,$(wildcard test/fuzz/*.c))
 BENCH_SRC := $(wildcard test/bench/*.c)
-FDW_SRC := $(wildcard fdw/*.c)
+FDW_SRC := $(call below,fdw)
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-SHARED_LIB := $(if $(SHARED_SRC),$(BUILD)/libshared.a)
-NODE_LIB := $(if $(NODE_SRC),$(BUILD)/libnode.a)
-UNIT_HELP_LIB := $(if $(UNIT_HELP_SRC),$(BUILD)/libunit.a)
-TEST_LIB := $(if $(TEST_LIB_SRC),$(BUILD)/libtest.a)
-FUZZ_HELP_LIB := $(if $(FUZZ_HELP_SRC),$(BUILD)/libfuzz.a)
+TEST_LIB := $(BUILD)/libtest.a
+UNIT_HELP_LIB := $(BUILD)/libunit.a
+FUZZ_HELP_LIB := $(BUILD)/libfuzz.a
+# What only decides: the simulator, the scale programs and the unit tests of these folders link this
+# and libsodium alone, so that a clock, a socket or the disk in a step module is refused by name.
+DECIDES := $(BUILD)/libengine.a $(BUILD)/libshared.a
+DECIDES_LIBS := -lsodium -lm
+# The whole daemon.
+DOES := $(BUILD)/libnode.a $(BUILD)/libengine.a $(BUILD)/liblink.a $(BUILD)/libshared.a
 
 NODE_BIN := $(if $(wildcard node/main.c),$(BUILD)/bin/dynamo_node)
 UNIT_BIN := $(patsubst test/%.c,$(BUILD)/%,$(UNIT_SRC))
+UNIT_DECIDES_BIN := $(patsubst test/%.c,$(BUILD)/%,$(UNIT_DECIDES_SRC))
+UNIT_DOES_BIN := $(filter-out $(UNIT_DECIDES_BIN),$(UNIT_BIN))
 SIM_BIN := $(if $(SIM_SRC),$(BUILD)/bin/dynamo_sim)
 SCALE_BIN := $(patsubst test/scale/%.c,$(BUILD)/bin/%,$(SCALE_SRC))
 FUZZ_BIN := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 REPLAY_BIN := $(patsubst test/fuzz/%_fuzz.c,$(BUILD)/replay/%,$(FUZZ_SRC))
 BENCH_BIN := $(patsubst test/bench/%.c,$(BUILD)/bin/bench_%,$(BENCH_SRC))
-ALL_SRC := $(SHARED_SRC) $(NODE_SRC) $(wildcard node/main.c) $(UNIT_SRC) $(UNIT_HELP_SRC) $(TEST_LIB_SRC) $(SIM_SRC) $(SCALE_SRC) \
+ALL_SRC := $(SHARED_SRC) $(LINK_SRC) $(ENGINE_SRC) $(NODE_SRC) node/main.c $(UNIT_SRC) $(UNIT_HELP_SRC) \
+	$(UNIT_DOES_HELP_SRC) $(TEST_LIB_SRC) $(SIM_SRC) $(SCALE_SRC) \
 	$(wildcard test/fuzz/*.c) $(BENCH_SRC)
 
 # ---- the product ---------------------------------------------------------------------------------
@@ -127,43 +142,52 @@ $(call say,AR,$@)
 $(Q)$(AR) crs $@ $^
 endef
 $(BUILD)/libshared.a: $(call object,$(SHARED_SRC)); $(archive)
+$(BUILD)/liblink.a: $(call object,$(LINK_SRC)); $(archive)
+$(BUILD)/libengine.a: $(call object,$(ENGINE_SRC)); $(archive)
 $(BUILD)/libnode.a: $(call object,$(NODE_SRC)); $(archive)
 $(BUILD)/libunit.a: $(call object,$(UNIT_HELP_SRC)); $(archive)
+$(BUILD)/libfixtures.a: $(call object,$(UNIT_DOES_HELP_SRC)); $(archive)
 $(BUILD)/libtest.a: $(call object,$(TEST_LIB_SRC)); $(archive)
 $(BUILD)/libfuzz.a: $(call object,$(FUZZ_HELP_SRC)); $(archive)
 
-$(BUILD)/bin/dynamo_node: $(call object,node/main.c) $(NODE_LIB) $(SHARED_LIB)
+$(BUILD)/bin/dynamo_node: $(call object,node/main.c) $(DOES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
 
-$(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(UNIT_HELP_LIB) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
+$(UNIT_DECIDES_BIN): $(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(UNIT_HELP_LIB) $(TEST_LIB) $(DECIDES)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $^ -lcmocka $(DECIDES_LIBS) && mv $@.new $@
+
+$(UNIT_DOES_BIN): $(BUILD)/unit/%: $(BUILD)/obj/test/unit/%.o $(BUILD)/libfixtures.a $(UNIT_HELP_LIB) \
+		$(TEST_LIB) $(DOES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ -lcmocka $(LIBS) && mv $@.new $@
 
-$(BUILD)/bin/dynamo_sim: $(call object,$(SIM_SRC)) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
+$(BUILD)/bin/dynamo_sim: $(call object,$(SIM_SRC)) $(TEST_LIB) $(DECIDES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
+	$(Q)$(LINK) $^ $(DECIDES_LIBS) && mv $@.new $@
 
-$(BUILD)/bin/%: $(BUILD)/obj/test/scale/%.o $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
+$(SCALE_BIN): $(BUILD)/bin/%: $(BUILD)/obj/test/scale/%.o $(TEST_LIB) $(DECIDES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
+	$(Q)$(LINK) $^ $(DECIDES_LIBS) && mv $@.new $@
 
 $(BUILD)/replay/%: $(BUILD)/obj/test/fuzz/%_fuzz.o $(BUILD)/obj/test/fuzz/replay_main.o \
-		$(FUZZ_HELP_LIB) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
+		$(FUZZ_HELP_LIB) $(TEST_LIB) $(DOES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
 
-$(BUILD)/fuzz/%: $(BUILD)/obj/test/fuzz/%.o $(FUZZ_HELP_LIB) $(TEST_LIB) $(NODE_LIB) $(SHARED_LIB)
+$(BUILD)/fuzz/%: $(BUILD)/obj/test/fuzz/%.o $(FUZZ_HELP_LIB) $(TEST_LIB) $(DOES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -fsanitize=fuzzer $^ $(LIBS) && mv $@.new $@
 
-$(BUILD)/bin/bench_%: $(BUILD)/obj/test/bench/%.o $(NODE_LIB) $(SHARED_LIB)
+$(BUILD)/bin/bench_%: $(BUILD)/obj/test/bench/%.o $(DOES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
@@ -246,7 +270,7 @@ sim: simulator
 gossip-scale: $(SCALE_BIN)
 	$(BUILD)/bin/gossip_scale --svg test/scale/gossip_scale.svg
 
-# Every bug in test/sim/bugs, built in and looked for: a checker that finds nothing proves nothing.
+# The simulator built with each patch in test/sim/bugs: a checker that finds nothing proves nothing.
 sim-bugs: simulator
 	@test/sim-bugs $(BUG)
 
@@ -276,8 +300,7 @@ lint:
 	@test/lint
 
 .PHONY: format coverage compile_commands.json
-C_FILES = $(wildcard shared/*.[ch] node/*.[ch] fdw/*.[ch] test/unit/*.[ch] test/sim/*.[ch] test/scale/*.[ch] \
-	test/lib/*.[ch] test/fuzz/*.[ch] test/bench/*.[ch])
+C_FILES = $(shell find shared node fdw test -name '*.[ch]')
 format:
 	$(CLANG_FORMAT) -i $(C_FILES)
 

@@ -17,7 +17,7 @@ PGFILEDESC = "dynamo_fdw - foreign tables on a Dynamo-style store"
 EXTENSION = dynamo_fdw
 DATA = $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/sql/dynamo_fdw--*.sql))
 
-SOURCES := $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/fdw/*.c $(TOP)/shared/*.c $(TOP)/shared/*/*.c))
+SOURCES := $(patsubst $(TOP)/%,%,$(sort $(shell find $(TOP)/fdw $(TOP)/shared -name '*.c')))
 OBJS = $(SOURCES:.c=.o)
 
 # PostgreSQL 15 exports every symbol; only what PostgreSQL looks up by name may be seen.

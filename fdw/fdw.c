@@ -1,17 +1,17 @@
 /*
  * fdw: what PostgreSQL calls, and in which file it is.
  */
-#include "fdw/pg.h"
+#include "fdw/base/pg.h"
 
 #include "fmgr.h"
 #include "foreign/fdwapi.h"
 
-#include "fdw/batchjoin.h"
-#include "fdw/explain.h"
-#include "fdw/modify.h"
-#include "fdw/plan.h"
-#include "fdw/scan.h"
-#include "fdw/settings.h"
+#include "fdw/base/settings.h"
+#include "fdw/plan/batchjoin.h"
+#include "fdw/plan/plan.h"
+#include "fdw/run/explain.h"
+#include "fdw/run/modify.h"
+#include "fdw/run/scan.h"
 
 PG_MODULE_MAGIC;
 

@@ -8,13 +8,13 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "node/config.h"
-#include "node/console.h"
-#include "node/identity.h"
-#include "node/log.h"
-#include "node/node.h"
-#include "node/server.h"
-#include "node/users.h"
+#include "node/config/config.h"
+#include "node/config/identity.h"
+#include "node/config/log.h"
+#include "node/config/users.h"
+#include "node/console/console.h"
+#include "node/host/node.h"
+#include "node/server/server.h"
 
 #define PATH_SIZE 4096
 #define SIGNAL_COUNT 3

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include "node/outcome.h"
+#include "node/config/outcome.h"
 
 typedef struct DaemonStart
 {

@@ -11,12 +11,12 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "node/config.h"
-#include "node/identity.h"
-#include "node/node_config.h"
-#include "node/paxos.h"
-#include "node/rocks.h"
-#include "node/identity_state.h"
+#include "node/config/config.h"
+#include "node/config/identity.h"
+#include "node/config/identity_state.h"
+#include "node/engine/cluster/paxos.h"
+#include "node/host/node_config.h"
+#include "node/rocks/rocks.h"
 
 #define PATH_SIZE 4096
 #define SECRET_SIZE 1024

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "node/outcome.h"
-#include "node/users.h"
+#include "node/config/outcome.h"
+#include "node/config/users.h"
 
 typedef struct SetupInit
 {
@@ -38,7 +38,7 @@ Outcome setup_key_use(const char *dir, const char *id) MUST_CHECK;
 Outcome setup_key_remove(const char *dir, const char *id) MUST_CHECK;
 
 /* Makes a data directory that cannot be opened one that can, of a node that is not running, and
- * prints what has become of it (rocks_salvage in node/rocks.h). */
+ * prints what has become of it (rocks_salvage in node/rocks/rocks.h). */
 Outcome setup_salvage(const char *dir) MUST_CHECK;
 
 #endif

@@ -10,7 +10,7 @@
  */
 #include <sys/epoll.h>
 
-#include "shared/request.h"
+#include "shared/ask/request.h"
 #include "test/bench/nodes.h"
 
 enum

@@ -7,7 +7,7 @@
  * does, and update_apply() decodes what is stored, merges and encodes. Processor time for each,
  * the least of several rounds, and whether all of it stays under the mark.
  */
-#include "shared/update.h"
+#include "shared/data/update.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,10 +10,10 @@
 
 #include <poll.h>
 
-#include "shared/keycodec.h"
-#include "shared/link.h"
-#include "shared/message.h"
-#include "shared/value.h"
+#include "shared/data/keycodec.h"
+#include "shared/data/value.h"
+#include "shared/wire/link.h"
+#include "shared/wire/message.h"
 #include "test/bench/workload.h"
 
 enum

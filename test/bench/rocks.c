@@ -8,7 +8,7 @@
  * processor time, of the loop for an apply and a read, of the whole process for a put; what is
  * shared with others disturbs them less than it disturbs the clock on the wall.
  */
-#include "node/rocks.h"
+#include "node/rocks/rocks.h"
 
 #include <sodium.h>
 #include <stdio.h>

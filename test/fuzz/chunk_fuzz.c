@@ -4,7 +4,7 @@
  *
  * Input: parts, each as a slice.
  */
-#include "shared/chunk.h"
+#include "shared/wire/chunk.h"
 #include "test/fuzz/fuzz.h"
 
 static void

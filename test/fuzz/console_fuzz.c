@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/console_words.h"
+#include "node/console/console_words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
  *
  * Input: for each frame a byte of flags and the frame as a slice.
  */
-#include "node/engine.h"
+#include "node/engine/engine.h"
 #include "test/fuzz/fuzz.h"
 #include "test/lib/memory_store.h"
 

@@ -3,7 +3,7 @@
  * node in a cluster of four. What is taken comes back as it was; whatever is said, the node answers
  * one packet with at most one of its own, and everything it sends can be read.
  */
-#include "node/gossip.h"
+#include "node/engine/cluster/gossip.h"
 #include "test/fuzz/fuzz.h"
 
 enum

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "node/keyring.h"
+#include "node/config/keyring.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "node/pgwire.h"
+#include "node/server/pgwire.h"
 
 #define FRAME_MAX 65536
 

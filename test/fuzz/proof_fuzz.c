@@ -2,7 +2,7 @@
  * all of a SCRAM exchange. */
 #include "test/fuzz/fuzz.h"
 
-#include "shared/proof.h"
+#include "shared/wire/proof.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/scram.h"
+#include "node/config/scram.h"
 
 /* "p=tls-server-end-point,,a certificate's hash" in base64 */
 #define BOUND "cD10bHMtc2VydmVyLWVuZC1wb2ludCwsYSBjZXJ0aWZpY2F0ZSdzIGhhc2g="

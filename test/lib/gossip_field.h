@@ -1,14 +1,15 @@
 /*
  * gossip_field: nodes that gossip, on a network and a clock made up for the purpose.
  *
- * Every node is a whole node/gossip.h with sealed datagrams. One seed gives one run. Node i is
- * member i of the topology. What the nodes come to hold of each other is handed to a watcher as it
- * changes; bytes are counted as they would be on the wire, with the headers of IP and UDP.
+ * Every node is a whole node/engine/cluster/gossip.h with sealed datagrams. One seed gives one run.
+ * Node i is member i of the topology. What the nodes come to hold of each other is handed to a
+ * watcher as it changes; bytes are counted as they would be on the wire, with the headers of IP and
+ * UDP.
  */
 #ifndef TEST_LIB_GOSSIP_FIELD_H
 #define TEST_LIB_GOSSIP_FIELD_H
 
-#include "node/gossip.h"
+#include "node/engine/cluster/gossip.h"
 #include "test/lib/event_queue.h"
 #include "test/lib/random.h"
 

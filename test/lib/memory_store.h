@@ -1,5 +1,5 @@
 /*
- * memory_store: a node/storage.h in memory, for tests of what stands on a storage.
+ * memory_store: a node/engine/store/storage.h in memory, for tests of what stands on a storage.
  *
  * Answers from inside its calls; what is applied is durable at once, or, while held, when
  * memory_store_sync() is called. Reads and scans see durable objects only.
@@ -7,7 +7,7 @@
 #ifndef TEST_LIB_MEMORY_STORE_H
 #define TEST_LIB_MEMORY_STORE_H
 
-#include "node/storage.h"
+#include "node/engine/store/storage.h"
 
 typedef struct MemoryStore MemoryStore;
 

@@ -8,10 +8,10 @@
 #ifndef TEST_LIB_ROUND_TRIP_H
 #define TEST_LIB_ROUND_TRIP_H
 
-#include "node/gossip_packet.h"
-#include "shared/context.h"
-#include "shared/message.h"
-#include "shared/value.h"
+#include "node/engine/cluster/gossip_packet.h"
+#include "shared/data/context.h"
+#include "shared/data/value.h"
+#include "shared/wire/message.h"
 
 #include <string.h>
 

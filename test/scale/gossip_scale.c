@@ -1,5 +1,6 @@
 /*
- * How gossip behaves as the cluster grows: node/gossip.h by the hundred, in virtual time.
+ * How gossip behaves as the cluster grows: node/engine/cluster/gossip.h by the hundred, in virtual
+ * time.
  *
  *     gossip_scale [--seed N] [--minutes N] [--svg FILE] [NODES...]
  *
@@ -9,7 +10,7 @@
  * nothing happens, and who was falsely held for silent or dead meanwhile. One seed gives one
  * table.
  */
-#include "node/gossip_private.h"
+#include "node/engine/cluster/gossip_private.h"
 #include "test/lib/gossip_field.h"
 
 #include <math.h>

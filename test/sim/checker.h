@@ -11,10 +11,10 @@
 #ifndef SIM_CHECKER_H
 #define SIM_CHECKER_H
 
-#include "shared/context.h"
-#include "shared/object.h"
-#include "shared/status.h"
-#include "shared/update.h"
+#include "shared/base/status.h"
+#include "shared/data/context.h"
+#include "shared/data/object.h"
+#include "shared/data/update.h"
 #include "test/sim/version_set.h"
 
 typedef struct Checker Checker;

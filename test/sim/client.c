@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/keycodec.h"
+#include "shared/data/keycodec.h"
 #include "test/sim/trace.h"
 #include "test/sim/world.h"
 

@@ -1,5 +1,6 @@
 /*
- * client: someone who reads and writes keys, through shared/request.h and over links of his own.
+ * client: someone who reads and writes keys, through shared/ask/request.h and over links of his
+ * own.
  *
  * A client makes the bucket when it is not there, remembers for each key the context of what he
  * read last, and tells the checker what he asks and what he is told. The auditor (test/sim/audit.c)
@@ -8,7 +9,7 @@
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
 
-#include "shared/bytes.h"
+#include "shared/base/bytes.h"
 #include "test/lib/event_queue.h"
 
 typedef struct World World;

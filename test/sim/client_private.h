@@ -5,7 +5,7 @@
 #ifndef SIM_CLIENT_PRIVATE_H
 #define SIM_CLIENT_PRIVATE_H
 
-#include "shared/pager.h"
+#include "shared/ask/pager.h"
 #include "test/sim/checker.h"
 #include "test/sim/client.h"
 #include "test/sim/network.h"

@@ -8,7 +8,7 @@
 #ifndef SIM_HOST_H
 #define SIM_HOST_H
 
-#include "node/engine.h"
+#include "node/engine/engine.h"
 #include "test/sim/sim_store.h"
 
 typedef struct World World;

@@ -8,7 +8,7 @@
 #ifndef SIM_MIX_H
 #define SIM_MIX_H
 
-#include "node/trees.h"
+#include "node/engine/store/trees.h"
 #include "test/lib/random.h"
 
 typedef struct Mix

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/message.h"
+#include "shared/wire/message.h"
 #include "test/sim/trace.h"
 #include "test/sim/world.h"
 

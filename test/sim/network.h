@@ -10,7 +10,7 @@
 #ifndef SIM_NETWORK_H
 #define SIM_NETWORK_H
 
-#include "shared/bytes.h"
+#include "shared/base/bytes.h"
 #include "test/lib/event_queue.h"
 
 typedef struct World World;

@@ -5,7 +5,7 @@
  */
 #include "test/sim/scenarios.h"
 
-#include "shared/status.h"
+#include "shared/base/status.h"
 
 enum
 {

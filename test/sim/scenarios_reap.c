@@ -4,7 +4,7 @@
  */
 #include "test/sim/scenarios.h"
 
-#include "shared/status.h"
+#include "shared/base/status.h"
 
 enum
 {

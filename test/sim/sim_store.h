@@ -1,6 +1,6 @@
 /*
- * sim_store: the node/storage.h of a simulated host, in memory, with a disk that may be slow, fail,
- * or lose its power.
+ * sim_store: the node/engine/store/storage.h of a simulated host, in memory, with a disk that may
+ * be slow, fail, or lose its power.
  *
  * An apply runs update_apply() at once or a little later, in the order given; its merged is
  * reported then. What was applied is durable when the sync that took it up ends. A crash keeps what
@@ -9,7 +9,7 @@
 #ifndef SIM_STORE_H
 #define SIM_STORE_H
 
-#include "node/storage.h"
+#include "node/engine/store/storage.h"
 
 typedef struct World World;
 typedef struct SimStore SimStore;

@@ -6,7 +6,7 @@
 #ifndef SIM_STORE_PRIVATE_H
 #define SIM_STORE_PRIVATE_H
 
-#include "node/trees.h"
+#include "node/engine/store/trees.h"
 #include "test/sim/sim_store.h"
 
 typedef struct StoreKey

@@ -1,7 +1,7 @@
 /*
- * The trees of a simulated store, kept as node/trees.h wants it: every change goes into the batch
- * of its record, whose rows become durable with it; a start reads the rows; what must be built is
- * built by jobs that take a while. And a look at whether the trees are true.
+ * The trees of a simulated store, kept as node/engine/store/trees.h wants it: every change goes
+ * into the batch of its record, whose rows become durable with it; a start reads the rows; what
+ * must be built is built by jobs that take a while. And a look at whether the trees are true.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shared/message.h"
+#include "shared/wire/message.h"
 #include "test/sim/world.h"
 
 bool

@@ -4,7 +4,7 @@
 #ifndef SIM_TRACE_H
 #define SIM_TRACE_H
 
-#include "shared/object.h"
+#include "shared/data/object.h"
 
 typedef struct World World;
 

@@ -9,9 +9,9 @@
 
 #include <stdio.h>
 
+#include "test/lib/event_queue.h"
 #include "test/sim/checker.h"
 #include "test/sim/client.h"
-#include "test/lib/event_queue.h"
 #include "test/sim/faults.h"
 #include "test/sim/host.h"
 #include "test/sim/mix.h"

@@ -1,0 +1,16 @@
+#include "node/config/outcome.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+Outcome
+outcome_error(const char *format, ...)
+{
+    Outcome outcome = {.failed = true};
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(outcome.message, sizeof(outcome.message), format, arguments);
+    va_end(arguments);
+    return outcome;
+}

@@ -1,0 +1,145 @@
+#include "node/console/console_ask.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/host/node.h"
+
+/* ---- the topology ---- */
+
+static const Topology *
+find_topology(const Console *console, char *why, size_t size)
+{
+    const Node *node = console_host(console)->node;
+    const Topology *topology = node == NULL ? NULL : engine_topology(node_engine(node));
+
+    if (topology != NULL && topology->epoch > 0)
+        return topology;
+    snprintf(why, size, "this node is in no cluster yet: %s",
+             node == NULL ? "it has no storage" : engine_waiting_for(node_engine(node)));
+    return NULL;
+}
+
+const Topology *
+console_topology_or_notice(Console *console, Session *session)
+{
+    char why[256];
+    const Topology *topology = find_topology(console, why, sizeof(why));
+
+    if (topology == NULL)
+        session_notice(session, why);
+    return topology;
+}
+
+const Topology *
+console_topology_or_error(Console *console, Session *session)
+{
+    char why[256];
+    const Topology *topology = find_topology(console, why, sizeof(why));
+
+    if (topology == NULL)
+        session_error(session, status_sqlstate(STATUS_NOT_FORMED), why, NULL, NULL);
+    return topology;
+}
+
+const Bucket *
+console_bucket_or_error(const Topology *topology, Session *session, const char *name)
+{
+    const Bucket *bucket = topology_bucket_by_name(topology, name);
+    char message[320];
+
+    if (bucket != NULL)
+        return bucket;
+    snprintf(message, sizeof(message), "bucket \"%.200s\" does not exist", name);
+    session_error(session, "42704", message, NULL, "The first write to a bucket creates it.");
+    return NULL;
+}
+
+const char *
+console_member_name(const Topology *topology, const MemberId *id)
+{
+    uint32_t member = topology_member(topology, id);
+
+    return member != TOPOLOGY_NO_MEMBER ? topology->members[member].name : NULL;
+}
+
+/* ---- questions ---- */
+
+typedef struct Question
+{
+    ConsoleWait wait; /* first, so that one is the other */
+    Node *node;
+    Session *session;
+    const ConsoleCommand *command;
+    ConsoleAnswer answer;
+    uint64_t number;
+    bool is_asking; /* node_ask has not returned yet */
+    bool is_over;
+} Question;
+
+void
+console_fail(Session *session, StatusCode status, Slice message)
+{
+    char text[256];
+
+    if (message.length > 0)
+        snprintf(text, sizeof(text), "%.*s", (int)message.length, (const char *)message.data);
+    else
+        snprintf(text, sizeof(text), "%s", status_text(status));
+    session_error(session, status_sqlstate(status), text, NULL,
+                  status == STATUS_NOT_OWNER ? "SHOW NODES lists the other nodes; ask one of them."
+                                             : NULL);
+}
+
+/* The question is answered, or nobody wants the answer any more. */
+static void
+end_question(Question *question)
+{
+    console_wait_end(&question->wait);
+    question->is_over = true;
+    if (!question->is_asking)
+        free(question);
+}
+
+static void
+on_answer(void *ctx, const Frame *frame)
+{
+    Question *question = ctx;
+    ErrorFrame error;
+
+    if (frame->type == FRAME_ERROR && error_decode(frame, &error))
+        console_fail(question->session, error.status, error.message);
+    else if (frame->type == FRAME_ERROR ||
+             !question->answer(question->session, question->command, frame))
+        console_fail(question->session, STATUS_BAD_FRAME, SLICE_EMPTY);
+    end_question(question);
+}
+
+static void
+drop_question(ConsoleWait *wait)
+{
+    Question *question = (Question *)wait;
+
+    node_forget(question->node, question->number);
+    end_question(question);
+}
+
+void
+console_ask(Console *console, Session *session, const ConsoleCommand *command, Slice frame,
+            ConsoleAnswer answer)
+{
+    Question *question = calloc(1, sizeof(Question));
+
+    if (question == NULL)
+        abort();
+    question->node = console_host(console)->node;
+    question->session = session;
+    question->command = command;
+    question->answer = answer;
+    question->is_asking = true;
+    console_wait_begin(console, session, &question->wait, drop_question);
+    question->number = node_ask(question->node, frame, on_answer, question);
+    question->is_asking = false;
+    if (question->is_over)
+        free(question);
+}

@@ -1,0 +1,261 @@
+/* SHOW STATS: what the engine, the storage and the server have counted, each with its words. */
+#include "node/console/console_cluster.h"
+
+#include "node/host/node.h"
+
+const Column console_stats_columns[] = {
+    {"name",        COLUMN_TEXT},
+    {"value",       COLUMN_INT8},
+    {"description", COLUMN_TEXT}
+};
+
+static void
+send_stat(Session *session, const char *name, uint64_t value, const char *description)
+{
+    ConsoleRow row = {.count = 0};
+
+    console_row_text(&row, name);
+    console_row_int(&row, (int64_t)value);
+    console_row_text(&row, description);
+    console_row_send(&row, session);
+}
+
+static void
+send_node_stats(const Node *node, Session *session)
+{
+    const Engine *engine = node_engine(node);
+    const Topology *topology = engine_topology(engine);
+    uint64_t up = 0;
+
+    for (uint32_t i = 0; i < topology->member_count; i++)
+        up += i == engine_self(engine) || engine_member_is_up(engine, i);
+    send_stat(session, "uptime_ms", node_uptime_ms(node), "Time since this node was started.");
+    send_stat(session, "resident_bytes", node_resident_bytes(), "Memory of the process.");
+    send_stat(session, "epoch", topology->epoch, "Number of the topology; 0: in no cluster.");
+    send_stat(session, "members", topology->member_count, "Nodes of the cluster.");
+    send_stat(session, "members_up", up, "Of them, those that this node can reach.");
+}
+
+static void
+send_request_stats(const Node *node, Session *session)
+{
+    EngineCounters counters = engine_counters(node_engine(node));
+    const HintTotals *hints = engine_hints(node_engine(node));
+
+    send_stat(session, "writes", counters.writes, "Keys whose write this node coordinated.");
+    send_stat(session, "writes_refused", counters.writes_refused, "Of them, written nowhere.");
+    send_stat(session, "writes_unknown", counters.writes_unknown,
+              "Of them, perhaps written, quorum not confirmed.");
+    send_stat(session, "writes_retried", counters.writes_retried,
+              "Of them, those that may have been sent elsewhere before.");
+    send_stat(session, "siblings_warned", counters.siblings_warned,
+              "Of the writes, those that left more siblings than siblings_warn.");
+    send_stat(session, "siblings_refused", counters.siblings_refused,
+              "Of those refused, those that would have left more siblings than siblings_max.");
+    send_stat(session, "reads", counters.reads, "Keys read here, in full or as a digest.");
+    send_stat(session, "reads_coordinated", counters.reads_coordinated,
+              "Keys whose quorum read this node coordinated.");
+    send_stat(session, "repairs", counters.repairs, "Stale owners that such a read corrected.");
+    send_stat(session, "replicates", counters.replicates, "Keys taken from other nodes.");
+    send_stat(session, "stand_ins", counters.stand_ins,
+              "Keys that this node keeps for an owner that was down, hint and all.");
+    send_stat(session, "hints", hints_count(hints), "Keys that this node owes to other nodes.");
+    send_stat(session, "hints_bytes", hints->bytes, "Their size when they were written.");
+    send_stat(session, "hints_handed_off", counters.hints_handed, "Hints brought to their nodes.");
+    send_stat(session, "hints_refused", counters.hints_refused,
+              "Keys not kept for others, since hints_max_mb was reached.");
+    send_stat(session, "scans", counters.scans, "Pages of partitions scanned.");
+    send_stat(session, "scan_digests_by_trees", counters.scan_digests_by_trees,
+              "Of them, digests that a tree knew: no row was read.");
+    send_stat(session, "scan_digests_by_rows", counters.scan_digests_by_rows,
+              "Of them, digests of rows that were read, since no tree could tell.");
+    send_stat(session, "frames_refused", counters.frames_refused, "Frames answered by an error.");
+}
+
+static void
+send_repair_stats(const Node *node, Session *session)
+{
+    EngineCounters all = engine_counters(node_engine(node));
+    AntientropyCounters counters = all.antientropy;
+
+    send_stat(session, "compares", counters.compares,
+              "Partitions of buckets that this node compared with another owner.");
+    send_stat(session, "compares_differences", counters.differences,
+              "Keys that differed twice in a row.");
+    send_stat(session, "compares_mended", counters.mended_here,
+              "Newer objects that this node took for them.");
+    send_stat(session, "compares_mended_there", counters.mended_there,
+              "Newer objects that this node gave for them.");
+    send_stat(session, "compares_sent_bytes", counters.bytes_sent,
+              "Bytes of compares sent, asked for by whichever side.");
+    send_stat(session, "compares_received_bytes", counters.bytes_received,
+              "Bytes of compares received.");
+    send_stat(session, "ranges_withheld", all.ranges_withheld,
+              "Places from which nothing is answered, since a record there could not be read and "
+              "other owners are yet to be compared with.");
+    send_stat(session, "records_forgotten", all.records_forgotten,
+              "Records removed that could not be read, and that no other owner had.");
+}
+
+static void
+send_load_stats(const Node *node, Session *session)
+{
+    const Engine *engine = node_engine(node);
+    const EngineCounters counters = engine_counters(engine);
+    const uint64_t *shed = counters.frames_shed;
+    AdmissionLoad load = engine_load(engine);
+
+    send_stat(session, "frames_shed",
+              shed[ADMISSION_BEHIND] + shed[ADMISSION_FULL] + shed[ADMISSION_LATE],
+              "Clients' frames refused since the node had too much to do (53000).");
+    send_stat(session, "frames_shed_behind", shed[ADMISSION_BEHIND],
+              "Of them, since requests waited for longer than max_delay_ms.");
+    send_stat(session, "frames_shed_full", shed[ADMISSION_FULL],
+              "Of them, since max_requests or max_requests_mb was reached.");
+    send_stat(session, "frames_shed_late", shed[ADMISSION_LATE],
+              "Of them, since their own time had passed while they waited.");
+    send_stat(session, "requests", load.frames, "Frames under way.");
+    send_stat(session, "requests_bytes", load.bytes, "Memory of frames under way.");
+    send_stat(session, "wait_frames_ms", engine_wait_ms(engine, ADMISSION_FRAMES),
+              "How long the last frame waited for the node to come to it.");
+    send_stat(session, "wait_writes_ms", engine_wait_ms(engine, ADMISSION_WRITES),
+              "How long the oldest write has waited to be synced.");
+    send_stat(session, "wait_reads_ms", engine_wait_ms(engine, ADMISSION_READS),
+              "How long the next read from disk has waited for a thread.");
+    send_stat(session, "wait_scans_ms", engine_wait_ms(engine, ADMISSION_SCANS),
+              "How long the next scan has waited for a thread.");
+}
+
+static void
+send_gossip_stats(const Node *node, Session *session)
+{
+    const Gossip *gossip = engine_gossip(node_engine(node));
+    GossipCounters counters = gossip_counters(gossip);
+
+    send_stat(session, "gossip_sent", counters.sent, "Datagrams sent.");
+    send_stat(session, "gossip_received", counters.received, "Datagrams taken.");
+    send_stat(session, "gossip_probes", counters.probes, "Members asked whether they are there.");
+    send_stat(session, "gossip_probes_failed", counters.probes_failed, "Of them, in vain.");
+    send_stat(session, "gossip_suspicions", counters.suspicions, "Members suspected by this node.");
+    send_stat(session, "gossip_refutations", counters.refutations,
+              "Times this node was suspected and said that it is alive.");
+    send_stat(session, "gossip_deaths", counters.deaths, "Members that this node found dead.");
+    send_stat(session, "gossip_pauses", counters.pauses,
+              "Times this process stood still for longer than 100 ms.");
+    send_stat(session, "gossip_doubt", gossip_doubt(gossip),
+              "0 to 8: how far this node doubts its own findings.");
+    send_stat(session, "gossip_malformed", counters.malformed, "Datagrams that were none of ours.");
+    send_stat(session, "gossip_unknown_key", counters.unknown_key,
+              "Datagrams under a cluster key that this node does not have.");
+    send_stat(session, "gossip_forged", counters.forged,
+              "Datagrams that were not sealed with the key they name.");
+    send_stat(session, "gossip_other_cluster", counters.other_cluster,
+              "Datagrams of another cluster with the same cluster key.");
+    send_stat(session, "gossip_misdirected", counters.misdirected,
+              "Datagrams meant for another member.");
+    send_stat(session, "gossip_strangers", counters.strangers,
+              "Datagrams of nodes that are no members here.");
+    send_stat(session, "gossip_replayed", counters.replayed, "Datagrams that had come before.");
+    send_stat(session, "gossip_unproven", counters.unproven,
+              "Datagrams of a run of their sender that was not known to be the present one.");
+    send_stat(session, "gossip_twins", counters.twins,
+              "Datagrams of a second process with the id of a member, or old ones.");
+}
+
+static void
+send_storage_stats(const Node *node, Session *session)
+{
+    StorageCounters counters = node_storage_counters(node);
+
+    send_stat(session, "storage_applies", counters.applies, "Objects written.");
+    send_stat(session, "storage_syncs", counters.syncs, "Times the log was synced.");
+    send_stat(session, "storage_reads", counters.reads, "Objects read.");
+    send_stat(session, "storage_cold_reads", counters.cold_reads, "Of them, not in memory.");
+    send_stat(session, "storage_cache_hits", counters.cache_hits,
+              "Writes and reads that found their object among the cached records.");
+    send_stat(session, "storage_cache_bytes", counters.cache_bytes, "Memory of cached records.");
+    send_stat(session, "storage_scans", counters.scans, "Pages read.");
+    send_stat(session, "storage_corrupt", counters.corrupt, "Objects that could not be read.");
+    send_stat(session, "storage_damaged_files", counters.damaged_files,
+              "Files found damaged, put aside at the next start.");
+    send_stat(session, "storage_keys", counters.keys_estimate, "Keys stored, tombstones included.");
+    send_stat(session, "storage_disk_bytes", counters.disk_bytes, "Space on disk.");
+    send_stat(session, "trees", counters.trees.trees,
+              "Merkle trees kept, one for each partition of a bucket that has keys here.");
+    send_stat(session, "tree_leaves", counters.trees.leaves, "Leaves of theirs.");
+    send_stat(session, "tree_bytes", counters.trees.bytes, "Memory of trees.");
+    send_stat(session, "trees_rebuilt", counters.trees.rebuilt,
+              "Trees built anew since the start, to grow, to shrink, or out of doubt.");
+    send_stat(session, "trees_in_doubt", counters.trees.doubted,
+              "Trees that are being built anew, or wait for it.");
+    send_stat(session, "storage_failed", *node_storage_failure(node) != '\0',
+              "1 when a sync has failed: this node takes no writes.");
+    send_stat(session, "storage_refilling", engine_is_refilling(node_engine(node)),
+              "1 while a new or older disk is filled: this node answers no reads.");
+}
+
+static void
+send_refusal_stats(const ServerStats *stats, Session *session)
+{
+    uint64_t full = 0;
+
+    for (int role = 0; role < USER_ROLES; role++)
+        full += stats->refused_role[role];
+    send_stat(session, "connections_refused",
+              full + stats->refused_unauthenticated + stats->refused_address + stats->refused_late,
+              "Connections and logins not let in, wrong passwords not counted.");
+    send_stat(session, "connections_refused_full", full,
+              "Of them, since the sessions of their role were all in use (53300).");
+    send_stat(session, "connections_refused_unauthenticated", stats->refused_unauthenticated,
+              "Of them, cut before login beyond max_unauthenticated.");
+    send_stat(session, "connections_refused_address", stats->refused_address,
+              "Of them, cut before login beyond max_unauthenticated_per_address.");
+    send_stat(session, "connections_refused_late", stats->refused_late,
+              "Of them, cut since they had not logged in within auth_timeout_ms.");
+    send_stat(session, "frames_altered", stats->altered_frames,
+              "frames in clear that were altered on their way; their sessions are cut");
+    send_stat(session, "sessions_cut_slow", stats->cut_slow,
+              "Sessions cut since their clients did not read their answers.");
+    send_stat(session, "unsent_bytes", stats->unsent_bytes, "Answers that wait to be read.");
+}
+
+static void
+send_server_stats(const Server *server, Session *session)
+{
+    ServerStats stats = server_stats(server);
+
+    send_stat(session, "sessions", stats.sessions, "Sessions that are logged in, peers included.");
+    send_stat(session, "sessions_unauthenticated", stats.unauthenticated,
+              "Connections that are not logged in yet.");
+    send_stat(session, "connections_accepted", stats.accepted, "Since the start.");
+    send_stat(session, "logins_failed", stats.logins_failed,
+              "Wrong passwords, malformed logins, timeouts.");
+    send_refusal_stats(&stats, session);
+    send_stat(session, "received_bytes", stats.received_bytes, "From clients and peers.");
+    send_stat(session, "sent_bytes", stats.sent_bytes, "To clients and peers.");
+    send_stat(session, "received_frames", stats.received_frames, "On streams.");
+    send_stat(session, "sent_frames", stats.sent_frames, "On streams.");
+    send_stat(session, "console_queries", stats.queries, "Statements of the console.");
+    send_stat(session, "longest_turn_us", stats.longest_turn_us,
+              "The longest that the loop was at work before it looked for events again.");
+}
+
+void
+console_run_stats(Console *console, Session *session, const ConsoleCommand *command,
+                  const ConsoleWords *words)
+{
+    const ConsoleHost *host = console_host(console);
+
+    session_columns(session, command->columns, command->column_count);
+    if (host->node != NULL)
+    {
+        send_node_stats(host->node, session);
+        send_request_stats(host->node, session);
+        send_repair_stats(host->node, session);
+        send_load_stats(host->node, session);
+        send_gossip_stats(host->node, session);
+        send_storage_stats(host->node, session);
+    }
+    send_server_stats(session_server(session), session);
+    session_complete(session, command->tag);
+}

@@ -1,0 +1,154 @@
+#include "node/engine/cluster/gossip_port.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum
+{
+    EVENT_SIZE = 512
+};
+
+void
+gossip_port_init(GossipPort *port, const MemberId *self, const Keyring *keys,
+                 const EngineOutput *output, Membership *membership)
+{
+    GossipConfig config = gossip_config(self);
+    uint64_t run = output->random(output->context);
+
+    *port = (GossipPort){.output = output, .membership = membership};
+    port->gossip = gossip_new(&config, run, output->random(output->context));
+    gossip_actions_init(&port->actions);
+    buffer_init(&port->datagram, &MEMORY_HEAP);
+    gossip_port_set_keys(port, keys);
+}
+
+void
+gossip_port_free(GossipPort *port)
+{
+    if (port->gossip != NULL)
+        gossip_free(port->gossip);
+    gossip_actions_free(&port->actions);
+    buffer_free(&port->datagram);
+}
+
+void
+gossip_port_set_keys(GossipPort *port, const Keyring *keys)
+{
+    port->keys = gossip_keys(keys->keys, keys->count);
+}
+
+static void
+judge(GossipPort *port, uint32_t member)
+{
+    membership_judge(port->membership, member, gossip_state(port->gossip, member) == GOSSIP_DEAD);
+}
+
+void
+gossip_port_follow(GossipPort *port, uint64_t now_ms)
+{
+    const Topology *topology = membership_topology(port->membership);
+
+    if (topology->epoch == port->epoch)
+        return;
+    port->epoch = topology->epoch;
+    gossip_set_topology(port->gossip, now_ms, topology);
+    for (uint32_t i = 0; i < topology->member_count; i++)
+        judge(port, i);
+}
+
+static void
+send_packet(GossipPort *port, const GossipAction *action)
+{
+    const EngineOutput *output = port->output;
+    uint64_t nonce[GOSSIP_NONCE_BYTES / sizeof(uint64_t)];
+
+    if (output->datagram == NULL)
+        return;
+    for (uint32_t i = 0; i < GOSSIP_NONCE_BYTES / sizeof(uint64_t); i++)
+        nonce[i] = output->random(output->context);
+    buffer_reset(&port->datagram);
+    gossip_seal(
+        &port->datagram, &port->keys, (const uint8_t *)nonce,
+        slice_make(port->actions.packets.data + action->packet_offset, action->packet_length));
+    output->datagram(output->context, membership_peer_of(port->membership, action->member),
+                     buffer_slice(&port->datagram));
+}
+
+static const char *
+name_of(const GossipPort *port, uint32_t member)
+{
+    return member == TOPOLOGY_NO_MEMBER
+               ? ""
+               : membership_topology(port->membership)->members[member].name;
+}
+
+/* Suspicions come and go; who dies, and who is back, is worth a line. */
+static void
+note_change(GossipPort *port, const GossipAction *action)
+{
+    char event[EVENT_SIZE];
+
+    judge(port, action->member);
+    if (action->state == GOSSIP_DEAD)
+        snprintf(event, sizeof(event), "node %.200s is dead: it answers nobody",
+                 name_of(port, action->member));
+    else if (action->before == GOSSIP_DEAD)
+        snprintf(event, sizeof(event), "node %.200s is back", name_of(port, action->member));
+    else
+        return;
+    port->output->log(port->output->context, event);
+}
+
+static void
+tell(GossipPort *port, const GossipAction *action)
+{
+    char event[EVENT_SIZE];
+    const char *name = name_of(port, action->member);
+
+    snprintf(event, sizeof(event), "%s%s%.200s%s%s%s", gossip_notice_text(action->notice),
+             *name != '\0' ? "; member " : "", name, *action->from != '\0' ? " (from " : "",
+             action->from, *action->from != '\0' ? ")" : "");
+    port->output->log(port->output->context, event);
+}
+
+static void
+run(GossipPort *port, Actions *actions)
+{
+    for (uint32_t i = 0; i < port->actions.count; i++)
+    {
+        const GossipAction *action = &port->actions.list[i];
+
+        if (action->kind == GOSSIP_SEND)
+            send_packet(port, action);
+        else if (action->kind == GOSSIP_CHANGE)
+            note_change(port, action);
+        else if (action->kind == GOSSIP_BEHIND)
+            membership_fetch(port->membership, actions);
+        else
+            tell(port, action);
+    }
+    gossip_actions_reset(&port->actions);
+}
+
+void
+gossip_port_vouch(GossipPort *port, uint32_t member)
+{
+    if (member != TOPOLOGY_NO_MEMBER && membership_link_answers(port->membership, member))
+        gossip_vouch(port->gossip, member);
+}
+
+void
+gossip_port_receive(GossipPort *port, uint64_t now_ms, Slice datagram, const char *from,
+                    Actions *actions)
+{
+    gossip_receive(port->gossip, now_ms, &port->keys, datagram, from, &port->actions);
+    run(port, actions);
+}
+
+void
+gossip_port_tick(GossipPort *port, uint64_t now_ms, const GossipLoad *load, Actions *actions)
+{
+    gossip_set_load(port->gossip, load);
+    gossip_tick(port->gossip, now_ms, &port->actions);
+    run(port, actions);
+}

@@ -1,0 +1,76 @@
+/*
+ * Membership: who the other nodes are, which of them can be reached, and what is proposed for the
+ * next epoch; a step module.
+ *
+ * Formation: a node in no cluster greets its seeds. When every seed has answered with the same set
+ * of seeds and partitions and none is in a cluster, epoch 1 is proposed, by the seed with the
+ * lowest member id (by the others when it does not get there); all seeds must accept it. A seed
+ * that is in a cluster is asked for its topology instead. Liveness: a hello to every peer at short
+ * intervals tells whether its link answers; a member is up while it does, it is who the topology
+ * says, its disk takes writes and gossip (node/engine/cluster/gossip.h) does not hold it for dead.
+ * A node that was paused itself holds no silence against others. Buckets: wishes that some are made
+ * or dropped wait in a queue; all that wait are one proposal on top of the newest topology.
+ */
+#ifndef NODE_ENGINE_CLUSTER_MEMBERSHIP_H
+#define NODE_ENGINE_CLUSTER_MEMBERSHIP_H
+
+#include "node/engine/cluster/paxos.h"
+#include "node/engine/cluster/witness.h"
+#include "node/engine/engine.h"
+
+typedef struct Membership Membership;
+
+/* config and output are borrowed; output is used for peer numbers, log lines and random numbers
+ * only. */
+Membership *membership_new(const EngineConfig *config, const EngineOutput *output, Slice state);
+void membership_free(Membership *membership);
+Paxos *membership_paxos(Membership *membership);
+Witness *membership_witness(const Membership *membership);
+
+/* The topology in force (epoch 0: none), own member number, and who is up by member; valid until
+ * the next event. */
+const Topology *membership_topology(const Membership *membership);
+uint32_t membership_self(const Membership *membership);
+const bool *membership_up(const Membership *membership);
+
+/* True while frames to the member can be sent and are answered. */
+bool membership_link_answers(const Membership *membership, uint32_t member);
+
+/* What the member, another one, says of its disk; why is valid until the next event. */
+DiskState membership_disk(const Membership *membership, uint32_t member, const char **why);
+
+/* Gossip's verdict on a member; forgotten with the epoch. */
+void membership_judge(Membership *membership, uint32_t member, bool dead);
+
+/* The peer number of a member, and the reverse; TOPOLOGY_NO_MEMBER when there is none. */
+uint32_t membership_peer_of(const Membership *membership, uint32_t member);
+uint32_t membership_member_of(const Membership *membership, uint32_t peer);
+
+/* True once after each change of epoch. */
+bool membership_epoch_changed(Membership *membership);
+
+/* Every other member has been heard since the start, and none of a newer epoch than is in force
+ * here: so nothing was written yet to what a newer one may have. */
+bool membership_is_abreast(const Membership *membership);
+
+void membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actions *actions);
+void membership_peer_down(Membership *membership, uint32_t peer);
+
+/* HELLO, TOPOLOGY_FETCH, BUCKET_CREATE, BUCKET_DROP and the frames of Paxos. */
+void membership_session_frame(Membership *membership, Origin origin, const Frame *frame,
+                              uint64_t now_ms, Actions *actions);
+
+/* HELLO_REPLY, TOPOLOGY, and the answers of Paxos. */
+void membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame,
+                           uint64_t now_ms, Actions *actions);
+
+/* Greets every peer now: what a hello tells has changed. */
+void membership_greet(Membership *membership, uint64_t now_ms, Actions *actions);
+
+/* Somebody has spoken of a newer epoch: asks every peer for it. */
+void membership_fetch(Membership *membership, Actions *actions);
+void membership_tick(Membership *membership, uint64_t now_ms, Actions *actions);
+uint64_t membership_wake_ms(const Membership *membership);
+const char *membership_waiting_for(const Membership *membership);
+
+#endif

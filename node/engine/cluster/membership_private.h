@@ -1,0 +1,100 @@
+/*
+ * The inside of Membership, for membership.c, membership_formation.c and membership_buckets.c
+ * alone.
+ */
+#ifndef NODE_ENGINE_CLUSTER_MEMBERSHIP_PRIVATE_H
+#define NODE_ENGINE_CLUSTER_MEMBERSHIP_PRIVATE_H
+
+#include "node/engine/cluster/membership.h"
+
+enum
+{
+    WAITING_TEXT_MAX = 256
+};
+
+typedef struct Peer
+{
+    char *place;     /* "address:port" where it is connected to */
+    bool is_twin;    /* it has answered with this node's own member id */
+    bool is_foreign; /* it is of another cluster */
+    bool linked;     /* the link carries frames */
+    bool greeted;    /* has answered a hello since linked */
+    MemberId id;
+    uint64_t epoch;
+    char *name;
+    char *address;
+    char *zone;
+    char *seeds;
+    uint16_t port;
+    uint32_t weight;
+    uint32_t partitions;
+    uint64_t hello_sent_ms;
+    uint64_t hello_since_ms; /* the oldest unanswered hello; 0: none */
+    bool silent;
+    bool asked;     /* for its topology, without an answer yet */
+    DiskState disk; /* as it said last */
+    char *disk_why;
+} Peer;
+
+/* What somebody waits for: that a bucket is made, or that one is dropped. */
+typedef struct BucketWish
+{
+    struct BucketWish *next;
+    Origin origin;
+    Arena arena;
+    size_t bytes;
+    Bucket bucket;    /* to be made */
+    uint32_t drop_id; /* to be dropped; 0: it is the other */
+    uint64_t deadline_ms;
+} BucketWish;
+
+struct Membership
+{
+    const EngineConfig *config;
+    const EngineOutput *output;
+    Paxos *paxos;
+    Witness *witness;
+    Arena arena; /* of the topology */
+    Topology topology;
+    uint32_t self;
+    bool *up;
+    bool *dead;             /* by member, as gossip has it */
+    uint32_t *member_peers; /* by member */
+    bool epoch_changed;
+    Peer *peers;
+    uint32_t peer_count;
+    uint32_t *seed_peers;
+    uint32_t seed_count; /* the others among the seeds */
+    bool is_seed;
+    uint64_t complete_ms; /* since when all seeds agree; 0: they do not */
+    BucketWish *wishes;   /* oldest first */
+    BucketWish **wishes_end;
+    uint32_t wish_count;
+    size_t wish_bytes;
+    uint64_t last_tick_ms;
+    char waiting_for[WAITING_TEXT_MAX];
+};
+
+/* The entry of a peer; made when it is not there. */
+Peer *membership_peer(Membership *membership, uint32_t number);
+
+/* Sends the topology in force, unless the asker has it. */
+void membership_answer_topology(Membership *membership, Origin origin, uint64_t have_epoch,
+                                Actions *actions);
+
+/* ---- membership_formation.c ---- */
+
+/* While in no cluster: says what is waited for, and proposes epoch 1 when nothing is. */
+void membership_try_formation(Membership *membership, uint64_t now_ms, Actions *actions);
+
+/* ---- membership_buckets.c ---- */
+
+/* A FRAME_BUCKET_CREATE or FRAME_BUCKET_DROP. */
+void membership_change_buckets(Membership *membership, Origin origin, const Frame *frame,
+                               uint64_t now_ms, Actions *actions);
+void membership_free_wishes(Membership *membership);
+
+/* Settles the wishes that can be settled, and proposes the others. */
+void membership_pump_buckets(Membership *membership, uint64_t now_ms, Actions *actions);
+
+#endif

@@ -1,0 +1,660 @@
+/*
+ * The wiring of one node: each event goes to the step module that its frame type or ref names, then
+ * the actions are run.
+ */
+#include "node/engine/cluster/witness.h"
+#include "node/engine/engine_private.h"
+#include "shared/wire/chunk.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum
+{
+    PEER_BYTES_MAX = 256 * 1024 * 1024 /* and one frame of each peer */
+};
+
+bool
+engine_is_withheld(const Engine *engine)
+{
+    return witness_withholds(membership_witness(engine->membership),
+                             membership_topology(engine->membership),
+                             engine->joined_ms > 0 ? engine->now_ms - engine->joined_ms : 0);
+}
+
+/* NULL as long as they do not know the ring. */
+static const Trees *
+own_trees(const Engine *engine)
+{
+    const Trees *trees = engine->storage != NULL ? engine->storage->trees : NULL;
+
+    return trees != NULL && trees_partitions(trees) > 0 ? trees : NULL;
+}
+
+View
+engine_view(const Engine *engine)
+{
+    return (View){.topology = membership_topology(engine->membership),
+                  .self = membership_self(engine->membership),
+                  .up = membership_up(engine->membership),
+                  .context_keys = &engine->context_keys,
+                  .now_ms = engine->now_ms,
+                  .wall_ms = engine->wall_ms,
+                  .request_timeout_ms = engine->config.request_timeout_ms,
+                  .max_key_bytes = engine->config.max_key_bytes,
+                  .max_value_bytes = engine->config.max_value_bytes,
+                  .siblings_warn = engine->config.siblings_warn,
+                  .siblings_max = engine->config.siblings_max,
+                  .hints = engine->storage != NULL ? &engine->storage->hints : NULL,
+                  .hints_max_bytes = engine->config.hints_max_bytes,
+                  .run = engine->storage != NULL ? engine->storage->run : NULL,
+                  .recall = engine->storage != NULL ? engine->storage->recall : NULL,
+                  .rounds = engine->storage != NULL ? &engine->storage->rounds : NULL,
+                  .trees = own_trees(engine),
+                  .orphans = engine->orphans,
+                  .forget = engine->forget,
+                  .answer_bytes_max = CHUNK_FRAME_MAX,
+                  .cannot_write = engine->storage != NULL && engine->storage->disk != DISK_WELL,
+#ifndef BUG_REFILLING_NODE_ANSWERS
+                  .refilling = engine_is_withheld(engine)
+#endif
+    };
+}
+
+Engine *
+engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
+{
+    Engine *engine = memory_resize(&MEMORY_HEAP, NULL, sizeof(Engine));
+
+    *engine = (Engine){.config = *config, .output = *output};
+    engine_set_keys(engine, &config->keys);
+    actions_init(&engine->actions);
+    engine->coordinator = coordinator_new();
+    engine->replica = replica_new();
+    admission_init(&engine->admission, &config->admission);
+    pacer_init(&engine->pacer, config->background_bytes, 0);
+    engine->handoff = handoff_new(&engine->pacer);
+    engine->purge = purge_new(&engine->pacer);
+    engine->scrub = scrub_new(&engine->pacer);
+    engine->antientropy = antientropy_new(&engine->pacer, config->repair_interval_ms);
+    engine->forget = forget_new(engine->antientropy);
+    engine->orphans = orphans_new();
+    engine->reaping =
+        reaping_new(config->reap_interval_ms, &engine->pacer, engine_background_is_busy, engine);
+    engine->membership = membership_new(&engine->config, &engine->output, state);
+    if (engine->membership == NULL)
+    {
+        engine_free(engine);
+        return NULL;
+    }
+    gossip_port_init(&engine->gossip, &config->id, &config->keys, &engine->output,
+                     engine->membership);
+    gossip_port_follow(&engine->gossip, 0);
+    return engine;
+}
+
+void
+engine_set_keys(Engine *engine, const Keyring *keys)
+{
+    engine->config.keys = *keys;
+    engine->context_keys = context_keys(keys->keys, keys->count);
+    gossip_port_set_keys(&engine->gossip, keys);
+}
+
+void
+engine_free(Engine *engine)
+{
+    engine_drop_held(engine);
+    memory_resize(&MEMORY_HEAP, engine->was_up, 0);
+    if (engine->membership != NULL)
+    {
+        gossip_port_free(&engine->gossip);
+        membership_free(engine->membership);
+    }
+    coordinator_free(engine->coordinator);
+    replica_free(engine->replica);
+    handoff_free(engine->handoff);
+    forget_free(engine->forget);
+    antientropy_free(engine->antientropy);
+    reaping_free(engine->reaping);
+    orphans_free(engine->orphans);
+    scrub_free(engine->scrub);
+    purge_free(engine->purge);
+    if (engine->refill != NULL)
+        refill_free(engine->refill);
+    actions_free(&engine->actions);
+    memory_resize(&MEMORY_HEAP, engine, 0);
+}
+
+/* Before anything is asked of it that the trees must hear of. */
+static void
+tell_partitions(Engine *engine)
+{
+    const Topology *topology = membership_topology(engine->membership);
+    Storage *storage = engine->storage;
+
+    if (topology->epoch > 0 && storage != NULL && storage->trees != NULL)
+        storage->set_partitions(storage, topology->partitions);
+}
+
+void
+engine_set_storage(Engine *engine, Storage *storage, Slice notes)
+{
+    engine->storage = storage;
+    tell_partitions(engine);
+    witness_open(membership_witness(engine->membership), storage, notes,
+                 membership_topology(engine->membership)->epoch > 0);
+    engine_withhold_as_noted(engine);
+}
+
+bool
+engine_is_refilling(const Engine *engine)
+{
+    return witness_is_lost(membership_witness(engine->membership));
+}
+
+void
+engine_set_limits(Engine *engine, const EngineConfig *config)
+{
+    engine->config.request_timeout_ms = config->request_timeout_ms;
+    engine->config.max_key_bytes = config->max_key_bytes;
+    engine->config.max_value_bytes = config->max_value_bytes;
+    engine->config.siblings_warn = config->siblings_warn;
+    engine->config.siblings_max = config->siblings_max;
+    engine->config.buckets_per_user_max = config->buckets_per_user_max;
+    engine->config.hints_max_bytes = config->hints_max_bytes;
+    antientropy_set_interval(engine->antientropy, config->repair_interval_ms);
+    engine->config.reap_interval_ms = config->reap_interval_ms;
+    reaping_set_interval(engine->reaping, config->reap_interval_ms);
+    admission_set_limits(&engine->admission, &config->admission);
+}
+
+void
+engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms)
+{
+    if (engine->started_ms == 0)
+        engine->started_ms = now_ms;
+    engine->now_ms = now_ms;
+    engine->wall_ms = wall_ms;
+    if (engine->storage != NULL)
+        recall_time(engine->storage->recall, now_ms);
+}
+
+/* What Paxos promised or accepted must be on disk before an answer that says so leaves. */
+static void
+persist_if_needed(Engine *engine)
+{
+    Paxos *paxos = membership_paxos(engine->membership);
+    Buffer state;
+
+    if (!paxos_wants_persist(paxos))
+        return;
+    buffer_init(&state, &MEMORY_HEAP);
+    paxos_encode(paxos, &state);
+    (void)engine->output.persist(engine->output.context, buffer_slice(&state));
+    buffer_free(&state);
+}
+
+static void
+run_action(Engine *engine, const Action *action)
+{
+    const EngineOutput *output = &engine->output;
+    Slice frame =
+        slice_make(engine->actions.frames.data + action->frame_offset, action->frame_length);
+    uint32_t peer;
+
+    switch (action->kind)
+    {
+    case ACTION_REPLY:
+        output->reply(output->context, action->session, frame);
+        break;
+    case ACTION_SEND:
+        peer = membership_peer_of(engine->membership, action->member);
+        if (peer != TOPOLOGY_NO_MEMBER)
+            output->send(output->context, peer, frame);
+        break;
+    case ACTION_SEND_PEER:
+        output->send(output->context, action->member, frame);
+        break;
+    case ACTION_APPLY:
+        engine_apply_storage(engine, action);
+        break;
+    case ACTION_READ:
+        engine_read_storage(engine, action);
+        break;
+    case ACTION_SCAN:
+        engine_scan_storage(engine, action);
+        break;
+    case ACTION_OWED:
+        engine->storage->owed(engine->storage, &action->owed, action->ref);
+        break;
+    case ACTION_SET_ROUND:
+        engine->storage->set_round(engine->storage, &action->round, action->ref);
+        break;
+    case ACTION_CHECK:
+        engine_check_storage(engine, action);
+        break;
+    case ACTION_REBUILD_TREE:
+        (void)trees_rebuild(engine->storage->trees, action->tree);
+        break;
+    }
+}
+
+/* Runs what the steps have asked for, and what storage's answers make them ask for meanwhile. */
+void
+engine_run_actions(Engine *engine)
+{
+    Actions *actions = &engine->actions;
+
+    if (engine->running)
+        return;
+    engine->running = true;
+    tell_partitions(engine);
+    persist_if_needed(engine);
+    while (actions->done < actions->count)
+    {
+        Action action = actions->list[actions->done++];
+
+        run_action(engine, &action);
+        persist_if_needed(engine);
+    }
+    engine->running = false;
+    actions_reset(actions);
+}
+
+bool
+engine_is_member(const Engine *engine)
+{
+    return membership_self(engine->membership) != TOPOLOGY_NO_MEMBER;
+}
+
+/*
+ * Tells the coordinator whom it need not wait for any more. What that makes it ask for is run
+ * before the next member is looked at: an operation that lets something be stored may end by that
+ * one, and the update with it. Member numbers are stable while members are: see topology.h.
+ */
+static void
+note_down(Engine *engine)
+{
+    const Topology *topology = membership_topology(engine->membership);
+    const bool *up = membership_up(engine->membership);
+
+    if (engine->was_up_count != topology->member_count)
+    {
+        engine->was_up = memory_resize(&MEMORY_HEAP, engine->was_up, topology->member_count + 1);
+        memset(engine->was_up, 0, topology->member_count + 1);
+        engine->was_up_count = topology->member_count;
+    }
+    for (uint32_t i = 0; i < topology->member_count; i++)
+    {
+        bool went_down = engine->was_up[i] && !up[i];
+
+        engine->was_up[i] = up[i];
+        if (went_down)
+        {
+            View view = engine_view(engine);
+
+            gossip_doubt_member(engine->gossip.gossip, engine->now_ms, i);
+            coordinator_member_down(engine->coordinator, &view, i, &engine->actions);
+            engine_background_member_down(engine, &view, i);
+            engine_run_actions(engine);
+        }
+    }
+}
+
+/* What is merged into data that are older than they were may be set aside with them: it counts for
+ * nobody who was not told yet. */
+static void
+note_loss(Engine *engine)
+{
+    bool was_lost = engine->was_lost;
+    View view;
+
+    engine->was_lost = engine_is_refilling(engine);
+    if (was_lost || !engine->was_lost || !engine_is_member(engine))
+        return;
+    view = engine_view(engine);
+    replica_data_lost(engine->replica);
+    coordinator_member_down(engine->coordinator, &view, view.self, &engine->actions);
+}
+
+/* Since it was last looked. */
+static bool
+doubt_changed(Engine *engine)
+{
+    EngineDoubt before = engine->doubt;
+
+    engine->doubt = engine_doubt(engine);
+    return before != engine->doubt;
+}
+
+static void
+finish_event(Engine *engine)
+{
+    bool epoch_changed;
+
+    gossip_port_follow(&engine->gossip, engine->now_ms);
+    note_down(engine);
+    note_loss(engine);
+    engine_run_actions(engine);
+    epoch_changed = membership_epoch_changed(engine->membership);
+    if (engine->joined_ms == 0 && membership_topology(engine->membership)->epoch > 0)
+        engine->joined_ms = engine->now_ms;
+    if (doubt_changed(engine) || epoch_changed)
+        engine_release_held(engine);
+}
+
+/*
+ * A node that has lost data may have lost what it promised as well, with all of its folder: it has
+ * no vote on the topology before those that have not have settled what it had a vote in. Who has
+ * accepted a document completes it without being asked.
+ */
+static void
+set_mute(Engine *engine)
+{
+    bool lost = membership_topology(engine->membership)->epoch > 0 && engine_is_withheld(engine);
+
+    paxos_set_mute(membership_paxos(engine->membership),
+                   lost || engine->now_ms < engine->mute_until_ms);
+}
+
+void
+engine_session_frame(Engine *engine, uint64_t session, EngineAsker asker, uint64_t waited_ms,
+                     Slice frame)
+{
+    engine->asker = asker;
+    engine->turn_had_frames = true;
+    if (waited_ms > engine->turn_wait_ms)
+        engine->turn_wait_ms = waited_ms;
+    set_mute(engine);
+    engine_dispatch(engine, session, waited_ms, frame, true);
+    finish_event(engine);
+}
+
+void
+engine_peer_up(Engine *engine, uint32_t peer)
+{
+    membership_peer_up(engine->membership, peer, engine->now_ms, &engine->actions);
+    finish_event(engine);
+}
+
+void
+engine_peer_down(Engine *engine, uint32_t peer)
+{
+    membership_peer_down(engine->membership, peer);
+    finish_event(engine);
+}
+
+static void
+take_member_answer(Engine *engine, uint32_t member, const Frame *frame)
+{
+    View view = engine_view(engine);
+
+    if (member == TOPOLOGY_NO_MEMBER)
+        return;
+    if (engine_background_member_frame(engine, &view, member, frame))
+        return;
+    if (frame->type != FRAME_SCAN_REPLY)
+        coordinator_member_frame(engine->coordinator, &view, member, frame, &engine->actions);
+}
+
+static bool
+is_answer_of_member(FrameType type)
+{
+    return type == FRAME_REPLICATE_REPLY || type == FRAME_READ_REPLY || type == FRAME_SCAN_REPLY ||
+           type == FRAME_TREE_ROOTS_REPLY || type == FRAME_TREE_LEVEL_REPLY ||
+           type == FRAME_TREE_KEYS_REPLY || type == FRAME_VERSIONS_REPLY ||
+           type == FRAME_REAP_PREPARE_REPLY || type == FRAME_REAP_DONE ||
+           type == FRAME_REAP_ROUNDS_REPLY || type == FRAME_ERROR;
+}
+
+void
+engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
+{
+    Frame frame;
+    uint32_t member = membership_member_of(engine->membership, peer);
+
+    if (!frame_decode(bytes, &frame))
+        return;
+    set_mute(engine);
+    if (is_answer_of_member(frame.type))
+        take_member_answer(engine, member, &frame);
+    else
+        membership_peer_frame(engine->membership, peer, &frame, engine->now_ms, &engine->actions);
+    if (frame.type == FRAME_HELLO_REPLY)
+        gossip_port_vouch(&engine->gossip, member);
+    finish_event(engine);
+}
+
+void
+engine_datagram(Engine *engine, Slice datagram, const char *from)
+{
+    gossip_port_receive(&engine->gossip, engine->now_ms, datagram, from, &engine->actions);
+    finish_event(engine);
+}
+
+static void
+tick_gossip(Engine *engine)
+{
+    GossipLoad load = {.operations = coordinator_load(engine->coordinator),
+                       .refuses_reads = engine->refill != NULL};
+
+    if (engine->storage != NULL)
+    {
+        load.hints = (uint32_t)hints_count(&engine->storage->hints);
+        load.refuses_writes = engine->storage->disk != DISK_WELL;
+    }
+    gossip_port_tick(&engine->gossip, engine->now_ms, &load, &engine->actions);
+}
+
+void
+engine_tick(Engine *engine)
+{
+    View view;
+
+    set_mute(engine);
+    membership_tick(engine->membership, engine->now_ms, &engine->actions);
+    gossip_port_follow(&engine->gossip, engine->now_ms);
+    tick_gossip(engine);
+    note_down(engine);
+    view = engine_view(engine);
+    coordinator_tick(engine->coordinator, &view, &engine->actions);
+    finish_event(engine);
+    if (engine->held_count > 0)
+        engine_release_held(engine);
+}
+
+uint64_t
+engine_wake_ms(const Engine *engine)
+{
+    uint64_t wake = membership_wake_ms(engine->membership);
+    uint64_t other = coordinator_wake_ms(engine->coordinator);
+
+    if (other < wake)
+        wake = other;
+    other = gossip_wake_ms(engine->gossip.gossip);
+    if (other < wake)
+        wake = other;
+    other = engine_background_wake_ms(engine);
+    return other < wake ? other : wake;
+}
+
+/* The event is a C string in the buffer. */
+static void
+warn_of_siblings(Engine *engine, const View *view)
+{
+    Buffer event;
+
+    buffer_init(&event, &MEMORY_HEAP);
+    if (coordinator_crowd_event(engine->coordinator, view, &event))
+        engine->output.log(engine->output.context, (const char *)event.data);
+    buffer_free(&event);
+}
+
+/* Frames that come behind a turn's last one wait as long as that one, or longer. */
+static void
+note_waits(Engine *engine)
+{
+    StorageWaits waits = engine->storage->waits(engine->storage);
+    uint64_t now_ms = engine->now_ms;
+
+    if (engine->turn_had_frames)
+        admission_note(&engine->admission, ADMISSION_FRAMES, now_ms, engine->turn_wait_ms);
+    admission_note(&engine->admission, ADMISSION_WRITES, now_ms, waits.writes_ms);
+    admission_note(&engine->admission, ADMISSION_READS, now_ms, waits.reads_ms);
+    admission_note(&engine->admission, ADMISSION_SCANS, now_ms, waits.scans_ms);
+    engine->peers_wait =
+        replica_bytes(engine->replica) > (engine->peers_wait ? PEER_BYTES_MAX / 2 : PEER_BYTES_MAX);
+    engine->turn_had_frames = false;
+    engine->turn_wait_ms = 0;
+}
+
+void
+engine_turn_end(Engine *engine)
+{
+    View view = engine_view(engine);
+
+    note_waits(engine);
+    engine_step_background(engine);
+    if (doubt_changed(engine))
+        engine_release_held(engine);
+    warn_of_siblings(engine, &view);
+    coordinator_flush(engine->coordinator, &view, &engine->actions);
+    replica_flush(engine->replica, &engine->actions);
+    engine_run_actions(engine);
+    witness_note(membership_witness(engine->membership), engine->now_ms, false);
+}
+
+void
+engine_note(Engine *engine)
+{
+    witness_note(membership_witness(engine->membership), engine->now_ms, true);
+}
+
+const Topology *
+engine_topology(const Engine *engine)
+{
+    return membership_topology(engine->membership);
+}
+
+uint32_t
+engine_self(const Engine *engine)
+{
+    return membership_self(engine->membership);
+}
+
+bool
+engine_member_is_up(const Engine *engine, uint32_t member)
+{
+    return membership_up(engine->membership)[member];
+}
+
+bool
+engine_member_is_refilling(const Engine *engine, uint32_t member)
+{
+    const Topology *topology = membership_topology(engine->membership);
+
+    return member == membership_self(engine->membership)
+               ? engine_is_refilling(engine)
+               : witness_is_refilling(membership_witness(engine->membership),
+                                      &topology->members[member].id);
+}
+
+DiskState
+engine_member_disk(const Engine *engine, uint32_t member, const char **why)
+{
+    if (member != membership_self(engine->membership))
+        return membership_disk(engine->membership, member, why);
+    *why = storage_disk_why(engine->storage);
+    return engine->storage->disk;
+}
+
+const Gossip *
+engine_gossip(const Engine *engine)
+{
+    return engine->gossip.gossip;
+}
+
+const char *
+engine_waiting_for(const Engine *engine)
+{
+    return membership_waiting_for(engine->membership);
+}
+
+bool
+engine_takes_peer_frames(const Engine *engine)
+{
+    return !engine->peers_wait;
+}
+
+uint64_t
+engine_wait_ms(const Engine *engine, AdmissionQueue queue)
+{
+    return admission_wait_ms(&engine->admission, queue, engine->now_ms);
+}
+
+EngineCounters
+engine_counters(const Engine *engine)
+{
+    const uint64_t *shed = engine->admission.shed;
+    CoordinatorCounters coordinator = coordinator_counters(engine->coordinator);
+    ReplicaCounters replica = replica_counters(engine->replica);
+
+    return (EngineCounters){
+        .writes = coordinator.writes,
+        .writes_refused = coordinator.writes_refused,
+        .writes_unknown = coordinator.writes_unknown,
+        .writes_retried = coordinator.writes_retried,
+        .siblings_warned = coordinator.siblings_warned,
+        .siblings_refused = coordinator.siblings_refused,
+        .reads = replica.reads,
+        .reads_coordinated = coordinator.reads,
+        .repairs = coordinator.repairs,
+        .replicates = replica.replicates,
+        .scans = replica.scans,
+        .scan_digests_by_trees = replica.digests_by_trees,
+        .scan_digests_by_rows = replica.digests_by_rows,
+        .frames_refused = engine->frames_refused,
+        .frames_shed = {[ADMISSION_BEHIND] = shed[ADMISSION_BEHIND],
+                        [ADMISSION_FULL] = shed[ADMISSION_FULL],
+                        [ADMISSION_LATE] = shed[ADMISSION_LATE]},
+        .stand_ins = replica.stand_ins,
+        .hints_handed = handoff_total(engine->handoff),
+        .hints_refused = replica.hints_refused + coordinator.hints_refused,
+        .antientropy = antientropy_counters(engine->antientropy),
+        .ranges_withheld = forget_count(engine->forget),
+        .records_forgotten = forget_total(engine->forget)
+    };
+}
+
+const HintTotals *
+engine_hints(const Engine *engine)
+{
+    return &engine->storage->hints;
+}
+
+HandoffStatus
+engine_handoff_status(const Engine *engine, const MemberId *target)
+{
+    return handoff_status(engine->handoff, target);
+}
+
+uint32_t
+engine_reaping_count(const Engine *engine)
+{
+    return reaping_status_count(engine->reaping);
+}
+
+ReapStatus
+engine_reaping_status(const Engine *engine, uint32_t index)
+{
+    View view = engine_view(engine);
+
+    return reaping_status(engine->reaping, &view, index);
+}
+
+const Trees *
+engine_trees(const Engine *engine)
+{
+    return engine->storage != NULL ? engine->storage->trees : NULL;
+}

@@ -1,0 +1,165 @@
+/*
+ * What the engine*.c files share. engine.c wires the steps together, engine_session.c takes what
+ * sessions send, engine_storage.c what storage answers, engine_repair.c what people ask of repairs,
+ * engine_background.c has what goes on behind the clients' backs.
+ */
+#ifndef NODE_ENGINE_ENGINE_PRIVATE_H
+#define NODE_ENGINE_ENGINE_PRIVATE_H
+
+#include "node/engine/cluster/gossip_port.h"
+#include "node/engine/cluster/membership.h"
+#include "node/engine/engine.h"
+#include "node/engine/repair/forget.h"
+#include "node/engine/repair/orphans.h"
+#include "node/engine/repair/purge.h"
+#include "node/engine/repair/refill.h"
+#include "node/engine/request/coordinator.h"
+#include "node/engine/request/replica.h"
+
+enum
+{
+    ENGINE_RANGES_TOLD = 16
+};
+
+/* Positions of a bucket, some of which this node cannot read. */
+typedef struct UnreadableRange
+{
+    uint32_t bucket_id; /* 0: none */
+    uint64_t first;
+    uint64_t last;
+} UnreadableRange;
+
+/* What frames wait for, since it will be known in a moment. */
+typedef enum EngineDoubt
+{
+    ENGINE_SURE,
+    ENGINE_IN_DOUBT, /* whether this node's data are whole */
+    ENGINE_FINDS_OUT /* they are not: what of them may take writes all the same */
+} EngineDoubt;
+
+typedef struct HeldFrame
+{
+    uint64_t session;
+    EngineAsker asker;
+    uint64_t arrived_ms;
+    uint64_t until_ms;
+    Buffer frame;
+} HeldFrame;
+
+struct Engine
+{
+    EngineConfig config;
+    EngineOutput output;
+    Storage *storage;
+    ContextKeys context_keys;
+    Membership *membership;
+    GossipPort gossip;
+    Coordinator *coordinator;
+    Replica *replica;
+    Refill *refill; /* NULL: there is nothing to refill */
+    Admission admission;
+    bool peers_wait;       /* see engine_takes_peer_frames() */
+    uint64_t turn_wait_ms; /* the longest that a frame of this turn had waited */
+    bool turn_had_frames;
+    Pacer pacer;
+    uint64_t noted_frames; /* of clients' writes, by the pacer */
+    uint64_t noted_ms;
+    Handoff *handoff;
+    Antientropy *antientropy;
+    Forget *forget;
+    uint64_t noted_withheld; /* changes of it, as far as they were noted */
+    Reaping *reaping;
+    Orphans *orphans;
+    Scrub *scrub;
+    Purge *purge;
+    UnreadableRange told[ENGINE_RANGES_TOLD]; /* to people */
+    uint32_t told_next;
+    EngineDoubt doubt; /* when it was last looked */
+    bool was_lost;     /* likewise: the data are known to be older than they were */
+    uint64_t mute_until_ms;
+    EngineAsker asker; /* of the frame being dispatched */
+    Actions actions;
+    bool running; /* actions are being run: storage may answer meanwhile */
+    uint64_t now_ms;
+    uint64_t wall_ms;
+    uint64_t started_ms;
+    uint64_t joined_ms; /* since when this run knows that it is in the cluster; 0: it does not */
+    bool *was_up;       /* by member, as the coordinator was last told */
+    uint32_t was_up_count;
+    HeldFrame *held;
+    uint32_t held_count;
+    size_t held_bytes;
+    uint64_t frames_refused;
+};
+
+View engine_view(const Engine *engine);
+bool engine_is_member(const Engine *engine);
+
+/* This node answers no read of its own data. */
+bool engine_is_withheld(const Engine *engine);
+
+/* Runs what the steps have asked for, and what storage's answers make them ask for meanwhile. */
+void engine_run_actions(Engine *engine);
+
+/* ---- engine_session.c ---- */
+
+/* Carries out a frame of engine->asker, refuses it or, when it may, holds it back. */
+void engine_dispatch(Engine *engine, uint64_t session, uint64_t waited_ms, Slice bytes,
+                     bool may_hold);
+
+EngineDoubt engine_doubt(const Engine *engine);
+
+/* Dispatches held frames that need not wait any more, or whose time is up; or forgets them all. */
+void engine_release_held(Engine *engine);
+void engine_drop_held(Engine *engine);
+
+/* ---- engine_repair.c ---- */
+
+void engine_take_repair(Engine *engine, Origin origin, const Frame *frame);
+void engine_tell_repair(Engine *engine, Origin origin, const Frame *frame);
+
+/* ---- engine_storage.c ---- */
+
+/* Carry out an ACTION_APPLY, .._READ and .._SCAN, or answer them at once. */
+void engine_apply_storage(Engine *engine, const Action *action);
+void engine_read_storage(Engine *engine, const Action *action);
+void engine_scan_storage(Engine *engine, const Action *action);
+
+/* ---- engine_background.c ---- */
+
+/* Lets the background go on, at the end of a turn; when it wants the next one, at the latest. */
+void engine_step_background(Engine *engine);
+uint64_t engine_background_wake_ms(const Engine *engine);
+
+/* Is anything of the partition under way at this node, as a round of reaping asks? */
+bool engine_background_is_busy(void *engine, const View *view, TreeId id);
+
+/* ---- engine_scrub.c ---- */
+
+/* Lets the storage check its files, if it has any. */
+void engine_check_storage(Engine *engine, const Action *action);
+
+/* As StorageEvents.unreadable: the other owners are asked, and people are told, of each range once;
+ * and what came of it. */
+void engine_unreadable(void *engine, uint32_t bucket_id, uint64_t first, uint64_t last);
+
+/* As StorageEvents.replaced: the place is withheld. What was withheld by the process before is,
+ * after its end. */
+void engine_replaced(void *engine, uint32_t bucket_id, uint64_t position);
+void engine_withhold_as_noted(Engine *engine);
+void engine_tell_mended(Engine *engine);
+void engine_tell_forgotten(Engine *engine);
+
+/* Events: true when it was for the background alone. */
+void engine_background_member_down(Engine *engine, const View *view, uint32_t member);
+bool engine_background_member_frame(Engine *engine, const View *view, uint32_t member,
+                                    const Frame *frame);
+bool engine_background_fetched(Engine *engine, const View *view, uint64_t ref, StatusCode status,
+                               Slice object);
+bool engine_background_merged(Engine *engine, const View *view, uint64_t ref, StatusCode status,
+                              Slice object);
+bool engine_background_durable(Engine *engine, const View *view, uint64_t ref, StatusCode status);
+bool engine_background_scanned(Engine *engine, const View *view, uint64_t ref, StatusCode status,
+                               const StoragePage *page);
+
+#endif

@@ -1,0 +1,163 @@
+/*
+ * Reading all that the storage keeps (node/engine/repair/scrub.h), and what is done about what
+ * cannot be read.
+ */
+#include "node/engine/cluster/witness.h"
+#include "node/engine/engine_private.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+void
+engine_check_storage(Engine *engine, const Action *action)
+{
+    const StorageCheck nothing = {.done = true};
+    View view;
+
+    if (engine->storage->check != NULL)
+    {
+        engine->storage->check(engine->storage, action->anew, action->max_bytes, action->ref);
+        return;
+    }
+    view = engine_view(engine);
+    scrub_checked(engine->scrub, &view, action->ref, STATUS_OK, &nothing);
+}
+
+void
+engine_scrub(Engine *engine, bool begin)
+{
+    View view = engine_view(engine);
+
+    if (begin)
+        scrub_begin(engine->scrub, &view);
+    else
+        scrub_stop(engine->scrub, &view);
+}
+
+ScrubStatus
+engine_scrub_status(const Engine *engine)
+{
+    return scrub_status(engine->scrub);
+}
+
+/* ---- what cannot be read ---- */
+
+static void __attribute__((format(printf, 2, 3)))
+tell(const Engine *engine, const char *format, ...)
+{
+    const EngineOutput *output = &engine->output;
+    char text[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    (output->warn != NULL ? output->warn : output->log)(output->context, text);
+}
+
+static bool
+was_told(const Engine *engine, const UnreadableRange *range)
+{
+    for (uint32_t i = 0; i < ENGINE_RANGES_TOLD; i++)
+    {
+        const UnreadableRange *told = &engine->told[i];
+
+        if (told->bucket_id == range->bucket_id && told->first <= range->first &&
+            range->last <= told->last)
+            return true;
+    }
+    return false;
+}
+
+static const char *
+bucket_name(const View *view, uint32_t bucket_id)
+{
+    const Bucket *bucket = topology_bucket_by_id(view->topology, bucket_id);
+
+    return bucket != NULL ? bucket->name : "?";
+}
+
+void
+engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t last)
+{
+    Engine *engine = context;
+    View view = engine_view(engine);
+    UnreadableRange range = {bucket_id, first, last};
+    uint32_t owners = 0;
+
+#ifndef BUG_UNREADABLE_NOT_MENDED
+    owners = antientropy_mend(engine->antientropy, &view, bucket_id, first, last);
+    forget_report(engine->forget, &view, bucket_id, first, last);
+#endif
+    if (was_told(engine, &range))
+        return;
+    engine->told[engine->told_next++ % ENGINE_RANGES_TOLD] = range;
+    if (owners > 0)
+        tell(engine,
+             "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
+             "): %" PRIu32 " other owners are asked for them",
+             bucket_name(&view, bucket_id), first, last, owners);
+    else
+        tell(engine,
+             "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
+             "), and there is no other owner to ask",
+             bucket_name(&view, bucket_id), first, last);
+}
+
+void
+engine_replaced(void *context, uint32_t bucket_id, uint64_t position)
+{
+    Engine *engine = context;
+    View view = engine_view(engine);
+
+#ifndef BUG_UNREADABLE_NOT_MENDED
+    forget_replaced(engine->forget, &view, bucket_id, position, position);
+#endif
+}
+
+void
+engine_withhold_as_noted(Engine *engine)
+{
+    View view = engine_view(engine);
+    uint32_t count;
+    const StorageExtent *extents = witness_withheld(membership_witness(engine->membership), &count);
+
+    for (uint32_t i = 0; i < count; i++)
+        forget_replaced(engine->forget, &view, extents[i].bucket_id, extents[i].first,
+                        extents[i].last);
+}
+
+/* An owner that had nothing which this node lacked is no news. */
+void
+engine_tell_mended(Engine *engine)
+{
+    View view = engine_view(engine);
+    MendResult result;
+
+    while (antientropy_take_result(engine->antientropy, &result))
+    {
+        uint32_t member = topology_member(view.topology, &result.peer);
+
+        if (result.objects == 0 || member == TOPOLOGY_NO_MEMBER)
+            continue;
+        tell(engine,
+             "took %" PRIu64 " rows of bucket \"%s\" from %s in place of what cannot be read "
+             "(positions %016" PRIx64 " to %016" PRIx64 ")",
+             result.objects, bucket_name(&view, result.bucket_id),
+             view.topology->members[member].name, result.first_position, result.last_position);
+    }
+}
+
+void
+engine_tell_forgotten(Engine *engine)
+{
+    View view = engine_view(engine);
+    ForgetResult result;
+
+    while (forget_take_result(engine->forget, &result))
+        tell(engine,
+             "%" PRIu64 " records of bucket \"%s\" that cannot be read have been removed: none of "
+             "their other owners has them",
+             result.records, bucket_name(&view, result.bucket_id));
+}

@@ -1,0 +1,195 @@
+#include "node/host/node_private.h"
+
+/* Session numbers: slot in the low half, generation above it, and this bit for questions of the
+ * node's own. */
+#define QUESTION_BIT (UINT64_C(1) << 63)
+
+/* ---- answers ---- */
+
+static void
+answer_question(Node *node, uint64_t number, Slice bytes)
+{
+    uint32_t slot = (uint32_t)number;
+    Frame frame;
+
+    if (slot >= node->question_count)
+        return;
+
+    Question *question = &node->questions[slot];
+    NodeAnswer answer = question->answer;
+
+    if (answer == NULL || ((uint64_t)question->generation << 32 | QUESTION_BIT | slot) != number)
+        return;
+    question->answer = NULL;
+    if (frame_decode(bytes, &frame))
+        answer(question->ctx, &frame);
+}
+
+void
+node_streams_reply(void *context, uint64_t number, Slice frame)
+{
+    Node *node = context;
+    uint32_t slot = (uint32_t)number;
+
+    if ((number & QUESTION_BIT) != 0)
+    {
+        answer_question(node, number, frame);
+        return;
+    }
+    if (slot >= node->stream_count)
+        return;
+
+    const Stream *stream = &node->streams[slot];
+
+    if (stream->session != NULL && stream->generation == number >> 32)
+        session_send_frame(stream->session, frame);
+}
+
+const char *
+node_streams_user(void *context, uint64_t number)
+{
+    const Node *node = context;
+    uint32_t slot = (uint32_t)number;
+
+    if ((number & QUESTION_BIT) != 0 || slot >= node->stream_count ||
+        node->streams[slot].session == NULL || node->streams[slot].generation != number >> 32)
+        return NULL;
+    return session_user(node->streams[slot].session);
+}
+
+/* ---- sessions and questions ---- */
+
+static uint64_t
+stream_number(const Node *node, const Stream *stream)
+{
+    return (uint64_t)stream->generation << 32 | (uint64_t)(stream - node->streams);
+}
+
+static Stream *
+free_stream(Node *node)
+{
+    for (uint32_t i = 0; i < node->stream_count; i++)
+    {
+        if (node->streams[i].session == NULL)
+            return &node->streams[i];
+    }
+    node->streams =
+        memory_resize(&MEMORY_HEAP, node->streams, (node->stream_count + 1) * sizeof(Stream));
+    node->streams[node->stream_count] = (Stream){0};
+    return &node->streams[node->stream_count++];
+}
+
+/* The slot's number plus one is kept with the session; streams may move. */
+static Stream *
+stream_of(const Node *node, const Session *session)
+{
+    uintptr_t slot = (uintptr_t)session_data(session);
+
+    return slot == 0 ? NULL : &node->streams[slot - 1];
+}
+
+void
+node_stream_started(Node *node, Session *session)
+{
+    Stream *stream = free_stream(node);
+
+    stream->session = session;
+    stream->generation = (stream->generation + 1) & 0x7fffffff;
+    session_set_data(session, (void *)(uintptr_t)(stream - node->streams + 1));
+    if (session_role(session) == USER_ROLE_PEER)
+        session_hold(session, node->peers_held);
+}
+
+static EngineAsker
+asker_of(const Session *session)
+{
+    UserRole role = session_role(session);
+
+    if (role == USER_ROLE_PEER)
+        return ENGINE_PEER;
+    if (role == USER_ROLE_ADMIN)
+        return ENGINE_ADMIN;
+    return session_unanswered(session) > 1 ? ENGINE_CLIENT : ENGINE_CLIENT_ALONE;
+}
+
+/* How long ago the loop was told of what it now comes to. */
+static uint64_t
+loop_lag_ms(const Node *node)
+{
+    uint64_t told_ms = uv_now(node->start.loop);
+
+    return node->now_ms > told_ms ? node->now_ms - told_ms : 0;
+}
+
+void
+node_stream_frame(Node *node, Session *session, Slice frame)
+{
+    const Stream *stream = stream_of(node, session);
+
+    if (stream == NULL || node->closing)
+        return;
+
+    Engine *engine = node_enter(node);
+
+    engine_session_frame(engine, stream_number(node, stream), asker_of(session), loop_lag_ms(node),
+                         frame);
+}
+
+void
+node_session_closed(Node *node, Session *session)
+{
+    Stream *stream = stream_of(node, session);
+
+    if (stream != NULL)
+        stream->session = NULL;
+}
+
+uint64_t
+node_ask(Node *node, Slice frame, NodeAnswer answer, void *ctx)
+{
+    uint32_t slot = 0;
+
+    while (slot < node->question_count && node->questions[slot].answer != NULL)
+        slot++;
+    if (slot == node->question_count)
+    {
+        node->questions = memory_resize(&MEMORY_HEAP, node->questions,
+                                        (node->question_count + 1) * sizeof(Question));
+        node->questions[node->question_count++] = (Question){0};
+    }
+
+    Question *question = &node->questions[slot];
+    uint32_t generation = (question->generation + 1) & 0x7fffffff;
+    uint64_t number = (uint64_t)generation << 32 | QUESTION_BIT | slot;
+
+    *question = (Question){.answer = answer, .ctx = ctx, .generation = generation};
+    engine_session_frame(node_enter(node), number, ENGINE_ADMIN, 0, frame);
+    return number;
+}
+
+void
+node_forget(Node *node, uint64_t number)
+{
+    uint32_t slot = (uint32_t)number;
+
+    if (slot < node->question_count &&
+        node->questions[slot].generation == ((number & ~QUESTION_BIT) >> 32))
+        node->questions[slot].answer = NULL;
+}
+
+void
+node_streams_hold_peers(Node *node)
+{
+    bool held = !engine_takes_peer_frames(node->engine);
+
+    if (node->peers_held == held)
+        return;
+    node->peers_held = held;
+    for (uint32_t i = 0; i < node->stream_count; i++)
+    {
+        Session *session = node->streams[i].session;
+
+        if (session != NULL && session_role(session) == USER_ROLE_PEER)
+            session_hold(session, held);
+    }
+}

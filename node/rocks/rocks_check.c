@@ -1,0 +1,213 @@
+/*
+ * Checking the table files of the database, piece by piece on the pool: each that there was when
+ * the pass began and that still belongs to the database when its turn comes.
+ */
+#include "node/rocks/rocks_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum
+{
+    NAME_BYTES = 32,
+    FOUND_MAX = 16 /* damaged blocks of one piece */
+};
+
+typedef struct Found
+{
+    Slice first_key; /* of the block; empty: it is not a block of data */
+    char name[NAME_BYTES];
+} Found;
+
+typedef struct Piece
+{
+    RocksJob job;
+    Rocks *rocks;
+    uint64_t ref;
+    size_t max_bytes;
+    uint64_t bytes;
+    Arena arena;
+    Found found[FOUND_MAX];
+    uint32_t found_count;
+} Piece;
+
+/* ---- the pass ---- */
+
+static void
+forget_pass(RocksCheck *check)
+{
+    if (check->open)
+        rocks_sst_close(&check->sst);
+    memory_resize(&MEMORY_HEAP, check->names, 0);
+    *check = (RocksCheck){.names = NULL};
+}
+
+void
+rocks_check_free(Rocks *rocks)
+{
+    forget_pass(&rocks->check);
+}
+
+static void
+begin_pass(Rocks *rocks)
+{
+    const rocksdb_livefiles_t *files = rocksdb_livefiles(rocks->db);
+    RocksCheck *check = &rocks->check;
+    int count = rocksdb_livefiles_count(files);
+
+    forget_pass(check);
+    check->count = (uint32_t)count;
+    check->names = memory_resize(&MEMORY_HEAP, NULL, (size_t)count * NAME_BYTES + 1);
+    for (int i = 0; i < count; i++)
+        snprintf(check->names + (size_t)i * NAME_BYTES, NAME_BYTES, "%s",
+                 rocksdb_livefiles_name(files, i));
+    rocksdb_livefiles_destroy(files);
+}
+
+static const char *
+present_name(const RocksCheck *check)
+{
+    return check->names + (size_t)check->next * NAME_BYTES;
+}
+
+/* ---- on the pool ---- */
+
+/* A compaction may have taken it away. */
+static bool
+is_live(const Rocks *rocks, const char *name)
+{
+    const rocksdb_livefiles_t *files = rocksdb_livefiles(rocks->db);
+    bool live = false;
+
+    for (int i = 0; i < rocksdb_livefiles_count(files) && !live; i++)
+        live = strcmp(rocksdb_livefiles_name(files, i), name) == 0;
+    rocksdb_livefiles_destroy(files);
+    return live;
+}
+
+static void
+note_found(Piece *piece, const char *name, Slice first_key)
+{
+    if (piece->found_count == FOUND_MAX || !is_live(piece->rocks, name))
+        return;
+
+    Found *found = &piece->found[piece->found_count++];
+
+    found->first_key = slice_copy(&piece->arena, first_key);
+    snprintf(found->name, sizeof(found->name), "%s", name);
+}
+
+static void
+end_file(RocksCheck *check)
+{
+    rocks_sst_close(&check->sst);
+    check->open = false;
+    check->next++;
+}
+
+static void
+open_file(Piece *piece)
+{
+    RocksCheck *check = &piece->rocks->check;
+    RocksSstResult result;
+    char path[4096 + 64];
+
+    snprintf(path, sizeof(path), "%s/" ROCKS_DATA_NAME "%s", piece->rocks->directory,
+             present_name(check));
+    check->open = true;
+    result = rocks_sst_open(&check->sst, path);
+    piece->bytes += check->sst.bytes_read;
+    if (result == ROCKS_SST_DAMAGED)
+        note_found(piece, present_name(check), SLICE_EMPTY);
+    if (result != ROCKS_SST_SOUND)
+        end_file(check);
+}
+
+static void
+check_block(Piece *piece)
+{
+    RocksCheck *check = &piece->rocks->check;
+    uint64_t before = check->sst.bytes_read;
+    Slice first_key = SLICE_EMPTY;
+    RocksSstResult result = rocks_sst_check_next(&check->sst, &first_key);
+
+    piece->bytes += check->sst.bytes_read - before;
+    if (result == ROCKS_SST_DAMAGED)
+        note_found(piece, present_name(check), first_key);
+    if (result == ROCKS_SST_END || result == ROCKS_SST_UNKNOWN)
+        end_file(check);
+}
+
+static void
+check_on_pool(uv_work_t *work)
+{
+    Piece *piece = work->data;
+    const RocksCheck *check = &piece->rocks->check;
+
+    while (check->next < check->count && piece->bytes < piece->max_bytes)
+    {
+        if (check->open)
+            check_block(piece);
+        else
+            open_file(piece);
+    }
+}
+
+/* ---- on the loop ---- */
+
+static void
+report_found(Rocks *rocks, const Found *found)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "Corruption: a block of %s has another checksum", found->name);
+    if (found->first_key.length > 0)
+        rocks_damage_met(rocks, found->first_key, text);
+    else
+        rocks_damage_note_file(rocks, text);
+}
+
+static void
+check_done(uv_work_t *work, int status)
+{
+    Piece *piece = work->data;
+    Rocks *rocks = piece->rocks;
+    const RocksCheck *check = &rocks->check;
+    StorageCheck answer = {.bytes = piece->bytes,
+                           .blocks_damaged = piece->found_count,
+                           .files_done = check->next,
+                           .files_total = check->count,
+                           .done = check->next == check->count};
+
+    for (uint32_t i = 0; i < piece->found_count; i++)
+        report_found(rocks, &piece->found[i]);
+    rocks->check.busy = false;
+    rocks->events.checked(rocks->events.context, piece->ref, STATUS_OK, &answer);
+    arena_free(&piece->arena);
+    memory_resize(&MEMORY_HEAP, piece, 0);
+}
+
+void
+rocks_check(Storage *storage, bool anew, uint32_t max_bytes, uint64_t ref)
+{
+    Rocks *rocks = rocks_of(storage);
+    StatusCode status = rocks->check.busy ? STATUS_OVERLOADED : rocks_admits(rocks);
+    Piece *piece;
+
+    if (status != STATUS_OK)
+    {
+        rocks->events.checked(rocks->events.context, ref, status, &(StorageCheck){.bytes = 0});
+        return;
+    }
+    if (anew)
+        begin_pass(rocks);
+    rocks->check.busy = true;
+    piece = memory_resize(&MEMORY_HEAP, NULL, sizeof(Piece));
+    *piece = (Piece){.rocks = rocks, .ref = ref, .max_bytes = max_bytes};
+    arena_init(&piece->arena, &MEMORY_HEAP);
+    piece->job.work.data = piece;
+    piece->job.run = check_on_pool;
+    piece->job.done = check_done;
+    rocks_pool_begin(rocks, &piece->job, ROCKS_LANE_SCANS);
+}

@@ -1,0 +1,210 @@
+/*
+ * The directory of a store: VERSION says what it is, RUNS what it has been through, rocksdb/ holds
+ * the data.
+ *
+ * VERSION is written when all else is there, so a directory without one has never acknowledged a
+ * write. A directory with one must hold its data: an empty database is never made in its place.
+ */
+#include "node/rocks/rocks_private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char FORMAT_LINE[] = "dynamo_fdw data 1\n";
+static const char VERSION_NAME[] = "VERSION";
+static const char VERSION_DRAFT[] = "VERSION.new";
+static const char DATA_NAME[] = ROCKS_DATA_NAME;
+
+enum
+{
+    FILE_MAX = 256
+};
+
+/* The first line, for a person: no control characters, cut. */
+static void
+first_line(const char *text, char line[64])
+{
+    size_t length = 0;
+
+    while (length < 63 && text[length] >= ' ' && text[length] <= '~')
+    {
+        line[length] = text[length];
+        length++;
+    }
+    line[length] = '\0';
+}
+
+static Outcome
+check_version(const char *directory, const char *text)
+{
+    char line[64];
+
+    first_line(text, line);
+    if (strcmp(text, FORMAT_LINE) != 0)
+        return outcome_error("data directory \"%s\" is of another format: its VERSION says \"%s\", "
+                             "this program reads \"%.*s\"",
+                             directory, line, (int)strlen(FORMAT_LINE) - 1, FORMAT_LINE);
+    return outcome_ok();
+}
+
+/* Only what laying out leaves when it is interrupted may be in a directory without VERSION. */
+static Outcome
+check_unversioned(const char *directory)
+{
+    DIR *entries = opendir(directory);
+    struct dirent *entry;
+    Outcome outcome = outcome_ok();
+
+    if (entries == NULL)
+        return outcome_error("cannot read data directory \"%s\": %s", directory, strerror(errno));
+    while (!outcome.failed && (entry = readdir(entries)) != NULL)
+    {
+        const char *name = entry->d_name;
+
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, DATA_NAME) != 0 &&
+            strcmp(name, VERSION_DRAFT) != 0 && strcmp(name, "lost+found") != 0)
+            outcome = outcome_error("\"%s\" is no data directory: it has no VERSION file, and is "
+                                    "not empty (it holds \"%s\")",
+                                    directory, name);
+    }
+    closedir(entries);
+    return outcome;
+}
+
+static int
+open_in(const char *directory, const char *name, int flags)
+{
+    char path[4096];
+
+    if (snprintf(path, sizeof(path), "%s/%s", directory, name) >= (int)sizeof(path))
+    {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return open(path, flags | O_CLOEXEC, 0600);
+}
+
+Outcome
+rocks_folder_check_data(const char *directory)
+{
+    char name[64];
+    int fd;
+
+    snprintf(name, sizeof(name), "%s/CURRENT", DATA_NAME);
+    fd = open_in(directory, name, O_RDONLY);
+    if (fd < 0)
+        return outcome_error("data directory \"%s\" has lost its data: \"%s/%s\": %s" ROCKS_HINT,
+                             directory, directory, name, strerror(errno));
+    close(fd);
+    return outcome_ok();
+}
+
+Outcome
+rocks_folder_check(const char *directory, bool *found)
+{
+    char text[FILE_MAX + 1] = {0};
+    int fd;
+
+    *found = false;
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST)
+        return outcome_error("cannot make data directory \"%s\": %s", directory, strerror(errno));
+    fd = open_in(directory, VERSION_NAME, O_RDONLY);
+    if (fd < 0 && errno == ENOENT)
+        return check_unversioned(directory);
+    if (fd < 0 || read(fd, text, FILE_MAX) < 0)
+    {
+        Outcome outcome =
+            outcome_error("cannot read \"%s/%s\": %s", directory, VERSION_NAME, strerror(errno));
+
+        if (fd >= 0)
+            close(fd);
+        return outcome;
+    }
+    close(fd);
+    *found = true;
+    return check_version(directory, text);
+}
+
+static bool
+sync_path(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return synced;
+}
+
+/* The directory's own name must survive power loss as well as what is in it. */
+static bool
+sync_with_parent(const char *directory)
+{
+    char parent[4096 + 4];
+
+    snprintf(parent, sizeof(parent), "%s/..", directory);
+    return sync_path(directory) && sync_path(parent);
+}
+
+bool
+rocks_folder_replace(const char *directory, const char *name, Slice bytes)
+{
+    char draft_name[64];
+    char draft[4096];
+    char final[4096];
+    int fd;
+
+    snprintf(draft_name, sizeof(draft_name), "%s.new", name);
+    fd = open_in(directory, draft_name, O_WRONLY | O_CREAT | O_TRUNC);
+    if (fd < 0)
+        return false;
+
+    bool written = write(fd, bytes.data, bytes.length) == (ssize_t)bytes.length && fsync(fd) == 0;
+
+    if (close(fd) != 0 || !written)
+        return false;
+    snprintf(draft, sizeof(draft), "%s/%s", directory, draft_name);
+    snprintf(final, sizeof(final), "%s/%s", directory, name);
+    return rename(draft, final) == 0 && sync_with_parent(directory);
+}
+
+bool
+rocks_folder_remove(const char *directory, const char *name)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    return (unlink(path) == 0 || errno == ENOENT) && sync_path(directory);
+}
+
+bool
+rocks_folder_set_aside(const char *directory, const char *name, char kept[64])
+{
+    char from[4096];
+    char to[4096];
+    unsigned number = 0;
+
+    snprintf(from, sizeof(from), "%s/%s", directory, name);
+    do
+    {
+        snprintf(kept, 64, "%s.%u", name, ++number);
+        snprintf(to, sizeof(to), "%s/%s", directory, kept);
+    } while (access(to, F_OK) == 0);
+    return rename(from, to) == 0 && sync_path(directory);
+}
+
+Outcome
+rocks_folder_seal(const char *directory)
+{
+    errno = 0;
+    if (!rocks_folder_replace(directory, VERSION_NAME, slice_from_string(FORMAT_LINE)))
+        return outcome_error("cannot write \"%s/%s\": %s", directory, VERSION_NAME,
+                             strerror(errno));
+    return outcome_ok();
+}

@@ -1,0 +1,228 @@
+/*
+ * The judge of a damaged write-ahead log: was the damage done by a crash, or to synced records?
+ *
+ * The writer syncs each write before it begins the next, so a crash can only tear the very last
+ * one. Power loss may tear it anywhere, because the pages of an unsynced write reach the disk in
+ * any order: it can have a hole and a sound end. Damage with a later write behind it is damage to
+ * records that were acknowledged. A log that was not closed ends in zeros
+ * (node/rocks/rocks_preallocate.c).
+ *
+ * Source: RocksDB's db/log_format.h. Blocks of 32 KiB; a record in a block is a masked CRC-32C of
+ * type and payload (4 bytes, little endian), a length (2), a type (1), the payload; a write is one
+ * FULL record, or FIRST, MIDDLE.., LAST.
+ */
+#include "node/rocks/rocks_private.h"
+
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum
+{
+    BLOCK_BYTES = 32768,
+    HEADER_BYTES = 7,
+    TYPE_FULL = 1,
+    TYPE_FIRST = 2,
+    TYPE_LAST = 4
+};
+
+typedef struct RocksLog
+{
+    const uint8_t *data;
+    size_t length;
+    uint32_t table[256]; /* of the CRC */
+} RocksLog;
+
+/* The type of the sound record at offset; 0 when there is none. *size is set to its bytes. */
+static unsigned
+record_at(const RocksLog *log, size_t offset, size_t *size)
+{
+    const uint8_t *header = log->data + offset;
+    size_t left = BLOCK_BYTES - offset % BLOCK_BYTES;
+    size_t length;
+    uint32_t crc;
+
+    if (left > log->length - offset)
+        left = log->length - offset;
+    if (left < HEADER_BYTES || header[6] < TYPE_FULL || header[6] > TYPE_LAST)
+        return 0;
+    length = header[4] | (size_t)header[5] << 8;
+    if (length > left - HEADER_BYTES)
+        return 0;
+    crc = header[0] | (uint32_t)header[1] << 8 | (uint32_t)header[2] << 16 |
+          (uint32_t)header[3] << 24;
+    *size = HEADER_BYTES + length;
+    return rocks_crc_masked(log->table, header + 6, length + 1) == crc ? header[6] : 0;
+}
+
+/* Where the sound records from the start end. */
+static size_t
+sound_length(const RocksLog *log)
+{
+    size_t offset = 0;
+    size_t size;
+
+    while (offset < log->length)
+    {
+        size_t left = BLOCK_BYTES - offset % BLOCK_BYTES;
+
+        if (left < HEADER_BYTES)
+            offset += left < log->length - offset ? left : log->length - offset;
+        else if (record_at(log, offset, &size) != 0)
+            offset += size;
+        else
+            break;
+    }
+    return offset;
+}
+
+/* The damage may have taken the length that leads to the next record, so every place is tried. */
+static bool
+write_begins_behind(const RocksLog *log, size_t offset)
+{
+    size_t size;
+
+    while (++offset < log->length)
+    {
+        unsigned type = record_at(log, offset, &size);
+
+        if (type == TYPE_FULL || type == TYPE_FIRST)
+            return true;
+    }
+    return false;
+}
+
+static bool
+log_map(RocksLog *log, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+
+    if (fd < 0 || fstat(fd, &status) != 0)
+    {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    log->data = NULL;
+    log->length = (size_t)status.st_size;
+    if (log->length > 0)
+        log->data = mmap(NULL, log->length, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    return log->data != MAP_FAILED;
+}
+
+/* The space set aside for a log that was not closed. */
+static bool
+nothing_follows(const RocksLog *log, size_t offset)
+{
+    while (offset < log->length && log->data[offset] == 0)
+        offset++;
+    return offset == log->length;
+}
+
+/* Is the log sound, or, if it is the newest, damaged in its last write alone? */
+static bool
+log_kept_its_word(RocksLog *log, const char *path, bool newest)
+{
+    size_t sound;
+    bool kept;
+
+    if (!log_map(log, path))
+        return false;
+    sound = sound_length(log);
+    kept = nothing_follows(log, sound) || (newest && !write_begins_behind(log, sound));
+    if (log->data != NULL)
+        munmap((void *)log->data, log->length);
+    return kept;
+}
+
+/* The number that is the file's name. */
+static unsigned long long
+log_number(const char *path)
+{
+    return strtoull(strrchr(path, '/') + 1, NULL, 10);
+}
+
+static size_t
+newest_of(const glob_t *logs)
+{
+    size_t newest = 0;
+
+    for (size_t i = 1; i < logs->gl_pathc; i++)
+    {
+        if (log_number(logs->gl_pathv[i]) > log_number(logs->gl_pathv[newest]))
+            newest = i;
+    }
+    return newest;
+}
+
+bool
+rocks_log_torn_by_crash(const char *database)
+{
+    char pattern[4096];
+    glob_t logs;
+    RocksLog log;
+    bool kept = true;
+
+    rocks_crc_table(log.table);
+    snprintf(pattern, sizeof(pattern), "%s/*.log", database);
+    if (glob(pattern, 0, NULL, &logs) != 0)
+        return false;
+    for (size_t i = 0; i < logs.gl_pathc && kept; i++)
+        kept = log_kept_its_word(&log, logs.gl_pathv[i], i == newest_of(&logs));
+    globfree(&logs);
+    return kept;
+}
+
+/* The manifest is written as logs are; CURRENT names it. */
+static bool
+manifest_is_sound(RocksLog *log, const char *database)
+{
+    char path[4096];
+    char name[64] = "";
+    FILE *file;
+    bool sound = false;
+
+    snprintf(path, sizeof(path), "%s/CURRENT", database);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    if (fgets(name, sizeof(name), file) != NULL)
+    {
+        name[strcspn(name, "\n")] = '\0';
+        snprintf(path, sizeof(path), "%s/%s", database, name);
+        sound = log_kept_its_word(log, path, false);
+    }
+    fclose(file);
+    return sound;
+}
+
+static bool
+has_logs(const char *database)
+{
+    char pattern[4096];
+    glob_t logs;
+    int found;
+
+    snprintf(pattern, sizeof(pattern), "%s/*.log", database);
+    found = glob(pattern, 0, NULL, &logs);
+    if (found == 0)
+        globfree(&logs);
+    return found != GLOB_NOMATCH;
+}
+
+bool
+rocks_log_blames_tables(const char *database)
+{
+    RocksLog log;
+
+    rocks_crc_table(log.table);
+    return manifest_is_sound(&log, database) &&
+           (!has_logs(database) || rocks_log_torn_by_crash(database));
+}

@@ -1,0 +1,588 @@
+/*
+ * After the login: the simple and the extended query protocol, answers, and STREAM.
+ *
+ * A query is handed to the handler and makes the session busy until session_complete or
+ * session_error ends the answer, then or later. In the extended protocol an error makes everything
+ * up to Sync be ignored; Execute sends rows without their description, which Describe gave.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/server/session.h"
+
+/* ---- answers ---- */
+
+/* Ends the answer that is in work; messages that waited go on. */
+static void
+end_answer(Session *session)
+{
+    session->busy = false;
+    session->current = NULL;
+    session->row.count = 0;
+    if (!session->extended)
+        pgwire_put_ready(&session->output, session->transaction_status);
+    session_touch(session);
+    session_mark_resumable(session);
+    if (session->server->is_draining)
+        session_fatal(session, "57P01", "terminating connection: the node is shutting down", NULL,
+                      NULL);
+}
+
+static bool
+may_answer(const Session *session)
+{
+    return session->phase == SESSION_OPEN && session->state != PGWIRE_STREAM;
+}
+
+static int16_t
+type_size(ColumnType type)
+{
+    switch (type)
+    {
+    case COLUMN_BOOL:
+        return 1;
+    case COLUMN_INT4:
+        return 4;
+    case COLUMN_INT8:
+    case COLUMN_FLOAT8:
+        return 8;
+    case COLUMN_TEXT:
+        break;
+    }
+    return -1;
+}
+
+/* As pgwire_bind_format, for the formats that the portal in work was bound with. */
+static uint16_t
+column_format(const Prepared *portal, size_t column)
+{
+    PgwireBind bind;
+
+    if (portal == NULL)
+        return 0;
+    bind.format_count = portal->format_count;
+    bind.formats = slice_make(portal->formats, (size_t)portal->format_count * 2);
+    return pgwire_bind_format(&bind, column);
+}
+
+static void
+put_row_description(Session *session, const Prepared *portal, const Column *columns, size_t count)
+{
+    size_t mark = pgwire_begin(&session->output, 'T');
+
+    buffer_put_u16(&session->output, (uint16_t)count);
+    for (size_t i = 0; i < count; i++)
+        pgwire_put_field(&session->output, columns[i].name, columns[i].type,
+                         type_size(columns[i].type), column_format(portal, i));
+    pgwire_end(&session->output, mark);
+}
+
+void
+session_columns(Session *session, const Column *columns, size_t count)
+{
+    if (!may_answer(session))
+        return;
+    if (count > SESSION_COLUMNS_MAX)
+        count = SESSION_COLUMNS_MAX;
+    session->row.count = count;
+    for (size_t i = 0; i < count; i++)
+    {
+        session->row.types[i] = columns[i].type;
+        session->row.formats[i] = (uint8_t)column_format(session->current, i);
+    }
+    if (!session->extended)
+        put_row_description(session, NULL, columns, count);
+}
+
+static void
+put_binary(Buffer *out, ColumnType type, const char *text)
+{
+    double number;
+    uint64_t bits;
+
+    switch (type)
+    {
+    case COLUMN_BOOL:
+        buffer_put_u8(out, *text == 't');
+        break;
+    case COLUMN_INT4:
+        buffer_put_u32(out, (uint32_t)strtol(text, NULL, 10));
+        break;
+    case COLUMN_INT8:
+        buffer_put_u64(out, (uint64_t)strtoll(text, NULL, 10));
+        break;
+    case COLUMN_FLOAT8:
+        number = strtod(text, NULL);
+        memcpy(&bits, &number, sizeof(bits));
+        buffer_put_u64(out, bits);
+        break;
+    case COLUMN_TEXT:
+        buffer_put(out, text, strlen(text));
+        break;
+    }
+}
+
+void
+session_row(Session *session, const char *const *values)
+{
+    Buffer *out = &session->output;
+    size_t mark;
+
+    if (!may_answer(session))
+        return;
+    mark = pgwire_begin(out, 'D');
+    buffer_put_u16(out, (uint16_t)session->row.count);
+    for (size_t i = 0; i < session->row.count; i++)
+    {
+        size_t start = out->length + 4;
+
+        buffer_put_u32(out, UINT32_MAX); /* NULL, unless a value follows */
+        if (values[i] == NULL)
+            continue;
+        if (session->row.formats[i] == 1)
+            put_binary(out, session->row.types[i], values[i]);
+        else
+            buffer_put(out, values[i], strlen(values[i]));
+        buffer_set_u32(out, start - 4, (uint32_t)(out->length - start));
+    }
+    pgwire_end(out, mark);
+    session_touch(session);
+}
+
+void
+session_complete(Session *session, const char *tag)
+{
+    if (!may_answer(session))
+        return;
+    pgwire_put_command_complete(&session->output, tag);
+    end_answer(session);
+}
+
+void
+session_empty(Session *session)
+{
+    if (!may_answer(session))
+        return;
+    pgwire_put_bare(&session->output, 'I');
+    end_answer(session);
+}
+
+void
+session_notice(Session *session, const char *message)
+{
+    PgwireError notice = {"NOTICE", "00000", message, NULL, NULL};
+
+    if (!may_answer(session))
+        return;
+    pgwire_put_error(&session->output, &notice);
+    session_touch(session);
+}
+
+void
+session_error(Session *session, const char *sqlstate, const char *message, const char *detail,
+              const char *hint)
+{
+    PgwireError error = {"ERROR", sqlstate, message, detail, hint};
+
+    if (!may_answer(session))
+    {
+        session_fatal(session, sqlstate, message, detail, hint);
+        return;
+    }
+    pgwire_put_error(&session->output, &error);
+    if (session->extended)
+        session->state = PGWIRE_SKIP_TO_SYNC;
+    end_answer(session);
+}
+
+void
+session_set_transaction_status(Session *session, char transaction_status)
+{
+    session->transaction_status = transaction_status;
+}
+
+static void
+refuse_bytes(Session *session)
+{
+    session_error(session, "08P01", "invalid message format", NULL, NULL);
+}
+
+/* ---- STREAM ---- */
+
+/* If sql is STREAM and something, points argument at that and returns its length, else -1. */
+static int
+stream_argument(const char *sql, const char **argument)
+{
+    static const char word[] = "stream";
+    size_t length;
+
+    sql += strspn(sql, " \t\r\n");
+    if (strncasecmp(sql, word, sizeof(word) - 1) != 0)
+        return -1;
+    sql += sizeof(word) - 1;
+    if (*sql != '\0' && *sql != ';' && !isspace((unsigned char)*sql))
+        return -1;
+    sql += strspn(sql, " \t\r\n");
+    length = strcspn(sql, "; \t\r\n");
+    *argument = sql;
+    return sql[length + strspn(sql + length, "; \t\r\n")] == '\0' ? (int)length : 0;
+}
+
+static void
+begin_stream(Session *session)
+{
+    Server *server = session->server;
+
+    pgwire_put_copy_both(&session->output);
+    session->state = PGWIRE_STREAM;
+    session->was_stream = true;
+    session_touch(session);
+    if (server->handler.stream_started != NULL)
+        server->handler.stream_started(server->ctx, session);
+}
+
+static void
+start_stream(Session *session, const char *version, int length)
+{
+    char message[128];
+    char wanted[16];
+
+    snprintf(wanted, sizeof(wanted), "%d", SERVER_STREAM_VERSION);
+    if (session->role == USER_ROLE_STATS)
+        session_error(session, "42501", "permission denied for STREAM", NULL,
+                      "It needs a user with role data or admin.");
+    else if (length == 0)
+        session_error(session, "42601", "STREAM needs a protocol version", NULL,
+                      "This node speaks STREAM 1.");
+    else if (strlen(wanted) != (size_t)length || memcmp(wanted, version, (size_t)length) != 0)
+    {
+        snprintf(message, sizeof(message),
+                 "frame protocol version %.*s is not supported, this node speaks version %s",
+                 length > 32 ? 32 : length, version, wanted);
+        session_error(session, "0A000", message, NULL, NULL);
+    }
+    else if (session->was_stream)
+        session_error(session, "55000", "this session has been a stream already", NULL,
+                      "Open another connection.");
+    else if (session->tls == NULL && !session->is_sealed)
+        session_error(session, "28000", "a stream in clear needs a login with a password",
+                      "Its frames are sealed by that.", NULL);
+    else if (session->server->is_draining)
+        session_error(session, "57P03", "the node is shutting down", NULL, NULL);
+    else
+        begin_stream(session);
+}
+
+void
+query_stream_done(Session *session)
+{
+    session->state = PGWIRE_READY;
+    pgwire_put_bare(&session->output, 'c');
+    session_complete(session, "STREAM");
+}
+
+void
+query_stream_fail(Session *session)
+{
+    session->state = PGWIRE_READY;
+    session_error(session, "57014", "the stream was ended by the client", NULL, NULL);
+}
+
+/* ---- simple protocol ---- */
+
+static void
+run(Session *session, const char *sql)
+{
+    Server *server = session->server;
+
+    session->busy = true;
+    session->row.count = 0;
+    server->stats.queries++;
+    server->handler.query(server->ctx, session, sql);
+}
+
+void
+query_simple(Session *session, Slice payload)
+{
+    const char *sql = pgwire_parse_string(payload);
+    const char *argument = NULL;
+    int length;
+
+    if (sql == NULL)
+    {
+        refuse_bytes(session);
+        return;
+    }
+    length = stream_argument(sql, &argument);
+    if (length >= 0)
+        start_stream(session, argument, length);
+    else
+        run(session, sql);
+}
+
+void
+query_function_call(Session *session)
+{
+    session_error(session, "0A000", "function calls are not supported", NULL, NULL);
+}
+
+/* ---- extended protocol ---- */
+
+static Prepared *
+find_prepared(Prepared *list, const char *name)
+{
+    while (list != NULL && strcmp(list->name, name) != 0)
+        list = list->next;
+    return list;
+}
+
+static void
+free_prepared(Prepared *item)
+{
+    free(item->name);
+    free(item->sql);
+    free(item->formats);
+    free(item);
+}
+
+static void
+drop_prepared(Prepared **list, const char *name)
+{
+    for (Prepared **at = list; *at != NULL; at = &(*at)->next)
+    {
+        Prepared *item = *at;
+
+        if (strcmp(item->name, name) == 0)
+        {
+            *at = item->next;
+            free_prepared(item);
+            return;
+        }
+    }
+}
+
+static void
+drop_all(Prepared **list)
+{
+    while (*list != NULL)
+    {
+        Prepared *item = *list;
+
+        *list = item->next;
+        free_prepared(item);
+    }
+}
+
+static size_t
+count_prepared(const Prepared *list)
+{
+    size_t count = 0;
+
+    for (; list != NULL; list = list->next)
+        count++;
+    return count;
+}
+
+/* Adds an item; the unnamed one replaces its predecessor. NULL after session_error. */
+static Prepared *
+add_prepared(Session *session, Prepared **list, const char *name, const char *sql,
+             const char *sqlstate)
+{
+    Prepared *item;
+
+    if (*name == '\0')
+        drop_prepared(list, name);
+    if (find_prepared(*list, name) != NULL)
+    {
+        session_error(session, sqlstate, "a statement or portal of that name exists already", NULL,
+                      NULL);
+        return NULL;
+    }
+    if (count_prepared(*list) >= SESSION_STATEMENTS_MAX)
+    {
+        session_error(session, "53400", "too many prepared statements or portals", NULL, NULL);
+        return NULL;
+    }
+    item = calloc(1, sizeof(Prepared));
+    if (item == NULL || (item->name = strdup(name)) == NULL || (item->sql = strdup(sql)) == NULL)
+        abort();
+    item->next = *list;
+    *list = item;
+    return item;
+}
+
+/* The columns that sql will answer with; false after session_error. */
+static bool
+describe(Session *session, const char *sql, const Column **columns, size_t *count)
+{
+    Server *server = session->server;
+    const char *argument;
+
+    *columns = NULL;
+    *count = 0;
+    if (stream_argument(sql, &argument) >= 0)
+    {
+        session_error(session, "0A000", "STREAM needs the simple query protocol", NULL, NULL);
+        return false;
+    }
+    return server->handler.describe == NULL ||
+           server->handler.describe(server->ctx, session, sql, columns, count);
+}
+
+void
+query_parse(Session *session, Slice payload)
+{
+    PgwireParse parse;
+    const Column *columns;
+    size_t count;
+
+    if (!pgwire_parse_parse(payload, &parse))
+        refuse_bytes(session);
+    else if (describe(session, parse.sql, &columns, &count) &&
+             add_prepared(session, &session->statements, parse.statement, parse.sql, "42P05"))
+    {
+        pgwire_put_bare(&session->output, '1');
+        session_touch(session);
+    }
+}
+
+static void
+bind_portal(Session *session, const PgwireBind *bind, const Prepared *statement)
+{
+    Prepared *portal =
+        add_prepared(session, &session->portals, bind->portal, statement->sql, "42P03");
+
+    if (portal == NULL)
+        return;
+    portal->format_count = bind->format_count;
+    portal->formats = malloc(bind->formats.length + 1);
+    if (portal->formats == NULL)
+        abort();
+    if (bind->formats.length > 0)
+        memcpy(portal->formats, bind->formats.data, bind->formats.length);
+    pgwire_put_bare(&session->output, '2');
+    session_touch(session);
+}
+
+void
+query_bind(Session *session, Slice payload)
+{
+    PgwireBind bind;
+    const Prepared *statement;
+    const Column *columns;
+    size_t count;
+
+    if (!pgwire_parse_bind(payload, &bind))
+    {
+        refuse_bytes(session);
+        return;
+    }
+    statement = find_prepared(session->statements, bind.statement);
+    if (statement == NULL)
+        session_error(session, "26000", "prepared statement does not exist", NULL, NULL);
+    else if (bind.parameter_count > 0)
+        session_error(session, "08P01", "console statements take no parameters", NULL,
+                      "Write the values into the statement.");
+    else if (describe(session, statement->sql, &columns, &count))
+    {
+        if (bind.format_count > 1 && bind.format_count != count)
+            session_error(session, "08P01", "wrong number of result formats in bind message", NULL,
+                          NULL);
+        else
+            bind_portal(session, &bind, statement);
+    }
+}
+
+static void
+put_description(Session *session, char kind, const Prepared *item)
+{
+    const Column *columns;
+    size_t count;
+
+    if (!describe(session, item->sql, &columns, &count))
+        return;
+    if (kind == 'S')
+    {
+        size_t mark = pgwire_begin(&session->output, 't');
+
+        buffer_put_u16(&session->output, 0);
+        pgwire_end(&session->output, mark);
+    }
+    if (count == 0)
+        pgwire_put_bare(&session->output, 'n');
+    else
+        put_row_description(session, kind == 'P' ? item : NULL, columns, count);
+    session_touch(session);
+}
+
+void
+query_describe(Session *session, Slice payload)
+{
+    char kind;
+    const char *name;
+    const Prepared *item;
+
+    if (!pgwire_parse_target(payload, &kind, &name))
+    {
+        refuse_bytes(session);
+        return;
+    }
+    item = find_prepared(kind == 'S' ? session->statements : session->portals, name);
+    if (item != NULL)
+        put_description(session, kind, item);
+    else if (kind == 'S')
+        session_error(session, "26000", "prepared statement does not exist", NULL, NULL);
+    else
+        session_error(session, "34000", "portal does not exist", NULL, NULL);
+}
+
+void
+query_execute(Session *session, Slice payload)
+{
+    const char *name;
+
+    if (!pgwire_parse_execute(payload, &name))
+    {
+        refuse_bytes(session);
+        return;
+    }
+    session->current = find_prepared(session->portals, name);
+    if (session->current == NULL)
+        session_error(session, "34000", "portal does not exist", NULL, NULL);
+    else
+        run(session, session->current->sql);
+}
+
+void
+query_close(Session *session, Slice payload)
+{
+    char kind;
+    const char *name;
+
+    if (!pgwire_parse_target(payload, &kind, &name))
+    {
+        refuse_bytes(session);
+        return;
+    }
+    drop_prepared(kind == 'S' ? &session->statements : &session->portals, name);
+    pgwire_put_bare(&session->output, '3');
+    session_touch(session);
+}
+
+void
+query_sync(Session *session)
+{
+    session->state = PGWIRE_READY;
+    drop_all(&session->portals);
+    pgwire_put_ready(&session->output, session->transaction_status);
+    session_touch(session);
+}
+
+void
+query_free(Session *session)
+{
+    drop_all(&session->statements);
+    drop_all(&session->portals);
+}

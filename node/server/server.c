@@ -1,0 +1,454 @@
+/*
+ * The listener, the turn of the loop, deadlines, and how it all ends. Who may stay is in
+ * server_limits.c.
+ */
+#include <assert.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/server/session.h"
+
+#define BACKLOG 511
+#define DEADLINE_TICK_MS 100
+#define CLOSE_MS 1000
+#define REMOVED_KEYS_MS 2000
+
+static void
+on_internal_closed(uv_handle_t *handle)
+{
+    Server *server = handle->data;
+
+    if (--server->open_handles > 0)
+        return;
+
+    void (*closed)(void *ctx) = server->closed;
+    void *ctx = server->closed_ctx;
+
+    tls_context_free(server->tls);
+    free(server);
+    if (closed != NULL)
+        closed(ctx);
+}
+
+/* ---- the turn ---- */
+
+/* A client that waits for an answer. Other nodes ask again, elsewhere. */
+static bool
+is_waiting(const Session *session)
+{
+    if (session->phase != SESSION_OPEN || session->role == USER_ROLE_PEER)
+        return false;
+    return session->busy || session->unanswered_frames > 0 || session->large.bytes > 0;
+}
+
+static void
+check_drained(Server *server)
+{
+    void (*drained)(void *ctx) = server->drained;
+    const Session *session;
+
+    if (drained == NULL)
+        return;
+    if (uv_now(server->loop) < server->drain_deadline_ms)
+    {
+        TAILQ_FOREACH(session, &server->sessions, all)
+        {
+            if (is_waiting(session))
+                return;
+        }
+    }
+    server->drained = NULL;
+    drained(server->drained_ctx);
+}
+
+/* Nothing that one step makes possible may wait for the next event: the loop might sleep long. */
+static void
+end_turn(Server *server)
+{
+    do
+    {
+        Session *session;
+
+        /* Only those that are on the list now: a busy client must not keep the others waiting. */
+        Session *last = TAILQ_LAST(&server->resumable, SessionList);
+
+        while (last != NULL && (session = TAILQ_FIRST(&server->resumable)) != NULL)
+        {
+            session_resume(session);
+            if (session == last)
+                break;
+        }
+        if (server->handler.turn_end != NULL)
+            server->handler.turn_end(server->ctx);
+        while ((session = TAILQ_FIRST(&server->dirty)) != NULL)
+            session_flush(session);
+        server_bound_output(server);
+    } while (!TAILQ_EMPTY(&server->resumable));
+    check_drained(server);
+}
+
+static void
+on_check(uv_check_t *handle)
+{
+    end_turn(handle->data);
+}
+
+/* What was neither waiting for events nor the turn before is this turn. */
+static void
+measure_turn(Server *server)
+{
+    uint64_t waited_ns = uv_metrics_idle_time(server->loop);
+    uint64_t now_ns = uv_hrtime();
+    uint64_t busy_us = (now_ns - server->turned_ns - (waited_ns - server->waited_ns)) / 1000;
+
+    if (server->turned_ns != 0 && busy_us > server->stats.longest_turn_us)
+        server->stats.longest_turn_us = busy_us;
+    server->waited_ns = waited_ns;
+    server->turned_ns = now_ns;
+}
+
+static void
+on_prepare(uv_prepare_t *handle)
+{
+    end_turn(handle->data);
+    measure_turn(handle->data);
+}
+
+/* ---- deadlines ---- */
+
+static void
+meet_deadline(Session *session)
+{
+    if (session->phase == SESSION_OPEN)
+    {
+        session_meet_stall(session);
+        return;
+    }
+    if (session->phase != SESSION_LOGIN)
+    {
+        session_abort(session);
+        return;
+    }
+    session->server->stats.logins_failed++;
+    session->server->stats.refused_late++;
+    session_fatal(session, "08006", "canceling authentication due to timeout", NULL, NULL);
+    session_flush(session);
+}
+
+static void
+cut_removed_keys(Server *server)
+{
+    Session *session;
+    Session *next;
+
+    for (session = TAILQ_FIRST(&server->sessions); session != NULL; session = next)
+    {
+        next = TAILQ_NEXT(session, all);
+        if (session->was_authenticated && !session_is_over(session) &&
+            session->role == USER_ROLE_PEER && users_find(server->users, session->user) == NULL)
+            session_fatal(session, "28000", "the cluster key of this session was removed", NULL,
+                          "Log in with the key that is in use.");
+    }
+}
+
+static void
+on_deadlines(uv_timer_t *timer)
+{
+    Server *server = timer->data;
+    uint64_t now = uv_now(server->loop);
+    bool is_needed = false;
+    Session *session;
+    Session *next;
+
+    for (session = TAILQ_FIRST(&server->sessions); session != NULL; session = next)
+    {
+        next = TAILQ_NEXT(session, all);
+        if (session->deadline_ms != 0 && now >= session->deadline_ms)
+            meet_deadline(session);
+        is_needed = is_needed || session->deadline_ms != 0;
+    }
+    if (server->removed_keys_cut_ms != 0 && now >= server->removed_keys_cut_ms)
+    {
+        server->removed_keys_cut_ms = 0;
+        cut_removed_keys(server);
+    }
+    if (!is_needed && server->drained == NULL && server->removed_keys_cut_ms == 0)
+        uv_timer_stop(timer);
+}
+
+void
+server_watch_deadlines(Server *server)
+{
+    if (!uv_is_active((uv_handle_t *)&server->deadlines) &&
+        !uv_is_closing((uv_handle_t *)&server->deadlines))
+        uv_timer_start(&server->deadlines, on_deadlines, DEADLINE_TICK_MS, DEADLINE_TICK_MS);
+}
+
+/* ---- accepting ---- */
+
+static void
+on_connection(uv_stream_t *listener, int status)
+{
+    Server *server = listener->data;
+    Session *session;
+
+    if (status < 0)
+    {
+        log_warning(server->log, "could not accept a connection: %s", uv_strerror(status));
+        return;
+    }
+    session = session_accept(server);
+    if (session != NULL)
+        server_make_room(server, session);
+}
+
+static int
+resolve(uv_loop_t *loop, const char *host, int port, struct sockaddr_storage *address)
+{
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    uv_getaddrinfo_t request;
+    char service[16];
+    int result;
+
+    snprintf(service, sizeof(service), "%d", port);
+    result = uv_getaddrinfo(loop, &request, NULL, host, service, &hints);
+    if (result == 0)
+    {
+        memcpy(address, request.addrinfo->ai_addr, request.addrinfo->ai_addrlen);
+        uv_freeaddrinfo(request.addrinfo);
+    }
+    return result;
+}
+
+static Outcome
+open_listener(Server *server)
+{
+    const Config *config = server->config;
+    struct sockaddr_storage address = {0};
+    int result = resolve(server->loop, config->listen_address, (int)config->port, &address);
+
+    if (result == 0)
+        result = uv_tcp_bind(&server->listener, (struct sockaddr *)&address, 0);
+    if (result == 0)
+        result = uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
+    if (result != 0)
+        return outcome_error("could not listen on %.128s port %d: %s%s", config->listen_address,
+                             (int)config->port, uv_strerror(result),
+                             result == UV_EADDRINUSE ? " (is another node running on that port?)"
+                                                     : "");
+    server->is_listening = true;
+    return outcome_ok();
+}
+
+static Outcome
+load_tls(Server *server)
+{
+    TlsContext *fresh;
+    Outcome outcome;
+
+    if (server->config->ssl == CONFIG_SSL_OFF)
+        return outcome_ok();
+    if (*server->config->ssl_cert_file == '\0')
+        outcome = tls_context_make(&fresh);
+    else
+        outcome =
+            tls_context_new(server->config->ssl_cert_file, server->config->ssl_key_file, &fresh);
+    if (outcome.failed)
+        return outcome;
+    tls_context_free(server->tls); /* connections hold what they need of it */
+    server->tls = fresh;
+    return outcome;
+}
+
+Server *
+server_new(uv_loop_t *loop, const Config *config, Users *users, Log *log,
+           const ServerHandler *handler, void *ctx)
+{
+    Server *server = calloc(1, sizeof(Server));
+
+    if (server == NULL)
+        abort();
+    server->loop = loop;
+    server->config = config;
+    server->users = users;
+    server->log = log;
+    server->handler = *handler;
+    server->ctx = ctx;
+    TAILQ_INIT(&server->sessions);
+    TAILQ_INIT(&server->unauthenticated);
+    LIST_INIT(&server->crowds);
+    TAILQ_INIT(&server->dirty);
+    TAILQ_INIT(&server->resumable);
+    uv_tcp_init(loop, &server->listener);
+    uv_timer_init(loop, &server->deadlines);
+    uv_check_init(loop, &server->check);
+    uv_prepare_init(loop, &server->prepare);
+    server->open_handles = 4;
+    server->listener.data = server->deadlines.data = server->check.data = server->prepare.data =
+        server;
+    uv_check_start(&server->check, on_check);
+    uv_prepare_start(&server->prepare, on_prepare);
+    return server;
+}
+
+Outcome
+server_listen(Server *server)
+{
+    Outcome outcome = load_tls(server);
+
+    return outcome.failed ? outcome : open_listener(server);
+}
+
+Outcome
+server_reload(Server *server)
+{
+    return load_tls(server);
+}
+
+struct sockaddr_storage
+server_address(const Server *server)
+{
+    struct sockaddr_storage address = {0};
+    int length = sizeof(address);
+
+    uv_tcp_getsockname(&server->listener, (struct sockaddr *)&address, &length);
+    return address;
+}
+
+int
+server_port(const Server *server)
+{
+    struct sockaddr_storage address = server_address(server);
+
+    return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
+                                         : ntohs(((struct sockaddr_in *)&address)->sin_port);
+}
+
+ServerStats
+server_stats(const Server *server)
+{
+    ServerStats stats = server->stats;
+
+    stats.unsent_bytes = server->unsent_bytes;
+    return stats;
+}
+
+void
+server_cancel(Server *server, uint32_t id, uint32_t key)
+{
+    Session *session;
+
+    TAILQ_FOREACH(session, &server->sessions, all)
+    {
+        if ((uint32_t)session->id == id && session->phase == SESSION_OPEN &&
+            sodium_memcmp(&session->cancel_key, &key, sizeof(key)) == 0)
+        {
+            if (session->busy && server->handler.cancel != NULL)
+                server->handler.cancel(server->ctx, session);
+            return;
+        }
+    }
+}
+
+/* ---- the end ---- */
+
+static void
+stop_listening(Server *server)
+{
+    if (server->is_listening)
+        uv_close((uv_handle_t *)&server->listener, on_internal_closed);
+    server->is_listening = false;
+}
+
+static void
+tell_shutdown(Session *session)
+{
+    session_fatal(session, "57P01", "terminating connection: the node is shutting down", NULL,
+                  NULL);
+}
+
+void
+server_drain(Server *server, uint64_t grace_ms, void (*drained)(void *ctx), void *ctx)
+{
+    Session *session;
+    Session *next;
+
+    server->is_draining = true;
+    server->drain_deadline_ms = uv_now(server->loop) + grace_ms;
+    server->drained = drained;
+    server->drained_ctx = ctx;
+    server_watch_deadlines(server);
+    stop_listening(server);
+    for (session = TAILQ_FIRST(&server->sessions); session != NULL; session = next)
+    {
+        next = TAILQ_NEXT(session, all);
+        if (!session->busy && !session_is_stream(session))
+            tell_shutdown(session);
+    }
+}
+
+/* The other nodes may be told of the key in use at this very moment: their new links come before
+ * their old ones go. */
+void
+server_keys_changed(Server *server)
+{
+    server->removed_keys_cut_ms = uv_now(server->loop) + REMOVED_KEYS_MS;
+    server_watch_deadlines(server);
+}
+
+static void
+close_own_handles(Server *server)
+{
+    if (!uv_is_closing((uv_handle_t *)&server->listener))
+        uv_close((uv_handle_t *)&server->listener, on_internal_closed);
+    uv_close((uv_handle_t *)&server->deadlines, on_internal_closed);
+    uv_close((uv_handle_t *)&server->check, on_internal_closed);
+    uv_close((uv_handle_t *)&server->prepare, on_internal_closed);
+}
+
+void
+server_close(Server *server, void (*closed)(void *ctx), void *ctx)
+{
+    uint64_t deadline_ms = uv_now(server->loop) + CLOSE_MS;
+    Session *session;
+    Session *next;
+
+    assert(!server->is_closing);
+    server->is_draining = true;
+    server->drained = NULL;
+    server->is_closing = true;
+    server->closed = closed;
+    server->closed_ctx = ctx;
+    stop_listening(server);
+    for (session = TAILQ_FIRST(&server->sessions); session != NULL; session = next)
+    {
+        next = TAILQ_NEXT(session, all);
+        tell_shutdown(session);
+        if (session->phase != SESSION_CLOSED &&
+            (session->deadline_ms == 0 || session->deadline_ms > deadline_ms))
+            session->deadline_ms = deadline_ms;
+    }
+    server_watch_deadlines(server);
+    if (TAILQ_EMPTY(&server->sessions))
+        close_own_handles(server);
+}
+
+void
+server_forget(Session *session)
+{
+    Server *server = session->server;
+
+    TAILQ_REMOVE(&server->sessions, session, all);
+    if (session->was_authenticated)
+    {
+        server->stats.sessions--;
+        server->role_counts[session->role]--;
+        if (server->handler.session_closed != NULL)
+            server->handler.session_closed(server->ctx, session);
+    }
+    if (server->is_closing && TAILQ_EMPTY(&server->sessions))
+        close_own_handles(server);
+}

@@ -1,0 +1,261 @@
+#include "shared/ask/pager_private.h"
+
+static void
+begin_page(Pager *pager, Page *page)
+{
+    pager->page_count++;
+    pager_page_begin(pager, page);
+}
+
+/* Pages that are queued go before partitions that nobody has looked into yet. */
+static void
+fill_window(Pager *pager)
+{
+    Page **tail = &pager->pages;
+
+    for (; *tail != NULL; tail = &(*tail)->next)
+    {
+        bool is_next = tail == &pager->pages;
+
+        if ((*tail)->state == PAGE_QUEUED && (is_next || pager->page_count < pager->window) &&
+            !pager->failed)
+            begin_page(pager, *tail);
+    }
+    while (pager->page_count < pager->window &&
+           pager->next_partition < pager->topology->partitions && !pager->failed)
+    {
+        *tail = pager_page_new(pager, pager->next_partition++, SLICE_EMPTY);
+        begin_page(pager, *tail);
+        tail = &(*tail)->next;
+    }
+}
+
+void
+pager_heard(Pager *pager, uint32_t member, uint64_t now_ms)
+{
+    pager->silent[member] = false;
+    pager->asker->members[member].heard_ms = now_ms;
+}
+
+bool
+pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms)
+{
+    pager->now_ms = now_ms;
+    for (Page *page = pager->pages; page != NULL; page = page->next)
+    {
+        if (page->state == PAGE_MERGE && request_answer(page->merge, member, frame, now_ms))
+        {
+            pager_page_take_merge(pager, page);
+            return true;
+        }
+        for (uint32_t place = 0; page->state != PAGE_MERGE && place < page->owner_count; place++)
+        {
+            const Ask *open = &page->asks[place];
+
+            if (open->tag != frame->tag || open->member != member || !open->sent)
+                continue;
+            pager_heard(pager, member, now_ms);
+            if (!open->answered)
+                pager_page_take_answer(pager, page, place, frame);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+lose_member(Pager *pager, uint32_t member, bool reached, uint64_t now_ms)
+{
+    pager->now_ms = now_ms;
+    pager->avoid[member] = true;
+    for (Page *page = pager->pages; page != NULL; page = page->next)
+    {
+        if (page->state == PAGE_MERGE)
+        {
+            (reached ? request_lost : request_unreached)(page->merge, member, now_ms);
+            pager_page_take_merge(pager, page);
+            continue;
+        }
+        for (uint32_t place = 0; place < page->owner_count; place++)
+        {
+            const Ask *ask = &page->asks[place];
+            bool open = ask->tag != 0 && !ask->answered && (ask->sent || !reached);
+
+            if (page->owners[place] == member && open && page->state != PAGE_READY)
+            {
+                (reached ? pager_page_lose_owner : pager_page_drop_owner)(pager, page, place);
+                break;
+            }
+        }
+    }
+}
+
+void
+pager_lost(Pager *pager, uint32_t member, uint64_t now_ms)
+{
+    lose_member(pager, member, true, now_ms);
+}
+
+void
+pager_unreached(Pager *pager, uint32_t member, uint64_t now_ms)
+{
+    lose_member(pager, member, false, now_ms);
+}
+
+void
+pager_tick(Pager *pager, uint64_t now_ms)
+{
+    pager->now_ms = now_ms;
+    for (Page *page = pager->pages; page != NULL && !pager->failed; page = page->next)
+    {
+        if (page->state == PAGE_MERGE)
+        {
+            request_tick(page->merge, now_ms);
+            pager_page_take_merge(pager, page);
+        }
+        else if (page->state != PAGE_READY)
+            pager_page_tick(pager, page);
+    }
+}
+
+uint64_t
+pager_wake_ms(const Pager *pager)
+{
+    uint64_t wake = UINT64_MAX;
+
+    for (const Page *page = pager->pages; page != NULL; page = page->next)
+    {
+        uint64_t due = page->state == PAGE_MERGE ? request_wake_ms(page->merge)
+                                                 : pager_page_due_ms(pager, page);
+
+        wake = due < wake ? due : wake;
+    }
+    return wake;
+}
+
+bool
+pager_next_send(Pager *pager, uint32_t *member, Slice *frame)
+{
+    fill_window(pager);
+    for (Page *page = pager->pages; page != NULL && !pager->failed; page = page->next)
+    {
+        if (page->state == PAGE_MERGE && request_next_send(page->merge, member, frame))
+        {
+            pager->counters.frames++;
+            return true;
+        }
+        for (uint32_t place = 0; page->state < PAGE_MERGE && place < page->owner_count; place++)
+        {
+            Ask *open = &page->asks[place];
+
+            if (open->tag == 0 || open->sent || open->due_ms > pager->now_ms)
+                continue;
+            open->sent = true;
+            open->sent_ms = pager->now_ms;
+            pager->counters.frames++;
+            pager_page_encode_ask(pager, page, place);
+            *member = open->member;
+            *frame = buffer_slice(&pager->frame);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+pager_was_silent(const Pager *pager, uint32_t member)
+{
+    return pager->silent[member];
+}
+
+/* Pages are handed out in the order of partitions, so that the order of rows does not hang on
+ * timing. */
+PagerState
+pager_state(Pager *pager)
+{
+    fill_window(pager);
+    if (pager->failed)
+        return PAGER_FAILED;
+    if (pager->pages == NULL)
+        return PAGER_END;
+    return pager->pages->state == PAGE_READY ? PAGER_ROWS : PAGER_WAITING;
+}
+
+const PagerRow *
+pager_next_page(Pager *pager, uint32_t *row_count)
+{
+    Page *page = pager->pages;
+
+    if (pager->handed_out != NULL)
+        pager_page_free(pager, pager->handed_out);
+    pager->handed_out = page;
+    pager->pages = page->next;
+    pager->page_count--;
+    *row_count = page->row_count;
+    return page->rows;
+}
+
+StatusCode
+pager_failure(const Pager *pager, uint32_t *partition)
+{
+    *partition = pager->failed_partition;
+    return pager->failure;
+}
+
+PagerCounters
+pager_counters(const Pager *pager)
+{
+    return pager->counters;
+}
+
+static bool *
+new_flags(const Memory *memory, const bool *from, uint32_t count)
+{
+    bool *flags = memory_resize(memory, NULL, count + 1);
+
+    for (uint32_t i = 0; i < count; i++)
+        flags[i] = from != NULL && from[i];
+    return flags;
+}
+
+Pager *
+pager_new(const Memory *memory, RequestAsker *asker, const Topology *topology, const Bucket *bucket,
+          const RequestOptions *options, uint32_t page_bytes, uint32_t window, uint64_t now_ms)
+{
+    Pager *pager = memory_resize(memory, NULL, sizeof(Pager));
+
+    *pager = (Pager){.memory = memory,
+                     .asker = asker,
+                     .topology = topology,
+                     .bucket = bucket,
+                     .options = *options,
+                     .page_bytes = page_bytes,
+                     .window = window,
+                     .now_ms = now_ms};
+    pager->avoid = new_flags(memory, options->avoid, topology->member_count);
+    pager->silent = new_flags(memory, NULL, topology->member_count);
+    pager->options.avoid = pager->avoid;
+    if (options->owners > options->quorum)
+        pager->options.quorum = options->owners;
+    pager->options.owners = pager->options.quorum;
+    buffer_init(&pager->frame, memory);
+    return pager;
+}
+
+void
+pager_free(Pager *pager)
+{
+    while (pager->pages != NULL)
+    {
+        Page *page = pager->pages;
+
+        pager->pages = page->next;
+        pager_page_free(pager, page);
+    }
+    if (pager->handed_out != NULL)
+        pager_page_free(pager, pager->handed_out);
+    buffer_free(&pager->frame);
+    memory_resize(pager->memory, pager->avoid, 0);
+    memory_resize(pager->memory, pager->silent, 0);
+    memory_resize(pager->memory, pager, 0);
+}

@@ -1,0 +1,445 @@
+/*
+ * Happy path of a read key: one full answer and r-1 digests, all equal; of a written key: its first
+ * owner's result. Failure modes: a member is lost, refuses or is silent: the next one is asked, and
+ * one whose link broke once more at the end; a
+ * fallback lacks the key: likewise; digests differ: one member is asked for a coordinated read; a
+ * member is overloaded: it, or another owner, is asked after a pause; nobody is left: the key ends
+ * with the last reason.
+ */
+#include "shared/ask/request_private.h"
+
+#include <string.h>
+
+enum
+{
+    PUT_VALUE_OVERHEAD = sizeof(RequestId) + 11, /* tombstone and length */
+    LATE_MAX = 2 /* times that a member which called a write too late is asked again */
+};
+
+Slice
+request_key_bytes(const Request *request, uint32_t key)
+{
+    return request->is_write ? request->items[key].key : request->keys[key];
+}
+
+size_t
+request_key_ask_bytes(const Request *request, uint32_t key, PartKind kind)
+{
+    size_t bytes = request_key_bytes(request, key).length;
+
+    if (kind == PART_COORDINATED)
+        bytes += request->reads[key].object.length;
+    if (!request->is_write)
+        return bytes;
+    bytes += request->items[key].context.length;
+    for (uint32_t i = 0; i < request->items[key].value_count; i++)
+        bytes += request->items[key].values[i].value.length + PUT_VALUE_OVERHEAD;
+    return bytes;
+}
+
+static Part *
+new_part(Request *request, PartKind kind, uint32_t member)
+{
+    Part *part = ARENA_NEW(request->arena, Part);
+
+    part->kind = kind;
+    part->state = PART_QUEUED;
+    part->member = member;
+    part->tag = ++request->asker->last_tag;
+    *request->parts_tail = part;
+    request->parts_tail = &part->next;
+    if (request->first_queued == NULL)
+        request->first_queued = part;
+    return part;
+}
+
+static void
+append_key(Request *request, Part *part, uint32_t key)
+{
+    if (part->key_count == part->key_capacity)
+    {
+        uint32_t capacity = part->key_capacity ? part->key_capacity * 2 : 4;
+        uint32_t *keys = ARENA_ARRAY(request->arena, uint32_t, capacity);
+
+        if (part->key_count > 0)
+            memcpy(keys, part->keys, sizeof(uint32_t) * part->key_count);
+        part->keys = keys;
+        part->key_capacity = capacity;
+    }
+    part->keys[part->key_count++] = key;
+    part->bytes += request_key_ask_bytes(request, key, part->kind);
+}
+
+/* The part that the key may join, if there is one: not full, and if paused as long as it. */
+static bool
+may_join(const Request *request, const Part *part, uint32_t key, bool paused)
+{
+    if (part == NULL || part->key_count >= request->members[part->member].keys_max ||
+        part->bytes >= PART_BYTES_MAX)
+        return false;
+    if (paused)
+        return part->state == PART_PAUSED && part->pauses == request->states[key].pauses;
+    return part->state == PART_QUEUED;
+}
+
+static void
+pause_part(Request *request, Part *part, uint32_t pauses)
+{
+    part->state = PART_PAUSED;
+    part->pauses = pauses;
+    part->due_ms = request->now_ms + request_asker_pause_ms(request->asker, pauses - 1);
+    request->counters.backoffs++;
+}
+
+static void
+ask(Request *request, uint32_t key, PartKind kind, uint8_t place, bool paused)
+{
+    KeyState *state = &request->states[key];
+    uint32_t member = state->members[place];
+    MemberState *known = &request->members[member];
+    Part **draft = paused ? &known->paused[kind] : &known->draft[kind];
+
+    if (!may_join(request, *draft, key, paused))
+    {
+        *draft = new_part(request, kind, member);
+        if (paused)
+            pause_part(request, *draft, state->pauses);
+    }
+    append_key(request, *draft, key);
+    state->pending++;
+    if (place >= state->owner_count)
+        request->counters.fallbacks++;
+    if (request->is_write)
+        request->writes[key].asked |= request_place_bit(place);
+    else
+        request->reads[key].asked |= request_place_bit(place);
+}
+
+void
+request_key_ask_again(Request *request, uint32_t key, const Part *part)
+{
+    ask(request, key, part->kind, request_place_of(&request->states[key], part->member), false);
+}
+
+void
+request_key_allow_again(Request *request, uint32_t key, const Part *part)
+{
+    KeyState *state = &request->states[key];
+    uint16_t bit = request_place_bit(request_place_of(state, part->member));
+
+    if ((state->again & bit) != 0)
+        return;
+    state->again |= bit;
+    if (part->kind == PART_COORDINATED)
+        state->coordinated &= (uint16_t)~bit;
+    else
+        state->asked &= (uint16_t)~bit;
+}
+
+/* Asks a member for an answer of its own. */
+static void
+ask_itself(Request *request, uint32_t key, uint8_t place, bool paused)
+{
+    KeyState *state = &request->states[key];
+    PartKind kind;
+
+    if (request->is_write)
+        kind = state->maybe_written || state->pending > 0 ? PART_RETRY : PART_WRITE;
+    else
+        kind = state->has_full || state->full_place != NO_PLACE ? PART_DIGEST : PART_FULL;
+    if (kind == PART_FULL)
+        state->full_place = place;
+    state->asked |= request_place_bit(place);
+    state->live |= request_place_bit(place);
+    ask(request, key, kind, place, paused);
+}
+
+/* The member is not waited for any more. */
+static void
+leave_place(KeyState *state, uint8_t place)
+{
+    state->live &= (uint16_t)~request_place_bit(place);
+    if (state->full_place == place)
+        state->full_place = NO_PLACE;
+}
+
+uint32_t
+request_key_ask(Request *request, uint32_t key)
+{
+    const KeyState *state = &request->states[key];
+    uint32_t asked = 0;
+
+    while (request_place_missing(request, state) > 0)
+    {
+        uint8_t place = request_place_next(request, state);
+
+        if (place == NO_PLACE)
+            break;
+        ask_itself(request, key, place, false);
+        asked++;
+    }
+    return asked;
+}
+
+bool
+request_key_ask_coordinated(Request *request, uint32_t key)
+{
+    uint8_t place = request_place_coordinator(request, key);
+
+    if (place == NO_PLACE)
+        return false;
+    request->states[key].coordinated |= request_place_bit(place);
+    ask(request, key, PART_COORDINATED, place, false);
+    return true;
+}
+
+void
+request_key_end(Request *request, uint32_t key, StatusCode status)
+{
+    KeyState *state = &request->states[key];
+
+    if (state->done)
+        return;
+    state->done = true;
+    request->keys_open--;
+    if (request->is_write)
+        request->writes[key].status = status;
+    else
+        request->reads[key].status = status;
+}
+
+void
+request_key_give_up(Request *request, uint32_t key)
+{
+    KeyState *state = &request->states[key];
+    StatusCode reason = state->reason == STATUS_OK ? STATUS_UNAVAILABLE : state->reason;
+
+    request_key_end(request, key,
+                    request->is_write && state->maybe_written ? STATUS_UNKNOWN : reason);
+}
+
+/* A read key with a quorum of answers ends, or goes on to what is still missing. */
+static void
+settle(Request *request, uint32_t key)
+{
+    KeyState *state = &request->states[key];
+
+#ifdef BUG_FIRST_ANSWER_TAKEN
+    state->mismatch = false;
+#endif
+    if (state->mismatch)
+    {
+        if (state->coordinated == 0)
+        {
+            request->counters.mismatches++;
+            (void)request_key_ask_coordinated(request, key);
+        }
+    }
+    else if (state->has_full)
+        request_key_end(request, key, STATUS_OK);
+    else if (state->full_place == NO_PLACE && state->coordinated == 0)
+        (void)request_key_ask_coordinated(request, key);
+}
+
+void
+request_key_go_on(Request *request, uint32_t key)
+{
+    KeyState *state = &request->states[key];
+
+    if (state->done)
+        return;
+    if (!request->is_write && request_place_is_quorum(request, state))
+        settle(request, key);
+    else
+        request->counters.failovers += request_key_ask(request, key);
+    if (state->pending == 0)
+        request_key_give_up(request, key);
+}
+
+void
+request_key_failed(Request *request, const Part *part, uint32_t key, bool was_silent)
+{
+    KeyState *state = &request->states[key];
+
+    if (state->done)
+        return;
+    if (part->kind != PART_COORDINATED)
+    {
+        leave_place(state, request_place_of(state, part->member));
+        request_key_go_on(request, key);
+    }
+    else if (!was_silent && request_key_ask_coordinated(request, key))
+        request->counters.failovers++;
+    else if (state->pending == 0)
+        request_key_give_up(request, key);
+}
+
+void
+request_key_hedge(Request *request, const Part *part, uint32_t key)
+{
+    KeyState *state = &request->states[key];
+
+    if (state->done)
+        return;
+    if (part->kind == PART_COORDINATED)
+    {
+        (void)request_key_ask_coordinated(request, key);
+        return;
+    }
+    leave_place(state, request_place_of(state, part->member));
+    if (request_key_ask(request, key) == 0 && !request->is_write &&
+        request_place_is_quorum(request, state))
+        settle(request, key);
+}
+
+/* The member has too much to do: the key waits, and is then asked of whom that spares. */
+static void
+back_off(Request *request, const Part *part, uint32_t key)
+{
+    KeyState *state = &request->states[key];
+    uint8_t place = request_place_of(state, part->member);
+
+    if (state->pauses < UINT8_MAX)
+        state->pauses++;
+    if (part->kind == PART_COORDINATED)
+    {
+        uint8_t other = request_place_coordinator(request, key);
+
+        place = other == NO_PLACE ? place : other;
+        state->coordinated |= request_place_bit(place);
+        ask(request, key, PART_COORDINATED, place, true);
+        return;
+    }
+    leave_place(state, place);
+    state->asked &= (uint16_t)~request_place_bit(place);
+    ask_itself(request, key, request_place_after_pause(state, place), true);
+}
+
+/* That a fallback does not own the key is no news; nor does it say more than an owner did. */
+static void
+note_reason(KeyState *state, uint32_t member, StatusCode status)
+{
+    bool by_owner = request_place_of(state, member) < state->owner_count;
+
+    if (by_owner || (status != STATUS_NOT_OWNER && state->reason == STATUS_OK))
+        state->reason = status;
+}
+
+static void
+note_refusal(Request *request, uint32_t key, uint8_t place, StatusCode status)
+{
+    uint8_t *refusals =
+        request->is_write ? request->writes[key].refusals : request->reads[key].refusals;
+
+    refusals[place] = (uint8_t)status;
+}
+
+/* The member cannot tell that the write is not old: by now it has said what its clock is. */
+static bool
+ask_once_more(Request *request, const Part *part, uint32_t key)
+{
+    KeyState *state = &request->states[key];
+    uint8_t place = request_place_of(state, part->member);
+
+    if (state->late == LATE_MAX)
+        return false;
+    state->late++;
+    leave_place(state, place);
+    ask_itself(request, key, place, false);
+    return true;
+}
+
+void
+request_key_refused(Request *request, const Part *part, uint32_t key, bool was_silent,
+                    StatusCode status)
+{
+    KeyState *state = &request->states[key];
+
+    if (state->done)
+        return;
+    note_reason(state, part->member, status);
+    note_refusal(request, key, request_place_of(state, part->member), status);
+    if (status == STATUS_TOO_LATE && ask_once_more(request, part, key))
+        return;
+    if (status == STATUS_OVERLOADED && (!was_silent || state->pending == 0))
+        back_off(request, part, key);
+    else if (!status_is_about_request(status) || state->maybe_written)
+        request_key_failed(request, part, key, was_silent);
+    else if (!request->is_write || state->pending == 0)
+        request_key_end(request, key, status);
+    /* Otherwise a silent member may yet have written it: its answer, or its loss, decides. */
+}
+
+static void
+keep_object(Request *request, uint32_t key, const ReadItem *item)
+{
+    request->reads[key].object = slice_copy(request->arena, item->object);
+    request->reads[key].context = slice_copy(request->arena, item->context);
+    request->states[key].has_full = true;
+}
+
+/* An answer of a member's own. */
+static void
+count_answer(Request *request, const Part *part, uint32_t key, uint8_t place, const ReadItem *item)
+{
+    KeyState *state = &request->states[key];
+
+    if (part->kind == PART_FULL)
+        keep_object(request, key, item);
+    if (state->counted == 0)
+        state->digest = item->digest;
+    else if (!digest_equal(&state->digest, &item->digest))
+        state->mismatch = true;
+    state->counted |= request_place_bit(place);
+}
+
+void
+request_key_read(Request *request, const Part *part, uint32_t key, bool was_silent,
+                 const ReadItem *item)
+{
+    KeyState *state = &request->states[key];
+    RequestReadResult *result = &request->reads[key];
+    uint8_t place = request_place_of(state, part->member);
+    bool is_absent = digest_equal(&item->digest, &DIGEST_ABSENT);
+
+    if (state->done)
+        return;
+    if (item->status != STATUS_OK)
+    {
+        request_key_refused(request, part, key, was_silent, item->status);
+        return;
+    }
+    if (part->kind == PART_COORDINATED)
+    {
+        result->answered = item->held;
+        keep_object(request, key, item);
+        request_key_end(request, key, STATUS_OK);
+        return;
+    }
+#ifdef BUG_FALLBACK_WITHOUT_KEY_ANSWERS
+    is_absent = false;
+#endif
+    leave_place(state, place);
+    if (is_absent && place >= state->owner_count)
+        result->lacking |= request_place_bit(place);
+    else
+    {
+        result->answered |= request_place_bit(place);
+        count_answer(request, part, key, place, item);
+    }
+    request_key_go_on(request, key);
+}
+
+void
+request_key_written(Request *request, const Part *part, uint32_t key, bool was_silent,
+                    const WriteResult *item)
+{
+    if (request->states[key].done)
+        return;
+    request->writes[key].acked |= item->acked;
+    request->writes[key].siblings = item->siblings;
+    if (item->status == STATUS_OK || item->status == STATUS_UNKNOWN)
+        request_key_end(request, key, item->status);
+    else
+        request_key_refused(request, part, key, was_silent, item->status);
+}

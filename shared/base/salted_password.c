@@ -1,0 +1,42 @@
+#include "shared/base/salted_password.h"
+
+#include <sodium.h>
+#include <string.h>
+
+void
+salted_password(uint8_t salted[SALTED_PASSWORD_BYTES], const char *password, Slice salt,
+                uint32_t iterations)
+{
+    static const uint8_t first_block[4] = {0, 0, 0, 1};
+    crypto_auth_hmacsha256_state keyed;
+    crypto_auth_hmacsha256_state state;
+    uint8_t round[SALTED_PASSWORD_BYTES];
+
+    crypto_auth_hmacsha256_init(&keyed, (const uint8_t *)password, strlen(password));
+    state = keyed;
+    crypto_auth_hmacsha256_update(&state, salt.data, salt.length);
+    crypto_auth_hmacsha256_update(&state, first_block, sizeof(first_block));
+    crypto_auth_hmacsha256_final(&state, round);
+    memcpy(salted, round, sizeof(round));
+    for (uint32_t i = 1; i < iterations; i++)
+    {
+        state = keyed;
+        crypto_auth_hmacsha256_update(&state, round, sizeof(round));
+        crypto_auth_hmacsha256_final(&state, round);
+        for (size_t j = 0; j < sizeof(round); j++)
+            salted[j] ^= round[j];
+    }
+    sodium_memzero(&keyed, sizeof(keyed));
+    sodium_memzero(round, sizeof(round));
+}
+
+void
+salted_password_key(uint8_t key[SALTED_PASSWORD_BYTES], const uint8_t salted[SALTED_PASSWORD_BYTES],
+                    const char *name)
+{
+    crypto_auth_hmacsha256_state state;
+
+    crypto_auth_hmacsha256_init(&state, salted, SALTED_PASSWORD_BYTES);
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)name, strlen(name));
+    crypto_auth_hmacsha256_final(&state, key);
+}

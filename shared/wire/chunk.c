@@ -1,0 +1,227 @@
+/*
+ * Happy path: chunk_queue_add(), then a part each time the connection takes one; at the other end
+ * chunk_join_add() until it says that a frame is whole. Failure modes: the connection ends, and
+ * both sides forget what was under way; a part that breaks the bounds, or is none, ends it too.
+ */
+#include "shared/wire/chunk.h"
+
+/* NULL when there is no memory for it. */
+static ChunkFrame *
+new_frame(const Memory *memory, uint32_t number)
+{
+    ChunkFrame *frame = memory_try_resize(memory, NULL, sizeof(ChunkFrame));
+
+    if (frame == NULL)
+        return NULL;
+    *frame = (ChunkFrame){.number = number};
+    buffer_init(&frame->bytes, memory);
+    return frame;
+}
+
+static void
+free_frame(const Memory *memory, ChunkFrame *frame)
+{
+    buffer_free(&frame->bytes);
+    memory_resize(memory, frame, 0);
+}
+
+/* The lists are short. */
+static void
+push_last(ChunkFrame **list, ChunkFrame *frame)
+{
+    while (*list != NULL)
+        list = &(*list)->next;
+    frame->next = NULL;
+    *list = frame;
+}
+
+static ChunkFrame *
+take_first(ChunkFrame **list)
+{
+    ChunkFrame *frame = *list;
+
+    if (frame != NULL)
+        *list = frame->next;
+    return frame;
+}
+
+static void
+free_frames(const Memory *memory, ChunkFrame *list)
+{
+    while (list != NULL)
+        free_frame(memory, take_first(&list));
+}
+
+/* ---- sending ---- */
+
+void
+chunk_queue_init(ChunkQueue *queue, const Memory *memory)
+{
+    *queue = (ChunkQueue){.memory = memory};
+}
+
+void
+chunk_queue_free(ChunkQueue *queue)
+{
+    free_frames(queue->memory, queue->begun);
+    free_frames(queue->memory, queue->waiting);
+    chunk_queue_init(queue, queue->memory);
+}
+
+bool
+chunk_is_needed(Slice frame)
+{
+    return frame.length > CHUNK_BYTES;
+}
+
+bool
+chunk_queue_add(ChunkQueue *queue, Slice frame)
+{
+    ChunkFrame *added = new_frame(queue->memory, ++queue->last_number);
+
+    if (frame.length == 0 || frame.length > CHUNK_FRAME_MAX)
+        memory_fail(queue->memory, "a frame of no bytes, or of too many, is to leave in parts");
+    if (added == NULL)
+        return false;
+    if (!buffer_try_put(&added->bytes, frame.data, frame.length))
+    {
+        free_frame(queue->memory, added);
+        return false;
+    }
+    push_last(&queue->waiting, added);
+    queue->bytes += frame.length;
+    return true;
+}
+
+static void
+begin_waiting(ChunkQueue *queue)
+{
+    while (queue->waiting != NULL && queue->begun_count < CHUNK_FRAMES_MAX &&
+           queue->waiting->bytes.length <= CHUNK_FRAME_MAX - queue->begun_bytes)
+    {
+        ChunkFrame *frame = take_first(&queue->waiting);
+
+        queue->begun_count++;
+        queue->begun_bytes += frame->bytes.length;
+        push_last(&queue->begun, frame);
+    }
+}
+
+bool
+chunk_queue_next(ChunkQueue *queue, Buffer *part)
+{
+    begin_waiting(queue);
+
+    ChunkFrame *frame = take_first(&queue->begun);
+
+    if (frame == NULL)
+        return false;
+
+    size_t left = frame->bytes.length - frame->sent;
+    size_t count = left > CHUNK_BYTES ? CHUNK_BYTES : left;
+    PartFrame next = {.last = count == left,
+                      .piece = slice_make(frame->bytes.data + frame->sent, count)};
+
+    part_encode(part, frame->number, &next);
+    frame->sent += count;
+    queue->bytes -= count;
+    if (!next.last)
+    {
+        push_last(&queue->begun, frame);
+        return true;
+    }
+    queue->begun_count--;
+    queue->begun_bytes -= frame->bytes.length;
+    free_frame(queue->memory, frame);
+    return true;
+}
+
+/* ---- receiving ---- */
+
+void
+chunk_join_init(ChunkJoin *join, const Memory *memory, size_t bytes_max)
+{
+    *join = (ChunkJoin){.memory = memory, .bytes_max = bytes_max};
+    buffer_init(&join->whole, memory);
+}
+
+void
+chunk_join_free(ChunkJoin *join)
+{
+    free_frames(join->memory, join->begun);
+    buffer_free(&join->whole);
+    chunk_join_init(join, join->memory, join->bytes_max);
+}
+
+void
+chunk_join_release(ChunkJoin *join)
+{
+    buffer_free(&join->whole);
+}
+
+bool
+chunk_is_part(Slice frame)
+{
+    return frame.length > 0 && frame.data[0] == FRAME_PART;
+}
+
+/* The place in the list of the frame with that number, or the place behind the last. */
+static ChunkFrame **
+find_frame(ChunkJoin *join, uint32_t number)
+{
+    ChunkFrame **at = &join->begun;
+
+    while (*at != NULL && (*at)->number != number)
+        at = &(*at)->next;
+    return at;
+}
+
+/* Keeps the piece with those of its frame, which it may begin. False: there is no memory for it. */
+static bool
+keep_piece(ChunkJoin *join, ChunkFrame **at, uint32_t number, Slice piece)
+{
+    if (*at == NULL)
+    {
+        *at = new_frame(join->memory, number);
+        if (*at == NULL)
+            return false;
+        join->begun_count++;
+    }
+    join->begun_bytes += piece.length;
+    return buffer_try_put(&(*at)->bytes, piece.data, piece.length);
+}
+
+static void
+complete(ChunkJoin *join, ChunkFrame **at)
+{
+    ChunkFrame *frame = take_first(at);
+
+    join->begun_count--;
+    join->begun_bytes -= frame->bytes.length;
+    join->whole = frame->bytes;
+    buffer_init(&frame->bytes, join->memory);
+    free_frame(join->memory, frame);
+}
+
+ChunkResult
+chunk_join_add(ChunkJoin *join, Slice bytes, Slice *frame)
+{
+    ChunkFrame **at;
+    Frame outer;
+    PartFrame part;
+
+    chunk_join_release(join);
+    if (!frame_decode(bytes, &outer) || outer.type != FRAME_PART || !part_decode(&outer, &part) ||
+        part.piece.length > join->bytes_max - join->begun_bytes)
+        return CHUNK_BAD;
+    at = find_frame(join, outer.tag);
+    if (*at == NULL && join->begun_count == CHUNK_FRAMES_MAX)
+        return CHUNK_BAD;
+    if (!keep_piece(join, at, outer.tag, part.piece))
+        return CHUNK_NO_MEMORY;
+    if (!part.last)
+        return CHUNK_MORE;
+    complete(join, at);
+    *frame = buffer_slice(&join->whole);
+    return chunk_is_part(*frame) ? CHUNK_BAD : CHUNK_WHOLE;
+}
