@@ -9,6 +9,7 @@
 #include "fdw/base/settings.h"
 #include "fdw/plan/batchjoin.h"
 #include "fdw/plan/plan.h"
+#include "fdw/run/batchrun.h"
 #include "fdw/run/explain.h"
 #include "fdw/run/modify.h"
 #include "fdw/run/scan.h"
@@ -21,6 +22,7 @@ void
 _PG_init(void)
 {
     settings_define();
+    batchrun_register();
     batchjoin_install();
 }
 

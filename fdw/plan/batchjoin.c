@@ -17,7 +17,6 @@
 #include "fdw/base/settings.h"
 #include "fdw/plan/plan.h"
 #include "fdw/plan/quals.h"
-#include "fdw/run/batchrun.h"
 
 typedef struct BatchJoinPath
 {
@@ -350,14 +349,13 @@ batchjoin_make_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, L
     scan->custom_private = list_make5(
         makeInteger(path->join_type), makeInteger(list_length(outer_tlist)), clauses.value_types,
         attributes, makeInteger(plan_is_blind(root, path->inner, attributes)));
-    scan->methods = &batchrun_scan_methods;
+    scan->methods = GetCustomScanMethods(BATCHJOIN_SCAN, false);
     return &scan->scan.plan;
 }
 
 void
 batchjoin_install(void)
 {
-    RegisterCustomScanMethods(&batchrun_scan_methods);
     next_hook = set_join_pathlist_hook;
     set_join_pathlist_hook = batchjoin_add_paths;
 }

@@ -19,6 +19,9 @@
 
 #include "fdw/row/relation.h"
 
+/* The name under which what runs the join registers itself, for the plan to find it by. */
+#define BATCHJOIN_SCAN "DynamoBatchJoin"
+
 /* Members of CustomScan.custom_exprs, each a List. */
 enum BatchJoinExprs
 {

@@ -16,7 +16,6 @@
 
 #include "fdw/base/compat.h"
 #include "fdw/plan/quals.h"
-#include "fdw/run/scan.h"
 
 /* The members of ForeignScan.fdw_private. */
 enum ScanPrivate
@@ -165,7 +164,7 @@ plan_add_lookup(PlannerInfo *root, RelOptInfo *baserel, const KeyQual *quals, do
     double keys = quals_estimate_keys(root, info, quals);
 
     plan_add_path(root, baserel, true, rows,
-                  plan_lookup_cost(info, keys, SCAN_BATCH_KEYS) + plan_local_cost(baserel, keys),
+                  plan_lookup_cost(info, keys, PLAN_BATCH_KEYS) + plan_local_cost(baserel, keys),
                   required_outer);
 }
 

@@ -18,6 +18,11 @@
 #include "fdw/plan/quals.h"
 #include "fdw/row/relation.h"
 
+enum
+{
+    PLAN_BATCH_KEYS = 1024 /* that a lookup asks for at once */
+};
+
 /* What the plan tells the executor: ForeignScan.fdw_private, decoded. */
 typedef struct ScanPlan
 {

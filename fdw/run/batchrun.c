@@ -591,10 +591,16 @@ batchrun_create(CustomScan *scan)
     return (Node *)run;
 }
 
-const CustomScanMethods batchrun_scan_methods = {
-    .CustomName = "DynamoBatchJoin",
+static const CustomScanMethods scan_methods = {
+    .CustomName = BATCHJOIN_SCAN,
     .CreateCustomScanState = batchrun_create,
 };
+
+void
+batchrun_register(void)
+{
+    RegisterCustomScanMethods(&scan_methods);
+}
 
 const Source *
 batchrun_source(const CustomScanState *node, Index index)

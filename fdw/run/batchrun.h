@@ -15,7 +15,8 @@
 
 #include "fdw/run/source.h"
 
-extern const CustomScanMethods batchrun_scan_methods;
+/* Registers the methods that a plan names as BATCHJOIN_SCAN; once, from _PG_init. */
+void batchrun_register(void);
 
 /* What a batched join reads the range table's entry index through; NULL when node is none, or looks
  * up another table. */

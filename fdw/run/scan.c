@@ -119,7 +119,7 @@ scan_ask(DynamoScan *state, ScanBatch *batch)
     MemoryContextReset(batch->context);
     before = MemoryContextSwitchTo(batch->context);
     batch->start = state->next_key;
-    batch->count = Min(left, SCAN_BATCH_KEYS);
+    batch->count = Min(left, PLAN_BATCH_KEYS);
     batch->ahead = readahead_begin(source->cluster, source->bucket, state->keys.keys + batch->start,
                                    batch->count, &source->options, &source->counters);
     state->next_key += batch->count;
@@ -166,7 +166,7 @@ scan_only_batch(DynamoScan *state)
 static bool
 scan_next_keys(DynamoScan *state)
 {
-    return state->keys.count <= SCAN_BATCH_KEYS ? scan_only_batch(state) : scan_next_batch(state);
+    return state->keys.count <= PLAN_BATCH_KEYS ? scan_only_batch(state) : scan_next_batch(state);
 }
 
 /* ---- full scan ---- */

@@ -14,11 +14,6 @@
 
 #include "fdw/run/source.h"
 
-enum
-{
-    SCAN_BATCH_KEYS = 1024 /* asked for at once by a lookup */
-};
-
 void dynamoBeginForeignScan(ForeignScanState *node, int eflags);
 TupleTableSlot *dynamoIterateForeignScan(ForeignScanState *node);
 void dynamoReScanForeignScan(ForeignScanState *node);

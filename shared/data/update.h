@@ -25,7 +25,7 @@
 #define SHARED_DATA_UPDATE_H
 
 #include "shared/data/reap.h"
-#include "shared/ring/topology.h"
+#include "shared/base/member_id.h"
 
 typedef struct Run
 {

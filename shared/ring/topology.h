@@ -8,13 +8,9 @@
 #ifndef SHARED_RING_TOPOLOGY_H
 #define SHARED_RING_TOPOLOGY_H
 
+#include "shared/base/member_id.h"
 #include "shared/data/keycodec.h"
 #include "shared/ring/ring.h"
-
-typedef struct MemberId
-{
-    uint8_t bytes[16]; /* drawn once at init; never an address, never reused */
-} MemberId;
 
 typedef struct Member
 {
