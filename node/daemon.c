@@ -132,7 +132,7 @@ log_failure(Daemon *daemon, const char *what, Outcome outcome)
 static void
 log_keys(Daemon *daemon)
 {
-    const Keyring *keys = &daemon->identity->keys;
+    const ClusterKeys *keys = &daemon->identity->keys;
     char id[KEYRING_ID_SIZE];
 
     keyring_id(keys->keys[0], id);
@@ -143,7 +143,7 @@ static Outcome
 reload_keys(Daemon *daemon)
 {
     char path[PATH_SIZE];
-    Keyring fresh;
+    ClusterKeys fresh;
     Outcome outcome = identity_read_keys(
         identity_path(daemon->start->dir, "cluster.key", path, sizeof(path)), &fresh);
 

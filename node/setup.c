@@ -193,7 +193,7 @@ setup_user_add(const char *dir, const char *name, UserRole role)
 /* ---- cluster keys ---- */
 
 static Outcome
-read_keys(const char *dir, char path[PATH_SIZE], Keyring *keys)
+read_keys(const char *dir, char path[PATH_SIZE], ClusterKeys *keys)
 {
     identity_path(dir, "cluster.key", path, PATH_SIZE);
     if (access(path, F_OK) != 0)
@@ -207,7 +207,7 @@ setup_key_list(const char *dir)
 {
     char path[PATH_SIZE];
     char id[KEYRING_ID_SIZE];
-    Keyring keys;
+    ClusterKeys keys;
     Outcome outcome = read_keys(dir, path, &keys);
 
     for (uint32_t i = 0; !outcome.failed && i < keys.count; i++)
@@ -220,13 +220,13 @@ setup_key_list(const char *dir)
 }
 
 static Outcome
-read_new_key(bool generate, uint8_t key[KEYRING_KEY_BYTES])
+read_new_key(bool generate, uint8_t key[CLUSTER_KEY_BYTES])
 {
     char text[SECRET_SIZE];
     Outcome outcome = outcome_ok();
 
     if (generate)
-        randombytes_buf(key, KEYRING_KEY_BYTES);
+        randombytes_buf(key, CLUSTER_KEY_BYTES);
     else
     {
         outcome = read_secret("Cluster key", "cluster key", text);
@@ -242,8 +242,8 @@ setup_key_install(const char *dir, bool generate)
 {
     char path[PATH_SIZE];
     char id[KEYRING_ID_SIZE];
-    uint8_t key[KEYRING_KEY_BYTES];
-    Keyring keys;
+    uint8_t key[CLUSTER_KEY_BYTES];
+    ClusterKeys keys;
     Outcome outcome = read_keys(dir, path, &keys);
 
     if (!outcome.failed)
@@ -263,10 +263,10 @@ setup_key_install(const char *dir, bool generate)
 }
 
 static Outcome
-change_keys(const char *dir, Outcome (*change)(Keyring *keys, const char *id), const char *id)
+change_keys(const char *dir, Outcome (*change)(ClusterKeys *keys, const char *id), const char *id)
 {
     char path[PATH_SIZE];
-    Keyring keys;
+    ClusterKeys keys;
     Outcome outcome = read_keys(dir, path, &keys);
 
     if (!outcome.failed)

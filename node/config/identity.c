@@ -79,7 +79,7 @@ identity_draw(Identity *identity)
 }
 
 Outcome
-identity_read_keys(const char *file_name, Keyring *keys)
+identity_read_keys(const char *file_name, ClusterKeys *keys)
 {
     char text[SMALL_FILE];
     Outcome outcome = read_small(file_name, true, text);
@@ -93,7 +93,7 @@ identity_read_keys(const char *file_name, Keyring *keys)
 }
 
 Outcome
-identity_write_keys(const char *file_name, const Keyring *keys)
+identity_write_keys(const char *file_name, const ClusterKeys *keys)
 {
     char text[KEYRING_TEXT_SIZE];
     Outcome outcome;

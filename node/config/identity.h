@@ -27,17 +27,17 @@ typedef struct Identity
 {
     uint8_t member_id[IDENTITY_MEMBER_BYTES];
     uint8_t node_key[IDENTITY_KEY_BYTES];
-    Keyring keys; /* of the cluster; read again at SIGHUP */
+    ClusterKeys keys; /* of the cluster; read again at SIGHUP */
 } Identity;
 
 /* Draws a member id and a node key, and a cluster key too. */
 void identity_draw(Identity *identity);
 
 /* Reads cluster keys. The file must not be open to group or others. On failure *keys is wiped. */
-Outcome identity_read_keys(const char *file_name, Keyring *keys) MUST_CHECK;
+Outcome identity_read_keys(const char *file_name, ClusterKeys *keys) MUST_CHECK;
 
 /* Replaces the file of cluster keys, as identity_replace_file does. */
-Outcome identity_write_keys(const char *file_name, const Keyring *keys) MUST_CHECK;
+Outcome identity_write_keys(const char *file_name, const ClusterKeys *keys) MUST_CHECK;
 
 /* Writes VERSION, member and cluster.key into a folder; synced, mode 0600. */
 Outcome identity_write(const char *dir, const Identity *identity) MUST_CHECK;

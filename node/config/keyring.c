@@ -5,9 +5,9 @@
 #include <string.h>
 
 void
-keyring_id(const uint8_t key[KEYRING_KEY_BYTES], char id[KEYRING_ID_SIZE])
+keyring_id(const uint8_t key[CLUSTER_KEY_BYTES], char id[KEYRING_ID_SIZE])
 {
-    ContextKeys derived = context_keys((const uint8_t(*)[KEYRING_KEY_BYTES])key, 1);
+    ContextKeys derived = context_keys((const uint8_t(*)[CLUSTER_KEY_BYTES])key, 1);
 
     sodium_bin2hex(id, KEYRING_ID_SIZE, derived.keys[0].id, CONTEXT_KEY_ID_BYTES);
     sodium_memzero(&derived, sizeof(derived));
@@ -15,7 +15,7 @@ keyring_id(const uint8_t key[KEYRING_KEY_BYTES], char id[KEYRING_ID_SIZE])
 
 /* The place of the key with this id, count when there is none. */
 static uint32_t
-find(const Keyring *ring, const char *id)
+find(const ClusterKeys *ring, const char *id)
 {
     char each[KEYRING_ID_SIZE];
     uint32_t i = 0;
@@ -48,28 +48,28 @@ trim(const char *text, size_t length)
 }
 
 static Outcome
-parse_digits(uint8_t key[KEYRING_KEY_BYTES], Slice digits)
+parse_digits(uint8_t key[CLUSTER_KEY_BYTES], Slice digits)
 {
     size_t got;
 
-    if (digits.length != 2 * KEYRING_KEY_BYTES ||
-        sodium_hex2bin(key, KEYRING_KEY_BYTES, (const char *)digits.data, digits.length, NULL, &got,
+    if (digits.length != 2 * CLUSTER_KEY_BYTES ||
+        sodium_hex2bin(key, CLUSTER_KEY_BYTES, (const char *)digits.data, digits.length, NULL, &got,
                        NULL) != 0 ||
-        got != KEYRING_KEY_BYTES)
-        return outcome_error("not a cluster key: expected %d hex digits", 2 * KEYRING_KEY_BYTES);
+        got != CLUSTER_KEY_BYTES)
+        return outcome_error("not a cluster key: expected %d hex digits", 2 * CLUSTER_KEY_BYTES);
     return outcome_ok();
 }
 
 Outcome
-keyring_parse_key(uint8_t key[KEYRING_KEY_BYTES], const char *text)
+keyring_parse_key(uint8_t key[CLUSTER_KEY_BYTES], const char *text)
 {
     return parse_digits(key, trim(text, strcspn(text, "\n")));
 }
 
 static Outcome
-parse_line(Keyring *ring, Slice line)
+parse_line(ClusterKeys *ring, Slice line)
 {
-    uint8_t key[KEYRING_KEY_BYTES];
+    uint8_t key[CLUSTER_KEY_BYTES];
     Outcome outcome = outcome_ok();
 
     if (line.length == 0)
@@ -82,7 +82,7 @@ parse_line(Keyring *ring, Slice line)
 }
 
 Outcome
-keyring_parse(Keyring *ring, const char *text, size_t length, const char *file_name)
+keyring_parse(ClusterKeys *ring, const char *text, size_t length, const char *file_name)
 {
     Outcome outcome = outcome_ok();
     int line_number = 0;
@@ -106,20 +106,20 @@ keyring_parse(Keyring *ring, const char *text, size_t length, const char *file_n
             outcome_error("\"%.200s\" line %d: %.128s", file_name, line_number, outcome.message);
     else if (ring->count == 0)
         outcome = outcome_error("\"%.200s\" has no cluster key: expected %d hex digits a line",
-                                file_name, 2 * KEYRING_KEY_BYTES);
+                                file_name, 2 * CLUSTER_KEY_BYTES);
     if (outcome.failed)
         sodium_memzero(ring, sizeof(*ring));
     return outcome;
 }
 
 void
-keyring_format(const Keyring *ring, char text[KEYRING_TEXT_SIZE])
+keyring_format(const ClusterKeys *ring, char text[KEYRING_TEXT_SIZE])
 {
     *text = '\0';
     for (uint32_t i = 0; i < ring->count; i++)
     {
-        sodium_bin2hex(text, 2 * KEYRING_KEY_BYTES + 1, ring->keys[i], KEYRING_KEY_BYTES);
-        text += 2 * KEYRING_KEY_BYTES;
+        sodium_bin2hex(text, 2 * CLUSTER_KEY_BYTES + 1, ring->keys[i], CLUSTER_KEY_BYTES);
+        text += 2 * CLUSTER_KEY_BYTES;
         strcpy(text++, "\n");
     }
 }
@@ -127,7 +127,7 @@ keyring_format(const Keyring *ring, char text[KEYRING_TEXT_SIZE])
 /* ---- changes ---- */
 
 Outcome
-keyring_install(Keyring *ring, const uint8_t key[KEYRING_KEY_BYTES])
+keyring_install(ClusterKeys *ring, const uint8_t key[CLUSTER_KEY_BYTES])
 {
     char id[KEYRING_ID_SIZE];
     uint32_t found;
@@ -135,18 +135,18 @@ keyring_install(Keyring *ring, const uint8_t key[KEYRING_KEY_BYTES])
     keyring_id(key, id);
     found = find(ring, id);
     if (found < ring->count)
-        return sodium_memcmp(ring->keys[found], key, KEYRING_KEY_BYTES) == 0
+        return sodium_memcmp(ring->keys[found], key, CLUSTER_KEY_BYTES) == 0
                    ? outcome_error("cluster key %s is installed already", id)
                    : outcome_error("another cluster key has the id %s; generate a new one", id);
-    if (ring->count == KEYRING_KEYS_MAX)
+    if (ring->count == CLUSTER_KEYS_MAX)
         return outcome_error("at most %d cluster keys fit; remove one that is out of use",
-                             KEYRING_KEYS_MAX);
-    memcpy(ring->keys[ring->count++], key, KEYRING_KEY_BYTES);
+                             CLUSTER_KEYS_MAX);
+    memcpy(ring->keys[ring->count++], key, CLUSTER_KEY_BYTES);
     return outcome_ok();
 }
 
 static Outcome
-find_or_fail(const Keyring *ring, const char *id, uint32_t *place)
+find_or_fail(const ClusterKeys *ring, const char *id, uint32_t *place)
 {
     *place = find(ring, id);
     if (*place == ring->count)
@@ -156,9 +156,9 @@ find_or_fail(const Keyring *ring, const char *id, uint32_t *place)
 }
 
 Outcome
-keyring_use(Keyring *ring, const char *id)
+keyring_use(ClusterKeys *ring, const char *id)
 {
-    uint8_t key[KEYRING_KEY_BYTES];
+    uint8_t key[CLUSTER_KEY_BYTES];
     uint32_t place;
     Outcome outcome = find_or_fail(ring, id, &place);
 
@@ -172,7 +172,7 @@ keyring_use(Keyring *ring, const char *id)
 }
 
 Outcome
-keyring_remove(Keyring *ring, const char *id)
+keyring_remove(ClusterKeys *ring, const char *id)
 {
     uint32_t place;
     Outcome outcome = find_or_fail(ring, id, &place);

@@ -15,42 +15,35 @@
 #include <stdint.h>
 
 #include "node/config/outcome.h"
+#include "shared/base/cluster_keys.h"
 #include "shared/data/context.h"
 
 enum
 {
-    KEYRING_KEYS_MAX = CONTEXT_KEYS_MAX,
-    KEYRING_KEY_BYTES = 32,
     KEYRING_ID_SIZE = 2 * CONTEXT_KEY_ID_BYTES + 1,
-    KEYRING_TEXT_SIZE = KEYRING_KEYS_MAX * (2 * KEYRING_KEY_BYTES + 1) + 1
+    KEYRING_TEXT_SIZE = CLUSTER_KEYS_MAX * (2 * CLUSTER_KEY_BYTES + 1) + 1
 };
 
-typedef struct Keyring
-{
-    uint8_t keys[KEYRING_KEYS_MAX][KEYRING_KEY_BYTES];
-    uint32_t count; /* at least 1, once it was parsed or given a key */
-} Keyring;
-
 /* What tells keys apart and is no secret: hex, the same as in a context's pieces. */
-void keyring_id(const uint8_t key[KEYRING_KEY_BYTES], char id[KEYRING_ID_SIZE]);
+void keyring_id(const uint8_t key[CLUSTER_KEY_BYTES], char id[KEYRING_ID_SIZE]);
 
-/* Reads a text of at most KEYRING_KEYS_MAX distinct keys; blank lines do not count. Errors name
+/* Reads a text of at most CLUSTER_KEYS_MAX distinct keys; blank lines do not count. Errors name
  * file_name and line, and no secret. On failure *ring is wiped. */
-Outcome keyring_parse(Keyring *ring, const char *text, size_t length,
+Outcome keyring_parse(ClusterKeys *ring, const char *text, size_t length,
                       const char *file_name) MUST_CHECK;
 
-void keyring_format(const Keyring *ring, char text[KEYRING_TEXT_SIZE]);
+void keyring_format(const ClusterKeys *ring, char text[KEYRING_TEXT_SIZE]);
 
 /* Reads one key, blanks around it allowed. */
-Outcome keyring_parse_key(uint8_t key[KEYRING_KEY_BYTES], const char *text) MUST_CHECK;
+Outcome keyring_parse_key(uint8_t key[CLUSTER_KEY_BYTES], const char *text) MUST_CHECK;
 
 /* Adds a key behind the others; fails when it is there, or has the id of another, or none fits. */
-Outcome keyring_install(Keyring *ring, const uint8_t key[KEYRING_KEY_BYTES]) MUST_CHECK;
+Outcome keyring_install(ClusterKeys *ring, const uint8_t key[CLUSTER_KEY_BYTES]) MUST_CHECK;
 
 /* Makes the key of this id the first. Fails when there is none. */
-Outcome keyring_use(Keyring *ring, const char *id) MUST_CHECK;
+Outcome keyring_use(ClusterKeys *ring, const char *id) MUST_CHECK;
 
 /* Takes the key of this id out. Fails when there is none, and on the one in use. */
-Outcome keyring_remove(Keyring *ring, const char *id) MUST_CHECK;
+Outcome keyring_remove(ClusterKeys *ring, const char *id) MUST_CHECK;
 
 #endif

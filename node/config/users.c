@@ -18,7 +18,7 @@ struct Users
 {
     User *list;
     size_t count;
-    User peers[KEYRING_KEYS_MAX]; /* one for each cluster key */
+    User peers[CLUSTER_KEYS_MAX]; /* one for each cluster key */
     size_t peer_count;
     uint8_t mock_secret[SCRAM_KEY_BYTES];
     bool has_secret; /* it is the file's */
@@ -72,15 +72,15 @@ users_name_check(const char *name)
 
 /* A secret of its own for each purpose, from the cluster key. */
 static void
-derive(uint8_t out[SCRAM_KEY_BYTES], const uint8_t cluster_key[KEYRING_KEY_BYTES],
+derive(uint8_t out[SCRAM_KEY_BYTES], const uint8_t cluster_key[CLUSTER_KEY_BYTES],
        const char *purpose)
 {
     crypto_generichash(out, SCRAM_KEY_BYTES, (const uint8_t *)purpose, strlen(purpose), cluster_key,
-                       KEYRING_KEY_BYTES);
+                       CLUSTER_KEY_BYTES);
 }
 
 void
-users_peer_login(const uint8_t cluster_key[KEYRING_KEY_BYTES], UsersPeerLogin *login)
+users_peer_login(const uint8_t cluster_key[CLUSTER_KEY_BYTES], UsersPeerLogin *login)
 {
     uint8_t secret[SCRAM_KEY_BYTES];
     char id[KEYRING_ID_SIZE];
@@ -93,7 +93,7 @@ users_peer_login(const uint8_t cluster_key[KEYRING_KEY_BYTES], UsersPeerLogin *l
 }
 
 static User
-make_peer(const uint8_t cluster_key[KEYRING_KEY_BYTES])
+make_peer(const uint8_t cluster_key[CLUSTER_KEY_BYTES])
 {
     User peer = {.role = USER_ROLE_PEER};
     uint8_t salt[SCRAM_KEY_BYTES];
@@ -108,7 +108,7 @@ make_peer(const uint8_t cluster_key[KEYRING_KEY_BYTES])
 }
 
 void
-users_set_keys(Users *users, const Keyring *keys)
+users_set_keys(Users *users, const ClusterKeys *keys)
 {
     if (!users->has_secret)
         derive(users->mock_secret, keys->keys[0], "dynamo mock login");
@@ -119,7 +119,7 @@ users_set_keys(Users *users, const Keyring *keys)
 }
 
 Users *
-users_new(const Keyring *keys)
+users_new(const ClusterKeys *keys)
 {
     Users *users = calloc(1, sizeof(Users));
 

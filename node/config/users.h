@@ -46,10 +46,10 @@ typedef struct Users Users;
 
 /* An empty list plus a peer for each key; the secret for mock exchanges is from the key in use
  * until a file has one. */
-Users *users_new(const Keyring *keys);
+Users *users_new(const ClusterKeys *keys);
 
 /* The same for other keys; the list stays. */
-void users_set_keys(Users *users, const Keyring *keys);
+void users_set_keys(Users *users, const ClusterKeys *keys);
 void users_free(Users *users);
 
 /* Replaces the list by the text of a users file. On failure the list stays as it was. */
@@ -78,7 +78,7 @@ typedef struct UsersPeerLogin
     char password[2 * SCRAM_KEY_BYTES + 1];
 } UsersPeerLogin;
 
-void users_peer_login(const uint8_t cluster_key[KEYRING_KEY_BYTES], UsersPeerLogin *login);
+void users_peer_login(const uint8_t cluster_key[CLUSTER_KEY_BYTES], UsersPeerLogin *login);
 
 const char *users_role_name(UserRole role);
 

@@ -290,7 +290,7 @@ static void
 run_keys(Console *console, Session *session, const ConsoleCommand *command,
          const ConsoleWords *words)
 {
-    const Keyring *keys = console->host.keys;
+    const ClusterKeys *keys = console->host.keys;
     ConsoleRow row = {.count = 0};
     char id[KEYRING_ID_SIZE];
 

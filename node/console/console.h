@@ -21,7 +21,7 @@ typedef struct ConsoleHost
     const Config *config;
     Log *log;
     struct Node *node;           /* NULL: the commands about the cluster say that there is none */
-    const Keyring *keys;         /* of the cluster; NULL: there are none to show */
+    const ClusterKeys *keys;     /* of the cluster; NULL: there are none to show */
     void (*shutdown)(void *ctx); /* what SHUTDOWN does; it returns at once */
     void *ctx;
 } ConsoleHost;

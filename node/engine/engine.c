@@ -62,11 +62,11 @@ engine_view(const Engine *engine)
 }
 
 Engine *
-engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
+engine_new(const EngineConfig *config, const HostCalls *host, Slice state)
 {
     Engine *engine = memory_resize(&MEMORY_HEAP, NULL, sizeof(Engine));
 
-    *engine = (Engine){.config = *config, .output = *output};
+    *engine = (Engine){.config = *config, .host = *host};
     engine_set_keys(engine, &config->keys);
     actions_init(&engine->actions);
     engine->coordinator = coordinator_new();
@@ -81,20 +81,20 @@ engine_new(const EngineConfig *config, const EngineOutput *output, Slice state)
     engine->orphans = orphans_new();
     engine->reaping =
         reaping_new(config->reap_interval_ms, &engine->pacer, engine_background_is_busy, engine);
-    engine->membership = membership_new(&engine->config, &engine->output, state);
+    engine->membership = membership_new(&engine->config.host, &engine->host, state);
     if (engine->membership == NULL)
     {
         engine_free(engine);
         return NULL;
     }
-    gossip_port_init(&engine->gossip, &config->id, &config->keys, &engine->output,
+    gossip_port_init(&engine->gossip, &config->host.id, &config->keys, &engine->host,
                      engine->membership);
     gossip_port_follow(&engine->gossip, 0);
     return engine;
 }
 
 void
-engine_set_keys(Engine *engine, const Keyring *keys)
+engine_set_keys(Engine *engine, const ClusterKeys *keys)
 {
     engine->config.keys = *keys;
     engine->context_keys = context_keys(keys->keys, keys->count);
@@ -161,7 +161,7 @@ engine_set_limits(Engine *engine, const EngineConfig *config)
     engine->config.max_value_bytes = config->max_value_bytes;
     engine->config.siblings_warn = config->siblings_warn;
     engine->config.siblings_max = config->siblings_max;
-    engine->config.buckets_per_user_max = config->buckets_per_user_max;
+    engine->config.host.buckets_per_user_max = config->buckets_per_user_max;
     engine->config.hints_max_bytes = config->hints_max_bytes;
     antientropy_set_interval(engine->antientropy, config->repair_interval_ms);
     engine->config.reap_interval_ms = config->reap_interval_ms;
@@ -191,14 +191,14 @@ persist_if_needed(Engine *engine)
         return;
     buffer_init(&state, &MEMORY_HEAP);
     paxos_encode(paxos, &state);
-    (void)engine->output.persist(engine->output.context, buffer_slice(&state));
+    (void)engine->host.persist(engine->host.context, buffer_slice(&state));
     buffer_free(&state);
 }
 
 static void
 run_action(Engine *engine, const Action *action)
 {
-    const EngineOutput *output = &engine->output;
+    const HostCalls *host = &engine->host;
     Slice frame =
         slice_make(engine->actions.frames.data + action->frame_offset, action->frame_length);
     uint32_t peer;
@@ -206,15 +206,15 @@ run_action(Engine *engine, const Action *action)
     switch (action->kind)
     {
     case ACTION_REPLY:
-        output->reply(output->context, action->session, frame);
+        host->reply(host->context, action->session, frame);
         break;
     case ACTION_SEND:
         peer = membership_peer_of(engine->membership, action->member);
         if (peer != TOPOLOGY_NO_MEMBER)
-            output->send(output->context, peer, frame);
+            host->send(host->context, peer, frame);
         break;
     case ACTION_SEND_PEER:
-        output->send(output->context, action->member, frame);
+        host->send(host->context, action->member, frame);
         break;
     case ACTION_APPLY:
         engine_apply_storage(engine, action);
@@ -487,7 +487,7 @@ warn_of_siblings(Engine *engine, const View *view)
 
     buffer_init(&event, &MEMORY_HEAP);
     if (coordinator_crowd_event(engine->coordinator, view, &event))
-        engine->output.log(engine->output.context, (const char *)event.data);
+        engine->host.log(engine->host.context, (const char *)event.data);
     buffer_free(&event);
 }
 

@@ -3,7 +3,7 @@
  *
  * Frames, links going up and down, storage answers and time go in; frames, storage calls and state
  * to persist come out. The daemon (node/host/node.c) and the simulator (test/sim) run it unchanged.
- * Calls must not be nested: outputs are called only from inside an engine call, and must not call
+ * Calls must not be nested: the host is called only from inside an engine call, and must not call
  * back into the engine; storage may answer from inside its calls.
  *
  * A turn: engine_time(), any number of events, engine_turn_end(), which sends what was gathered
@@ -14,7 +14,6 @@
 #ifndef NODE_ENGINE_ENGINE_H
 #define NODE_ENGINE_ENGINE_H
 
-#include "node/config/keyring.h"
 #include "node/engine/admission.h"
 #include "node/engine/cluster/gossip.h"
 #include "node/engine/repair/antientropy.h"
@@ -22,34 +21,26 @@
 #include "node/engine/repair/orphans.h"
 #include "node/engine/repair/reaping.h"
 #include "node/engine/repair/scrub.h"
+#include "node/engine/step/host.h"
 #include "node/engine/step/step.h"
+#include "shared/base/cluster_keys.h"
 
 typedef struct Engine Engine;
 
 typedef struct EngineConfig
 {
-    MemberId id;
-    const char *name;
-    const char *address; /* as peers reach this node: numeric */
-    uint16_t port;
-    const char *zone;
-    uint32_t weight;
-    const char *seeds; /* sorted "host:port" list, comma separated, own address included when a
-                          seed; "" waits to be joined */
-    uint32_t partitions;
+    HostConfig host;
     uint32_t request_timeout_ms;
-    uint32_t peer_timeout_ms; /* silence after which a peer counts as down */
     uint32_t max_key_bytes;
     uint32_t max_value_bytes;
     uint32_t siblings_warn; /* as View */
     uint32_t siblings_max;
-    uint32_t buckets_per_user_max; /* that one user of this node may have made; 0: any number */
-    Keyring keys;                  /* of the cluster */
-    uint64_t hints_max_bytes;      /* as View */
-    uint64_t background_bytes;     /* a second that background work may take, at most */
-    uint64_t repair_interval_ms;   /* in which all replicas are compared; 0: only when asked for */
-    uint64_t reap_interval_ms; /* between looks at a partition for what may be reaped; 0: none */
-    AdmissionLimits admission; /* of clients' frames */
+    ClusterKeys keys;            /* of the cluster */
+    uint64_t hints_max_bytes;    /* as View */
+    uint64_t background_bytes;   /* a second that background work may take, at most */
+    uint64_t repair_interval_ms; /* in which all replicas are compared; 0: only when asked for */
+    uint64_t reap_interval_ms;   /* between looks at a partition for what may be reaped; 0: none */
+    AdmissionLimits admission;   /* of clients' frames */
 } EngineConfig;
 
 /* Who sent a frame. Only frames of clients are shed for load. */
@@ -60,38 +51,6 @@ typedef enum EngineAsker
     ENGINE_ADMIN,        /* a client otherwise */
     ENGINE_PEER          /* another node */
 } EngineAsker;
-
-typedef struct EngineOutput
-{
-    void (*send)(void *context, uint32_t peer, Slice frame);
-    void (*reply)(void *context, uint64_t session, Slice frame);
-
-    /* Who asks on the session: a user's name; NULL: nobody that has one. May be NULL itself. */
-    const char *(*user)(void *context, uint64_t session);
-
-    /* To the peer's address and port, over UDP; may get lost. NULL: nothing is heard by gossip. */
-    void (*datagram)(void *context, uint32_t peer, Slice datagram);
-
-    /* Must be durable when it returns: the acceptor's promises and the chosen topology (rare,
-     * small). */
-    bool (*persist)(void *context, Slice state);
-
-    /* The number of the peer at that address; the caller keeps a link to it from then on. */
-    uint32_t (*peer)(void *context, const char *address, uint16_t port);
-
-    /* Keeps what this node has seen of data directories, its own among them, for the next start; in
-     * place of what was kept before. Durable before the first event when called by
-     * engine_set_storage(), else soon. May be NULL. */
-    void (*note)(void *context, Slice notes);
-    void (*log)(void *context, const char *event);
-    void (*warn)(void *context, const char *event); /* NULL: log will do */
-    /* The node cannot be what it says it is, and must not go on: why, for people. NULL: it is
-     * logged. */
-    void (*end)(void *context, const char *why);
-    uint64_t (*random)(void *context);
-    uint64_t (*resident_bytes)(void *context); /* of the process; may be NULL */
-    void *context;
-} EngineOutput;
 
 typedef struct EngineCounters
 {
@@ -121,7 +80,7 @@ typedef struct EngineCounters
 
 /* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All
  * are borrowed. */
-Engine *engine_new(const EngineConfig *config, const EngineOutput *output, Slice state);
+Engine *engine_new(const EngineConfig *config, const HostCalls *host, Slice state);
 void engine_free(Engine *engine);
 StorageEvents engine_storage_events(Engine *engine);
 /*
@@ -138,7 +97,7 @@ void engine_set_limits(Engine *engine, const EngineConfig *config);
 
 /* The cluster's keys have changed: contexts are sealed under the first from now on, and open under
  * any. */
-void engine_set_keys(Engine *engine, const Keyring *keys);
+void engine_set_keys(Engine *engine, const ClusterKeys *keys);
 
 void engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms);
 

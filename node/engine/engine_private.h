@@ -49,7 +49,7 @@ typedef struct HeldFrame
 struct Engine
 {
     EngineConfig config;
-    EngineOutput output;
+    HostCalls host;
     Storage *storage;
     ContextKeys context_keys;
     Membership *membership;

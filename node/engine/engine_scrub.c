@@ -46,14 +46,14 @@ engine_scrub_status(const Engine *engine)
 static void __attribute__((format(printf, 2, 3)))
 tell(const Engine *engine, const char *format, ...)
 {
-    const EngineOutput *output = &engine->output;
+    const HostCalls *host = &engine->host;
     char text[512];
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    (output->warn != NULL ? output->warn : output->log)(output->context, text);
+    (host->warn != NULL ? host->warn : host->log)(host->context, text);
 }
 
 static bool

@@ -78,8 +78,7 @@ on_disk_changed(void *context)
         snprintf(text, sizeof(text), "this node takes writes again");
     else
         snprintf(text, sizeof(text), "this node takes no writes: %s", storage_disk_why(storage));
-    (engine->output.warn != NULL ? engine->output.warn : engine->output.log)(engine->output.context,
-                                                                             text);
+    (engine->host.warn != NULL ? engine->host.warn : engine->host.log)(engine->host.context, text);
     membership_greet(engine->membership, engine->now_ms, &engine->actions);
     engine_run_actions(engine);
 }

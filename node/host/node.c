@@ -254,7 +254,7 @@ node_drop_orphans(Node *node, uint32_t bucket_id)
 void
 node_keys_changed(Node *node)
 {
-    const Keyring *keys = &node->start.identity->keys;
+    const ClusterKeys *keys = &node->start.identity->keys;
     UsersPeerLogin login;
 
     engine_set_keys(node->engine, keys);
@@ -266,19 +266,19 @@ node_keys_changed(Node *node)
 static Outcome
 open_engine(Node *node)
 {
-    EngineOutput output = {.send = output_send,
-                           .reply = node_streams_reply,
-                           .user = node_streams_user,
-                           .datagram = output_datagram,
-                           .persist = output_persist,
-                           .peer = output_peer,
-                           .note = output_note,
-                           .log = output_log,
-                           .warn = output_warn,
-                           .end = output_end,
-                           .random = output_random,
-                           .resident_bytes = output_resident,
-                           .context = node};
+    HostCalls output = {.send = output_send,
+                        .reply = node_streams_reply,
+                        .user = node_streams_user,
+                        .datagram = output_datagram,
+                        .persist = output_persist,
+                        .peer = output_peer,
+                        .note = output_note,
+                        .log = output_log,
+                        .warn = output_warn,
+                        .end = output_end,
+                        .random = output_random,
+                        .resident_bytes = output_resident,
+                        .context = node};
     char path[PATH_SIZE];
     Buffer state;
     Outcome outcome;

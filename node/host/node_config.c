@@ -111,7 +111,7 @@ node_config_limits(const Config *config, EngineConfig *engine)
     engine->max_value_bytes = (uint32_t)config->max_value_bytes;
     engine->siblings_warn = (uint32_t)config->siblings_warn;
     engine->siblings_max = (uint32_t)config->siblings_max;
-    engine->buckets_per_user_max = (uint32_t)config->max_buckets_per_user;
+    engine->host.buckets_per_user_max = (uint32_t)config->max_buckets_per_user;
     engine->repair_interval_ms = (uint64_t)config->repair_interval_s * 1000;
     engine->reap_interval_ms = (uint64_t)config->reap_interval_s * 1000;
     engine->hints_max_bytes = (uint64_t)config->hints_max_mb * 1024 * 1024;
@@ -125,18 +125,18 @@ EngineConfig
 node_config_of(const Config *config, const Identity *identity, const char *address,
                const char *seeds)
 {
-    EngineConfig engine = {.name = config->node_name,
-                           .address = address,
-                           .port = (uint16_t)config->port,
-                           .zone = config->zone,
-                           .weight = 1,
-                           .seeds = seeds,
-                           .partitions = (uint32_t)config->partitions,
+    EngineConfig engine = {.host.name = config->node_name,
+                           .host.address = address,
+                           .host.port = (uint16_t)config->port,
+                           .host.zone = config->zone,
+                           .host.weight = 1,
+                           .host.seeds = seeds,
+                           .host.partitions = (uint32_t)config->partitions,
                            .background_bytes = (uint64_t)config->background_mb * 1024 * 1024,
-                           .peer_timeout_ms = PEER_TIMEOUT_MS,
+                           .host.peer_timeout_ms = PEER_TIMEOUT_MS,
                            .keys = identity->keys};
 
     node_config_limits(config, &engine);
-    memcpy(engine.id.bytes, identity->member_id, sizeof(MemberId));
+    memcpy(engine.host.id.bytes, identity->member_id, sizeof(MemberId));
     return engine;
 }

@@ -55,10 +55,10 @@ struct Node
 /* Every event begins here, so that the engine sees the time it happened. */
 Engine *node_enter(Node *node);
 
-/* EngineOutput.reply: an answer to a session, or to a question of the node's own. */
+/* Host.reply: an answer to a session, or to a question of the node's own. */
 void node_streams_reply(void *context, uint64_t number, Slice frame);
 
-/* EngineOutput.user. */
+/* HostCalls.user. */
 const char *node_streams_user(void *context, uint64_t number);
 
 /* Has the sessions of other nodes read from again, or not. */

@@ -73,16 +73,16 @@ output_random(void *context)
     return 4; /* as good as any, and every run is the same */
 }
 
-static const EngineConfig CONFIG = {.id = {{1}},
-                                    .name = "n0",
-                                    .address = "127.0.0.1",
-                                    .port = 7100,
-                                    .zone = "",
-                                    .weight = 1,
-                                    .seeds = "127.0.0.1:7100",
-                                    .partitions = RING_PARTITIONS_MIN,
+static const EngineConfig CONFIG = {.host.id = {{1}},
+                                    .host.name = "n0",
+                                    .host.address = "127.0.0.1",
+                                    .host.port = 7100,
+                                    .host.zone = "",
+                                    .host.weight = 1,
+                                    .host.seeds = "127.0.0.1:7100",
+                                    .host.partitions = RING_PARTITIONS_MIN,
                                     .request_timeout_ms = 500,
-                                    .peer_timeout_ms = 1000,
+                                    .host.peer_timeout_ms = 1000,
                                     .max_key_bytes = 100,
                                     .max_value_bytes = 1000,
                                     .keys = {.count = 1}};
@@ -138,13 +138,13 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Answers answers = {{0}};
-    EngineOutput output = {.send = output_send,
-                           .reply = output_reply,
-                           .persist = output_persist,
-                           .peer = output_peer,
-                           .log = output_log,
-                           .random = output_random,
-                           .context = &answers};
+    HostCalls output = {.send = output_send,
+                        .reply = output_reply,
+                        .persist = output_persist,
+                        .peer = output_peer,
+                        .log = output_log,
+                        .random = output_random,
+                        .context = &answers};
     Engine *engine = engine_new(&CONFIG, &output, SLICE_EMPTY);
     StorageEvents events = engine_storage_events(engine);
     MemoryStore *store = memory_store_new();

@@ -10,11 +10,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char text[KEYRING_TEXT_SIZE];
     char again[KEYRING_TEXT_SIZE];
-    Keyring ring;
+    ClusterKeys ring;
 
     if (keyring_parse(&ring, (const char *)data, size, "fuzz").failed)
         return 0;
-    fuzz_require(ring.count > 0 && ring.count <= KEYRING_KEYS_MAX);
+    fuzz_require(ring.count > 0 && ring.count <= CLUSTER_KEYS_MAX);
     keyring_format(&ring, text);
     fuzz_require(!keyring_parse(&ring, text, strlen(text), "fuzz").failed);
     keyring_format(&ring, again);

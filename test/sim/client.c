@@ -133,7 +133,7 @@ client_host_of(const Client *client, uint32_t member)
 {
     uint32_t host = 0;
 
-    while (client->world->hosts[host].config.port != client->topology.members[member].port)
+    while (client->world->hosts[host].config.host.port != client->topology.members[member].port)
         host++;
     return host;
 }

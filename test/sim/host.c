@@ -123,16 +123,16 @@ host_init(World *world, uint32_t index)
     if (random_percent(&world->random, 30))
         snprintf(host->zone, sizeof(host->zone), "z%u", index % 2);
     random_fill(&world->random, id, sizeof(id));
-    memcpy(&host->config.id, id, sizeof(id));
-    host->config.name = host->name;
-    host->config.address = host->address;
-    host->config.port = (uint16_t)(PORT_FIRST + index);
-    host->config.zone = host->zone;
-    host->config.weight = 1;
-    host->config.seeds = world->seeds;
-    host->config.partitions = world->mix.partitions;
+    memcpy(&host->config.host.id, id, sizeof(id));
+    host->config.host.name = host->name;
+    host->config.host.address = host->address;
+    host->config.host.port = (uint16_t)(PORT_FIRST + index);
+    host->config.host.zone = host->zone;
+    host->config.host.weight = 1;
+    host->config.host.seeds = world->seeds;
+    host->config.host.partitions = world->mix.partitions;
     host->config.request_timeout_ms = world->mix.node_timeout_ms;
-    host->config.peer_timeout_ms = world->mix.peer_timeout_ms;
+    host->config.host.peer_timeout_ms = world->mix.peer_timeout_ms;
     host->config.max_key_bytes = 64;
     host->config.max_value_bytes = 256;
     host->config.siblings_max = world->mix.siblings_max;
@@ -216,15 +216,15 @@ void
 host_boot(World *world, uint32_t index)
 {
     Host *host = &world->hosts[index];
-    EngineOutput output = {.send = out_send,
-                           .reply = out_reply,
-                           .datagram = out_datagram,
-                           .persist = out_persist,
-                           .peer = out_peer,
-                           .note = out_note,
-                           .log = out_log,
-                           .random = out_random,
-                           .context = host};
+    HostCalls output = {.send = out_send,
+                        .reply = out_reply,
+                        .datagram = out_datagram,
+                        .persist = out_persist,
+                        .peer = out_peer,
+                        .note = out_note,
+                        .log = out_log,
+                        .random = out_random,
+                        .context = host};
 
     host->booting = false;
     if (host->engine != NULL)
@@ -462,7 +462,7 @@ note_told(World *world, Slice bytes)
     {
         Host *host = &world->hosts[i];
 
-        if (memcmp(&host->config.id, &hello.id, sizeof(MemberId)) == 0 &&
+        if (memcmp(&host->config.host.id, &hello.id, sizeof(MemberId)) == 0 &&
             (hello.data.commits > host->told.commits ||
              memcmp(&hello.data.run, &host->told.run, sizeof(RunId)) != 0))
             host->told = hello.data;
@@ -552,7 +552,7 @@ watch_peers(World *world, Host *host)
 
     for (uint32_t i = 0; topology->epoch > 0 && i < world->mix.hosts; i++)
     {
-        uint32_t member = topology_member(topology, &world->hosts[i].config.id);
+        uint32_t member = topology_member(topology, &world->hosts[i].config.host.id);
 
         bool up = engine_member_is_up(host->engine, member);
 

@@ -134,7 +134,7 @@ send_repair(Script *script, uint32_t host, uint32_t other)
 {
     RepairFrame repair = {.epoch = script->client->topology.epoch,
                           .is_of_member = true,
-                          .member = script_host(script, other)->config.id};
+                          .member = script_host(script, other)->config.host.id};
     Buffer frame;
 
     buffer_init(&frame, &MEMORY_HEAP);

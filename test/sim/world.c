@@ -95,7 +95,7 @@ member_of(const Host *host, const Host *other)
 {
     const Topology *topology = engine_topology(host->engine);
 
-    return topology_member(topology, &other->config.id);
+    return topology_member(topology, &other->config.host.id);
 }
 
 /* A node that has just come back needs a while to know whom it can reach; and so do frames behind

@@ -9,14 +9,14 @@ enum
 };
 
 void
-gossip_port_init(GossipPort *port, const MemberId *self, const Keyring *keys,
-                 const EngineOutput *output, Membership *membership)
+gossip_port_init(GossipPort *port, const MemberId *self, const ClusterKeys *keys,
+                 const HostCalls *host, Membership *membership)
 {
     GossipConfig config = gossip_config(self);
-    uint64_t run = output->random(output->context);
+    uint64_t run = host->random(host->context);
 
-    *port = (GossipPort){.output = output, .membership = membership};
-    port->gossip = gossip_new(&config, run, output->random(output->context));
+    *port = (GossipPort){.host = host, .membership = membership};
+    port->gossip = gossip_new(&config, run, host->random(host->context));
     gossip_actions_init(&port->actions);
     buffer_init(&port->datagram, &MEMORY_HEAP);
     gossip_port_set_keys(port, keys);
@@ -32,7 +32,7 @@ gossip_port_free(GossipPort *port)
 }
 
 void
-gossip_port_set_keys(GossipPort *port, const Keyring *keys)
+gossip_port_set_keys(GossipPort *port, const ClusterKeys *keys)
 {
     port->keys = gossip_keys(keys->keys, keys->count);
 }
@@ -59,19 +59,19 @@ gossip_port_follow(GossipPort *port, uint64_t now_ms)
 static void
 send_packet(GossipPort *port, const GossipAction *action)
 {
-    const EngineOutput *output = port->output;
+    const HostCalls *host = port->host;
     uint64_t nonce[GOSSIP_NONCE_BYTES / sizeof(uint64_t)];
 
-    if (output->datagram == NULL)
+    if (host->datagram == NULL)
         return;
     for (uint32_t i = 0; i < GOSSIP_NONCE_BYTES / sizeof(uint64_t); i++)
-        nonce[i] = output->random(output->context);
+        nonce[i] = host->random(host->context);
     buffer_reset(&port->datagram);
     gossip_seal(
         &port->datagram, &port->keys, (const uint8_t *)nonce,
         slice_make(port->actions.packets.data + action->packet_offset, action->packet_length));
-    output->datagram(output->context, membership_peer_of(port->membership, action->member),
-                     buffer_slice(&port->datagram));
+    host->datagram(host->context, membership_peer_of(port->membership, action->member),
+                   buffer_slice(&port->datagram));
 }
 
 static const char *
@@ -96,7 +96,7 @@ note_change(GossipPort *port, const GossipAction *action)
         snprintf(event, sizeof(event), "node %.200s is back", name_of(port, action->member));
     else
         return;
-    port->output->log(port->output->context, event);
+    port->host->log(port->host->context, event);
 }
 
 static void
@@ -108,7 +108,7 @@ tell(GossipPort *port, const GossipAction *action)
     snprintf(event, sizeof(event), "%s%s%.200s%s%s%s", gossip_notice_text(action->notice),
              *name != '\0' ? "; member " : "", name, *action->from != '\0' ? " (from " : "",
              action->from, *action->from != '\0' ? ")" : "");
-    port->output->log(port->output->context, event);
+    port->host->log(port->host->context, event);
 }
 
 static void

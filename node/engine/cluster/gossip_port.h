@@ -1,7 +1,7 @@
 /*
  * GossipPort: gossip joined to the rest of an engine; it decides nothing.
  *
- * Packets that gossip wants sent are sealed and handed to EngineOutput.datagram; what it finds out
+ * Packets that gossip wants sent are sealed and handed to HostCalls.datagram; what it finds out
  * goes to membership, which weighs it with what the links say, and, where people should know, to
  * the log.
  */
@@ -10,6 +10,7 @@
 
 #include "node/engine/cluster/gossip.h"
 #include "node/engine/cluster/membership.h"
+#include "shared/base/cluster_keys.h"
 
 typedef struct GossipPort
 {
@@ -17,16 +18,16 @@ typedef struct GossipPort
     GossipKeys keys;
     GossipActions actions;
     Buffer datagram;
-    uint64_t epoch;             /* of the topology that gossip has */
-    const EngineOutput *output; /* borrowed */
-    Membership *membership;     /* borrowed */
+    uint64_t epoch;         /* of the topology that gossip has */
+    const HostCalls *host;  /* borrowed */
+    Membership *membership; /* borrowed */
 } GossipPort;
 
-/* keys: of the cluster. Draws the run from the output's randomness. */
-void gossip_port_init(GossipPort *port, const MemberId *self, const Keyring *keys,
-                      const EngineOutput *output, Membership *membership);
+/* keys: of the cluster. Draws the run from the host's randomness. */
+void gossip_port_init(GossipPort *port, const MemberId *self, const ClusterKeys *keys,
+                      const HostCalls *host, Membership *membership);
 void gossip_port_free(GossipPort *port);
-void gossip_port_set_keys(GossipPort *port, const Keyring *keys);
+void gossip_port_set_keys(GossipPort *port, const ClusterKeys *keys);
 
 /* Hands gossip the topology in force, if it is another than it has. */
 void gossip_port_follow(GossipPort *port, uint64_t now_ms);

@@ -38,7 +38,7 @@ set_text(char **target, Slice text)
 static uint32_t
 number_peer(Membership *membership, const char *address, uint16_t port)
 {
-    uint32_t number = membership->output->peer(membership->output->context, address, port);
+    uint32_t number = membership->host->peer(membership->host->context, address, port);
     char place[80];
 
     snprintf(place, sizeof(place), "%s:%u", address, port);
@@ -49,16 +49,16 @@ number_peer(Membership *membership, const char *address, uint16_t port)
 static void
 end(const Membership *membership, const char *why)
 {
-    const EngineOutput *output = membership->output;
+    const HostCalls *host = membership->host;
 
-    (output->end != NULL ? output->end : output->log)(output->context, why);
+    (host->end != NULL ? host->end : host->log)(host->context, why);
 }
 
 /* Numbers the peers of "host:port,host:port", leaving this node's own address out. */
 static void
 read_seeds(Membership *membership)
 {
-    const EngineConfig *config = membership->config;
+    const HostConfig *config = membership->config;
     char own[300];
     char *seeds = NULL;
     char *rest;
@@ -83,14 +83,14 @@ read_seeds(Membership *membership)
 }
 
 Membership *
-membership_new(const EngineConfig *config, const EngineOutput *output, Slice state)
+membership_new(const HostConfig *config, const HostCalls *host, Slice state)
 {
     Membership *membership = memory_resize(&MEMORY_HEAP, NULL, sizeof(Membership));
 
-    *membership = (Membership){.config = config, .output = output, .self = TOPOLOGY_NO_MEMBER};
+    *membership = (Membership){.config = config, .host = host, .self = TOPOLOGY_NO_MEMBER};
     arena_init(&membership->arena, &MEMORY_HEAP);
     membership->paxos = paxos_new(&config->id);
-    membership->witness = witness_new(config, output);
+    membership->witness = witness_new(config, host);
     read_seeds(membership);
     if (!paxos_load(membership->paxos, state))
     {
@@ -246,7 +246,7 @@ membership_judge(Membership *membership, uint32_t member, bool dead)
 static void
 log_event(Membership *membership, const char *text)
 {
-    membership->output->log(membership->output->context, text);
+    membership->host->log(membership->host->context, text);
 }
 
 static void
@@ -281,7 +281,7 @@ set_voters(Membership *membership)
 static void
 check_place(Membership *membership)
 {
-    const EngineConfig *config = membership->config;
+    const HostConfig *config = membership->config;
     const Topology *topology = &membership->topology;
     char text[512];
 
@@ -346,7 +346,7 @@ adopt(Membership *membership)
 static HelloFrame
 own_hello(const Membership *membership, const MemberId *to)
 {
-    const EngineConfig *config = membership->config;
+    const HostConfig *config = membership->config;
     HelloFrame hello = {.id = config->id,
                         .name = slice_from_string(config->name),
                         .address = slice_from_string(config->address),
@@ -448,7 +448,7 @@ take_disk(Membership *membership, Peer *peer, const HelloFrame *hello)
 static void
 meet_twin(Membership *membership, Peer *peer)
 {
-    const EngineConfig *config = membership->config;
+    const HostConfig *config = membership->config;
     char text[512];
 
     if (peer->is_twin)
@@ -629,14 +629,14 @@ void
 membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame, uint64_t now_ms,
                       Actions *actions)
 {
-    const EngineOutput *output = membership->output;
+    const HostCalls *host = membership->host;
 
     if (frame->type == FRAME_HELLO_REPLY)
         take_hello(membership, peer, frame, now_ms, actions);
     else if (frame->type == FRAME_TOPOLOGY)
         take_topology(membership, membership_peer(membership, peer), frame);
     else
-        paxos_peer_frame(membership->paxos, peer, frame, now_ms, output->random(output->context),
+        paxos_peer_frame(membership->paxos, peer, frame, now_ms, host->random(host->context),
                          actions);
     after_paxos(membership, now_ms, actions);
 }
@@ -660,7 +660,7 @@ tend_peer(Membership *membership, uint32_t number, bool paused, uint64_t now_ms,
 void
 membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
 {
-    const EngineOutput *output = membership->output;
+    const HostCalls *host = membership->host;
     bool paused = membership->last_tick_ms != 0 && now_ms >= membership->last_tick_ms + PAUSE_MS;
 
     if (now_ms < membership->last_tick_ms + TICK_MS)
@@ -668,7 +668,7 @@ membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
     membership->last_tick_ms = now_ms;
     for (uint32_t i = 0; i < membership->peer_count; i++)
         tend_peer(membership, i, paused, now_ms, actions);
-    paxos_tick(membership->paxos, now_ms, output->random(output->context), actions);
+    paxos_tick(membership->paxos, now_ms, host->random(host->context), actions);
     if (membership->topology.epoch == 0)
         membership_try_formation(membership, now_ms, actions);
     after_paxos(membership, now_ms, actions);

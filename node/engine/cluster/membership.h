@@ -16,13 +16,14 @@
 
 #include "node/engine/cluster/paxos.h"
 #include "node/engine/cluster/witness.h"
-#include "node/engine/engine.h"
+#include "node/engine/step/host.h"
+#include "node/engine/step/step.h"
 
 typedef struct Membership Membership;
 
-/* config and output are borrowed; output is used for peer numbers, log lines and random numbers
+/* config and host are borrowed; host is used for peer numbers, log lines and random numbers
  * only. */
-Membership *membership_new(const EngineConfig *config, const EngineOutput *output, Slice state);
+Membership *membership_new(const HostConfig *config, const HostCalls *host, Slice state);
 void membership_free(Membership *membership);
 Paxos *membership_paxos(Membership *membership);
 Witness *membership_witness(const Membership *membership);

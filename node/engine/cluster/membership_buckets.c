@@ -200,15 +200,15 @@ end_wish(Membership *membership, BucketWish **place)
 static void
 propose(Membership *membership, const Batch *batch, uint64_t now_ms, Actions *actions)
 {
-    const EngineOutput *output = membership->output;
+    const HostCalls *host = membership->host;
     Buffer document;
 
     if (batch->change.added_count + batch->change.dropped_count == 0)
         return;
     buffer_init(&document, &MEMORY_HEAP);
     topology_encode_change(&document, &membership->topology, &batch->change);
-    paxos_propose(membership->paxos, buffer_slice(&document), now_ms,
-                  output->random(output->context), actions);
+    paxos_propose(membership->paxos, buffer_slice(&document), now_ms, host->random(host->context),
+                  actions);
     buffer_free(&document);
 }
 
@@ -247,9 +247,8 @@ membership_pump_buckets(Membership *membership, uint64_t now_ms, Actions *action
 static bool
 read_wish(const Membership *membership, const Frame *frame, BucketWish *wish)
 {
-    const EngineOutput *output = membership->output;
-    const char *user =
-        output->user != NULL ? output->user(output->context, wish->origin.session) : NULL;
+    const HostCalls *host = membership->host;
+    const char *user = host->user != NULL ? host->user(host->context, wish->origin.session) : NULL;
     Frame kept = frame_copy(&wish->arena, frame);
     BucketDrop drop;
 

@@ -38,7 +38,7 @@ says_where_it_is(const Peer *peer)
 static void
 describe_formation(Membership *membership)
 {
-    const EngineConfig *config = membership->config;
+    const HostConfig *config = membership->config;
     char *text = membership->waiting_for;
 
     text[0] = '\0';
@@ -80,13 +80,13 @@ compare_members(const void *a, const void *b)
 static void
 fill_first_topology(Membership *membership, Arena *arena, Topology *topology)
 {
-    const EngineConfig *config = membership->config;
-    const EngineOutput *output = membership->output;
+    const HostConfig *config = membership->config;
+    const HostCalls *host = membership->host;
 
     topology->epoch = 1;
     topology->partitions = config->partitions;
     for (unsigned i = 0; i < sizeof(topology->cluster); i++)
-        topology->cluster[i] = (uint8_t)output->random(output->context);
+        topology->cluster[i] = (uint8_t)host->random(host->context);
     topology->member_count = membership->seed_count + 1;
     topology->members = arena_alloc_zero(arena, sizeof(Member) * topology->member_count);
     topology->members[0] = (Member){.id = config->id,
@@ -113,7 +113,7 @@ fill_first_topology(Membership *membership, Arena *arena, Topology *topology)
 static void
 propose_first(Membership *membership, uint64_t now_ms, Actions *actions)
 {
-    const EngineOutput *output = membership->output;
+    const HostCalls *host = membership->host;
     Arena arena;
     Topology topology = {0};
     Buffer document;
@@ -122,8 +122,8 @@ propose_first(Membership *membership, uint64_t now_ms, Actions *actions)
     buffer_init(&document, &MEMORY_HEAP);
     fill_first_topology(membership, &arena, &topology);
     topology_encode(&document, &topology);
-    paxos_propose(membership->paxos, buffer_slice(&document), now_ms,
-                  output->random(output->context), actions);
+    paxos_propose(membership->paxos, buffer_slice(&document), now_ms, host->random(host->context),
+                  actions);
     buffer_free(&document);
     arena_free(&arena);
 }

@@ -50,8 +50,8 @@ typedef struct BucketWish
 
 struct Membership
 {
-    const EngineConfig *config;
-    const EngineOutput *output;
+    const HostConfig *config;
+    const HostCalls *host;
     Paxos *paxos;
     Witness *witness;
     Arena arena; /* of the topology */

@@ -19,8 +19,8 @@ typedef struct Entry
 
 struct Witness
 {
-    const EngineConfig *config;
-    const EngineOutput *output;
+    const HostConfig *config;
+    const HostCalls *host;
     const Storage *storage; /* NULL: not open yet */
     Entry *entries;         /* the first is this member */
     uint32_t entry_count;
@@ -73,11 +73,11 @@ make_entry(Witness *witness, const MemberId *id)
 }
 
 Witness *
-witness_new(const EngineConfig *config, const EngineOutput *output)
+witness_new(const HostConfig *config, const HostCalls *host)
 {
     Witness *witness = memory_resize(&MEMORY_HEAP, NULL, sizeof(Witness));
 
-    *witness = (Witness){.config = config, .output = output};
+    *witness = (Witness){.config = config, .host = host};
     (void)make_entry(witness, &config->id);
     return witness;
 }
@@ -140,10 +140,10 @@ own_mark(const Witness *witness)
 static void
 write_notes(Witness *witness)
 {
-    const EngineOutput *output = witness->output;
+    const HostCalls *host = witness->host;
     Buffer notes;
 
-    if (output->note == NULL)
+    if (host->note == NULL)
         return;
     buffer_init(&notes, &MEMORY_HEAP);
     buffer_put_varint(&notes, witness->withheld_count);
@@ -160,7 +160,7 @@ write_notes(Witness *witness)
         buffer_put(&notes, entry->id.bytes, sizeof(entry->id.bytes));
         data_mark_encode(&notes, &entry->mark);
     }
-    output->note(output->context, buffer_slice(&notes));
+    host->note(host->context, buffer_slice(&notes));
     buffer_free(&notes);
 }
 
@@ -188,9 +188,9 @@ witness_note(Witness *witness, uint64_t now_ms, bool now)
 static void
 warn(const Witness *witness, const char *text)
 {
-    const EngineOutput *output = witness->output;
+    const HostCalls *host = witness->host;
 
-    (output->warn != NULL ? output->warn : output->log)(output->context, text);
+    (host->warn != NULL ? host->warn : host->log)(host->context, text);
 }
 
 static void

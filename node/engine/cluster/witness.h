@@ -26,7 +26,8 @@
 #ifndef NODE_ENGINE_CLUSTER_WITNESS_H
 #define NODE_ENGINE_CLUSTER_WITNESS_H
 
-#include "node/engine/engine.h"
+#include "node/engine/step/host.h"
+#include "node/engine/step/step.h"
 
 typedef struct Witness Witness;
 
@@ -36,11 +37,11 @@ enum
     WITNESS_DOUBT_MS = 1000 /* or peer_timeout_ms, if that is less */
 };
 
-/* config and output are borrowed; output is used for notes and log lines only. */
-Witness *witness_new(const EngineConfig *config, const EngineOutput *output);
+/* config and host are borrowed; host is used for notes and log lines only. */
+Witness *witness_new(const HostConfig *config, const HostCalls *host);
 void witness_free(Witness *witness);
 
-/* The storage was opened; notes are what output->note was last given, or empty. storage is only
+/* The storage was opened; notes are what host->note was last given, or empty. storage is only
  * looked at. */
 void witness_open(Witness *witness, const Storage *storage, Slice notes, bool in_cluster);
 

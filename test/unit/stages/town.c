@@ -38,16 +38,16 @@ town_add_node(Town *town, uint32_t index, const char *seeds)
     TownNode *node = &town->nodes[index];
 
     *node = (TownNode){.town = town, .index = index};
-    node->config = (EngineConfig){.id = stage_member_id(index),
-                                  .name = town->stage.topology.members[index].name,
-                                  .address = "127.0.0.1",
-                                  .port = (uint16_t)(TOWN_PORT + index),
-                                  .zone = "",
-                                  .weight = 1,
-                                  .seeds = seeds,
-                                  .partitions = STAGE_PARTITIONS,
-                                  .peer_timeout_ms = TOWN_PEER_TIMEOUT_MS};
-    node->output = (EngineOutput){
+    node->config = (HostConfig){.id = stage_member_id(index),
+                                .name = town->stage.topology.members[index].name,
+                                .address = "127.0.0.1",
+                                .port = (uint16_t)(TOWN_PORT + index),
+                                .zone = "",
+                                .weight = 1,
+                                .seeds = seeds,
+                                .partitions = STAGE_PARTITIONS,
+                                .peer_timeout_ms = TOWN_PEER_TIMEOUT_MS};
+    node->output = (HostCalls){
         .peer = output_peer, .log = output_log, .random = output_random, .context = node};
 }
 

@@ -30,8 +30,8 @@ typedef struct TownNode
 {
     Town *town;
     uint32_t index;
-    EngineConfig config;
-    EngineOutput output;
+    HostConfig config;
+    HostCalls output;
     Membership *membership;
     bool asleep; /* has no ticks, but answers what comes in */
     char last_log[256];

@@ -14,15 +14,15 @@
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static Outcome
-parse(Keyring *ring, const char *text)
+parse(ClusterKeys *ring, const char *text)
 {
     return keyring_parse(ring, text, strlen(text), "cluster.key");
 }
 
-static Keyring
+static ClusterKeys
 parsed(const char *text)
 {
-    Keyring ring;
+    ClusterKeys ring;
     Outcome outcome = parse(&ring, text);
 
     assert_string_equal(outcome.message, "");
@@ -30,7 +30,7 @@ parsed(const char *text)
 }
 
 static void
-assert_text(const Keyring *ring, const char *expected)
+assert_text(const ClusterKeys *ring, const char *expected)
 {
     char text[KEYRING_TEXT_SIZE];
 
@@ -42,7 +42,7 @@ static const char *
 id_of(const char *key_text)
 {
     static char id[KEYRING_ID_SIZE];
-    Keyring ring = parsed(key_text);
+    ClusterKeys ring = parsed(key_text);
 
     keyring_id(ring.keys[0], id);
     return id;
@@ -51,7 +51,7 @@ id_of(const char *key_text)
 static void
 keys_are_read_in_their_order(void **state)
 {
-    Keyring ring = parsed(B "\n" A "\n");
+    ClusterKeys ring = parsed(B "\n" A "\n");
 
     assert_int_equal(ring.count, 2);
     assert_int_equal(ring.keys[0][0], 0xbb);
@@ -62,7 +62,7 @@ keys_are_read_in_their_order(void **state)
 static void
 blanks_and_the_last_line_end_do_not_count(void **state)
 {
-    Keyring ring = parsed("\n  " A "\t\r\n\r\n" C);
+    ClusterKeys ring = parsed("\n  " A "\t\r\n\r\n" C);
 
     assert_text(&ring, A "\n" C "\n");
 }
@@ -91,7 +91,7 @@ a_text_that_is_no_keyring_is_refused_with_its_line(void **state)
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
     {
-        Keyring ring = {.count = 77};
+        ClusterKeys ring = {.count = 77};
         Outcome outcome = parse(&ring, bad[i].text);
 
         assert_true(outcome.failed);
@@ -110,7 +110,7 @@ every_truncation_within_a_line_is_noticed(void **state)
 
     for (size_t length = 0; length < sizeof(text) - 1; length++)
     {
-        Keyring ring;
+        ClusterKeys ring;
         Outcome outcome = keyring_parse(&ring, text, length, "cluster.key");
         bool whole = length == 64 || length == 65 || length == 129;
 
@@ -122,7 +122,7 @@ static void
 a_zero_byte_is_refused(void **state)
 {
     static const char text[] = A "\0\n" B "\n";
-    Keyring ring;
+    ClusterKeys ring;
 
     assert_true(keyring_parse(&ring, text, sizeof(text) - 1, "cluster.key").failed);
 }
@@ -131,25 +131,25 @@ static void
 eight_keys_fit_and_no_more(void **state)
 {
     char text[1024] = "";
-    Keyring ring;
+    ClusterKeys ring;
     Outcome outcome;
 
-    for (unsigned i = 0; i <= KEYRING_KEYS_MAX; i++)
+    for (unsigned i = 0; i <= CLUSTER_KEYS_MAX; i++)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%064x\n", i);
     outcome = parse(&ring, text);
     assert_true(outcome.failed);
     assert_non_null(strstr(outcome.message, "at most 8"));
-    text[KEYRING_KEYS_MAX * 65] = '\0';
+    text[CLUSTER_KEYS_MAX * 65] = '\0';
     ring = parsed(text);
-    assert_int_equal(ring.count, KEYRING_KEYS_MAX);
+    assert_int_equal(ring.count, CLUSTER_KEYS_MAX);
     assert_text(&ring, text);
 }
 
 static void
 an_installed_key_stands_behind_and_is_not_installed_twice(void **state)
 {
-    Keyring ring = parsed(A);
-    uint8_t key[KEYRING_KEY_BYTES];
+    ClusterKeys ring = parsed(A);
+    uint8_t key[CLUSTER_KEY_BYTES];
 
     assert_false(keyring_parse_key(key, " " B "\r\n").failed);
     assert_false(keyring_install(&ring, key).failed);
@@ -164,7 +164,7 @@ an_installed_key_stands_behind_and_is_not_installed_twice(void **state)
 static void
 the_key_that_is_used_comes_first(void **state)
 {
-    Keyring ring = parsed(A "\n" B "\n" C);
+    ClusterKeys ring = parsed(A "\n" B "\n" C);
 
     assert_false(keyring_use(&ring, id_of(C)).failed);
     assert_text(&ring, C "\n" A "\n" B "\n");
@@ -180,7 +180,7 @@ the_key_that_is_used_comes_first(void **state)
 static void
 any_key_but_the_one_in_use_is_removed(void **state)
 {
-    Keyring ring = parsed(A "\n" B "\n" C);
+    ClusterKeys ring = parsed(A "\n" B "\n" C);
     Outcome outcome = keyring_remove(&ring, id_of(A));
 
     assert_true(outcome.failed);
@@ -198,7 +198,7 @@ any_key_but_the_one_in_use_is_removed(void **state)
 static void
 contexts_name_the_key_by_the_same_id(void **state)
 {
-    Keyring ring = parsed(A "\n" B "\n");
+    ClusterKeys ring = parsed(A "\n" B "\n");
     ContextKeys keys = context_keys(ring.keys, ring.count);
     char hex[KEYRING_ID_SIZE];
 

@@ -13,11 +13,11 @@
 #include <cmocka.h>
 
 /* Two keys each, one in common. */
-static const Keyring keys = {
+static const ClusterKeys keys = {
     .keys = {"a cluster key of thirty-two byte", "another key of thirty-two bytes!"},
       .count = 2
 };
-static const Keyring later_keys = {
+static const ClusterKeys later_keys = {
     .keys = {"another key of thirty-two bytes!", "the key after of thirty-two byte"},
       .count = 2
 };
@@ -92,7 +92,7 @@ a_bad_file_changes_nothing(void **state)
 
 /* True when a node with this key in use would be let in. */
 static bool
-peer_fits(const Users *users, const uint8_t key[KEYRING_KEY_BYTES])
+peer_fits(const Users *users, const uint8_t key[CLUSTER_KEY_BYTES])
 {
     UsersPeerLogin login;
     const User *peer;

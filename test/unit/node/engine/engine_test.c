@@ -109,7 +109,7 @@ output_random(void *context)
 static Slice
 formed_state(void)
 {
-    Paxos *paxos = paxos_new(&fixture.config.id);
+    Paxos *paxos = paxos_new(&fixture.config.host.id);
     Slice state;
 
     topology_encode(stage_buffer(&fixture.stage), &fixture.stage.topology);
@@ -128,7 +128,7 @@ own_notes(void)
     DataMark mark = {.run = {{1}}};
 
     buffer_put_varint(notes, 0); /* places that are withheld */
-    buffer_put(notes, fixture.config.id.bytes, sizeof(MemberId));
+    buffer_put(notes, fixture.config.host.id.bytes, sizeof(MemberId));
     data_mark_encode(notes, &mark);
     return slice_copy(&fixture.stage.arena, buffer_slice(notes));
 }
@@ -136,12 +136,12 @@ own_notes(void)
 static void
 start(Slice state)
 {
-    EngineOutput output = {.send = output_send,
-                           .reply = output_reply,
-                           .persist = output_persist,
-                           .peer = output_peer,
-                           .log = output_log,
-                           .random = output_random};
+    HostCalls output = {.send = output_send,
+                        .reply = output_reply,
+                        .persist = output_persist,
+                        .peer = output_peer,
+                        .log = output_log,
+                        .random = output_random};
     StorageEvents events;
 
     fixture.engine = engine_new(&fixture.config, &output, state);
@@ -157,16 +157,16 @@ set_up_members(uint32_t members, const char *seeds)
 {
     fixture = (Fixture){.now_ms = 1000};
     stage_init(&fixture.stage, members, members);
-    fixture.config = (EngineConfig){.id = stage_member_id(0),
-                                    .name = "n0",
-                                    .address = "127.0.0.1",
-                                    .port = PORT,
-                                    .zone = "",
-                                    .weight = 1,
-                                    .seeds = seeds,
-                                    .partitions = STAGE_PARTITIONS,
+    fixture.config = (EngineConfig){.host.id = stage_member_id(0),
+                                    .host.name = "n0",
+                                    .host.address = "127.0.0.1",
+                                    .host.port = PORT,
+                                    .host.zone = "",
+                                    .host.weight = 1,
+                                    .host.seeds = seeds,
+                                    .host.partitions = STAGE_PARTITIONS,
                                     .request_timeout_ms = 5000,
-                                    .peer_timeout_ms = PEER_TIMEOUT_MS,
+                                    .host.peer_timeout_ms = PEER_TIMEOUT_MS,
                                     .max_key_bytes = 100,
                                     .max_value_bytes = 1000000,
                                     .keys = {.count = 1}};
@@ -542,7 +542,7 @@ a_node_in_no_cluster_tells_its_status(void **state)
 static void
 a_damaged_state_makes_no_engine(void **state)
 {
-    EngineOutput output = {.peer = output_peer, .log = output_log};
+    HostCalls output = {.peer = output_peer, .log = output_log};
 
     assert_null(engine_new(&fixture.config, &output, slice_from_string("damaged")));
 }

@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-const Keyring FIXTURE_KEYS = {
+const ClusterKeys FIXTURE_KEYS = {
     .keys = {"a cluster key of thirty-two byte", "another key of thirty-two bytes!"},
       .count = 2
 };
@@ -25,7 +25,7 @@ struct Fixture
     uv_loop_t loop;
     uv_async_t stop;
     uv_async_t keys;
-    const Keyring *new_keys;
+    const ClusterKeys *new_keys;
     uv_sem_t is_listening;
     const ServerHandler *handler;
     void *ctx;
@@ -151,7 +151,7 @@ fixture_stop(Fixture *fixture)
 }
 
 void
-fixture_set_keys(Fixture *fixture, const Keyring *keys)
+fixture_set_keys(Fixture *fixture, const ClusterKeys *keys)
 {
     fixture->new_keys = keys;
     uv_async_send(&fixture->keys);

@@ -18,10 +18,10 @@ typedef struct Fixture Fixture;
  * callbacks get ctx and run on the server's thread. The calling test fails if it cannot start. */
 Fixture *fixture_start(const ServerHandler *handler, void *ctx, const char *const *settings);
 
-extern const Keyring FIXTURE_KEYS; /* two */
+extern const ClusterKeys FIXTURE_KEYS; /* two */
 
 /* Soon the server has these keys instead; they must live as long as the fixture. */
-void fixture_set_keys(Fixture *fixture, const Keyring *keys);
+void fixture_set_keys(Fixture *fixture, const ClusterKeys *keys);
 
 /* Drains and closes the server. */
 void fixture_stop(Fixture *fixture);

@@ -188,7 +188,7 @@ await_input(const PGconn *connection)
 static void
 a_node_gets_in_with_any_key_until_that_is_removed(void **state)
 {
-    static Keyring one_left;
+    static ClusterKeys one_left;
     Fixture *fixture = start();
     PGconn *first = connect_peer(fixture, 0);
     PGconn *second = connect_peer(fixture, 1);

@@ -17,8 +17,8 @@ enum
 typedef struct Fixture
 {
     Stage stage;
-    EngineConfig config;
-    EngineOutput output;
+    HostConfig config;
+    HostCalls output;
     Lineage lineage;
     Storage storage;
     Buffer notes; /* as last noted */
@@ -74,8 +74,8 @@ set_up(void **state)
     memset(&fixture, 0, sizeof(fixture));
     stage_init(&fixture.stage, 3, 3);
     fixture.config =
-        (EngineConfig){.id = stage_member_id(0), .peer_timeout_ms = PEER_TIMEOUT_MS, .name = "n0"};
-    fixture.output = (EngineOutput){.note = output_note, .log = output_log};
+        (HostConfig){.id = stage_member_id(0), .peer_timeout_ms = PEER_TIMEOUT_MS, .name = "n0"};
+    fixture.output = (HostCalls){.note = output_note, .log = output_log};
     fixture.storage.lineage = &fixture.lineage;
     buffer_init(&fixture.notes, &MEMORY_HEAP);
     start(1, false);
