@@ -161,7 +161,7 @@ engine_set_limits(Engine *engine, const EngineConfig *config)
     engine->config.max_value_bytes = config->max_value_bytes;
     engine->config.siblings_warn = config->siblings_warn;
     engine->config.siblings_max = config->siblings_max;
-    engine->config.host.buckets_per_user_max = config->buckets_per_user_max;
+    engine->config.host.buckets_per_user_max = config->host.buckets_per_user_max;
     engine->config.hints_max_bytes = config->hints_max_bytes;
     antientropy_set_interval(engine->antientropy, config->repair_interval_ms);
     engine->config.reap_interval_ms = config->reap_interval_ms;
