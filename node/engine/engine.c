@@ -55,10 +55,7 @@ engine_view(const Engine *engine)
                   .forget = engine->forget,
                   .answer_bytes_max = CHUNK_FRAME_MAX,
                   .cannot_write = engine->storage != NULL && engine->storage->disk != DISK_WELL,
-#ifndef BUG_REFILLING_NODE_ANSWERS
-                  .refilling = engine_is_withheld(engine)
-#endif
-    };
+                  .refilling = engine_is_withheld(engine)};
 }
 
 Engine *

@@ -86,10 +86,8 @@ engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t la
     UnreadableRange range = {bucket_id, first, last};
     uint32_t owners = 0;
 
-#ifndef BUG_UNREADABLE_NOT_MENDED
     owners = antientropy_mend(engine->antientropy, &view, bucket_id, first, last);
     forget_report(engine->forget, &view, bucket_id, first, last);
-#endif
     if (was_told(engine, &range))
         return;
     engine->told[engine->told_next++ % ENGINE_RANGES_TOLD] = range;
@@ -111,9 +109,7 @@ engine_replaced(void *context, uint32_t bucket_id, uint64_t position)
     Engine *engine = context;
     View view = engine_view(engine);
 
-#ifndef BUG_UNREADABLE_NOT_MENDED
     forget_replaced(engine->forget, &view, bucket_id, position, position);
-#endif
 }
 
 void

@@ -320,10 +320,6 @@ engine_dispatch(Engine *engine, uint64_t session, uint64_t waited_ms, Slice byte
     else if ((verdict = admit(engine, waited_ms, !may_hold, &frame)) != ADMISSION_TAKEN)
     {
         actions_error(&engine->actions, origin, STATUS_OVERLOADED, admission_text(verdict));
-#ifdef BUG_SHED_WRITE_IS_WRITTEN
-        if (frame.type == FRAME_WRITE && engine_is_member(engine))
-            handle_write(engine, origin, &frame);
-#endif
     }
     else if (may_hold && must_wait(engine, &frame) && has_room_to_hold(engine))
     {

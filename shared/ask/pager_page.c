@@ -101,9 +101,6 @@ pager_page_begin(Pager *pager, Page *page)
 {
     page->state = PAGE_FULL;
     memset(page->asks, 0, sizeof(Ask) * page->owner_count);
-#ifdef BUG_SLOW_OWNER_DROPPED
-    page->slow = 0;
-#endif
     if (count_left(page) < pager->options.quorum && page->slow != 0)
     {
         page->dropped &= ~page->slow;
@@ -211,9 +208,6 @@ compare_rows(Pager *pager, Page *page)
         for (; end < total && slice_equal(rows[end].row->key, rows[i].row->key); end++)
             equal = equal && slice_equal(rows[end].row->object, rows[i].row->object);
         equal = equal && end - i == pager->options.quorum;
-#ifdef BUG_SCAN_SHOWS_ONE_SIDE
-        equal = true;
-#endif
         if (!equal)
         {
             page->differing_rows[page->differing_count] = page->row_count;

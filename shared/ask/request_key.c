@@ -224,9 +224,6 @@ settle(Request *request, uint32_t key)
 {
     KeyState *state = &request->states[key];
 
-#ifdef BUG_FIRST_ANSWER_TAKEN
-    state->mismatch = false;
-#endif
     if (state->mismatch)
     {
         if (state->coordinated == 0)
@@ -416,9 +413,6 @@ request_key_read(Request *request, const Part *part, uint32_t key, bool was_sile
         request_key_end(request, key, STATUS_OK);
         return;
     }
-#ifdef BUG_FALLBACK_WITHOUT_KEY_ANSWERS
-    is_absent = false;
-#endif
     leave_place(state, place);
     if (is_absent && place >= state->owner_count)
         result->lacking |= request_place_bit(place);

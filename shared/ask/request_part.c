@@ -353,9 +353,7 @@ encode_write_part(Request *request, const Part *part)
                         .pw = request->options.owners,
                         .confirms = request->options.confirms,
                         .timeout_ms = time_left_ms(request),
-#ifndef BUG_RETRY_UNMARKED
                         .retry = part->kind == PART_RETRY,
-#endif
                         .clock_ms = request_asker_clock_ms(request->asker, part->member, now_ms),
                         .alone_ms = (uint32_t)part->patience_ms,
                         .age_ms = age_ms < UINT32_MAX ? (uint32_t)age_ms : UINT32_MAX,

@@ -66,9 +66,6 @@ at_least_0(uint32_t wanted, uint32_t have)
 static uint32_t
 owners_wanted(const Request *request)
 {
-#ifdef BUG_FALLBACKS_READ_FOR_PR
-    return 0;
-#endif
     return request->is_write ? 0 : request->options.owners;
 }
 

@@ -69,16 +69,12 @@ context_seal(Buffer *buffer, const ContextKeys *keys, uint32_t bucket_id, Slice 
     put_owner(buffer, CONTEXT_PIECE_SEALED, bucket_id, key);
     buffer_put(buffer, keys->keys[0].id, CONTEXT_KEY_ID_BYTES);
     vclock_encode(buffer, &past->context);
-#ifdef BUG_CONTEXT_WITHOUT_IDS
-    buffer_put_varint(buffer, 0);
-#else
     buffer_put_varint(buffer, past->replaced_count);
     for (uint32_t i = 0; i < past->replaced_count; i++)
     {
         buffer_put_varint(buffer, past->replaced[i].count);
         buffer_put(buffer, past->replaced[i].ids, sizeof(RequestId) * past->replaced[i].count);
     }
-#endif
     make_mac(mac, &keys->keys[0], slice_make(buffer->data + start, buffer->length - start), key);
     buffer_put(buffer, mac, sizeof(mac));
 }

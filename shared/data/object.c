@@ -113,12 +113,6 @@ append_dot(Sibling *joined, const Sibling *from, uint32_t index)
 static bool
 survives(const Dot *dot, const VClock *other_context)
 {
-#ifdef BUG_MERGE_KEEPS_DOMINATED
-    return true;
-#endif
-#ifdef BUG_MERGE_DROPS_UNSEEN
-    return vclock_counter(other_context, &dot->actor, dot->epoch) + 1 < dot->counter;
-#endif
     return !vclock_covers(other_context, dot);
 }
 
@@ -143,10 +137,6 @@ join_sibling(Arena *arena, const Sibling *mine, const VClock *context, const Sib
                     : j == twin_count ? -1
                                       : dot_compare(&mine->dots[i], &twin->dots[j]);
 
-#ifdef BUG_TWIN_DOTS_DROPPED
-        if (order > 0 && mine != NULL)
-            context = twin_context;
-#endif
         if (order == 0 || (order < 0 && survives(&mine->dots[i], twin_context)))
             append_dot(&joined, mine, i);
         else if (order > 0 && survives(&twin->dots[j], context))
@@ -283,10 +273,6 @@ object_merge(Arena *arena, const Object *a, const Object *b)
             append_if_alive(&merged, &joined);
         }
     }
-#ifdef BUG_LONE_TOMBSTONE_DROPPED
-    if (object_live_count(&merged) == 0)
-        merged.sibling_count = 0;
-#endif
     join_replaced(arena, &merged, a, b);
     object_sort(&merged);
     return merged;

@@ -116,28 +116,8 @@ open_stamp(Run *run, Stamp *stamp, const VClock *seen)
     bool mine = stamp->epoch != 0 && memcmp(&stamp->actor, &run->actor, sizeof(Actor)) == 0;
     uint64_t highest = vclock_counter(seen, &stamp->actor, stamp->epoch);
 
-#ifdef BUG_STAMP_OF_ANOTHER
-    mine = stamp->epoch != 0;
-#endif
-#ifdef BUG_STAMP_NOT_COMPARED
-    highest = stamp->counter;
-#endif
     if (mine && highest == stamp->counter && stamp->counter < EPOCH_COUNTERS)
         return;
-#ifdef BUG_COUNTER_WITHOUT_EPOCH
-    run->epoch = 0;
-#endif
-#ifdef BUG_COUNTER_FROM_CONTEXT
-    for (uint32_t i = 0; i < seen->count; i++)
-    {
-        const Dot *entry = &seen->entries[i];
-
-        if (memcmp(&entry->actor, &run->actor, sizeof(Actor)) == 0)
-            *stamp = (Stamp){entry->actor, entry->epoch, entry->counter};
-    }
-    if (memcmp(&stamp->actor, &run->actor, sizeof(Actor)) == 0)
-        return;
-#endif
     *stamp = (Stamp){.actor = run->actor, .epoch = ++run->epoch};
 }
 
@@ -219,29 +199,14 @@ stamp_put(Run *run, Stamp *stamp, Object *current, const Put *put, Arena *arena)
 {
     Object next = object_overwrite(arena, current, &put->past);
 
-#ifdef BUG_PUT_JOINS_NO_CONTEXT
-    next.context = current->context;
-#endif
-#ifdef BUG_PUT_KEEPS_WHAT_IT_SAW
-    next.siblings = current->siblings;
-    next.sibling_count = current->sibling_count;
-#endif
     if (is_crowded(put, current->sibling_count, next.sibling_count))
         return false;
 
     Sibling *siblings = ARENA_ARRAY(arena, Sibling, (size_t)next.sibling_count + put->value_count);
 
-#ifdef BUG_LAST_WRITE_WINS
-    while (next.sibling_count > 0 &&
-           next.siblings[next.sibling_count - 1].written_at_ms <= put->now_ms)
-        next.sibling_count--;
-#endif
     memcpy(siblings, next.siblings, sizeof(Sibling) * next.sibling_count);
     next.siblings = siblings;
     open_stamp(run, stamp, &next.context);
-#ifdef BUG_COUNTER_OF_THE_NODE
-    *stamp = (Stamp){.actor = run->actor, .epoch = 1, .counter = run->epoch += 16};
-#endif
     for (uint32_t i = 0; i < put->value_count; i++)
     {
         Dot *dot = ARENA_NEW(arena, Dot);
@@ -293,10 +258,8 @@ change_hint(Record *record, const HintChange *change, Slice object)
     if (place == record->hint_count)
         return false;
     digest = object_digest(object);
-#ifndef BUG_HINT_DROPPED_UNSEEN
     if (!digest_equal(&digest, &change->acknowledged))
         return false;
-#endif
     record->hints[place] = record->hints[--record->hint_count];
     return true;
 }
@@ -407,9 +370,6 @@ merge(Object *current, const Object *with, const UpdateMemory *memory, Arena *ar
     uint32_t kept = 0;
 
     *current = object_merge(arena, current, with);
-#ifdef BUG_MERGE_OVERWRITES
-    *current = *with;
-#endif
     for (uint32_t i = 0; i < current->sibling_count; i++)
     {
         if (!is_remembered(memory, &current->siblings[i].request))
@@ -421,9 +381,6 @@ merge(Object *current, const Object *with, const UpdateMemory *memory, Arena *ar
 static bool
 is_late(const Put *put, const UpdateMemory *memory)
 {
-#ifdef BUG_LATE_WRITE_STAMPED
-    return false;
-#endif
     return memory != NULL && put->until_ms != 0 && memory->now_ms > put->until_ms;
 }
 
@@ -441,10 +398,8 @@ update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory,
     if ((!readable && update->reap != NULL && update->reap->dead) ||
         (update->forget != NULL && is_to_be_forgotten(record, &next, update->forget)))
         return UPDATE_REPLACED;
-#ifndef BUG_UNREADABLE_AS_ABSENT
     if (!readable && update->merge == NULL)
         return UPDATE_CORRUPT;
-#endif
     if (update->merge != NULL)
         merge(&current, update->merge, memory, arena);
     if (update->put != NULL && !any_known(&current, memory, update->put, arena))
@@ -454,10 +409,6 @@ update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory,
         if (!stamp_put(run, &next.stamp, &current, update->put, arena))
             return UPDATE_CROWDED;
     }
-#ifdef BUG_DELETE_LEAVES_NOTHING
-    if (update->put != NULL && object_live_count(&current) == 0)
-        current = (Object){0};
-#endif
     if (current.context.count == 0 && (readable || update->merge == NULL))
         return UPDATE_UNCHANGED; /* hints for what is not there; a put that was replaced and reaped
                                   */
@@ -468,9 +419,6 @@ update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory,
         let_all_go(&current, update->reap, memory);
         return UPDATE_CHANGED;
     }
-#ifdef BUG_REPLACED_NOT_KEPT
-    let_go(&current, 0, vclock_weight(&current.context), memory);
-#endif
     let_go(&current, OBJECT_REPLACED_KEPT, vclock_weight(&current.context), memory);
     encode_head(out, &next);
     object_start = out->length;

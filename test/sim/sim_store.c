@@ -269,11 +269,7 @@ read_now(SimStore *store, Slice storage_key, uint64_t ref)
     StatusCode status = STATUS_OK;
 
     store->counted.reads++;
-#ifdef BUG_READ_BEFORE_DURABLE
-    if (key != NULL && !update_record_object(buffer_slice(&key->current), &object))
-#else
     if (key != NULL && !update_record_object(buffer_slice(&key->durable), &object))
-#endif
     {
         status = STATUS_CORRUPT;
         sim_store_met_unreadable(store, key);
@@ -460,17 +456,7 @@ sim_store_boot(SimStore *store, const StorageEvents *events)
     store->run.epoch = 0;
     recall_free(store->storage.recall);
     store->storage.recall = recall_new(RECALL_BUCKETS);
-#ifdef BUG_ACTOR_KEPT
-    if (store->run.actor.id[0] == 0)
-#endif
-        random_fill(&store->world->random, store->run.actor.id, sizeof(store->run.actor.id));
-#ifdef BUG_ACTOR_FROM_CLOCK
-    store->run.actor = (Actor){0};
-    memcpy(store->run.actor.id, &store->world->now_us, sizeof(store->world->now_us));
-#endif
-#ifdef BUG_ACTOR_KEPT
-    store->run.actor.id[0] |= 1;
-#endif
+    random_fill(&store->world->random, store->run.actor.id, sizeof(store->run.actor.id));
     sim_store_trees_boot(store);
     return &store->storage;
 }

@@ -148,9 +148,6 @@ sim_store_sync_ends(SimStore *store)
     }
     store->syncing = 0;
     store->fail_next = false;
-#ifdef BUG_FAILED_SYNC_TRUSTED
-    work->status = STATUS_OK;
-#endif
     if (failed)
     {
         /* Some of it may be on the disk all the same. */

@@ -177,11 +177,7 @@ sim_store_trees_change(SimStore *store, const StoreKey *key, Slice record)
 {
     Slice before;
 
-#ifdef BUG_REPLACED_WITHOUT_DOUBT
-    if (true)
-#else
     if (update_record_object(buffer_slice(&key->current), &before))
-#endif
         storage_change_trees(&store->storage, &store->trees.open, key->key,
                              buffer_slice(&key->current), record);
     else
@@ -244,12 +240,8 @@ fold_rows(SimStore *store, TreeJob *job)
         if (parts.bucket_id != job->id.bucket_id || parts.position < job->first ||
             parts.position > job->last)
             continue;
-#ifdef BUG_REBUILT_WITHOUT_PENDING
-        if (!update_record_object(buffer_slice(&key->durable), &object))
-#else
         if (!update_record_object(buffer_slice(key->unsynced > 0 ? &key->current : &key->durable),
                                   &object))
-#endif
         {
             readable = false;
             sim_store_met_unreadable(store, key);

@@ -333,9 +333,7 @@ gossip_probe_tick(Gossip *gossip, GossipActions *actions)
     {
         gossip->probe_due_ms = gossip->now_ms + stretched(gossip, gossip->config.probe_interval_ms);
         probe_next(gossip);
-#ifndef BUG_DEAD_ARE_NEVER_CALLED
         call_absent(gossip, actions);
-#endif
     }
     tend_probes(gossip, actions);
     tend_relays(gossip, actions);

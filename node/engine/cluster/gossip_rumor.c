@@ -187,9 +187,7 @@ refute(Gossip *gossip, const GossipUpdate *update)
     self->incarnation = update->incarnation;
     if (update->state == GOSSIP_ALIVE)
         return;
-#ifndef BUG_REFUTES_WITHOUT_NEWS
     self->incarnation++;
-#endif
     gossip->counters.refutations++;
     gossip_raise_doubt(gossip, 1);
     add_news(gossip, gossip->self);

@@ -237,9 +237,7 @@ promise(Paxos *paxos, const Ballot *ballot)
     if (!paxos->mute && ballot_compare(ballot, &paxos->promised) > 0)
     {
         paxos->promised = *ballot;
-#ifndef BUG_PROMISE_NOT_PERSISTED
         paxos->changed = true;
-#endif
     }
     answer.ok = !paxos->mute && ballot_compare(ballot, &paxos->promised) == 0;
     answer.promised = paxos->promised;
@@ -262,9 +260,7 @@ accept(Paxos *paxos, const Ballot *ballot, Slice document)
         paxos->promised = paxos->accepted = *ballot;
         buffer_assign(&paxos->accepted_document, document);
         paxos->accepted_head = head;
-#ifndef BUG_PROMISE_NOT_PERSISTED
         paxos->changed = true;
-#endif
         answer.ok = true;
     }
     answer.promised = paxos->promised;
@@ -337,13 +333,11 @@ take_promise(Paxos *paxos, const PaxosFrame *answer, Actions *actions)
     note_rounds(paxos, &answer->promised);
     if (!answer->ok)
         return;
-#ifndef BUG_PROPOSER_KEEPS_OWN
     if (answer->document.length > 0 && ballot_compare(&answer->accepted, &paxos->value_ballot) > 0)
     {
         paxos->value_ballot = answer->accepted;
         buffer_assign(&paxos->value, answer->document);
     }
-#endif
     if (++paxos->granted_count == paxos->quorum)
         begin_accepting(paxos, actions);
 }

@@ -305,9 +305,6 @@ witness_withholds(const Witness *witness, const Topology *topology, uint64_t joi
 
     if (witness->lost)
         return true;
-#ifdef BUG_DOUBT_ANSWERS
-    return false;
-#endif
     if (joined_ms >= doubt_ms)
         return false;
     for (uint32_t i = 0; i < topology->member_count; i++)
@@ -337,9 +334,6 @@ witness_fill_hello(const Witness *witness, const MemberId *to, HelloFrame *hello
         hello->data_state = DATA_REFILLING;
     else
         hello->data_state = entry != NULL && entry->heard ? DATA_WHOLE : DATA_UNPROVEN;
-#ifdef BUG_UNPROVEN_REMEMBERED
-    hello->data_state = DATA_WHOLE;
-#endif
     if (entry != NULL)
         hello->remembered = entry->mark;
 }
@@ -373,9 +367,6 @@ check_own(Witness *witness, const HelloFrame *hello)
 {
     char who[128];
 
-#ifdef BUG_PEERS_NOT_BELIEVED
-    return;
-#endif
     if (holds(witness, &hello->remembered))
         return;
     if (witness->filled)

@@ -383,9 +383,6 @@ judge(const VersionItem *asked, Slice object, Arena *arena)
         own = version_of(arena, &decoded);
     gives = version_is_within(&asked->version, &own);
     wants = version_is_within(&own, &asked->version);
-#ifdef BUG_VERSIONS_COMPARED_ONE_WAY
-    return gives ? VERSION_TAKE : VERSION_EQUAL;
-#endif
     if (gives == wants)
         return own.context.count > 0 ? VERSION_BOTH : VERSION_EQUAL;
     return gives ? VERSION_TAKE : VERSION_GIVE;

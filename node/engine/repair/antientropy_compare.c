@@ -181,11 +181,7 @@ list_children(const Lane *lane, const Pair *pair, const View *view, const TreeLe
     uint32_t width = 1u << lane->asked_bits;
 
     *count = 0;
-#ifdef BUG_LAST_LEAF_NOT_COMPARED
-    for (uint32_t i = reply->digest_count - 1; i > 0; i--)
-#else
     for (uint32_t i = reply->digest_count; i > 0; i--)
-#endif
     {
         TreePart parent = nth_asked(lane, (i - 1) / width);
         TreePart child = {.depth = (uint8_t)(parent.depth + lane->asked_bits),
@@ -409,9 +405,6 @@ close_list(Lane *lane)
 {
     KeyList *list = &lane->list;
 
-#ifdef BUG_KEYS_BEHIND_THE_LAST_OWN_PASSED_OVER
-    list->next = list->reply.key_count;
-#endif
     while (list->next < list->reply.key_count)
         note_listed(lane);
     list->open = false;

@@ -127,11 +127,7 @@ take_verdict(Antientropy *antientropy, Lane *lane, const View *view, uint32_t it
         lane->failure = STATUS_CORRUPT;
     else if (answer->verdict != VERSION_EQUAL)
         count_difference(antientropy, lane);
-#ifdef BUG_COMPARE_TAKES_ONLY
-    if (answer->verdict == VERSION_GIVE)
-#else
     if (answer->verdict == VERSION_GIVE || answer->verdict == VERSION_BOTH)
-#endif
     {
         key->phase = KEY_GIVE;
         key->bytes += answer->object.length;

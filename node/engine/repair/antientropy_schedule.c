@@ -400,9 +400,6 @@ pause_lane(Antientropy *antientropy, Lane *lane, const View *view)
 {
     lane->state = LANE_PAUSING;
     lane->deadline_ms = view->now_ms + PAUSE_MS;
-#ifdef BUG_ONE_COMPARE_IS_ENOUGH
-    lane->deadline_ms = view->now_ms;
-#endif
     lane->pair->status.state = REPAIR_CONFIRMING;
 }
 
@@ -568,9 +565,7 @@ antientropy_member_down(Antientropy *antientropy, const View *view, uint32_t mem
     antientropy_follow(antientropy, view);
     if (member >= antientropy->peer_count)
         return;
-#ifndef BUG_WHO_WAS_AWAY_IS_NOT_COMPARED
     antientropy->peers[member].away = true;
-#endif
     antientropy->peers[member].back_ms = 0;
     for (uint32_t i = 0; i < ANTIENTROPY_LANES; i++)
     {

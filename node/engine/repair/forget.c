@@ -234,9 +234,7 @@ void
 forget_replaced(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first_position,
                 uint64_t last_position)
 {
-#ifndef BUG_REPLACED_IS_NOT_WITHHELD
     report_parts(forget, view, bucket_id, first_position, last_position, true);
-#endif
 }
 
 uint64_t

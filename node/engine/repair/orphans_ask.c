@@ -248,10 +248,6 @@ note(Orphans *orphans, const View *view, TreeId id, uint64_t number, Actions *ac
     Round round;
 
     rounds_raise(view->rounds, id, owns(view, id) ? number : 0, number);
-#ifdef BUG_SETTLED_BUT_NOT_NOTED
-    settle(orphans_bucket(orphans, id.bucket_id), id.partition);
-    return;
-#endif
     round = rounds_note(view->rounds, id, number);
     orphans->notes_open++;
     actions_set_round(actions, &round, orphans_ref_of(orphans, id.partition));

@@ -235,9 +235,6 @@ is_of_this_run(Orphans *orphans, const View *view, const OrphanRow *row)
     Object object;
     bool found = false;
 
-#ifdef BUG_OWN_WRITES_SET_ASIDE
-    return false;
-#endif
     if (view->run == NULL || !object_decode(row->object, &orphans->arena, &object))
         return false;
     for (uint32_t i = 0; i < object.sibling_count; i++)
@@ -329,14 +326,12 @@ orphans_scanned(Orphans *orphans, const View *view, uint64_t ref, StatusCode sta
 {
     if (!orphans_is_present(orphans, ref, ORPHAN_PHASE_READING))
         return;
-#ifndef BUG_UNREADABLE_STANDS_IN_THE_WAY
     if (status == STATUS_CORRUPT && orphans->walk == ORPHAN_WALK_NONE && !orphans->clearing)
     {
         orphans->clearing = true;
         orphans_read_page(orphans, view, actions);
         return;
     }
-#endif
     if (status != STATUS_OK || (orphans->clearing && page->row_count == 0))
     {
         orphans->clearing = false;

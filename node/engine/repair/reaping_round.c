@@ -60,9 +60,6 @@ begin_look(Reaping *reaping, Lane *lane)
 static uint32_t
 who_is_down(const View *view)
 {
-#ifdef BUG_REAPED_WITH_ONE_AWAY
-    return TOPOLOGY_NO_MEMBER;
-#endif
     for (uint32_t member = 0; member < view->topology->member_count; member++)
     {
         if (member != view->self && !view->up[member])
@@ -208,10 +205,6 @@ ask_prepare(Reaping *reaping, Lane *lane, const View *view, bool owners, Actions
     {
         if (member == view->self || reaping_owns(view, lane->id, member) != owners)
             continue;
-#ifdef BUG_REAPED_WITH_ONE_AWAY
-        if (!view->up[member])
-            continue;
-#endif
         await(lane, member);
         reap_prepare_encode(actions_frame(actions), tag_of(lane), &frame);
         actions_send(actions, member);
@@ -229,10 +222,6 @@ ask_raise(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
     {
         if (!reaping_owns(view, lane->id, member))
             continue;
-#ifdef BUG_REAPED_WITH_ONE_AWAY
-        if (member != view->self && !view->up[member])
-            continue;
-#endif
         await(lane, member);
         if (member == view->self)
             continue;
@@ -280,10 +269,6 @@ ask_reap(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
     {
         if (member == view->self || !reaping_owns(view, lane->id, member))
             continue;
-#ifdef BUG_REAPED_WITH_ONE_AWAY
-        if (!view->up[member])
-            continue;
-#endif
         await(lane, member);
         reap_rows_encode(actions_frame(actions), tag_of(lane), &frame);
         actions_send(actions, member);
@@ -495,9 +480,6 @@ reaping_scanned(Reaping *reaping, const View *view, uint64_t ref, StatusCode sta
     else
     {
         entry->barren = entry->status.candidates == 0 && lane->look_settled;
-#ifdef BUG_UNSETTLED_LOOK_TRUSTED
-        entry->barren = entry->status.candidates == 0;
-#endif
         entry->barren_root = lane->look_root;
         entry->barren_runs = reaping->run_changes;
         finish(reaping, lane);

@@ -68,9 +68,6 @@ whole_positions(const StorageRange *range, uint64_t *first, uint64_t *last)
 static bool
 is_withheld(const View *view, uint32_t bucket_id, uint64_t first, uint64_t last)
 {
-#ifdef BUG_WITHHELD_IS_DIGESTED
-    return false;
-#endif
     return view->forget != NULL && forget_withholds(view->forget, bucket_id, first, last);
 }
 

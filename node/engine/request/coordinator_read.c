@@ -18,12 +18,6 @@ seal_item(const View *view, const Operation *operation, Item *item, Actions *act
         return;
     Object past = object_past(&actions->arena, &item->merge);
 
-#ifdef BUG_CONTEXT_BEFORE_MERGE
-    Object own = {0};
-
-    if (object_decode(item->objects[item->self], &actions->arena, &own))
-        past.context = own.context;
-#endif
     buffer_init(&sealed, &MEMORY_HEAP);
     context_seal(&sealed, view->context_keys, operation->bucket_id, item->key, &past);
     reply->context = slice_copy(&actions->arena, buffer_slice(&sealed));
@@ -42,9 +36,6 @@ counting(const Item *item)
         if ((item->answered & 1u << place) != 0 && object_identity(item->objects[place]).length > 0)
             places |= 1u << place;
     }
-#ifdef BUG_FALLBACK_WITHOUT_KEY_COUNTS
-    places = item->answered;
-#endif
     return places;
 }
 
@@ -124,10 +115,6 @@ repair_item(Coordinator *coordinator, const View *view, Operation *operation, It
     item->phase = ITEM_SPREADING;
     encode_merge(operation, item);
     mended = item->merged;
-#ifdef BUG_REPAIR_SENDS_OWN
-    if (item->objects[item->self].length > 0)
-        mended = item->objects[item->self];
-#endif
     for (uint32_t place = 0; place < item->owner_count; place++)
     {
         uint32_t bit = 1u << place;
@@ -182,9 +169,6 @@ settle_item(Coordinator *coordinator, const View *view, Operation *operation, It
     uint32_t enough = operation->quorum > 1 ? (all < answered ? all : answered) : 0;
     uint32_t waiting = item->sent & ~item->acked & ~item->failed;
 
-#ifdef BUG_READ_BEFORE_REPAIR
-    enough = 0;
-#endif
     if (!has_quorum(operation, item))
         end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
     else if (operation->repair_later || operation_count(item->acked) >= enough)

@@ -75,13 +75,11 @@ static void
 apply_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
            Actions *actions)
 {
-#ifndef BUG_REFILLING_NODE_WRITES
     if (view->refilling)
     {
         refuse_item(coordinator, view, operation, item, STATUS_REFILLING, actions);
         return;
     }
-#endif
     if (item->answered != 0 && operation_is_stale(view, operation, item, actions))
     {
         refuse_item(coordinator, view, operation, item, STATUS_STALE_ROUND, actions);
@@ -89,21 +87,13 @@ apply_item(Coordinator *coordinator, const View *view, Operation *operation, Ite
     }
     item->phase = ITEM_SPREADING;
     item->update = (Update){.put = &item->put};
-#ifndef BUG_RETRY_STAMPS_ANEW
     if (item->answered != 0)
     {
         operation_merge(operation, item);
         item->update.merge = &item->merge;
-#ifndef BUG_RETRY_TRUSTS_THE_MERGE
         if (item->known)
             item->update.put = NULL;
-#endif
-#ifdef BUG_RETRY_COUNTS_ANSWERS
-        if (item->known)
-            item->acked = item->answered;
-#endif
     }
-#endif
     spread_plan(coordinator, view, operation, item);
     actions_apply(actions, operation->bucket_id, item->position, item->key, &item->update,
                   operation_ref(operation, item));
@@ -121,9 +111,6 @@ stamped_until_ms(const View *view, const WriteFrame *write)
 {
     uint64_t left_ms = write->age_ms < MESSAGE_LIFE_MS ? MESSAGE_LIFE_MS - write->age_ms : 0;
 
-#ifdef BUG_LATE_WRITE_STAMPED
-    return UINT64_MAX;
-#endif
     if (write->clock_ms == 0 || write->clock_ms > view->now_ms ||
         view->now_ms > write->clock_ms + left_ms)
         return 0;
@@ -134,9 +121,6 @@ stamped_until_ms(const View *view, const WriteFrame *write)
 static bool
 is_alone(const View *view, const WriteFrame *write)
 {
-#ifdef BUG_LATE_FRAME_IS_FIRST
-    return !write->retry;
-#endif
     return !write->retry && view->now_ms <= write->clock_ms + write->alone_ms;
 }
 
@@ -160,10 +144,8 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
         return status;
     if (view->cannot_write)
         return STATUS_STORAGE;
-#ifndef BUG_REFILLING_NODE_WRITES
     if (view->refilling)
         return STATUS_REFILLING;
-#endif
     if (!spread_can_reach(view, operation, item))
         return STATUS_UNAVAILABLE;
     if (item->self >= item->owner_count && spread_is_full(view))
@@ -176,10 +158,8 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
 {
     uint64_t until_ms = stamped_until_ms(view, write);
 
-#ifndef BUG_LATE_FRAME_IS_FIRST
     if (until_ms > 0 && is_alone(view, write))
         until_ms = write->clock_ms + write->alone_ms;
-#endif
     operation->items = arena_alloc_zero(&operation->arena, sizeof(Item) * write->item_count);
     operation->item_count = write->item_count;
     for (uint32_t i = 0; i < write->item_count; i++)
@@ -221,9 +201,7 @@ start_items(Coordinator *coordinator, const View *view, Operation *operation, bo
     if (look)
     {
         operation_gather(view, operation, actions);
-#ifndef BUG_RETRY_ASKS_THE_OTHERS
         operation_ask_self(operation, actions);
-#endif
     }
 
     /* The last item to end takes the operation with it, so what is needed afterwards is read first.
@@ -288,11 +266,7 @@ take_stock(Coordinator *coordinator, const View *view, Operation *operation, Ite
     if (spread_is_met(view, operation, item))
         end_item(coordinator, view, operation, item, STATUS_OK, actions);
     else if (spread_is_hopeless(operation, item) || view->now_ms >= operation->deadline_ms)
-#ifdef BUG_UNKNOWN_AS_REFUSED
-        end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
-#else
         end_item(coordinator, view, operation, item, STATUS_UNKNOWN, actions);
-#endif
 }
 
 /* The client has been told of the item; its owners may still owe an acknowledgement. */
@@ -336,28 +310,6 @@ coordinator_write_progress(Coordinator *coordinator, const View *view, Operation
         linger(coordinator, view, operation, item, actions);
 }
 
-#ifdef BUG_SPREADS_A_DELTA
-static Slice
-only_put(const Item *item, Slice bytes, Arena *arena)
-{
-    Object object;
-    Buffer delta;
-    const Sibling *sibling;
-
-    (void)object_decode(bytes, arena, &object);
-    sibling = object_find(&object, &item->put.values[0].request);
-    if (sibling == NULL || item->put.value_count > 1)
-        return bytes;
-    object.siblings = (Sibling *)sibling;
-    object.sibling_count = 1;
-    buffer_init(&delta, &MEMORY_HEAP);
-    object_encode(&delta, &object);
-    bytes = slice_copy(arena, buffer_slice(&delta));
-    buffer_free(&delta);
-    return bytes;
-}
-#endif
-
 /* Storage has settled the stamped object: it may travel. */
 static void
 write_merged(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
@@ -376,13 +328,7 @@ write_merged(Coordinator *coordinator, const View *view, Operation *operation, I
         return;
     }
     operation_note_siblings(coordinator, view, operation, item, object, actions);
-#ifdef BUG_SPREADS_A_DELTA
-    object = only_put(item, object, &actions->arena);
-#endif
     spread_send(coordinator, view, operation, item, object);
-#ifdef BUG_ACK_BEFORE_DURABLE
-    item->acked |= 1u << item->self;
-#endif
     coordinator_write_progress(coordinator, view, operation, item, actions);
 }
 

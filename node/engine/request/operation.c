@@ -362,13 +362,6 @@ operation_merge(Operation *operation, Item *item)
             continue;
         if (object_decode(item->objects[place], &operation->arena, &object))
         {
-#ifdef BUG_TOMBSTONE_READ_AS_ABSENT
-            if (object_live_count(&object) == 0)
-                continue;
-#endif
-#ifdef BUG_READ_FORGETS_REPLACED
-            object.replaced_count = 0;
-#endif
             item->known = item->known || holds_put(&object, &item->put);
             item->merge = object_merge(&operation->arena, &item->merge, &object);
         }

@@ -306,13 +306,6 @@ replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode sta
     }
     item->status = status;
     item->floor = floor_of(view, task->read.bucket_id, task->read.keys[index]);
-#ifdef BUG_TOMBSTONE_DIGESTED_AS_ABSENT
-    Object decoded;
-
-    if (task->read.mode == READ_DIGEST && object_decode(object, &task->arena, &decoded) &&
-        object_live_count(&decoded) == 0)
-        object = SLICE_EMPTY;
-#endif
     if (task->read.mode != READ_DIGEST)
         task->answer_bytes += object.length;
     if (status == STATUS_OK && task->read.mode == READ_DIGEST)
@@ -502,9 +495,6 @@ add_hint(Replica *replica, const View *view, Task *task, const ReplicateItem *it
 static bool
 takes(const View *view, uint32_t bucket_id, uint64_t position)
 {
-#ifdef BUG_TAKEN_AND_SET_ASIDE
-    return true;
-#endif
     return !view->refilling || view->orphans == NULL ||
            orphans_take(view->orphans, rounds_id(view->topology, bucket_id, position));
 }
@@ -528,9 +518,6 @@ merge_item(Replica *replica, const View *view, Task *task, uint32_t index, Actio
         return STATUS_BAD_FRAME;
     if (!takes(view, bucket->id, position))
         return STATUS_REFILLING;
-#ifdef BUG_REPLACED_NOT_TOLD
-    object->replaced_count = 0;
-#endif
     floor = rounds_floor(view->rounds, view->topology, view->self, bucket->id, position);
     if (item->round < floor)
     {
@@ -586,11 +573,7 @@ replica_merged(Replica *replica, uint64_t ref, StatusCode status)
     uint32_t index;
     Task *task = task_of(replica, ref, &index);
 
-#ifdef BUG_REPLICATE_ACKED_WHEN_MERGED
-    if (task != NULL && task->kind == TASK_REPLICATE)
-#else
     if (task != NULL && task->kind == TASK_REPLICATE && status != STATUS_OK)
-#endif
         end_replicate(replica, task, index, status);
 }
 
@@ -600,9 +583,6 @@ replica_durable(Replica *replica, uint64_t ref, StatusCode status)
     uint32_t index;
     Task *task = task_of(replica, ref, &index);
 
-#ifdef BUG_REPLICATE_FAILURE_ACKED
-    status = STATUS_OK;
-#endif
     if (task != NULL && task->kind == TASK_REPLICATE)
         end_replicate(replica, task, index,
                       task->lost && status == STATUS_OK ? STATUS_REFILLING : status);

@@ -189,9 +189,7 @@ bool
 spread_is_met(const View *view, const Operation *operation, const Item *item)
 {
     return owners_among(item, item->acked) >= operation->quorum &&
-#ifndef BUG_FALLBACKS_ACK_FOR_PW
            operation_count(item->acked & operation_owners(item)) >= operation->owner_quorum &&
-#endif
            (operation->zone_quorum == 0 || zones_acked(view, item) >= operation->zone_quorum);
 }
 
@@ -278,9 +276,7 @@ spread_settle(Coordinator *coordinator, const View *view, Operation *operation, 
         if ((missing & bit_of(owner)) != 0)
             add_hint(coordinator, view, item, owner, hints, &count);
     }
-#ifndef BUG_NO_HINT_FOR_THE_SILENT
     apply_hints(operation, item, hints, count, actions);
-#endif
     if (!is_owner(item, item->self))
         drop_needless(view, operation, item, actions);
 }

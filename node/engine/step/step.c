@@ -157,9 +157,6 @@ step_leaves_reads(const View *view, uint32_t n, uint64_t position)
     uint16_t owners[TOPOLOGY_N_MAX];
     uint32_t count;
 
-#ifdef BUG_FULL_NODE_ANSWERS
-    return false;
-#endif
     if (!view->cannot_write)
         return false;
     count = topology_preference(view->topology, position, owners, n);

@@ -64,9 +64,6 @@ tickets_draw(Tickets *tickets, uint32_t place)
 void
 tickets_end(Tickets *tickets, uint32_t number)
 {
-#ifdef BUG_LATE_ANSWER_TAKEN
-    return;
-#endif
     if (tickets_find(tickets, number) == TICKET_NO_PLACE)
         return;
     entry_at(tickets, number)->number = 0;

@@ -194,9 +194,6 @@ rounds_floor(const Rounds *rounds, const Topology *topology, uint32_t self, uint
 
     if (rounds == NULL || rounds->count == 0)
         return 0;
-#ifdef BUG_OLDER_ROUND_ACCEPTED
-    return 0;
-#endif
     round = rounds_of(rounds, rounds_id(topology, bucket_id, position));
     floor = topology_owns(topology, bucket_id, position, self) ? round.round : round.cleared;
     return floor > round.held ? floor : round.held;

@@ -35,9 +35,6 @@ storage_update(Storage *storage, Slice storage_key, Slice record, const Update *
 
     if (memory.is_removed)
         recall_revalue(storage->recall, storage_key, memory.gone_weight);
-#ifdef BUG_REPLACED_FORGOTTEN_AT_ONCE
-    memory.gone_count = 0;
-#endif
     for (uint32_t i = 0; i < memory.gone_count; i++)
         recall_note(storage->recall, storage_key, &memory.gone[i], memory.gone_weight);
     return result;

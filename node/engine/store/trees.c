@@ -233,10 +233,6 @@ tree_touch(Trees *trees, TreeBatch *batch, Tree *tree, uint32_t generation, uint
 void
 tree_touch_leaf(Trees *trees, TreeBatch *batch, Tree *tree, TreeLeaves *leaves, uint32_t leaf)
 {
-#ifdef BUG_TREE_NOT_IN_THE_BATCH
-    if (leaves->leaf[leaf].unsettled > 0)
-        return;
-#endif
     leaves->leaf[leaf].unsettled++;
     tree->unsettled += leaves == &tree->now;
     tree_touch(trees, batch, tree, leaves->generation, leaf);
@@ -361,10 +357,6 @@ change_next(Trees *trees, TreeBatch *batch, Tree *tree, uint64_t position, const
 
     if (tree->next.leaf == NULL || leaf >= tree->taken)
         return;
-#ifdef BUG_CHANGES_PASS_THE_JOB
-    if (leaf >= tree->built)
-        return;
-#endif
     if (leaf >= tree->built)
     {
         digest_mix(&tree->next.leaf[leaf].digest, &change->digest);

@@ -139,9 +139,7 @@ load_head(Trees *trees, const RowKey *key, Slice value)
 
     if (!head_decode(value, &head))
         return;
-#ifndef BUG_DOUBT_FORGOTTEN
     tree->doubt = head.doubt;
-#endif
     tree->last_generation = head.generation;
     tree_leaves_new(trees, &tree->now, head.generation, head.bits);
     if (head.next_generation <= head.generation)
@@ -315,11 +313,7 @@ check_loaded(Trees *trees, Tree *tree)
 
     if (headless)
         tree_leaves_new(trees, &tree->now, ++tree->last_generation, 0);
-#ifdef BUG_LOST_LEAF_NOT_MISSED
-    if (headless)
-#else
     if (headless || trees->journal.broken || tree->now.loaded != tree_leaf_count(&tree->now))
-#endif
         tree->doubt = tree->head_stale = true;
     if (tree->next.leaf != NULL && tree->next.loaded != tree->built)
     {
