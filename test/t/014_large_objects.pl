@@ -39,7 +39,7 @@ my $read_two = sub {
 is(($put->('first', 40))[0], 0, '36 MB are put');
 is(($put->('second', 40))[0], 0, 'and as much beside them');
 $read_all->('72 MB are with all three owners, and come back', 80);
-like(($put->('more', 80))[2], qr/larger than the node takes/, 'a client may not write that much at once');
+like(($put->('more', 80))[2], qr/is too large/, 'a client may not write that much at once');
 
 $cluster->kill(3);
 $cluster->wipe(3);
