@@ -8,6 +8,7 @@
 #include "utils/syscache.h"
 
 #include "fdw/base/compat.h"
+#include "fdw/row/named_value.h"
 
 /* What the column's own type demands of values that were not made by it. */
 struct ColumnFit
@@ -24,6 +25,7 @@ struct ColumnReader
     ColumnReader *next;
     uint32 stored_oid;
     Slice stored_name;
+    Oid named; /* the stored type, when that is an enum or a composite type */
     FmgrInfo receive;
     Oid receive_param;
     int32 receive_typmod;
@@ -62,6 +64,7 @@ column_codec_init(ColumnCodec *codec, const DataColumn *column)
     getTypeBinaryOutputInfo(column->element_type, &send, &ignored_varlena);
     getTypeBinaryInputInfo(column->element_type, &receive, &ignored_param);
     fmgr_info(send, &codec->send);
+    codec->is_named = named_value_is_of(getBaseType(column->element_type));
     initStringInfo(&codec->scratch);
     column_read_missing(codec);
 }
@@ -74,7 +77,7 @@ column_encode_null(const ColumnCodec *codec)
     return (ValueColumn){
         .name = slice_from_string(column->name),
         .type_oid = column->stored_oid,
-        .type_name = column->stored_oid == 0 ? slice_from_string(column->type_name) : SLICE_EMPTY,
+        .type_name = slice_from_string(column->stored_type),
         .is_null = true,
     };
 }
@@ -83,9 +86,19 @@ ValueColumn
 column_encode(ColumnCodec *codec, Datum value)
 {
     ValueColumn encoded = column_encode_null(codec);
-    bytea *sent = SendFunctionCall(&codec->send, value);
+    bytea *sent;
 
     encoded.is_null = false;
+    if (codec->is_named)
+    {
+        StringInfoData named;
+
+        initStringInfo(&named);
+        named_value_send(getBaseType(codec->column->element_type), value, &named);
+        encoded.data = slice_make(named.data, (size_t)named.len);
+        return encoded;
+    }
+    sent = SendFunctionCall(&codec->send, value);
     encoded.data = slice_make(VARDATA(sent), VARSIZE(sent) - VARHDRSZ);
     return encoded;
 }
@@ -160,11 +173,16 @@ column_refuse(const ColumnCodec *codec, const ValueColumn *stored)
                      "option \"column_name\".")));
 }
 
-/* The stored type in this database, or InvalidOid. */
+/*
+ * The stored type in this database, or InvalidOid. A name that is no type's any more may have been
+ * the column's: a type is renamed, or moves to another schema. Where the bytes tell what they are a
+ * value of, that is tried.
+ */
 static Oid
 column_stored_type(const ColumnCodec *codec, const ValueColumn *stored)
 {
     const DataColumn *column = codec->column;
+    Oid found;
 
     if (stored->type_oid != 0)
         return stored->type_oid < FirstGenbkiObjectId &&
@@ -172,9 +190,10 @@ column_stored_type(const ColumnCodec *codec, const ValueColumn *stored)
                    ? stored->type_oid
                    : InvalidOid;
     if (column->stored_oid == 0 &&
-        slice_equal(stored->type_name, slice_from_string(column->type_name)))
-        return column->element_type;
-    return compat_find_type(column_stored_type_name(stored));
+        slice_equal(stored->type_name, slice_from_string(column->stored_type)))
+        return getBaseType(column->element_type);
+    found = compat_find_type(column_stored_type_name(stored));
+    return !OidIsValid(found) && codec->is_named ? getBaseType(column->element_type) : found;
 }
 
 static void
@@ -207,6 +226,7 @@ column_reader_new(ColumnCodec *codec, const ValueColumn *stored)
     reader->stored_name = slice_make(column_stored_type_name(stored), stored->type_name.length);
     getTypeBinaryInputInfo(stored_type, &receive, &reader->receive_param);
     fmgr_info(receive, &reader->receive);
+    reader->named = named_value_is_of(stored_type) ? stored_type : InvalidOid;
     reader->receive_typmod = -1;
     reader->has_own_type = stored_type == codec->column->element_type;
     if (reader->has_own_type)
@@ -239,8 +259,10 @@ column_decode(ColumnCodec *codec, const ValueColumn *stored)
     /* A copy, because receive functions may count on the byte after the end. */
     resetStringInfo(bytes);
     appendBinaryStringInfo(bytes, (const char *)stored->data.data, (int)stored->data.length);
-    value =
-        ReceiveFunctionCall(&reader->receive, bytes, reader->receive_param, reader->receive_typmod);
+    value = OidIsValid(reader->named)
+                ? named_value_receive(reader->named, bytes)
+                : ReceiveFunctionCall(&reader->receive, bytes, reader->receive_param,
+                                      reader->receive_typmod);
     if (bytes->cursor != bytes->len)
         ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
                         errmsg("stored value of type %s has bytes left over",

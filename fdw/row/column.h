@@ -26,6 +26,7 @@ typedef struct ColumnCodec
     bool by_value;
     char align;
     FmgrInfo send;
+    bool is_named;         /* the base type is an enum or a composite type: named_value.h */
     struct ColumnFit *fit; /* NULL: not needed yet */
     bool has_missing;      /* a row that has not got the column has this value */
     Datum missing;

@@ -114,19 +114,28 @@ relation_element_type(const RelationInfo *info, Form_pg_attribute attribute)
     return element_type;
 }
 
+static const char *
+relation_qualified_type(Oid type)
+{
+    return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+/* A domain's name may change, and what it demands is looked at by whoever reads: a value is stored
+ * as one of the base type. */
 static void
 relation_set_data_type(const RelationInfo *info, DataColumn *column, Form_pg_attribute attribute)
 {
     bool is_array = info->conflict == CONFLICT_SIBLINGS;
     Oid element_type = is_array ? relation_element_type(info, attribute) : attribute->atttypid;
+    Oid base = getBaseType(element_type);
 
     column->is_array = is_array;
     column->element_type = element_type;
     column->typmod = attribute->atttypmod;
-    column->stored_oid = element_type < FirstGenbkiObjectId ? element_type : 0;
-    column->type_name = column->stored_oid != 0
-                            ? format_type_be(element_type)
-                            : format_type_extended(element_type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+    column->stored_oid = base < FirstGenbkiObjectId ? base : 0;
+    column->stored_type = column->stored_oid != 0 ? "" : relation_qualified_type(base);
+    column->type_name = element_type < FirstGenbkiObjectId ? format_type_be(element_type)
+                                                           : relation_qualified_type(element_type);
 }
 
 static void

@@ -32,7 +32,8 @@ typedef struct DataColumn
     bool is_array;    /* one element for each sibling; else the value of the one that is shown */
     Oid element_type; /* of one sibling's value; may be a domain */
     int32 typmod;
-    uint32 stored_oid;         /* element_type when it is built in, else 0 */
+    uint32 stored_oid;         /* of the base type when that is built in, else 0 */
+    const char *stored_type;   /* the base type's qualified name when it is not; else "" */
     const char *type_name;     /* as format_type prints it, schema-qualified unless built in */
     const char *missing;       /* its value where a row has not got it, as text; NULL: NULL */
     const char *on_conflict;   /* its option, or NULL */
