@@ -347,7 +347,6 @@ client_scan_page(ClientScan *scan, uint32_t *row_count)
 {
     PagerState state = pager_state(scan->pager);
     uint32_t partition;
-    StatusCode status;
 
     if (state == PAGER_WAITING)
     {
@@ -359,9 +358,11 @@ client_scan_page(ClientScan *scan, uint32_t *row_count)
         return pager_next_page(scan->pager, row_count);
     if (state == PAGER_END)
         return NULL;
-    status = pager_failure(scan->pager, &partition);
-    client_note_dropped(scan->cluster, status);
-    report_scan(scan->cluster, scan->topology, scan->bucket, &scan->options, status, partition);
+    client_note_dropped(scan->cluster, pager_failure(scan->pager, &partition));
+    report_scan(&(ReportScan){.topology = scan->topology,
+                              .bucket = scan->bucket,
+                              .options = &scan->options,
+                              .pager = scan->pager});
 }
 
 void

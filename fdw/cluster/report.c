@@ -444,17 +444,34 @@ report_read(const ClientCluster *cluster, const ReportRead *read)
                    count_owners(read->bucket, result->answered) < options->pr)));
 }
 
-void
-report_scan(const ClientCluster *cluster, const ClusterTopology *topology, const Bucket *bucket,
-            const ClientReadOptions *options, StatusCode status, uint32 partition)
+/* The owners of the partition, and what each refused with. */
+static char *
+scan_members(const ReportScan *scan, uint64 position)
 {
-    uint64 position = ring_partition_start(partition, topology->topology.partitions);
+    uint16_t list[TOPOLOGY_N_MAX];
+    uint8 refusals[TOPOLOGY_N_MAX];
+    uint32 count = topology_preference(&scan->topology->topology, position, list, scan->bucket->n);
+    ReportMembers members = {.refusals = refusals};
+
+    for (uint32 i = 0; i < count; i++)
+        refusals[i] = (uint8)pager_refusal(scan->pager, list[i]);
+    return members_at(scan->topology, scan->bucket, position, &members);
+}
+
+void
+report_scan(const ReportScan *scan)
+{
+    const Bucket *bucket = scan->bucket;
+    const ClientReadOptions *options = scan->options;
+    uint32_t partition;
+    StatusCode status = pager_failure(scan->pager, &partition);
+    uint64 position = ring_partition_start(partition, scan->topology->topology.partitions);
 
     ereport(ERROR, (errcode(sqlstate_code(status_sqlstate(status))),
                     errmsg("could not scan bucket \"%s\": %s", bucket->name, status_text(status)),
                     errdetail("%u of %u owners of partition %u were asked for: %s.",
                               Max(options->r, options->pr), bucket->n, partition,
-                              members_at(topology, bucket, position, &(ReportMembers){0})),
+                              scan_members(scan, position)),
                     read_hint(status, options, options->pr > options->r)));
 }
 

@@ -52,9 +52,16 @@ typedef struct ReportRead
 
 void report_read(const ClientCluster *cluster, const ReportRead *read) __attribute__((noreturn));
 
-void report_scan(const ClientCluster *cluster, const ClusterTopology *topology,
-                 const Bucket *bucket, const ClientReadOptions *options, StatusCode status,
-                 uint32 partition) __attribute__((noreturn));
+/* A scan that failed in a partition. */
+typedef struct ReportScan
+{
+    const ClusterTopology *topology;
+    const Bucket *bucket;
+    const ClientReadOptions *options;
+    const Pager *pager;
+} ReportScan;
+
+void report_scan(const ReportScan *scan) __attribute__((noreturn));
 
 /* What became of the keys of a transaction's writes. */
 typedef enum ReportFate

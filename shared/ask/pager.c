@@ -1,5 +1,7 @@
 #include "shared/ask/pager_private.h"
 
+#include <string.h>
+
 static void
 begin_page(Pager *pager, Page *page)
 {
@@ -202,6 +204,12 @@ pager_failure(const Pager *pager, uint32_t *partition)
     return pager->failure;
 }
 
+StatusCode
+pager_refusal(const Pager *pager, uint32_t member)
+{
+    return (StatusCode)pager->refusals[member];
+}
+
 PagerCounters
 pager_counters(const Pager *pager)
 {
@@ -234,6 +242,8 @@ pager_new(const Memory *memory, RequestAsker *asker, const Topology *topology, c
                      .now_ms = now_ms};
     pager->avoid = new_flags(memory, options->avoid, topology->member_count);
     pager->silent = new_flags(memory, NULL, topology->member_count);
+    pager->refusals = memory_resize(memory, NULL, topology->member_count + (size_t)1);
+    memset(pager->refusals, STATUS_OK, topology->member_count + (size_t)1);
     pager->options.avoid = pager->avoid;
     if (options->owners > options->quorum)
         pager->options.quorum = options->owners;
@@ -257,5 +267,6 @@ pager_free(Pager *pager)
     buffer_free(&pager->frame);
     memory_resize(pager->memory, pager->avoid, 0);
     memory_resize(pager->memory, pager->silent, 0);
+    memory_resize(pager->memory, pager->refusals, 0);
     memory_resize(pager->memory, pager, 0);
 }

@@ -71,6 +71,9 @@ bool pager_was_silent(const Pager *pager, uint32_t member);
 
 /* Why it failed, and the partition. */
 StatusCode pager_failure(const Pager *pager, uint32_t *partition);
+
+/* What the member refused its part of the scan with last; STATUS_OK: it has not. */
+StatusCode pager_refusal(const Pager *pager, uint32_t member);
 PagerCounters pager_counters(const Pager *pager);
 
 #endif

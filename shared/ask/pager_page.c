@@ -352,12 +352,13 @@ pager_page_lose_owner(Pager *pager, Page *page, uint32_t place)
     pager_page_drop_owner(pager, page, place);
 }
 
-static bool
-says(const Frame *frame, StatusCode status)
+/* What an answer refuses with; STATUS_OK when it does not. */
+static StatusCode
+refusal_of(const Frame *frame)
 {
     ErrorFrame error;
 
-    return frame->type == FRAME_ERROR && error_decode(frame, &error) && error.status == status;
+    return frame->type == FRAME_ERROR && error_decode(frame, &error) ? error.status : STATUS_OK;
 }
 
 static void
@@ -373,13 +374,17 @@ ask_later(Pager *pager, Page *page, uint32_t place)
 void
 pager_page_take_answer(Pager *pager, Page *page, uint32_t place, const Frame *frame)
 {
-    if (says(frame, STATUS_OVERLOADED) && count_left(page) == pager->options.quorum)
+    StatusCode refusal = refusal_of(frame);
+
+    if (refusal != STATUS_OK)
+        pager->refusals[page->owners[place]] = (uint8_t)refusal;
+    if (refusal == STATUS_OVERLOADED && count_left(page) == pager->options.quorum)
     {
         ask_later(pager, page, place);
         return;
     }
 
-    pager->met_ill = pager->met_ill || says(frame, STATUS_STORAGE);
+    pager->met_ill = pager->met_ill || refusal == STATUS_STORAGE;
 
     Ask *answer = &page->asks[place];
     Frame kept = frame_copy(&page->arena, frame);

@@ -65,8 +65,9 @@ struct Pager
     const Topology *topology;
     const Bucket *bucket;
     RequestOptions options;
-    bool *avoid;  /* by member */
-    bool *silent; /* by member */
+    bool *avoid;       /* by member */
+    bool *silent;      /* by member */
+    uint8_t *refusals; /* by member: the StatusCode that it refused with last; STATUS_OK: none */
     uint32_t page_bytes;
     uint32_t window;
     uint64_t now_ms;

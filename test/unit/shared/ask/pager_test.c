@@ -566,6 +566,18 @@ a_scan_of_owners_that_cannot_write_says_so(void **state)
 }
 
 static void
+a_failed_scan_tells_what_each_owner_refused_with(void **state)
+{
+    hold_everywhere(0, 29);
+    fixture.holders[0].refuses = STATUS_STORAGE;
+    fixture.holders[1].refuses = STATUS_REFILLING;
+    assert_int_equal(run(check_merged), PAGER_FAILED);
+    assert_int_equal(pager_refusal(fixture.pager, 0), STATUS_STORAGE);
+    assert_int_equal(pager_refusal(fixture.pager, 1), STATUS_REFILLING);
+    assert_int_equal(pager_refusal(fixture.pager, 2), STATUS_OK);
+}
+
+static void
 an_owner_that_refuses_is_replaced(void **state)
 {
     hold_everywhere(0, 29);
@@ -894,6 +906,7 @@ main(void)
         TEST(a_scan_goes_on_over_new_links_when_all_broke),
         TEST(a_scan_whose_links_break_again_and_again_fails),
         TEST(a_scan_of_owners_that_cannot_write_says_so),
+        TEST(a_failed_scan_tells_what_each_owner_refused_with),
         TEST(an_owner_that_refuses_is_replaced),
         TEST(a_silent_owner_is_replaced_and_avoided_from_then_on),
         TEST(an_overloaded_owner_is_replaced_while_there_are_others),
