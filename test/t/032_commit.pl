@@ -28,7 +28,7 @@ sub committing
     $session->{harness}->pump_nb;    # it gets its statements
     $cluster->await("$marker is in its COMMIT", sub {
         $pid = $cluster->query("SELECT pid FROM pg_stat_activity WHERE application_name = '$marker' AND query = 'COMMIT;'"
-            . " AND wait_event_type = 'Extension' AND clock_timestamp() - query_start > interval '1 second'");
+            . " AND wait_event_type = 'Extension' AND clock_timestamp() - query_start > interval '0.3 seconds'");
         return $pid =~ /^\d+$/;
     }) or diag $cluster->query("SELECT query, state, wait_event_type FROM pg_stat_activity WHERE application_name = '$marker'");
     return $pid;
