@@ -167,6 +167,29 @@ treat_drop(const Membership *membership, const BucketWish *wish, Batch *batch, A
     return false;
 }
 
+/* Names those that are not up, since they are what an operator looks for: most of the members must
+ * answer. */
+static void
+refuse_unanswered(const Membership *membership, const BucketWish *wish, Actions *actions)
+{
+    const Topology *topology = &membership->topology;
+    char text[512];
+    size_t length =
+        (size_t)snprintf(text, sizeof(text), "too few members answered to %s the bucket",
+                         wish->drop_id != 0 ? "drop" : "create");
+    const char *before = ": not reached are ";
+
+    for (uint32_t i = 0; i < topology->member_count && length < sizeof(text); i++)
+    {
+        if (membership->up[i])
+            continue;
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s", before,
+                                   topology->members[i].name);
+        before = ", ";
+    }
+    refuse(wish, STATUS_UNAVAILABLE, text, actions);
+}
+
 static bool
 treat_wish(const Membership *membership, const BucketWish *wish, uint64_t now_ms, Batch *batch,
            Actions *actions)
@@ -176,10 +199,7 @@ treat_wish(const Membership *membership, const BucketWish *wish, uint64_t now_ms
 
     if (answered || now_ms < wish->deadline_ms)
         return answered;
-    refuse(wish, STATUS_UNAVAILABLE,
-           wish->drop_id != 0 ? "too few members answered to drop the bucket"
-                              : "too few members answered to create the bucket",
-           actions);
+    refuse_unanswered(membership, wish, actions);
     return true;
 }
 

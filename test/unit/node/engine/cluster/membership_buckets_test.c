@@ -176,6 +176,7 @@ static void
 a_bucket_is_unavailable_when_no_majority_answers_in_time(void **state)
 {
     Bucket bucket = town_named(&town, "cart");
+    ErrorFrame error;
 
     town_form(&town);
     town.cut[1] = town.cut[2] = true;
@@ -184,6 +185,10 @@ a_bucket_is_unavailable_when_no_majority_answers_in_time(void **state)
     assert_int_equal(town.answer_count, 0);
     town_pass(&town, 1000);
     assert_int_equal(town_answered_error(&town, 0), STATUS_UNAVAILABLE);
+    assert_true(error_decode(&town.answers[0].frame, &error));
+    assert_true(slice_equal(error.message,
+                            slice_from_string("too few members answered to create the bucket: not "
+                                              "reached are n1, n2")));
     assert_int_equal(town_epoch_of(&town, 0), 1);
 }
 
