@@ -224,7 +224,12 @@ report_connect_error(const ClientCluster *cluster, ConnectFailure failure, const
     {
     case CONNECT_LOGIN:
         errcode(sqlstate_code(links_node_sqlstate(node)));
-        errhint("Check options \"user\" and \"password\" of the user mapping.");
+        /* 28000 is what a node says to a login in clear that it does not take. */
+        errhint(
+            strcmp(links_node_sqlstate(node), "28000") == 0
+                ? "Set option \"sslmode\" of the server to require, or check option \"user\" of "
+                  "the user mapping."
+                : "Check options \"user\" and \"password\" of the user mapping.");
         return errmsg("could not log in to server \"%s\": %s", server, links_node_error(node));
     case CONNECT_NO_TLS:
         errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION);
