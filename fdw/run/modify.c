@@ -225,16 +225,6 @@ modify_refuse_size(const DynamoModify *modify, Slice key, const char *what, size
                      option)));
 }
 
-static size_t
-modify_item_bytes(const WriteItem *item)
-{
-    size_t bytes = item->key.length + item->context.length;
-
-    for (uint32 i = 0; i < item->value_count; i++)
-        bytes += item->values[i].value.length;
-    return bytes;
-}
-
 /* So that nothing of the transaction has left before a node refuses it. */
 static void
 modify_check_size(const DynamoModify *modify, const WriteItem *item)
@@ -247,13 +237,13 @@ modify_check_size(const DynamoModify *modify, const WriteItem *item)
         if (item->values[i].value.length > limits.value)
             modify_refuse_size(modify, item->key, "value", item->values[i].value.length,
                                "max_value_bytes", limits.value);
-    if (modify_item_bytes(item) > MODIFY_ITEM_BYTES_MAX)
+    if (write_item_bytes(item) > MODIFY_ITEM_BYTES_MAX)
         ereport(ERROR,
                 (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
                  errmsg("a row of foreign table \"%s\" is too large", modify->info->table_name),
                  errdetail("All values of key %s take %zu bytes together, and no more than %d "
                            "travel at once.",
-                           key_describe(modify->info, item->key), modify_item_bytes(item),
+                           key_describe(modify->info, item->key), write_item_bytes(item),
                            (int)MODIFY_ITEM_BYTES_MAX),
                  errhint("Write it with fewer siblings.")));
 }

@@ -139,16 +139,6 @@ flush_count_not_sent(Flush *flush)
 
 /* ---- batches ---- */
 
-static size_t
-item_bytes(const WriteItem *item)
-{
-    size_t bytes = item->key.length + item->context.length;
-
-    for (uint32_t i = 0; i < item->value_count; i++)
-        bytes += item->values[i].value.length;
-    return bytes;
-}
-
 /* The next items that make a batch. */
 static uint32
 flush_batch_count(const Flush *flush)
@@ -159,7 +149,7 @@ flush_batch_count(const Flush *flush)
     uint32 count = 0;
 
     while (count < left && count < BATCH_ITEMS && bytes < BATCH_BYTES)
-        bytes += item_bytes(&items[count++]);
+        bytes += write_item_bytes(&items[count++]);
     return count;
 }
 

@@ -295,11 +295,7 @@ pending_name_values(PendingLogs *logs, PutValue *values, uint32 count)
 static size_t
 item_bytes(const WriteItem *item)
 {
-    size_t bytes = sizeof(PendingPut) + item->key.length + item->context.length;
-
-    for (uint32_t i = 0; i < item->value_count; i++)
-        bytes += sizeof(PutValue) + item->values[i].value.length;
-    return bytes;
+    return sizeof(PendingPut) + item->value_count * sizeof(PutValue) + write_item_bytes(item);
 }
 
 static PutValue *

@@ -343,8 +343,8 @@ topology_member_by_name(const Topology *topology, const char *name)
     return TOPOLOGY_NO_MEMBER;
 }
 
-const Bucket *
-topology_bucket_by_id(const Topology *topology, uint32_t id)
+uint32_t
+topology_bucket_index(const Topology *topology, uint32_t id)
 {
     uint32_t low = 0;
     uint32_t high = topology->bucket_count;
@@ -353,14 +353,22 @@ topology_bucket_by_id(const Topology *topology, uint32_t id)
     {
         uint32_t middle = low + (high - low) / 2;
 
-        if (topology->buckets[middle].id == id)
-            return &topology->buckets[middle];
         if (topology->buckets[middle].id < id)
             low = middle + 1;
         else
             high = middle;
     }
-    return NULL;
+    return low;
+}
+
+const Bucket *
+topology_bucket_by_id(const Topology *topology, uint32_t id)
+{
+    uint32_t index = topology_bucket_index(topology, id);
+
+    return index < topology->bucket_count && topology->buckets[index].id == id
+               ? &topology->buckets[index]
+               : NULL;
 }
 
 const Bucket *

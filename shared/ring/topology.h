@@ -81,6 +81,9 @@ bool topology_decode(Slice bytes, Arena *arena, Topology *topology);
 /* Index of the member, or TOPOLOGY_NO_MEMBER. */
 uint32_t topology_member(const Topology *topology, const MemberId *id);
 uint32_t topology_member_by_name(const Topology *topology, const char *name);
+
+/* Index of the first bucket of that id or a later one; bucket_count: there is none. */
+uint32_t topology_bucket_index(const Topology *topology, uint32_t id);
 const Bucket *topology_bucket_by_id(const Topology *topology, uint32_t id);
 const Bucket *topology_bucket_by_name(const Topology *topology, const char *name);
 

@@ -179,6 +179,9 @@ typedef struct WriteItem
     uint32_t value_count;
 } WriteItem;
 
+/* Of its key, context and values. */
+size_t write_item_bytes(const WriteItem *item);
+
 typedef struct WriteFrame
 {
     uint64_t epoch;

@@ -156,6 +156,16 @@ read_reply_decode(const Frame *frame, Arena *arena, ReadReply *reply)
     return reader_finish(&reader);
 }
 
+size_t
+write_item_bytes(const WriteItem *item)
+{
+    size_t bytes = item->key.length + item->context.length;
+
+    for (uint32_t i = 0; i < item->value_count; i++)
+        bytes += item->values[i].value.length;
+    return bytes;
+}
+
 void
 write_encode(Buffer *buffer, uint32_t tag, const WriteFrame *write)
 {

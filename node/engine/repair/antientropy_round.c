@@ -12,33 +12,6 @@ enum
     LOOKED_AT_ONCE = 65536 /* partitions, most of which may be the peer's alone */
 };
 
-static int
-compare_ids(TreeId a, TreeId b)
-{
-    if (a.bucket_id != b.bucket_id)
-        return a.bucket_id < b.bucket_id ? -1 : 1;
-    return (a.partition > b.partition) - (a.partition < b.partition);
-}
-
-/* The index of the first bucket of that number or a later one. */
-static uint32_t
-bucket_index(const Topology *topology, uint32_t id)
-{
-    uint32_t low = 0;
-    uint32_t high = topology->bucket_count;
-
-    while (low < high)
-    {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (topology->buckets[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static TreeId
 starting_place(const View *view, const Peer *peer)
 {
@@ -78,8 +51,8 @@ antientropy_round_has(const PairRound *round, TreeId id)
     if (!round->active)
         return false;
     if (round->wrapped)
-        return compare_ids(id, round->at) >= 0 && compare_ids(id, round->start) < 0;
-    return compare_ids(id, round->at) >= 0 || compare_ids(id, round->start) < 0;
+        return tree_id_compare(id, round->at) >= 0 && tree_id_compare(id, round->start) < 0;
+    return tree_id_compare(id, round->at) >= 0 || tree_id_compare(id, round->start) < 0;
 }
 
 /* The pair is compared by somebody already, or was. */
@@ -129,9 +102,9 @@ static void
 look(Antientropy *antientropy, Lane *lane, const View *view, PairRound *round)
 {
     const Topology *topology = view->topology;
-    uint32_t index = bucket_index(topology, round->at.bucket_id);
+    uint32_t index = topology_bucket_index(topology, round->at.bucket_id);
 
-    if (round->wrapped && compare_ids(round->at, round->start) >= 0)
+    if (round->wrapped && tree_id_compare(round->at, round->start) >= 0)
         round->active = false;
     else if (index == topology->bucket_count || topology->buckets[index].id != round->at.bucket_id)
         go_to(round, topology, index);

@@ -76,20 +76,9 @@ orphans_begin(Orphans *orphans)
 static const Bucket *
 next_bucket(const View *view, uint32_t last)
 {
-    const Topology *topology = view->topology;
-    uint32_t low = 0;
-    uint32_t high = topology->bucket_count;
+    uint32_t index = topology_bucket_index(view->topology, last + 1);
 
-    while (low < high)
-    {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (topology->buckets[middle].id <= last)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < topology->bucket_count ? &topology->buckets[low] : NULL;
+    return index < view->topology->bucket_count ? &view->topology->buckets[index] : NULL;
 }
 
 static uint32_t

@@ -130,10 +130,8 @@ find_place(const Reaping *reaping, TreeId id)
     while (low < high)
     {
         uint32_t middle = low + (high - low) / 2;
-        TreeId other = reaping->entries[middle].status.id;
 
-        if (other.bucket_id < id.bucket_id ||
-            (other.bucket_id == id.bucket_id && other.partition < id.partition))
+        if (tree_id_compare(reaping->entries[middle].status.id, id) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -147,10 +145,8 @@ find_entry(const Reaping *reaping, TreeId id)
     uint32_t place = find_place(reaping, id);
     Entry *entry = &reaping->entries[place];
 
-    return place < reaping->entry_count && entry->status.id.bucket_id == id.bucket_id &&
-                   entry->status.id.partition == id.partition
-               ? entry
-               : NULL;
+    return place < reaping->entry_count && tree_id_compare(entry->status.id, id) == 0 ? entry
+                                                                                      : NULL;
 }
 
 Entry *

@@ -87,16 +87,9 @@ scrub_status(const Scrub *scrub)
 static const Bucket *
 next_bucket(const View *view, uint32_t number)
 {
-    const Bucket *next = NULL;
+    uint32_t index = topology_bucket_index(view->topology, number);
 
-    for (uint32_t i = 0; i < view->topology->bucket_count; i++)
-    {
-        const Bucket *bucket = &view->topology->buckets[i];
-
-        if (bucket->id >= number && (next == NULL || bucket->id < next->id))
-            next = bucket;
-    }
-    return next;
+    return index < view->topology->bucket_count ? &view->topology->buckets[index] : NULL;
 }
 
 /* What is to be read next of the partition. */

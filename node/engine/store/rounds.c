@@ -9,14 +9,6 @@ rounds_free(Rounds *rounds)
     *rounds = (Rounds){0};
 }
 
-static int
-compare_ids(TreeId a, TreeId b)
-{
-    if (a.bucket_id != b.bucket_id)
-        return a.bucket_id < b.bucket_id ? -1 : 1;
-    return (a.partition > b.partition) - (a.partition < b.partition);
-}
-
 /* The place of the first entry that is not before id. */
 static uint32_t
 find_place(const Rounds *rounds, TreeId id)
@@ -28,7 +20,7 @@ find_place(const Rounds *rounds, TreeId id)
     {
         uint32_t middle = low + (high - low) / 2;
 
-        if (compare_ids(rounds->entries[middle].id, id) < 0)
+        if (tree_id_compare(rounds->entries[middle].id, id) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -39,7 +31,7 @@ find_place(const Rounds *rounds, TreeId id)
 static bool
 is_at(const Rounds *rounds, uint32_t place, TreeId id)
 {
-    return place < rounds->count && compare_ids(rounds->entries[place].id, id) == 0;
+    return place < rounds->count && tree_id_compare(rounds->entries[place].id, id) == 0;
 }
 
 static Round *

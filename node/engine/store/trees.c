@@ -12,6 +12,14 @@ enum
 
 /* ---- the trees ---- */
 
+int
+tree_id_compare(TreeId a, TreeId b)
+{
+    if (a.bucket_id != b.bucket_id)
+        return a.bucket_id < b.bucket_id ? -1 : 1;
+    return (a.partition > b.partition) - (a.partition < b.partition);
+}
+
 Trees *
 trees_new(void)
 {

@@ -56,6 +56,9 @@ typedef struct TreeId
     uint32_t partition;
 } TreeId;
 
+/* By bucket, then by partition: below 0, 0 or above. */
+int tree_id_compare(TreeId a, TreeId b);
+
 /* A part of a tree: the rows whose place in the partition begins with the depth bits of prefix.
  * depth 0: all of it. */
 typedef struct TreePart
