@@ -32,7 +32,7 @@ own_trees(const Engine *engine)
 }
 
 View
-engine_view(const Engine *engine)
+engine_look(const Engine *engine)
 {
     return (View){.topology = membership_topology(engine->membership),
                   .self = membership_self(engine->membership),
@@ -56,6 +56,15 @@ engine_view(const Engine *engine)
                   .answer_bytes_max = CHUNK_FRAME_MAX,
                   .cannot_write = engine->storage != NULL && engine->storage->disk != DISK_WELL,
                   .refilling = engine_is_withheld(engine)};
+}
+
+View
+engine_view(Engine *engine)
+{
+    View view = engine_look(engine);
+
+    view.actions = &engine->actions;
+    return view;
 }
 
 Engine *
@@ -292,7 +301,7 @@ note_down(Engine *engine)
             View view = engine_view(engine);
 
             gossip_doubt_member(engine->gossip.gossip, engine->now_ms, i);
-            coordinator_member_down(engine->coordinator, &view, i, &engine->actions);
+            coordinator_member_down(engine->coordinator, &view, i);
             engine_background_member_down(engine, &view, i);
             engine_run_actions(engine);
         }
@@ -312,7 +321,7 @@ note_loss(Engine *engine)
         return;
     view = engine_view(engine);
     replica_data_lost(engine->replica);
-    coordinator_member_down(engine->coordinator, &view, view.self, &engine->actions);
+    coordinator_member_down(engine->coordinator, &view, view.self);
 }
 
 /* Since it was last looked. */
@@ -392,7 +401,7 @@ take_member_answer(Engine *engine, uint32_t member, const Frame *frame)
     if (engine_background_member_frame(engine, &view, member, frame))
         return;
     if (frame->type != FRAME_SCAN_REPLY)
-        coordinator_member_frame(engine->coordinator, &view, member, frame, &engine->actions);
+        coordinator_member_frame(engine->coordinator, &view, member, frame);
 }
 
 static bool
@@ -455,7 +464,7 @@ engine_tick(Engine *engine)
     tick_gossip(engine);
     note_down(engine);
     view = engine_view(engine);
-    coordinator_tick(engine->coordinator, &view, &engine->actions);
+    coordinator_tick(engine->coordinator, &view);
     finish_event(engine);
     if (engine->held_count > 0)
         engine_release_held(engine);
@@ -516,7 +525,7 @@ engine_turn_end(Engine *engine)
     if (doubt_changed(engine))
         engine_release_held(engine);
     warn_of_siblings(engine, &view);
-    coordinator_flush(engine->coordinator, &view, &engine->actions);
+    coordinator_flush(engine->coordinator, &view);
     replica_flush(engine->replica, &engine->actions);
     engine_run_actions(engine);
     witness_note(membership_witness(engine->membership), engine->now_ms, false);
@@ -645,7 +654,7 @@ engine_reaping_count(const Engine *engine)
 ReapStatus
 engine_reaping_status(const Engine *engine, uint32_t index)
 {
-    View view = engine_view(engine);
+    View view = engine_look(engine);
 
     return reaping_status(engine->reaping, &view, index);
 }

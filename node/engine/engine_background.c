@@ -34,7 +34,7 @@ step_orphans(Engine *engine, const View *view)
     if (witness_is_lost(membership_witness(engine->membership)))
         orphans_begin(engine->orphans);
     if (engine_is_member(engine))
-        orphans_step(engine->orphans, view, &engine->actions);
+        orphans_step(engine->orphans, view);
 }
 
 static void
@@ -54,7 +54,7 @@ step_refill(Engine *engine)
             settle_lost_runs(engine);
         return;
     }
-    refill_step(engine->refill, &view, &engine->actions);
+    refill_step(engine->refill, &view);
     if (!refill_is_done(engine->refill) || !membership_is_abreast(engine->membership))
         return;
     refill_free(engine->refill);
@@ -103,9 +103,9 @@ step_antientropy(Engine *engine, const View *view)
         if (coordinator_take_missed(engine->coordinator, i))
             antientropy_missed(engine->antientropy, view, i);
     }
-    antientropy_step(engine->antientropy, view, &engine->actions);
+    antientropy_step(engine->antientropy, view);
     engine_tell_mended(engine);
-    forget_step(engine->forget, view, &engine->actions);
+    forget_step(engine->forget, view);
     engine_tell_forgotten(engine);
     note_withheld(engine);
 }
@@ -118,19 +118,19 @@ engine_step_background(Engine *engine)
     step_orphans(engine, &view);
     step_refill(engine);
     note_latency(engine);
-    scrub_step(engine->scrub, &view, &engine->actions);
+    scrub_step(engine->scrub, &view);
     if (!engine_is_member(engine) || view.cannot_write)
         return;
-    handoff_step(engine->handoff, &view, &engine->actions);
+    handoff_step(engine->handoff, &view);
     step_antientropy(engine, &view);
-    reaping_step(engine->reaping, &view, &engine->actions);
-    purge_step(engine->purge, &view, &engine->actions);
+    reaping_step(engine->reaping, &view);
+    purge_step(engine->purge, &view);
 }
 
 uint64_t
 engine_background_wake_ms(const Engine *engine)
 {
-    View view = engine_view(engine);
+    View view = engine_look(engine);
     uint64_t wake;
     uint64_t other;
 
@@ -177,24 +177,24 @@ engine_background_member_frame(Engine *engine, const View *view, uint32_t member
 {
     if (frame->type == FRAME_REPLICATE_REPLY)
     {
-        antientropy_acknowledged(engine->antientropy, view, member, frame, &engine->actions);
-        handoff_member_frame(engine->handoff, view, member, frame, &engine->actions);
+        antientropy_acknowledged(engine->antientropy, view, member, frame);
+        handoff_member_frame(engine->handoff, view, member, frame);
         return false;
     }
     switch (ticket_tag_owner(frame->tag))
     {
     case REF_REFILL:
         if (engine->refill != NULL)
-            refill_member_frame(engine->refill, view, member, frame, &engine->actions);
+            refill_member_frame(engine->refill, view, member, frame);
         return true;
     case REF_REAPING:
-        reaping_member_frame(engine->reaping, view, member, frame, &engine->actions);
+        reaping_member_frame(engine->reaping, view, member, frame);
         return true;
     case REF_ORPHANS:
-        orphans_member_frame(engine->orphans, view, member, frame, &engine->actions);
+        orphans_member_frame(engine->orphans, view, member, frame);
         return true;
     case REF_ANTIENTROPY:
-        antientropy_member_frame(engine->antientropy, view, member, frame, &engine->actions);
+        antientropy_member_frame(engine->antientropy, view, member, frame);
         return true;
     default:
         return false;
@@ -212,9 +212,9 @@ engine_background_fetched(Engine *engine, const View *view, uint64_t ref, Status
                           Slice object)
 {
     if (is_for_antientropy(ref))
-        antientropy_fetched(engine->antientropy, view, ref, status, object, &engine->actions);
+        antientropy_fetched(engine->antientropy, view, ref, status, object);
     else if (ticket_ref_owner(ref) == REF_ORPHANS)
-        orphans_fetched(engine->orphans, view, ref, status, object, &engine->actions);
+        orphans_fetched(engine->orphans, view, ref, status, object);
     else
         return false;
     return true;
@@ -227,9 +227,9 @@ engine_background_merged(Engine *engine, const View *view, uint64_t ref, StatusC
     if (ticket_ref_owner(ref) == REF_REFILL && engine->refill != NULL)
         refill_merged(engine->refill, ref, status);
     else if (ticket_ref_owner(ref) == REF_REAPING)
-        reaping_merged(engine->reaping, view, ref, status, object, &engine->actions);
+        reaping_merged(engine->reaping, view, ref, status, object);
     else if (ticket_ref_owner(ref) == REF_ORPHANS)
-        orphans_merged(engine->orphans, view, ref, status, object, &engine->actions);
+        orphans_merged(engine->orphans, view, ref, status, object);
     else if (ticket_ref_owner(ref) == REF_FORGET)
         forget_merged(engine->forget, ref, status, object);
     else if (ticket_ref_owner(ref) == REF_PURGE)
@@ -247,9 +247,9 @@ engine_background_durable(Engine *engine, const View *view, uint64_t ref, Status
     if (ticket_ref_owner(ref) == REF_REFILL && engine->refill != NULL)
         refill_durable(engine->refill, ref, status);
     else if (ticket_ref_owner(ref) == REF_REAPING)
-        reaping_durable(engine->reaping, view, ref, status, &engine->actions);
+        reaping_durable(engine->reaping, view, ref, status);
     else if (ticket_ref_owner(ref) == REF_ORPHANS)
-        orphans_durable(engine->orphans, view, ref, status, &engine->actions);
+        orphans_durable(engine->orphans, view, ref, status);
     else if (ticket_ref_owner(ref) == REF_FORGET)
         forget_durable(engine->forget, ref, status);
     else if (ticket_ref_owner(ref) == REF_PURGE)
@@ -266,19 +266,19 @@ engine_background_scanned(Engine *engine, const View *view, uint64_t ref, Status
                           const StoragePage *page)
 {
     if (ticket_ref_owner(ref) == REF_HANDOFF)
-        handoff_scanned(engine->handoff, view, ref, status, page, &engine->actions);
+        handoff_scanned(engine->handoff, view, ref, status, page);
     else if (ticket_ref_owner(ref) == REF_REAPING)
-        reaping_scanned(engine->reaping, view, ref, status, page, &engine->actions);
+        reaping_scanned(engine->reaping, view, ref, status, page);
     else if (ticket_ref_owner(ref) == REF_ORPHANS)
-        orphans_scanned(engine->orphans, view, ref, status, page, &engine->actions);
+        orphans_scanned(engine->orphans, view, ref, status, page);
     else if (is_for_antientropy(ref))
-        antientropy_scanned(engine->antientropy, view, ref, status, page, &engine->actions);
+        antientropy_scanned(engine->antientropy, view, ref, status, page);
     else if (ticket_ref_owner(ref) == REF_SCRUB)
-        scrub_scanned(engine->scrub, view, ref, status, page, &engine->actions);
+        scrub_scanned(engine->scrub, view, ref, status, page);
     else if (ticket_ref_owner(ref) == REF_FORGET)
         forget_scanned(engine->forget, view, ref, status, page);
     else if (ticket_ref_owner(ref) == REF_PURGE)
-        purge_scanned(engine->purge, view, ref, status, page, &engine->actions);
+        purge_scanned(engine->purge, view, ref, status, page);
     else
         return false;
     return true;

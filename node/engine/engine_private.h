@@ -92,7 +92,9 @@ struct Engine
     uint64_t frames_refused;
 };
 
-View engine_view(const Engine *engine);
+/* What a step decides on, with where its actions go; or without, for who only looks. */
+View engine_view(Engine *engine);
+View engine_look(const Engine *engine);
 bool engine_is_member(const Engine *engine);
 
 /* This node answers no read of its own data. */

@@ -70,7 +70,7 @@ engine_tell_repair(Engine *engine, Origin origin, const Frame *frame)
 uint32_t
 engine_repair_status_count(const Engine *engine)
 {
-    View view = engine_view(engine);
+    View view = engine_look(engine);
 
     return engine_is_member(engine) ? antientropy_status_count(engine->antientropy, &view) : 0;
 }
@@ -78,7 +78,7 @@ engine_repair_status_count(const Engine *engine)
 RepairCursor
 engine_repair_seek(const Engine *engine, uint32_t index)
 {
-    View view = engine_view(engine);
+    View view = engine_look(engine);
 
     return antientropy_seek(engine->antientropy, &view, index);
 }
@@ -86,7 +86,7 @@ engine_repair_seek(const Engine *engine, uint32_t index)
 bool
 engine_repair_next(const Engine *engine, RepairCursor *cursor, RepairStatus *status)
 {
-    View view = engine_view(engine);
+    View view = engine_look(engine);
 
     return engine_is_member(engine) &&
            antientropy_next_status(engine->antientropy, &view, cursor, status);

@@ -41,11 +41,11 @@ handle_read(Engine *engine, Origin origin, const Frame *frame)
     (void)reader_varint(&reader);
     (void)reader_u32(&reader);
     if (reader_u8(&reader) == READ_COORDINATED)
-        coordinator_read(engine->coordinator, &view, origin, frame, &engine->actions);
+        coordinator_read(engine->coordinator, &view, origin, frame);
     else if (view.refilling)
         actions_error(&engine->actions, origin, STATUS_REFILLING, "");
     else
-        replica_read(engine->replica, &view, origin, frame, &engine->actions);
+        replica_read(engine->replica, &view, origin, frame);
 }
 
 static void
@@ -53,7 +53,7 @@ handle_write(Engine *engine, Origin origin, const Frame *frame)
 {
     View view = engine_view(engine);
 
-    coordinator_write(engine->coordinator, &view, origin, frame, &engine->actions);
+    coordinator_write(engine->coordinator, &view, origin, frame);
 }
 
 static bool
@@ -81,7 +81,7 @@ handle_scan(Engine *engine, Origin origin, const Frame *frame)
     else if (engine->asker != ENGINE_PEER && leaves_scan(&view, frame))
         actions_error(&engine->actions, origin, STATUS_STORAGE, "");
     else
-        replica_scan(engine->replica, &view, origin, frame, &engine->actions);
+        replica_scan(engine->replica, &view, origin, frame);
 }
 
 static void
@@ -89,7 +89,7 @@ handle_replicate(Engine *engine, Origin origin, const Frame *frame)
 {
     View view = engine_view(engine);
 
-    replica_replicate(engine->replica, &view, origin, frame, &engine->actions);
+    replica_replicate(engine->replica, &view, origin, frame);
 }
 
 static void
@@ -97,7 +97,7 @@ handle_antientropy(Engine *engine, Origin origin, const Frame *frame)
 {
     View view = engine_view(engine);
 
-    antientropy_session_frame(engine->antientropy, &view, origin, frame, &engine->actions);
+    antientropy_session_frame(engine->antientropy, &view, origin, frame);
 }
 
 static void
@@ -110,9 +110,9 @@ handle_reaping(Engine *engine, Origin origin, const Frame *frame)
     if (frame->type == FRAME_REAP_NOTICE && reap_notice_decode(frame, &notice))
         step_learn_round(&view, notice.bucket_id, notice.position, notice.round);
     else if (frame->type == FRAME_REAP_ROUNDS)
-        orphans_session_frame(&view, origin, frame, &engine->actions);
+        orphans_session_frame(&view, origin, frame);
     else
-        reaping_session_frame(engine->reaping, &view, origin, frame, &engine->actions);
+        reaping_session_frame(engine->reaping, &view, origin, frame);
 }
 
 static void

@@ -14,7 +14,7 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
     if (ticket_ref_owner(ref) == REF_REPLICA)
         replica_merged(engine->replica, ref, status);
     else if (!engine_background_merged(engine, &view, ref, status, object))
-        coordinator_merged(engine->coordinator, &view, ref, status, object, &engine->actions);
+        coordinator_merged(engine->coordinator, &view, ref, status, object);
     engine_run_actions(engine);
 }
 
@@ -27,7 +27,7 @@ on_durable(void *context, uint64_t ref, StatusCode status)
     if (ticket_ref_owner(ref) == REF_REPLICA)
         replica_durable(engine->replica, ref, status);
     else if (!engine_background_durable(engine, &view, ref, status))
-        coordinator_durable(engine->coordinator, &view, ref, status, &engine->actions);
+        coordinator_durable(engine->coordinator, &view, ref, status);
     engine_run_actions(engine);
 }
 
@@ -38,9 +38,9 @@ on_read_done(void *context, uint64_t ref, StatusCode status, Slice object)
     View view = engine_view(engine);
 
     if (ticket_ref_owner(ref) == REF_REPLICA)
-        replica_fetched(engine->replica, &view, ref, status, object, &engine->actions);
+        replica_fetched(engine->replica, &view, ref, status, object);
     else if (!engine_background_fetched(engine, &view, ref, status, object))
-        coordinator_fetched(engine->coordinator, &view, ref, status, object, &engine->actions);
+        coordinator_fetched(engine->coordinator, &view, ref, status, object);
     engine_run_actions(engine);
 }
 
@@ -51,7 +51,7 @@ on_scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *
     View view = engine_view(engine);
 
     if (!engine_background_scanned(engine, &view, ref, status, page))
-        replica_scanned(engine->replica, &view, ref, status, page, &engine->actions);
+        replica_scanned(engine->replica, &view, ref, status, page);
     engine_run_actions(engine);
 }
 

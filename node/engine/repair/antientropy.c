@@ -159,11 +159,11 @@ antientropy_count_sent(Antientropy *antientropy, const Lane *lane, size_t bytes)
 }
 
 void
-antientropy_send(Antientropy *antientropy, Lane *lane, const View *view, LaneState state,
-                 Actions *actions)
+antientropy_send(Antientropy *antientropy, Lane *lane, const View *view, LaneState state)
 {
-    antientropy_count_sent(antientropy, lane, actions->frames.length - actions->frame_start);
-    actions_send(actions, lane->peer);
+    antientropy_count_sent(antientropy, lane,
+                           view->actions->frames.length - view->actions->frame_start);
+    actions_send(view->actions, lane->peer);
     antientropy_await(lane, view, state);
 }
 
@@ -184,20 +184,19 @@ lane_of_ref(Antientropy *antientropy, uint64_t ref)
 }
 
 static void
-take_frame(Antientropy *antientropy, Lane *lane, const View *view, const Frame *frame,
-           Actions *actions)
+take_frame(Antientropy *antientropy, Lane *lane, const View *view, const Frame *frame)
 {
     ErrorFrame error;
 
     count_bytes(antientropy, lane, 0, MESSAGE_HEADER_BYTES + frame->body.length);
     if (frame->type == FRAME_TREE_ROOTS_REPLY && lane->state == LANE_ROOTS)
-        antientropy_take_roots(antientropy, lane, view, frame, actions);
+        antientropy_take_roots(antientropy, lane, view, frame);
     else if (frame->type == FRAME_TREE_LEVEL_REPLY && lane->state == LANE_LEVEL)
-        antientropy_take_level(antientropy, lane, view, frame, actions);
+        antientropy_take_level(antientropy, lane, view, frame);
     else if (frame->type == FRAME_TREE_KEYS_REPLY && lane->state == LANE_LIST)
-        antientropy_take_list(antientropy, lane, view, frame, actions);
+        antientropy_take_list(antientropy, lane, view, frame);
     else if (frame->type == FRAME_VERSIONS_REPLY && lane->state == LANE_VERSIONS)
-        antientropy_take_versions(antientropy, lane, view, frame, actions);
+        antientropy_take_versions(antientropy, lane, view, frame);
     else if (frame->type == FRAME_ERROR && error_decode(frame, &error))
         antientropy_fail(antientropy, lane, view, error.status);
     else
@@ -213,11 +212,11 @@ awaits_peer(const Lane *lane)
 
 void
 antientropy_acknowledged(Antientropy *antientropy, const View *view, uint32_t member,
-                         const Frame *frame, Actions *actions)
+                         const Frame *frame)
 {
     ReplicateReply reply;
 
-    if (!replicate_reply_decode(frame, &actions->arena, &reply))
+    if (!replicate_reply_decode(frame, &view->actions->arena, &reply))
         return;
     for (uint32_t i = 0; i < reply.item_count; i++)
     {
@@ -230,39 +229,38 @@ antientropy_acknowledged(Antientropy *antientropy, const View *view, uint32_t me
 
 void
 antientropy_member_frame(Antientropy *antientropy, const View *view, uint32_t member,
-                         const Frame *frame, Actions *actions)
+                         const Frame *frame)
 {
     Lane *lane;
 
     antientropy_follow(antientropy, view);
     lane = lane_of(antientropy, ticket_tag_owner(frame->tag), ticket_tag_number(frame->tag));
     if (lane != NULL && awaits_peer(lane) && lane->peer == member)
-        take_frame(antientropy, lane, view, frame, actions);
+        take_frame(antientropy, lane, view, frame);
 }
 
 void
 antientropy_scanned(Antientropy *antientropy, const View *view, uint64_t ref, StatusCode status,
-                    const StoragePage *page, Actions *actions)
+                    const StoragePage *page)
 {
     Lane *lane = lane_of_ref(antientropy, ref);
 
     if (ref >> 56 == REF_TREE_ANSWERS)
-        antientropy_answer_scanned(antientropy, ref, status, page, actions);
+        antientropy_answer_scanned(antientropy, ref, status, page, view->actions);
     else if (lane != NULL && lane->state == LANE_SCANNING)
         antientropy_take_rows(antientropy, lane, view, status, page);
 }
 
 void
 antientropy_fetched(Antientropy *antientropy, const View *view, uint64_t ref, StatusCode status,
-                    Slice object, Actions *actions)
+                    Slice object)
 {
     Lane *lane = lane_of_ref(antientropy, ref);
 
     if (ref >> 56 == REF_TREE_ANSWERS)
-        antientropy_answer_fetched(antientropy, view, ref, status, object, actions);
+        antientropy_answer_fetched(antientropy, view, ref, status, object);
     else if (lane != NULL && (lane->state == LANE_READING || lane->state == LANE_FETCHING))
-        antientropy_take_own(antientropy, lane, view, ticket_ref_item(ref), status, object,
-                             actions);
+        antientropy_take_own(antientropy, lane, view, ticket_ref_item(ref), status, object);
 }
 
 void

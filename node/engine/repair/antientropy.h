@@ -46,7 +46,7 @@ void antientropy_free(Antientropy *antientropy);
 void antientropy_set_interval(Antientropy *antientropy, uint64_t interval_ms);
 
 /* Begins what is due and goes on with what is under way, as far as tokens allow. */
-void antientropy_step(Antientropy *antientropy, const View *view, Actions *actions);
+void antientropy_step(Antientropy *antientropy, const View *view);
 
 /* When antientropy_step is wanted next, at the latest; UINT64_MAX: an event will come before. */
 uint64_t antientropy_wake_ms(const Antientropy *antientropy, const View *view);
@@ -119,22 +119,22 @@ AntientropyCounters antientropy_counters(const Antientropy *antientropy);
 
 /* A question of another node: FRAME_TREE_ROOTS, _LEVEL, _KEYS or FRAME_VERSIONS. */
 void antientropy_session_frame(Antientropy *antientropy, const View *view, Origin origin,
-                               const Frame *frame, Actions *actions);
+                               const Frame *frame);
 
 /* An answer of a member to one of those under a ticket of REF_ANTIENTROPY, or FRAME_ERROR. */
 void antientropy_member_frame(Antientropy *antientropy, const View *view, uint32_t member,
-                              const Frame *frame, Actions *actions);
+                              const Frame *frame);
 
 /* A FRAME_REPLICATE_REPLY, which may acknowledge what others have sent too. */
 void antientropy_acknowledged(Antientropy *antientropy, const View *view, uint32_t member,
-                              const Frame *frame, Actions *actions);
+                              const Frame *frame);
 void antientropy_member_down(Antientropy *antientropy, const View *view, uint32_t member);
 
 /* Storage's answers to refs of REF_ANTIENTROPY and REF_TREE_ANSWERS. */
 void antientropy_scanned(Antientropy *antientropy, const View *view, uint64_t ref,
-                         StatusCode status, const StoragePage *page, Actions *actions);
+                         StatusCode status, const StoragePage *page);
 void antientropy_fetched(Antientropy *antientropy, const View *view, uint64_t ref,
-                         StatusCode status, Slice object, Actions *actions);
+                         StatusCode status, Slice object);
 void antientropy_merged(Antientropy *antientropy, uint64_t ref, StatusCode status);
 void antientropy_durable(Antientropy *antientropy, uint64_t ref, StatusCode status);
 

@@ -132,20 +132,19 @@ compare_root(Antientropy *antientropy, const View *view, uint32_t asker, const T
 }
 
 static void
-answer_roots(Antientropy *antientropy, const View *view, Origin origin, const Frame *frame,
-             Actions *actions)
+answer_roots(Antientropy *antientropy, const View *view, Origin origin, const Frame *frame)
 {
     TreeRootsFrame roots;
     TreeRootsReply answer = {0};
     uint32_t asker;
 
-    if (!tree_roots_decode(frame, &actions->arena, &roots))
+    if (!tree_roots_decode(frame, &view->actions->arena, &roots))
     {
-        actions_error(actions, origin, STATUS_BAD_FRAME, "");
+        actions_error(view->actions, origin, STATUS_BAD_FRAME, "");
         return;
     }
     asker = topology_member(view->topology, &roots.asker);
-    answer.items = ARENA_ARRAY(&actions->arena, TreeDifference, roots.root_count);
+    answer.items = ARENA_ARRAY(&view->actions->arena, TreeDifference, roots.root_count);
     for (uint32_t i = 0; i < roots.root_count; i++)
     {
         TreeDifference difference = {.index = i};
@@ -153,8 +152,8 @@ answer_roots(Antientropy *antientropy, const View *view, Origin origin, const Fr
         if (!compare_root(antientropy, view, asker, &roots.roots[i], &difference))
             answer.items[answer.item_count++] = difference;
     }
-    tree_roots_reply_encode(actions_frame(actions), origin.tag, &answer);
-    reply(antientropy, origin, actions);
+    tree_roots_reply_encode(actions_frame(view->actions), origin.tag, &answer);
+    reply(antientropy, origin, view->actions);
 }
 
 static StatusCode
@@ -214,24 +213,24 @@ level_is_of_a_tree(const TreeLevelFrame *level)
 }
 
 static void
-answer_level(Antientropy *antientropy, const View *view, Origin origin, const Frame *frame,
-             Actions *actions)
+answer_level(Antientropy *antientropy, const View *view, Origin origin, const Frame *frame)
 {
     TreeLevelFrame level;
     TreeLevelReply answer = {0};
     StatusCode status = STATUS_BAD_FRAME;
 
-    if (tree_level_decode(frame, &actions->arena, &level) && level_is_of_a_tree(&level))
+    if (tree_level_decode(frame, &view->actions->arena, &level) && level_is_of_a_tree(&level))
         status = check_owner(view, level.bucket_id, level.partition);
     if (status != STATUS_OK)
     {
-        actions_error(actions, origin, status, "");
+        actions_error(view->actions, origin, status, "");
         return;
     }
-    answer.digests = ARENA_ARRAY(&actions->arena, Digest, level.prefix_count << level.child_bits);
+    answer.digests =
+        ARENA_ARRAY(&view->actions->arena, Digest, level.prefix_count << level.child_bits);
     list_children(view, &level, &answer);
-    tree_level_reply_encode(actions_frame(actions), origin.tag, &answer);
-    reply(antientropy, origin, actions);
+    tree_level_reply_encode(actions_frame(view->actions), origin.tag, &answer);
+    reply(antientropy, origin, view->actions);
 }
 
 /* ---- keys ---- */
@@ -249,8 +248,7 @@ check_keys(const View *view, const TreeKeysFrame *keys)
 }
 
 static void
-answer_keys(Antientropy *antientropy, const View *view, Answer *answer, const Frame *frame,
-            Actions *actions)
+answer_keys(Antientropy *antientropy, const View *view, Answer *answer, const Frame *frame)
 {
     TreeKeysFrame *keys = &answer->keys;
     StatusCode status = STATUS_BAD_FRAME;
@@ -260,7 +258,7 @@ answer_keys(Antientropy *antientropy, const View *view, Answer *answer, const Fr
         status = check_keys(view, keys);
     if (status != STATUS_OK)
     {
-        refuse_answer(antientropy, answer, status, actions);
+        refuse_answer(antientropy, answer, status, view->actions);
         return;
     }
     if (keys->max_bytes == 0 || keys->max_bytes > ANTIENTROPY_LIST_BYTES)
@@ -270,7 +268,7 @@ answer_keys(Antientropy *antientropy, const View *view, Answer *answer, const Fr
                            .last_position = keys->last_position,
                            .after = keys->after,
                            .max_bytes = keys->max_bytes * ROWS_PER_LIST};
-    actions_scan(actions, &range, ref_of(answer, 0));
+    actions_scan(view->actions, &range, ref_of(answer, 0));
 }
 
 /* Rows of the page for which there is room; *last: the place of the last of them. */
@@ -334,8 +332,7 @@ send_verdicts(Antientropy *antientropy, Answer *answer, Actions *actions)
 }
 
 static void
-answer_versions(Antientropy *antientropy, const View *view, Answer *answer, const Frame *frame,
-                Actions *actions)
+answer_versions(Antientropy *antientropy, const View *view, Answer *answer, const Frame *frame)
 {
     Frame kept = frame_copy(&answer->arena, frame);
     VersionsFrame *versions = &answer->versions;
@@ -344,7 +341,7 @@ answer_versions(Antientropy *antientropy, const View *view, Answer *answer, cons
     if (!versions_decode(&kept, &answer->arena, versions) || versions->item_count >= TICKET_ITEMS ||
         (bucket = topology_bucket_by_id(view->topology, versions->bucket_id)) == NULL)
     {
-        refuse_answer(antientropy, answer, STATUS_BAD_FRAME, actions);
+        refuse_answer(antientropy, answer, STATUS_BAD_FRAME, view->actions);
         return;
     }
     answer->reply.item_count = versions->item_count;
@@ -360,10 +357,11 @@ answer_versions(Antientropy *antientropy, const View *view, Answer *answer, cons
         answer->open++;
         answer->reply.items[i].round =
             rounds_label(view->rounds, view->topology, bucket->id, position);
-        actions_read(actions, bucket->id, position, versions->items[i].key, ref_of(answer, i));
+        actions_read(view->actions, bucket->id, position, versions->items[i].key,
+                     ref_of(answer, i));
     }
     if (answer->open == 0)
-        send_verdicts(antientropy, answer, actions);
+        send_verdicts(antientropy, answer, view->actions);
 }
 
 /* Of the asker's object, and the one that is here: of two that say the same and are not equal both
@@ -404,7 +402,7 @@ told(const View *view, Answer *answer, uint32_t item, Slice object)
 /* An object that cannot be read counts as absent: the asker's is to take its place. */
 void
 antientropy_answer_fetched(Antientropy *antientropy, const View *view, uint64_t ref,
-                           StatusCode status, Slice object, Actions *actions)
+                           StatusCode status, Slice object)
 {
     Answer *answer = answer_of(antientropy, ref);
     uint32_t item = ticket_ref_item(ref);
@@ -427,7 +425,7 @@ antientropy_answer_fetched(Antientropy *antientropy, const View *view, uint64_t 
         }
     }
     if (--answer->open == 0)
-        send_verdicts(antientropy, answer, actions);
+        send_verdicts(antientropy, answer, view->actions);
 }
 
 /* ---- questions ---- */
@@ -444,7 +442,7 @@ why_not(const View *view, FrameType type)
 
 void
 antientropy_session_frame(Antientropy *antientropy, const View *view, Origin origin,
-                          const Frame *frame, Actions *actions)
+                          const Frame *frame)
 {
     StatusCode status = why_not(view, frame->type);
     Answer *answer;
@@ -453,15 +451,15 @@ antientropy_session_frame(Antientropy *antientropy, const View *view, Origin ori
     antientropy->counters.bytes_received += MESSAGE_HEADER_BYTES + frame->body.length;
     antientropy_pay(antientropy, frame->body.length);
     if (status != STATUS_OK)
-        actions_error(actions, origin, status, "");
+        actions_error(view->actions, origin, status, "");
     else if (frame->type == FRAME_TREE_ROOTS)
-        answer_roots(antientropy, view, origin, frame, actions);
+        answer_roots(antientropy, view, origin, frame);
     else if (frame->type == FRAME_TREE_LEVEL)
-        answer_level(antientropy, view, origin, frame, actions);
+        answer_level(antientropy, view, origin, frame);
     else if ((answer = begin_answer(antientropy, origin)) == NULL)
-        actions_error(actions, origin, STATUS_OVERLOADED, "too many compares are under way");
+        actions_error(view->actions, origin, STATUS_OVERLOADED, "too many compares are under way");
     else if (frame->type == FRAME_TREE_KEYS)
-        answer_keys(antientropy, view, answer, frame, actions);
+        answer_keys(antientropy, view, answer, frame);
     else
-        answer_versions(antientropy, view, answer, frame, actions);
+        answer_versions(antientropy, view, answer, frame);
 }

@@ -12,11 +12,11 @@ tree_of(const Pair *pair)
 }
 
 void
-antientropy_send_roots(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+antientropy_send_roots(Antientropy *antientropy, Lane *lane, const View *view)
 {
     TreeRootsFrame frame = {.epoch = view->topology->epoch,
                             .asker = view->topology->members[view->self].id,
-                            .roots = ARENA_ARRAY(&actions->arena, TreeRoot, lane->root_count),
+                            .roots = ARENA_ARRAY(&view->actions->arena, TreeRoot, lane->root_count),
                             .root_count = lane->root_count};
 
     for (uint32_t i = 0; i < lane->root_count; i++)
@@ -29,8 +29,8 @@ antientropy_send_roots(Antientropy *antientropy, Lane *lane, const View *view, A
             (TreeRoot){.bucket_id = id.bucket_id, .partition = id.partition, .digest = sum.digest};
     }
     antientropy_ask(antientropy, lane);
-    tree_roots_encode(actions_frame(actions), antientropy_tag(lane), &frame);
-    antientropy_send(antientropy, lane, view, LANE_ROOTS, actions);
+    tree_roots_encode(actions_frame(view->actions), antientropy_tag(lane), &frame);
+    antientropy_send(antientropy, lane, view, LANE_ROOTS);
 }
 
 /* Nothing is remembered of a partition that the peer does not know of yet. */
@@ -69,13 +69,12 @@ take_equal(Antientropy *antientropy, const Lane *lane, TreeId id, const View *vi
 }
 
 void
-antientropy_take_roots(Antientropy *antientropy, Lane *lane, const View *view, const Frame *frame,
-                       Actions *actions)
+antientropy_take_roots(Antientropy *antientropy, Lane *lane, const View *view, const Frame *frame)
 {
     TreeRootsReply reply;
     uint32_t next = 0;
 
-    if (!tree_roots_reply_decode(frame, &actions->arena, &reply) ||
+    if (!tree_roots_reply_decode(frame, &view->actions->arena, &reply) ||
         (reply.item_count > 0 && reply.items[reply.item_count - 1].index >= lane->root_count))
     {
         antientropy_fail(antientropy, lane, view, STATUS_BAD_FRAME);
@@ -147,7 +146,7 @@ nth_asked(const Lane *lane, uint32_t nth)
 }
 
 static void
-ask_level(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+ask_level(Antientropy *antientropy, Lane *lane, const View *view)
 {
     const Pair *pair = lane->pair;
     TreePart top = nth_asked(lane, 0);
@@ -169,8 +168,8 @@ ask_level(Antientropy *antientropy, Lane *lane, const View *view, Actions *actio
     lane->asked = frame.prefix_count;
     lane->asked_bits = frame.child_bits;
     antientropy_ask(antientropy, lane);
-    tree_level_encode(actions_frame(actions), antientropy_tag(lane), &frame);
-    antientropy_send(antientropy, lane, view, LANE_LEVEL, actions);
+    tree_level_encode(actions_frame(view->actions), antientropy_tag(lane), &frame);
+    antientropy_send(antientropy, lane, view, LANE_LEVEL);
 }
 
 /* The children that differ, of the last part first; false when the own tree is not that deep. */
@@ -197,22 +196,21 @@ list_children(const Lane *lane, const Pair *pair, const View *view, const TreeLe
 }
 
 void
-antientropy_take_level(Antientropy *antientropy, Lane *lane, const View *view, const Frame *frame,
-                       Actions *actions)
+antientropy_take_level(Antientropy *antientropy, Lane *lane, const View *view, const Frame *frame)
 {
     const Pair *pair = lane->pair;
     TreeLevelReply reply;
     TreePart *children;
     uint32_t count;
 
-    if (!tree_level_reply_decode(frame, &actions->arena, &reply) ||
+    if (!tree_level_reply_decode(frame, &view->actions->arena, &reply) ||
         (reply.digest_count > 0 && reply.digest_count != lane->asked << lane->asked_bits))
     {
         antientropy_fail(antientropy, lane, view, STATUS_BAD_FRAME);
         return;
     }
     lane->state = LANE_READY;
-    children = ARENA_ARRAY(&actions->arena, TreePart, reply.digest_count);
+    children = ARENA_ARRAY(&view->actions->arena, TreePart, reply.digest_count);
     if (reply.digest_count == 0 || !list_children(lane, pair, view, &reply, children, &count))
     {
         /* A tree has become less deep meanwhile: what was asked about is compared as leaves. */
@@ -229,7 +227,7 @@ antientropy_take_level(Antientropy *antientropy, Lane *lane, const View *view, c
 /* ---- leaves ---- */
 
 static void
-ask_list(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+ask_list(Antientropy *antientropy, Lane *lane, const View *view)
 {
     TreeKeysFrame frame = {.epoch = view->topology->epoch,
                            .bucket_id = lane->pair->status.bucket_id,
@@ -239,8 +237,8 @@ ask_list(Antientropy *antientropy, Lane *lane, const View *view, Actions *action
                            .max_bytes = ANTIENTROPY_LIST_BYTES};
 
     antientropy_ask(antientropy, lane);
-    tree_keys_encode(actions_frame(actions), antientropy_tag(lane), &frame);
-    antientropy_send(antientropy, lane, view, LANE_LIST, actions);
+    tree_keys_encode(actions_frame(view->actions), antientropy_tag(lane), &frame);
+    antientropy_send(antientropy, lane, view, LANE_LIST);
 }
 
 static void
@@ -260,27 +258,27 @@ scan_own(Antientropy *antientropy, Lane *lane, Actions *actions)
 }
 
 bool
-antientropy_compare_on(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+antientropy_compare_on(Antientropy *antientropy, Lane *lane, const View *view)
 {
     PositionRange range;
     TreePart top;
 
     lane->pair->status.state = REPAIR_COMPARING;
     if (lane->list.open)
-        scan_own(antientropy, lane, actions);
+        scan_own(antientropy, lane, view->actions);
     else if (lane->in_leaf)
-        ask_list(antientropy, lane, view, actions);
+        ask_list(antientropy, lane, view);
     else if (lane->part_count == 0)
         return false;
     else if (nth_asked(lane, 0).depth < lane->depth)
-        ask_level(antientropy, lane, view, actions);
+        ask_level(antientropy, lane, view);
     else
     {
         top = nth_asked(lane, 0);
         lane->part_count--;
         trees_part_range(view->trees, lane->pair->status.partition, top, &range.first, &range.last);
         begin_leaf(lane, range);
-        ask_list(antientropy, lane, view, actions);
+        ask_list(antientropy, lane, view);
     }
     return true;
 }
@@ -323,8 +321,7 @@ check_list(const Lane *lane, const Bucket *bucket, KeyList *list)
 }
 
 void
-antientropy_take_list(Antientropy *antientropy, Lane *lane, const View *view, const Frame *frame,
-                      Actions *actions)
+antientropy_take_list(Antientropy *antientropy, Lane *lane, const View *view, const Frame *frame)
 {
     const Bucket *bucket = topology_bucket_by_id(view->topology, lane->pair->status.bucket_id);
     KeyList *list = &lane->list;

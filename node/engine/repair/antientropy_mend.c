@@ -52,7 +52,7 @@ read_versions(Antientropy *antientropy, Lane *lane, Actions *actions)
 }
 
 static void
-send_versions(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+send_versions(Antientropy *antientropy, Lane *lane, const View *view)
 {
     VersionsFrame frame = {.epoch = view->topology->epoch,
                            .bucket_id = lane->pair->status.bucket_id,
@@ -60,8 +60,8 @@ send_versions(Antientropy *antientropy, Lane *lane, const View *view, Actions *a
                            .item_count = lane->batch_count};
 
     antientropy_ask(antientropy, lane);
-    versions_encode(actions_frame(actions), antientropy_tag(lane), &frame);
-    antientropy_send(antientropy, lane, view, LANE_VERSIONS, actions);
+    versions_encode(actions_frame(view->actions), antientropy_tag(lane), &frame);
+    antientropy_send(antientropy, lane, view, LANE_VERSIONS);
 }
 
 /* An object that cannot be read counts as absent: the peer's is to take its place. */
@@ -84,13 +84,13 @@ take_own_version(Lane *lane, uint32_t item, Slice object)
 
 static bool
 store(Antientropy *antientropy, Lane *lane, const View *view, uint32_t item,
-      const VersionAnswer *answer, Actions *actions)
+      const VersionAnswer *answer)
 {
     const DifferentKey *key = key_of(lane, item);
     uint32_t bucket_id = lane->pair->status.bucket_id;
-    Object *object = ARENA_NEW(&actions->arena, Object);
-    Update *update = ARENA_NEW(&actions->arena, Update);
-    Slice kept = slice_copy(&actions->arena, answer->object);
+    Object *object = ARENA_NEW(&view->actions->arena, Object);
+    Update *update = ARENA_NEW(&view->actions->arena, Update);
+    Slice kept = slice_copy(&view->actions->arena, answer->object);
 
     if (answer->round <
         rounds_floor(view->rounds, view->topology, view->self, bucket_id, key->position))
@@ -98,11 +98,12 @@ store(Antientropy *antientropy, Lane *lane, const View *view, uint32_t item,
         lane->failure = STATUS_STALE_ROUND;
         return true;
     }
-    if (!object_decode(kept, &actions->arena, object))
+    if (!object_decode(kept, &view->actions->arena, object))
         return false;
     update->merge = object;
     lane->open++;
-    actions_apply(actions, bucket_id, key->position, key->key, update, antientropy_ref(lane, item));
+    actions_apply(view->actions, bucket_id, key->position, key->key, update,
+                  antientropy_ref(lane, item));
     return true;
 }
 
@@ -115,7 +116,7 @@ count_difference(Antientropy *antientropy, const Lane *lane)
 
 static bool
 take_verdict(Antientropy *antientropy, Lane *lane, const View *view, uint32_t item,
-             const VersionAnswer *answer, Actions *actions)
+             const VersionAnswer *answer)
 {
     DifferentKey *key = key_of(lane, item);
     bool gives = answer->verdict == VERSION_TAKE || answer->verdict == VERSION_BOTH;
@@ -133,7 +134,7 @@ take_verdict(Antientropy *antientropy, Lane *lane, const View *view, uint32_t it
         key->bytes += answer->object.length;
         lane->gives++;
     }
-    return !gives || store(antientropy, lane, view, item, answer, actions);
+    return !gives || store(antientropy, lane, view, item, answer);
 }
 
 static bool
@@ -149,16 +150,16 @@ says_something(const VersionsReply *reply)
 
 void
 antientropy_take_versions(Antientropy *antientropy, Lane *lane, const View *view,
-                          const Frame *frame, Actions *actions)
+                          const Frame *frame)
 {
     VersionsReply reply;
-    bool good = versions_reply_decode(frame, &actions->arena, &reply) &&
+    bool good = versions_reply_decode(frame, &view->actions->arena, &reply) &&
                 reply.item_count == lane->batch_count && says_something(&reply);
 
     antientropy_ask(antientropy, lane);
     lane->open = 0;
     for (uint32_t i = 0; good && i < reply.item_count; i++)
-        good = take_verdict(antientropy, lane, view, i, &reply.items[i], actions);
+        good = take_verdict(antientropy, lane, view, i, &reply.items[i]);
     lane->pair->status.state = REPAIR_MENDING;
     if (!good)
         antientropy_fail(antientropy, lane, view, STATUS_BAD_FRAME);
@@ -183,7 +184,7 @@ antientropy_take_stored(Antientropy *antientropy, Lane *lane, StatusCode status)
 /* ---- what the peer wants ---- */
 
 static void
-fetch_gives(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+fetch_gives(Antientropy *antientropy, Lane *lane, const View *view)
 {
     size_t bytes = 0;
 
@@ -202,7 +203,7 @@ fetch_gives(Antientropy *antientropy, Lane *lane, const View *view, Actions *act
         bytes += key->bytes;
         lane->gives--;
         lane->open++;
-        read_key(antientropy, lane, i, actions);
+        read_key(antientropy, lane, i, view->actions);
     }
 }
 
@@ -230,20 +231,20 @@ take_own_object(const Antientropy *antientropy, Lane *lane, const View *view, ui
 }
 
 static void
-send_gives(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+send_gives(Antientropy *antientropy, Lane *lane, const View *view)
 {
     lane->state = LANE_READY;
     if (lane->given == 0)
         return;
     antientropy_count_sent(antientropy, lane, lane->outbox.items.length);
-    outbox_send(&lane->outbox, view->topology->epoch, lane->peer, actions);
+    outbox_send(&lane->outbox, view->topology->epoch, lane->peer, view->actions);
     lane->open = lane->given;
     antientropy_await(lane, view, LANE_GIVING);
 }
 
 void
 antientropy_take_own(Antientropy *antientropy, Lane *lane, const View *view, uint32_t item,
-                     StatusCode status, Slice object, Actions *actions)
+                     StatusCode status, Slice object)
 {
     bool fetching = lane->state == LANE_FETCHING;
 
@@ -260,9 +261,9 @@ antientropy_take_own(Antientropy *antientropy, Lane *lane, const View *view, uin
     if (--lane->open > 0)
         return;
     if (fetching)
-        send_gives(antientropy, lane, view, actions);
+        send_gives(antientropy, lane, view);
     else
-        send_versions(antientropy, lane, view, actions);
+        send_versions(antientropy, lane, view);
 }
 
 void
@@ -289,14 +290,14 @@ antientropy_take_given(Antientropy *antientropy, Lane *lane, const View *view,
 }
 
 void
-antientropy_mend_on(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+antientropy_mend_on(Antientropy *antientropy, Lane *lane, const View *view)
 {
     if (lane->gives > 0)
-        fetch_gives(antientropy, lane, view, actions);
+        fetch_gives(antientropy, lane, view);
     else if (next_batch(lane))
     {
         lane->pair->status.state = REPAIR_CONFIRMING;
-        read_versions(antientropy, lane, actions);
+        read_versions(antientropy, lane, view->actions);
     }
     else
     {

@@ -297,8 +297,7 @@ void antientropy_await(Lane *lane, const View *view, LaneState state);
 void antientropy_count_sent(Antientropy *antientropy, const Lane *lane, size_t bytes);
 
 /* Sends the frame in the making to the lane's peer, and awaits an answer in that state. */
-void antientropy_send(Antientropy *antientropy, Lane *lane, const View *view, LaneState state,
-                      Actions *actions);
+void antientropy_send(Antientropy *antientropy, Lane *lane, const View *view, LaneState state);
 
 /* Disk or wire has taken so much. */
 void antientropy_pay(Antientropy *antientropy, size_t bytes);
@@ -324,32 +323,30 @@ void antientropy_found_equal(Pair *pair, const View *view);
 
 /* ---- antientropy_compare.c ---- */
 
-void antientropy_send_roots(Antientropy *antientropy, Lane *lane, const View *view,
-                            Actions *actions);
+void antientropy_send_roots(Antientropy *antientropy, Lane *lane, const View *view);
 void antientropy_take_roots(Antientropy *antientropy, Lane *lane, const View *view,
-                            const Frame *frame, Actions *actions);
+                            const Frame *frame);
 
 /* The lane has taken a pair that differs. */
 void antientropy_descend(Antientropy *antientropy, Lane *lane, const Pair *pair, const View *view);
 
 /* The next question about the pair; false when everything was compared. */
-bool antientropy_compare_on(Antientropy *antientropy, Lane *lane, const View *view,
-                            Actions *actions);
+bool antientropy_compare_on(Antientropy *antientropy, Lane *lane, const View *view);
 void antientropy_take_level(Antientropy *antientropy, Lane *lane, const View *view,
-                            const Frame *frame, Actions *actions);
+                            const Frame *frame);
 void antientropy_take_list(Antientropy *antientropy, Lane *lane, const View *view,
-                           const Frame *frame, Actions *actions);
+                           const Frame *frame);
 void antientropy_take_rows(Antientropy *antientropy, Lane *lane, const View *view,
                            StatusCode status, const StoragePage *page);
 
 /* ---- antientropy_mend.c ---- */
 
 /* Goes on with the keys that differed: the pause, their versions, what is to be given. */
-void antientropy_mend_on(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions);
+void antientropy_mend_on(Antientropy *antientropy, Lane *lane, const View *view);
 void antientropy_take_own(Antientropy *antientropy, Lane *lane, const View *view, uint32_t item,
-                          StatusCode status, Slice object, Actions *actions);
+                          StatusCode status, Slice object);
 void antientropy_take_versions(Antientropy *antientropy, Lane *lane, const View *view,
-                               const Frame *frame, Actions *actions);
+                               const Frame *frame);
 void antientropy_take_stored(Antientropy *antientropy, Lane *lane, StatusCode status);
 void antientropy_take_given(Antientropy *antientropy, Lane *lane, const View *view,
                             const ReplicateResult *result);
@@ -361,6 +358,6 @@ void antientropy_answers_free(Answer *answers);
 void antientropy_answer_scanned(Antientropy *antientropy, uint64_t ref, StatusCode status,
                                 const StoragePage *page, Actions *actions);
 void antientropy_answer_fetched(Antientropy *antientropy, const View *view, uint64_t ref,
-                                StatusCode status, Slice object, Actions *actions);
+                                StatusCode status, Slice object);
 
 #endif

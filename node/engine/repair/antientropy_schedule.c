@@ -335,7 +335,7 @@ has_work(const Antientropy *antientropy)
 }
 
 static void
-take_roots(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+take_roots(Antientropy *antientropy, Lane *lane, const View *view)
 {
     Peer *peer = &antientropy->peers[lane->peer];
 
@@ -356,7 +356,7 @@ take_roots(Antientropy *antientropy, Lane *lane, const View *view, Actions *acti
         return;
     }
     peer->comparing_roots = true;
-    antientropy_send_roots(antientropy, lane, view, actions);
+    antientropy_send_roots(antientropy, lane, view);
 }
 
 static void
@@ -376,7 +376,7 @@ take_pair(Antientropy *antientropy, Lane *lane, const View *view)
 }
 
 static void
-take_work(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+take_work(Antientropy *antientropy, Lane *lane, const View *view)
 {
     for (uint32_t i = 0; i < antientropy->peer_count; i++)
     {
@@ -388,7 +388,7 @@ take_work(Antientropy *antientropy, Lane *lane, const View *view, Actions *actio
         antientropy->turn = number + 1;
         lane->peer = number;
         if (has_roots_to_compare(peer))
-            take_roots(antientropy, lane, view, actions);
+            take_roots(antientropy, lane, view);
         else
             take_pair(antientropy, lane, view);
         return;
@@ -405,12 +405,12 @@ pause_lane(Antientropy *antientropy, Lane *lane, const View *view)
 
 /* Keys are looked for until there are many, or no more are to be found; then they are mended. */
 static void
-go_on(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+go_on(Antientropy *antientropy, Lane *lane, const View *view)
 {
     if (lane->mending)
-        antientropy_mend_on(antientropy, lane, view, actions);
+        antientropy_mend_on(antientropy, lane, view);
     else if (lane->key_count < ANTIENTROPY_KEYS_MAX &&
-             antientropy_compare_on(antientropy, lane, view, actions))
+             antientropy_compare_on(antientropy, lane, view))
         return;
     else if (lane->key_count > 0)
         pause_lane(antientropy, lane, view);
@@ -428,7 +428,7 @@ awaits_peer(const Lane *lane)
 }
 
 static void
-step_lane(Antientropy *antientropy, Lane *lane, const View *view, Actions *actions)
+step_lane(Antientropy *antientropy, Lane *lane, const View *view)
 {
     if (awaits_peer(lane) && view->now_ms >= lane->deadline_ms)
         antientropy_fail(antientropy, lane, view, STATUS_UNKNOWN);
@@ -439,9 +439,9 @@ step_lane(Antientropy *antientropy, Lane *lane, const View *view, Actions *actio
     }
     if (lane->state == LANE_FREE && has_work(antientropy) &&
         pacer_may_begin(antientropy->pacer, view->now_ms))
-        take_work(antientropy, lane, view, actions);
+        take_work(antientropy, lane, view);
     while (lane->state == LANE_READY && pacer_may_begin(antientropy->pacer, view->now_ms))
-        go_on(antientropy, lane, view, actions);
+        go_on(antientropy, lane, view);
 }
 
 static bool
@@ -451,7 +451,7 @@ takes_part(const View *view)
 }
 
 void
-antientropy_step(Antientropy *antientropy, const View *view, Actions *actions)
+antientropy_step(Antientropy *antientropy, const View *view)
 {
     antientropy_follow(antientropy, view);
     antientropy_sweep_pairs(antientropy, view);
@@ -460,7 +460,7 @@ antientropy_step(Antientropy *antientropy, const View *view, Actions *actions)
     for (uint32_t i = 0; i < antientropy->peer_count; i++)
         look_at_peer(antientropy, view, i);
     for (uint32_t i = 0; i < ANTIENTROPY_LANES; i++)
-        step_lane(antientropy, &antientropy->lanes[i], view, actions);
+        step_lane(antientropy, &antientropy->lanes[i], view);
 }
 
 static uint64_t

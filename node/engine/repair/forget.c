@@ -288,7 +288,7 @@ find_owners(Place *place, const View *view)
 }
 
 static void
-list(Forget *forget, Place *place, const View *view, Actions *actions)
+list(Forget *forget, Place *place, const View *view)
 {
     StorageRange range = {.bucket_id = place->bucket_id,
                           .first_position = place->first,
@@ -303,7 +303,7 @@ list(Forget *forget, Place *place, const View *view, Actions *actions)
     }
     place->state = PLACE_LISTING;
     ask(forget, place);
-    actions_scan(actions, &range, ref_of(place, 0));
+    actions_scan(view->actions, &range, ref_of(place, 0));
 }
 
 static void
@@ -390,7 +390,7 @@ remove_records(Forget *forget, Place *place, Actions *actions)
 }
 
 static void
-await_owners(Forget *forget, Place *place, const View *view, Actions *actions)
+await_owners(Forget *forget, Place *place, const View *view)
 {
     if (place->epoch != view->topology->epoch)
     {
@@ -401,7 +401,7 @@ await_owners(Forget *forget, Place *place, const View *view, Actions *actions)
     }
     drop_compared(forget, place, view);
     if (place->owner_count == 0 && place->record_count > 0)
-        remove_records(forget, place, actions);
+        remove_records(forget, place, view->actions);
     else if (place->owner_count == 0)
         release(forget, place);
 }
@@ -446,7 +446,7 @@ forget_durable(Forget *forget, uint64_t ref, StatusCode status)
 /* ---- steps ---- */
 
 void
-forget_step(Forget *forget, const View *view, Actions *actions)
+forget_step(Forget *forget, const View *view)
 {
     if (forget_is_idle(forget) || view->cannot_write)
         return;
@@ -455,9 +455,9 @@ forget_step(Forget *forget, const View *view, Actions *actions)
         Place *place = forget->places[i];
 
         if (place->state == PLACE_AWAITING)
-            await_owners(forget, place, view, actions);
+            await_owners(forget, place, view);
         if (place->state == PLACE_REPORTED)
-            list(forget, place, view, actions);
+            list(forget, place, view);
     }
 }
 

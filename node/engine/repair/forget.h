@@ -40,7 +40,7 @@ uint32_t forget_ranges(const Forget *forget, Arena *arena, StorageExtent **range
 uint64_t forget_changes(const Forget *forget);
 
 /* After antientropy_step(). */
-void forget_step(Forget *forget, const View *view, Actions *actions);
+void forget_step(Forget *forget, const View *view);
 
 /* When forget_step is wanted next, at the latest. */
 uint64_t forget_wake_ms(const Forget *forget, const View *view);

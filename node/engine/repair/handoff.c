@@ -212,7 +212,7 @@ lane_of(Handoff *handoff, uint64_t ref, LaneState state)
 }
 
 static void
-read_page(Handoff *handoff, Lane *lane, const View *view, Actions *actions)
+read_page(Handoff *handoff, Lane *lane, const View *view)
 {
     StorageOwed owed = {.target = handoff->targets[lane->target].id,
                         .after = buffer_slice(&lane->after),
@@ -222,11 +222,11 @@ read_page(Handoff *handoff, Lane *lane, const View *view, Actions *actions)
     lane->ticket = tickets_draw(&handoff->tickets, (uint32_t)(lane - handoff->lanes));
     lane->rounds = rounds_changes(view->rounds);
     lane->state = LANE_READING;
-    actions_owed(actions, &owed, ref_of(lane, 0));
+    actions_owed(view->actions, &owed, ref_of(lane, 0));
 }
 
 void
-handoff_step(Handoff *handoff, const View *view, Actions *actions)
+handoff_step(Handoff *handoff, const View *view)
 {
     for (uint32_t i = 0; i < LANES; i++)
     {
@@ -237,7 +237,7 @@ handoff_step(Handoff *handoff, const View *view, Actions *actions)
         if (lane->state == LANE_FREE && view->hints->target_count > 0)
             take_target(handoff, lane, view);
         if (lane->state == LANE_WAITING && pacer_may_begin(handoff->pacer, view->now_ms))
-            read_page(handoff, lane, view, actions);
+            read_page(handoff, lane, view);
     }
 }
 
@@ -313,7 +313,7 @@ is_unowned(const View *view, const StorageRow *row)
  * node. False: the target is still an owner.
  */
 static bool
-owe_to_others(const MemberId *target, const View *view, const StorageRow *row, Actions *actions)
+owe_to_others(const MemberId *target, const View *view, const StorageRow *row)
 {
     HintChange hints[TOPOLOGY_N_MAX + 1];
     Update update = {.hints = hints};
@@ -333,14 +333,14 @@ owe_to_others(const MemberId *target, const View *view, const StorageRow *row, A
     }
     hints[update.hint_count++] =
         (HintChange){.target = *target, .drop = true, .acknowledged = object_digest(row->object)};
-    actions_apply(actions, row->bucket_id, row->position, row->key,
-                  update_copy(&actions->arena, &update), REF_NOBODY);
+    actions_apply(view->actions, row->bucket_id, row->position, row->key,
+                  update_copy(&view->actions->arena, &update), REF_NOBODY);
     return true;
 }
 
 /* Keeps what is to be sent of a page, and lets the page be just that. */
 static void
-keep_rows(Lane *lane, const MemberId *target, const View *view, StoragePage *page, Actions *actions)
+keep_rows(Lane *lane, const MemberId *target, const View *view, StoragePage *page)
 {
     const StorageRow *last = &page->rows[page->row_count - 1];
     uint32_t count = 0;
@@ -349,7 +349,7 @@ keep_rows(Lane *lane, const MemberId *target, const View *view, StoragePage *pag
     storage_key(&lane->after, last->bucket_id, last->position, last->key);
     for (uint32_t i = 0; i < page->row_count; i++)
     {
-        if (!owe_to_others(target, view, &page->rows[i], actions))
+        if (!owe_to_others(target, view, &page->rows[i]))
             page->rows[count++] = page->rows[i];
     }
     page->row_count = count;
@@ -372,11 +372,11 @@ keep_rows(Lane *lane, const MemberId *target, const View *view, StoragePage *pag
 }
 
 static void
-send_rows(Handoff *handoff, Lane *lane, const View *view, uint32_t member, const StoragePage *page,
-          Actions *actions)
+send_rows(Handoff *handoff, Lane *lane, const View *view, uint32_t member, const StoragePage *page)
 {
     ReplicateFrame frame = {.epoch = view->topology->epoch,
-                            .items = ARENA_ARRAY(&actions->arena, ReplicateItem, page->row_count),
+                            .items =
+                                ARENA_ARRAY(&view->actions->arena, ReplicateItem, page->row_count),
                             .item_count = page->row_count};
     uint64_t bytes = 0;
 
@@ -389,11 +389,11 @@ send_rows(Handoff *handoff, Lane *lane, const View *view, uint32_t member, const
                                   page->rows[i].position),
             .key = page->rows[i].key,
             .object = step_tell(view, page->rows[i].bucket_id, page->rows[i].position,
-                                page->rows[i].key, page->rows[i].object, &actions->arena)};
+                                page->rows[i].key, page->rows[i].object, &view->actions->arena)};
         bytes += page->rows[i].object.length;
     }
-    replicate_encode(actions_frame(actions), 0, &frame);
-    actions_send(actions, member);
+    replicate_encode(actions_frame(view->actions), 0, &frame);
+    actions_send(view->actions, member);
     pacer_take(handoff->pacer, bytes);
     lane->state = LANE_SENDING;
     lane->deadline_ms = view->now_ms + ANSWER_MS;
@@ -412,7 +412,7 @@ finish_page(Handoff *handoff, Lane *lane, const View *view)
 
 void
 handoff_scanned(Handoff *handoff, const View *view, uint64_t ref, StatusCode status,
-                const StoragePage *page, Actions *actions)
+                const StoragePage *page)
 {
     Lane *lane = lane_of(handoff, ref, LANE_READING);
     uint32_t member;
@@ -430,9 +430,9 @@ handoff_scanned(Handoff *handoff, const View *view, uint64_t ref, StatusCode sta
     {
         StoragePage mine = *page;
 
-        keep_rows(lane, &handoff->targets[lane->target].id, view, &mine, actions);
+        keep_rows(lane, &handoff->targets[lane->target].id, view, &mine);
         if (mine.row_count > 0)
-            send_rows(handoff, lane, view, member, &mine, actions);
+            send_rows(handoff, lane, view, member, &mine);
         else
             finish_page(handoff, lane, view);
     }
@@ -449,8 +449,7 @@ drop_hint(const Target *target, const Row *row, Actions *actions)
 }
 
 static void
-take_result(Handoff *handoff, Lane *lane, const View *view, const ReplicateResult *result,
-            Actions *actions)
+take_result(Handoff *handoff, Lane *lane, const View *view, const ReplicateResult *result)
 {
     uint32_t index = ticket_ref_item(result->ref);
     Target *target = &handoff->targets[lane->target];
@@ -466,7 +465,7 @@ take_result(Handoff *handoff, Lane *lane, const View *view, const ReplicateResul
         target->status.handed_bytes += row->bytes;
         handoff->handed++;
         count_bytes(target, view->now_ms, row->bytes);
-        drop_hint(target, row, actions);
+        drop_hint(target, row, view->actions);
     }
     else
     {
@@ -501,20 +500,19 @@ is_any_awaited(const Handoff *handoff, const View *view, uint32_t member)
 }
 
 void
-handoff_member_frame(Handoff *handoff, const View *view, uint32_t member, const Frame *frame,
-                     Actions *actions)
+handoff_member_frame(Handoff *handoff, const View *view, uint32_t member, const Frame *frame)
 {
     ReplicateReply reply;
 
     if (!is_any_awaited(handoff, view, member) ||
-        !replicate_reply_decode(frame, &actions->arena, &reply))
+        !replicate_reply_decode(frame, &view->actions->arena, &reply))
         return;
     for (uint32_t i = 0; i < reply.item_count; i++)
     {
         Lane *lane = lane_of(handoff, reply.items[i].ref, LANE_SENDING);
 
         if (lane != NULL && is_awaited(handoff, lane, view, member))
-            take_result(handoff, lane, view, &reply.items[i], actions);
+            take_result(handoff, lane, view, &reply.items[i]);
     }
 }
 

@@ -30,18 +30,17 @@ Handoff *handoff_new(Pacer *pacer);
 void handoff_free(Handoff *handoff);
 
 /* Asks for pages and sends them, as far as few enough are under way. */
-void handoff_step(Handoff *handoff, const View *view, Actions *actions);
+void handoff_step(Handoff *handoff, const View *view);
 
 /* When handoff_step is wanted next, at the latest; UINT64_MAX: nothing is owed to anybody. */
 uint64_t handoff_wake_ms(const Handoff *handoff, const View *view);
 
 /* Storage's answer to a ref of REF_HANDOFF. */
 void handoff_scanned(Handoff *handoff, const View *view, uint64_t ref, StatusCode status,
-                     const StoragePage *page, Actions *actions);
+                     const StoragePage *page);
 
 /* A member's FRAME_REPLICATE_REPLY: what in it answers the coordinator is passed over. */
-void handoff_member_frame(Handoff *handoff, const View *view, uint32_t member, const Frame *frame,
-                          Actions *actions);
+void handoff_member_frame(Handoff *handoff, const View *view, uint32_t member, const Frame *frame);
 
 /* What the member owes will not come. */
 void handoff_member_down(Handoff *handoff, const View *view, uint32_t member);

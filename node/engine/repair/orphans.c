@@ -156,7 +156,7 @@ orphans_is_present(const Orphans *orphans, uint64_t ref, OrphanPhase phase)
 }
 
 void
-orphans_read_page(Orphans *orphans, const View *view, Actions *actions)
+orphans_read_page(Orphans *orphans, const View *view)
 {
     StorageRange range = {.bucket_id = ORPHANS_BUCKET,
                           .last_position = UINT64_MAX,
@@ -172,12 +172,12 @@ orphans_read_page(Orphans *orphans, const View *view, Actions *actions)
     }
     orphans->phase = ORPHAN_PHASE_READING;
     orphans_renew(orphans);
-    actions_scan(actions, &range, orphans_ref_of(orphans, 0));
+    actions_scan(view->actions, &range, orphans_ref_of(orphans, 0));
 }
 
 /* The next partition whose rows are to be moved; false: there is none left. */
 static bool
-move_next(Orphans *orphans, const View *view, Actions *actions)
+move_next(Orphans *orphans, const View *view)
 {
     for (; orphans->moving < orphans->bucket_count; orphans->moving++, orphans->partition = 0)
     {
@@ -193,7 +193,7 @@ move_next(Orphans *orphans, const View *view, Actions *actions)
                 continue;
             buffer_reset(&orphans->after);
             orphans->missed = false;
-            orphans_read_page(orphans, view, actions);
+            orphans_read_page(orphans, view);
             return true;
         }
     }
@@ -255,17 +255,17 @@ begin_pass(Orphans *orphans, const View *view)
 /* First all buckets are asked about, so that what comes meanwhile is taken as soon as may be; then
  * rows are moved. */
 static void
-go_on(Orphans *orphans, const View *view, Actions *actions)
+go_on(Orphans *orphans, const View *view)
 {
     const Bucket *bucket = next_to_ask(orphans, view);
 
     if (bucket != NULL)
     {
-        orphans_ask(orphans, view, bucket, actions);
+        orphans_ask(orphans, view, bucket);
         return;
     }
     orphans->found_out = true;
-    if (!move_next(orphans, view, actions))
+    if (!move_next(orphans, view))
         end_pass(orphans, view);
 }
 
@@ -280,24 +280,24 @@ is_pass_due(const Orphans *orphans, const View *view)
 }
 
 void
-orphans_step(Orphans *orphans, const View *view, Actions *actions)
+orphans_step(Orphans *orphans, const View *view)
 {
     if (view->cannot_write || view->rounds == NULL)
         return;
     if (orphans->phase == ORPHAN_PHASE_ASKING)
-        orphans_ask_on(orphans, view, actions);
+        orphans_ask_on(orphans, view);
     if (orphans->phase == ORPHAN_PHASE_WRITING && orphans->due_ms > 0 &&
         view->now_ms >= orphans->due_ms)
-        orphans_treat_page(orphans, view, actions);
+        orphans_treat_page(orphans, view);
     while (orphans->phase == ORPHAN_PHASE_RESTING && is_pass_due(orphans, view))
     {
         if (!orphans->passing)
             begin_pass(orphans, view);
-        go_on(orphans, view, actions);
+        go_on(orphans, view);
     }
     if (orphans->phase == ORPHAN_PHASE_RESTING && orphans->aside &&
         orphans->wanted != ORPHAN_WALK_NONE)
-        orphans_begin_walk(orphans, view, actions);
+        orphans_begin_walk(orphans, view);
 }
 
 uint64_t

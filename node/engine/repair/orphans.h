@@ -67,23 +67,21 @@ void orphans_end(Orphans *orphans);
 void orphans_adopt(Orphans *orphans, uint32_t bucket_id);
 void orphans_drop(Orphans *orphans, uint32_t bucket_id);
 
-void orphans_step(Orphans *orphans, const View *view, Actions *actions);
+void orphans_step(Orphans *orphans, const View *view);
 uint64_t orphans_wake_ms(const Orphans *orphans, const View *view);
 
 /* A FRAME_REAP_ROUNDS of another member, and the answer to an own one. */
-void orphans_session_frame(const View *view, Origin origin, const Frame *frame, Actions *actions);
-void orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const Frame *frame,
-                          Actions *actions);
+void orphans_session_frame(const View *view, Origin origin, const Frame *frame);
+void orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const Frame *frame);
 
 /* Storage's answers to refs of REF_ORPHANS. */
 void orphans_scanned(Orphans *orphans, const View *view, uint64_t ref, StatusCode status,
-                     const StoragePage *page, Actions *actions);
+                     const StoragePage *page);
 void orphans_fetched(Orphans *orphans, const View *view, uint64_t ref, StatusCode status,
-                     Slice object, Actions *actions);
+                     Slice object);
 void orphans_merged(Orphans *orphans, const View *view, uint64_t ref, StatusCode status,
-                    Slice object, Actions *actions);
-void orphans_durable(Orphans *orphans, const View *view, uint64_t ref, StatusCode status,
-                     Actions *actions);
+                    Slice object);
+void orphans_durable(Orphans *orphans, const View *view, uint64_t ref, StatusCode status);
 
 /* How many there are, and the first ORPHANS_SHOWN_MAX of them. */
 uint64_t orphans_count(const Orphans *orphans);

@@ -139,7 +139,7 @@ choose_asked(Orphans *orphans, const View *view, const Bucket *bucket)
 }
 
 static void
-ask(Orphans *orphans, const View *view, Actions *actions)
+ask(Orphans *orphans, const View *view)
 {
     ReapRoundsFrame frame = {.epoch = view->topology->epoch, .bucket_id = orphans->bucket_id};
 
@@ -148,14 +148,14 @@ ask(Orphans *orphans, const View *view, Actions *actions)
     {
         if (!orphans->awaited[member] || !view->up[member])
             continue;
-        reap_rounds_encode(actions_frame(actions), ticket_tag(REF_ORPHANS, orphans->ticket),
+        reap_rounds_encode(actions_frame(view->actions), ticket_tag(REF_ORPHANS, orphans->ticket),
                            &frame);
-        actions_send(actions, member);
+        actions_send(view->actions, member);
     }
 }
 
 void
-orphans_ask(Orphans *orphans, const View *view, const Bucket *bucket, Actions *actions)
+orphans_ask(Orphans *orphans, const View *view, const Bucket *bucket)
 {
     orphans->phase = ORPHAN_PHASE_ASKING;
     orphans_renew(orphans);
@@ -168,11 +168,11 @@ orphans_ask(Orphans *orphans, const View *view, const Bucket *bucket, Actions *a
         memory_resize(&MEMORY_HEAP, orphans->awaited, orphans->members * sizeof(bool));
     (void)make_bucket(orphans, bucket->id, orphans->partitions);
     choose_asked(orphans, view, bucket);
-    ask(orphans, view, actions);
+    ask(orphans, view);
 }
 
 void
-orphans_session_frame(const View *view, Origin origin, const Frame *frame, Actions *actions)
+orphans_session_frame(const View *view, Origin origin, const Frame *frame)
 {
     const Rounds *rounds = view->rounds;
     ReapRoundsFrame asked;
@@ -180,11 +180,11 @@ orphans_session_frame(const View *view, Origin origin, const Frame *frame, Actio
 
     if (rounds == NULL || !reap_rounds_decode(frame, &asked))
     {
-        actions_error(actions, origin, STATUS_BAD_FRAME, "");
+        actions_error(view->actions, origin, STATUS_BAD_FRAME, "");
         return;
     }
     rounds_take_back(view->rounds, asked.bucket_id);
-    reply.items = ARENA_ARRAY(&actions->arena, ReapRound, rounds->count);
+    reply.items = ARENA_ARRAY(&view->actions->arena, ReapRound, rounds->count);
     for (uint32_t i = 0; i < rounds->count; i++)
     {
         const Round *round = &rounds->entries[i];
@@ -193,8 +193,8 @@ orphans_session_frame(const View *view, Origin origin, const Frame *frame, Actio
             reply.items[reply.item_count++] =
                 (ReapRound){.partition = round->id.partition, .round = round->round};
     }
-    reap_rounds_reply_encode(actions_frame(actions), origin.tag, &reply);
-    actions_reply(actions, origin.session);
+    reap_rounds_reply_encode(actions_frame(view->actions), origin.tag, &reply);
+    actions_reply(view->actions, origin.session);
 }
 
 /* What the member says of a partition that it owns: of owners whose data are whole the least round
@@ -243,14 +243,14 @@ nobody_is_left(const Orphans *orphans, const View *view)
 /* ---- settling ---- */
 
 static void
-note(Orphans *orphans, const View *view, TreeId id, uint64_t number, Actions *actions)
+note(Orphans *orphans, const View *view, TreeId id, uint64_t number)
 {
     Round round;
 
     rounds_raise(view->rounds, id, owns(view, id) ? number : 0, number);
     round = rounds_note(view->rounds, id, number);
     orphans->notes_open++;
-    actions_set_round(actions, &round, orphans_ref_of(orphans, id.partition));
+    actions_set_round(view->actions, &round, orphans_ref_of(orphans, id.partition));
 }
 
 static void
@@ -265,7 +265,7 @@ begin_notes(Orphans *orphans)
  * are settled; those that are older are, as soon as it is noted that what comes from now on is not,
  * unless there are rows, which have to be moved before. */
 static void
-settle_bucket(Orphans *orphans, const View *view, Actions *actions)
+settle_bucket(Orphans *orphans, const View *view)
 {
     OrphanBucket *bucket = orphans_bucket(orphans, orphans->bucket_id);
 
@@ -283,7 +283,7 @@ settle_bucket(Orphans *orphans, const View *view, Actions *actions)
         else if (orphans_has_rows(view, id))
             rounds_hold(view->rounds, id, heard->round);
         else
-            note(orphans, view, id, heard->round, actions);
+            note(orphans, view, id, heard->round);
     }
     if (orphans->notes_open == 0)
         orphans_rest(orphans);
@@ -291,12 +291,12 @@ settle_bucket(Orphans *orphans, const View *view, Actions *actions)
 
 /* What is older than the others' round is gone: from now on this node sends under it. */
 void
-orphans_note_round(Orphans *orphans, const View *view, Actions *actions)
+orphans_note_round(Orphans *orphans, const View *view)
 {
     TreeId id = {.bucket_id = orphans->bucket_id, .partition = orphans->partition};
 
     begin_notes(orphans);
-    note(orphans, view, id, rounds_of(view->rounds, id).held, actions);
+    note(orphans, view, id, rounds_of(view->rounds, id).held);
 }
 
 void
@@ -313,8 +313,7 @@ orphans_noted(Orphans *orphans, uint32_t partition, bool stored)
 /* ---- answers ---- */
 
 void
-orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const Frame *frame,
-                     Actions *actions)
+orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const Frame *frame)
 {
     const OrphanBucket *place = orphans_bucket(orphans, orphans->bucket_id);
     ReapRoundsReply reply;
@@ -323,9 +322,10 @@ orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const 
     if (orphans->phase != ORPHAN_PHASE_ASKING || member >= orphans->members ||
         ticket_tag_owner(frame->tag) != REF_ORPHANS ||
         !orphans_is_present_question(orphans, ticket_tag_number(frame->tag)) ||
-        !orphans->awaited[member] || !reap_rounds_reply_decode(frame, &actions->arena, &reply))
+        !orphans->awaited[member] ||
+        !reap_rounds_reply_decode(frame, &view->actions->arena, &reply))
         return;
-    rounds = arena_alloc_zero(&actions->arena, orphans->partitions * sizeof(uint64_t));
+    rounds = arena_alloc_zero(&view->actions->arena, orphans->partitions * sizeof(uint64_t));
     for (uint32_t i = 0; i < reply.item_count; i++)
     {
         if (reply.items[i].partition < orphans->partitions)
@@ -339,14 +339,14 @@ orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const 
     }
     orphans->awaited[member] = false;
     if (all_are_known(orphans) || nobody_is_left(orphans, view))
-        settle_bucket(orphans, view, actions);
+        settle_bucket(orphans, view);
 }
 
 void
-orphans_ask_on(Orphans *orphans, const View *view, Actions *actions)
+orphans_ask_on(Orphans *orphans, const View *view)
 {
     if (view->now_ms >= orphans->due_ms)
-        ask(orphans, view, actions);
+        ask(orphans, view);
     if (all_are_known(orphans) || nobody_is_left(orphans, view))
-        settle_bucket(orphans, view, actions);
+        settle_bucket(orphans, view);
 }

@@ -115,7 +115,7 @@ bool orphans_is_present(const Orphans *orphans, uint64_t ref, OrphanPhase phase)
 bool orphans_is_present_question(const Orphans *orphans, uint32_t ticket);
 
 /* Asks for the next page of rows. */
-void orphans_read_page(Orphans *orphans, const View *view, Actions *actions);
+void orphans_read_page(Orphans *orphans, const View *view);
 
 /* ---- orphans_ask.c ---- */
 
@@ -124,8 +124,8 @@ OrphanBucket *orphans_bucket(const Orphans *orphans, uint32_t bucket_id);
 bool orphans_is_settled(const OrphanBucket *bucket, uint32_t partition);
 
 /* Asks the owners of what is not settled of the bucket; and once more, or ends the asking. */
-void orphans_ask(Orphans *orphans, const View *view, const Bucket *bucket, Actions *actions);
-void orphans_ask_on(Orphans *orphans, const View *view, Actions *actions);
+void orphans_ask(Orphans *orphans, const View *view, const Bucket *bucket);
+void orphans_ask_on(Orphans *orphans, const View *view);
 
 /* What this node has of the partition is no older than that round. */
 uint64_t orphans_own_number(const View *view, TreeId id);
@@ -135,7 +135,7 @@ bool orphans_is_needed(const View *view, TreeId id);
 uint64_t orphans_start_of(const View *view, uint32_t partition);
 
 /* The partition's rows are moved, and its round is to be noted; a round of the bucket was. */
-void orphans_note_round(Orphans *orphans, const View *view, Actions *actions);
+void orphans_note_round(Orphans *orphans, const View *view);
 void orphans_noted(Orphans *orphans, uint32_t partition, bool stored);
 
 /* This node has rows of that partition. */
@@ -144,9 +144,9 @@ bool orphans_has_rows(const View *view, TreeId id);
 /* ---- orphans_rows.c ---- */
 
 /* Begins the pass that is wanted, if one is. */
-void orphans_begin_walk(Orphans *orphans, const View *view, Actions *actions);
+void orphans_begin_walk(Orphans *orphans, const View *view);
 
 /* Does with the rows of the page what the phase is for. */
-void orphans_treat_page(Orphans *orphans, const View *view, Actions *actions);
+void orphans_treat_page(Orphans *orphans, const View *view);
 
 #endif

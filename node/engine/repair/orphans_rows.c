@@ -26,7 +26,7 @@ has_any(const View *view)
 }
 
 void
-orphans_begin_walk(Orphans *orphans, const View *view, Actions *actions)
+orphans_begin_walk(Orphans *orphans, const View *view)
 {
     if (!has_any(view))
     {
@@ -42,7 +42,7 @@ orphans_begin_walk(Orphans *orphans, const View *view, Actions *actions)
     orphans->counted = ARENA_ARRAY(&orphans->counted_arena, Orphan, ORPHANS_SHOWN_MAX);
     orphans->counted_shown = 0;
     orphans->counted_count = 0;
-    orphans_read_page(orphans, view, actions);
+    orphans_read_page(orphans, view);
 }
 
 static void
@@ -61,7 +61,7 @@ finish_walk(Orphans *orphans)
 }
 
 static void
-finish_page(Orphans *orphans, const View *view, Actions *actions)
+finish_page(Orphans *orphans, const View *view)
 {
     if (orphans->failed)
     {
@@ -72,7 +72,7 @@ finish_page(Orphans *orphans, const View *view, Actions *actions)
     if (!orphans->last || orphans->clearing)
     {
         orphans->clearing = false;
-        orphans_read_page(orphans, view, actions);
+        orphans_read_page(orphans, view);
     }
     else if (orphans->walk != ORPHAN_WALK_NONE)
         finish_walk(orphans);
@@ -80,17 +80,17 @@ finish_page(Orphans *orphans, const View *view, Actions *actions)
     {
         orphans->missed = false;
         buffer_reset(&orphans->after);
-        orphans_read_page(orphans, view, actions);
+        orphans_read_page(orphans, view);
     }
     else
-        orphans_note_round(orphans, view, actions);
+        orphans_note_round(orphans, view);
 }
 
 static void
-end_row(Orphans *orphans, const View *view, Actions *actions)
+end_row(Orphans *orphans, const View *view)
 {
     if (--orphans->rows_open == 0)
-        finish_page(orphans, view, actions);
+        finish_page(orphans, view);
 }
 
 /* The record that the row came from goes, if it still is what was read. */
@@ -188,8 +188,7 @@ move_row(Orphans *orphans, uint32_t index, Actions *actions)
 
 /* Back among what is stored, and owed to the other owners, to whom it is new. */
 static void
-adopt_row(Orphans *orphans, const View *view, uint32_t index, uint32_t bucket_id, Slice key,
-          Actions *actions)
+adopt_row(Orphans *orphans, const View *view, uint32_t index, uint32_t bucket_id, Slice key)
 {
     const Bucket *bucket = topology_bucket_by_id(view->topology, bucket_id);
     HintChange *hints = ARENA_ARRAY(&orphans->arena, HintChange, TOPOLOGY_N_MAX);
@@ -207,7 +206,7 @@ adopt_row(Orphans *orphans, const View *view, uint32_t index, uint32_t bucket_id
             hints[update->hint_count++] = (HintChange){
                 .target = view->topology->members[owners[i]].id, .now_ms = view->wall_ms};
     }
-    store_row(orphans, index, bucket_id, key, update, actions);
+    store_row(orphans, index, bucket_id, key, update, view->actions);
 }
 
 static void
@@ -247,7 +246,7 @@ is_of_this_run(Orphans *orphans, const View *view, const OrphanRow *row)
 }
 
 static void
-treat_row(Orphans *orphans, const View *view, uint32_t index, Actions *actions)
+treat_row(Orphans *orphans, const View *view, uint32_t index)
 {
     const OrphanRow *row = &orphans->rows[index];
     uint32_t bucket_id;
@@ -255,7 +254,7 @@ treat_row(Orphans *orphans, const View *view, uint32_t index, Actions *actions)
 
     if (orphans->clearing)
     {
-        forget_row(orphans, index, actions);
+        forget_row(orphans, index, view->actions);
         return;
     }
     if (orphans->walk == ORPHAN_WALK_NONE)
@@ -263,22 +262,22 @@ treat_row(Orphans *orphans, const View *view, uint32_t index, Actions *actions)
         if (is_of_this_run(orphans, view, row))
             orphans->rows_open--;
         else
-            move_row(orphans, index, actions);
+            move_row(orphans, index, view->actions);
         return;
     }
     if (split_orphan(row->key, &bucket_id, &key) && topology_was_dropped(view->topology, bucket_id))
-        remove_row(orphans, index, actions);
+        remove_row(orphans, index, view->actions);
     else if (!split_orphan(row->key, &bucket_id, &key) ||
              topology_bucket_by_id(view->topology, bucket_id) == NULL ||
              (orphans->walk != ORPHAN_WALK_TIDY && orphans->walk_bucket != 0 &&
               orphans->walk_bucket != bucket_id))
         orphans->rows_open--;
     else if (orphans->walk == ORPHAN_WALK_DROP)
-        remove_row(orphans, index, actions);
+        remove_row(orphans, index, view->actions);
     else if (orphans->walk == ORPHAN_WALK_ADOPT)
-        adopt_row(orphans, view, index, bucket_id, key, actions);
+        adopt_row(orphans, view, index, bucket_id, key);
     else
-        actions_read(actions, bucket_id, row->position, key, orphans_ref_of(orphans, index));
+        actions_read(view->actions, bucket_id, row->position, key, orphans_ref_of(orphans, index));
 }
 
 static void
@@ -305,7 +304,7 @@ keep_page(Orphans *orphans, const StoragePage *page)
 }
 
 void
-orphans_treat_page(Orphans *orphans, const View *view, Actions *actions)
+orphans_treat_page(Orphans *orphans, const View *view)
 {
     orphans->phase = ORPHAN_PHASE_WRITING;
     orphans_renew(orphans);
@@ -315,21 +314,21 @@ orphans_treat_page(Orphans *orphans, const View *view, Actions *actions)
     for (uint32_t i = 0; i < orphans->row_count; i++)
     {
         orphans->rows[i].stored = false;
-        treat_row(orphans, view, i, actions);
+        treat_row(orphans, view, i);
     }
-    end_row(orphans, view, actions);
+    end_row(orphans, view);
 }
 
 void
 orphans_scanned(Orphans *orphans, const View *view, uint64_t ref, StatusCode status,
-                const StoragePage *page, Actions *actions)
+                const StoragePage *page)
 {
     if (!orphans_is_present(orphans, ref, ORPHAN_PHASE_READING))
         return;
     if (status == STATUS_CORRUPT && orphans->walk == ORPHAN_WALK_NONE && !orphans->clearing)
     {
         orphans->clearing = true;
-        orphans_read_page(orphans, view, actions);
+        orphans_read_page(orphans, view);
         return;
     }
     if (status != STATUS_OK || (orphans->clearing && page->row_count == 0))
@@ -338,16 +337,15 @@ orphans_scanned(Orphans *orphans, const View *view, uint64_t ref, StatusCode sta
         orphans->row_count = 0;
         orphans->last = false;
         orphans->failed = true;
-        finish_page(orphans, view, actions);
+        finish_page(orphans, view);
         return;
     }
     keep_page(orphans, page);
-    orphans_treat_page(orphans, view, actions);
+    orphans_treat_page(orphans, view);
 }
 
 void
-orphans_fetched(Orphans *orphans, const View *view, uint64_t ref, StatusCode status, Slice object,
-                Actions *actions)
+orphans_fetched(Orphans *orphans, const View *view, uint64_t ref, StatusCode status, Slice object)
 {
     const OrphanRow *row;
     Object present = {0};
@@ -362,23 +360,22 @@ orphans_fetched(Orphans *orphans, const View *view, uint64_t ref, StatusCode sta
         (object.length > 0 && !object_decode(object, &orphans->arena, &present)))
     {
         count_orphan(orphans, row);
-        end_row(orphans, view, actions);
+        end_row(orphans, view);
         return;
     }
     newer = version_of(&orphans->arena, &present);
     older = version_of(&orphans->arena, &orphan);
     if (version_is_within(&older, &newer))
     {
-        remove_row(orphans, ticket_ref_item(ref), actions);
+        remove_row(orphans, ticket_ref_item(ref), view->actions);
         return;
     }
     count_orphan(orphans, row);
-    end_row(orphans, view, actions);
+    end_row(orphans, view);
 }
 
 void
-orphans_merged(Orphans *orphans, const View *view, uint64_t ref, StatusCode status, Slice object,
-               Actions *actions)
+orphans_merged(Orphans *orphans, const View *view, uint64_t ref, StatusCode status, Slice object)
 {
     if (!orphans_is_present(orphans, ref, ORPHAN_PHASE_WRITING))
         return;
@@ -388,12 +385,11 @@ orphans_merged(Orphans *orphans, const View *view, uint64_t ref, StatusCode stat
         return;
     }
     orphans->failed = true;
-    end_row(orphans, view, actions);
+    end_row(orphans, view);
 }
 
 void
-orphans_durable(Orphans *orphans, const View *view, uint64_t ref, StatusCode status,
-                Actions *actions)
+orphans_durable(Orphans *orphans, const View *view, uint64_t ref, StatusCode status)
 {
     if (orphans_is_present(orphans, ref, ORPHAN_PHASE_NOTING))
     {
@@ -404,9 +400,9 @@ orphans_durable(Orphans *orphans, const View *view, uint64_t ref, StatusCode sta
         return;
     if (status == STATUS_OK && !orphans->rows[ticket_ref_item(ref)].stored)
     {
-        remove_row(orphans, ticket_ref_item(ref), actions);
+        remove_row(orphans, ticket_ref_item(ref), view->actions);
         return;
     }
     orphans->failed = orphans->failed || status != STATUS_OK;
-    end_row(orphans, view, actions);
+    end_row(orphans, view);
 }

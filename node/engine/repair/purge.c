@@ -126,7 +126,7 @@ sweep(Purge *purge, const View *view)
 /* ---- removing ---- */
 
 static void
-read_page(Purge *purge, const View *view, Actions *actions)
+read_page(Purge *purge, const View *view)
 {
     uint32_t partitions = view->topology->partitions;
     StorageRange range = {.bucket_id = purge->id.bucket_id,
@@ -138,7 +138,7 @@ read_page(Purge *purge, const View *view, Actions *actions)
     range.last_position = range.first_position + UINT64_MAX / partitions;
     purge->state = PURGE_READING;
     ask(purge);
-    actions_scan(actions, &range, ticket_ref(REF_PURGE, purge->ticket, 0));
+    actions_scan(view->actions, &range, ticket_ref(REF_PURGE, purge->ticket, 0));
 }
 
 static void
@@ -183,7 +183,7 @@ rest(Purge *purge, const View *view)
 
 void
 purge_scanned(Purge *purge, const View *view, uint64_t ref, StatusCode status,
-              const StoragePage *page, Actions *actions)
+              const StoragePage *page)
 {
     if (!is_awaited(purge, ref, PURGE_READING))
         return;
@@ -211,7 +211,7 @@ purge_scanned(Purge *purge, const View *view, uint64_t ref, StatusCode status,
     for (uint32_t i = 0; i < page->row_count; i++)
     {
         pacer_take(purge->pacer, page->rows[i].key.length + page->rows[i].object.length);
-        remove_record(purge, &page->rows[i], i, actions);
+        remove_record(purge, &page->rows[i], i, view->actions);
     }
     if (purge->open == 0)
         end_page(purge);
@@ -249,7 +249,7 @@ wants_sweep(const Purge *purge, const View *view)
 }
 
 void
-purge_step(Purge *purge, const View *view, Actions *actions)
+purge_step(Purge *purge, const View *view)
 {
     if (!may_work(view))
         return;
@@ -263,7 +263,7 @@ purge_step(Purge *purge, const View *view, Actions *actions)
     if (purge->state == PURGE_SWEEPING && view->now_ms >= purge->resume_ms)
         sweep(purge, view);
     if (purge->state == PURGE_PACING && pacer_may_begin(purge->pacer, view->now_ms))
-        read_page(purge, view, actions);
+        read_page(purge, view);
 }
 
 uint64_t

@@ -23,12 +23,12 @@ typedef struct Purge Purge;
 Purge *purge_new(Pacer *pacer);
 void purge_free(Purge *purge);
 
-void purge_step(Purge *purge, const View *view, Actions *actions);
+void purge_step(Purge *purge, const View *view);
 uint64_t purge_wake_ms(const Purge *purge, const View *view);
 
 /* Storage's answers to refs of REF_PURGE. */
 void purge_scanned(Purge *purge, const View *view, uint64_t ref, StatusCode status,
-                   const StoragePage *page, Actions *actions);
+                   const StoragePage *page);
 void purge_merged(Purge *purge, uint64_t ref, StatusCode status);
 void purge_durable(Purge *purge, uint64_t ref, StatusCode status);
 

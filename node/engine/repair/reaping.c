@@ -310,7 +310,7 @@ may_coordinate(const Reaping *reaping, const View *view)
 }
 
 void
-reaping_step(Reaping *reaping, const View *view, Actions *actions)
+reaping_step(Reaping *reaping, const View *view)
 {
     bool may = may_coordinate(reaping, view);
 
@@ -333,7 +333,7 @@ reaping_step(Reaping *reaping, const View *view, Actions *actions)
             (take_waiting(reaping, view, &id) || take_passed(reaping, view, &id)))
             reaping_lane_begin(reaping, lane, view, id);
         if (lane->phase != LANE_FREE)
-            reaping_lane_step(reaping, lane, view, actions);
+            reaping_lane_step(reaping, lane, view);
     }
 }
 

@@ -76,24 +76,21 @@ void reaping_free(Reaping *reaping);
 void reaping_set_interval(Reaping *reaping, uint64_t interval_ms);
 
 /* Begins what is due, ends what takes too long. */
-void reaping_step(Reaping *reaping, const View *view, Actions *actions);
+void reaping_step(Reaping *reaping, const View *view);
 uint64_t reaping_wake_ms(const Reaping *reaping, const View *view);
 
 /* A FRAME_REAP_PREPARE, .._RAISE or .._ROWS of another member. */
-void reaping_session_frame(Reaping *reaping, const View *view, Origin origin, const Frame *frame,
-                           Actions *actions);
+void reaping_session_frame(Reaping *reaping, const View *view, Origin origin, const Frame *frame);
 
 /* What a member answered. */
-void reaping_member_frame(Reaping *reaping, const View *view, uint32_t member, const Frame *frame,
-                          Actions *actions);
+void reaping_member_frame(Reaping *reaping, const View *view, uint32_t member, const Frame *frame);
 
 /* Storage's answers to refs of REF_REAPING. */
 void reaping_scanned(Reaping *reaping, const View *view, uint64_t ref, StatusCode status,
-                     const StoragePage *page, Actions *actions);
+                     const StoragePage *page);
 void reaping_merged(Reaping *reaping, const View *view, uint64_t ref, StatusCode status,
-                    Slice object, Actions *actions);
-void reaping_durable(Reaping *reaping, const View *view, uint64_t ref, StatusCode status,
-                     Actions *actions);
+                    Slice object);
+void reaping_durable(Reaping *reaping, const View *view, uint64_t ref, StatusCode status);
 
 /* Looks at all partitions now. */
 void reaping_request(Reaping *reaping);

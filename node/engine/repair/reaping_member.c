@@ -77,7 +77,7 @@ judge(const Reaping *reaping, const View *view, TreeId id, Digest *root)
 
 static void
 answer_prepare(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin, TreeId id,
-               ReapVerdict verdict, const Digest *root, Actions *actions)
+               ReapVerdict verdict, const Digest *root)
 {
     ReapPrepareReply reply = {.verdict = verdict,
                               .cleared = rounds_of(view->rounds, id).cleared,
@@ -89,24 +89,24 @@ answer_prepare(Reaping *reaping, const View *view, uint32_t asked_by, Origin ori
         Lane *lane = reaping_lane_of(reaping, asked_by);
 
         if (lane != NULL)
-            reaping_lane_prepared(reaping, lane, view, view->self, &reply, actions);
+            reaping_lane_prepared(reaping, lane, view, view->self, &reply);
         return;
     }
-    reap_prepare_reply_encode(actions_frame(actions), origin.tag, &reply);
-    actions_reply(actions, origin.session);
+    reap_prepare_reply_encode(actions_frame(view->actions), origin.tag, &reply);
+    actions_reply(view->actions, origin.session);
 }
 
 static void
-set_round(const View *view, Task *task, uint64_t cleared, Actions *actions)
+set_round(const View *view, Task *task, uint64_t cleared)
 {
     Round round = rounds_note(view->rounds, task->id, cleared);
 
-    actions_set_round(actions, &round, task_ref(task, 0));
+    actions_set_round(view->actions, &round, task_ref(task, 0));
 }
 
 void
 reaping_task_prepare(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
-                     const ReapPrepareFrame *frame, Actions *actions)
+                     const ReapPrepareFrame *frame)
 {
     TreeId id = {.bucket_id = frame->bucket_id, .partition = frame->partition};
     Task *task = NULL;
@@ -122,18 +122,18 @@ reaping_task_prepare(Reaping *reaping, const View *view, uint32_t asked_by, Orig
         verdict = verdict == REAP_CLEAN ? REAP_BUSY : verdict;
         if (!view->refilling)
             rounds_raise(view->rounds, id, 0, frame->round);
-        answer_prepare(reaping, view, asked_by, origin, id, verdict, &root, actions);
+        answer_prepare(reaping, view, asked_by, origin, id, verdict, &root);
         return;
     }
     task->id = id;
     task->round = frame->round;
-    set_round(view, task, frame->round, actions);
+    set_round(view, task, frame->round);
 }
 
 /* The number is on the disk. From this moment on this node sends under it; so now is when it must
  * be clean. */
 static void
-prepared(Reaping *reaping, const View *view, Task *task, bool stored, Actions *actions)
+prepared(Reaping *reaping, const View *view, Task *task, bool stored)
 {
     Task done = *task;
     Digest root = {0};
@@ -146,30 +146,30 @@ prepared(Reaping *reaping, const View *view, Task *task, bool stored, Actions *a
     else if (!view->refilling)
         rounds_raise(view->rounds, done.id, 0, done.round);
     end_task(reaping, task);
-    answer_prepare(reaping, view, done.asked_by, done.origin, done.id, verdict, &root, actions);
+    answer_prepare(reaping, view, done.asked_by, done.origin, done.id, verdict, &root);
 }
 
 /* ---- raise and reap ---- */
 
 static void
 answer_done(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
-            const ReapDone *done, const bool *changed, Actions *actions)
+            const ReapDone *done, const bool *changed)
 {
     if (asked_by != 0)
     {
         Lane *lane = reaping_lane_of(reaping, asked_by);
 
         if (lane != NULL)
-            reaping_lane_done(reaping, lane, view, view->self, done, changed, actions);
+            reaping_lane_done(reaping, lane, view, view->self, done, changed);
         return;
     }
-    reap_done_encode(actions_frame(actions), origin.tag, done);
-    actions_reply(actions, origin.session);
+    reap_done_encode(actions_frame(view->actions), origin.tag, done);
+    actions_reply(view->actions, origin.session);
 }
 
 void
 reaping_task_raise(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
-                   const ReapRaiseFrame *frame, Actions *actions)
+                   const ReapRaiseFrame *frame)
 {
     TreeId id = {.bucket_id = frame->bucket_id, .partition = frame->partition};
     bool ready = rounds_of(view->rounds, id).prepared == frame->round && frame->round > 0 &&
@@ -178,17 +178,17 @@ reaping_task_raise(Reaping *reaping, const View *view, uint32_t asked_by, Origin
 
     if (task == NULL)
     {
-        answer_done(reaping, view, asked_by, origin, &(ReapDone){.ok = false}, NULL, actions);
+        answer_done(reaping, view, asked_by, origin, &(ReapDone){.ok = false}, NULL);
         return;
     }
     task->id = id;
     rounds_raise(view->rounds, id, frame->round, 0);
-    set_round(view, task, 0, actions);
+    set_round(view, task, 0);
 }
 
 /* Answers when the last row is durable; the lane is told before the task is gone. */
 static void
-end_row(Reaping *reaping, const View *view, Task *task, Actions *actions)
+end_row(Reaping *reaping, const View *view, Task *task)
 {
     ReapDone done = {.ok = !task->failed};
 
@@ -196,12 +196,12 @@ end_row(Reaping *reaping, const View *view, Task *task, Actions *actions)
         return;
     for (uint32_t i = 0; i < task->rows.row_count; i++)
         done.changed += task->changed[i];
-    answer_done(reaping, view, task->asked_by, task->origin, &done, task->changed, actions);
+    answer_done(reaping, view, task->asked_by, task->origin, &done, task->changed);
     end_task(reaping, task);
 }
 
 static void
-apply_row(const Reaping *reaping, const View *view, Task *task, uint32_t index, Actions *actions)
+apply_row(const Reaping *reaping, const View *view, Task *task, uint32_t index)
 {
     const ReapRow *row = &task->rows.rows[index];
     const Bucket *bucket = topology_bucket_by_id(view->topology, task->id.bucket_id);
@@ -221,7 +221,7 @@ apply_row(const Reaping *reaping, const View *view, Task *task, uint32_t index, 
                    .live_count = task->rows.live_count};
     *update = (Update){.reap = reap};
     task->open++;
-    actions_apply(actions, bucket->id, position, row->key, update, task_ref(task, index));
+    actions_apply(view->actions, bucket->id, position, row->key, update, task_ref(task, index));
 }
 
 static void
@@ -237,7 +237,7 @@ keep_rows(Task *task, const ReapRowsFrame *rows)
 
 void
 reaping_task_rows(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
-                  const ReapRowsFrame *frame, Actions *actions)
+                  const ReapRowsFrame *frame)
 {
     TreeId id = {.bucket_id = frame->bucket_id, .partition = frame->partition};
     bool ready = rounds_of(view->rounds, id).round == frame->round && frame->round > 0 &&
@@ -246,7 +246,7 @@ reaping_task_rows(Reaping *reaping, const View *view, uint32_t asked_by, Origin 
 
     if (task == NULL)
     {
-        answer_done(reaping, view, asked_by, origin, &(ReapDone){.ok = false}, NULL, actions);
+        answer_done(reaping, view, asked_by, origin, &(ReapDone){.ok = false}, NULL);
         return;
     }
     task->id = id;
@@ -256,20 +256,19 @@ reaping_task_rows(Reaping *reaping, const View *view, uint32_t asked_by, Origin 
     /* One more than there are, so that it ends once, at the end. */
     task->open = 1;
     for (uint32_t i = 0; i < frame->row_count; i++)
-        apply_row(reaping, view, task, i, actions);
-    end_row(reaping, view, task, actions);
+        apply_row(reaping, view, task, i);
+    end_row(reaping, view, task);
 }
 
 void
-reaping_session_frame(Reaping *reaping, const View *view, Origin origin, const Frame *frame,
-                      Actions *actions)
+reaping_session_frame(Reaping *reaping, const View *view, Origin origin, const Frame *frame)
 {
     ReapPrepareFrame prepare;
     ReapRaiseFrame raise;
     ReapRowsFrame rows;
 
     if (view->rounds == NULL)
-        actions_error(actions, origin, STATUS_STORAGE, "");
+        actions_error(view->actions, origin, STATUS_STORAGE, "");
     else if (frame->type == FRAME_REAP_PREPARE && reap_prepare_decode(frame, &prepare))
     {
         TreeId id = {.bucket_id = prepare.bucket_id, .partition = prepare.partition};
@@ -277,23 +276,23 @@ reaping_session_frame(Reaping *reaping, const View *view, Origin origin, const F
         if (prepare.epoch != view->topology->epoch ||
             prepare.partition >= view->topology->partitions ||
             topology_bucket_by_id(view->topology, prepare.bucket_id) == NULL)
-            answer_prepare(reaping, view, 0, origin, id, REAP_OTHER_EPOCH, &(Digest){0}, actions);
+            answer_prepare(reaping, view, 0, origin, id, REAP_OTHER_EPOCH, &(Digest){0});
         else
-            reaping_task_prepare(reaping, view, 0, origin, &prepare, actions);
+            reaping_task_prepare(reaping, view, 0, origin, &prepare);
     }
     else if (frame->type == FRAME_REAP_RAISE && reap_raise_decode(frame, &raise))
-        reaping_task_raise(reaping, view, 0, origin, &raise, actions);
-    else if (frame->type == FRAME_REAP_ROWS && reap_rows_decode(frame, &actions->arena, &rows))
-        reaping_task_rows(reaping, view, 0, origin, &rows, actions);
+        reaping_task_raise(reaping, view, 0, origin, &raise);
+    else if (frame->type == FRAME_REAP_ROWS &&
+             reap_rows_decode(frame, &view->actions->arena, &rows))
+        reaping_task_rows(reaping, view, 0, origin, &rows);
     else
-        actions_error(actions, origin, STATUS_BAD_FRAME, "");
+        actions_error(view->actions, origin, STATUS_BAD_FRAME, "");
 }
 
 /* ---- what storage answers ---- */
 
 void
-reaping_merged(Reaping *reaping, const View *view, uint64_t ref, StatusCode status, Slice object,
-               Actions *actions)
+reaping_merged(Reaping *reaping, const View *view, uint64_t ref, StatusCode status, Slice object)
 {
     Task *task = task_of(reaping, ref);
     uint32_t row = ticket_ref_item(ref);
@@ -304,7 +303,7 @@ reaping_merged(Reaping *reaping, const View *view, uint64_t ref, StatusCode stat
     if (status != STATUS_OK)
     {
         task->failed = true;
-        end_row(reaping, view, task, actions);
+        end_row(reaping, view, task);
         return;
     }
     digest = object_digest(object);
@@ -314,8 +313,7 @@ reaping_merged(Reaping *reaping, const View *view, uint64_t ref, StatusCode stat
 }
 
 void
-reaping_durable(Reaping *reaping, const View *view, uint64_t ref, StatusCode status,
-                Actions *actions)
+reaping_durable(Reaping *reaping, const View *view, uint64_t ref, StatusCode status)
 {
     Task *task = task_of(reaping, ref);
     Task done;
@@ -326,16 +324,16 @@ reaping_durable(Reaping *reaping, const View *view, uint64_t ref, StatusCode sta
     switch (task->kind)
     {
     case TASK_PREPARE:
-        prepared(reaping, view, task, !task->failed, actions);
+        prepared(reaping, view, task, !task->failed);
         break;
     case TASK_RAISE:
         done = *task;
         end_task(reaping, task);
         answer_done(reaping, view, done.asked_by, done.origin, &(ReapDone){.ok = !done.failed},
-                    NULL, actions);
+                    NULL);
         break;
     case TASK_ROWS:
-        end_row(reaping, view, task, actions);
+        end_row(reaping, view, task);
         break;
     }
 }

@@ -149,27 +149,27 @@ void reaping_failed(Reaping *reaping, const View *view, TreeId id, ReapVerdict w
 /* ---- reaping_round.c ---- */
 
 void reaping_lane_begin(Reaping *reaping, Lane *lane, const View *view, TreeId id);
-void reaping_lane_step(Reaping *reaping, Lane *lane, const View *view, Actions *actions);
+void reaping_lane_step(Reaping *reaping, Lane *lane, const View *view);
 
 /* The lane whose present question has that ticket; NULL: the question is over. */
 Lane *reaping_lane_of(Reaping *reaping, uint32_t ticket);
 
 /* What a member, or this node itself, says. */
 void reaping_lane_prepared(Reaping *reaping, Lane *lane, const View *view, uint32_t member,
-                           const ReapPrepareReply *reply, Actions *actions);
+                           const ReapPrepareReply *reply);
 
 /* changed: by row, of the own part; NULL for others'. */
 void reaping_lane_done(Reaping *reaping, Lane *lane, const View *view, uint32_t member,
-                       const ReapDone *done, const bool *changed, Actions *actions);
+                       const ReapDone *done, const bool *changed);
 
 /* ---- reaping_member.c ---- */
 
 /* This node's part of a round. asked_by: the ticket of its own lane; 0: origin is answered. */
 void reaping_task_prepare(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
-                          const ReapPrepareFrame *frame, Actions *actions);
+                          const ReapPrepareFrame *frame);
 void reaping_task_raise(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
-                        const ReapRaiseFrame *frame, Actions *actions);
+                        const ReapRaiseFrame *frame);
 void reaping_task_rows(Reaping *reaping, const View *view, uint32_t asked_by, Origin origin,
-                       const ReapRowsFrame *frame, Actions *actions);
+                       const ReapRowsFrame *frame);
 
 #endif

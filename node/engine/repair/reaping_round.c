@@ -92,7 +92,7 @@ reaping_lane_begin(Reaping *reaping, Lane *lane, const View *view, TreeId id)
 }
 
 static void
-read_page(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
+read_page(Reaping *reaping, Lane *lane, const View *view)
 {
     uint32_t partitions = view->topology->partitions;
     StorageRange range = {.bucket_id = lane->id.bucket_id,
@@ -103,7 +103,7 @@ read_page(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
     range.last_position = range.first_position + UINT64_MAX / partitions;
     lane->phase = LANE_READING;
     ask(reaping, lane);
-    actions_scan(actions, &range, ticket_ref(REF_REAPING, lane->ticket, 0));
+    actions_scan(view->actions, &range, ticket_ref(REF_REAPING, lane->ticket, 0));
 }
 
 /* The runs that are known to go on; of a member that was never asked any entry may be a finished
@@ -174,7 +174,7 @@ prepare_frame(const Lane *lane)
 }
 
 static void
-prepare_self(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
+prepare_self(Reaping *reaping, Lane *lane, const View *view)
 {
     uint32_t members = view->topology->member_count;
     uint32_t down = who_is_down(view);
@@ -192,11 +192,11 @@ prepare_self(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
     begin_phase(reaping, lane, view, LANE_PREPARE_SELF);
     await(lane, view->self);
     frame = prepare_frame(lane);
-    reaping_task_prepare(reaping, view, lane->ticket, (Origin){0}, &frame, actions);
+    reaping_task_prepare(reaping, view, lane->ticket, (Origin){0}, &frame);
 }
 
 static void
-ask_prepare(Reaping *reaping, Lane *lane, const View *view, bool owners, Actions *actions)
+ask_prepare(Reaping *reaping, Lane *lane, const View *view, bool owners)
 {
     ReapPrepareFrame frame = prepare_frame(lane);
 
@@ -206,13 +206,13 @@ ask_prepare(Reaping *reaping, Lane *lane, const View *view, bool owners, Actions
         if (member == view->self || reaping_owns(view, lane->id, member) != owners)
             continue;
         await(lane, member);
-        reap_prepare_encode(actions_frame(actions), tag_of(lane), &frame);
-        actions_send(actions, member);
+        reap_prepare_encode(actions_frame(view->actions), tag_of(lane), &frame);
+        actions_send(view->actions, member);
     }
 }
 
 static void
-ask_raise(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
+ask_raise(Reaping *reaping, Lane *lane, const View *view)
 {
     ReapRaiseFrame frame = {
         .bucket_id = lane->id.bucket_id, .partition = lane->id.partition, .round = lane->round};
@@ -225,10 +225,10 @@ ask_raise(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
         await(lane, member);
         if (member == view->self)
             continue;
-        reap_raise_encode(actions_frame(actions), tag_of(lane), &frame);
-        actions_send(actions, member);
+        reap_raise_encode(actions_frame(view->actions), tag_of(lane), &frame);
+        actions_send(view->actions, member);
     }
-    reaping_task_raise(reaping, view, lane->ticket, (Origin){0}, &frame, actions);
+    reaping_task_raise(reaping, view, lane->ticket, (Origin){0}, &frame);
 }
 
 static ReapRowsFrame
@@ -250,17 +250,17 @@ rows_frame(Lane *lane, const View *view, uint32_t count)
 }
 
 static void
-reap_self(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
+reap_self(Reaping *reaping, Lane *lane, const View *view)
 {
     ReapRowsFrame frame = rows_frame(lane, view, lane->row_count);
 
     begin_phase(reaping, lane, view, LANE_REAP_SELF);
     await(lane, view->self);
-    reaping_task_rows(reaping, view, lane->ticket, (Origin){0}, &frame, actions);
+    reaping_task_rows(reaping, view, lane->ticket, (Origin){0}, &frame);
 }
 
 static void
-ask_reap(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
+ask_reap(Reaping *reaping, Lane *lane, const View *view)
 {
     ReapRowsFrame frame = rows_frame(lane, view, lane->changed);
 
@@ -270,8 +270,8 @@ ask_reap(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
         if (member == view->self || !reaping_owns(view, lane->id, member))
             continue;
         await(lane, member);
-        reap_rows_encode(actions_frame(actions), tag_of(lane), &frame);
-        actions_send(actions, member);
+        reap_rows_encode(actions_frame(view->actions), tag_of(lane), &frame);
+        actions_send(view->actions, member);
     }
 }
 
@@ -310,7 +310,7 @@ pass(Reaping *reaping, Lane *lane, const View *view)
 
 /* Nobody is awaited any more. */
 static void
-advance(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
+advance(Reaping *reaping, Lane *lane, const View *view)
 {
     LanePhase phase = lane->phase;
 
@@ -319,19 +319,19 @@ advance(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
         switch (phase)
         {
         case LANE_PREPARE_SELF:
-            ask_prepare(reaping, lane, view, true, actions);
+            ask_prepare(reaping, lane, view, true);
             break;
         case LANE_PREPARE_OWNERS:
-            ask_prepare(reaping, lane, view, false, actions);
+            ask_prepare(reaping, lane, view, false);
             break;
         case LANE_PREPARE_OTHERS:
-            ask_raise(reaping, lane, view, actions);
+            ask_raise(reaping, lane, view);
             break;
         case LANE_RAISE:
-            reap_self(reaping, lane, view, actions);
+            reap_self(reaping, lane, view);
             break;
         case LANE_REAP_SELF:
-            ask_reap(reaping, lane, view, actions);
+            ask_reap(reaping, lane, view);
             break;
         case LANE_REAP_OWNERS:
             pass(reaping, lane, view);
@@ -359,7 +359,7 @@ take_answer(Lane *lane, const View *view, uint32_t member)
 
 void
 reaping_lane_prepared(Reaping *reaping, Lane *lane, const View *view, uint32_t member,
-                      const ReapPrepareReply *reply, Actions *actions)
+                      const ReapPrepareReply *reply)
 {
     bool owns = reaping_owns(view, lane->id, member);
 
@@ -381,7 +381,7 @@ reaping_lane_prepared(Reaping *reaping, Lane *lane, const View *view, uint32_t m
         fail(reaping, lane, view, REAP_DIFFERS, member);
         return;
     }
-    advance(reaping, lane, view, actions);
+    advance(reaping, lane, view);
 }
 
 /* What has become another object here since the look stays everywhere: not because it would not be
@@ -399,7 +399,7 @@ keep_changed(Lane *lane, const bool *changed)
 
 void
 reaping_lane_done(Reaping *reaping, Lane *lane, const View *view, uint32_t member,
-                  const ReapDone *done, const bool *changed, Actions *actions)
+                  const ReapDone *done, const bool *changed)
 {
     if (!take_answer(lane, view, member))
         return;
@@ -410,12 +410,11 @@ reaping_lane_done(Reaping *reaping, Lane *lane, const View *view, uint32_t membe
     }
     if (lane->phase == LANE_REAP_SELF)
         keep_changed(lane, changed);
-    advance(reaping, lane, view, actions);
+    advance(reaping, lane, view);
 }
 
 void
-reaping_member_frame(Reaping *reaping, const View *view, uint32_t member, const Frame *frame,
-                     Actions *actions)
+reaping_member_frame(Reaping *reaping, const View *view, uint32_t member, const Frame *frame)
 {
     Lane *lane = ticket_tag_owner(frame->tag) == REF_REAPING
                      ? reaping_lane_of(reaping, ticket_tag_number(frame->tag))
@@ -427,15 +426,15 @@ reaping_member_frame(Reaping *reaping, const View *view, uint32_t member, const 
         return;
     if (frame->type == FRAME_REAP_PREPARE_REPLY && lane->phase < LANE_RAISE &&
         reap_prepare_reply_decode(frame, &reply))
-        reaping_lane_prepared(reaping, lane, view, member, &reply, actions);
+        reaping_lane_prepared(reaping, lane, view, member, &reply);
     else if (frame->type == FRAME_REAP_DONE && lane->phase >= LANE_RAISE &&
              reap_done_decode(frame, &done))
-        reaping_lane_done(reaping, lane, view, member, &done, NULL, actions);
+        reaping_lane_done(reaping, lane, view, member, &done, NULL);
 }
 
 void
 reaping_scanned(Reaping *reaping, const View *view, uint64_t ref, StatusCode status,
-                const StoragePage *page, Actions *actions)
+                const StoragePage *page)
 {
     Lane *lane = reaping_lane_of(reaping, ticket_ref_number(ref));
     Entry *entry;
@@ -448,7 +447,7 @@ reaping_scanned(Reaping *reaping, const View *view, uint64_t ref, StatusCode sta
         fail(reaping, lane, view, REAP_STORAGE, view->self);
         return;
     }
-    runs = known_runs(reaping, &actions->arena);
+    runs = known_runs(reaping, &view->actions->arena);
     for (uint32_t i = 0; i < page->row_count; i++)
     {
         const StorageRow *row = &page->rows[i];
@@ -456,7 +455,7 @@ reaping_scanned(Reaping *reaping, const View *view, uint64_t ref, StatusCode sta
         pacer_take(reaping->pacer, row->key.length + row->object.length);
         if (lane->row_count == REAPING_ROWS_MAX || lane->row_bytes >= REAPING_ROWS_BYTES)
             break;
-        add_candidate(lane, &runs, row, &actions->arena);
+        add_candidate(lane, &runs, row, &view->actions->arena);
         buffer_reset(&lane->after);
         storage_place(&lane->after, row->position, row->key);
         lane->last = page->done && i + 1 == page->row_count;
@@ -475,7 +474,7 @@ reaping_scanned(Reaping *reaping, const View *view, uint64_t ref, StatusCode sta
     else if (lane->row_count > 0)
     {
         entry->status.candidates = lane->row_count;
-        prepare_self(reaping, lane, view, actions);
+        prepare_self(reaping, lane, view);
     }
     else
     {
@@ -497,12 +496,12 @@ who_is_awaited(const Lane *lane, const View *view)
 }
 
 void
-reaping_lane_step(Reaping *reaping, Lane *lane, const View *view, Actions *actions)
+reaping_lane_step(Reaping *reaping, Lane *lane, const View *view)
 {
     uint32_t down;
 
     if (lane->phase == LANE_PACING && pacer_may_begin(reaping->pacer, view->now_ms))
-        read_page(reaping, lane, view, actions);
+        read_page(reaping, lane, view);
     if (lane->phase <= LANE_READING)
         return;
     down = who_is_down(view);

@@ -248,7 +248,7 @@ finish_part(Refill *refill, Lane *lane)
 }
 
 static void
-ask(Refill *refill, Lane *lane, const View *view, Actions *actions)
+ask(Refill *refill, Lane *lane, const View *view)
 {
     ScanFrame scan = {.epoch = view->topology->epoch,
                       .whole = true,
@@ -265,8 +265,8 @@ ask(Refill *refill, Lane *lane, const View *view, Actions *actions)
     lane->ticket = tickets_draw(&refill->tickets, (uint32_t)(lane - refill->lanes));
     lane->asked = true;
     lane->failed = false;
-    scan_encode(actions_frame(actions), ticket_tag(REF_REFILL, lane->ticket), &scan);
-    actions_send(actions, lane->job->member);
+    scan_encode(actions_frame(view->actions), ticket_tag(REF_REFILL, lane->ticket), &scan);
+    actions_send(view->actions, lane->job->member);
 }
 
 /* Into the parts below when both sides have much, else row by row. */
@@ -300,7 +300,7 @@ await_settled(Refill *refill, Lane *lane, const View *view)
 }
 
 static void
-step_lane(Refill *refill, Lane *lane, const View *view, Actions *actions)
+step_lane(Refill *refill, Lane *lane, const View *view)
 {
     if (lane->settle_ms > 0)
         await_settled(refill, lane, view);
@@ -315,11 +315,11 @@ step_lane(Refill *refill, Lane *lane, const View *view, Actions *actions)
         lane->begins = true;
     }
     if (lane->job != NULL && !lane->asked && lane->rows_open == 0)
-        ask(refill, lane, view, actions);
+        ask(refill, lane, view);
 }
 
 void
-refill_step(Refill *refill, const View *view, Actions *actions)
+refill_step(Refill *refill, const View *view)
 {
     plan(refill, view);
     if (refill->troubled)
@@ -328,7 +328,7 @@ refill_step(Refill *refill, const View *view, Actions *actions)
     if (view->now_ms < refill->rest_until_ms || view->cannot_write)
         return;
     for (uint32_t i = 0; i < LANES; i++)
-        step_lane(refill, &refill->lanes[i], view, actions);
+        step_lane(refill, &refill->lanes[i], view);
 }
 
 /* Every row of the page is durable, or could not be made so. */
@@ -347,7 +347,7 @@ finish_page(Refill *refill, Lane *lane)
 }
 
 static void
-merge_row(const Refill *refill, Lane *lane, const View *view, const ScanRow *row, Actions *actions)
+merge_row(const Refill *refill, Lane *lane, const View *view, const ScanRow *row)
 {
     const Bucket *bucket = topology_bucket_by_id(view->topology, lane->job->bucket_id);
     Object *object = ARENA_NEW(&lane->arena, Object);
@@ -363,7 +363,7 @@ merge_row(const Refill *refill, Lane *lane, const View *view, const ScanRow *row
     }
     update->merge = object;
     lane->rows_open++;
-    actions_apply(actions, bucket->id, position, row->key, update, ref);
+    actions_apply(view->actions, bucket->id, position, row->key, update, ref);
 }
 
 static uint64_t
@@ -375,13 +375,13 @@ floor_of(const Job *job, const View *view)
 }
 
 static void
-take_page(Refill *refill, Lane *lane, const View *view, const ScanReply *reply, Actions *actions)
+take_page(Refill *refill, Lane *lane, const View *view, const ScanReply *reply)
 {
     buffer_reset(&lane->page_end);
     buffer_put(&lane->page_end, reply->last.data, reply->last.length);
     lane->last = reply->done;
     for (uint32_t i = 0; i < reply->row_count; i++)
-        merge_row(refill, lane, view, &reply->rows[i], actions);
+        merge_row(refill, lane, view, &reply->rows[i]);
     if (lane->rows_open == 0)
         finish_page(refill, lane);
 }
@@ -404,7 +404,7 @@ take_digest(Refill *refill, Lane *lane, const View *view, const ScanReply *their
 }
 
 static void
-take_answer(Refill *refill, Lane *lane, const View *view, const Frame *frame, Actions *actions)
+take_answer(Refill *refill, Lane *lane, const View *view, const Frame *frame)
 {
     ScanReply reply;
     Frame kept;
@@ -419,7 +419,7 @@ take_answer(Refill *refill, Lane *lane, const View *view, const Frame *frame, Ac
     else if (lane->is_compare)
         take_digest(refill, lane, view, &reply);
     else
-        take_page(refill, lane, view, &reply, actions);
+        take_page(refill, lane, view, &reply);
 }
 
 /* The lane whose present question has that ticket, or NULL. */
@@ -432,15 +432,14 @@ lane_of(Refill *refill, uint32_t ticket)
 }
 
 void
-refill_member_frame(Refill *refill, const View *view, uint32_t member, const Frame *frame,
-                    Actions *actions)
+refill_member_frame(Refill *refill, const View *view, uint32_t member, const Frame *frame)
 {
     Lane *lane = lane_of(refill, ticket_tag_number(frame->tag));
 
     if (lane == NULL || lane->job == NULL || !lane->asked || lane->job->member != member)
         return;
     lane->asked = false;
-    take_answer(refill, lane, view, frame, actions);
+    take_answer(refill, lane, view, frame);
 }
 
 static void

@@ -29,11 +29,10 @@ void refill_free(Refill *refill);
 bool refill_is_done(const Refill *refill);
 
 /* Asks for digests and pages, as far as few enough are under way. */
-void refill_step(Refill *refill, const View *view, Actions *actions);
+void refill_step(Refill *refill, const View *view);
 
 /* A FRAME_SCAN_REPLY or FRAME_ERROR of a member, under a ticket of REF_REFILL. */
-void refill_member_frame(Refill *refill, const View *view, uint32_t member, const Frame *frame,
-                         Actions *actions);
+void refill_member_frame(Refill *refill, const View *view, uint32_t member, const Frame *frame);
 
 /* Storage's answers to refs of REF_REFILL. */
 void refill_merged(Refill *refill, uint64_t ref, StatusCode status);

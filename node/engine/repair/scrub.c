@@ -192,7 +192,7 @@ ref_of(const Scrub *scrub)
 }
 
 void
-scrub_step(Scrub *scrub, const View *view, Actions *actions)
+scrub_step(Scrub *scrub, const View *view)
 {
     if (!scrub_is_under_way(scrub) || scrub->asked || !pacer_may_begin(scrub->pacer, view->now_ms))
         return;
@@ -202,12 +202,12 @@ scrub_step(Scrub *scrub, const View *view, Actions *actions)
     scrub->ticket = tickets_draw(&scrub->tickets, 0);
     scrub->asked = true;
     if (scrub->status.state == SCRUB_FILES)
-        actions_check(actions, !scrub->begun, PIECE_BYTES, ref_of(scrub));
+        actions_check(view->actions, !scrub->begun, PIECE_BYTES, ref_of(scrub));
     else
     {
         StorageRange range = range_left(scrub, view);
 
-        actions_scan(actions, &range, ref_of(scrub));
+        actions_scan(view->actions, &range, ref_of(scrub));
     }
     scrub->begun = true;
 }
@@ -289,7 +289,7 @@ look_again(Scrub *scrub, const TreeSum *sum, uint64_t last)
 
 /* The rows from the stretch's first position to last were read. */
 static void
-compare(Scrub *scrub, const View *view, uint64_t last, Actions *actions)
+compare(Scrub *scrub, const View *view, uint64_t last)
 {
     const Stretch *stretch = &scrub->stretch;
     bool stood_still;
@@ -312,7 +312,7 @@ compare(Scrub *scrub, const View *view, uint64_t last, Actions *actions)
     if (stood_still)
     {
         scrub->status.trees_wrong++;
-        actions_rebuild_tree(actions, (TreeId){scrub->bucket_id, scrub->partition});
+        actions_rebuild_tree(view->actions, (TreeId){scrub->bucket_id, scrub->partition});
     }
     go_behind(scrub, view, last);
 }
@@ -331,7 +331,7 @@ take_row(Scrub *scrub, const StorageRow *row)
 
 void
 scrub_scanned(Scrub *scrub, const View *view, uint64_t ref, StatusCode status,
-              const StoragePage *page, Actions *actions)
+              const StoragePage *page)
 {
     uint64_t position;
     Slice key;
@@ -355,13 +355,13 @@ scrub_scanned(Scrub *scrub, const View *view, uint64_t ref, StatusCode status,
         scrub->page_bytes *= PAGE_NARROWER;
     if (page->done)
     {
-        compare(scrub, view, range_left(scrub, view).last_position, actions);
+        compare(scrub, view, range_left(scrub, view).last_position);
         return;
     }
     (void)storage_place_split(page->through, &position, &key);
     if (key.length == 0)
     {
-        compare(scrub, view, position - 1, actions);
+        compare(scrub, view, position - 1);
         return;
     }
     buffer_reset(&scrub->after);

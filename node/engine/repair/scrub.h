@@ -56,13 +56,13 @@ ScrubStatus scrub_status(const Scrub *scrub);
 const char *scrub_state_name(ScrubState state);
 
 /* Goes on as far as tokens allow; when that is wanted next, at the latest. */
-void scrub_step(Scrub *scrub, const View *view, Actions *actions);
+void scrub_step(Scrub *scrub, const View *view);
 uint64_t scrub_wake_ms(const Scrub *scrub, const View *view);
 
 /* Storage's answers to refs of REF_SCRUB. */
 void scrub_checked(Scrub *scrub, const View *view, uint64_t ref, StatusCode status,
                    const StorageCheck *check);
 void scrub_scanned(Scrub *scrub, const View *view, uint64_t ref, StatusCode status,
-                   const StoragePage *page, Actions *actions);
+                   const StoragePage *page);
 
 #endif

@@ -37,18 +37,16 @@ coordinator_free(Coordinator *coordinator)
 }
 
 static void
-progress(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-         Actions *actions)
+progress(Coordinator *coordinator, const View *view, Operation *operation, Item *item)
 {
     if (operation->kind == REF_COORDINATOR_WRITE)
-        coordinator_write_progress(coordinator, view, operation, item, actions);
+        coordinator_write_progress(coordinator, view, operation, item);
     else
-        coordinator_read_progress(coordinator, view, operation, item, actions);
+        coordinator_read_progress(coordinator, view, operation, item);
 }
 
 void
-coordinator_durable(Coordinator *coordinator, const View *view, uint64_t ref, StatusCode status,
-                    Actions *actions)
+coordinator_durable(Coordinator *coordinator, const View *view, uint64_t ref, StatusCode status)
 {
     Item *item;
     Operation *operation = operation_of(coordinator, ref, &item);
@@ -59,12 +57,12 @@ coordinator_durable(Coordinator *coordinator, const View *view, uint64_t ref, St
         item->acked |= 1u << item->self;
     else
         item->failed |= 1u << item->self;
-    progress(coordinator, view, operation, item, actions);
+    progress(coordinator, view, operation, item);
 }
 
 void
 coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t ref, StatusCode status,
-                    Slice object, Actions *actions)
+                    Slice object)
 {
     Item *item;
     Operation *operation = operation_of(coordinator, ref, &item);
@@ -76,16 +74,16 @@ coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t ref, St
         status = STATUS_CORRUPT;
         object = SLICE_EMPTY;
     }
-    object =
-        step_tell(view, operation->bucket_id, item->position, item->key, object, &actions->arena);
+    object = step_tell(view, operation->bucket_id, item->position, item->key, object,
+                       &view->actions->arena);
     operation_take_object(operation, item, item->self,
                           &(ReadItem){.status = status, .object = object, .round = item->round});
-    progress(coordinator, view, operation, item, actions);
+    progress(coordinator, view, operation, item);
 }
 
 static void
 take_acknowledgement(Coordinator *coordinator, const View *view, uint32_t member,
-                     const ReplicateResult *result, Actions *actions)
+                     const ReplicateResult *result)
 {
     Item *item;
     Operation *operation = operation_of(coordinator, result->ref, &item);
@@ -99,19 +97,19 @@ take_acknowledgement(Coordinator *coordinator, const View *view, uint32_t member
         item->failed |= 1u << place;
     if (result->status == STATUS_STALE_ROUND)
         step_learn_round(view, operation->bucket_id, item->position, result->round);
-    progress(coordinator, view, operation, item, actions);
+    progress(coordinator, view, operation, item);
 }
 
 static void
 take_acknowledgements(Coordinator *coordinator, const View *view, uint32_t member,
-                      const Frame *frame, Actions *actions)
+                      const Frame *frame)
 {
     ReplicateReply reply;
 
-    if (!replicate_reply_decode(frame, &actions->arena, &reply))
+    if (!replicate_reply_decode(frame, &view->actions->arena, &reply))
         return;
     for (uint32_t i = 0; i < reply.item_count; i++)
-        take_acknowledgement(coordinator, view, member, &reply.items[i], actions);
+        take_acknowledgement(coordinator, view, member, &reply.items[i]);
 }
 
 /*
@@ -121,7 +119,7 @@ take_acknowledgements(Coordinator *coordinator, const View *view, uint32_t membe
  */
 static void
 take_gathered(Coordinator *coordinator, const View *view, Operation *operation, uint32_t member,
-              const ReadReply *reply, Actions *actions)
+              const ReadReply *reply)
 {
     uint32_t count = operation->item_count;
     uint32_t ticket = operation->ticket;
@@ -148,19 +146,19 @@ take_gathered(Coordinator *coordinator, const View *view, Operation *operation, 
         operation_take_object(operation, item, (uint32_t)place,
                               answered ? &reply->items[next - 1]
                                        : &(ReadItem){.status = STATUS_UNAVAILABLE});
-        progress(coordinator, view, operation, item, actions);
+        progress(coordinator, view, operation, item);
     }
 }
 
 void
 coordinator_member_frame(Coordinator *coordinator, const View *view, uint32_t member,
-                         const Frame *frame, Actions *actions)
+                         const Frame *frame)
 {
     ReadReply reply;
 
     if (frame->type == FRAME_REPLICATE_REPLY)
     {
-        take_acknowledgements(coordinator, view, member, frame, actions);
+        take_acknowledgements(coordinator, view, member, frame);
         return;
     }
 
@@ -168,11 +166,11 @@ coordinator_member_frame(Coordinator *coordinator, const View *view, uint32_t me
 
     if (operation == NULL)
         return;
-    if (frame->type == FRAME_READ_REPLY && read_reply_decode(frame, &actions->arena, &reply) &&
-        reply.mode == READ_FULL)
-        take_gathered(coordinator, view, operation, member, &reply, actions);
+    if (frame->type == FRAME_READ_REPLY &&
+        read_reply_decode(frame, &view->actions->arena, &reply) && reply.mode == READ_FULL)
+        take_gathered(coordinator, view, operation, member, &reply);
     else
-        take_gathered(coordinator, view, operation, member, NULL, actions);
+        take_gathered(coordinator, view, operation, member, NULL);
 }
 
 /*
@@ -197,7 +195,7 @@ take_back(const Operation *operation, Item *item, uint32_t place)
 
 /* Runs visit on every open item of every live operation, whatever ends meanwhile. */
 static void
-visit_items(Coordinator *coordinator, const View *view, uint32_t member_down, Actions *actions)
+visit_items(Coordinator *coordinator, const View *view, uint32_t member_down)
 {
     for (uint32_t slot = 0; slot < coordinator->slot_count; slot++)
     {
@@ -217,27 +215,26 @@ visit_items(Coordinator *coordinator, const View *view, uint32_t member_down, Ac
                 continue;
             if (place >= 0)
                 take_back(operation, item, (uint32_t)place);
-            progress(coordinator, view, operation, item, actions);
+            progress(coordinator, view, operation, item);
         }
     }
 }
 
 void
-coordinator_member_down(Coordinator *coordinator, const View *view, uint32_t member,
-                        Actions *actions)
+coordinator_member_down(Coordinator *coordinator, const View *view, uint32_t member)
 {
     if (member < coordinator->outbox_count)
         outbox_clear(&coordinator->outboxes[member]);
-    visit_items(coordinator, view, member, actions);
+    visit_items(coordinator, view, member);
 }
 
 void
-coordinator_tick(Coordinator *coordinator, const View *view, Actions *actions)
+coordinator_tick(Coordinator *coordinator, const View *view)
 {
     if (view->now_ms < coordinator->next_tick_ms)
         return;
     coordinator->next_tick_ms = view->now_ms + TICK_MS;
-    visit_items(coordinator, view, TOPOLOGY_NO_MEMBER, actions);
+    visit_items(coordinator, view, TOPOLOGY_NO_MEMBER);
 }
 
 uint64_t
@@ -247,10 +244,10 @@ coordinator_wake_ms(const Coordinator *coordinator)
 }
 
 void
-coordinator_flush(Coordinator *coordinator, const View *view, Actions *actions)
+coordinator_flush(Coordinator *coordinator, const View *view)
 {
     for (uint32_t member = 0; member < coordinator->outbox_count; member++)
-        outbox_send(&coordinator->outboxes[member], view->topology->epoch, member, actions);
+        outbox_send(&coordinator->outboxes[member], view->topology->epoch, member, view->actions);
 }
 
 bool

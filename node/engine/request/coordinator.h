@@ -40,29 +40,28 @@ void coordinator_free(Coordinator *coordinator);
 
 /* A FRAME_WRITE, or a FRAME_READ in coordinated mode, of a client. */
 void coordinator_write(Coordinator *coordinator, const View *view, Origin origin,
-                       const Frame *frame, Actions *actions);
-void coordinator_read(Coordinator *coordinator, const View *view, Origin origin, const Frame *frame,
-                      Actions *actions);
+                       const Frame *frame);
+void coordinator_read(Coordinator *coordinator, const View *view, Origin origin,
+                      const Frame *frame);
 
 /* Answers of storage to refs of REF_COORDINATOR_WRITE and REF_COORDINATOR_READ. */
 void coordinator_merged(Coordinator *coordinator, const View *view, uint64_t ref, StatusCode status,
-                        Slice object, Actions *actions);
+                        Slice object);
 void coordinator_durable(Coordinator *coordinator, const View *view, uint64_t ref,
-                         StatusCode status, Actions *actions);
+                         StatusCode status);
 void coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t ref,
-                         StatusCode status, Slice object, Actions *actions);
+                         StatusCode status, Slice object);
 
 /* A FRAME_REPLICATE_REPLY, FRAME_READ_REPLY or FRAME_ERROR of another member. */
 void coordinator_member_frame(Coordinator *coordinator, const View *view, uint32_t member,
-                              const Frame *frame, Actions *actions);
+                              const Frame *frame);
 
 /* What the member owes will not come, and what it answered counts no more for clients that are not
  * answered yet. */
-void coordinator_member_down(Coordinator *coordinator, const View *view, uint32_t member,
-                             Actions *actions);
-void coordinator_tick(Coordinator *coordinator, const View *view, Actions *actions);
+void coordinator_member_down(Coordinator *coordinator, const View *view, uint32_t member);
+void coordinator_tick(Coordinator *coordinator, const View *view);
 uint64_t coordinator_wake_ms(const Coordinator *coordinator);
-void coordinator_flush(Coordinator *coordinator, const View *view, Actions *actions);
+void coordinator_flush(Coordinator *coordinator, const View *view);
 
 /*
  * The worst of the writes that left more siblings than the node warns of, as a sentence for the

@@ -10,10 +10,10 @@ enum
 
 void
 operation_note_siblings(Coordinator *coordinator, const View *view, const Operation *operation,
-                        Item *item, Slice object, Actions *actions)
+                        Item *item, Slice object)
 {
     Crowd *crowd = &coordinator->crowd;
-    uint32_t siblings = object_encoded_siblings(object, &actions->arena);
+    uint32_t siblings = object_encoded_siblings(object, &view->actions->arena);
 
     if (view->siblings_warn == 0 || siblings <= view->siblings_warn)
         return;

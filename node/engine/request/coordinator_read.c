@@ -9,18 +9,17 @@ enum
 };
 
 static void
-seal_item(const View *view, const Operation *operation, Item *item, Actions *actions,
-          ReadItem *reply)
+seal_item(const View *view, const Operation *operation, Item *item, ReadItem *reply)
 {
     Buffer sealed;
 
     if (!operation->seal || item->merged.length == 0)
         return;
-    Object past = object_past(&actions->arena, &item->merge);
+    Object past = object_past(&view->actions->arena, &item->merge);
 
     buffer_init(&sealed, &MEMORY_HEAP);
     context_seal(&sealed, view->context_keys, operation->bucket_id, item->key, &past);
-    reply->context = slice_copy(&actions->arena, buffer_slice(&sealed));
+    reply->context = slice_copy(&view->actions->arena, buffer_slice(&sealed));
     buffer_free(&sealed);
 }
 
@@ -40,7 +39,7 @@ counting(const Item *item)
 }
 
 static void
-send_read_reply(const View *view, Operation *operation, Actions *actions)
+send_read_reply(const View *view, Operation *operation)
 {
     ReadReply reply = {.mode = READ_COORDINATED,
                        .clock_ms = view->now_ms,
@@ -56,22 +55,22 @@ send_read_reply(const View *view, Operation *operation, Actions *actions)
             continue;
         reply.items[i].object = object_identity(item->merged);
         reply.items[i].held = item->acked | (counting(item) & ~operation_owners(item));
-        seal_item(view, operation, item, actions, &reply.items[i]);
+        seal_item(view, operation, item, &reply.items[i]);
     }
-    read_reply_encode(actions_frame(actions), operation->origin.tag, &reply);
-    actions_reply(actions, operation->origin.session);
+    read_reply_encode(actions_frame(view->actions), operation->origin.tag, &reply);
+    actions_reply(view->actions, operation->origin.session);
 }
 
 static void
 end_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-         StatusCode status, Actions *actions)
+         StatusCode status)
 {
     assert(item->phase != ITEM_DONE);
     item->phase = ITEM_DONE;
     item->status = status;
     if (--operation->items_open == 0)
     {
-        send_read_reply(view, operation, actions);
+        send_read_reply(view, operation);
         operation_end(coordinator, operation);
     }
 }
@@ -106,8 +105,7 @@ mendable(const Item *item)
 /* The owners that have the merge count as having acknowledged it; those that answered something
  * else, or hold what they cannot read, are sent it. Fallbacks are never mended. */
 static void
-repair_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-            Actions *actions)
+repair_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item)
 {
     uint32_t stale = 0;
     Slice mended;
@@ -137,8 +135,8 @@ repair_item(Coordinator *coordinator, const View *view, Operation *operation, It
         Update update = {.merge = &item->merge};
 
         item->sent |= 1u << item->self;
-        actions_apply(actions, operation->bucket_id, item->position, item->key,
-                      update_copy(&actions->arena, &update), operation_ref(operation, item));
+        actions_apply(view->actions, operation->bucket_id, item->position, item->key,
+                      update_copy(&view->actions->arena, &update), operation_ref(operation, item));
     }
 }
 
@@ -159,8 +157,7 @@ gather_is_over(const View *view, const Operation *operation, const Item *item)
 }
 
 static void
-settle_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-            Actions *actions)
+settle_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item)
 {
     /* So many owners that every later read of r owners meets one of them; with too many of them
      * down, all there are. */
@@ -170,31 +167,31 @@ settle_item(Coordinator *coordinator, const View *view, Operation *operation, It
     uint32_t waiting = item->sent & ~item->acked & ~item->failed;
 
     if (!has_quorum(operation, item))
-        end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
+        end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE);
     else if (operation->repair_later || operation_count(item->acked) >= enough)
-        end_item(coordinator, view, operation, item, STATUS_OK, actions);
+        end_item(coordinator, view, operation, item, STATUS_OK);
     else if (waiting == 0 || view->now_ms >= operation->deadline_ms)
-        end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
+        end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE);
 }
 
 void
 coordinator_read_progress(Coordinator *coordinator, const View *view, Operation *operation,
-                          Item *item, Actions *actions)
+                          Item *item)
 {
     if (item->phase == ITEM_GATHERING)
     {
         if (!gather_is_over(view, operation, item))
             return;
         operation_merge(operation, item);
-        if (!has_quorum(operation, item) || operation_is_stale(view, operation, item, actions))
+        if (!has_quorum(operation, item) || operation_is_stale(view, operation, item))
         {
-            end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
+            end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE);
             return;
         }
-        repair_item(coordinator, view, operation, item, actions);
+        repair_item(coordinator, view, operation, item);
     }
     if (item->phase == ITEM_SPREADING)
-        settle_item(coordinator, view, operation, item, actions);
+        settle_item(coordinator, view, operation, item);
 }
 
 static bool
@@ -239,20 +236,19 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
 }
 
 void
-coordinator_read(Coordinator *coordinator, const View *view, Origin origin, const Frame *frame,
-                 Actions *actions)
+coordinator_read(Coordinator *coordinator, const View *view, Origin origin, const Frame *frame)
 {
     ReadFrame read;
     Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_READ, origin, frame);
 
     if (operation == NULL)
     {
-        actions_error(actions, origin, STATUS_OVERLOADED, "too many requests are under way");
+        actions_error(view->actions, origin, STATUS_OVERLOADED, "too many requests are under way");
         return;
     }
     if (!decode_read(operation, frame, &read))
     {
-        operation_refuse(coordinator, operation, STATUS_BAD_FRAME, actions);
+        operation_refuse(coordinator, operation, STATUS_BAD_FRAME, view->actions);
         return;
     }
 
@@ -260,7 +256,8 @@ coordinator_read(Coordinator *coordinator, const View *view, Origin origin, cons
 
     if (bucket == NULL)
     {
-        operation_refuse(coordinator, operation, step_no_bucket(view, read.bucket_id), actions);
+        operation_refuse(coordinator, operation, step_no_bucket(view, read.bucket_id),
+                         view->actions);
         return;
     }
     operation_limit(operation, view, read.timeout_ms);
@@ -273,10 +270,10 @@ coordinator_read(Coordinator *coordinator, const View *view, Origin origin, cons
     begin_items(operation, view, bucket, &read);
     if (operation->items_open == 0)
     {
-        send_read_reply(view, operation, actions);
+        send_read_reply(view, operation);
         operation_end(coordinator, operation);
         return;
     }
-    operation_gather(view, operation, actions);
-    operation_ask_self(operation, actions);
+    operation_gather(view, operation);
+    operation_ask_self(operation, view->actions);
 }

@@ -13,7 +13,7 @@ enum
 };
 
 static void
-send_write_reply(Coordinator *coordinator, const View *view, Operation *operation, Actions *actions)
+send_write_reply(Coordinator *coordinator, const View *view, Operation *operation)
 {
     WriteReply reply = {.clock_ms = view->now_ms,
                         .items = ARENA_ARRAY(&operation->arena, WriteResult, operation->item_count),
@@ -33,8 +33,8 @@ send_write_reply(Coordinator *coordinator, const View *view, Operation *operatio
     }
     coordinator->counters.write_frames++;
     coordinator->counters.write_ms += view->now_ms - operation->started_ms;
-    write_reply_encode(actions_frame(actions), operation->origin.tag, &reply);
-    actions_reply(actions, operation->origin.session);
+    write_reply_encode(actions_frame(view->actions), operation->origin.tag, &reply);
+    actions_reply(view->actions, operation->origin.session);
 }
 
 /* Nothing is left to be done for the item. The last one takes the operation with it. */
@@ -50,14 +50,14 @@ settle_item(Coordinator *coordinator, Operation *operation, Item *item)
 /* What the client is told of the item is settled. */
 static void
 end_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-         StatusCode status, Actions *actions)
+         StatusCode status)
 {
     assert(item->phase != ITEM_DONE);
     item->phase = ITEM_DONE;
     item->status = status;
     if (--operation->items_open > 0)
         return;
-    send_write_reply(coordinator, view, operation, actions);
+    send_write_reply(coordinator, view, operation);
     operation_answer(coordinator, operation);
     operation->linger_ms = view->now_ms + LINGER_MS;
 }
@@ -65,24 +65,23 @@ end_item(Coordinator *coordinator, const View *view, Operation *operation, Item 
 /* Nothing of the item is written, or was in this operation. */
 static void
 refuse_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-            StatusCode status, Actions *actions)
+            StatusCode status)
 {
-    end_item(coordinator, view, operation, item, status, actions);
+    end_item(coordinator, view, operation, item, status);
     settle_item(coordinator, operation, item);
 }
 
 static void
-apply_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-           Actions *actions)
+apply_item(Coordinator *coordinator, const View *view, Operation *operation, Item *item)
 {
     if (view->refilling)
     {
-        refuse_item(coordinator, view, operation, item, STATUS_REFILLING, actions);
+        refuse_item(coordinator, view, operation, item, STATUS_REFILLING);
         return;
     }
-    if (item->answered != 0 && operation_is_stale(view, operation, item, actions))
+    if (item->answered != 0 && operation_is_stale(view, operation, item))
     {
-        refuse_item(coordinator, view, operation, item, STATUS_STALE_ROUND, actions);
+        refuse_item(coordinator, view, operation, item, STATUS_STALE_ROUND);
         return;
     }
     item->phase = ITEM_SPREADING;
@@ -95,7 +94,7 @@ apply_item(Coordinator *coordinator, const View *view, Operation *operation, Ite
             item->update.put = NULL;
     }
     spread_plan(coordinator, view, operation, item);
-    actions_apply(actions, operation->bucket_id, item->position, item->key, &item->update,
+    actions_apply(view->actions, operation->bucket_id, item->position, item->key, &item->update,
                   operation_ref(operation, item));
 }
 
@@ -192,16 +191,15 @@ decode_write(Operation *operation, const Frame *frame, WriteFrame *write)
 }
 
 static void
-start_items(Coordinator *coordinator, const View *view, Operation *operation, bool look,
-            Actions *actions)
+start_items(Coordinator *coordinator, const View *view, Operation *operation, bool look)
 {
     for (uint32_t i = 0; look && i < operation->item_count; i++)
         operation->items[i].to_ask =
             operation_holders(view, &operation->items[i]) | 1u << operation->items[i].self;
     if (look)
     {
-        operation_gather(view, operation, actions);
-        operation_ask_self(operation, actions);
+        operation_gather(view, operation);
+        operation_ask_self(operation, view->actions);
     }
 
     /* The last item to end takes the operation with it, so what is needed afterwards is read first.
@@ -213,30 +211,29 @@ start_items(Coordinator *coordinator, const View *view, Operation *operation, bo
         Item *item = &operation->items[i];
 
         if (item->phase == ITEM_GATHERING && operation_gathered(item))
-            apply_item(coordinator, view, operation, item, actions);
+            apply_item(coordinator, view, operation, item);
     }
     if (operation->items_unsettled == 0)
     {
-        send_write_reply(coordinator, view, operation, actions);
+        send_write_reply(coordinator, view, operation);
         operation_end(coordinator, operation);
     }
 }
 
 void
-coordinator_write(Coordinator *coordinator, const View *view, Origin origin, const Frame *frame,
-                  Actions *actions)
+coordinator_write(Coordinator *coordinator, const View *view, Origin origin, const Frame *frame)
 {
     WriteFrame write;
     Operation *operation = operation_begin(coordinator, view, REF_COORDINATOR_WRITE, origin, frame);
 
     if (operation == NULL)
     {
-        actions_error(actions, origin, STATUS_OVERLOADED, "too many requests are under way");
+        actions_error(view->actions, origin, STATUS_OVERLOADED, "too many requests are under way");
         return;
     }
     if (!decode_write(operation, frame, &write))
     {
-        operation_refuse(coordinator, operation, STATUS_BAD_FRAME, actions);
+        operation_refuse(coordinator, operation, STATUS_BAD_FRAME, view->actions);
         return;
     }
 
@@ -244,7 +241,8 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
 
     if (bucket == NULL)
     {
-        operation_refuse(coordinator, operation, step_no_bucket(view, write.bucket_id), actions);
+        operation_refuse(coordinator, operation, step_no_bucket(view, write.bucket_id),
+                         view->actions);
         return;
     }
     operation_limit(operation, view, write.timeout_ms);
@@ -255,31 +253,29 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
     coordinator->counters.writes += write.item_count;
     coordinator->counters.writes_retried += is_alone(view, &write) ? 0 : write.item_count;
     begin_items(operation, view, bucket, &write);
-    start_items(coordinator, view, operation, !is_alone(view, &write), actions);
+    start_items(coordinator, view, operation, !is_alone(view, &write));
 }
 
 static void
-take_stock(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-           Actions *actions)
+take_stock(Coordinator *coordinator, const View *view, Operation *operation, Item *item)
 {
     spread_mend(coordinator, view, operation, item);
     if (spread_is_met(view, operation, item))
-        end_item(coordinator, view, operation, item, STATUS_OK, actions);
+        end_item(coordinator, view, operation, item, STATUS_OK);
     else if (spread_is_hopeless(operation, item) || view->now_ms >= operation->deadline_ms)
-        end_item(coordinator, view, operation, item, STATUS_UNKNOWN, actions);
+        end_item(coordinator, view, operation, item, STATUS_UNKNOWN);
 }
 
 /* The client has been told of the item; its owners may still owe an acknowledgement. */
 static void
-linger(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-       Actions *actions)
+linger(Coordinator *coordinator, const View *view, Operation *operation, Item *item)
 {
     bool late = view->now_ms >= operation->linger_ms || coordinator->live_count > LINGERING_MAX;
 
     spread_mend(coordinator, view, operation, item);
     if (!late && !spread_is_over(item))
         return;
-    spread_settle(coordinator, view, operation, item, actions);
+    spread_settle(coordinator, view, operation, item);
     settle_item(coordinator, operation, item);
 }
 
@@ -294,47 +290,47 @@ is_looked_for(const View *view, const Operation *operation, const Item *item)
 
 void
 coordinator_write_progress(Coordinator *coordinator, const View *view, Operation *operation,
-                           Item *item, Actions *actions)
+                           Item *item)
 {
     if (item->phase == ITEM_GATHERING)
     {
         if (view->now_ms >= operation->deadline_ms)
-            refuse_item(coordinator, view, operation, item, STATUS_UNAVAILABLE, actions);
+            refuse_item(coordinator, view, operation, item, STATUS_UNAVAILABLE);
         else if (operation_gathered(item) || is_looked_for(view, operation, item))
-            apply_item(coordinator, view, operation, item, actions);
+            apply_item(coordinator, view, operation, item);
         return;
     }
     if (item->phase == ITEM_SPREADING)
-        take_stock(coordinator, view, operation, item, actions);
+        take_stock(coordinator, view, operation, item);
     if (item->phase == ITEM_DONE && !item->settled)
-        linger(coordinator, view, operation, item, actions);
+        linger(coordinator, view, operation, item);
 }
 
 /* Storage has settled the stamped object: it may travel. */
 static void
 write_merged(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-             StatusCode status, Slice object, Actions *actions)
+             StatusCode status, Slice object)
 {
     if (status != STATUS_OK)
     {
-        refuse_item(coordinator, view, operation, item, status, actions);
+        refuse_item(coordinator, view, operation, item, status);
         return;
     }
     if (object.length == 0)
     {
         /* It was replaced, and what replaced it was reaped: nobody can tell any more who has
          * acknowledged it. */
-        refuse_item(coordinator, view, operation, item, STATUS_UNKNOWN, actions);
+        refuse_item(coordinator, view, operation, item, STATUS_UNKNOWN);
         return;
     }
-    operation_note_siblings(coordinator, view, operation, item, object, actions);
+    operation_note_siblings(coordinator, view, operation, item, object);
     spread_send(coordinator, view, operation, item, object);
-    coordinator_write_progress(coordinator, view, operation, item, actions);
+    coordinator_write_progress(coordinator, view, operation, item);
 }
 
 void
 coordinator_merged(Coordinator *coordinator, const View *view, uint64_t ref, StatusCode status,
-                   Slice object, Actions *actions)
+                   Slice object)
 {
     Item *item;
     Operation *operation = operation_of(coordinator, ref, &item);
@@ -342,10 +338,10 @@ coordinator_merged(Coordinator *coordinator, const View *view, uint64_t ref, Sta
     if (operation == NULL || item->phase != ITEM_SPREADING)
         return;
     if (operation->kind == REF_COORDINATOR_WRITE)
-        write_merged(coordinator, view, operation, item, status, object, actions);
+        write_merged(coordinator, view, operation, item, status, object);
     else if (status != STATUS_OK)
     {
         item->failed |= 1u << item->self;
-        coordinator_read_progress(coordinator, view, operation, item, actions);
+        coordinator_read_progress(coordinator, view, operation, item);
     }
 }

@@ -230,7 +230,7 @@ collect_keys(Operation *operation, uint32_t member, Slice *keys)
 }
 
 void
-operation_gather(const View *view, Operation *operation, Actions *actions)
+operation_gather(const View *view, Operation *operation)
 {
     Slice *keys = ARENA_ARRAY(&operation->arena, Slice, operation->item_count);
 
@@ -250,8 +250,9 @@ operation_gather(const View *view, Operation *operation, Actions *actions)
 
         if (count == 0)
             continue;
-        read_encode(actions_frame(actions), ticket_tag(operation->kind, operation->ticket), &read);
-        actions_send(actions, member);
+        read_encode(actions_frame(view->actions), ticket_tag(operation->kind, operation->ticket),
+                    &read);
+        actions_send(view->actions, member);
     }
 }
 
@@ -309,19 +310,19 @@ operation_take_object(Operation *operation, Item *item, uint32_t place, const Re
 
 /* The round that is behind is one of theirs, or the own one. */
 static void
-notice_members(const View *view, const Operation *operation, const Item *item, Actions *actions)
+notice_members(const View *view, const Operation *operation, const Item *item)
 {
     step_learn_round(view, operation->bucket_id, item->position, item->floor);
     for (uint32_t place = 0; place < item->member_count; place++)
     {
         if (place != item->self && (item->answered & 1u << place) != 0)
             step_notice_round(operation->bucket_id, item->position, item->floor,
-                              item->members[place], actions);
+                              item->members[place], view->actions);
     }
 }
 
 bool
-operation_is_stale(const View *view, const Operation *operation, const Item *item, Actions *actions)
+operation_is_stale(const View *view, const Operation *operation, const Item *item)
 {
     uint64_t floor = rounds_floor(view->rounds, view->topology, view->self, operation->bucket_id,
                                   item->position);
@@ -332,7 +333,7 @@ operation_is_stale(const View *view, const Operation *operation, const Item *ite
     if (item->round >= floor)
         return false;
     told.floor = floor;
-    notice_members(view, operation, &told, actions);
+    notice_members(view, operation, &told);
     return true;
 }
 

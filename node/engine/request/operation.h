@@ -151,7 +151,7 @@ uint32_t operation_holders(const View *view, const Item *item);
 
 /* Asks the members named by item->to_ask, but this node, for the full objects of the gathering
  * items: one frame a member. */
-void operation_gather(const View *view, Operation *operation, Actions *actions);
+void operation_gather(const View *view, Operation *operation);
 
 /* Asks this node's own storage likewise. */
 void operation_ask_self(Operation *operation, Actions *actions);
@@ -166,8 +166,7 @@ void operation_take_object(Operation *operation, Item *item, uint32_t place,
 
 /* Some of what was gathered is older than a round of reaping that another source, or this node, has
  * come to since: it is not to be merged with the rest. */
-bool operation_is_stale(const View *view, const Operation *operation, const Item *item,
-                        Actions *actions);
+bool operation_is_stale(const View *view, const Operation *operation, const Item *item);
 
 /* Merges what was gathered into item->merge and sets item->known; what cannot be decoded counts as
  * a failure to answer. */
@@ -181,12 +180,12 @@ void operation_send(Coordinator *coordinator, const View *view, Operation *opera
 /* A write has made the object of the item: remembers how many siblings it has, when the node warns
  * of so many. */
 void operation_note_siblings(Coordinator *coordinator, const View *view, const Operation *operation,
-                             Item *item, Slice object, Actions *actions);
+                             Item *item, Slice object);
 
 /* What coordinator_write.c and coordinator_read.c do when an item may have got further. */
 void coordinator_write_progress(Coordinator *coordinator, const View *view, Operation *operation,
-                                Item *item, Actions *actions);
+                                Item *item);
 void coordinator_read_progress(Coordinator *coordinator, const View *view, Operation *operation,
-                               Item *item, Actions *actions);
+                               Item *item);
 
 #endif

@@ -204,7 +204,7 @@ send_read_reply(Replica *replica, Task *task, Actions *actions)
 }
 
 static void
-read_keys(Replica *replica, const View *view, Task *task, const Bucket *bucket, Actions *actions)
+read_keys(Replica *replica, const View *view, Task *task, const Bucket *bucket)
 {
     const ReadFrame *read = &task->read;
 
@@ -230,18 +230,17 @@ read_keys(Replica *replica, const View *view, Task *task, const Bucket *bucket, 
         task->items_open++;
         task->reply.items[i].round =
             rounds_label(view->rounds, view->topology, bucket->id, position);
-        actions_read(actions, bucket->id, position, read->keys[i], task_ref(task, i));
+        actions_read(view->actions, bucket->id, position, read->keys[i], task_ref(task, i));
     }
     replica->counters.reads += read->key_count;
     if (task->items_open == 0)
-        send_read_reply(replica, task, actions);
+        send_read_reply(replica, task, view->actions);
 }
 
 void
-replica_read(Replica *replica, const View *view, Origin origin, const Frame *frame,
-             Actions *actions)
+replica_read(Replica *replica, const View *view, Origin origin, const Frame *frame)
 {
-    Task *task = begin_task(replica, TASK_READ, origin, frame, actions);
+    Task *task = begin_task(replica, TASK_READ, origin, frame, view->actions);
 
     if (task == NULL)
         return;
@@ -250,16 +249,16 @@ replica_read(Replica *replica, const View *view, Origin origin, const Frame *fra
 
     if (!read_decode(&kept, &task->arena, &task->read) || task->read.key_count >= TASK_ITEMS_MAX)
     {
-        refuse(replica, task, STATUS_BAD_FRAME, actions);
+        refuse(replica, task, STATUS_BAD_FRAME, view->actions);
         return;
     }
 
     const Bucket *bucket = topology_bucket_by_id(view->topology, task->read.bucket_id);
 
     if (bucket == NULL)
-        refuse(replica, task, step_no_bucket(view, task->read.bucket_id), actions);
+        refuse(replica, task, step_no_bucket(view, task->read.bucket_id), view->actions);
     else
-        read_keys(replica, view, task, bucket, actions);
+        read_keys(replica, view, task, bucket);
 }
 
 /* By now, which is no sooner than the object was read. */
@@ -288,8 +287,7 @@ told(const View *view, Task *task, uint32_t index, Slice object)
 }
 
 void
-replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode status, Slice object,
-                Actions *actions)
+replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode status, Slice object)
 {
     uint32_t index;
     Task *task = task_of(replica, ref, &index);
@@ -322,9 +320,9 @@ replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode sta
     if (--task->items_open > 0)
         return;
     if (task->answer_bytes > view->answer_bytes_max)
-        refuse(replica, task, STATUS_ANSWER_TOO_LARGE, actions);
+        refuse(replica, task, STATUS_ANSWER_TOO_LARGE, view->actions);
     else
-        send_read_reply(replica, task, actions);
+        send_read_reply(replica, task, view->actions);
 }
 
 static uint64_t
@@ -335,8 +333,7 @@ scan_round(const View *view, const StorageRange *range)
 
 /* True when the digest was sent. */
 static bool
-send_tree_digest(Replica *replica, const View *view, Origin origin, const StorageRange *range,
-                 Actions *actions)
+send_tree_digest(Replica *replica, const View *view, Origin origin, const StorageRange *range)
 {
     ScanReply reply = {.done = true, .round = scan_round(view, range)};
 
@@ -346,14 +343,13 @@ send_tree_digest(Replica *replica, const View *view, Origin origin, const Storag
         return false;
     }
     replica->counters.digests_by_trees++;
-    scan_reply_encode(actions_frame(actions), origin.tag, &reply);
-    actions_reply(actions, origin.session);
+    scan_reply_encode(actions_frame(view->actions), origin.tag, &reply);
+    actions_reply(view->actions, origin.session);
     return true;
 }
 
 void
-replica_scan(Replica *replica, const View *view, Origin origin, const Frame *frame,
-             Actions *actions)
+replica_scan(Replica *replica, const View *view, Origin origin, const Frame *frame)
 {
     StorageRange range;
     ScanFrame scan;
@@ -361,19 +357,19 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
 
     if (!scan_decode(frame, &scan) || scan.partition >= view->topology->partitions)
     {
-        actions_error(actions, origin, STATUS_BAD_FRAME, "");
+        actions_error(view->actions, origin, STATUS_BAD_FRAME, "");
         return;
     }
     if (topology_bucket_by_id(view->topology, scan.bucket_id) == NULL)
     {
-        actions_error(actions, origin, step_no_bucket(view, scan.bucket_id), "");
+        actions_error(view->actions, origin, step_no_bucket(view, scan.bucket_id), "");
         return;
     }
     range = scan_range(view, &scan);
     replica->counters.scans++;
-    if (scan.digest_only && send_tree_digest(replica, view, origin, &range, actions))
+    if (scan.digest_only && send_tree_digest(replica, view, origin, &range))
         return;
-    task = begin_task(replica, TASK_SCAN, origin, frame, actions);
+    task = begin_task(replica, TASK_SCAN, origin, frame, view->actions);
     if (task == NULL)
         return;
     task->scan = (ScanFrame){.bucket_id = scan.bucket_id,
@@ -382,7 +378,7 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
                              .whole = scan.whole};
     task->round = scan_round(view, &range);
     task->extent = forget_extent(&range);
-    actions_scan(actions, &range, task_ref(task, 0));
+    actions_scan(view->actions, &range, task_ref(task, 0));
 }
 
 static void
@@ -415,7 +411,7 @@ fill_scan_reply(const View *view, Task *task, const StoragePage *page, ScanReply
 
 void
 replica_scanned(Replica *replica, const View *view, uint64_t ref, StatusCode status,
-                const StoragePage *page, Actions *actions)
+                const StoragePage *page)
 {
     uint32_t index;
     Task *task = task_of(replica, ref, &index);
@@ -428,8 +424,8 @@ replica_scanned(Replica *replica, const View *view, uint64_t ref, StatusCode sta
         reply.status = STATUS_CORRUPT;
     if (reply.status == STATUS_OK)
         fill_scan_reply(view, task, page, &reply);
-    scan_reply_encode(actions_frame(actions), task->origin.tag, &reply);
-    actions_reply(actions, task->origin.session);
+    scan_reply_encode(actions_frame(view->actions), task->origin.tag, &reply);
+    actions_reply(view->actions, task->origin.session);
     end_task(replica, task);
 }
 
@@ -500,7 +496,7 @@ takes(const View *view, uint32_t bucket_id, uint64_t position)
 }
 
 static StatusCode
-merge_item(Replica *replica, const View *view, Task *task, uint32_t index, Actions *actions)
+merge_item(Replica *replica, const View *view, Task *task, uint32_t index)
 {
     ReplicateItem *item = &task->replicates[index];
     const Bucket *bucket = topology_bucket_by_id(view->topology, item->bucket_id);
@@ -528,16 +524,16 @@ merge_item(Replica *replica, const View *view, Task *task, uint32_t index, Actio
     if (item->is_hinted)
         status = add_hint(replica, view, task, item, update);
     if (status == STATUS_OK)
-        actions_apply(actions, bucket->id, position, item->key, update, task_ref(task, index));
+        actions_apply(view->actions, bucket->id, position, item->key, update,
+                      task_ref(task, index));
     return status;
 }
 
 void
-replica_replicate(Replica *replica, const View *view, Origin origin, const Frame *frame,
-                  Actions *actions)
+replica_replicate(Replica *replica, const View *view, Origin origin, const Frame *frame)
 {
     ReplicateFrame replicate;
-    Task *task = begin_task(replica, TASK_REPLICATE, origin, frame, actions);
+    Task *task = begin_task(replica, TASK_REPLICATE, origin, frame, view->actions);
 
     if (task == NULL)
         return;
@@ -547,7 +543,7 @@ replica_replicate(Replica *replica, const View *view, Origin origin, const Frame
     if (!replicate_decode(&kept, &task->arena, &replicate) || replicate.item_count == 0 ||
         replicate.item_count >= TASK_ITEMS_MAX)
     {
-        refuse(replica, task, STATUS_BAD_FRAME, actions);
+        refuse(replica, task, STATUS_BAD_FRAME, view->actions);
         return;
     }
     task->replicates = replicate.items;
@@ -558,7 +554,7 @@ replica_replicate(Replica *replica, const View *view, Origin origin, const Frame
     replica->counters.replicates += replicate.item_count;
     for (uint32_t i = 0; i < replicate.item_count; i++)
     {
-        StatusCode status = merge_item(replica, view, task, i, actions);
+        StatusCode status = merge_item(replica, view, task, i);
 
         if (status != STATUS_OK)
             end_replicate(replica, task, i, status);

@@ -26,18 +26,15 @@ Replica *replica_new(void);
 void replica_free(Replica *replica);
 
 /* A FRAME_READ in full or digest mode, a FRAME_SCAN, a FRAME_REPLICATE. */
-void replica_read(Replica *replica, const View *view, Origin origin, const Frame *frame,
-                  Actions *actions);
-void replica_scan(Replica *replica, const View *view, Origin origin, const Frame *frame,
-                  Actions *actions);
-void replica_replicate(Replica *replica, const View *view, Origin origin, const Frame *frame,
-                       Actions *actions);
+void replica_read(Replica *replica, const View *view, Origin origin, const Frame *frame);
+void replica_scan(Replica *replica, const View *view, Origin origin, const Frame *frame);
+void replica_replicate(Replica *replica, const View *view, Origin origin, const Frame *frame);
 
 /* Answers of storage to refs of REF_REPLICA. */
 void replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode status,
-                     Slice object, Actions *actions);
+                     Slice object);
 void replica_scanned(Replica *replica, const View *view, uint64_t ref, StatusCode status,
-                     const StoragePage *page, Actions *actions);
+                     const StoragePage *page);
 void replica_merged(Replica *replica, uint64_t ref, StatusCode status);
 void replica_durable(Replica *replica, uint64_t ref, StatusCode status);
 

@@ -246,7 +246,7 @@ apply_hints(const Operation *operation, const Item *item, const HintChange *hint
 }
 
 static void
-drop_needless(const View *view, const Operation *operation, const Item *item, Actions *actions)
+drop_needless(const View *view, const Operation *operation, const Item *item)
 {
     HintChange hints[TOPOLOGY_N_MAX];
     Digest acknowledged = object_digest(item->merged);
@@ -260,12 +260,11 @@ drop_needless(const View *view, const Operation *operation, const Item *item, Ac
                              .drop = true,
                              .acknowledged = acknowledged};
     }
-    apply_hints(operation, item, hints, count, actions);
+    apply_hints(operation, item, hints, count, view->actions);
 }
 
 void
-spread_settle(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-              Actions *actions)
+spread_settle(Coordinator *coordinator, const View *view, Operation *operation, Item *item)
 {
     HintChange hints[TOPOLOGY_N_MAX];
     uint32_t missing = uncovered(item) & ~bit_of(item->self);
@@ -276,7 +275,7 @@ spread_settle(Coordinator *coordinator, const View *view, Operation *operation, 
         if ((missing & bit_of(owner)) != 0)
             add_hint(coordinator, view, item, owner, hints, &count);
     }
-    apply_hints(operation, item, hints, count, actions);
+    apply_hints(operation, item, hints, count, view->actions);
     if (!is_owner(item, item->self))
-        drop_needless(view, operation, item, actions);
+        drop_needless(view, operation, item);
 }

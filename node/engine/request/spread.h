@@ -38,8 +38,7 @@ bool spread_is_hopeless(const Operation *operation, const Item *item);
 bool spread_is_over(const Item *item);
 
 /* Writes the hints that are missing, and drops those that are not needed. */
-void spread_settle(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
-                   Actions *actions);
+void spread_settle(Coordinator *coordinator, const View *view, Operation *operation, Item *item);
 
 /* This node owes so much already that it keeps no further hint. */
 bool spread_is_full(const View *view);

@@ -1,9 +1,10 @@
 /*
- * step: what the step modules of a node share, the view they decide on and the actions they return.
+ * step: what the step modules of a node share, the view they decide on and the actions they want.
  *
- * A step module takes an event and appends actions; it never does I/O, reads a clock or draws a
- * random number. The engine (node/engine/engine.h) runs the actions after the step has returned.
- * Frames and keys named by an action live in the Actions until actions_reset().
+ * A step module takes an event and appends actions to those that its view carries; it never does
+ * I/O, reads a clock or draws a random number. The engine (node/engine/engine.h) runs the actions
+ * after the step has returned. Frames and keys named by an action live in the Actions until
+ * actions_reset().
  */
 #ifndef NODE_ENGINE_STEP_STEP_H
 #define NODE_ENGINE_STEP_STEP_H
@@ -20,9 +21,11 @@ typedef struct Origin
     uint32_t tag;
 } Origin;
 
-/* What a step may know. Member numbers are indexes into topology->members. */
+/* What a step may know, and where it puts what it wants done. Member numbers are indexes into
+ * topology->members. */
 typedef struct View
 {
+    struct Actions *actions;  /* NULL: the step is only looked at, and asks for nothing */
     const Topology *topology; /* epoch 0 while in no cluster */
     uint32_t self;            /* own member number, or TOPOLOGY_NO_MEMBER */
     const bool *up;           /* by member: reachable now; own entry true */

@@ -78,7 +78,7 @@ a_write_is_sent_under_the_label_of_its_beginning(void **state)
     ref = conductor_apply_ref(&fixture, 0);
     raise_to(0, 9);
     conductor_merged(&fixture, ref, STATUS_OK, stage_object(&fixture.stage, 1, 1, "apple"));
-    coordinator_flush(fixture.coordinator, &fixture.stage.view, &fixture.stage.actions);
+    coordinator_flush(fixture.coordinator, &fixture.stage.view);
     assert_int_equal(conductor_replicated_to(&fixture, 1).items[0].round, 5);
 }
 
@@ -202,8 +202,7 @@ an_owner_refuses_what_is_older_than_its_round(void **state)
     raise_to(5, 8);
     replicate_encode(stage_buffer(&fixture.stage), 0, &replicate);
     frame = stage_frame(&fixture.stage);
-    replica_replicate(replica, &fixture.stage.view, (Origin){.session = 7}, &frame,
-                      &fixture.stage.actions);
+    replica_replicate(replica, &fixture.stage.view, (Origin){.session = 7}, &frame);
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 1);
     replica_flush(replica, &fixture.stage.actions);
     frame = stage_answer(&fixture.stage);
@@ -229,13 +228,11 @@ a_full_read_tells_the_label_before_and_the_floor_after(void **state)
     raise_to(0, 3);
     read_encode(stage_buffer(&fixture.stage), 1, &read);
     frame = stage_frame(&fixture.stage);
-    replica_read(replica, &fixture.stage.view, (Origin){.session = 7}, &frame,
-                 &fixture.stage.actions);
+    replica_read(replica, &fixture.stage.view, (Origin){.session = 7}, &frame);
     ref = stage_action(&fixture.stage, ACTION_READ, 0)->ref;
     stage_clear(&fixture.stage);
     raise_to(6, 6);
-    replica_fetched(replica, &fixture.stage.view, ref, STATUS_OK, SLICE_EMPTY,
-                    &fixture.stage.actions);
+    replica_fetched(replica, &fixture.stage.view, ref, STATUS_OK, SLICE_EMPTY);
     frame = stage_answer(&fixture.stage);
     assert_true(read_reply_decode(&frame, &fixture.stage.arena, &reply));
     assert_int_equal(reply.items[0].round, 3);
@@ -262,15 +259,15 @@ what_was_read_for_a_handoff_is_read_again_when_labels_have_changed(void **state)
     handoff = handoff_new(&pacer);
     fixture.stage.hints = (HintTotals){.targets = &total, .target_count = 1};
     assert_true(topology_position(fixture.stage.bucket, row.key, &row.position));
-    handoff_step(handoff, &fixture.stage.view, &fixture.stage.actions);
+    handoff_step(handoff, &fixture.stage.view);
     ref = stage_action(&fixture.stage, ACTION_OWED, 0)->ref;
     raise_to(0, 4);
     stage_clear(&fixture.stage);
-    handoff_scanned(handoff, &fixture.stage.view, ref, STATUS_OK, &page, &fixture.stage.actions);
+    handoff_scanned(handoff, &fixture.stage.view, ref, STATUS_OK, &page);
     assert_true(stage_sent_nothing_to(&fixture.stage, 1));
-    handoff_step(handoff, &fixture.stage.view, &fixture.stage.actions);
+    handoff_step(handoff, &fixture.stage.view);
     ref = stage_action(&fixture.stage, ACTION_OWED, 0)->ref;
-    handoff_scanned(handoff, &fixture.stage.view, ref, STATUS_OK, &page, &fixture.stage.actions);
+    handoff_scanned(handoff, &fixture.stage.view, ref, STATUS_OK, &page);
     frame = stage_sent_to(&fixture.stage, 1);
     assert_true(replicate_decode(&frame, &fixture.stage.arena, &replicate));
     assert_int_equal(replicate.items[0].round, 4);

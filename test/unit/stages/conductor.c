@@ -51,8 +51,7 @@ conductor_give_write(Conductor *conductor, const WriteFrame *write)
     write_encode(stage_buffer(&conductor->stage), CONDUCTOR_TAG, write);
     frame = stage_frame(&conductor->stage);
     stage_clear(&conductor->stage);
-    coordinator_write(conductor->coordinator, &conductor->stage.view, conductor->client, &frame,
-                      &conductor->stage.actions);
+    coordinator_write(conductor->coordinator, &conductor->stage.view, conductor->client, &frame);
 }
 
 void
@@ -96,8 +95,7 @@ conductor_read_one(Conductor *conductor, uint32_t r)
     read_encode(stage_buffer(&conductor->stage), CONDUCTOR_TAG, &read);
     frame = stage_frame(&conductor->stage);
     stage_clear(&conductor->stage);
-    coordinator_read(conductor->coordinator, &conductor->stage.view, conductor->client, &frame,
-                     &conductor->stage.actions);
+    coordinator_read(conductor->coordinator, &conductor->stage.view, conductor->client, &frame);
 }
 
 uint64_t
@@ -110,35 +108,31 @@ void
 conductor_merged(Conductor *conductor, uint64_t ref, StatusCode status, Slice object)
 {
     stage_clear(&conductor->stage);
-    coordinator_merged(conductor->coordinator, &conductor->stage.view, ref, status, object,
-                       &conductor->stage.actions);
-    coordinator_flush(conductor->coordinator, &conductor->stage.view, &conductor->stage.actions);
+    coordinator_merged(conductor->coordinator, &conductor->stage.view, ref, status, object);
+    coordinator_flush(conductor->coordinator, &conductor->stage.view);
 }
 
 void
 conductor_durable(Conductor *conductor, uint64_t ref, StatusCode status)
 {
     stage_clear(&conductor->stage);
-    coordinator_durable(conductor->coordinator, &conductor->stage.view, ref, status,
-                        &conductor->stage.actions);
+    coordinator_durable(conductor->coordinator, &conductor->stage.view, ref, status);
 }
 
 void
 conductor_fetched(Conductor *conductor, uint64_t ref, StatusCode status, Slice object)
 {
     stage_clear(&conductor->stage);
-    coordinator_fetched(conductor->coordinator, &conductor->stage.view, ref, status, object,
-                        &conductor->stage.actions);
-    coordinator_flush(conductor->coordinator, &conductor->stage.view, &conductor->stage.actions);
+    coordinator_fetched(conductor->coordinator, &conductor->stage.view, ref, status, object);
+    coordinator_flush(conductor->coordinator, &conductor->stage.view);
 }
 
 void
 conductor_member_frame(Conductor *conductor, uint32_t member, Frame frame)
 {
     stage_clear(&conductor->stage);
-    coordinator_member_frame(conductor->coordinator, &conductor->stage.view, member, &frame,
-                             &conductor->stage.actions);
-    coordinator_flush(conductor->coordinator, &conductor->stage.view, &conductor->stage.actions);
+    coordinator_member_frame(conductor->coordinator, &conductor->stage.view, member, &frame);
+    coordinator_flush(conductor->coordinator, &conductor->stage.view);
 }
 
 void
@@ -163,8 +157,7 @@ conductor_member_down(Conductor *conductor, uint32_t member)
 {
     conductor->stage.up[member] = false;
     stage_clear(&conductor->stage);
-    coordinator_member_down(conductor->coordinator, &conductor->stage.view, member,
-                            &conductor->stage.actions);
+    coordinator_member_down(conductor->coordinator, &conductor->stage.view, member);
 }
 
 void
@@ -172,8 +165,8 @@ conductor_tick(Conductor *conductor, uint64_t after_ms)
 {
     conductor->stage.view.now_ms = 1000 + after_ms;
     stage_clear(&conductor->stage);
-    coordinator_tick(conductor->coordinator, &conductor->stage.view, &conductor->stage.actions);
-    coordinator_flush(conductor->coordinator, &conductor->stage.view, &conductor->stage.actions);
+    coordinator_tick(conductor->coordinator, &conductor->stage.view);
+    coordinator_flush(conductor->coordinator, &conductor->stage.view);
 }
 
 uint64_t

@@ -54,7 +54,7 @@ on_read(void *context, uint64_t ref, StatusCode status, Slice object)
     if (ref == REF_TEST)
         node->read = slice_copy(&node->orchard->stage.arena, object);
     else
-        antientropy_fetched(node->antientropy, &node->view, ref, status, object, &node->actions);
+        antientropy_fetched(node->antientropy, &node->view, ref, status, object);
 }
 
 static void
@@ -74,7 +74,7 @@ on_scanned(void *context, uint64_t ref, StatusCode status, const StoragePage *pa
             if (slice_equal(page->rows[i].key, node->unreadable))
                 status = STATUS_CORRUPT;
         }
-        antientropy_scanned(node->antientropy, &node->view, ref, status, page, &node->actions);
+        antientropy_scanned(node->antientropy, &node->view, ref, status, page);
         return;
     }
     node->sum = (Digest){{0}};
@@ -117,6 +117,7 @@ init_node(Orchard *orchard, uint32_t index, uint64_t interval_ms)
     actions_init(&node->actions);
     memset(node->up, true, sizeof(node->up));
     node->view = orchard->stage.view;
+    node->view.actions = &node->actions;
     node->view.self = index;
     node->view.up = node->up;
     node->view.hints = &node->hints;
@@ -223,15 +224,13 @@ give(Orchard *orchard, const OrchardMail *mail)
         return;
     orchard->delivered++;
     if (mail->is_answer && frame.type == FRAME_REPLICATE_REPLY)
-        antientropy_acknowledged(node->antientropy, &node->view, mail->from, &frame,
-                                 &node->actions);
+        antientropy_acknowledged(node->antientropy, &node->view, mail->from, &frame);
     else if (mail->is_answer)
-        antientropy_member_frame(node->antientropy, &node->view, mail->from, &frame,
-                                 &node->actions);
+        antientropy_member_frame(node->antientropy, &node->view, mail->from, &frame);
     else if (frame.type == FRAME_REPLICATE)
-        replica_replicate(node->replica, &node->view, origin, &frame, &node->actions);
+        replica_replicate(node->replica, &node->view, origin, &frame);
     else
-        antientropy_session_frame(node->antientropy, &node->view, origin, &frame, &node->actions);
+        antientropy_session_frame(node->antientropy, &node->view, origin, &frame);
     run_actions(node);
 }
 
@@ -243,8 +242,8 @@ turn(OrchardNode *node)
     node->view.now_ms = node->orchard->now_ms;
     node->view.wall_ms = 1700000000000 + node->view.now_ms;
     node->view.cannot_write = node->storage->disk != DISK_WELL;
-    antientropy_step(node->antientropy, &node->view, &node->actions);
-    forget_step(node->forget, &node->view, &node->actions);
+    antientropy_step(node->antientropy, &node->view);
+    forget_step(node->forget, &node->view);
     run_actions(node);
     replica_flush(node->replica, &node->actions);
     run_actions(node);

@@ -32,7 +32,7 @@ on_scanned(void *context, uint64_t ref, StatusCode status, const StoragePage *pa
 {
     Owner *owner = context;
 
-    replica_scanned(owner->replica, &owner->view, ref, status, page, &owner->actions);
+    replica_scanned(owner->replica, &owner->view, ref, status, page);
 }
 
 void
@@ -48,6 +48,7 @@ owner_init(Owner *owner, Stage *stage, uint32_t member)
     owner->store = memory_store_new();
     owner->storage = memory_store_open(owner->store, &events);
     owner->storage->set_partitions(owner->storage, stage->topology.partitions);
+    owner->view.actions = &owner->actions;
     owner->view.self = member;
     owner->view.trees = owner->storage->trees;
     actions_init(&owner->actions);
@@ -102,7 +103,7 @@ owner_answer(Owner *owner, const Frame *question)
     Origin origin = {.session = 1, .tag = question->tag};
 
     actions_reset(&owner->actions);
-    replica_scan(owner->replica, &owner->view, origin, question, &owner->actions);
+    replica_scan(owner->replica, &owner->view, origin, question);
     for (size_t i = 0; i < owner->actions.count; i++)
     {
         const Action *action = &owner->actions.list[i];

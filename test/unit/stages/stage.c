@@ -62,7 +62,8 @@ stage_init(Stage *stage, uint32_t members, uint32_t n)
     topology_claim(&stage->topology, &stage->arena);
     (void)topology_index_names(&stage->topology, &stage->arena);
     memset(stage->up, true, sizeof(stage->up));
-    stage->view = (View){.topology = &stage->topology,
+    stage->view = (View){.actions = &stage->actions,
+                         .topology = &stage->topology,
                          .self = 0,
                          .up = stage->up,
                          .hints = &stage->hints,

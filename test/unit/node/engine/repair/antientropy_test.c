@@ -704,7 +704,7 @@ the_two_sides_begin_at_different_times(void **state)
     {
         OrchardNode *node = &orchard.nodes[i];
 
-        antientropy_step(node->antientropy, &node->view, &node->actions);
+        antientropy_step(node->antientropy, &node->view);
         first[i] = antientropy_wake_ms(node->antientropy, &node->view);
         assert_in_range(first[i], node->view.now_ms + 1, node->view.now_ms + 5 * MINUTE_MS);
     }

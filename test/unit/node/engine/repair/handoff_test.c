@@ -57,7 +57,7 @@ static void
 step(void)
 {
     stage_clear(&stage);
-    handoff_step(handoff, &stage.view, &stage.actions);
+    handoff_step(handoff, &stage.view);
 }
 
 static void
@@ -79,7 +79,7 @@ give_page(uint64_t ref, uint32_t first, uint32_t count, bool done)
     StoragePage page = {.rows = rows + first, .row_count = count, .done = done};
 
     stage_clear(&stage);
-    handoff_scanned(handoff, &stage.view, ref, STATUS_OK, &page, &stage.actions);
+    handoff_scanned(handoff, &stage.view, ref, STATUS_OK, &page);
 }
 
 static ReplicateFrame
@@ -102,7 +102,7 @@ acknowledge(const ReplicateFrame *frame, uint32_t item, StatusCode status)
     replicate_reply_encode(stage_buffer(&stage), 0, &reply);
     answer = stage_frame(&stage);
     stage_clear(&stage);
-    handoff_member_frame(handoff, &stage.view, TARGET, &answer, &stage.actions);
+    handoff_member_frame(handoff, &stage.view, TARGET, &answer);
 }
 
 static ReplicateFrame

@@ -63,7 +63,7 @@ on_durable(void *context, uint64_t ref, StatusCode status)
 static void
 on_scanned(void *context, uint64_t ref, StatusCode status, const StoragePage *page)
 {
-    purge_scanned(purge, &stage.view, ref, status, page, &stage.actions);
+    purge_scanned(purge, &stage.view, ref, status, page);
 }
 
 static int
@@ -163,7 +163,7 @@ pass(uint64_t ms)
 {
     for (uint64_t end = stage.view.now_ms + ms; stage.view.now_ms < end; stage.view.now_ms++)
     {
-        purge_step(purge, &stage.view, &stage.actions);
+        purge_step(purge, &stage.view);
         run();
     }
 }

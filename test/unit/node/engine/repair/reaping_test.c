@@ -124,7 +124,7 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
     House *house = context;
 
     if (ref != REF_NOBODY)
-        reaping_merged(house->reaping, &house->view, ref, status, object, &house->actions);
+        reaping_merged(house->reaping, &house->view, ref, status, object);
     run(house);
 }
 
@@ -134,7 +134,7 @@ on_durable(void *context, uint64_t ref, StatusCode status)
     House *house = context;
 
     if (ref != REF_NOBODY)
-        reaping_durable(house->reaping, &house->view, ref, status, &house->actions);
+        reaping_durable(house->reaping, &house->view, ref, status);
     run(house);
 }
 
@@ -143,7 +143,7 @@ on_scanned(void *context, uint64_t ref, StatusCode status, const StoragePage *pa
 {
     House *house = context;
 
-    reaping_scanned(house->reaping, &house->view, ref, status, page, &house->actions);
+    reaping_scanned(house->reaping, &house->view, ref, status, page);
     run(house);
 }
 
@@ -165,6 +165,7 @@ start(House *house)
     house->storage->set_partitions(house->storage, STAGE_PARTITIONS);
     house->reaping = reaping_new(INTERVAL_MS, &house->pacer, is_busy, house);
     house->view = stage.view;
+    house->view.actions = &house->actions;
     house->view.self = house->self;
     house->view.up = house->up;
     house->view.trees = house->storage->trees;
@@ -228,9 +229,9 @@ deliver(const Mail *letter)
     Origin origin = {.session = letter->from, .tag = frame.tag};
 
     if (letter->is_answer)
-        reaping_member_frame(house->reaping, &house->view, letter->from, &frame, &house->actions);
+        reaping_member_frame(house->reaping, &house->view, letter->from, &frame);
     else
-        reaping_session_frame(house->reaping, &house->view, origin, &frame, &house->actions);
+        reaping_session_frame(house->reaping, &house->view, origin, &frame);
     run(house);
 }
 
@@ -264,7 +265,7 @@ pass(uint64_t ms)
 
         house->view.now_ms += ms;
         house->view.wall_ms += ms;
-        reaping_step(house->reaping, &house->view, &house->actions);
+        reaping_step(house->reaping, &house->view);
         run(house);
     }
 }
@@ -555,7 +556,7 @@ partitions_at_rest_cost_a_turn_nothing(void **state)
     began = clock();
     for (uint32_t i = 0; i < TURNS; i++)
     {
-        reaping_step(house->reaping, &house->view, &house->actions);
+        reaping_step(house->reaping, &house->view);
         assert_true(reaping_wake_ms(house->reaping, &house->view) > house->view.now_ms);
     }
     assert_true(clock() - began < CLOCKS_PER_SEC);

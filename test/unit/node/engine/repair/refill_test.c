@@ -53,7 +53,7 @@ step(Question *questions)
     uint32_t count;
 
     stage_clear(&fixture.stage);
-    refill_step(fixture.refill, &fixture.stage.view, &fixture.stage.actions);
+    refill_step(fixture.refill, &fixture.stage.view);
     count = stage_count(&fixture.stage, ACTION_SEND);
     for (uint32_t i = 0; i < count; i++)
     {
@@ -75,8 +75,7 @@ answer(const Question *question, ScanReply reply)
     scan_reply_encode(stage_buffer(&fixture.stage), question->tag, &reply);
     frame = stage_frame(&fixture.stage);
     stage_clear(&fixture.stage);
-    refill_member_frame(fixture.refill, &fixture.stage.view, question->member, &frame,
-                        &fixture.stage.actions);
+    refill_member_frame(fixture.refill, &fixture.stage.view, question->member, &frame);
 }
 
 static void
@@ -233,8 +232,7 @@ a_refusal_is_tried_again(void **state)
     uint32_t count = step(questions);
 
     frame = stage_error(&fixture.stage, questions[0].tag, STATUS_BEHIND);
-    refill_member_frame(fixture.refill, &fixture.stage.view, questions[0].member, &frame,
-                        &fixture.stage.actions);
+    refill_member_frame(fixture.refill, &fixture.stage.view, questions[0].member, &frame);
     for (uint32_t i = 1; i < count; i++)
         answer_empty(&questions[i]);
     assert_int_equal(refill_finished(fixture.refill), count - 1);
@@ -256,8 +254,7 @@ a_late_answer_is_not_taken_for_the_next(void **state)
     for (uint32_t i = 1; i < count; i++)
         answer_empty(&questions[i]);
     refusal = stage_error(&fixture.stage, questions[0].tag, STATUS_BEHIND);
-    refill_member_frame(fixture.refill, &fixture.stage.view, questions[0].member, &refusal,
-                        &fixture.stage.actions);
+    refill_member_frame(fixture.refill, &fixture.stage.view, questions[0].member, &refusal);
     fixture.stage.view.now_ms += 1000;
     assert_int_equal(step(next), 0);
     fixture.stage.view.now_ms += 1000;
@@ -309,8 +306,7 @@ a_bucket_that_is_dropped_meanwhile_keeps_nothing_from_being_filled(void **state)
     {
         Frame refusal = stage_error(&fixture.stage, questions[i].tag, STATUS_NO_BUCKET);
 
-        refill_member_frame(fixture.refill, &fixture.stage.view, questions[i].member, &refusal,
-                            &fixture.stage.actions);
+        refill_member_frame(fixture.refill, &fixture.stage.view, questions[i].member, &refusal);
     }
     (void)step(questions);
     fixture.stage.view.now_ms += 1000;

@@ -43,6 +43,7 @@ set_up(void **state)
         owner_init(&fixture.owners[i], &fixture.stage, i);
         memory_store_hold(fixture.owners[i].store);
     }
+    fixture.owners[0].view.actions = &fixture.stage.actions;
     for (uint32_t i = 0; i < ROWS; i++)
     {
         char text[16];
@@ -140,8 +141,7 @@ answer(uint32_t member, const Frame *question, bool sync)
     fixture.questions++;
     fixture.rows += reply.rows != NULL ? reply.row_count : 0;
     stage_clear(&fixture.stage);
-    refill_member_frame(fixture.refill, &fixture.owners[0].view, member, &frame,
-                        &fixture.stage.actions);
+    refill_member_frame(fixture.refill, &fixture.owners[0].view, member, &frame);
     run_applies(&fixture.stage.actions, sync);
 }
 
@@ -154,7 +154,7 @@ turn(bool sync)
     uint32_t count;
 
     stage_clear(&fixture.stage);
-    refill_step(fixture.refill, &fixture.owners[0].view, &fixture.stage.actions);
+    refill_step(fixture.refill, &fixture.owners[0].view);
     count = stage_count(&fixture.stage, ACTION_SEND);
     assert_true(count <= QUESTIONS_MAX);
     for (uint32_t i = 0; i < count; i++)

@@ -46,7 +46,7 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
 static void
 on_scanned(void *context, uint64_t ref, StatusCode status, const StoragePage *page)
 {
-    scrub_scanned(fixture.scrub, &fixture.stage.view, ref, status, page, &fixture.stage.actions);
+    scrub_scanned(fixture.scrub, &fixture.stage.view, ref, status, page);
 }
 
 static void
@@ -167,7 +167,7 @@ step(void)
 
     fixture.stage.view.now_ms += 1000;
     actions_reset(actions);
-    scrub_step(fixture.scrub, &fixture.stage.view, actions);
+    scrub_step(fixture.scrub, &fixture.stage.view);
     while (actions->done < actions->count)
     {
         Action action = actions->list[actions->done++];

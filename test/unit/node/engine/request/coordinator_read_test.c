@@ -397,8 +397,7 @@ answers_are_matched_to_the_keys_that_their_member_owns(void **state)
     fixture.stage.up[2] = false;
     read_encode(stage_buffer(&fixture.stage), CONDUCTOR_TAG, &read);
     frame = stage_frame(&fixture.stage);
-    coordinator_read(fixture.coordinator, &fixture.stage.view, fixture.client, &frame,
-                     &fixture.stage.actions);
+    coordinator_read(fixture.coordinator, &fixture.stage.view, fixture.client, &frame);
     assert_int_equal(conductor_asked_of(&fixture, 1, &tag).key_count, 1);
     assert_true(slice_equal(conductor_asked_of(&fixture, 3, &tag).keys[0], keys[1]));
 
@@ -431,8 +430,7 @@ an_owner_that_answers_fewer_keys_than_asked_has_failed_for_the_rest(void **state
     fixture.stage.up[2] = false;
     read_encode(stage_buffer(&fixture.stage), CONDUCTOR_TAG, &read);
     frame = stage_frame(&fixture.stage);
-    coordinator_read(fixture.coordinator, &fixture.stage.view, fixture.client, &frame,
-                     &fixture.stage.actions);
+    coordinator_read(fixture.coordinator, &fixture.stage.view, fixture.client, &frame);
     (void)conductor_asked_of(&fixture, 1, &tag);
     for (uint32_t i = 0; i < 2; i++)
         refs[i] = stage_action(&fixture.stage, ACTION_READ, i)->ref;

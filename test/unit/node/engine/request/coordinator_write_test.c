@@ -383,13 +383,11 @@ a_frame_that_cannot_be_read_is_refused(void **state)
     Frame frame = {
         .type = FRAME_WRITE, .tag = CONDUCTOR_TAG, .body = slice_from_string("nonsense")};
 
-    coordinator_write(fixture.coordinator, &fixture.stage.view, fixture.client, &frame,
-                      &fixture.stage.actions);
+    coordinator_write(fixture.coordinator, &fixture.stage.view, fixture.client, &frame);
     conductor_assert_refused(&fixture, STATUS_BAD_FRAME);
     stage_clear(&fixture.stage);
     frame.type = FRAME_READ;
-    coordinator_read(fixture.coordinator, &fixture.stage.view, fixture.client, &frame,
-                     &fixture.stage.actions);
+    coordinator_read(fixture.coordinator, &fixture.stage.view, fixture.client, &frame);
     conductor_assert_refused(&fixture, STATUS_BAD_FRAME);
 }
 
@@ -407,8 +405,7 @@ replicates_of_one_turn_leave_in_one_frame_a_member(void **state)
     for (uint32_t i = 0; i < 2; i++)
         refs[i] = conductor_apply_ref(&fixture, i);
     stage_clear(&fixture.stage);
-    coordinator_merged(fixture.coordinator, &fixture.stage.view, refs[0], STATUS_OK, object,
-                       &fixture.stage.actions);
+    coordinator_merged(fixture.coordinator, &fixture.stage.view, refs[0], STATUS_OK, object);
     conductor_merged(&fixture, refs[1], STATUS_OK, object);
     assert_int_equal(conductor_replicated_to(&fixture, 1).item_count, 2);
     conductor_acknowledge(&fixture, 1, refs[0], STATUS_OK);
@@ -429,9 +426,9 @@ what_was_gathered_for_a_member_that_went_down_does_not_leave(void **state)
 
     stage_clear(&fixture.stage);
     coordinator_merged(fixture.coordinator, &fixture.stage.view, ref, STATUS_OK,
-                       stage_object(&fixture.stage, 1, 1, "apple"), &fixture.stage.actions);
+                       stage_object(&fixture.stage, 1, 1, "apple"));
     conductor_member_down(&fixture, 1);
-    coordinator_flush(fixture.coordinator, &fixture.stage.view, &fixture.stage.actions);
+    coordinator_flush(fixture.coordinator, &fixture.stage.view);
     assert_true(stage_sent_nothing_to(&fixture.stage, 1));
     assert_false(stage_sent_nothing_to(&fixture.stage, 2));
 }

@@ -59,7 +59,7 @@ read_keys(ReadMode mode, uint32_t count)
 
     read_encode(stage_buffer(&fixture.stage), TAG, &read);
     frame = stage_frame(&fixture.stage);
-    replica_read(fixture.replica, &fixture.stage.view, CLIENT, &frame, &fixture.stage.actions);
+    replica_read(fixture.replica, &fixture.stage.view, CLIENT, &frame);
 }
 
 static uint64_t
@@ -71,8 +71,7 @@ ref_of(ActionKind kind, uint32_t nth)
 static void
 fetched(uint64_t ref, StatusCode status, Slice object)
 {
-    replica_fetched(fixture.replica, &fixture.stage.view, ref, status, object,
-                    &fixture.stage.actions);
+    replica_fetched(fixture.replica, &fixture.stage.view, ref, status, object);
 }
 
 static void
@@ -82,7 +81,7 @@ scan(const ScanFrame *scan)
 
     scan_encode(stage_buffer(&fixture.stage), TAG, scan);
     frame = stage_frame(&fixture.stage);
-    replica_scan(fixture.replica, &fixture.stage.view, CLIENT, &frame, &fixture.stage.actions);
+    replica_scan(fixture.replica, &fixture.stage.view, CLIENT, &frame);
 }
 
 static void
@@ -91,8 +90,7 @@ scanned(StatusCode status, const StoragePage *page)
     uint64_t ref = ref_of(ACTION_SCAN, 0);
 
     stage_clear(&fixture.stage);
-    replica_scanned(fixture.replica, &fixture.stage.view, ref, status, page,
-                    &fixture.stage.actions);
+    replica_scanned(fixture.replica, &fixture.stage.view, ref, status, page);
 }
 
 static void
@@ -106,7 +104,7 @@ replicate(uint64_t session, const ReplicateItem *items, uint32_t count)
 
     replicate_encode(stage_buffer(&fixture.stage), 0, &replicate);
     frame = stage_frame(&fixture.stage);
-    replica_replicate(fixture.replica, &fixture.stage.view, origin, &frame, &fixture.stage.actions);
+    replica_replicate(fixture.replica, &fixture.stage.view, origin, &frame);
 }
 
 static ReplicateItem
@@ -315,7 +313,7 @@ a_bucket_that_is_not_known_yet_means_behind(void **state)
 
     read_encode(stage_buffer(&fixture.stage), TAG, &read);
     frame = stage_frame(&fixture.stage);
-    replica_read(fixture.replica, &fixture.stage.view, CLIENT, &frame, &fixture.stage.actions);
+    replica_read(fixture.replica, &fixture.stage.view, CLIENT, &frame);
     assert_refused(STATUS_BEHIND);
     stage_clear(&fixture.stage);
     scan(&(ScanFrame){.bucket_id = 9});
@@ -333,13 +331,13 @@ frames_that_cannot_be_read_are_refused(void **state)
 {
     Frame frame = {.type = FRAME_READ, .tag = TAG, .body = slice_from_string("nonsense")};
 
-    replica_read(fixture.replica, &fixture.stage.view, CLIENT, &frame, &fixture.stage.actions);
+    replica_read(fixture.replica, &fixture.stage.view, CLIENT, &frame);
     assert_refused(STATUS_BAD_FRAME);
     stage_clear(&fixture.stage);
-    replica_scan(fixture.replica, &fixture.stage.view, CLIENT, &frame, &fixture.stage.actions);
+    replica_scan(fixture.replica, &fixture.stage.view, CLIENT, &frame);
     assert_refused(STATUS_BAD_FRAME);
     stage_clear(&fixture.stage);
-    replica_replicate(fixture.replica, &fixture.stage.view, CLIENT, &frame, &fixture.stage.actions);
+    replica_replicate(fixture.replica, &fixture.stage.view, CLIENT, &frame);
     assert_refused(STATUS_BAD_FRAME);
 }
 

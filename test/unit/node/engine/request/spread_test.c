@@ -199,7 +199,7 @@ an_owner_that_goes_down_under_way_gets_a_stand_in(void **state)
 
     conductor_durable(&fixture, ref, STATUS_OK);
     conductor_member_down(&fixture, list[1]);
-    coordinator_flush(fixture.coordinator, &fixture.stage.view, &fixture.stage.actions);
+    coordinator_flush(fixture.coordinator, &fixture.stage.view);
     assert_keeps_for(list[3], list[1]);
     conductor_acknowledge(&fixture, list[3], ref, STATUS_OK);
     conductor_acknowledge(&fixture, list[2], ref, STATUS_OK);
@@ -241,7 +241,7 @@ an_owner_and_its_stand_in_count_once(void **state)
     uint64_t ref = spread_with(2, 0, 0);
 
     conductor_member_down(&fixture, list[1]);
-    coordinator_flush(fixture.coordinator, &fixture.stage.view, &fixture.stage.actions);
+    coordinator_flush(fixture.coordinator, &fixture.stage.view);
     conductor_acknowledge(&fixture, list[3], ref, STATUS_OK);
     conductor_acknowledge(&fixture, list[1], ref, STATUS_OK);
     conductor_assert_unanswered(&fixture);
