@@ -15,7 +15,7 @@
 #include "node/config/identity.h"
 #include "node/config/identity_state.h"
 #include "node/engine/cluster/paxos.h"
-#include "node/host/node_config.h"
+#include "node/host/node.h"
 #include "node/rocks/rocks.h"
 
 #define PATH_SIZE 4096
@@ -353,10 +353,10 @@ read_topology(const char *dir, Buffer *document)
 static Outcome
 find_member(const char *dir, const Config *config, MemberId *id)
 {
-    char address[NODE_CONFIG_ADDRESS_SIZE];
+    char address[NODE_ADDRESS_SIZE];
     char *seeds;
     Buffer document;
-    Outcome outcome = node_config_resolve(config, address, &seeds);
+    Outcome outcome = node_resolve(config, address, &seeds);
 
     memory_resize(&MEMORY_HEAP, seeds, 0);
     buffer_init(&document, &MEMORY_HEAP);

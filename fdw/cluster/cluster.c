@@ -256,7 +256,9 @@ cluster_use(ClientCluster *cluster, ClusterTopology *topology)
     cluster->topology = topology;
 }
 
-bool
+/* Makes a chosen document, as FRAME_TOPOLOGY carries it, the present topology if it is newer.
+ * False: it cannot be read. */
+static bool
 cluster_adopt(ClientCluster *cluster, const Frame *frame)
 {
     TopologyFrame news;

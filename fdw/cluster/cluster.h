@@ -74,10 +74,6 @@ void cluster_refresh(ClientCluster *cluster, bool by_majority);
 /* Asks one node for its topology, which it says is newer; false: it does not answer. */
 bool cluster_fetch_from(ClientCluster *cluster, LinksNode **node);
 
-/* Makes a chosen document, as FRAME_TOPOLOGY carries it, the present topology if it is newer.
- * False: it cannot be read. */
-bool cluster_adopt(ClientCluster *cluster, const Frame *frame);
-
 /* The member index of node, or TOPOLOGY_NO_MEMBER. */
 uint32 cluster_member(const ClusterTopology *topology, const LinksNode *node);
 

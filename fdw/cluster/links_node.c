@@ -51,13 +51,6 @@ links_node_new(MemoryContext context, const LinksOptions *options, const LinksNo
 }
 
 void
-links_node_free(LinksNode *node)
-{
-    links_node_close(node);
-    MemoryContextDelete(node->context);
-}
-
-void
 links_node_rename(LinksNode *node, const char *name)
 {
     MemoryContext before;
@@ -120,7 +113,7 @@ close_spare(LinksNode *node)
     close_link(node, &node->spare, &node->spare_event);
 }
 
-void
+static void
 links_node_close(LinksNode *node)
 {
     close_spare(node);
@@ -130,6 +123,13 @@ links_node_close(LinksNode *node)
     close_link(node, &node->link, &node->event);
     node->streaming = false;
     node->flush_wanted = false;
+}
+
+void
+links_node_free(LinksNode *node)
+{
+    links_node_close(node);
+    MemoryContextDelete(node->context);
 }
 
 static void
@@ -215,7 +215,7 @@ open_link(const LinksNode *node)
     return link_open(&node->memory, keywords, values);
 }
 
-void
+static void
 links_node_open(LinksNode *node, uint64 now_ms)
 {
     if (!AcquireExternalFD())

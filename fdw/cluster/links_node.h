@@ -100,9 +100,6 @@ void links_node_free(LinksNode *node);
 void links_node_rename(LinksNode *node, const char *name);
 
 /* Begins to connect; what is at once in the way ends in events->lost. */
-void links_node_open(LinksNode *node, uint64 now_ms);
-void links_node_close(LinksNode *node);
-
 /* Takes the frame to the link, opening it first. What cannot be sent ends in events->lost. */
 void links_node_send(LinksNode *node, const Operation *operation, Slice frame);
 void links_node_flush(LinksNode *node);

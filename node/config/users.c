@@ -335,12 +335,6 @@ users_find(const Users *users, const char *name)
     return peer != NULL ? peer : user;
 }
 
-size_t
-users_count(const Users *users)
-{
-    return users->count;
-}
-
 ScramVerifier
 users_login_verifier(const Users *users, const char *name)
 {

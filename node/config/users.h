@@ -63,8 +63,6 @@ Outcome users_load(Users *users, const char *file_name) MUST_CHECK;
  * or free. */
 const User *users_find(const Users *users, const char *name);
 
-size_t users_count(const Users *users); /* without peers */
-
 /*
  * The verifier for a login of this name: the user's, or for a name that does not exist a mock one
  * that stays the same as a user's does, and that no password fits.

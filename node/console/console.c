@@ -6,11 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/console/console_buckets.h"
-#include "node/console/console_cluster.h"
-#include "node/console/console_reaping.h"
-#include "node/console/console_repair.h"
-#include "node/console/console_scrub.h"
+#include "node/console/console_commands.h"
 #include "node/console/console_value.h"
 
 #define VERSION_TEXT "1.0"

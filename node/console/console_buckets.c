@@ -1,4 +1,4 @@
-#include "node/console/console_buckets.h"
+#include "node/console/console_commands.h"
 
 #include <string.h>
 

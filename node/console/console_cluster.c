@@ -1,7 +1,7 @@
 /*
  * SHOW commands answer at once from the node's own view; GET asks the node as a client would.
  */
-#include "node/console/console_cluster.h"
+#include "node/console/console_commands.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "node/console/console_reaping.h"
+#include "node/console/console_commands.h"
 
 #include <inttypes.h>
 #include <stdio.h>

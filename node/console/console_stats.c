@@ -1,5 +1,5 @@
 /* SHOW STATS: what the engine, the storage and the server have counted, each with its words. */
-#include "node/console/console_cluster.h"
+#include "node/console/console_commands.h"
 
 #include "node/host/node.h"
 

@@ -17,6 +17,11 @@
 
 typedef struct Node Node;
 
+enum
+{
+    NODE_ADDRESS_SIZE = 64
+};
+
 typedef struct NodeStart
 {
     uv_loop_t *loop;
@@ -29,6 +34,16 @@ typedef struct NodeStart
     void (*restart)(void *ctx);
     void *ctx;
 } NodeStart;
+
+/*
+ * Makes numeric addresses of the names in the options; waits for the system to know them. address
+ * is set to the one under which others reach this node, seeds to a list that is sorted and names
+ * each seed once, so that nodes can compare their lists as sets. The caller frees seeds with
+ * memory_resize, also after a failure. Refused are names that the system does not know, and an own
+ * address on the loopback when a seed is on another machine.
+ */
+Outcome node_resolve(const Config *config, char address[NODE_ADDRESS_SIZE],
+                     char **seeds) MUST_CHECK;
 
 /* Opens storage and begins to connect to the seeds. Everything in start is borrowed until
  * node_close is over. */

@@ -6,7 +6,6 @@
 #define NODE_HOST_NODE_PRIVATE_H
 
 #include "node/host/node.h"
-#include "node/host/node_config.h"
 #include "node/host/node_datagrams.h"
 #include "node/host/node_notes.h"
 #include "node/host/peers.h"
@@ -28,8 +27,8 @@ struct Node
 {
     NodeStart start;
     EngineConfig config;
-    char address[NODE_CONFIG_ADDRESS_SIZE]; /* numeric */
-    char *seeds;                            /* likewise; sorted, without blanks */
+    char address[NODE_ADDRESS_SIZE]; /* numeric */
+    char *seeds;                     /* likewise; sorted, without blanks */
     Engine *engine;
     Storage *storage;
     NodeNotes *notes;

@@ -57,7 +57,6 @@ try_database(Rocks *rocks, const RocksOptions *options, bool create)
     char path[4096];
     char *error = NULL;
 
-    rocks_preallocate_link();
     database_path(options, path);
     rocks->options = rocks_options_make(options, create, &error);
     if (error == NULL)
@@ -225,7 +224,7 @@ start(Rocks *rocks, uv_loop_t *loop, const RocksOptions *options)
                                .counters = read_counters,
                                .check = rocks_check,
                                .set_round = rocks_set_round,
-                               .settle = rocks_settle,
+                               .settle = rocks_folder_settle,
                                .set_partitions = rocks_set_partitions,
                                .disk_why = rocks->failure,
                                .run = rocks->run,
@@ -281,7 +280,7 @@ rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run, const Storage
     if (!outcome.failed && !found)
         outcome = rocks_folder_seal(options->directory);
     if (!outcome.failed)
-        outcome = rocks_runs_begin(rocks);
+        outcome = rocks_folder_begin_run(rocks);
     if (outcome.failed)
     {
         close_database(rocks);
@@ -386,33 +385,8 @@ rocks_dropped_torn_write(const Storage *storage)
     return ((const Rocks *)storage)->dropped_torn_write;
 }
 
-uint64_t
-rocks_pending(const Storage *storage)
-{
-    return ((const Rocks *)storage)->owed;
-}
-
 const char *
 rocks_failure(const Storage *storage)
 {
     return ((const Rocks *)storage)->failure;
-}
-
-Outcome
-rocks_flush(Storage *storage)
-{
-    Rocks *rocks = rocks_of(storage);
-    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
-    char *error = NULL;
-    Outcome outcome = outcome_ok();
-
-    rocksdb_flushoptions_set_wait(options, 1);
-    rocksdb_flush(rocks->db, options, &error);
-    rocksdb_flushoptions_destroy(options);
-    if (error != NULL)
-    {
-        outcome = outcome_error("cannot flush: %s", error);
-        rocksdb_free(error);
-    }
-    return outcome;
 }

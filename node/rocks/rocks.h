@@ -67,14 +67,7 @@ void rocks_close(Storage *storage, void (*closed)(void *context), void *context)
  */
 bool rocks_dropped_torn_write(const Storage *storage);
 
-/* Applies whose last event is still owed. */
-uint64_t rocks_pending(const Storage *storage);
-
 /* What RocksDB said when the storage failed; "" as long as it has not. */
 const char *rocks_failure(const Storage *storage);
-
-/* Moves the memtable to disk, and waits: for tests and tools, not for the loop of a node at work.
- */
-Outcome rocks_flush(Storage *storage) MUST_CHECK;
 
 #endif

@@ -84,7 +84,8 @@ readable_distance(Probe *probe, uint64_t position, uint64_t most, bool down)
     return good;
 }
 
-RocksExtent
+/* How far around a damaged place nothing can be read. Any thread. */
+static RocksExtent
 rocks_damage_extent(const Rocks *rocks, uint32_t bucket_id, uint64_t position)
 {
     rocksdb_readoptions_t *options = rocksdb_readoptions_create();

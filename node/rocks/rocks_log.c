@@ -5,7 +5,7 @@
  * one. Power loss may tear it anywhere, because the pages of an unsynced write reach the disk in
  * any order: it can have a hole and a sound end. Damage with a later write behind it is damage to
  * records that were acknowledged. A log that was not closed ends in zeros
- * (node/rocks/rocks_preallocate.c).
+ * (below).
  *
  * Source: RocksDB's db/log_format.h. Blocks of 32 KiB; a record in a block is a masked CRC-32C of
  * type and payload (4 bytes, little endian), a length (2), a type (1), the payload; a write is one
@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum
@@ -57,7 +58,7 @@ record_at(const RocksLog *log, size_t offset, size_t *size)
     crc = header[0] | (uint32_t)header[1] << 8 | (uint32_t)header[2] << 16 |
           (uint32_t)header[3] << 24;
     *size = HEADER_BYTES + length;
-    return rocks_crc_masked(log->table, header + 6, length + 1) == crc ? header[6] : 0;
+    return rocks_sst_crc(log->table, header + 6, length + 1) == crc ? header[6] : 0;
 }
 
 /* Where the sound records from the start end. */
@@ -170,7 +171,7 @@ rocks_log_torn_by_crash(const char *database)
     RocksLog log;
     bool kept = true;
 
-    rocks_crc_table(log.table);
+    rocks_sst_crc_table(log.table);
     snprintf(pattern, sizeof(pattern), "%s/*.log", database);
     if (glob(pattern, 0, NULL, &logs) != 0)
         return false;
@@ -222,7 +223,54 @@ rocks_log_blames_tables(const char *database)
 {
     RocksLog log;
 
-    rocks_crc_table(log.table);
+    rocks_sst_crc_table(log.table);
     return manifest_is_sound(&log, database) &&
            (!has_logs(database) || rocks_log_torn_by_crash(database));
+}
+
+/* ---- the length of a log ---- */
+
+/*
+ * Makes RocksDB's log files as long as the space that is set aside for them.
+ *
+ * RocksDB sets space aside for a log with FALLOC_FL_KEEP_SIZE, so every append lengthens the file
+ * and every fdatasync has an inode to write beside the data: two writes that wait for each other.
+ * Without that flag the length changes once, and the syncs of appends within a block that has been
+ * written before cost one write. RocksDB has no option for it. It calls fallocate(), and a function
+ * of that name in the program comes before the one in libc.
+ *
+ * Why the zeros behind the last write do no harm. RocksDB's reader takes a zero header for nothing
+ * (logs written through mmap end like that); a write cut off in front of zeros is damage to it, of
+ * which rocks_log.c then finds that it is the last write's alone; the manifest holds the least
+ * length of a closed log, and a longer one is no complaint; and a log that is closed is cut to what
+ * was written. The space was unwritten before and reads as zeros, never as what the disk held.
+ */
+/* Is it NUMBER.log in a folder of ours? */
+static bool
+is_log(int fd)
+{
+    char link[64];
+    char path[4096];
+    ssize_t length;
+    size_t digits;
+    const char *name;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    length = readlink(link, path, sizeof(path) - 1);
+    if (length <= 0)
+        return false;
+    path[length] = '\0';
+    name = strrchr(path, '/');
+    if (name == NULL)
+        return false;
+    digits = strspn(name + 1, "0123456789");
+    return digits > 0 && strcmp(name + 1 + digits, ".log") == 0;
+}
+
+int
+fallocate(int fd, int mode, off_t offset, off_t length)
+{
+    if (mode == FALLOC_FL_KEEP_SIZE && is_log(fd))
+        mode = 0;
+    return (int)syscall(SYS_fallocate, fd, mode, offset, length);
 }

@@ -3,12 +3,10 @@
  *
  *   rocks.c         opens, closes
  *   rocks_options.c how RocksDB is set
- *   rocks_check.c   reads the table files through; rocks_sst.c one of them, rocks_crc.c its sums
+ *   rocks_check.c   reads the table files through; rocks_sst.c one of them
  *   rocks_salvage.c makes a damaged store one that can be opened
- *   rocks_folder.c  the directory's VERSION file
- *   rocks_runs.c    its RUNS file, the lineage of the data
- *   rocks_log.c     judges a log that RocksDB finds damaged
- *   rocks_preallocate.c  gives RocksDB's logs their length at once
+ *   rocks_folder.c  the directory: its VERSION file; its RUNS file, the lineage of the data
+ *   rocks_log.c     judges a log that RocksDB finds damaged; gives logs their length at once
  *   rocks_apply.c   updates on the loop; the pending table; fetches of cold records
  *   rocks_writer.c  the writer thread
  *   rocks_read.c    reads and scans
@@ -354,9 +352,6 @@ bool rocks_load_trees(Rocks *rocks);
 /* False: the disk may yet give what it did not give now. */
 bool rocks_error_is_damage(const char *error);
 
-/* How far around a damaged place nothing can be read. Any thread. */
-RocksExtent rocks_damage_extent(const Rocks *rocks, uint32_t bucket_id, uint64_t position);
-
 /* The record of that storage key cannot be read: what RocksDB said, or NULL when it gave a record
  * that cannot be decoded. Reported soon, with all of its extent. */
 void rocks_damage_met(Rocks *rocks, Slice storage_key, const char *error);
@@ -444,11 +439,10 @@ void rocks_writer_ended(Rocks *rocks);
 /* It takes no more writes; why is for the log. */
 void rocks_fail(Rocks *rocks, const char *why);
 
-/* rocks_crc.c */
-void rocks_crc_table(uint32_t table[256]);
-uint32_t rocks_crc_masked(const uint32_t table[256], const uint8_t *data, size_t length);
+/* rocks_sst.c. CRC-32C as RocksDB stores it; the table is made first. */
+void rocks_sst_crc_table(uint32_t table[256]);
+uint32_t rocks_sst_crc(const uint32_t table[256], const uint8_t *data, size_t length);
 
-/* rocks_sst.c */
 typedef enum RocksSstResult
 {
     ROCKS_SST_END, /* all blocks were checked */
@@ -482,10 +476,6 @@ bool rocks_log_blames_tables(const char *database);
 /* Is the last write, which was never synced, all that is damaged in the logs? */
 bool rocks_log_torn_by_crash(const char *database);
 
-/* rocks_preallocate.c. Does nothing but have that file linked in, so that RocksDB finds the
- * fallocate() there. */
-void rocks_preallocate_link(void);
-
 /* rocks_folder.c. found: the directory has been laid out before. */
 Outcome rocks_folder_check(const char *directory, bool *found) MUST_CHECK;
 
@@ -507,15 +497,13 @@ bool rocks_folder_set_aside(const char *directory, const char *name, char kept[6
 #define ROCKS_DAMAGED_NAME "DAMAGED" /* table files, a name a line */
 #define ROCKS_DATA_NAME "rocksdb"
 
-/* rocks_runs.c. Forgets what the directory has been through: its data count as lost. */
-Outcome rocks_runs_forget(const char *directory) MUST_CHECK;
-
-/* Reads and writes the list of runs. */
-Outcome rocks_runs_read(const char *directory, Lineage *lineage) MUST_CHECK;
-Outcome rocks_runs_write(const char *directory, const Lineage *lineage) MUST_CHECK;
+/* Forgets what the directory has been through: its data count as lost. */
+Outcome rocks_folder_forget_runs(const char *directory) MUST_CHECK;
 
 /* The database is open: a new run begins. */
-Outcome rocks_runs_begin(Rocks *rocks) MUST_CHECK;
-bool rocks_settle(Storage *storage, const RunId *lost, uint32_t count);
+Outcome rocks_folder_begin_run(Rocks *rocks) MUST_CHECK;
+
+/* Storage.settle. */
+bool rocks_folder_settle(Storage *storage, const RunId *lost, uint32_t count);
 
 #endif

@@ -284,7 +284,7 @@ rocks_salvage(const RocksOptions *options)
     if (!outcome.failed)
         outcome = mark_due(directory);
     if (!outcome.failed)
-        outcome = rocks_runs_forget(directory);
+        outcome = rocks_folder_forget_runs(directory);
     if (!outcome.failed)
         outcome = mend(salvage);
     if (!outcome.failed && !rocks_folder_remove(directory, ROCKS_DAMAGED_NAME))

@@ -46,6 +46,34 @@ little_u32(const uint8_t *bytes)
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
+/* ---- checksums ---- */
+
+/* CRC-32C (Castagnoli), of which RocksDB stores a masked form (util/crc32c.h): the checksum of
+ * bytes that hold checksums themselves would otherwise be weak. */
+void
+rocks_sst_crc_table(uint32_t table[256])
+{
+    for (uint32_t i = 0; i < 256; i++)
+    {
+        uint32_t crc = i;
+
+        for (unsigned bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+        table[i] = crc;
+    }
+}
+
+uint32_t
+rocks_sst_crc(const uint32_t table[256], const uint8_t *data, size_t length)
+{
+    uint32_t crc = UINT32_MAX;
+
+    for (size_t i = 0; i < length; i++)
+        crc = crc >> 8 ^ table[(crc ^ data[i]) & 0xff];
+    crc = ~crc;
+    return (crc >> 15 | crc << 17) + 0xa282ead8u;
+}
+
 /* ---- bytes of the file ---- */
 
 /* The file from offset on, aligned; false when less than length of it can be read. */
@@ -105,7 +133,7 @@ read_block(RocksSst *sst, BlockPlace place)
         place.size < sst->size ? file_bytes(sst, place.offset, place.size + TRAILER_BYTES) : NULL;
 
     if (bytes == NULL ||
-        rocks_crc_masked(sst->table, bytes, place.size + 1) != little_u32(bytes + place.size + 1))
+        rocks_sst_crc(sst->table, bytes, place.size + 1) != little_u32(bytes + place.size + 1))
         return NULL;
     return bytes;
 }
@@ -212,7 +240,7 @@ rocks_sst_open(RocksSst *sst, const char *path)
     *sst = (RocksSst){.fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC)};
     if (sst->fd < 0 && errno == EINVAL)
         sst->fd = open(path, O_RDONLY | O_CLOEXEC);
-    rocks_crc_table(sst->table);
+    rocks_sst_crc_table(sst->table);
     buffer_init(&sst->index, &MEMORY_HEAP);
     if (sst->fd < 0 || fstat(sst->fd, &status) != 0)
         return ROCKS_SST_DAMAGED;

@@ -75,14 +75,6 @@ find_rule(PgwireState state, uint8_t type)
     return NULL;
 }
 
-PgwireAction
-pgwire_action(PgwireState state, uint8_t type)
-{
-    const Rule *rule = find_rule(state, type);
-
-    return rule == NULL ? PGWIRE_REFUSE : rule->action;
-}
-
 static uint32_t
 load_u32(const uint8_t *bytes)
 {
@@ -377,7 +369,8 @@ pgwire_end(Buffer *out, size_t mark)
     buffer_set_u32(out, mark, (uint32_t)(out->length - mark));
 }
 
-void
+/* The message body's NUL-terminated string. */
+static void
 pgwire_put_string(Buffer *out, const char *text)
 {
     buffer_put(out, text, strlen(text) + 1);

@@ -81,9 +81,6 @@ typedef enum PgwireResult
 PgwireResult pgwire_next(PgwireState state, Slice input, uint32_t frame_max, PgwireMessage *message,
                          const char **error);
 
-/* What a message of this type means in this state. */
-PgwireAction pgwire_action(PgwireState state, uint8_t type);
-
 typedef enum PgwireStartupKind
 {
     PGWIRE_STARTUP_LOGIN,
@@ -149,9 +146,6 @@ bool pgwire_parse_execute(Slice payload, const char **portal);
 /* begin returns a mark for end, which fills in the length. */
 size_t pgwire_begin(Buffer *out, char type);
 void pgwire_end(Buffer *out, size_t mark);
-
-/* The message body's NUL-terminated string. */
-void pgwire_put_string(Buffer *out, const char *text);
 
 /* A message without a body. */
 void pgwire_put_bare(Buffer *out, char type);

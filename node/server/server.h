@@ -187,7 +187,4 @@ void session_error(Session *session, const char *sqlstate, const char *message, 
  * console has no transactions, but drivers open them around everything. */
 void session_set_transaction_status(Session *session, char transaction_status);
 
-/* Closes the session after what was sent so far has left (or could not). */
-void session_close(Session *session);
-
 #endif

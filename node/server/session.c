@@ -473,7 +473,8 @@ session_open(Session *session)
     session->login = NULL;
 }
 
-void
+/* Closes the session after what was sent so far has left (or could not). */
+static void
 session_close(Session *session)
 {
     if (session_is_over(session))

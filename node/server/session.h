@@ -273,7 +273,7 @@ void server_forget(Session *session);
 /* Makes the deadline timer run. */
 void server_watch_deadlines(Server *server);
 
-/* ---- server_limits.c ---- */
+/* ---- who may stay ---- */
 
 /* The session's address is known, and is one of those that have not logged in; or no longer is. */
 void server_join_crowd(Session *session);

@@ -51,7 +51,8 @@ pager_page_new(Pager *pager, uint32_t partition, Slice after)
     return page;
 }
 
-void
+/* The scan ends here. */
+static void
 pager_page_fail(Pager *pager, const Page *page, StatusCode status)
 {
     if (pager->failed)

@@ -90,9 +90,6 @@ void pager_page_free(Pager *pager, Page *page);
 /* Asks one of the owners that are left for rows, anew; fails the scan when too few are left. */
 void pager_page_begin(Pager *pager, Page *page);
 
-/* The scan ends here. */
-void pager_page_fail(Pager *pager, const Page *page, StatusCode status);
-
 /* A frame that answers the question to the owner at place. */
 void pager_page_take_answer(Pager *pager, Page *page, uint32_t place, const Frame *frame);
 

@@ -125,12 +125,6 @@ request_done(const Request *request)
 }
 
 bool
-request_waits_for(const Request *request, uint32_t member)
-{
-    return request->members[member].under_way > 0;
-}
-
-bool
 request_was_silent(const Request *request, uint32_t member)
 {
     return request->members[member].silent;

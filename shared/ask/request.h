@@ -123,10 +123,6 @@ void request_tick(Request *request, uint64_t now_ms);
 uint64_t request_wake_ms(const Request *request);
 bool request_done(const Request *request);
 
-/* True while member owes an answer: what the caller waits for, and whom it may call suspect when it
- * hedged. */
-bool request_waits_for(const Request *request, uint32_t member);
-
 /* True when member was silent for so long in this request that others were asked instead, and has
  * not answered since. */
 bool request_was_silent(const Request *request, uint32_t member);

@@ -181,7 +181,8 @@ request_key_ask(Request *request, uint32_t key)
     return asked;
 }
 
-bool
+/* Asks the best member that was not asked yet for a coordinated read; false when there is none. */
+static bool
 request_key_ask_coordinated(Request *request, uint32_t key)
 {
     uint8_t place = request_place_coordinator(request, key);
@@ -238,7 +239,8 @@ settle(Request *request, uint32_t key)
         (void)request_key_ask_coordinated(request, key);
 }
 
-void
+/* After an answer, or when one will not come: ends the key, or asks for what is missing. */
+static void
 request_key_go_on(Request *request, uint32_t key)
 {
     KeyState *state = &request->states[key];

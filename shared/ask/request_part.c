@@ -5,7 +5,8 @@ enum
     BYTES_A_MS = 16 * 1024 /* that a slow cluster gets done */
 };
 
-void
+/* The part owes nothing any more. */
+static void
 request_part_release(Request *request, Part *part)
 {
     if (request_part_is_under_way(part))

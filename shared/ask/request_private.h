@@ -174,12 +174,6 @@ void request_key_ask_again(Request *request, uint32_t key, const Part *part);
 /* Asks as many members as are missing to the key's quorum; returns how many could be asked. */
 uint32_t request_key_ask(Request *request, uint32_t key);
 
-/* Asks the best member that was not asked yet for a coordinated read; false when there is none. */
-bool request_key_ask_coordinated(Request *request, uint32_t key);
-
-/* After an answer, or when one will not come: ends the key, or asks for what is missing. */
-void request_key_go_on(Request *request, uint32_t key);
-
 /* An ask of this part ended without an answer that counts: the member is gone, or refused. */
 void request_key_failed(Request *request, const Part *part, uint32_t key, bool was_silent);
 void request_key_refused(Request *request, const Part *part, uint32_t key, bool was_silent,
@@ -219,9 +213,6 @@ request_part_is_under_way(const Part *part)
 
 /* The part was sent now: how long its member may be silent is settled. */
 void request_part_sent(Request *request, Part *part);
-
-/* The part owes nothing any more. */
-void request_part_release(Request *request, Part *part);
 
 /* The part's keys go on elsewhere; written: it may have been carried out. */
 void request_part_fail(Request *request, Part *part, bool written, StatusCode reason);

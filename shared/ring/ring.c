@@ -309,25 +309,3 @@ ring_walk(const uint16_t *claim, uint32_t partitions, uint32_t partition, uint32
     }
     return count;
 }
-
-double
-ring_balance(const uint16_t *claim, uint32_t partitions, uint32_t node_count, uint32_t n,
-             Arena *arena)
-{
-    uint32_t *loads = arena_alloc_zero(arena, sizeof(uint32_t) * node_count);
-    uint16_t *owners = ARENA_ARRAY(arena, uint16_t, n);
-    uint32_t largest = 0;
-    uint64_t sum = 0;
-
-    for (uint32_t partition = 0; partition < partitions; partition++)
-    {
-        uint32_t count = ring_walk(claim, partitions, partition, node_count, owners, n);
-
-        for (uint32_t i = 0; i < count; i++)
-            loads[owners[i]]++;
-        sum += count;
-    }
-    for (uint32_t i = 0; i < node_count; i++)
-        largest = loads[i] > largest ? loads[i] : largest;
-    return largest == 0 ? 0 : (double)sum / node_count / largest;
-}

@@ -44,8 +44,4 @@ void ring_claim(const RingNode *nodes, uint32_t node_count, uint32_t partitions,
 uint32_t ring_walk(const uint16_t *claim, uint32_t partitions, uint32_t partition,
                    uint32_t node_count, uint16_t *nodes, uint32_t max);
 
-/* mean / max of the number of partitions that nodes own at n replicas: 1 is perfect. */
-double ring_balance(const uint16_t *claim, uint32_t partitions, uint32_t node_count, uint32_t n,
-                    Arena *arena);
-
 #endif

@@ -703,12 +703,6 @@ link_queued_bytes(const Link *link)
     return link->queue.length - link->queue_done + link->large.bytes;
 }
 
-bool
-link_has_unsent(const Link *link)
-{
-    return link->unsent;
-}
-
 /* What the other end sent next, perhaps a part of a frame. */
 static bool
 receive(Link *link, Slice *frame)

@@ -79,9 +79,6 @@ LinkState link_flush(Link *link);
 /* What waits for the other end to read, but for the little that libpq has already. */
 size_t link_queued_bytes(const Link *link);
 
-/* False when all that was queued was handed to the kernel. */
-bool link_has_unsent(const Link *link);
-
 /* True when parts of a frame have come since this was last asked: the node is not silent. */
 bool link_heard_part(Link *link);
 

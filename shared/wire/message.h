@@ -707,7 +707,6 @@ void replicate_item_encode(Buffer *buffer, const ReplicateItem *item);
 void replicate_encode_items(Buffer *buffer, uint32_t tag, uint64_t epoch, uint32_t item_count,
                             Slice items);
 bool replicate_decode(const Frame *frame, Arena *arena, ReplicateFrame *replicate);
-void replicate_reply_encode(Buffer *buffer, uint32_t tag, const ReplicateReply *reply);
 void replicate_result_encode(Buffer *buffer, const ReplicateResult *result);
 void replicate_reply_encode_items(Buffer *buffer, uint32_t tag, uint32_t item_count, Slice items);
 bool replicate_reply_decode(const Frame *frame, Arena *arena, ReplicateReply *reply);

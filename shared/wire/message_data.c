@@ -484,15 +484,6 @@ replicate_reply_encode_items(Buffer *buffer, uint32_t tag, uint32_t item_count, 
     buffer_put(buffer, items.data, items.length);
 }
 
-void
-replicate_reply_encode(Buffer *buffer, uint32_t tag, const ReplicateReply *reply)
-{
-    frame_encode_header(buffer, FRAME_REPLICATE_REPLY, tag);
-    buffer_put_varint(buffer, reply->item_count);
-    for (uint32_t i = 0; i < reply->item_count; i++)
-        replicate_result_encode(buffer, &reply->items[i]);
-}
-
 bool
 replicate_reply_decode(const Frame *frame, Arena *arena, ReplicateReply *reply)
 {

@@ -12,6 +12,7 @@
 #include "shared/data/context.h"
 #include "shared/data/value.h"
 #include "shared/wire/message.h"
+#include "test/lib/reply_frames.h"
 
 #include <string.h>
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "test/lib/tree_rows.h"
 #include "test/sim/sim_store_private.h"
 #include "test/sim/trace.h"
 #include "test/sim/world.h"
@@ -468,7 +469,7 @@ check(const SimStore *store, const Trees *trees, bool durable)
 static void
 check_leftovers(const SimStore *store, const Trees *trees)
 {
-    uint64_t rows = trees_disk_rows(trees);
+    uint64_t rows = tree_rows_on_disk(trees);
 
     if (!store->trees.damaged && trees_counters(trees).doubted == 0 &&
         store->trees.row_count != rows)

@@ -568,7 +568,8 @@ take_topology(Membership *membership, Peer *peer, const Frame *frame)
     arena_free(&arena);
 }
 
-void
+/* Sends the topology in force, unless the asker has it. */
+static void
 membership_answer_topology(Membership *membership, Origin origin, uint64_t have_epoch,
                            Actions *actions)
 {

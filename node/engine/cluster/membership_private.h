@@ -78,10 +78,6 @@ struct Membership
 /* The entry of a peer; made when it is not there. */
 Peer *membership_peer(Membership *membership, uint32_t number);
 
-/* Sends the topology in force, unless the asker has it. */
-void membership_answer_topology(Membership *membership, Origin origin, uint64_t have_epoch,
-                                Actions *actions);
-
 /* ---- membership_formation.c ---- */
 
 /* While in no cluster: says what is waited for, and proposes epoch 1 when nothing is. */

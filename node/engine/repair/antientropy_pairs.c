@@ -192,7 +192,7 @@ antientropy_shares(const Antientropy *antientropy, uint32_t member, const Bucket
     return peer->ranks[partition] < bucket->n;
 }
 
-uint32_t
+static uint32_t
 antientropy_shared(const Antientropy *antientropy, uint32_t member, const Bucket *bucket)
 {
     return antientropy->peers[member].shared[bucket->n];

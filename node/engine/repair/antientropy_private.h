@@ -251,7 +251,6 @@ bool antientropy_is_pair(const Antientropy *antientropy, const View *view, uint3
  */
 bool antientropy_shares(const Antientropy *antientropy, uint32_t member, const Bucket *bucket,
                         uint32_t partition);
-uint32_t antientropy_shared(const Antientropy *antientropy, uint32_t member, const Bucket *bucket);
 uint32_t antientropy_pair_count(const Antientropy *antientropy, const View *view, uint32_t member);
 
 /* Queues the pairs with the member whose last compare has failed. */

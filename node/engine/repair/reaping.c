@@ -76,7 +76,8 @@ sooner(uint64_t a, uint64_t b)
 
 /* ---- who owns what ---- */
 
-uint32_t
+/* The members that own the partition, in order; 0: the bucket is not known. */
+static uint32_t
 reaping_owners(const View *view, TreeId id, uint16_t owners[TOPOLOGY_N_MAX])
 {
     const Bucket *bucket = topology_bucket_by_id(view->topology, id.bucket_id);

@@ -137,8 +137,6 @@ Entry *reaping_entry(Reaping *reaping, TreeId id);
 /* After the first failure. */
 uint64_t reaping_rest_ms(const Reaping *reaping);
 
-/* The members that own the partition, in order; 0: the bucket is not known. */
-uint32_t reaping_owners(const View *view, TreeId id, uint16_t owners[TOPOLOGY_N_MAX]);
 bool reaping_owns(const View *view, TreeId id, uint32_t member);
 void reaping_note_run(Reaping *reaping, const MemberId *id, const Actor *actor);
 

@@ -196,9 +196,6 @@ bool trees_next(const Trees *trees, uint32_t *place, TreeId *id);
 
 TreeCounters trees_counters(const Trees *trees);
 
-/* How many rows the disk has of them when all that was closed is written, and none was lost. */
-uint64_t trees_disk_rows(const Trees *trees);
-
 /* ---- building ---- */
 
 /*

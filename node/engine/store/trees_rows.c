@@ -335,15 +335,3 @@ trees_loaded(Trees *trees)
     trees->journal.needless = trees->journal.first;
     tree_journal_restart(trees);
 }
-
-uint64_t
-trees_disk_rows(const Trees *trees)
-{
-    uint64_t rows = trees->journal.next - trees->journal.first;
-
-    for (uint32_t i = 0; i < trees->slot_count; i++)
-        if (trees->slots[i] != NULL)
-            rows += 1 + tree_chunks_of(tree_leaf_count(&trees->slots[i]->now)) +
-                    tree_chunks_of(trees->slots[i]->built);
-    return rows > 0 ? rows + 1 : 0;
-}

@@ -1,6 +1,7 @@
 /* Under which label coordinator, replica and handoff send, and what they refuse for its label. */
 #include "node/engine/repair/handoff.h"
 #include "node/engine/request/replica.h"
+#include "test/lib/reply_frames.h"
 #include "test/unit/stages/conductor.h"
 
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+#include "test/lib/reply_frames.h"
 #include "test/unit/stages/conductor.h"
 
 #include <setjmp.h>

@@ -31,9 +31,9 @@ what_is_put_can_be_read_when_it_is_durable(void **state)
 
     assert_true(store->answers[ref].merged);
     assert_false(store->answers[ref].durable);
-    assert_int_equal(rocks_pending(store->storage), 1);
+    assert_int_equal(store_owed(store), 1);
     store_await_durable(store, ref);
-    assert_int_equal(rocks_pending(store->storage), 0);
+    assert_int_equal(store_owed(store), 0);
     object = store_object(store, ref);
     store_assert_value(&object, 0, "v");
     store_assert_holds(store, store_key(store, "k"), "v");
@@ -97,7 +97,7 @@ a_later_put_sees_one_that_is_being_written(void **state)
     }
     store_await_durable(store, first);
     store_assert_holds(store, key, "200");
-    assert_int_equal(rocks_pending(store->storage), 0);
+    assert_int_equal(store_owed(store), 0);
     assert_int_equal(((Rocks *)store->storage)->pending.count, 0);
 }
 
@@ -237,7 +237,7 @@ fill_cold(Store *store, unsigned count)
         ref = store_put(store, store_key(store, key), key, NULL);
     }
     store_await_durable(store, ref);
-    assert_false(rocks_flush(store->storage).failed);
+    store_flush(store);
     store_reopen(store, 4096);
 }
 
@@ -268,7 +268,7 @@ lay_files(Store *store, unsigned count)
     {
         snprintf(key, sizeof(key), "key%05u", i);
         store_put_durably(store, store_key(store, key), key);
-        assert_false(rocks_flush(store->storage).failed);
+        store_flush(store);
     }
 }
 
@@ -308,14 +308,14 @@ applies_to_a_cold_record_keep_their_order(void **state)
     assert_false(store->answers[first].merged);
     store_put(store, store_key(store, "key00042"), "b", NULL);
     last = store_put(store, store_key(store, "key00042"), "c", NULL);
-    assert_int_equal(rocks_pending(store->storage), 3);
+    assert_int_equal(store_owed(store), 3);
     store_await_durable(store, last);
     assert_int_equal(store_object(store, first).sibling_count, 2);
     assert_int_equal(store_object(store, first + 1).sibling_count, 3);
     object = store_read_object(store, store_key(store, "key00042"));
     assert_int_equal(object.sibling_count, 4);
     assert_true(store->storage->counters(store->storage).cold_reads >= 1);
-    assert_int_equal(rocks_pending(store->storage), 0);
+    assert_int_equal(store_owed(store), 0);
 }
 
 static void

@@ -232,7 +232,7 @@ what_was_read_or_found_unchanged_enters_and_what_is_absent_does_not(void **state
 
     store_put_durably(store, read, "v");
     store_await_durable(store, store_put_request(store, same, slice_from_string("v"), NULL, 77));
-    assert_false(rocks_flush(store->storage).failed);
+    store_flush(store);
     store_reopen(store, STORE_CACHE_BYTES);
     store_assert_holds(store, read, "v");
     assert_int_equal(hits(store), 0);
@@ -278,7 +278,7 @@ a_cold_read_that_an_apply_overtook_does_not_enter(void **state)
     uint64_t read;
 
     store_put_durably(store, key, "v");
-    assert_false(rocks_flush(store->storage).failed);
+    store_flush(store);
     store_reopen(store, 4096);
     rocks = (Rocks *)store->storage;
     read = store_ref(store);
@@ -402,7 +402,7 @@ a_read_gives_the_last_durable_write_whatever_is_cached(void **state)
         if (key->written == step && rand() % 2 == 0)
             store_await_durable(store, key->ref);
         if (step % 100 == 0)
-            assert_false(rocks_flush(store->storage).failed);
+            store_flush(store);
     }
     assert_true(hits(store) > 100);
     assert_true(store->storage->counters(store->storage).cold_reads > 20);

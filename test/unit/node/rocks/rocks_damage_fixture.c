@@ -83,7 +83,7 @@ settle_tables(Store *store)
 {
     while (trees_counters(store->storage->trees).doubted > 0)
         uv_run(&store->loop, UV_RUN_ONCE);
-    assert_false(rocks_flush(store->storage).failed);
+    store_flush(store);
     damage_rewrite_tables(store);
     for (unsigned wait = 0; count_tables(store) > 1 && wait < WAITS_MAX; wait++)
         uv_sleep(1); /* it removes the old ones in the background */

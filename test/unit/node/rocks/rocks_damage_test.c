@@ -346,7 +346,7 @@ a_file_without_rows_is_sound(void **state)
     rocksdb_write(rocks->db, rocks->write_options, batch, &error);
     assert_null(error);
     rocksdb_writebatch_destroy(batch);
-    assert_false(rocks_flush(store->storage).failed);
+    store_flush(store);
     check = check_files(store, 1024);
     assert_true(check.files_total > 0);
     assert_int_equal(check.blocks_damaged, 0);
@@ -360,7 +360,7 @@ files_that_were_written_anew_meanwhile_are_passed_over(void **state)
 
     damage_put_rows(store);
     store_put_durably(store, damage_row_key(store, 0), "in another file");
-    assert_false(rocks_flush(store->storage).failed);
+    store_flush(store);
     answer = check_piece(store, true, 1);
     assert_int_equal(answer->check.files_total, 2);
     damage_rewrite_tables(store);

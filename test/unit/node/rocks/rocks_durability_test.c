@@ -94,8 +94,8 @@ write_until_killed(const char *directory)
             snprintf(key, sizeof(key), "%u", (unsigned)store->next_ref);
             store_put(store, store_key(store, key), key, NULL);
         }
-        uv_run(&store->loop, rocks_pending(store->storage) < 16 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
-        if (store->next_ref == STORE_CALLS_MAX && rocks_pending(store->storage) == 0)
+        uv_run(&store->loop, store_owed(store) < 16 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+        if (store->next_ref == STORE_CALLS_MAX && store_owed(store) == 0)
             pause();
     }
 }
@@ -191,7 +191,7 @@ assert_corrupt(Store *store, Slice key)
     assert_int_equal(store->answers[ref].object.length, 0);
     uv_run(&store->loop, UV_RUN_NOWAIT);
     assert_false(store->answers[ref].durable);
-    assert_int_equal(rocks_pending(store->storage), 0);
+    assert_int_equal(store_owed(store), 0);
 }
 
 static void
@@ -231,7 +231,7 @@ static void
 lay_damaged_block(Store *store)
 {
     store_put_large(store, "large", 8192);
-    assert_false(rocks_flush(store->storage).failed);
+    store_flush(store);
     store_close(store);
     flip_byte(store_only_file(store, "*.sst"), 20);
     store_open(store, STORE_CACHE_BYTES);

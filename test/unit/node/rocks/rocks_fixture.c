@@ -454,3 +454,21 @@ store_only_file(Store *store, const char *pattern)
     globfree(&found);
     return copy;
 }
+
+void
+store_flush(Store *store)
+{
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    char *error = NULL;
+
+    rocksdb_flushoptions_set_wait(options, 1);
+    rocksdb_flush(rocks_of(store->storage)->db, options, &error);
+    rocksdb_flushoptions_destroy(options);
+    assert_null(error);
+}
+
+uint64_t
+store_owed(const Store *store)
+{
+    return rocks_of(store->storage)->owed;
+}

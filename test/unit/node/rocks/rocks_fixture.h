@@ -76,6 +76,12 @@ void store_on_closed(void *store);
 void store_close(Store *store);
 void store_reopen(Store *store, uint64_t cache_bytes);
 
+/* Moves the memtable to disk. */
+void store_flush(Store *store);
+
+/* Applies whose last event is still to come. */
+uint64_t store_owed(const Store *store);
+
 /* The events that fill in answers. */
 StorageEvents store_events(Store *store);
 void store_note_durable(void *store, uint64_t ref, StatusCode status);

@@ -53,7 +53,7 @@ put_late_rows(Store *store)
     for (unsigned row = DAMAGE_ROWS; row < DAMAGE_ROWS + 100; row++)
         ref = store_put(store, damage_late_key(store, row), "late", NULL);
     store_await_durable(store, ref);
-    assert_false(rocks_flush(store->storage).failed);
+    store_flush(store);
 }
 
 static void
@@ -320,7 +320,7 @@ a_store_whose_own_rows_cannot_be_read_is_salvaged_at_once(void **state)
     DataMark mark;
 
     damage_put_hinted(store, store_key(store, "k"), &target);
-    assert_false(rocks_flush(store->storage).failed);
+    store_flush(store);
     mark = mark_of(store);
     store_close(store);
     damage_file(store_only_file(store, "*.sst"), 10);
@@ -336,7 +336,7 @@ hints_are_counted_by_the_records_that_are_left(void **state)
     MemberId target = {{5}};
 
     damage_put_hinted(store, store_key(store, "lost"), &target);
-    assert_false(rocks_flush(store->storage).failed);
+    store_flush(store);
     put_index_again(store, store_key(store, "lost"), &target);
     damage_put_hinted(store, store_key(store, "kept"), &target);
     assert_int_equal(hints_count(&store->storage->hints), 2);
@@ -380,7 +380,7 @@ once_damage_is_known_there_are_no_compactions(void **state)
     {
         store_put_durably(store, damage_row_key(store, 0), "over and over");
         store_put_durably(store, damage_row_key(store, DAMAGE_ROWS - 1), "again");
-        assert_false(rocks_flush(store->storage).failed);
+        store_flush(store);
     }
     assert_false(store->storage->disk != DISK_WELL);
 }

@@ -11,6 +11,7 @@
 #include "node/engine/store/trees_private.h"
 #include "shared/ring/ring.h"
 #include "test/lib/random.h"
+#include "test/lib/tree_rows.h"
 #include "test/unit/node/rocks/rocks_fixture.h"
 
 #include <signal.h>
@@ -122,7 +123,7 @@ assert_no_row_is_left_over(Store *store)
     RowCount count = {0};
 
     visit(store, &range, count_row, &count);
-    assert_int_equal(count.rows, trees_disk_rows(store->storage->trees));
+    assert_int_equal(count.rows, tree_rows_on_disk(store->storage->trees));
 }
 
 /* ---- the store at work ---- */
@@ -151,7 +152,7 @@ static void
 await_rest(Store *store)
 {
     begin_deadline(store);
-    while (trees_counters(store->storage->trees).doubted > 0 || rocks_pending(store->storage) > 0)
+    while (trees_counters(store->storage->trees).doubted > 0 || store_owed(store) > 0)
         pass_turn(store);
     /* What the last job changed is written. */
     while (STAILQ_FIRST(&rocks_of(store->storage)->handed) != NULL ||
@@ -189,7 +190,7 @@ put_many(Store *store, Slice (*key)(Store *store, uint32_t number), uint32_t cou
     for (uint32_t i = 0; i < count; i++)
     {
         store_put(store, key(store, i), "value", NULL);
-        while (rocks_pending(store->storage) > 100)
+        while (store_owed(store) > 100)
             pass_turn(store);
     }
     uv_timer_stop(&store->deadline);
@@ -458,7 +459,7 @@ write_until_killed(const char *directory, uint64_t round)
                           slice_from_string("value"), NULL, random_hash(round + number));
         if (store->next_ref % REBUILD_EVERY == 0)
             (void)trees_rebuild(store->storage->trees, CROWDED);
-        uv_run(&store->loop, rocks_pending(store->storage) < 16 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+        uv_run(&store->loop, store_owed(store) < 16 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     }
     for (;;)
         uv_run(&store->loop, UV_RUN_ONCE);

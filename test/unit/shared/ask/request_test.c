@@ -397,7 +397,6 @@ a_silent_owner_is_hedged_by_the_next_and_the_first_answers_win(void **state)
     assert_int_equal(fixture.sent_count, 3);
     assert_int_equal(asker_sent(&fixture, 2)->read.mode, READ_FULL);
     assert_true(request_was_silent(fixture.request, fixture.owners[0]));
-    assert_true(request_waits_for(fixture.request, fixture.owners[0]));
     asker_answer_object(&fixture, 2, object);
     asker_assert_read(&fixture, STATUS_OK, object);
     assert_int_equal(request_counters(fixture.request).hedges, 1);

@@ -1,4 +1,5 @@
 #include "shared/wire/message.h"
+#include "test/lib/reply_frames.h"
 #include "test/unit/stages/hostile.h"
 
 #include <setjmp.h>

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "node/engine/repair/handoff.h"
+#include "test/lib/reply_frames.h"
 #include "test/unit/stages/stage.h"
 
 #include <string.h>

@@ -12,6 +12,7 @@
 
 #include "node/engine/store/trees_private.h"
 #include "shared/ring/ring.h"
+#include "test/lib/tree_rows.h"
 #include "test/unit/causality/history.h"
 
 #include <stdlib.h>
@@ -545,7 +546,7 @@ assert_at_rest(Model *model)
                                 (uint64_t)TREE_LEAF_ROWS_MAX << tree->now.bits);
         }
     if (!model->trees->journal.broken)
-        assert_int_equal(model->disk.count, trees_disk_rows(model->trees));
+        assert_int_equal(model->disk.count, tree_rows_on_disk(model->trees));
     assert_int_equal(trees_counters(model->trees).doubted, 0);
 }
 
@@ -932,7 +933,7 @@ another_number_of_partitions_voids_all_rows(void **state)
     assert_int_equal(trees_counters(model->trees).trees, 0);
     trees_doubt(model->trees, &filling(model)->trees, 1, model->position[0]);
     settle_all(model);
-    assert_int_equal(model->disk.count, trees_disk_rows(model->trees));
+    assert_int_equal(model->disk.count, tree_rows_on_disk(model->trees));
     assert_int_equal(model->disk.count, 3);
     assert_true(trees_sum(model->trees, tree_id_at(model->trees, 1, model->position[0]),
                           (TreePart){.depth = 0}, &sum));
@@ -970,7 +971,7 @@ the_journal_stays_as_short_as_there_are_leaves(void **state)
         settle_all(model);
     }
     assert_in_range(model->disk.count, 3, 8 * CHUNK_LEAVES);
-    assert_int_equal(model->disk.count, trees_disk_rows(model->trees));
+    assert_int_equal(model->disk.count, tree_rows_on_disk(model->trees));
     crash(model);
     assert_at_rest(model);
     model_free(model);

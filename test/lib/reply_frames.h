@@ -1,0 +1,11 @@
+/*
+ * Answers that the product writes piece by piece, as tests write them: from a list.
+ */
+#ifndef TEST_LIB_REPLY_FRAMES_H
+#define TEST_LIB_REPLY_FRAMES_H
+
+#include "shared/wire/message.h"
+
+void replicate_reply_encode(Buffer *buffer, uint32_t tag, const ReplicateReply *reply);
+
+#endif
