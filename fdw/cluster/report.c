@@ -703,12 +703,12 @@ report_context_refused(const Bucket *bucket, Slice key, StatusCode status)
 }
 
 void
-report_crowd(const ReportCrowd *crowd)
+report_sibling_warning(const ReportSiblingWarning *warning)
 {
     ereport(
         WARNING,
-        (errmsg("key %s of bucket \"%s\" has %u siblings", crowd->key, crowd->bucket_name,
-                crowd->siblings),
+        (errmsg("key %s of bucket \"%s\" has %u siblings", warning->key, warning->bucket_name,
+                warning->siblings),
          errdetail("Each write without the context of what is there adds one; the nodes warn of "
                    "more than siblings_warn and refuse more than siblings_max."),
          errhint(RESOLVE_HINT)));

@@ -103,15 +103,15 @@ void report_rolled_back(const ClientCluster *cluster, const ReportWrite *write);
 
 /* The key that a transaction's writes left with the most siblings, of those that a node warns of.
  */
-typedef struct ReportCrowd
+typedef struct ReportSiblingWarning
 {
     uint32 siblings; /* 0: there is none */
     const char *bucket_name;
     const char *key;
-} ReportCrowd;
+} ReportSiblingWarning;
 
 /* A WARNING; this one returns. */
-void report_crowd(const ReportCrowd *crowd);
+void report_sibling_warning(const ReportSiblingWarning *warning);
 
 /* What can be said of the owners of key, and of the fallbacks that were asked: who answered, why
  * the others did not. */

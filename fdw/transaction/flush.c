@@ -36,7 +36,7 @@ typedef struct Flush
 {
     ClientCluster *cluster;
     ReportWrite report;
-    ReportCrowd crowd;
+    ReportSiblingWarning warning;
     bool failed;
     bool told;          /* the counts, in an error */
     uint64 deadline_ms; /* 0: none */
@@ -106,11 +106,11 @@ flush_note_failure(Flush *flush, const WriteItem *item, const RequestWriteResult
 static void
 flush_note_siblings(Flush *flush, const WriteItem *item, uint32 siblings)
 {
-    if (siblings <= flush->crowd.siblings)
+    if (siblings <= flush->warning.siblings)
         return;
-    flush->crowd.siblings = siblings;
-    flush->crowd.bucket_name = flush->group->bucket->name;
-    flush->crowd.key = report_key(flush->group->bucket, item->key);
+    flush->warning.siblings = siblings;
+    flush->warning.bucket_name = flush->group->bucket->name;
+    flush->warning.key = report_key(flush->group->bucket, item->key);
 }
 
 static void
@@ -460,8 +460,8 @@ flush_run(ClientCluster *cluster)
     MemoryContextSwitchTo(before);
     if (flush->failed)
         flush_tell(flush);
-    if (flush->crowd.siblings > 0)
-        report_crowd(&flush->crowd);
+    if (flush->warning.siblings > 0)
+        report_sibling_warning(&flush->warning);
     MemoryContextDelete(own);
 }
 

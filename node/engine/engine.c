@@ -492,7 +492,7 @@ warn_of_siblings(Engine *engine, const View *view)
     Buffer event;
 
     buffer_init(&event, &MEMORY_HEAP);
-    if (coordinator_crowd_event(engine->coordinator, view, &event))
+    if (coordinator_sibling_warning(engine->coordinator, view, &event))
         engine->host.log(engine->host.context, (const char *)event.data);
     buffer_free(&event);
 }

@@ -14,7 +14,7 @@ coordinator_new(void)
     Coordinator *coordinator = memory_resize(&MEMORY_HEAP, NULL, sizeof(Coordinator));
 
     *coordinator = (Coordinator){0};
-    buffer_init(&coordinator->crowd.key, &MEMORY_HEAP);
+    buffer_init(&coordinator->warning.key, &MEMORY_HEAP);
     return coordinator;
 }
 
@@ -28,7 +28,7 @@ coordinator_free(Coordinator *coordinator)
     }
     for (uint32_t i = 0; i < coordinator->outbox_count; i++)
         outbox_free(&coordinator->outboxes[i]);
-    buffer_free(&coordinator->crowd.key);
+    buffer_free(&coordinator->warning.key);
     tickets_free(&coordinator->tickets);
     memory_resize(&MEMORY_HEAP, coordinator->slots, 0);
     memory_resize(&MEMORY_HEAP, coordinator->free_slots, 0);

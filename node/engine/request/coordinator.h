@@ -67,7 +67,7 @@ void coordinator_flush(Coordinator *coordinator, const View *view);
  * The worst of the writes that left more siblings than the node warns of, as a sentence for the
  * log; false when there was none since the last, or that is less than a minute ago.
  */
-bool coordinator_crowd_event(Coordinator *coordinator, const View *view, Buffer *text);
+bool coordinator_sibling_warning(Coordinator *coordinator, const View *view, Buffer *text);
 
 /* True when, since it was asked last, a write has left the member without its object and without a
  * hint for it, because this node keeps all the hints it may: only a comparison finds out. */

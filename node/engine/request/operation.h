@@ -85,13 +85,13 @@ typedef struct Operation
 } Operation;
 
 /* Of writes that left more siblings than the node warns of: the worst since the last event. */
-typedef struct Crowd
+typedef struct SiblingWarning
 {
     uint32_t siblings; /* 0: there was none */
     uint32_t bucket_id;
     Buffer key;
     uint64_t quiet_until_ms;
-} Crowd;
+} SiblingWarning;
 
 struct Coordinator
 {
@@ -106,7 +106,7 @@ struct Coordinator
     Outbox *outboxes;        /* by member */
     uint32_t outbox_count;
     CoordinatorCounters counters;
-    Crowd crowd;
+    SiblingWarning warning;
     bool missed[RING_NODES_MAX]; /* by member: see coordinator_take_missed() */
     uint64_t next_tick_ms;
 };

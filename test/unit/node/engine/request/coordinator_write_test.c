@@ -694,7 +694,7 @@ crowd_event(void)
     const char *event = NULL;
 
     buffer_init(&text, &MEMORY_HEAP);
-    if (coordinator_crowd_event(fixture.coordinator, &fixture.stage.view, &text))
+    if (coordinator_sibling_warning(fixture.coordinator, &fixture.stage.view, &text))
         event = (const char *)slice_copy(&fixture.stage.arena, buffer_slice(&text)).data;
     buffer_free(&text);
     return event;

@@ -12,19 +12,19 @@ void
 operation_note_siblings(Coordinator *coordinator, const View *view, const Operation *operation,
                         Item *item, Slice object)
 {
-    Crowd *crowd = &coordinator->crowd;
+    SiblingWarning *warning = &coordinator->warning;
     uint32_t siblings = object_encoded_siblings(object, &view->actions->arena);
 
     if (view->siblings_warn == 0 || siblings <= view->siblings_warn)
         return;
     item->siblings = siblings;
     coordinator->counters.siblings_warned++;
-    if (siblings <= crowd->siblings)
+    if (siblings <= warning->siblings)
         return;
-    crowd->siblings = siblings;
-    crowd->bucket_id = operation->bucket_id;
-    buffer_reset(&crowd->key);
-    buffer_put(&crowd->key, item->key.data, item->key.length);
+    warning->siblings = siblings;
+    warning->bucket_id = operation->bucket_id;
+    buffer_reset(&warning->key);
+    buffer_put(&warning->key, item->key.data, item->key.length);
 }
 
 static void
@@ -43,7 +43,7 @@ print_key(Buffer *text, const Bucket *bucket, Slice key, Arena *arena)
 }
 
 static void
-print_crowd(Buffer *text, const Crowd *crowd, const View *view, const Bucket *bucket)
+print_warning(Buffer *text, const SiblingWarning *warning, const View *view, const Bucket *bucket)
 {
     char words[160];
     Arena arena;
@@ -52,25 +52,25 @@ print_crowd(Buffer *text, const Crowd *crowd, const View *view, const Bucket *bu
     snprintf(words, sizeof(words),
              "a write left %u siblings under a key of bucket \"%.64s\" "
              "(siblings_warn is %u): (",
-             crowd->siblings, bucket->name, view->siblings_warn);
+             warning->siblings, bucket->name, view->siblings_warn);
     buffer_put(text, words, strlen(words));
-    print_key(text, bucket, buffer_slice(&crowd->key), &arena);
+    print_key(text, bucket, buffer_slice(&warning->key), &arena);
     buffer_put(text, ")", 2);
     arena_free(&arena);
 }
 
 bool
-coordinator_crowd_event(Coordinator *coordinator, const View *view, Buffer *text)
+coordinator_sibling_warning(Coordinator *coordinator, const View *view, Buffer *text)
 {
-    Crowd *crowd = &coordinator->crowd;
+    SiblingWarning *warning = &coordinator->warning;
     const Bucket *bucket;
 
-    if (crowd->siblings == 0 || view->now_ms < crowd->quiet_until_ms)
+    if (warning->siblings == 0 || view->now_ms < warning->quiet_until_ms)
         return false;
-    bucket = topology_bucket_by_id(view->topology, crowd->bucket_id);
+    bucket = topology_bucket_by_id(view->topology, warning->bucket_id);
     if (bucket != NULL)
-        print_crowd(text, crowd, view, bucket);
-    crowd->siblings = 0;
-    crowd->quiet_until_ms = view->now_ms + QUIET_MS;
+        print_warning(text, warning, view, bucket);
+    warning->siblings = 0;
+    warning->quiet_until_ms = view->now_ms + QUIET_MS;
     return bucket != NULL;
 }
