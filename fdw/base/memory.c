@@ -31,7 +31,7 @@ chunk_of(void *ptr)
 }
 
 static char *
-place_in_chunk(char *chunk)
+start_in_chunk(char *chunk)
 {
     return (char *)TYPEALIGN(MEMORY_ALIGNMENT, chunk + sizeof(MemoryHead));
 }
@@ -39,10 +39,10 @@ place_in_chunk(char *chunk)
 static void *
 hand_out(char *chunk, size_t size)
 {
-    char *place = place_in_chunk(chunk);
+    char *start = start_in_chunk(chunk);
 
-    *head_of(place) = (MemoryHead){(uint64)(place - chunk), size};
-    return place;
+    *head_of(start) = (MemoryHead){(uint64)(start - chunk), size};
+    return start;
 }
 
 static void *
@@ -52,8 +52,8 @@ context_grow(void *ptr, size_t size)
     char *chunk = repalloc_huge(chunk_of(ptr), size + MEMORY_ROOM);
 
     /* The new chunk may lie otherwise against the alignment. */
-    if (place_in_chunk(chunk) != chunk + head.offset)
-        memmove(place_in_chunk(chunk), chunk + head.offset, Min(head.size, size));
+    if (start_in_chunk(chunk) != chunk + head.offset)
+        memmove(start_in_chunk(chunk), chunk + head.offset, Min(head.size, size));
     return hand_out(chunk, size);
 }
 
@@ -84,19 +84,19 @@ static void *
 context_try_resize(void *context, void *ptr, size_t size)
 {
     char *chunk = NULL;
-    void *place;
+    void *start;
 
     if (!is_beyond_all(size))
         chunk = MemoryContextAllocExtended(context, size + MEMORY_ROOM,
                                            MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
     if (chunk == NULL)
         return NULL;
-    place = hand_out(chunk, size);
+    start = hand_out(chunk, size);
     if (ptr == NULL)
-        return place;
-    memcpy(place, ptr, Min(head_of(ptr)->size, size));
+        return start;
+    memcpy(start, ptr, Min(head_of(ptr)->size, size));
     pfree(chunk_of(ptr));
-    return place;
+    return start;
 }
 
 static void

@@ -321,7 +321,7 @@ links_add_event(Links *links, LinksNode *node, const Link *link, LinksEvent *eve
     if (event->socket == PGINVALID_SOCKET)
         return;
     event->mask = link_event_mask(link);
-    event->place = AddWaitEventToSet(links->set, event->mask, event->socket, NULL, node);
+    event->position = AddWaitEventToSet(links->set, event->mask, event->socket, NULL, node);
 }
 
 static void
@@ -360,7 +360,7 @@ links_update_event(Links *links, const Link *link, LinksEvent *event)
         return;
     mask = link_event_mask(link);
     if (mask != event->mask)
-        ModifyWaitEvent(links->set, event->place, mask, NULL);
+        ModifyWaitEvent(links->set, event->position, mask, NULL);
     event->mask = mask;
 }
 

@@ -21,10 +21,11 @@ relabel(LinksNode *node)
 {
     const char *form = strchr(node->address, ':') != NULL ? "[%s]:%u" : "%s:%u";
 
-    node->place = psprintf(form, node->address, (unsigned)node->port);
+    node->endpoint = psprintf(form, node->address, (unsigned)node->port);
     if (node->name != NULL)
         foreign_text_clean(node->name);
-    node->label = node->name != NULL ? psprintf("%s (%s)", node->name, node->place) : node->place;
+    node->label =
+        node->name != NULL ? psprintf("%s (%s)", node->name, node->endpoint) : node->endpoint;
 }
 
 LinksNode *

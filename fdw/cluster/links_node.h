@@ -39,10 +39,10 @@ typedef struct LinksNodeFrame
     Slice bytes;                /* a copy in the node's memory */
 } LinksNodeFrame;
 
-/* The place of a link's socket in the set that is waited for. */
+/* A link's socket in the set that is waited for. */
 typedef struct LinksEvent
 {
-    int place;
+    int position;    /* in the set */
     pgsocket socket; /* PGINVALID_SOCKET: none */
     uint32 mask;
 } LinksEvent;
@@ -66,7 +66,7 @@ struct LinksNode
     char *host;
     char *address;
     uint16 port;
-    char *place; /* "address:port" */
+    char *endpoint; /* "address:port" */
     char *label;
 
     Link *link; /* NULL: none */
@@ -129,9 +129,9 @@ links_node_label(const LinksNode *node)
 }
 
 static inline const char *
-links_node_place(const LinksNode *node)
+links_node_endpoint(const LinksNode *node)
 {
-    return node->place;
+    return node->endpoint;
 }
 
 /* Why the last link failed, one line without a full stop, and the SQLSTATE with it; "" when it did

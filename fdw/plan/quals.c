@@ -83,15 +83,16 @@ quals_match_sides(const QualsTable *table, Oid operator_id, Oid collation, List 
                   int key_side, KeyQual *qual)
 {
     Oid types[2];
-    int place = quals_key_column(table, list_nth(sides, key_side));
+    int key_column = quals_key_column(table, list_nth(sides, key_side));
 
-    if (place < 0 || !quals_is_equality(&table->info->keys[place], operator_id, collation))
+    if (key_column < 0 ||
+        !quals_is_equality(&table->info->keys[key_column], operator_id, collation))
         return false;
     op_input_types(operator_id, &types[0], &types[1]);
-    qual->key = place;
+    qual->key = key_column;
     qual->value = list_nth(sides, 1 - key_side);
     qual->value_type = types[1 - key_side];
-    return quals_type_fits(&table->info->keys[place], qual->value_type) &&
+    return quals_type_fits(&table->info->keys[key_column], qual->value_type) &&
            quals_is_value(table, qual->value);
 }
 

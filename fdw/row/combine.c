@@ -119,14 +119,15 @@ combine_take_result(const Combine *combine, Datum *values, bool *nulls)
              combine->info->table_name, SPI_processed);
     for (int i = 0; i < combine->filled_count; i++)
     {
-        int place = combine->filled[i] - 1;
-        Form_pg_attribute attribute = TupleDescAttr(combine->desc, place);
-        Datum value =
-            SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[place]);
+        int attribute_index = combine->filled[i] - 1;
+        Form_pg_attribute attribute = TupleDescAttr(combine->desc, attribute_index);
+        Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1,
+                                    &nulls[attribute_index]);
 
-        if (!nulls[place])
-            values[place] = SPI_datumTransfer(value, attribute->attbyval, attribute->attlen);
-        all_null = all_null && nulls[place];
+        if (!nulls[attribute_index])
+            values[attribute_index] =
+                SPI_datumTransfer(value, attribute->attbyval, attribute->attlen);
+        all_null = all_null && nulls[attribute_index];
     }
     if (combine->info->conflict == CONFLICT_FUNCTION && all_null)
         combine_refuse_null(combine->info);

@@ -35,9 +35,9 @@ keyset_find(const Keyset *set, Slice key)
     uint32 mask = 2 * set->capacity - 1;
     uint32 at = hash_bytes(key.data, (int)key.length) & mask;
 
-    while (set->places[at] != 0 && !slice_equal(set->keys[set->places[at] - 1], key))
+    while (set->slots[at] != 0 && !slice_equal(set->keys[set->slots[at] - 1], key))
         at = (at + 1) & mask;
-    return &set->places[at];
+    return &set->slots[at];
 }
 
 static void
@@ -50,10 +50,10 @@ keyset_grow(Keyset *set)
         set->keys = MemoryContextAllocHuge(context, capacity * sizeof(Slice));
     else
         set->keys = repalloc_huge(set->keys, capacity * sizeof(Slice));
-    if (set->places != NULL)
-        pfree(set->places);
-    set->places = MemoryContextAllocExtended(context, 2 * (Size)capacity * sizeof(uint32),
-                                             MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+    if (set->slots != NULL)
+        pfree(set->slots);
+    set->slots = MemoryContextAllocExtended(context, 2 * (Size)capacity * sizeof(uint32),
+                                            MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
     set->capacity = capacity;
     for (uint32 i = 0; i < set->count; i++)
         *keyset_find(set, set->keys[i]) = i + 1;

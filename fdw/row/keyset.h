@@ -19,7 +19,7 @@ typedef struct Keyset
     Slice *keys;
     uint32 count;
     uint32 capacity; /* a power of two, or 0 */
-    uint32 *places;  /* hash table of 2 * capacity: index into keys + 1, or 0 */
+    uint32 *slots;   /* hash table of 2 * capacity: index into keys + 1, or 0 */
 } Keyset;
 
 enum

@@ -115,12 +115,12 @@ static void
 send_attribute(Form_pg_attribute attribute, Datum value, bool is_null, StringInfo out)
 {
     Oid type = getBaseType(attribute->atttypid);
-    int place;
+    int length_at;
 
     pq_sendint16(out, (uint16)attribute->attnum);
     put_text(out, NameStr(attribute->attname));
     pq_sendint32(out, built_in_type(attribute));
-    place = out->len;
+    length_at = out->len;
     pq_sendint32(out, (uint32)NULL_LENGTH);
     if (is_null)
         return;
@@ -137,9 +137,9 @@ send_attribute(Form_pg_attribute attribute, Datum value, bool is_null, StringInf
         appendBinaryStringInfo(out, VARDATA(sent), (int)(VARSIZE(sent) - VARHDRSZ));
     }
 
-    uint32 length = pg_hton32((uint32)(out->len - place - 4));
+    uint32 length = pg_hton32((uint32)(out->len - length_at - 4));
 
-    memcpy(out->data + place, &length, sizeof(length));
+    memcpy(out->data + length_at, &length, sizeof(length));
 }
 
 static int

@@ -193,7 +193,7 @@ typedef struct RowEncoding
 } RowEncoding;
 
 static Slice
-row_encode_sibling(const RowEncoding *encoding, uint32 place)
+row_encode_sibling(const RowEncoding *encoding, uint32 index)
 {
     RowCodec *codec = encoding->codec;
     const RowArray *arrays = encoding->arrays;
@@ -203,10 +203,10 @@ row_encode_sibling(const RowEncoding *encoding, uint32 place)
 
     for (uint32 i = 0; i < declared; i++)
     {
-        bool is_null = arrays[i].elements == NULL || arrays[i].nulls[place];
+        bool is_null = arrays[i].elements == NULL || arrays[i].nulls[index];
 
         columns[i] = is_null ? column_encode_null(&codec->columns[i])
-                             : column_encode(&codec->columns[i], arrays[i].elements[place]);
+                             : column_encode(&codec->columns[i], arrays[i].elements[index]);
     }
     for (uint32 i = declared; i < count; i++)
         columns[i] = encoding->undeclared[i - declared];

@@ -10,15 +10,15 @@
 #include "shared/data/object.h"
 #include "shared/data/value.h"
 
-/* The stored column of that name; they mostly stand in the table's order, so place is looked at
+/* The stored column of that name; they mostly stand in the table's order, so index is looked at
  * first. */
 static const ValueColumn *
-row_find_column(const ValueColumn *columns, uint32 count, const char *name, uint32 place)
+row_find_column(const ValueColumn *columns, uint32 count, const char *name, uint32 index)
 {
     Slice wanted = slice_from_string(name);
 
-    if (place < count && slice_equal(columns[place].name, wanted))
-        return &columns[place];
+    if (index < count && slice_equal(columns[index].name, wanted))
+        return &columns[index];
     for (uint32 i = 0; i < count; i++)
         if (slice_equal(columns[i].name, wanted))
             return &columns[i];
@@ -45,9 +45,9 @@ row_is_wanted(const RowDecoding *decoding, int column)
     return decoding->wanted == NULL || decoding->wanted[column];
 }
 
-/* Fills row `place` of every wanted column's elements. */
+/* Fills row `index` of every wanted column's elements. */
 static void
-row_decode_sibling(const RowDecoding *decoding, Slice bytes, uint32 place)
+row_decode_sibling(const RowDecoding *decoding, Slice bytes, uint32 index)
 {
     RowCodec *codec = decoding->codec;
     ValueColumn *columns;
@@ -57,7 +57,7 @@ row_decode_sibling(const RowDecoding *decoding, Slice bytes, uint32 place)
         row_refuse_bytes(codec, "a value");
     for (int i = 0; i < codec->info->data_count; i++)
     {
-        uint32 at = (uint32)i * decoding->count + place;
+        uint32 at = (uint32)i * decoding->count + index;
         const ValueColumn *stored;
 
         if (!row_is_wanted(decoding, i))
@@ -84,7 +84,7 @@ row_decode_parts(void *argument)
     const RowDecoding *decoding = argument;
     const Object *object = decoding->object;
     RowCodec *codec = decoding->codec;
-    uint32 place = 0;
+    uint32 index = 0;
 
     if (!key_decode(codec->info, codec->key, &codec->arena, decoding->values, decoding->nulls))
         row_refuse_bytes(codec, "a key");
@@ -93,7 +93,7 @@ row_decode_parts(void *argument)
     for (uint32 i = 0; decoding->only == NULL && decoding->count > 0 && i < object->sibling_count;
          i++)
         if (!object->siblings[i].tombstone)
-            row_decode_sibling(decoding, object->siblings[i].value, place++);
+            row_decode_sibling(decoding, object->siblings[i].value, index++);
 }
 
 static Datum
@@ -129,14 +129,14 @@ row_fill_arrays(const RowDecoding *decoding)
 
 /* Makes one sibling the row. */
 static void
-row_fill_plain(const RowDecoding *decoding, uint32 place)
+row_fill_plain(const RowDecoding *decoding, uint32 index)
 {
     const RelationInfo *info = decoding->codec->info;
 
     for (int i = 0; i < info->data_count; i++)
     {
         AttrNumber attnum = info->data[i].attnum;
-        uint32 at = (uint32)i * decoding->count + place;
+        uint32 at = (uint32)i * decoding->count + index;
 
         if (!row_is_wanted(decoding, i))
             continue;

@@ -49,9 +49,9 @@ typedef struct BatchRun
     JoinType join_type;
     int outer_count;
     List *value_types;
-    List *attributes; /* of the table, in the order of the scan tuple behind the outer columns */
-    int handle_place; /* of the ctid in the scan tuple; -1: the table is not written */
-    Index index;      /* of the table in the range table */
+    List *attributes;  /* of the table, in the order of the scan tuple behind the outer columns */
+    int handle_column; /* of the ctid in the scan tuple; -1: the table is not written */
+    Index index;       /* of the table in the range table */
     Relation relation;
     Source *source;
 
@@ -105,7 +105,7 @@ batchrun_attribute_set(List *attributes)
 }
 
 static int
-batchrun_handle_place(const BatchRun *run)
+batchrun_handle_column(const BatchRun *run)
 {
     int place = run->outer_count;
     ListCell *cell;
@@ -159,7 +159,7 @@ batchrun_begin(CustomScanState *node, EState *estate, int eflags)
     run->outer_count = intVal(list_nth(scan->custom_private, BATCHJOIN_OUTER_COUNT));
     run->value_types = list_nth(scan->custom_private, BATCHJOIN_VALUE_TYPES);
     run->attributes = list_nth(scan->custom_private, BATCHJOIN_ATTRIBUTES);
-    run->handle_place = batchrun_handle_place(run);
+    run->handle_column = batchrun_handle_column(run);
     batchrun_open_table(run, scan, estate, explain_only);
     if (explain_only)
         return;
@@ -356,7 +356,7 @@ batchrun_set_inner(BatchRun *run)
         AttrNumber attnum = (AttrNumber)lfirst_int(cell);
         bool is_row = attnum == InvalidAttrNumber;
 
-        if (place != run->handle_place)
+        if (place != run->handle_column)
         {
             slot->tts_isnull[place] = !is_row && run->inner_nulls[attnum - 1];
             slot->tts_values[place] =
@@ -376,8 +376,8 @@ batchrun_keep_row(BatchRun *run, const PagerRow *found)
     ItemPointer handle = palloc(sizeof(ItemPointerData));
 
     source_keep_row(run->source, found->key, found->object, found->context, handle);
-    slot->tts_values[run->handle_place] = PointerGetDatum(handle);
-    slot->tts_isnull[run->handle_place] = false;
+    slot->tts_values[run->handle_column] = PointerGetDatum(handle);
+    slot->tts_isnull[run->handle_column] = false;
     MemoryContextSwitchTo(before);
 }
 
@@ -407,7 +407,7 @@ batchrun_match(BatchRun *run, const BatchRow *row)
     econtext->ecxt_scantuple = run->node.ss.ss_ScanTupleSlot;
     matches =
         matches && ExecQual(run->inner_quals, econtext) && ExecQual(run->join_quals, econtext);
-    if (matches && run->handle_place >= 0)
+    if (matches && run->handle_column >= 0)
         batchrun_keep_row(run, &found);
     return matches;
 }

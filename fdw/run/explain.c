@@ -88,7 +88,7 @@ explain_nodes(const Counters *counters, ExplainState *es)
     initStringInfo(&line);
     for (int i = 0; i < counters->node_count; i++)
         appendStringInfo(&line, "%s%s " UINT64_FORMAT, i > 0 ? ", " : "",
-                         links_node_place(counters->nodes[i].node), counters->nodes[i].frames);
+                         links_node_endpoint(counters->nodes[i].node), counters->nodes[i].frames);
     if (counters->node_count > 0)
         ExplainPropertyText("Nodes Asked", line.data, es);
 }

@@ -39,10 +39,10 @@ typedef struct DynamoModify
     MemoryContext row; /* reset before each row */
 
     /* Of UPDATE and DELETE. */
-    const Target *target;    /* NULL: the plan scans no row of the table */
-    Written *written;        /* the keys that are not to be written again */
-    AttrNumber handle_place; /* of the ctid in the plan's rows */
-    AttrNumber row_place;    /* of the whole old row; invalid where nobody asks for it */
+    const Target *target;        /* NULL: the plan scans no row of the table */
+    Written *written;            /* the keys that are not to be written again */
+    AttrNumber handle_attribute; /* of the ctid in the plan's rows */
+    AttrNumber row_attribute;    /* of the whole old row; invalid where nobody asks for it */
 } DynamoModify;
 
 /* The names of what the plan's rows carry for us; PostgreSQL's own, so that the tables of a
@@ -183,9 +183,10 @@ dynamoBeginForeignModify(ModifyTableState *state, ResultRelInfo *result, List *p
         return;
     modify->target = modify_find_target(subplan, result->ri_RangeTableIndex);
     modify->written = modify_written(state->ps.state, modify);
-    modify->handle_place =
+    modify->handle_attribute =
         ExecFindJunkAttributeInTlist(subplan->plan->targetlist, MODIFY_HANDLE_NAME);
-    modify->row_place = ExecFindJunkAttributeInTlist(subplan->plan->targetlist, MODIFY_ROW_NAME);
+    modify->row_attribute =
+        ExecFindJunkAttributeInTlist(subplan->plan->targetlist, MODIFY_ROW_NAME);
 }
 
 void
@@ -362,7 +363,7 @@ static const TargetRow *
 modify_target_row(const DynamoModify *modify, TupleTableSlot *plan_slot)
 {
     bool is_null;
-    Datum handle = ExecGetJunkAttribute(plan_slot, modify->handle_place, &is_null);
+    Datum handle = ExecGetJunkAttribute(plan_slot, modify->handle_attribute, &is_null);
 
     if (is_null || modify->target == NULL)
         elog(ERROR, "a row of foreign table \"%s\" has no ctid", modify->info->table_name);
@@ -420,7 +421,7 @@ static void
 modify_return_old(const DynamoModify *modify, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
     bool is_null;
-    Datum value = ExecGetJunkAttribute(plan_slot, modify->row_place, &is_null);
+    Datum value = ExecGetJunkAttribute(plan_slot, modify->row_attribute, &is_null);
     HeapTupleData tuple = {0};
 
     tuple.t_data = (HeapTupleHeader)PG_DETOAST_DATUM(value);
@@ -445,7 +446,7 @@ dynamoExecForeignDelete(EState *estate, ResultRelInfo *result, TupleTableSlot *s
         return NULL;
     modify_check_untouched(modify, row->key, CMD_DELETE);
     modify_put(modify, &item);
-    if (AttributeNumberIsValid(modify->row_place))
+    if (AttributeNumberIsValid(modify->row_attribute))
         modify_return_old(modify, slot, plan_slot);
     return slot;
 }

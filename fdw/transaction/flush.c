@@ -24,7 +24,7 @@ enum
 
 typedef struct FlushBatch
 {
-    MemoryContext context; /* NULL: a free place */
+    MemoryContext context; /* NULL: a free slot */
     Memory memory;
     Arena arena;
     const WriteItem *items;
@@ -175,42 +175,42 @@ flush_batch_context(void)
 
 /* The batch has everything but its request. */
 static void
-flush_send_batch(Flush *flush, int place)
+flush_send_batch(Flush *flush, int slot)
 {
-    FlushBatch *batch = &flush->batches[place];
+    FlushBatch *batch = &flush->batches[slot];
 
     batch->memory = memory_in_context(batch->context);
     arena_init(&batch->arena, &batch->memory);
-    flush->operation.requests[place] = flush_request(flush, batch);
+    flush->operation.requests[slot] = flush_request(flush, batch);
 }
 
 static void
-flush_begin_batch(Flush *flush, int place)
+flush_begin_batch(Flush *flush, int slot)
 {
-    flush->batches[place] = (FlushBatch){.context = flush_batch_context(),
-                                         .items = flush->items + flush->next,
-                                         .count = flush_batch_count(flush),
-                                         .frame_keys = FRAME_KEYS};
-    flush->next += flush->batches[place].count;
-    flush_send_batch(flush, place);
+    flush->batches[slot] = (FlushBatch){.context = flush_batch_context(),
+                                        .items = flush->items + flush->next,
+                                        .count = flush_batch_count(flush),
+                                        .frame_keys = FRAME_KEYS};
+    flush->next += flush->batches[slot].count;
+    flush_send_batch(flush, slot);
 }
 
 static void
-flush_end_batch(Flush *flush, int place)
+flush_end_batch(Flush *flush, int slot)
 {
-    FlushBatch *batch = &flush->batches[place];
+    FlushBatch *batch = &flush->batches[slot];
 
-    flush->operation.requests[place] = NULL;
+    flush->operation.requests[slot] = NULL;
     MemoryContextDelete(batch->context);
     batch->context = NULL;
 }
 
-/* The batch's items that nodes had too much to do for, in its place, in smaller frames. Nothing of
+/* The batch's items that nodes had too much to do for, in its slot, in smaller frames. Nothing of
  * them is written, so the request ids are as good as new. */
 static void
-flush_send_again(Flush *flush, int place, const RequestWriteResult *results, uint32 count)
+flush_send_again(Flush *flush, int slot, const RequestWriteResult *results, uint32 count)
 {
-    FlushBatch before = flush->batches[place];
+    FlushBatch before = flush->batches[slot];
     FlushBatch again = {.context = flush_batch_context(),
                         .frame_keys = Max(before.frame_keys / 2, FRAME_KEYS_FEW)};
     WriteItem *items = MemoryContextAlloc(again.context, sizeof(WriteItem) * count);
@@ -219,9 +219,9 @@ flush_send_again(Flush *flush, int place, const RequestWriteResult *results, uin
         if (results[i].status == STATUS_OVERLOADED)
             items[again.count++] = before.items[i];
     again.items = items;
-    flush_end_batch(flush, place);
-    flush->batches[place] = again;
-    flush_send_batch(flush, place);
+    flush_end_batch(flush, slot);
+    flush->batches[slot] = again;
+    flush_send_batch(flush, slot);
 }
 
 /* True when some of the batch was refused only because nodes have not heard of the topology. */
@@ -240,7 +240,7 @@ static void
 flush_retry_behind(Flush *flush, const FlushBatch *batch, RequestWriteResult *results)
 {
     WriteItem *items = palloc(sizeof(WriteItem) * batch->count);
-    uint32 *places = palloc(sizeof(uint32) * batch->count);
+    uint32 *indexes = palloc(sizeof(uint32) * batch->count);
     FlushBatch again = {.memory = memory_in_context(CurrentMemoryContext), .items = items};
     RequestOperation operation;
     RequestOptions options;
@@ -249,7 +249,7 @@ flush_retry_behind(Flush *flush, const FlushBatch *batch, RequestWriteResult *re
     {
         if (!client_is_behind(results[i].status))
             continue;
-        places[again.count] = i;
+        indexes[again.count] = i;
         items[again.count++] = batch->items[i];
     }
     client_catch_up(flush->cluster);
@@ -262,7 +262,7 @@ flush_retry_behind(Flush *flush, const FlushBatch *batch, RequestWriteResult *re
                       flush->group->bucket, &options, items, again.count, links_now_ms());
     request_operation_run(flush->cluster, &operation);
     for (uint32 i = 0; i < again.count; i++)
-        results[places[i]] = request_write_results(operation.requests[0])[i];
+        results[indexes[i]] = request_write_results(operation.requests[0])[i];
 }
 
 static bool
@@ -281,13 +281,13 @@ flush_may_go_on(const Flush *flush)
 }
 
 static void
-flush_harvest(Flush *flush, int place)
+flush_harvest(Flush *flush, int slot)
 {
-    FlushBatch *batch = &flush->batches[place];
+    FlushBatch *batch = &flush->batches[slot];
     RequestWriteResult *results = palloc(sizeof(RequestWriteResult) * batch->count);
     uint32 overloaded = 0;
 
-    memcpy(results, request_write_results(flush->operation.requests[place]),
+    memcpy(results, request_write_results(flush->operation.requests[slot]),
            sizeof(RequestWriteResult) * batch->count);
     for (int tries = 0; tries < BEHIND_TRIES && batch_is_behind(batch, results); tries++)
         flush_retry_behind(flush, batch, results);
@@ -301,13 +301,13 @@ flush_harvest(Flush *flush, int place)
             flush_count_result(flush, &batch->items[i], &results[i]);
     }
     if (overloaded > 0 && flush_may_go_on(flush))
-        flush_send_again(flush, place, results, overloaded);
+        flush_send_again(flush, slot, results, overloaded);
     else
     {
         for (uint32 i = 0; i < batch->count && overloaded > 0; i++)
             if (results[i].status == STATUS_OVERLOADED)
                 flush_count_result(flush, &batch->items[i], &results[i]);
-        flush_end_batch(flush, place);
+        flush_end_batch(flush, slot);
     }
     pfree(results);
 }
@@ -328,38 +328,38 @@ flush_give_up(Flush *flush)
     /* A timeout asks for a cancel too. */
     flush->report.canceled = QueryCancelPending && !get_timeout_indicator(STATEMENT_TIMEOUT, false);
     flush->failed = true;
-    for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
+    for (int slot = 0; slot < REQUEST_OPERATION_MAX; slot++)
     {
-        Request *request = flush->operation.requests[place];
+        Request *request = flush->operation.requests[slot];
 
         if (request == NULL)
             continue;
         request_tick(request, PG_UINT64_MAX);
-        for (uint32 i = 0; i < flush->batches[place].count; i++)
+        for (uint32 i = 0; i < flush->batches[slot].count; i++)
         {
             StatusCode status = request_write_results(request)[i].status;
 
-            flush_count(flush, fate_of(status), &flush->batches[place].items[i]);
+            flush_count(flush, fate_of(status), &flush->batches[slot].items[i]);
         }
-        flush->operation.requests[place] = NULL;
+        flush->operation.requests[slot] = NULL;
     }
     flush_count_not_sent(flush);
     QueryCancelPending = false;
     flush_tell(flush);
 }
 
-/* Fills the free places; true when something is under way. */
+/* Fills the free slots; true when something is under way. */
 static bool
 flush_fill(Flush *flush)
 {
     bool busy = false;
 
-    for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
+    for (int slot = 0; slot < REQUEST_OPERATION_MAX; slot++)
     {
-        if (flush->operation.requests[place] == NULL && !flush->failed &&
+        if (flush->operation.requests[slot] == NULL && !flush->failed &&
             flush->next < flush->group->count)
-            flush_begin_batch(flush, place);
-        busy = busy || flush->operation.requests[place] != NULL;
+            flush_begin_batch(flush, slot);
+        busy = busy || flush->operation.requests[slot] != NULL;
     }
     return busy;
 }
@@ -370,8 +370,8 @@ flush_has_more(const Flush *flush)
 {
     bool busy = false;
 
-    for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
-        busy = busy || flush->operation.requests[place] != NULL;
+    for (int slot = 0; slot < REQUEST_OPERATION_MAX; slot++)
+        busy = busy || flush->operation.requests[slot] != NULL;
     return busy || flush->next < flush->group->count || flush->group->next != NULL;
 }
 
@@ -400,10 +400,10 @@ flush_group(Flush *flush)
     while (flush_fill(flush))
     {
         request_operation_run(flush->cluster, &flush->operation);
-        for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
-            if (flush->operation.requests[place] != NULL &&
-                request_done(flush->operation.requests[place]))
-                flush_harvest(flush, place);
+        for (int slot = 0; slot < REQUEST_OPERATION_MAX; slot++)
+            if (flush->operation.requests[slot] != NULL &&
+                request_done(flush->operation.requests[slot]))
+                flush_harvest(flush, slot);
         if (flush_has_more(flush) && (QueryCancelPending || flush_time_is_over(flush)))
             flush_give_up(flush);
     }
@@ -469,10 +469,10 @@ flush_run(ClientCluster *cluster)
 static void
 flush_count_under_way(Flush *flush)
 {
-    for (int place = 0; place < REQUEST_OPERATION_MAX; place++)
-        for (uint32 i = 0; i < flush->batches[place].count; i++)
-            if (flush->batches[place].context != NULL)
-                flush_count(flush, REPORT_UNKNOWN, &flush->batches[place].items[i]);
+    for (int slot = 0; slot < REQUEST_OPERATION_MAX; slot++)
+        for (uint32 i = 0; i < flush->batches[slot].count; i++)
+            if (flush->batches[slot].context != NULL)
+                flush_count(flush, REPORT_UNKNOWN, &flush->batches[slot].items[i]);
 }
 
 void

@@ -160,7 +160,7 @@ static void *
 pending_alloc(Pending *pending, size_t size)
 {
     PendingBlock *block = pending->newest_block;
-    void *place;
+    void *start;
 
     size = MAXALIGN(size);
     if (block == NULL || block->size - block->used < size)
@@ -168,9 +168,9 @@ pending_alloc(Pending *pending, size_t size)
         pending_add_block(pending, size);
         block = pending->newest_block;
     }
-    place = block->data + block->used;
+    start = block->data + block->used;
     block->used += size;
-    return place;
+    return start;
 }
 
 static Slice
@@ -185,19 +185,19 @@ pending_copy(Pending *pending, Slice slice)
     return slice_make(copy, slice.length);
 }
 
-/* Gives back what was allocated from that place on. */
+/* Gives back what was allocated from start on. */
 static void
-pending_cut(Pending *pending, const void *place)
+pending_cut(Pending *pending, const void *start)
 {
     PendingBlock *block = pending->newest_block;
 
-    while ((const char *)place < block->data || (const char *)place >= block->data + block->size)
+    while ((const char *)start < block->data || (const char *)start >= block->data + block->size)
     {
         pending->newest_block = block->older;
         pfree(block);
         block = pending->newest_block;
     }
-    block->used = (size_t)((const char *)place - block->data);
+    block->used = (size_t)((const char *)start - block->data);
 }
 
 /* ---- buckets and keys ---- */

@@ -13,7 +13,7 @@ keyring_id(const uint8_t key[CLUSTER_KEY_BYTES], char id[KEYRING_ID_SIZE])
     sodium_memzero(&derived, sizeof(derived));
 }
 
-/* The place of the key with this id, count when there is none. */
+/* The index of the key with this id, count when there is none. */
 static uint32_t
 find(const ClusterKeys *ring, const char *id)
 {
@@ -146,10 +146,10 @@ keyring_install(ClusterKeys *ring, const uint8_t key[CLUSTER_KEY_BYTES])
 }
 
 static Outcome
-find_or_fail(const ClusterKeys *ring, const char *id, uint32_t *place)
+find_or_fail(const ClusterKeys *ring, const char *id, uint32_t *index)
 {
-    *place = find(ring, id);
-    if (*place == ring->count)
+    *index = find(ring, id);
+    if (*index == ring->count)
         return outcome_error("there is no cluster key %.64s here (dynamo_node key list -D DIR)",
                              id);
     return outcome_ok();
@@ -159,13 +159,13 @@ Outcome
 keyring_use(ClusterKeys *ring, const char *id)
 {
     uint8_t key[CLUSTER_KEY_BYTES];
-    uint32_t place;
-    Outcome outcome = find_or_fail(ring, id, &place);
+    uint32_t index;
+    Outcome outcome = find_or_fail(ring, id, &index);
 
     if (outcome.failed)
         return outcome;
-    memcpy(key, ring->keys[place], sizeof(key));
-    memmove(ring->keys[1], ring->keys[0], place * sizeof(key));
+    memcpy(key, ring->keys[index], sizeof(key));
+    memmove(ring->keys[1], ring->keys[0], index * sizeof(key));
     memcpy(ring->keys[0], key, sizeof(key));
     sodium_memzero(key, sizeof(key));
     return outcome;
@@ -174,17 +174,17 @@ keyring_use(ClusterKeys *ring, const char *id)
 Outcome
 keyring_remove(ClusterKeys *ring, const char *id)
 {
-    uint32_t place;
-    Outcome outcome = find_or_fail(ring, id, &place);
+    uint32_t index;
+    Outcome outcome = find_or_fail(ring, id, &index);
 
     if (outcome.failed)
         return outcome;
-    if (place == 0)
+    if (index == 0)
         return outcome_error("cluster key %.64s is in use; use another one first, on every node",
                              id);
     ring->count--;
-    memmove(ring->keys[place], ring->keys[place + 1],
-            (ring->count - place) * sizeof(ring->keys[0]));
+    memmove(ring->keys[index], ring->keys[index + 1],
+            (ring->count - index) * sizeof(ring->keys[0]));
     sodium_memzero(ring->keys[ring->count], sizeof(ring->keys[0]));
     return outcome;
 }

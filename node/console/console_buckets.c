@@ -22,11 +22,11 @@ count_keys(const Engine *engine, const Topology *topology)
     const Trees *trees = engine_trees(engine);
     size_t bytes = sizeof(uint64_t) * (topology->bucket_count + (size_t)1);
     uint64_t *keys = memory_resize(&MEMORY_HEAP, NULL, bytes);
-    uint32_t place = 0;
+    uint32_t slot = 0;
     TreeId id;
 
     memset(keys, 0, bytes);
-    while (trees != NULL && trees_next(trees, &place, &id))
+    while (trees != NULL && trees_next(trees, &slot, &id))
     {
         const Bucket *bucket = topology_bucket_by_id(topology, id.bucket_id);
         TreeSum sum;

@@ -36,7 +36,7 @@ rocks_key_split(Slice storage_key, uint32_t *bucket_id, uint64_t *position, Slic
 
     *bucket_id = reader_u32(&reader);
     return !reader.failed &&
-           storage_place_split(reader_take(&reader, reader_left(&reader)), position, key);
+           storage_cursor_split(reader_take(&reader, reader_left(&reader)), position, key);
 }
 
 Slice

@@ -239,7 +239,7 @@ set_bounds(RocksScan *scan, const StorageRange *range)
     scan->upper = rocks_bound_behind(arena, bucket_id, range->last_position);
     if (range->after.length > 0)
     {
-        if (!storage_place_split(range->after, &position, &key))
+        if (!storage_cursor_split(range->after, &position, &key))
             return false;
 
         Slice behind = rocks_bound(arena, bucket_id, position, key, true);
@@ -249,7 +249,7 @@ set_bounds(RocksScan *scan, const StorageRange *range)
     }
     if (range->through.length > 0)
     {
-        if (!storage_place_split(range->through, &position, &key))
+        if (!storage_cursor_split(range->through, &position, &key))
             return false;
 
         Slice behind = rocks_bound(arena, bucket_id, position, key, true);

@@ -6,7 +6,7 @@
  * bytes, a type (1), a masked CRC-32C of both (4, little endian). The footer, 53 bytes at the end,
  * names the index, which names the data blocks, and the metaindex, which names filter, properties
  * and deleted ranges. An index entry is the lengths of key (shared with the one before, which is
- * nothing; own), the key, the block's place, its first key. Neither index nor metaindex is
+ * nothing; own), the key, the block's handle, its first key. Neither index nor metaindex is
  * compressed (node/rocks/rocks_options.c).
  */
 #include "node/rocks/rocks_private.h"
@@ -34,11 +34,11 @@ enum
 
 static const uint8_t MAGIC[] = {0xf7, 0xcf, 0xf4, 0x85, 0xb7, 0x41, 0xe2, 0x88};
 
-typedef struct BlockPlace
+typedef struct BlockHandle
 {
     uint64_t offset;
     uint64_t size;
-} BlockPlace;
+} BlockHandle;
 
 static uint32_t
 little_u32(const uint8_t *bytes)
@@ -127,38 +127,39 @@ file_bytes(RocksSst *sst, uint64_t offset, uint64_t length)
 
 /* The block's bytes, as long as the next is not read; NULL when it is damaged. */
 static const uint8_t *
-read_block(RocksSst *sst, BlockPlace place)
+read_block(RocksSst *sst, BlockHandle handle)
 {
-    const uint8_t *bytes =
-        place.size < sst->size ? file_bytes(sst, place.offset, place.size + TRAILER_BYTES) : NULL;
+    const uint8_t *bytes = handle.size < sst->size
+                               ? file_bytes(sst, handle.offset, handle.size + TRAILER_BYTES)
+                               : NULL;
 
     if (bytes == NULL ||
-        rocks_sst_crc(sst->table, bytes, place.size + 1) != little_u32(bytes + place.size + 1))
+        rocks_sst_crc(sst->table, bytes, handle.size + 1) != little_u32(bytes + handle.size + 1))
         return NULL;
     return bytes;
 }
 
-static BlockPlace
-read_place(Reader *reader)
+static BlockHandle
+read_handle(Reader *reader)
 {
     uint64_t offset = reader_varint(reader);
 
-    return (BlockPlace){offset, reader_varint(reader)};
+    return (BlockHandle){offset, reader_varint(reader)};
 }
 
 /* Copies the entries of a block of the index or metaindex, which may be none. */
 static RocksSstResult
-copy_entries(RocksSst *sst, BlockPlace place, Buffer *entries)
+copy_entries(RocksSst *sst, BlockHandle handle, Buffer *entries)
 {
-    const uint8_t *bytes = read_block(sst, place);
+    const uint8_t *bytes = read_block(sst, handle);
     uint64_t restarts;
 
     if (bytes == NULL)
         return ROCKS_SST_DAMAGED;
-    restarts = place.size >= 4 ? little_u32(bytes + place.size - 4) : UINT32_MAX;
-    if (place.size < 4 + restarts * 4)
+    restarts = handle.size >= 4 ? little_u32(bytes + handle.size - 4) : UINT32_MAX;
+    if (handle.size < 4 + restarts * 4)
         return ROCKS_SST_UNKNOWN;
-    buffer_put(entries, bytes, (size_t)(place.size - 4 - restarts * 4));
+    buffer_put(entries, bytes, (size_t)(handle.size - 4 - restarts * 4));
     return ROCKS_SST_SOUND;
 }
 
@@ -175,28 +176,28 @@ check_named(RocksSst *sst, Slice entries)
         uint64_t shared = reader_varint(&reader);
         uint64_t own = reader_varint(&reader);
         uint64_t length = reader_varint(&reader);
-        BlockPlace place;
+        BlockHandle handle;
         Reader value;
 
         (void)reader_take(&reader, own);
         value = reader_begin(reader_take(&reader, length));
-        place = read_place(&value);
+        handle = read_handle(&value);
         if (reader.failed || value.failed || shared != 0)
             return ROCKS_SST_UNKNOWN;
-        if (read_block(sst, place) == NULL)
+        if (read_block(sst, handle) == NULL)
             return ROCKS_SST_DAMAGED;
     }
     return ROCKS_SST_SOUND;
 }
 
 static RocksSstResult
-check_metaindex(RocksSst *sst, BlockPlace place)
+check_metaindex(RocksSst *sst, BlockHandle handle)
 {
     RocksSstResult result;
     Buffer entries;
 
     buffer_init(&entries, &MEMORY_HEAP);
-    result = copy_entries(sst, place, &entries);
+    result = copy_entries(sst, handle, &entries);
     if (result == ROCKS_SST_SOUND)
         result = check_named(sst, buffer_slice(&entries));
     buffer_free(&entries);
@@ -212,8 +213,8 @@ check_footer(RocksSst *sst)
         sst->size > FOOTER_BYTES ? file_bytes(sst, sst->size - FOOTER_BYTES, FOOTER_BYTES) : NULL;
     RocksSstResult result;
     Reader reader;
-    BlockPlace metaindex;
-    BlockPlace index;
+    BlockHandle metaindex;
+    BlockHandle index;
     uint32_t version;
 
     if (footer == NULL || memcmp(footer + FOOTER_BYTES - sizeof(MAGIC), MAGIC, sizeof(MAGIC)) != 0)
@@ -224,8 +225,8 @@ check_footer(RocksSst *sst)
     if (footer[0] != CHECKSUM_CRC32C || version != FORMAT_VERSION)
         return ROCKS_SST_UNKNOWN;
     reader = reader_begin(slice_make(footer + 1, FOOTER_VERSION - 1));
-    metaindex = read_place(&reader);
-    index = read_place(&reader);
+    metaindex = read_handle(&reader);
+    index = read_handle(&reader);
     result = reader.failed ? ROCKS_SST_DAMAGED : check_metaindex(sst, metaindex);
     return result == ROCKS_SST_SOUND ? copy_entries(sst, index, &sst->index) : result;
 }
@@ -265,7 +266,7 @@ rocks_sst_check_next(RocksSst *sst, Slice *first_key)
     Reader reader = reader_begin(left);
     uint64_t shared;
     uint64_t own;
-    BlockPlace place;
+    BlockHandle handle;
     Slice internal;
 
     if (left.length == 0)
@@ -273,11 +274,11 @@ rocks_sst_check_next(RocksSst *sst, Slice *first_key)
     shared = reader_varint(&reader);
     own = reader_varint(&reader);
     (void)reader_take(&reader, own);
-    place = read_place(&reader);
+    handle = read_handle(&reader);
     internal = reader_take(&reader, reader_varint(&reader));
     if (reader.failed || shared != 0 || internal.length < SEQUENCE_BYTES)
         return ROCKS_SST_UNKNOWN;
     sst->next += left.length - reader_left(&reader);
     *first_key = slice_make(internal.data, internal.length - SEQUENCE_BYTES);
-    return read_block(sst, place) != NULL ? ROCKS_SST_SOUND : ROCKS_SST_DAMAGED;
+    return read_block(sst, handle) != NULL ? ROCKS_SST_SOUND : ROCKS_SST_DAMAGED;
 }

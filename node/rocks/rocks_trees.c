@@ -53,13 +53,13 @@ rocks_trees_close(Rocks *rocks, RocksBatch *batch)
 
 /* ---- doubt of all ---- */
 
-/* Goes to the first record at or behind the place. False when that cannot be read. */
+/* Goes to the first record at or behind the cursor. False when that cannot be read. */
 static bool
-seek_record(rocksdb_iterator_t *iterator, Slice place)
+seek_record(rocksdb_iterator_t *iterator, Slice cursor)
 {
     char *error = NULL;
 
-    rocksdb_iter_seek(iterator, (const char *)place.data, place.length);
+    rocksdb_iter_seek(iterator, (const char *)cursor.data, cursor.length);
     rocksdb_iter_get_error(iterator, &error);
     rocksdb_free(error);
     return error == NULL;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 static void
-begin_page(Pager *pager, Page *page)
+begin_page(Pager *pager, PagerPage *page)
 {
     pager->page_count++;
     pager_page_begin(pager, page);
@@ -13,7 +13,7 @@ begin_page(Pager *pager, Page *page)
 static void
 fill_window(Pager *pager)
 {
-    Page **tail = &pager->pages;
+    PagerPage **tail = &pager->pages;
 
     for (; *tail != NULL; tail = &(*tail)->next)
     {
@@ -43,7 +43,7 @@ bool
 pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms)
 {
     pager->now_ms = now_ms;
-    for (Page *page = pager->pages; page != NULL; page = page->next)
+    for (PagerPage *page = pager->pages; page != NULL; page = page->next)
     {
         if (page->state == PAGE_MERGE && request_answer(page->merge, member, frame, now_ms))
         {
@@ -52,7 +52,7 @@ pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms)
         }
         for (uint32_t place = 0; page->state != PAGE_MERGE && place < page->owner_count; place++)
         {
-            const Ask *open = &page->asks[place];
+            const PagerAsk *open = &page->asks[place];
 
             if (open->tag != frame->tag || open->member != member || !open->sent)
                 continue;
@@ -70,7 +70,7 @@ lose_member(Pager *pager, uint32_t member, bool reached, uint64_t now_ms)
 {
     pager->now_ms = now_ms;
     pager->avoid[member] = true;
-    for (Page *page = pager->pages; page != NULL; page = page->next)
+    for (PagerPage *page = pager->pages; page != NULL; page = page->next)
     {
         if (page->state == PAGE_MERGE)
         {
@@ -80,7 +80,7 @@ lose_member(Pager *pager, uint32_t member, bool reached, uint64_t now_ms)
         }
         for (uint32_t place = 0; place < page->owner_count; place++)
         {
-            const Ask *ask = &page->asks[place];
+            const PagerAsk *ask = &page->asks[place];
             bool open = ask->tag != 0 && !ask->answered && (ask->sent || !reached);
 
             if (page->owners[place] == member && open && page->state != PAGE_READY)
@@ -108,7 +108,7 @@ void
 pager_tick(Pager *pager, uint64_t now_ms)
 {
     pager->now_ms = now_ms;
-    for (Page *page = pager->pages; page != NULL && !pager->failed; page = page->next)
+    for (PagerPage *page = pager->pages; page != NULL && !pager->failed; page = page->next)
     {
         if (page->state == PAGE_MERGE)
         {
@@ -125,7 +125,7 @@ pager_wake_ms(const Pager *pager)
 {
     uint64_t wake = UINT64_MAX;
 
-    for (const Page *page = pager->pages; page != NULL; page = page->next)
+    for (const PagerPage *page = pager->pages; page != NULL; page = page->next)
     {
         uint64_t due = page->state == PAGE_MERGE ? request_wake_ms(page->merge)
                                                  : pager_page_due_ms(pager, page);
@@ -139,7 +139,7 @@ bool
 pager_next_send(Pager *pager, uint32_t *member, Slice *frame)
 {
     fill_window(pager);
-    for (Page *page = pager->pages; page != NULL && !pager->failed; page = page->next)
+    for (PagerPage *page = pager->pages; page != NULL && !pager->failed; page = page->next)
     {
         if (page->state == PAGE_MERGE && request_next_send(page->merge, member, frame))
         {
@@ -148,7 +148,7 @@ pager_next_send(Pager *pager, uint32_t *member, Slice *frame)
         }
         for (uint32_t place = 0; page->state < PAGE_MERGE && place < page->owner_count; place++)
         {
-            Ask *open = &page->asks[place];
+            PagerAsk *open = &page->asks[place];
 
             if (open->tag == 0 || open->sent || open->due_ms > pager->now_ms)
                 continue;
@@ -186,7 +186,7 @@ pager_state(Pager *pager)
 const PagerRow *
 pager_next_page(Pager *pager, uint32_t *row_count)
 {
-    Page *page = pager->pages;
+    PagerPage *page = pager->pages;
 
     if (pager->handed_out != NULL)
         pager_page_free(pager, pager->handed_out);
@@ -257,7 +257,7 @@ pager_free(Pager *pager)
 {
     while (pager->pages != NULL)
     {
-        Page *page = pager->pages;
+        PagerPage *page = pager->pages;
 
         pager->pages = page->next;
         pager_page_free(pager, page);

@@ -4,13 +4,13 @@
  * Each partition goes through: PAGE_FULL (one owner streams rows), PAGE_DIGESTS (r-1 others give
  * the digest over the same range), then either it is ready, or PAGE_ROWS (r-1 others send their
  * rows of that range) and PAGE_MERGE (one Request reads every key that differs, coordinated). A
- * partition's next page is asked for when the one before is ready and the window has a place; the
- * page that is handed out next needs none, so that the scan always goes on. Failure modes: a member
- * that is lost, refuses or is silent is replaced by the partition's next owner, and the page begins
- * again with what is left. Who was merely silent, or whose link broke once, is asked again, with
- * more patience, when too few are left without it: the next owner may be down where this one was
- * slow. Who is overloaded is asked again too, after a pause that grows, when nobody can be asked
- * instead.
+ * partition's next page is asked for when the one before is ready and the window has a free slot;
+ * the page that is handed out next needs none, so that the scan always goes on. Failure modes: a
+ * member that is lost, refuses or is silent is replaced by the partition's next owner, and the page
+ * begins again with what is left. Who was merely silent, or whose link broke once, is asked again,
+ * with more patience, when too few are left without it: the next owner may be down where this one
+ * was slow. Who is overloaded is asked again too, after a pause that grows, when nobody can be
+ * asked instead.
  */
 #include "shared/ask/pager_private.h"
 
@@ -18,7 +18,7 @@
 #include <string.h>
 
 void
-pager_page_free(Pager *pager, Page *page)
+pager_page_free(Pager *pager, PagerPage *page)
 {
     if (page->merge != NULL)
         request_end(page->merge);
@@ -26,15 +26,15 @@ pager_page_free(Pager *pager, Page *page)
     memory_resize(pager->memory, page, 0);
 }
 
-Page *
+PagerPage *
 pager_page_new(Pager *pager, uint32_t partition, Slice after)
 {
-    Page *page = memory_resize(pager->memory, NULL, sizeof(Page));
+    PagerPage *page = memory_resize(pager->memory, NULL, sizeof(PagerPage));
     uint64_t position = ring_partition_start(partition, pager->topology->partitions);
     uint16_t owners[TOPOLOGY_N_MAX];
     uint32_t count;
 
-    *page = (Page){.partition = partition};
+    *page = (PagerPage){.partition = partition};
     arena_init(&page->arena, pager->memory);
     page->after = slice_copy(&page->arena, after);
     count = topology_preference(pager->topology, position, owners, pager->bucket->n);
@@ -46,14 +46,14 @@ pager_page_new(Pager *pager, uint32_t partition, Slice after)
                 page->owners[page->owner_count++] = owners[i];
         }
     }
-    page->asks = arena_alloc_zero(&page->arena, sizeof(Ask) * page->owner_count);
+    page->asks = arena_alloc_zero(&page->arena, sizeof(PagerAsk) * page->owner_count);
     pager->counters.pages++;
     return page;
 }
 
 /* The scan ends here. */
 static void
-pager_page_fail(Pager *pager, const Page *page, StatusCode status)
+pager_page_fail(Pager *pager, const PagerPage *page, StatusCode status)
 {
     if (pager->failed)
         return;
@@ -64,7 +64,7 @@ pager_page_fail(Pager *pager, const Page *page, StatusCode status)
 
 /* The owners that take part: the first r that have not been dropped. */
 static bool
-takes_part(const Pager *pager, const Page *page, uint32_t place)
+is_taking_part(const Pager *pager, const PagerPage *page, uint32_t place)
 {
     uint32_t before = 0;
 
@@ -76,7 +76,7 @@ takes_part(const Pager *pager, const Page *page, uint32_t place)
 }
 
 static uint32_t
-first_place(const Page *page)
+first_place(const PagerPage *page)
 {
     uint32_t place = 0;
 
@@ -86,22 +86,22 @@ first_place(const Page *page)
 }
 
 static void
-ask(Pager *pager, Page *page, uint32_t place)
+ask_owner(Pager *pager, PagerPage *page, uint32_t place)
 {
-    page->asks[place] = (Ask){.tag = ++pager->asker->last_tag, .member = page->owners[place]};
+    page->asks[place] = (PagerAsk){.tag = ++pager->asker->last_tag, .member = page->owners[place]};
 }
 
 static uint32_t
-count_left(const Page *page)
+count_left(const PagerPage *page)
 {
     return page->owner_count - (uint32_t)__builtin_popcount(page->dropped);
 }
 
 void
-pager_page_begin(Pager *pager, Page *page)
+pager_page_begin(Pager *pager, PagerPage *page)
 {
     page->state = PAGE_FULL;
-    memset(page->asks, 0, sizeof(Ask) * page->owner_count);
+    memset(page->asks, 0, sizeof(PagerAsk) * page->owner_count);
     if (count_left(page) < pager->options.quorum && page->slow != 0)
     {
         page->dropped &= ~page->slow;
@@ -111,22 +111,22 @@ pager_page_begin(Pager *pager, Page *page)
     if (count_left(page) < pager->options.quorum)
         pager_page_fail(pager, page, pager->met_ill ? STATUS_STORAGE : STATUS_UNAVAILABLE);
     else
-        ask(pager, page, first_place(page));
+        ask_owner(pager, page, first_place(page));
 }
 
 static void
-ask_others(Pager *pager, Page *page, PageState state)
+ask_others(Pager *pager, PagerPage *page, PagerPageState state)
 {
     page->state = state;
     for (uint32_t place = first_place(page) + 1; place < page->owner_count; place++)
     {
-        if (takes_part(pager, page, place))
-            ask(pager, page, place);
+        if (is_taking_part(pager, page, place))
+            ask_owner(pager, page, place);
     }
 }
 
 static void
-use_rows(Page *page, const ScanReply *reply)
+use_rows(PagerPage *page, const ScanReply *reply)
 {
     page->row_count = reply->row_count;
     page->rows = ARENA_ARRAY(&page->arena, PagerRow, reply->row_count);
@@ -138,64 +138,64 @@ use_rows(Page *page, const ScanReply *reply)
 
 /* The rest of the partition is queued behind it: asked for soon, while this page is read. */
 static void
-finish_page(Pager *pager, Page *page)
+end_page(Pager *pager, PagerPage *page)
 {
     page->state = PAGE_READY;
     if (page->is_last)
         return;
 
-    Page *rest = pager_page_new(pager, page->partition, page->through);
+    PagerPage *rest = pager_page_new(pager, page->partition, page->through);
 
     rest->next = page->next;
     page->next = rest;
 }
 
 /* The rows of every owner that takes part, as a sorted array. */
-typedef struct SourceRow
+typedef struct PagerSourceRow
 {
     const ScanRow *row;
     uint32_t owner;
-} SourceRow;
+} PagerSourceRow;
 
 static int
 compare_source(const void *a, const void *b)
 {
-    const SourceRow *left = a;
-    const SourceRow *right = b;
+    const PagerSourceRow *left = a;
+    const PagerSourceRow *right = b;
     int order = slice_compare(left->row->key, right->row->key);
 
     return order != 0 ? order : (left->owner > right->owner) - (left->owner < right->owner);
 }
 
-static SourceRow *
-gather_rows(Pager *pager, Page *page, uint32_t *count)
+static PagerSourceRow *
+gather_rows(Pager *pager, PagerPage *page, uint32_t *count)
 {
     uint32_t total = 0;
 
     for (uint32_t place = 0; place < page->owner_count; place++)
-        total += takes_part(pager, page, place) ? page->asks[place].reply.row_count : 0;
+        total += is_taking_part(pager, page, place) ? page->asks[place].reply.row_count : 0;
 
-    SourceRow *rows = ARENA_ARRAY(&page->arena, SourceRow, total);
+    PagerSourceRow *rows = ARENA_ARRAY(&page->arena, PagerSourceRow, total);
 
     *count = 0;
     for (uint32_t place = 0; place < page->owner_count; place++)
     {
         const ScanReply *reply = &page->asks[place].reply;
 
-        for (uint32_t i = 0; takes_part(pager, page, place) && i < reply->row_count; i++)
-            rows[(*count)++] = (SourceRow){.row = &reply->rows[i], .owner = place};
+        for (uint32_t i = 0; is_taking_part(pager, page, place) && i < reply->row_count; i++)
+            rows[(*count)++] = (PagerSourceRow){.row = &reply->rows[i], .owner = place};
     }
     if (*count > 1)
-        qsort(rows, *count, sizeof(SourceRow), compare_source);
+        qsort(rows, *count, sizeof(PagerSourceRow), compare_source);
     return rows;
 }
 
 /* Rows that all have alike are taken as they are; the others are named for the coordinated read. */
 static void
-compare_rows(Pager *pager, Page *page)
+compare_owners_rows(Pager *pager, PagerPage *page)
 {
     uint32_t total;
-    SourceRow *rows = gather_rows(pager, page, &total);
+    PagerSourceRow *rows = gather_rows(pager, page, &total);
 
     page->rows = ARENA_ARRAY(&page->arena, PagerRow, total);
     page->differing = ARENA_ARRAY(&page->arena, Slice, total);
@@ -222,14 +222,14 @@ compare_rows(Pager *pager, Page *page)
 }
 
 static void
-begin_merge(Pager *pager, Page *page)
+begin_merge(Pager *pager, PagerPage *page)
 {
     RequestOptions options = pager->options;
 
-    compare_rows(pager, page);
+    compare_owners_rows(pager, page);
     if (page->differing_count == 0)
     {
-        finish_page(pager, page);
+        end_page(pager, page);
         return;
     }
     page->state = PAGE_MERGE;
@@ -239,7 +239,7 @@ begin_merge(Pager *pager, Page *page)
 }
 
 void
-pager_page_take_merge(Pager *pager, Page *page)
+pager_page_take_merge(Pager *pager, PagerPage *page)
 {
     const RequestReadResult *results = request_read_results(page->merge);
 
@@ -258,22 +258,22 @@ pager_page_take_merge(Pager *pager, Page *page)
         row->context = results[i].context;
         row->answered = results[i].answered;
     }
-    finish_page(pager, page);
+    end_page(pager, page);
 }
 
 static bool
-all_answered(const Pager *pager, const Page *page)
+all_answered(const Pager *pager, const PagerPage *page)
 {
     for (uint32_t place = 0; place < page->owner_count; place++)
     {
-        if (takes_part(pager, page, place) && !page->asks[place].answered)
+        if (is_taking_part(pager, page, place) && !page->asks[place].answered)
             return false;
     }
     return true;
 }
 
 static bool
-digests_agree(const Pager *pager, const Page *page)
+digests_agree(const Pager *pager, const PagerPage *page)
 {
     const ScanReply *full = &page->asks[first_place(page)].reply;
 
@@ -281,7 +281,7 @@ digests_agree(const Pager *pager, const Page *page)
     {
         const ScanReply *reply = &page->asks[place].reply;
 
-        if (takes_part(pager, page, place) &&
+        if (is_taking_part(pager, page, place) &&
             (reply->row_count != full->row_count || !digest_equal(&reply->digest, &full->digest)))
             return false;
     }
@@ -290,9 +290,9 @@ digests_agree(const Pager *pager, const Page *page)
 
 /* Everybody asked for this state has answered. */
 static void
-advance(Pager *pager, Page *page)
+advance_page(Pager *pager, PagerPage *page)
 {
-    Ask *full = &page->asks[first_place(page)];
+    PagerAsk *full = &page->asks[first_place(page)];
 
     switch (page->state)
     {
@@ -307,13 +307,13 @@ advance(Pager *pager, Page *page)
             return;
         }
         use_rows(page, &full->reply);
-        finish_page(pager, page);
+        end_page(pager, page);
         return;
     case PAGE_DIGESTS:
         if (digests_agree(pager, page))
         {
             use_rows(page, &full->reply);
-            finish_page(pager, page);
+            end_page(pager, page);
             return;
         }
         pager->counters.mismatches++;
@@ -329,7 +329,7 @@ advance(Pager *pager, Page *page)
 }
 
 static bool
-stage_is_answered(const Pager *pager, const Page *page)
+stage_is_answered(const Pager *pager, const PagerPage *page)
 {
     return page->state == PAGE_FULL ? page->asks[first_place(page)].answered
                                     : all_answered(pager, page);
@@ -337,7 +337,7 @@ stage_is_answered(const Pager *pager, const Page *page)
 
 /* The owner takes no part any more; the page begins again with those that are left. */
 void
-pager_page_drop_owner(Pager *pager, Page *page, uint32_t place)
+pager_page_drop_owner(Pager *pager, PagerPage *page, uint32_t place)
 {
     page->dropped |= 1u << place;
     pager->counters.failovers++;
@@ -345,7 +345,7 @@ pager_page_drop_owner(Pager *pager, Page *page, uint32_t place)
 }
 
 void
-pager_page_lose_owner(Pager *pager, Page *page, uint32_t place)
+pager_page_lose_owner(Pager *pager, PagerPage *page, uint32_t place)
 {
     if ((page->again & 1u << place) == 0)
         page->slow |= 1u << place;
@@ -363,17 +363,17 @@ refusal_of(const Frame *frame)
 }
 
 static void
-ask_later(Pager *pager, Page *page, uint32_t place)
+ask_later(Pager *pager, PagerPage *page, uint32_t place)
 {
     if (page->silent_ms == 0)
         page->silent_ms = pager->now_ms;
-    ask(pager, page, place);
+    ask_owner(pager, page, place);
     page->asks[place].due_ms = pager->now_ms + request_asker_pause_ms(pager->asker, page->pauses++);
     pager->counters.backoffs++;
 }
 
 void
-pager_page_take_answer(Pager *pager, Page *page, uint32_t place, const Frame *frame)
+pager_page_take_answer(Pager *pager, PagerPage *page, uint32_t place, const Frame *frame)
 {
     StatusCode refusal = refusal_of(frame);
 
@@ -387,7 +387,7 @@ pager_page_take_answer(Pager *pager, Page *page, uint32_t place, const Frame *fr
 
     pager->met_ill = pager->met_ill || refusal == STATUS_STORAGE;
 
-    Ask *answer = &page->asks[place];
+    PagerAsk *answer = &page->asks[place];
     Frame kept = frame_copy(&page->arena, frame);
     bool wants_rows = place == first_place(page) || page->state == PAGE_ROWS;
 
@@ -410,11 +410,11 @@ pager_page_take_answer(Pager *pager, Page *page, uint32_t place, const Frame *fr
     }
     answer->answered = true;
     if (stage_is_answered(pager, page))
-        advance(pager, page);
+        advance_page(pager, page);
 }
 
 static uint64_t
-silent_since_ms(const Pager *pager, const Ask *open)
+owner_silent_since_ms(const Pager *pager, const PagerAsk *open)
 {
     uint64_t heard = pager->asker->members[open->member].heard_ms;
 
@@ -423,7 +423,7 @@ silent_since_ms(const Pager *pager, const Ask *open)
 
 /* How long an owner of the page may be silent before another one is asked instead. */
 static uint64_t
-patience_ms(const Pager *pager, const Page *page)
+owner_patience_ms(const Pager *pager, const PagerPage *page)
 {
     uint64_t patience = (uint64_t)pager->options.hedge_after_ms << (page->patience & 31);
 
@@ -432,44 +432,44 @@ patience_ms(const Pager *pager, const Page *page)
 
 /* Without this owner there would still be enough to go on with. */
 static bool
-has_other(const Pager *pager, const Page *page)
+has_other(const Pager *pager, const PagerPage *page)
 {
     return count_left(page) > pager->options.quorum || page->slow != 0;
 }
 
 /* When the page fails for want of answers. */
 static uint64_t
-deadline_ms(const Pager *pager, const Page *page, const Ask *open)
+deadline_ms(const Pager *pager, const PagerPage *page, const PagerAsk *open)
 {
-    uint64_t since = page->silent_ms != 0 ? page->silent_ms : silent_since_ms(pager, open);
+    uint64_t since = page->silent_ms != 0 ? page->silent_ms : owner_silent_since_ms(pager, open);
 
     return since + pager->options.timeout_ms;
 }
 
 /* It was sent, or waits for its time to be. */
 static bool
-is_awaited(const Ask *open)
+is_answer_awaited(const PagerAsk *open)
 {
     return open->tag != 0 && !open->answered && (open->sent || open->due_ms != 0);
 }
 
 void
-pager_page_tick(Pager *pager, Page *page)
+pager_page_tick(Pager *pager, PagerPage *page)
 {
     for (uint32_t place = 0; place < page->owner_count; place++)
     {
-        const Ask *open = &page->asks[place];
-        uint64_t since = silent_since_ms(pager, open);
+        const PagerAsk *open = &page->asks[place];
+        uint64_t since = owner_silent_since_ms(pager, open);
         uint64_t waited = pager->now_ms > since ? pager->now_ms - since : 0;
 
-        if (!is_awaited(open))
+        if (!is_answer_awaited(open))
             continue;
         if (pager->now_ms >= deadline_ms(pager, page, open))
         {
             pager_page_fail(pager, page, open->sent ? STATUS_UNAVAILABLE : STATUS_OVERLOADED);
             return;
         }
-        if (open->sent && waited >= patience_ms(pager, page) && has_other(pager, page))
+        if (open->sent && waited >= owner_patience_ms(pager, page) && has_other(pager, page))
         {
             pager->silent[open->member] = true;
             pager->avoid[open->member] = true;
@@ -483,7 +483,7 @@ pager_page_tick(Pager *pager, Page *page)
 }
 
 void
-pager_page_encode_ask(Pager *pager, Page *page, uint32_t place)
+pager_page_encode_ask(Pager *pager, PagerPage *page, uint32_t place)
 {
     bool is_full = place == first_place(page);
     ScanFrame scan = {.epoch = pager->topology->epoch,
@@ -500,16 +500,16 @@ pager_page_encode_ask(Pager *pager, Page *page, uint32_t place)
 }
 
 uint64_t
-pager_page_due_ms(const Pager *pager, const Page *page)
+pager_page_due_ms(const Pager *pager, const PagerPage *page)
 {
     uint64_t due = UINT64_MAX;
 
     for (uint32_t place = 0; page->state < PAGE_MERGE && place < page->owner_count; place++)
     {
-        const Ask *open = &page->asks[place];
-        uint64_t hedge = silent_since_ms(pager, open) + patience_ms(pager, page);
+        const PagerAsk *open = &page->asks[place];
+        uint64_t hedge = owner_silent_since_ms(pager, open) + owner_patience_ms(pager, page);
 
-        if (!is_awaited(open))
+        if (!is_answer_awaited(open))
             continue;
         if (!open->sent && open->due_ms > pager->now_ms)
             due = open->due_ms < due ? open->due_ms : due;

@@ -7,18 +7,18 @@
 
 #include "shared/ask/pager.h"
 
-typedef enum PageState
+typedef enum PagerPageState
 {
-    PAGE_QUEUED, /* waits for a place in the window */
+    PAGE_QUEUED, /* waits for a slot in the window */
     PAGE_FULL,
     PAGE_DIGESTS,
     PAGE_ROWS,
     PAGE_MERGE,
     PAGE_READY
-} PageState;
+} PagerPageState;
 
 /* One question of a page to one member. */
-typedef struct Ask
+typedef struct PagerAsk
 {
     uint32_t tag; /* 0: none is under way */
     uint32_t member;
@@ -27,15 +27,15 @@ typedef struct Ask
     uint64_t due_ms; /* not to be sent before: the member was overloaded */
     uint64_t sent_ms;
     ScanReply reply;
-} Ask;
+} PagerAsk;
 
-typedef struct Page Page;
+typedef struct PagerPage PagerPage;
 
-struct Page
+struct PagerPage
 {
-    Page *next; /* of those under way, in the order of handing out */
+    PagerPage *next; /* of those under way, in the order of handing out */
     Arena arena;
-    PageState state;
+    PagerPageState state;
     uint32_t partition;
     uint16_t owners[TOPOLOGY_N_MAX]; /* those to avoid last */
     uint32_t owner_count;
@@ -46,10 +46,10 @@ struct Page
     uint64_t silent_ms; /* since when the first owner was silent or overloaded; 0: none was */
     uint32_t pauses;    /* after which an overloaded owner was asked again */
     Slice after;
-    Slice limit;   /* the place that the page must not pass; empty: none */
-    Slice through; /* the place that the full page ends at */
-    bool is_last;  /* of its partition */
-    Ask *asks;     /* by place in owners */
+    Slice limit;    /* the cursor that the page must not pass; empty: none */
+    Slice through;  /* the cursor that the full page ends at */
+    bool is_last;   /* of its partition */
+    PagerAsk *asks; /* by place in owners */
     PagerRow *rows;
     uint32_t row_count;
     Slice *differing;
@@ -73,9 +73,9 @@ struct Pager
     uint64_t now_ms;
     uint32_t next_partition;
     uint32_t page_count; /* under way or ready */
-    Page *pages;
-    Page *handed_out; /* kept until the next call */
-    bool met_ill;     /* an owner whose disk is full or failed */
+    PagerPage *pages;
+    PagerPage *handed_out; /* kept until the next call */
+    bool met_ill;          /* an owner whose disk is full or failed */
     bool failed;
     StatusCode failure;
     uint32_t failed_partition;
@@ -83,30 +83,30 @@ struct Pager
     Buffer frame;
 };
 
-/* One page, from after (a place; empty: the partition's start) on, queued. */
-Page *pager_page_new(Pager *pager, uint32_t partition, Slice after);
-void pager_page_free(Pager *pager, Page *page);
+/* One page, from after (a cursor; empty: the partition's start) on, queued. */
+PagerPage *pager_page_new(Pager *pager, uint32_t partition, Slice after);
+void pager_page_free(Pager *pager, PagerPage *page);
 
 /* Asks one of the owners that are left for rows, anew; fails the scan when too few are left. */
-void pager_page_begin(Pager *pager, Page *page);
+void pager_page_begin(Pager *pager, PagerPage *page);
 
 /* A frame that answers the question to the owner at place. */
-void pager_page_take_answer(Pager *pager, Page *page, uint32_t place, const Frame *frame);
+void pager_page_take_answer(Pager *pager, PagerPage *page, uint32_t place, const Frame *frame);
 
 /* The keys that differ have been read, as far as they have. */
-void pager_page_take_merge(Pager *pager, Page *page);
+void pager_page_take_merge(Pager *pager, PagerPage *page);
 
 /* The owner's link broke: it takes part again, once, when too few are left without it. */
-void pager_page_lose_owner(Pager *pager, Page *page, uint32_t place);
+void pager_page_lose_owner(Pager *pager, PagerPage *page, uint32_t place);
 
 /* The owner takes no part any more; the page begins again with those that are left. */
-void pager_page_drop_owner(Pager *pager, Page *page, uint32_t place);
+void pager_page_drop_owner(Pager *pager, PagerPage *page, uint32_t place);
 
 /* Looks for owners that have been silent too long; when that is wanted next. */
-void pager_page_tick(Pager *pager, Page *page);
-uint64_t pager_page_due_ms(const Pager *pager, const Page *page);
+void pager_page_tick(Pager *pager, PagerPage *page);
+uint64_t pager_page_due_ms(const Pager *pager, const PagerPage *page);
 
 /* Writes the frame of the question to pager->frame. */
-void pager_page_encode_ask(Pager *pager, Page *page, uint32_t place);
+void pager_page_encode_ask(Pager *pager, PagerPage *page, uint32_t place);
 
 #endif

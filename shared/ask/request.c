@@ -12,7 +12,7 @@ request_heard(Request *request, uint32_t member, uint64_t now_ms)
 bool
 request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t now_ms)
 {
-    Part *part = request->parts;
+    RequestPart *part = request->parts;
 
     while (part != NULL && (part->tag != frame->tag || part->member != member))
         part = part->next;
@@ -32,7 +32,7 @@ void
 request_lost(Request *request, uint32_t member, uint64_t now_ms)
 {
     request->now_ms = now_ms;
-    for (Part *part = request->parts; part != NULL; part = part->next)
+    for (RequestPart *part = request->parts; part != NULL; part = part->next)
     {
         if (part->member == member && request_part_is_under_way(part))
             request_part_lost(request, part);
@@ -45,7 +45,7 @@ void
 request_unreached(Request *request, uint32_t member, uint64_t now_ms)
 {
     request->now_ms = now_ms;
-    for (Part *part = request->parts; part != NULL; part = part->next)
+    for (RequestPart *part = request->parts; part != NULL; part = part->next)
     {
         if (part->member == member && part->state != PART_ENDED)
             request_part_fail(request, part, false, STATUS_OK);
@@ -54,16 +54,17 @@ request_unreached(Request *request, uint32_t member, uint64_t now_ms)
 
 /* What was sent may be carried out yet; what waits to be sent is not. */
 static void
-expire(Request *request)
+end_open_keys(Request *request)
 {
-    for (const Part *part = request->parts; part != NULL && request->is_write; part = part->next)
+    for (const RequestPart *part = request->parts; part != NULL && request->is_write;
+         part = part->next)
     {
         for (uint32_t i = 0; i < part->key_count && request_part_is_under_way(part); i++)
             request->states[part->keys[i]].maybe_written = true;
     }
     for (uint32_t key = 0; key < request->key_count; key++)
     {
-        KeyState *state = &request->states[key];
+        RequestKey *state = &request->states[key];
 
         if (state->done)
             continue;
@@ -77,7 +78,7 @@ void
 request_tick(Request *request, uint64_t now_ms)
 {
     request->now_ms = now_ms;
-    for (Part *part = request->parts; part != NULL; part = part->next)
+    for (RequestPart *part = request->parts; part != NULL; part = part->next)
     {
         if (now_ms < request_part_due_ms(request, part))
             continue;
@@ -87,7 +88,7 @@ request_tick(Request *request, uint64_t now_ms)
             request_part_hedge(request, part);
     }
     if (now_ms >= request->deadline_ms)
-        expire(request);
+        end_open_keys(request);
 }
 
 uint64_t
@@ -95,7 +96,7 @@ request_wake_ms(const Request *request)
 {
     uint64_t wake = request->deadline_ms;
 
-    for (const Part *part = request->parts; part != NULL; part = part->next)
+    for (const RequestPart *part = request->parts; part != NULL; part = part->next)
     {
         uint64_t due = request_part_due_ms(request, part);
 
@@ -107,7 +108,7 @@ request_wake_ms(const Request *request)
 bool
 request_next_send(Request *request, uint32_t *member, Slice *frame)
 {
-    Part *part = request_part_next(request);
+    RequestPart *part = request_part_next(request);
 
     if (part == NULL)
         return false;
@@ -169,8 +170,8 @@ new_request(Arena *arena, RequestAsker *asker, const Topology *topology, const B
     request->deadline_ms = now_ms + options->timeout_ms;
     request->key_count = key_count;
     request->keys_open = key_count;
-    request->states = arena_alloc_zero(arena, sizeof(KeyState) * key_count);
-    request->members = arena_alloc_zero(arena, sizeof(MemberState) * topology->member_count);
+    request->states = arena_alloc_zero(arena, sizeof(RequestKey) * key_count);
+    request->members = arena_alloc_zero(arena, sizeof(RequestMemberState) * topology->member_count);
     for (uint32_t i = 0; i < topology->member_count; i++)
         request->members[i].keys_max =
             options->frame_keys != 0 ? options->frame_keys : PART_KEYS_MAX;
@@ -179,17 +180,17 @@ new_request(Arena *arena, RequestAsker *asker, const Topology *topology, const B
     return request;
 }
 
-typedef struct PlacedKey
+typedef struct RequestPlacedKey
 {
     uint64_t position;
     uint32_t key;
-} PlacedKey;
+} RequestPlacedKey;
 
 static int
 compare_placed(const void *a, const void *b)
 {
-    const PlacedKey *left = a;
-    const PlacedKey *right = b;
+    const RequestPlacedKey *left = a;
+    const RequestPlacedKey *right = b;
 
     if (left->position != right->position)
         return left->position < right->position ? -1 : 1;
@@ -198,30 +199,31 @@ compare_placed(const void *a, const void *b)
 
 /* Places every key. Those that can be placed come in ring order: neighbours travel, and are stored,
  * together. */
-static PlacedKey *
+static RequestPlacedKey *
 place_keys(Request *request, uint32_t *count_out)
 {
-    PlacedKey *placed = ARENA_ARRAY(request->arena, PlacedKey, request->key_count);
+    RequestPlacedKey *placed = ARENA_ARRAY(request->arena, RequestPlacedKey, request->key_count);
     uint32_t count = 0;
 
     for (uint32_t key = 0; key < request->key_count; key++)
     {
         if (request_place_key(request, key))
-            placed[count++] = (PlacedKey){.position = request->states[key].position, .key = key};
+            placed[count++] =
+                (RequestPlacedKey){.position = request->states[key].position, .key = key};
         else
             request_key_end(request, key, STATUS_BAD_KEY);
     }
     if (count > 1)
-        qsort(placed, count, sizeof(PlacedKey), compare_placed);
+        qsort(placed, count, sizeof(RequestPlacedKey), compare_placed);
     *count_out = count;
     return placed;
 }
 
 /* Fallbacks stand in for owners: they do not make more of them. */
 static void
-begin_read(Request *request, uint32_t key)
+begin_read_key(Request *request, uint32_t key)
 {
-    const KeyState *state = &request->states[key];
+    const RequestKey *state = &request->states[key];
     const RequestOptions *options = &request->options;
 
     if (options->quorum > state->owner_count || options->owners > state->owner_count)
@@ -240,10 +242,10 @@ request_read(Arena *arena, RequestAsker *asker, const Topology *topology, const 
     request->reads = arena_alloc_zero(arena, sizeof(RequestReadResult) * key_count);
 
     uint32_t placed_count;
-    const PlacedKey *placed = place_keys(request, &placed_count);
+    const RequestPlacedKey *placed = place_keys(request, &placed_count);
 
     for (uint32_t at = 0; at < placed_count; at++)
-        begin_read(request, placed[at].key);
+        begin_read_key(request, placed[at].key);
     return request;
 }
 
@@ -259,7 +261,7 @@ request_write(Arena *arena, RequestAsker *asker, const Topology *topology, const
     request->writes = arena_alloc_zero(arena, sizeof(RequestWriteResult) * item_count);
 
     uint32_t placed_count;
-    const PlacedKey *placed = place_keys(request, &placed_count);
+    const RequestPlacedKey *placed = place_keys(request, &placed_count);
 
     for (uint32_t at = 0; at < placed_count; at++)
     {
@@ -276,18 +278,18 @@ request_write(Arena *arena, RequestAsker *asker, const Topology *topology, const
 WriteItem *
 request_ring_order(Arena *arena, const Bucket *bucket, const WriteItem *items, uint32_t item_count)
 {
-    PlacedKey *placed = ARENA_ARRAY(arena, PlacedKey, item_count);
+    RequestPlacedKey *placed = ARENA_ARRAY(arena, RequestPlacedKey, item_count);
     WriteItem *ordered = ARENA_ARRAY(arena, WriteItem, item_count);
 
     for (uint32_t i = 0; i < item_count; i++)
     {
-        placed[i] = (PlacedKey){.key = i};
+        placed[i] = (RequestPlacedKey){.key = i};
 
         /* A key that is not the bucket's goes first, to be refused like any other. */
         (void)topology_position(bucket, items[i].key, &placed[i].position);
     }
     if (item_count > 1)
-        qsort(placed, item_count, sizeof(PlacedKey), compare_placed);
+        qsort(placed, item_count, sizeof(RequestPlacedKey), compare_placed);
     for (uint32_t i = 0; i < item_count; i++)
         ordered[i] = items[placed[i].key];
     return ordered;

@@ -18,7 +18,7 @@ enum
 };
 
 static uint32_t
-class_of(const RequestFrame *frame)
+class_of(const RequestAskerFrame *frame)
 {
     uint32_t size = frame->keys <= 1 ? 0 : frame->keys <= 8 ? 1 : frame->keys <= 64 ? 2 : 3;
 
@@ -26,9 +26,9 @@ class_of(const RequestFrame *frame)
 }
 
 void
-request_asker_note_wait(RequestAsker *asker, const RequestFrame *frame, uint64_t waited_ms)
+request_asker_note_wait(RequestAsker *asker, const RequestAskerFrame *frame, uint64_t waited_ms)
 {
-    RequestMember *known = &asker->members[frame->member];
+    RequestAskerMember *known = &asker->members[frame->member];
     uint32_t class = class_of(frame);
     uint32_t *tail = &known->tail[class];
     uint32_t wait = (uint32_t)(waited_ms < LONGEST_MS ? waited_ms : LONGEST_MS) * FRACTION;
@@ -47,9 +47,9 @@ request_asker_note_wait(RequestAsker *asker, const RequestFrame *frame, uint64_t
 }
 
 uint64_t
-request_asker_hedge_ms(const RequestAsker *asker, const RequestFrame *frame, uint64_t most_ms)
+request_asker_hedge_ms(const RequestAsker *asker, const RequestAskerFrame *frame, uint64_t most_ms)
 {
-    const RequestMember *known = &asker->members[frame->member];
+    const RequestAskerMember *known = &asker->members[frame->member];
     uint32_t class = class_of(frame);
     uint64_t tails = frame->is_write ? WRITE_TAILS : READ_TAILS;
     uint64_t least = frame->is_write ? REQUEST_WRITE_HEDGE_MIN_MS : REQUEST_HEDGE_MIN_MS;
@@ -80,7 +80,7 @@ request_asker_now_ms(const RequestAsker *asker, uint64_t request_now_ms)
 void
 request_asker_note_clock(RequestAsker *asker, uint32_t member, uint64_t clock_ms, uint64_t now_ms)
 {
-    RequestMember *known = &asker->members[member];
+    RequestAskerMember *known = &asker->members[member];
 
     if (clock_ms == 0)
         return;
@@ -91,7 +91,7 @@ request_asker_note_clock(RequestAsker *asker, uint32_t member, uint64_t clock_ms
 uint64_t
 request_asker_clock_ms(const RequestAsker *asker, uint32_t member, uint64_t now_ms)
 {
-    const RequestMember *known = &asker->members[member];
+    const RequestAskerMember *known = &asker->members[member];
     uint64_t passed_ms = now_ms > known->clock_at_ms ? now_ms - known->clock_at_ms : 0;
 
     if (known->clock_ms == 0)

@@ -27,14 +27,14 @@ enum
     REQUEST_WRITE_HEDGE_MIN_MS = 100
 };
 
-typedef struct RequestMember
+typedef struct RequestAskerMember
 {
     uint64_t heard_ms;                /* the last answer; 0: none yet */
     uint64_t clock_ms;                /* what it last said that its clock is; 0: nothing yet */
     uint64_t clock_at_ms;             /* by the asker's own clock: when that came */
     uint32_t tail[REQUEST_CLASSES];   /* the percentile, in 1/1024 ms */
     uint8_t samples[REQUEST_CLASSES]; /* of the first few */
-} RequestMember;
+} RequestAskerMember;
 
 /*
  * No two frames in flight have one tag, and a member that answers any request is not silent,
@@ -47,16 +47,16 @@ typedef struct RequestAsker
                       apart */
     uint64_t (*clock)(void); /* in ms, as it runs whatever requests wait for; NULL: as requests are
                                 told the time */
-    RequestMember members[RING_NODES_MAX]; /* by member index */
+    RequestAskerMember members[RING_NODES_MAX]; /* by member index */
 } RequestAsker;
 
 /* A frame as hedging sees it. */
-typedef struct RequestFrame
+typedef struct RequestAskerFrame
 {
     uint32_t member;
     uint32_t keys;
     bool is_write;
-} RequestFrame;
+} RequestAskerFrame;
 
 /* The asker's own clock, for a request that is told this time. */
 uint64_t request_asker_now_ms(const RequestAsker *asker, uint64_t request_now_ms);
@@ -71,14 +71,15 @@ void request_asker_note_clock(RequestAsker *asker, uint32_t member, uint64_t clo
 uint64_t request_asker_clock_ms(const RequestAsker *asker, uint32_t member, uint64_t now_ms);
 
 /* It was answered after waited_ms, or was hedged after them. */
-void request_asker_note_wait(RequestAsker *asker, const RequestFrame *frame, uint64_t waited_ms);
+void request_asker_note_wait(RequestAsker *asker, const RequestAskerFrame *frame,
+                             uint64_t waited_ms);
 
 /*
  * After how long it is hedged: a read after twice the percentile, from REQUEST_HEDGE_MIN_MS, a
  * write after eight times, from REQUEST_WRITE_HEDGE_MIN_MS; at most_ms at the latest, which it is
  * as long as too little is known.
  */
-uint64_t request_asker_hedge_ms(const RequestAsker *asker, const RequestFrame *frame,
+uint64_t request_asker_hedge_ms(const RequestAsker *asker, const RequestAskerFrame *frame,
                                 uint64_t most_ms);
 
 /* How long to leave a member alone that has answered STATUS_OVERLOADED for the nth time (from 0):

@@ -23,7 +23,7 @@ request_key_bytes(const Request *request, uint32_t key)
 }
 
 size_t
-request_key_ask_bytes(const Request *request, uint32_t key, PartKind kind)
+request_key_ask_bytes(const Request *request, uint32_t key, RequestPartKind kind)
 {
     size_t bytes = request_key_bytes(request, key).length;
 
@@ -37,10 +37,10 @@ request_key_ask_bytes(const Request *request, uint32_t key, PartKind kind)
     return bytes;
 }
 
-static Part *
-new_part(Request *request, PartKind kind, uint32_t member)
+static RequestPart *
+new_part(Request *request, RequestPartKind kind, uint32_t member)
 {
-    Part *part = ARENA_NEW(request->arena, Part);
+    RequestPart *part = ARENA_NEW(request->arena, RequestPart);
 
     part->kind = kind;
     part->state = PART_QUEUED;
@@ -54,7 +54,7 @@ new_part(Request *request, PartKind kind, uint32_t member)
 }
 
 static void
-append_key(Request *request, Part *part, uint32_t key)
+append_key(Request *request, RequestPart *part, uint32_t key)
 {
     if (part->key_count == part->key_capacity)
     {
@@ -72,7 +72,7 @@ append_key(Request *request, Part *part, uint32_t key)
 
 /* The part that the key may join, if there is one: not full, and if paused as long as it. */
 static bool
-may_join(const Request *request, const Part *part, uint32_t key, bool paused)
+may_join(const Request *request, const RequestPart *part, uint32_t key, bool paused)
 {
     if (part == NULL || part->key_count >= request->members[part->member].keys_max ||
         part->bytes >= PART_BYTES_MAX)
@@ -83,7 +83,7 @@ may_join(const Request *request, const Part *part, uint32_t key, bool paused)
 }
 
 static void
-pause_part(Request *request, Part *part, uint32_t pauses)
+pause_part(Request *request, RequestPart *part, uint32_t pauses)
 {
     part->state = PART_PAUSED;
     part->pauses = pauses;
@@ -92,12 +92,12 @@ pause_part(Request *request, Part *part, uint32_t pauses)
 }
 
 static void
-ask(Request *request, uint32_t key, PartKind kind, uint8_t place, bool paused)
+ask_member(Request *request, uint32_t key, RequestPartKind kind, uint8_t place, bool paused)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
     uint32_t member = state->members[place];
-    MemberState *known = &request->members[member];
-    Part **draft = paused ? &known->paused[kind] : &known->draft[kind];
+    RequestMemberState *known = &request->members[member];
+    RequestPart **draft = paused ? &known->paused[kind] : &known->draft[kind];
 
     if (!may_join(request, *draft, key, paused))
     {
@@ -116,15 +116,16 @@ ask(Request *request, uint32_t key, PartKind kind, uint8_t place, bool paused)
 }
 
 void
-request_key_ask_again(Request *request, uint32_t key, const Part *part)
+request_key_ask_again(Request *request, uint32_t key, const RequestPart *part)
 {
-    ask(request, key, part->kind, request_place_of(&request->states[key], part->member), false);
+    ask_member(request, key, part->kind, request_place_of(&request->states[key], part->member),
+               false);
 }
 
 void
-request_key_allow_again(Request *request, uint32_t key, const Part *part)
+request_key_allow_again(Request *request, uint32_t key, const RequestPart *part)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
     uint16_t bit = request_place_bit(request_place_of(state, part->member));
 
     if ((state->again & bit) != 0)
@@ -140,8 +141,8 @@ request_key_allow_again(Request *request, uint32_t key, const Part *part)
 static void
 ask_itself(Request *request, uint32_t key, uint8_t place, bool paused)
 {
-    KeyState *state = &request->states[key];
-    PartKind kind;
+    RequestKey *state = &request->states[key];
+    RequestPartKind kind;
 
     if (request->is_write)
         kind = state->maybe_written || state->pending > 0 ? PART_RETRY : PART_WRITE;
@@ -151,12 +152,12 @@ ask_itself(Request *request, uint32_t key, uint8_t place, bool paused)
         state->full_place = place;
     state->asked |= request_place_bit(place);
     state->live |= request_place_bit(place);
-    ask(request, key, kind, place, paused);
+    ask_member(request, key, kind, place, paused);
 }
 
 /* The member is not waited for any more. */
 static void
-leave_place(KeyState *state, uint8_t place)
+leave_place(RequestKey *state, uint8_t place)
 {
     state->live &= (uint16_t)~request_place_bit(place);
     if (state->full_place == place)
@@ -166,7 +167,7 @@ leave_place(KeyState *state, uint8_t place)
 uint32_t
 request_key_ask(Request *request, uint32_t key)
 {
-    const KeyState *state = &request->states[key];
+    const RequestKey *state = &request->states[key];
     uint32_t asked = 0;
 
     while (request_place_missing(request, state) > 0)
@@ -190,14 +191,14 @@ request_key_ask_coordinated(Request *request, uint32_t key)
     if (place == NO_PLACE)
         return false;
     request->states[key].coordinated |= request_place_bit(place);
-    ask(request, key, PART_COORDINATED, place, false);
+    ask_member(request, key, PART_COORDINATED, place, false);
     return true;
 }
 
 void
 request_key_end(Request *request, uint32_t key, StatusCode status)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
 
     if (state->done)
         return;
@@ -212,7 +213,7 @@ request_key_end(Request *request, uint32_t key, StatusCode status)
 void
 request_key_give_up(Request *request, uint32_t key)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
     StatusCode reason = state->reason == STATUS_OK ? STATUS_UNAVAILABLE : state->reason;
 
     request_key_end(request, key,
@@ -221,9 +222,9 @@ request_key_give_up(Request *request, uint32_t key)
 
 /* A read key with a quorum of answers ends, or goes on to what is still missing. */
 static void
-settle(Request *request, uint32_t key)
+end_read_key(Request *request, uint32_t key)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
 
     if (state->mismatch)
     {
@@ -243,12 +244,12 @@ settle(Request *request, uint32_t key)
 static void
 request_key_go_on(Request *request, uint32_t key)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
 
     if (state->done)
         return;
     if (!request->is_write && request_place_is_quorum(request, state))
-        settle(request, key);
+        end_read_key(request, key);
     else
         request->counters.failovers += request_key_ask(request, key);
     if (state->pending == 0)
@@ -256,9 +257,9 @@ request_key_go_on(Request *request, uint32_t key)
 }
 
 void
-request_key_failed(Request *request, const Part *part, uint32_t key, bool was_silent)
+request_key_failed(Request *request, const RequestPart *part, uint32_t key, bool was_silent)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
 
     if (state->done)
         return;
@@ -274,9 +275,9 @@ request_key_failed(Request *request, const Part *part, uint32_t key, bool was_si
 }
 
 void
-request_key_hedge(Request *request, const Part *part, uint32_t key)
+request_key_hedge(Request *request, const RequestPart *part, uint32_t key)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
 
     if (state->done)
         return;
@@ -288,14 +289,14 @@ request_key_hedge(Request *request, const Part *part, uint32_t key)
     leave_place(state, request_place_of(state, part->member));
     if (request_key_ask(request, key) == 0 && !request->is_write &&
         request_place_is_quorum(request, state))
-        settle(request, key);
+        end_read_key(request, key);
 }
 
 /* The member has too much to do: the key waits, and is then asked of whom that spares. */
 static void
-back_off(Request *request, const Part *part, uint32_t key)
+back_off(Request *request, const RequestPart *part, uint32_t key)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
     uint8_t place = request_place_of(state, part->member);
 
     if (state->pauses < UINT8_MAX)
@@ -306,7 +307,7 @@ back_off(Request *request, const Part *part, uint32_t key)
 
         place = other == NO_PLACE ? place : other;
         state->coordinated |= request_place_bit(place);
-        ask(request, key, PART_COORDINATED, place, true);
+        ask_member(request, key, PART_COORDINATED, place, true);
         return;
     }
     leave_place(state, place);
@@ -316,7 +317,7 @@ back_off(Request *request, const Part *part, uint32_t key)
 
 /* That a fallback does not own the key is no news; nor does it say more than an owner did. */
 static void
-note_reason(KeyState *state, uint32_t member, StatusCode status)
+note_reason(RequestKey *state, uint32_t member, StatusCode status)
 {
     bool by_owner = request_place_of(state, member) < state->owner_count;
 
@@ -335,9 +336,9 @@ note_refusal(Request *request, uint32_t key, uint8_t place, StatusCode status)
 
 /* The member cannot tell that the write is not old: by now it has said what its clock is. */
 static bool
-ask_once_more(Request *request, const Part *part, uint32_t key)
+ask_once_more(Request *request, const RequestPart *part, uint32_t key)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
     uint8_t place = request_place_of(state, part->member);
 
     if (state->late == LATE_MAX)
@@ -349,10 +350,10 @@ ask_once_more(Request *request, const Part *part, uint32_t key)
 }
 
 void
-request_key_refused(Request *request, const Part *part, uint32_t key, bool was_silent,
+request_key_refused(Request *request, const RequestPart *part, uint32_t key, bool was_silent,
                     StatusCode status)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
 
     if (state->done)
         return;
@@ -379,9 +380,10 @@ keep_object(Request *request, uint32_t key, const ReadItem *item)
 
 /* An answer of a member's own. */
 static void
-count_answer(Request *request, const Part *part, uint32_t key, uint8_t place, const ReadItem *item)
+count_answer(Request *request, const RequestPart *part, uint32_t key, uint8_t place,
+             const ReadItem *item)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
 
     if (part->kind == PART_FULL)
         keep_object(request, key, item);
@@ -393,10 +395,10 @@ count_answer(Request *request, const Part *part, uint32_t key, uint8_t place, co
 }
 
 void
-request_key_read(Request *request, const Part *part, uint32_t key, bool was_silent,
+request_key_read(Request *request, const RequestPart *part, uint32_t key, bool was_silent,
                  const ReadItem *item)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
     RequestReadResult *result = &request->reads[key];
     uint8_t place = request_place_of(state, part->member);
     bool is_absent = digest_equal(&item->digest, &DIGEST_ABSENT);
@@ -427,7 +429,7 @@ request_key_read(Request *request, const Part *part, uint32_t key, bool was_sile
 }
 
 void
-request_key_written(Request *request, const Part *part, uint32_t key, bool was_silent,
+request_key_written(Request *request, const RequestPart *part, uint32_t key, bool was_silent,
                     const WriteResult *item)
 {
     if (request->states[key].done)

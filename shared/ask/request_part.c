@@ -7,7 +7,7 @@ enum
 
 /* The part owes nothing any more. */
 static void
-request_part_release(Request *request, Part *part)
+request_part_release(Request *request, RequestPart *part)
 {
     if (request_part_is_under_way(part))
         request->members[part->member].under_way--;
@@ -17,14 +17,14 @@ request_part_release(Request *request, Part *part)
 }
 
 void
-request_part_fail(Request *request, Part *part, bool written, StatusCode reason)
+request_part_fail(Request *request, RequestPart *part, bool written, StatusCode reason)
 {
     bool was_silent = part->state == PART_SILENT;
 
     request_part_release(request, part);
     for (uint32_t i = 0; i < part->key_count; i++)
     {
-        KeyState *state = &request->states[part->keys[i]];
+        RequestKey *state = &request->states[part->keys[i]];
 
         if (state->done)
             continue;
@@ -36,7 +36,7 @@ request_part_fail(Request *request, Part *part, bool written, StatusCode reason)
 }
 
 void
-request_part_lost(Request *request, Part *part)
+request_part_lost(Request *request, RequestPart *part)
 {
     for (uint32_t i = 0; i < part->key_count; i++)
         request_key_allow_again(request, part->keys[i], part);
@@ -44,14 +44,14 @@ request_part_lost(Request *request, Part *part)
 }
 
 static void
-note_clock(Request *request, const Part *part, uint64_t clock_ms)
+note_clock(Request *request, const RequestPart *part, uint64_t clock_ms)
 {
     request_asker_note_clock(request->asker, part->member, clock_ms,
                              request_asker_now_ms(request->asker, request->now_ms));
 }
 
 static void
-take_read_reply(Request *request, Part *part, const Frame *frame)
+take_read_reply(Request *request, RequestPart *part, const Frame *frame)
 {
     bool was_silent = part->state == PART_SILENT;
     ReadReply reply;
@@ -73,7 +73,7 @@ take_read_reply(Request *request, Part *part, const Frame *frame)
 }
 
 static void
-take_write_reply(Request *request, Part *part, const Frame *frame)
+take_write_reply(Request *request, RequestPart *part, const Frame *frame)
 {
     bool was_silent = part->state == PART_SILENT;
     WriteReply reply;
@@ -95,7 +95,7 @@ take_write_reply(Request *request, Part *part, const Frame *frame)
 
 /* Its keys are asked for again, by half as many at once. */
 static void
-halve(Request *request, const Part *part)
+ask_in_halves(Request *request, const RequestPart *part)
 {
     request->members[part->member].keys_max = part->key_count / 2;
     for (uint32_t i = 0; i < part->key_count; i++)
@@ -107,9 +107,9 @@ halve(Request *request, const Part *part)
 
 /* It gets less at a time. */
 static void
-spare(Request *request, const Part *part)
+ask_for_less(Request *request, const RequestPart *part)
 {
-    MemberState *member = &request->members[part->member];
+    RequestMemberState *member = &request->members[part->member];
     uint32_t half = part->key_count / 2 > PART_KEYS_FEW ? part->key_count / 2 : PART_KEYS_FEW;
 
     member->keys_max = half < member->keys_max ? half : member->keys_max;
@@ -117,7 +117,7 @@ spare(Request *request, const Part *part)
 
 /* A frame refused as a whole: nothing of it was carried out. */
 static void
-take_error(Request *request, Part *part, const Frame *frame)
+take_error(Request *request, RequestPart *part, const Frame *frame)
 {
     ErrorFrame error;
     bool was_silent = part->state == PART_SILENT;
@@ -130,17 +130,17 @@ take_error(Request *request, Part *part, const Frame *frame)
     request_part_release(request, part);
     if (error.status == STATUS_ANSWER_TOO_LARGE && part->key_count > 1)
     {
-        halve(request, part);
+        ask_in_halves(request, part);
         return;
     }
     if (error.status == STATUS_OVERLOADED)
-        spare(request, part);
+        ask_for_less(request, part);
     for (uint32_t i = 0; i < part->key_count; i++)
         request_key_refused(request, part, part->keys[i], was_silent, error.status);
 }
 
 static uint64_t
-silent_since_ms(const Request *request, const Part *part)
+part_silent_since_ms(const Request *request, const RequestPart *part)
 {
     uint64_t heard_ms = request->asker->members[part->member].heard_ms;
 
@@ -150,32 +150,32 @@ silent_since_ms(const Request *request, const Part *part)
 /* The waits of coordinated reads and of retries depend on what other members are asked first, and
  * tell nothing of this one. */
 static bool
-is_own_answer(const Part *part)
+is_own_answer(const RequestPart *part)
 {
     return part->kind == PART_FULL || part->kind == PART_DIGEST || part->kind == PART_WRITE;
 }
 
-static RequestFrame
-as_frame(const Part *part)
+static RequestAskerFrame
+as_frame(const RequestPart *part)
 {
-    return (RequestFrame){
+    return (RequestAskerFrame){
         .member = part->member, .keys = part->key_count, .is_write = part->kind == PART_WRITE};
 }
 
 void
-request_part_note_wait(Request *request, const Part *part)
+request_part_note_wait(Request *request, const RequestPart *part)
 {
-    uint64_t since_ms = silent_since_ms(request, part);
+    uint64_t since_ms = part_silent_since_ms(request, part);
     uint64_t waited_ms = request->now_ms > since_ms ? request->now_ms - since_ms : 0;
 
-    RequestFrame frame = as_frame(part);
+    RequestAskerFrame frame = as_frame(part);
 
     if (is_own_answer(part) && !part->overdue)
         request_asker_note_wait(request->asker, &frame, waited_ms);
 }
 
 void
-request_part_answer(Request *request, Part *part, const Frame *frame)
+request_part_answer(Request *request, RequestPart *part, const Frame *frame)
 {
     if (frame->type == FRAME_ERROR)
         take_error(request, part, frame);
@@ -186,11 +186,11 @@ request_part_answer(Request *request, Part *part, const Frame *frame)
 }
 
 static bool
-has_owner_left(const Request *request, const Part *part)
+has_owner_left(const Request *request, const RequestPart *part)
 {
     for (uint32_t i = 0; i < part->key_count; i++)
     {
-        const KeyState *state = &request->states[part->keys[i]];
+        const RequestKey *state = &request->states[part->keys[i]];
 
         if (!state->done && request_place_has_owner_left(state))
             return true;
@@ -205,11 +205,11 @@ has_owner_left(const Request *request, const Part *part)
  * are down, not slow.
  */
 static uint64_t
-patience_ms(const Request *request, const Part *part)
+part_patience_ms(const Request *request, const RequestPart *part)
 {
     const RequestOptions *options = &request->options;
 
-    RequestFrame frame = as_frame(part);
+    RequestAskerFrame frame = as_frame(part);
 
     if (request->is_write)
     {
@@ -228,40 +228,40 @@ patience_ms(const Request *request, const Part *part)
 }
 
 void
-request_part_sent(Request *request, Part *part)
+request_part_sent(Request *request, RequestPart *part)
 {
     part->state = PART_SENT;
     part->sent_ms = request->now_ms;
-    part->patience_ms = patience_ms(request, part) + part->bytes / BYTES_A_MS;
+    part->patience_ms = part_patience_ms(request, part) + part->bytes / BYTES_A_MS;
     request->members[part->member].under_way++;
     request->counters.frames++;
 }
 
 uint64_t
-request_part_due_ms(const Request *request, const Part *part)
+request_part_due_ms(const Request *request, const RequestPart *part)
 {
     if (part->state == PART_PAUSED)
         return part->due_ms;
     if (part->state == PART_SENT && !part->overdue)
-        return silent_since_ms(request, part) + part->patience_ms;
+        return part_silent_since_ms(request, part) + part->patience_ms;
     return UINT64_MAX;
 }
 
 void
-request_part_resume(Request *request, Part *part)
+request_part_resume(Request *request, RequestPart *part)
 {
     part->state = PART_QUEUED;
     request->first_queued = request->parts;
 }
 
 void
-request_part_hedge(Request *request, Part *part)
+request_part_hedge(Request *request, RequestPart *part)
 {
     bool has_other = false;
 
     for (uint32_t i = 0; i < part->key_count && !has_other; i++)
     {
-        const KeyState *state = &request->states[part->keys[i]];
+        const RequestKey *state = &request->states[part->keys[i]];
 
         has_other = !state->done && state->asked != (1u << state->member_count) - 1;
     }
@@ -277,7 +277,7 @@ request_part_hedge(Request *request, Part *part)
 }
 
 static bool
-part_has_open_key(const Request *request, const Part *part)
+part_has_open_key(const Request *request, const RequestPart *part)
 {
     for (uint32_t i = 0; i < part->key_count; i++)
     {
@@ -296,7 +296,7 @@ time_left_ms(const Request *request)
 }
 
 static void
-encode_read_part(Request *request, const Part *part)
+encode_read_part(Request *request, const RequestPart *part)
 {
     static const ReadMode MODES[] = {READ_FULL, READ_DIGEST, READ_COORDINATED};
     Arena scratch;
@@ -323,13 +323,13 @@ encode_read_part(Request *request, const Part *part)
 /* Since when the first of the part's keys has been on its way; those that were not are from now on.
  */
 static uint64_t
-first_sent_ms(Request *request, const Part *part, uint64_t now_ms)
+first_sent_ms(Request *request, const RequestPart *part, uint64_t now_ms)
 {
     uint64_t first_ms = now_ms;
 
     for (uint32_t i = 0; i < part->key_count; i++)
     {
-        KeyState *state = &request->states[part->keys[i]];
+        RequestKey *state = &request->states[part->keys[i]];
 
         if (state->sent_ms == 0)
             state->sent_ms = now_ms;
@@ -339,7 +339,7 @@ first_sent_ms(Request *request, const Part *part, uint64_t now_ms)
 }
 
 static void
-encode_write_part(Request *request, const Part *part)
+encode_write_part(Request *request, const RequestPart *part)
 {
     Arena scratch;
 
@@ -367,12 +367,12 @@ encode_write_part(Request *request, const Part *part)
     arena_free(&scratch);
 }
 
-Part *
+RequestPart *
 request_part_next(Request *request)
 {
     bool passed_queued = false;
 
-    for (Part *part = request->first_queued; part != NULL; part = part->next)
+    for (RequestPart *part = request->first_queued; part != NULL; part = part->next)
     {
         if (part->state != PART_QUEUED)
             continue;
@@ -390,7 +390,7 @@ request_part_next(Request *request)
 }
 
 void
-request_part_encode(Request *request, const Part *part)
+request_part_encode(Request *request, const RequestPart *part)
 {
     buffer_reset(&request->frame);
     if (request->is_write)

@@ -5,13 +5,13 @@
 #include "shared/ask/request_private.h"
 
 static uint16_t
-owner_mask(const KeyState *state)
+owner_mask(const RequestKey *state)
 {
     return (uint16_t)((1u << state->owner_count) - 1);
 }
 
 static uint32_t
-count(uint16_t mask)
+count_members(uint16_t mask)
 {
     return (uint32_t)__builtin_popcount(mask);
 }
@@ -24,7 +24,7 @@ is_avoided(const Request *request, uint16_t member)
 
 /* Owners, then fallbacks; of those that are well, then of those to avoid. */
 static void
-order_members(const Request *request, KeyState *state)
+order_members(const Request *request, RequestKey *state)
 {
     uint8_t placed = 0;
 
@@ -43,7 +43,7 @@ order_members(const Request *request, KeyState *state)
 bool
 request_place_key(Request *request, uint32_t key)
 {
-    KeyState *state = &request->states[key];
+    RequestKey *state = &request->states[key];
     uint32_t n = request->bucket->n;
 
     state->full_place = NO_PLACE;
@@ -78,31 +78,32 @@ answers_wanted(const Request *request)
 }
 
 static uint32_t
-owners_missing(const Request *request, const KeyState *state)
+owners_missing(const Request *request, const RequestKey *state)
 {
     return at_least_0(owners_wanted(request),
-                      count((state->counted | state->live) & owner_mask(state)));
+                      count_members((state->counted | state->live) & owner_mask(state)));
 }
 
 uint32_t
-request_place_missing(const Request *request, const KeyState *state)
+request_place_missing(const Request *request, const RequestKey *state)
 {
-    uint32_t missing = at_least_0(answers_wanted(request), count(state->counted | state->live));
+    uint32_t missing =
+        at_least_0(answers_wanted(request), count_members(state->counted | state->live));
     uint32_t owners = owners_missing(request, state);
 
     return missing > owners ? missing : owners;
 }
 
 bool
-request_place_is_quorum(const Request *request, const KeyState *state)
+request_place_is_quorum(const Request *request, const RequestKey *state)
 {
-    return count(state->counted) >= answers_wanted(request) &&
-           count(state->counted & owner_mask(state)) >= owners_wanted(request);
+    return count_members(state->counted) >= answers_wanted(request) &&
+           count_members(state->counted & owner_mask(state)) >= owners_wanted(request);
 }
 
 /* The first place of the order that is not in mask; of the owners only, or of all. */
 static uint8_t
-first_outside(const KeyState *state, uint16_t mask, bool owners_only)
+first_outside(const RequestKey *state, uint16_t mask, bool owners_only)
 {
     for (uint8_t i = 0; i < state->member_count; i++)
     {
@@ -115,7 +116,7 @@ first_outside(const KeyState *state, uint16_t mask, bool owners_only)
 }
 
 uint8_t
-request_place_next(const Request *request, const KeyState *state)
+request_place_next(const Request *request, const RequestKey *state)
 {
     uint32_t owners = owners_missing(request, state);
     bool owner_needed = owners > 0 && owners == request_place_missing(request, state);
@@ -128,7 +129,7 @@ request_place_next(const Request *request, const KeyState *state)
 static int
 coordinator_rank(const Request *request, uint32_t key, uint8_t place)
 {
-    const KeyState *state = &request->states[key];
+    const RequestKey *state = &request->states[key];
     uint16_t member = state->members[place];
     bool answered = (request->reads[key].answered & request_place_bit(place)) != 0;
 
@@ -144,7 +145,7 @@ coordinator_rank(const Request *request, uint32_t key, uint8_t place)
 uint8_t
 request_place_coordinator(const Request *request, uint32_t key)
 {
-    const KeyState *state = &request->states[key];
+    const RequestKey *state = &request->states[key];
     int best = -1;
     uint8_t chosen = NO_PLACE;
 
@@ -163,7 +164,7 @@ request_place_coordinator(const Request *request, uint32_t key)
 }
 
 uint8_t
-request_place_after_pause(const KeyState *state, uint8_t place)
+request_place_after_pause(const RequestKey *state, uint8_t place)
 {
     uint8_t at = 0;
 
@@ -181,7 +182,7 @@ request_place_after_pause(const KeyState *state, uint8_t place)
 }
 
 bool
-request_place_has_owner_left(const KeyState *state)
+request_place_has_owner_left(const RequestKey *state)
 {
     for (uint8_t i = 0; i < state->well_count && state->order[i] < state->owner_count; i++)
     {
@@ -192,7 +193,7 @@ request_place_has_owner_left(const KeyState *state)
 }
 
 uint8_t
-request_place_of(const KeyState *state, uint32_t member)
+request_place_of(const RequestKey *state, uint32_t member)
 {
     uint8_t place = 0;
 

@@ -10,7 +10,7 @@
 
 #include "shared/ask/request.h"
 
-typedef enum PartKind
+typedef enum RequestPartKind
 {
     PART_FULL,
     PART_DIGEST,
@@ -18,16 +18,16 @@ typedef enum PartKind
     PART_WRITE,
     PART_RETRY, /* a write that may have been written already */
     PART_KINDS
-} PartKind;
+} RequestPartKind;
 
-typedef enum PartState
+typedef enum RequestPartState
 {
     PART_PAUSED, /* waits until its member, which was overloaded, may be asked again */
     PART_QUEUED, /* waits for a place in its member's window */
     PART_SENT,   /* owes an answer */
     PART_SILENT, /* owes an answer, and its keys have been asked elsewhere too */
     PART_ENDED
-} PartState;
+} RequestPartState;
 
 enum
 {
@@ -39,13 +39,13 @@ enum
     MEMBER_WINDOW = 4 /* parts under way at one member: enough to keep it busy */
 };
 
-typedef struct Part Part;
+typedef struct RequestPart RequestPart;
 
-struct Part
+struct RequestPart
 {
-    Part *next;
-    PartKind kind;
-    PartState state;
+    RequestPart *next;
+    RequestPartKind kind;
+    RequestPartState state;
     uint32_t tag;
     uint32_t member;
     uint32_t pauses; /* of its keys so far */
@@ -65,7 +65,7 @@ enum
 };
 
 /* The masks are of places in members. */
-typedef struct KeyState
+typedef struct RequestKey
 {
     uint64_t position;
     uint16_t members[TOPOLOGY_N_MAX]; /* the preference list: owners, then fallbacks */
@@ -89,17 +89,17 @@ typedef struct KeyState
     Digest digest;
     StatusCode reason; /* the last refusal */
     uint64_t sent_ms;  /* writes: when first, by the asker's own clock; 0: not yet */
-} KeyState;
+} RequestKey;
 
-typedef struct MemberState
+typedef struct RequestMemberState
 {
     uint32_t under_way;
     uint32_t keys_max; /* of a part: fewer, once its answers would have been too large, or it had
                           too much to do */
     bool silent;
-    Part *draft[PART_KINDS];  /* parts still being filled */
-    Part *paused[PART_KINDS]; /* likewise */
-} MemberState;
+    RequestPart *draft[PART_KINDS];  /* parts still being filled */
+    RequestPart *paused[PART_KINDS]; /* likewise */
+} RequestMemberState;
 
 struct Request
 {
@@ -115,11 +115,11 @@ struct Request
     const WriteItem *items;
     uint32_t key_count;
     uint32_t keys_open;
-    KeyState *states;
-    MemberState *members;
-    Part *parts;
-    Part **parts_tail;
-    Part *first_queued; /* no part before it is queued */
+    RequestKey *states;
+    RequestMemberState *members;
+    RequestPart *parts;
+    RequestPart **parts_tail;
+    RequestPart *first_queued; /* no part before it is queued */
     RequestReadResult *reads;
     RequestWriteResult *writes;
     RequestCounters counters;
@@ -132,23 +132,23 @@ struct Request
 bool request_place_key(Request *request, uint32_t key);
 
 /* How many members must still be asked, if all that owe an answer give it. */
-uint32_t request_place_missing(const Request *request, const KeyState *state);
+uint32_t request_place_missing(const Request *request, const RequestKey *state);
 
 /* True when enough answers count. */
-bool request_place_is_quorum(const Request *request, const KeyState *state);
+bool request_place_is_quorum(const Request *request, const RequestKey *state);
 
 /* The next member to ask; NO_PLACE when there is none that would help. */
-uint8_t request_place_next(const Request *request, const KeyState *state);
+uint8_t request_place_next(const Request *request, const RequestKey *state);
 
 /* Who is suited best to coordinate a read, and was not asked to yet; NO_PLACE: nobody is left. */
 uint8_t request_place_coordinator(const Request *request, uint32_t key);
 
 /* Whom to ask after place was overloaded: another owner that is well, or place again. */
-uint8_t request_place_after_pause(const KeyState *state, uint8_t place);
+uint8_t request_place_after_pause(const RequestKey *state, uint8_t place);
 
 /* True when an owner that is well was not asked. */
-bool request_place_has_owner_left(const KeyState *state);
-uint8_t request_place_of(const KeyState *state, uint32_t member);
+bool request_place_has_owner_left(const RequestKey *state);
+uint8_t request_place_of(const RequestKey *state, uint32_t member);
 
 static inline uint16_t
 request_place_bit(uint8_t place)
@@ -163,29 +163,29 @@ Slice request_key_bytes(const Request *request, uint32_t key);
 
 /* What the key brings into a frame; and, as far as is known, a coordinated read of it into the
  * answer. */
-size_t request_key_ask_bytes(const Request *request, uint32_t key, PartKind kind);
+size_t request_key_ask_bytes(const Request *request, uint32_t key, RequestPartKind kind);
 
 /* The part's member may be asked once more, over a new link, when nobody else is left. */
-void request_key_allow_again(Request *request, uint32_t key, const Part *part);
+void request_key_allow_again(Request *request, uint32_t key, const RequestPart *part);
 
 /* Asks the member that part was for again. */
-void request_key_ask_again(Request *request, uint32_t key, const Part *part);
+void request_key_ask_again(Request *request, uint32_t key, const RequestPart *part);
 
 /* Asks as many members as are missing to the key's quorum; returns how many could be asked. */
 uint32_t request_key_ask(Request *request, uint32_t key);
 
 /* An ask of this part ended without an answer that counts: the member is gone, or refused. */
-void request_key_failed(Request *request, const Part *part, uint32_t key, bool was_silent);
-void request_key_refused(Request *request, const Part *part, uint32_t key, bool was_silent,
+void request_key_failed(Request *request, const RequestPart *part, uint32_t key, bool was_silent);
+void request_key_refused(Request *request, const RequestPart *part, uint32_t key, bool was_silent,
                          StatusCode status);
 
 /* The part's member is silent: the key is asked elsewhere too. */
-void request_key_hedge(Request *request, const Part *part, uint32_t key);
+void request_key_hedge(Request *request, const RequestPart *part, uint32_t key);
 
 /* An item of an answer to part. */
-void request_key_read(Request *request, const Part *part, uint32_t key, bool was_silent,
+void request_key_read(Request *request, const RequestPart *part, uint32_t key, bool was_silent,
                       const ReadItem *item);
-void request_key_written(Request *request, const Part *part, uint32_t key, bool was_silent,
+void request_key_written(Request *request, const RequestPart *part, uint32_t key, bool was_silent,
                          const WriteResult *item);
 
 /* Ends an open key; with the last reason, when nobody is left to ask and nobody owes an answer. */
@@ -195,40 +195,40 @@ void request_key_give_up(Request *request, uint32_t key);
 /* ---- request_part.c: one frame and its answer ---- */
 
 /* The first part that may be sent now, or NULL. */
-Part *request_part_next(Request *request);
+RequestPart *request_part_next(Request *request);
 
 /* Writes the part's frame to request->frame. */
-void request_part_encode(Request *request, const Part *part);
+void request_part_encode(Request *request, const RequestPart *part);
 
 /* An answer to the part has come: how long its member took is noted, before it counts as heard. */
-void request_part_note_wait(Request *request, const Part *part);
-void request_part_answer(Request *request, Part *part, const Frame *frame);
+void request_part_note_wait(Request *request, const RequestPart *part);
+void request_part_answer(Request *request, RequestPart *part, const Frame *frame);
 
 /* True when its member has the frame, or may have it. */
 static inline bool
-request_part_is_under_way(const Part *part)
+request_part_is_under_way(const RequestPart *part)
 {
     return part->state == PART_SENT || part->state == PART_SILENT;
 }
 
 /* The part was sent now: how long its member may be silent is settled. */
-void request_part_sent(Request *request, Part *part);
+void request_part_sent(Request *request, RequestPart *part);
 
 /* The part's keys go on elsewhere; written: it may have been carried out. */
-void request_part_fail(Request *request, Part *part, bool written, StatusCode reason);
+void request_part_fail(Request *request, RequestPart *part, bool written, StatusCode reason);
 
 /* The link that the part was sent over broke: its keys go on elsewhere, and come back to its member
  * when nobody else is left. */
-void request_part_lost(Request *request, Part *part);
+void request_part_lost(Request *request, RequestPart *part);
 
 /* The pause of a part is over. */
-void request_part_resume(Request *request, Part *part);
+void request_part_resume(Request *request, RequestPart *part);
 
 /* When request_tick is to look after the part: its pause or its patience is over; UINT64_MAX: not
  * at all. */
-uint64_t request_part_due_ms(const Request *request, const Part *part);
+uint64_t request_part_due_ms(const Request *request, const RequestPart *part);
 
 /* Its member is silent: each key of the part is asked elsewhere too; the first answer wins. */
-void request_part_hedge(Request *request, Part *part);
+void request_part_hedge(Request *request, RequestPart *part);
 
 #endif

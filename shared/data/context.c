@@ -13,7 +13,7 @@ enum
 _Static_assert(crypto_kdf_KEYBYTES == 32, "a cluster key is a kdf key");
 
 static ContextKey
-derive(const uint8_t cluster_key[32])
+derive_key(const uint8_t cluster_key[32])
 {
     ContextKey key;
     uint8_t id[crypto_kdf_BYTES_MIN];
@@ -30,7 +30,7 @@ context_keys(const uint8_t cluster_keys[][32], uint32_t count)
     ContextKeys keys = {.count = count};
 
     for (uint32_t i = 0; i < count; i++)
-        keys.keys[i] = derive(cluster_keys[i]);
+        keys.keys[i] = derive_key(cluster_keys[i]);
     return keys;
 }
 
@@ -150,7 +150,7 @@ context_piece_is_of(const ContextPiece *piece, uint32_t bucket_id, Slice key)
 }
 
 static const ContextKey *
-find_key(const ContextKeys *keys, Slice id)
+find_sealer(const ContextKeys *keys, Slice id)
 {
     for (uint32_t i = 0; i < keys->count; i++)
     {
@@ -161,7 +161,7 @@ find_key(const ContextKeys *keys, Slice id)
 }
 
 static ContextResult
-verify(const ContextPiece *piece, const ContextKeys *keys, uint32_t bucket_id, Slice key)
+verify_piece(const ContextPiece *piece, const ContextKeys *keys, uint32_t bucket_id, Slice key)
 {
     size_t sealed = piece->bytes.length - MAC_BYTES;
     uint8_t expected[MAC_BYTES];
@@ -173,7 +173,7 @@ verify(const ContextPiece *piece, const ContextKeys *keys, uint32_t bucket_id, S
         return CONTEXT_OTHER_BUCKET;
     if (!is_of_key(piece, key))
         return CONTEXT_OTHER_KEY;
-    sealer = find_key(keys, piece->key_id);
+    sealer = find_sealer(keys, piece->key_id);
     if (sealer == NULL)
         return CONTEXT_OTHER_CLUSTER;
     make_mac(expected, sealer, slice_make(piece->bytes.data, sealed), key);
@@ -203,7 +203,7 @@ context_open(Slice context, const ContextKeys *keys, uint32_t bucket_id, Slice k
     {
         ContextPiece piece = context_next(&reader, arena);
         ContextResult result =
-            reader.failed ? CONTEXT_MALFORMED : verify(&piece, keys, bucket_id, key);
+            reader.failed ? CONTEXT_MALFORMED : verify_piece(&piece, keys, bucket_id, key);
 
         if (result != CONTEXT_OK)
             return result;

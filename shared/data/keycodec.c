@@ -146,7 +146,7 @@ take_column(Reader *reader, KeyType type, size_t *zeros)
 }
 
 static Slice
-unescape(Slice escaped, size_t zeros, Arena *arena)
+without_escapes(Slice escaped, size_t zeros, Arena *arena)
 {
     if (zeros == 0)
         return escaped;
@@ -186,7 +186,7 @@ keycodec_next(Reader *reader, KeyType type, Arena *arena)
     if (KEY_TYPES[type].is_number)
         value.number = decode_number(taken, type);
     else
-        value.bytes = unescape(taken, zeros, arena);
+        value.bytes = without_escapes(taken, zeros, arena);
     return value;
 }
 

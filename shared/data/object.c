@@ -111,7 +111,7 @@ append_dot(Sibling *joined, const Sibling *from, uint32_t index)
 
 /* A dot of one side alone survives when the other side never saw it. */
 static bool
-survives(const Dot *dot, const VClock *other_context)
+is_unseen(const Dot *dot, const VClock *other_context)
 {
     return !vclock_covers(other_context, dot);
 }
@@ -137,9 +137,9 @@ join_sibling(Arena *arena, const Sibling *mine, const VClock *context, const Sib
                     : j == twin_count ? -1
                                       : dot_compare(&mine->dots[i], &twin->dots[j]);
 
-        if (order == 0 || (order < 0 && survives(&mine->dots[i], twin_context)))
+        if (order == 0 || (order < 0 && is_unseen(&mine->dots[i], twin_context)))
             append_dot(&joined, mine, i);
-        else if (order > 0 && survives(&twin->dots[j], context))
+        else if (order > 0 && is_unseen(&twin->dots[j], context))
             append_dot(&joined, twin, j);
         i += order <= 0;
         j += order >= 0;
@@ -158,7 +158,7 @@ append_if_alive(Object *object, const Sibling *sibling)
 
 /* Drops the siblings of any of these ids. */
 static void
-drop_all(Arena *arena, Object *object, const RequestIds *groups, uint32_t group_count)
+drop_groups(Arena *arena, Object *object, const RequestIds *groups, uint32_t group_count)
 {
     RequestIndex index;
     uint32_t kept = 0;
@@ -213,7 +213,7 @@ object_add_replaced(Arena *arena, Object *object, const RequestIds *ids)
         memcpy(grown, object->replaced, sizeof(RequestIds) * object->replaced_count);
     object->replaced = grown;
     append_replaced(object, ids);
-    drop_all(arena, object, ids, 1);
+    drop_groups(arena, object, ids, 1);
 }
 
 /* Theirs and mine by turns, since each side has the latest first. */
@@ -233,7 +233,7 @@ join_replaced(Arena *arena, Object *merged, const Object *a, const Object *b)
         if (i < a->replaced_count)
             append_replaced(merged, &a->replaced[i]);
     }
-    drop_all(arena, merged, merged->replaced, merged->replaced_count);
+    drop_groups(arena, merged, merged->replaced, merged->replaced_count);
 }
 
 RequestIds
@@ -347,7 +347,7 @@ object_live_count(const Object *object)
     return live;
 }
 
-/* A dot is written as the place of its (actor, epoch) in the context, which O1 says is there, and
+/* A dot is written as the entry of its (actor, epoch) in the context, which O1 says is there, and
  * its counter. */
 static uint32_t
 context_place(const Memory *memory, const VClock *context, const Dot *dot)
@@ -443,15 +443,15 @@ decode_dot_time(Reader *reader, Sibling *sibling, uint32_t index)
 static void
 decode_dot(Reader *reader, const VClock *context, Sibling *sibling, uint32_t index)
 {
-    uint64_t place = reader_varint(reader);
+    uint64_t entry = reader_varint(reader);
     uint64_t counter = reader_varint(reader);
 
-    if (place >= context->count || counter == 0 || counter > context->entries[place].counter)
+    if (entry >= context->count || counter == 0 || counter > context->entries[entry].counter)
     {
         reader_fail(reader);
         return;
     }
-    sibling->dots[index] = context->entries[place];
+    sibling->dots[index] = context->entries[entry];
     sibling->dots[index].counter = counter;
     if (index > 0 && dot_compare(&sibling->dots[index - 1], &sibling->dots[index]) >= 0)
         reader_fail(reader);

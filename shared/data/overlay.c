@@ -12,7 +12,7 @@ enum
 /* ---- pieces ---- */
 
 /* What some contexts have seen together: no piece twice, none that another one makes needless. */
-typedef struct Pieces
+typedef struct OverlayPieces
 {
     Arena *arena;
     const OverlayKey *key;
@@ -21,10 +21,10 @@ typedef struct Pieces
     uint32_t capacity;
     Slice last; /* the context added last: those of one key's puts are mostly the same */
     Slice rest; /* bytes that are no piece; they would hide what stands behind them */
-} Pieces;
+} OverlayPieces;
 
 static void
-append_piece(Pieces *pieces, const ContextPiece *piece)
+append_piece(OverlayPieces *pieces, const ContextPiece *piece)
 {
     if (pieces->count == pieces->capacity)
     {
@@ -40,7 +40,7 @@ append_piece(Pieces *pieces, const ContextPiece *piece)
 }
 
 static bool
-is_own(const Pieces *pieces, const ContextPiece *piece)
+is_own(const OverlayPieces *pieces, const ContextPiece *piece)
 {
     return context_piece_is_of(piece, pieces->key->bucket_id, pieces->key->key);
 }
@@ -48,7 +48,7 @@ is_own(const Pieces *pieces, const ContextPiece *piece)
 /* True when piece says nothing that held does not say; on the contrary, *replaces. Of equal ones
  * the later is kept: the store's own, sealed under its present key, is added last. */
 static bool
-is_needless(const Pieces *pieces, const ContextPiece *held, const ContextPiece *piece,
+is_needless(const OverlayPieces *pieces, const ContextPiece *held, const ContextPiece *piece,
             bool *replaces)
 {
     VClockOrder order;
@@ -62,7 +62,7 @@ is_needless(const Pieces *pieces, const ContextPiece *held, const ContextPiece *
 }
 
 static void
-add_piece(Pieces *pieces, const ContextPiece *piece)
+add_piece(OverlayPieces *pieces, const ContextPiece *piece)
 {
     uint32_t kept = 0;
 
@@ -80,7 +80,7 @@ add_piece(Pieces *pieces, const ContextPiece *piece)
 }
 
 static void
-add_context(Pieces *pieces, Slice context)
+add_context(OverlayPieces *pieces, Slice context)
 {
     Reader reader = reader_begin(context);
 
@@ -103,7 +103,7 @@ add_context(Pieces *pieces, Slice context)
 
 /* What the key's own pieces have seen. */
 static Object
-seen_by(const Pieces *pieces)
+seen_by(const OverlayPieces *pieces)
 {
     Object seen = {0};
 
@@ -117,7 +117,7 @@ seen_by(const Pieces *pieces)
 
 /* pending may be NULL. */
 static void
-put_pieces(Buffer *context, const Pieces *pieces, const ContextPending *pending)
+put_pieces(Buffer *context, const OverlayPieces *pieces, const ContextPending *pending)
 {
     for (uint32_t i = 0; i < pieces->count; i++)
         buffer_put(context, pieces->pieces[i].bytes.data, pieces->pieces[i].bytes.length);
@@ -128,15 +128,15 @@ put_pieces(Buffer *context, const Pieces *pieces, const ContextPending *pending)
 
 /* ---- covers ---- */
 
-typedef struct Covers
+typedef struct OverlayCovers
 {
     OverlayCover *covers;
     uint32_t count;
-} Covers;
+} OverlayCovers;
 
 /* covers has room for one more. */
 static void
-add_cover(Covers *covers, const OverlayCover *cover)
+add_cover(OverlayCovers *covers, const OverlayCover *cover)
 {
     uint32_t kept = 0;
 
@@ -154,7 +154,7 @@ add_cover(Covers *covers, const OverlayCover *cover)
 }
 
 static bool
-is_covered(const Covers *covers, const OverlayPut *put)
+is_covered(const OverlayCovers *covers, const OverlayPut *put)
 {
     for (uint32_t i = 0; i < covers->count; i++)
     {
@@ -200,7 +200,7 @@ take_piece(Arena *arena, const OverlayKey *key, Reader *reader, uint8_t *sealed,
 {
     Slice left = slice_make(reader->at, reader_left(reader));
     ContextPiece piece = context_next(reader, arena);
-    Covers covers = {put->covers, put->cover_count};
+    OverlayCovers covers = {put->covers, put->cover_count};
     StatusCode status;
 
     if (reader->failed || piece.kind == CONTEXT_PIECE_SEALED)
@@ -245,16 +245,16 @@ overlay_take_context(Arena *arena, const OverlayKey *key, Slice context, Overlay
 
 /* ---- what is seen ---- */
 
-typedef struct Seen
+typedef struct OverlaySeen
 {
-    Pieces pieces;            /* of the puts that are seen */
+    OverlayPieces pieces;     /* of the puts that are seen */
     const OverlayPut **alive; /* newest first */
     uint32_t count;
     uint32_t value_count; /* of these */
-} Seen;
+} OverlaySeen;
 
 static void
-add_seen(Seen *seen, Covers *covers, const OverlayPut *put)
+add_seen(OverlaySeen *seen, OverlayCovers *covers, const OverlayPut *put)
 {
     add_context(&seen->pieces, put->context);
     if (!is_covered(covers, put))
@@ -267,13 +267,13 @@ add_seen(Seen *seen, Covers *covers, const OverlayPut *put)
 }
 
 /* From the newest put to the oldest: by then all that may cover a put is known. */
-static Seen
-see(Arena *arena, const OverlayKey *key, const OverlayPut *newest, uint32_t before_command)
+static OverlaySeen
+see_puts(Arena *arena, const OverlayKey *key, const OverlayPut *newest, uint32_t before_command)
 {
-    Seen seen = {
+    OverlaySeen seen = {
         .pieces = {.arena = arena, .key = key}
     };
-    Covers covers = {0};
+    OverlayCovers covers = {0};
     uint32_t put_count = 0;
     uint32_t cover_count = 0;
 
@@ -335,7 +335,7 @@ append_values(Arena *arena, Object *object, const OverlayPut *put, const Actor *
 }
 
 static Object
-lay_over(Arena *arena, const OverlayRead *read, const Object *stored, const Seen *seen)
+lay_over(Arena *arena, const OverlayRead *read, const Object *stored, const OverlaySeen *seen)
 {
     Object covered = seen_by(&seen->pieces);
     Object object = object_overwrite(arena, stored, &covered);
@@ -359,7 +359,7 @@ bool
 overlay_read(Arena *arena, const OverlayRead *read, Buffer *object, Buffer *context)
 {
     ContextPending pending = {.through = read->through, .before_command = read->before_command};
-    Seen seen = see(arena, &read->key, read->newest, read->before_command);
+    OverlaySeen seen = see_puts(arena, &read->key, read->newest, read->before_command);
     Object stored = {0};
     Object laid;
 
@@ -399,7 +399,8 @@ deal_requests(Arena *arena, PutValue *values, uint32_t count)
 
 /* Those of the puts alive that are by sender, tombstones or values. */
 static void
-append_leaving(const Seen *seen, const void *sender, bool tombstones, OverlayLeaving *leaving)
+append_leaving(const OverlaySeen *seen, const void *sender, bool tombstones,
+               OverlayLeaving *leaving)
 {
     for (uint32_t i = seen->count; i > 0; i--)
     {
@@ -414,7 +415,7 @@ append_leaving(const Seen *seen, const void *sender, bool tombstones, OverlayLea
 }
 
 static void
-collect_values(Arena *arena, const Seen *seen, const void *sender, OverlayLeaving *leaving)
+collect_values(Arena *arena, const OverlaySeen *seen, const void *sender, OverlayLeaving *leaving)
 {
     leaving->values = ARENA_ARRAY(arena, PutValue, seen->value_count);
     append_leaving(seen, sender, false, leaving);
@@ -432,13 +433,13 @@ overlay_leave(Arena *arena, const OverlayKey *key, const OverlayPut *newest, con
 {
     OverlayLeaving leaving = {0};
     Buffer context;
-    Seen seen;
+    OverlaySeen seen;
 
     if (newest->older == NULL && newest->sender != sender)
         return leaving;
     if (newest->older == NULL && !newest->values[0].tombstone)
         return (OverlayLeaving){newest->context, newest->values, newest->value_count};
-    seen = see(arena, key, newest, UINT32_MAX);
+    seen = see_puts(arena, key, newest, UINT32_MAX);
     buffer_init(&context, arena->memory);
     put_pieces(&context, &seen.pieces, NULL);
     leaving.context = slice_copy(arena, buffer_slice(&context));

@@ -22,7 +22,7 @@ compare_run(const void *a, const void *b)
 }
 
 static bool
-is_live(const Actor *actor, const Reap *reap)
+is_live_actor(const Actor *actor, const Reap *reap)
 {
     for (uint32_t i = 0; i < reap->live_count; i++)
     {
@@ -40,7 +40,7 @@ mark_kept(const Object *object, const Reap *reap, Arena *arena)
     bool *kept = ARENA_ARRAY(arena, bool, context->count);
 
     for (uint32_t i = 0; i < context->count; i++)
-        kept[i] = is_live(&context->entries[i].actor, reap);
+        kept[i] = is_live_actor(&context->entries[i].actor, reap);
     for (uint32_t i = 0; i < object->sibling_count; i++)
     {
         const Sibling *sibling = &object->siblings[i];

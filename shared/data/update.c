@@ -11,16 +11,16 @@ enum
 };
 
 /* What a record holds: format, hints, stamp, object. */
-typedef struct Record
+typedef struct UpdateRecord
 {
     Hint *hints;
     uint32_t hint_count;
     Stamp stamp;
     Slice object;
-} Record;
+} UpdateRecord;
 
 static void
-encode_head(Buffer *buffer, const Record *record)
+encode_head(Buffer *buffer, const UpdateRecord *record)
 {
     buffer_put_u8(buffer, RECORD_FORMAT);
     buffer_put_varint(buffer, record->hint_count);
@@ -50,11 +50,11 @@ decode_hint(Reader *reader)
 
 /* arena NULL: the hints are passed over. */
 static bool
-split(Slice bytes, Arena *arena, Record *record)
+split_record(Slice bytes, Arena *arena, UpdateRecord *record)
 {
     Reader reader = reader_begin(bytes);
 
-    *record = (Record){.object = SLICE_EMPTY};
+    *record = (UpdateRecord){.object = SLICE_EMPTY};
     if (bytes.length == 0)
         return true;
     if (reader_u8(&reader) != RECORD_FORMAT)
@@ -82,8 +82,8 @@ split(Slice bytes, Arena *arena, Record *record)
 bool
 update_record_object(Slice record, Slice *object)
 {
-    Record opened;
-    bool readable = split(record, NULL, &opened);
+    UpdateRecord opened;
+    bool readable = split_record(record, NULL, &opened);
 
     *object = opened.object;
     return readable;
@@ -92,9 +92,9 @@ update_record_object(Slice record, Slice *object)
 uint32_t
 update_record_hints(Slice record, Arena *arena, Hint **hints)
 {
-    Record opened;
+    UpdateRecord opened;
 
-    if (!update_record_has_hints(record) || !split(record, arena, &opened))
+    if (!update_record_has_hints(record) || !split_record(record, arena, &opened))
         return 0;
     *hints = opened.hints;
     return opened.hint_count;
@@ -127,14 +127,14 @@ compare_requests(const void *a, const void *b)
     return memcmp(a, b, sizeof(RequestId));
 }
 
-typedef struct KnownIds
+typedef struct UpdateKnownIds
 {
     const RequestId *sorted;
     uint32_t count;
-} KnownIds;
+} UpdateKnownIds;
 
 static bool
-has_any(const KnownIds *known, const RequestIds *ids)
+knows_any(const UpdateKnownIds *known, const RequestIds *ids)
 {
     for (uint32_t i = 0; i < ids->count; i++)
     {
@@ -164,16 +164,16 @@ any_known(const Object *object, const UpdateMemory *memory, const Put *put, Aren
     if (put->value_count > 1)
         qsort(requests, put->value_count, sizeof(RequestId), compare_requests);
 
-    KnownIds known = {.sorted = requests, .count = put->value_count};
+    UpdateKnownIds known = {.sorted = requests, .count = put->value_count};
 
     for (uint32_t i = 0; i < object->replaced_count; i++)
     {
-        if (has_any(&known, &object->replaced[i]))
+        if (knows_any(&known, &object->replaced[i]))
             return true;
     }
     for (uint32_t i = 0; i < put->past.replaced_count; i++)
     {
-        if (has_any(&known, &put->past.replaced[i]))
+        if (knows_any(&known, &put->past.replaced[i]))
             return true;
     }
     for (uint32_t i = 0; i < known.count; i++)
@@ -181,7 +181,7 @@ any_known(const Object *object, const UpdateMemory *memory, const Put *put, Aren
         if (is_remembered(memory, &known.sorted[i]))
             return true;
     }
-    return has_any(&known, &siblings);
+    return knows_any(&known, &siblings);
 }
 
 /* A put that shrinks the set passes, however many are left: it is how a crowd is resolved. */
@@ -231,42 +231,42 @@ stamp_put(Run *run, Stamp *stamp, Object *current, const Put *put, Arena *arena)
 /* ---- hints ---- */
 
 static uint32_t
-find_hint(const Record *record, const MemberId *target)
+find_hint(const UpdateRecord *record, const MemberId *target)
 {
-    uint32_t place = 0;
+    uint32_t index = 0;
 
-    while (place < record->hint_count &&
-           memcmp(&record->hints[place].target, target, sizeof(MemberId)) != 0)
-        place++;
-    return place;
+    while (index < record->hint_count &&
+           memcmp(&record->hints[index].target, target, sizeof(MemberId)) != 0)
+        index++;
+    return index;
 }
 
 /* True when a hint was dropped. */
 static bool
-change_hint(Record *record, const HintChange *change, Slice object)
+apply_hint(UpdateRecord *record, const HintChange *change, Slice object)
 {
-    uint32_t place = find_hint(record, &change->target);
+    uint32_t index = find_hint(record, &change->target);
     Digest digest;
 
     if (!change->drop)
     {
-        if (place == record->hint_count)
+        if (index == record->hint_count)
             record->hints[record->hint_count++] = (Hint){
                 .target = change->target, .bytes = object.length, .since_ms = change->now_ms};
         return false;
     }
-    if (place == record->hint_count)
+    if (index == record->hint_count)
         return false;
     digest = object_digest(object);
     if (!digest_equal(&digest, &change->acknowledged))
         return false;
-    record->hints[place] = record->hints[--record->hint_count];
+    record->hints[index] = record->hints[--record->hint_count];
     return true;
 }
 
 /* False when nothing of the record is to be kept. */
 static bool
-change_hints(Record *record, const Update *update, Slice object, Arena *arena)
+change_hints(UpdateRecord *record, const Update *update, Slice object, Arena *arena)
 {
     Hint *hints = ARENA_ARRAY(arena, Hint, record->hint_count + (size_t)update->hint_count);
     bool dropped = false;
@@ -275,7 +275,7 @@ change_hints(Record *record, const Update *update, Slice object, Arena *arena)
         memcpy(hints, record->hints, sizeof(Hint) * record->hint_count);
     record->hints = hints;
     for (uint32_t i = 0; i < update->hint_count; i++)
-        dropped |= change_hint(record, &update->hints[i], object);
+        dropped |= apply_hint(record, &update->hints[i], object);
     return !(update->unowned && dropped && record->hint_count == 0);
 }
 
@@ -283,20 +283,20 @@ change_hints(Record *record, const Update *update, Slice object, Arena *arena)
 
 /* False, and then both are as of an absent one, when the record cannot be decoded. */
 static bool
-open_record(Slice bytes, Arena *arena, Record *record, Object *object)
+open_record(Slice bytes, Arena *arena, UpdateRecord *record, Object *object)
 {
     *object = (Object){0};
-    if (split(bytes, arena, record) &&
+    if (split_record(bytes, arena, record) &&
         (record->object.length == 0 || object_decode(record->object, arena, object)))
         return true;
-    *record = (Record){0};
+    *record = (UpdateRecord){0};
     *object = (Object){0};
     return false;
 }
 
 /* The object's bytes, which out gets behind the head when it has been written. */
 static Slice
-encode_object(const Object *object, Arena *arena, Buffer *out)
+encode_copy(const Object *object, Arena *arena, Buffer *out)
 {
     size_t start = out->length;
     Slice copy;
@@ -309,7 +309,7 @@ encode_object(const Object *object, Arena *arena, Buffer *out)
 
 /* Turns current into what is left when it has been reaped; false when that is nothing. */
 static bool
-reap_object(const Record *record, const Reap *reap, Arena *arena, Object *current)
+reap_object(const UpdateRecord *record, const Reap *reap, Arena *arena, Object *current)
 {
     Digest digest = object_digest(record->object);
 
@@ -327,14 +327,14 @@ reap_object(const Record *record, const Reap *reap, Arena *arena, Object *curren
 
 /* What cannot be read, or has no object. */
 static bool
-is_to_be_forgotten(Slice bytes, const Record *record, const Digest *forget)
+is_to_be_forgotten(Slice bytes, const UpdateRecord *record, const Digest *forget)
 {
     Digest digest = digest_of(bytes);
 
     return bytes.length > 0 && record->object.length == 0 && digest_equal(&digest, forget);
 }
 
-/* What the object says was replaced, from the place on, is to be remembered elsewhere. */
+/* What the object says was replaced, from the index on, is to be remembered elsewhere. */
 static void
 let_go(Object *object, uint32_t from, uint64_t weight, UpdateMemory *memory)
 {
@@ -365,7 +365,7 @@ let_all_go(Object *object, const Reap *reap, UpdateMemory *memory)
 }
 
 static void
-merge(Object *current, const Object *with, const UpdateMemory *memory, Arena *arena)
+merge_in(Object *current, const Object *with, const UpdateMemory *memory, Arena *arena)
 {
     uint32_t kept = 0;
 
@@ -379,7 +379,7 @@ merge(Object *current, const Object *with, const UpdateMemory *memory, Arena *ar
 }
 
 static bool
-is_late(const Put *put, const UpdateMemory *memory)
+is_put_late(const Put *put, const UpdateMemory *memory)
 {
     return memory != NULL && put->until_ms != 0 && memory->now_ms > put->until_ms;
 }
@@ -388,7 +388,7 @@ UpdateResult
 update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory, Arena *arena,
              Buffer *out, Slice *object)
 {
-    Record next;
+    UpdateRecord next;
     Object current;
     size_t start = out->length;
     size_t object_start;
@@ -401,10 +401,10 @@ update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory,
     if (!readable && update->merge == NULL)
         return UPDATE_CORRUPT;
     if (update->merge != NULL)
-        merge(&current, update->merge, memory, arena);
+        merge_in(&current, update->merge, memory, arena);
     if (update->put != NULL && !any_known(&current, memory, update->put, arena))
     {
-        if (is_late(update->put, memory))
+        if (is_put_late(update->put, memory))
             return UPDATE_LATE;
         if (!stamp_put(run, &next.stamp, &current, update->put, arena))
             return UPDATE_CROWDED;
@@ -414,7 +414,7 @@ update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory,
                                   */
     if ((update->reap != NULL && !reap_object(&next, update->reap, arena, &current)) ||
         (update->hint_count > 0 &&
-         !change_hints(&next, update, encode_object(&current, arena, out), arena)))
+         !change_hints(&next, update, encode_copy(&current, arena, out), arena)))
     {
         let_all_go(&current, update->reap, memory);
         return UPDATE_CHANGED;

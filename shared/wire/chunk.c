@@ -36,7 +36,7 @@ push_last(ChunkFrame **list, ChunkFrame *frame)
 }
 
 static ChunkFrame *
-take_first(ChunkFrame **list)
+unlink_first(ChunkFrame **list)
 {
     ChunkFrame *frame = *list;
 
@@ -49,7 +49,7 @@ static void
 free_frames(const Memory *memory, ChunkFrame *list)
 {
     while (list != NULL)
-        free_frame(memory, take_first(&list));
+        free_frame(memory, unlink_first(&list));
 }
 
 /* ---- sending ---- */
@@ -99,7 +99,7 @@ begin_waiting(ChunkQueue *queue)
     while (queue->waiting != NULL && queue->begun_count < CHUNK_FRAMES_MAX &&
            queue->waiting->bytes.length <= CHUNK_FRAME_MAX - queue->begun_bytes)
     {
-        ChunkFrame *frame = take_first(&queue->waiting);
+        ChunkFrame *frame = unlink_first(&queue->waiting);
 
         queue->begun_count++;
         queue->begun_bytes += frame->bytes.length;
@@ -112,7 +112,7 @@ chunk_queue_next(ChunkQueue *queue, Buffer *part)
 {
     begin_waiting(queue);
 
-    ChunkFrame *frame = take_first(&queue->begun);
+    ChunkFrame *frame = unlink_first(&queue->begun);
 
     if (frame == NULL)
         return false;
@@ -165,7 +165,7 @@ chunk_is_part(Slice frame)
     return frame.length > 0 && frame.data[0] == FRAME_PART;
 }
 
-/* The place in the list of the frame with that number, or the place behind the last. */
+/* The link of the list that leads to the frame with that number, or the list's last link. */
 static ChunkFrame **
 find_frame(ChunkJoin *join, uint32_t number)
 {
@@ -192,9 +192,9 @@ keep_piece(ChunkJoin *join, ChunkFrame **at, uint32_t number, Slice piece)
 }
 
 static void
-complete(ChunkJoin *join, ChunkFrame **at)
+complete_frame(ChunkJoin *join, ChunkFrame **at)
 {
-    ChunkFrame *frame = take_first(at);
+    ChunkFrame *frame = unlink_first(at);
 
     join->begun_count--;
     join->begun_bytes -= frame->bytes.length;
@@ -221,7 +221,7 @@ chunk_join_add(ChunkJoin *join, Slice bytes, Slice *frame)
         return CHUNK_NO_MEMORY;
     if (!part.last)
         return CHUNK_MORE;
-    complete(join, at);
+    complete_frame(join, at);
     *frame = buffer_slice(&join->whole);
     return chunk_is_part(*frame) ? CHUNK_BAD : CHUNK_WHOLE;
 }

@@ -45,7 +45,7 @@ gate_free(Gate *gate)
 }
 
 static GateAnswer
-refuse(Gate *gate, const char *error)
+refuse_with(Gate *gate, const char *error)
 {
     gate->proof.error = error;
     return GATE_REFUSED;
@@ -55,12 +55,12 @@ static GateAnswer
 refuse_by_memory(Gate *gate)
 {
     gate->no_memory = true;
-    return refuse(gate, "out of memory");
+    return refuse_with(gate, "out of memory");
 }
 
 /* Puts bytes behind the incomplete message that waits, if one does. */
 static bool
-join(Gate *gate, Slice *bytes)
+join_incomplete(Gate *gate, Slice *bytes)
 {
     if (gate->in.length == 0)
         return true;
@@ -70,9 +70,9 @@ join(Gate *gate, Slice *bytes)
     return true;
 }
 
-/* Leaves what is behind the first bytes of what join made. */
+/* Keeps the bytes that stand behind the first ones of what join_incomplete() made. */
 static bool
-leave(Gate *gate, Slice bytes, size_t first)
+keep_incomplete(Gate *gate, Slice bytes, size_t first)
 {
     if (gate->in.length > 0)
         buffer_consume(&gate->in, first);
@@ -84,9 +84,10 @@ leave(Gate *gate, Slice bytes, size_t first)
 /* ---- TLS ---- */
 
 static GateAnswer
-look(Gate *gate, Slice bytes)
+look_at(Gate *gate, Slice bytes)
 {
-    if (!join(gate, &bytes) || !leave(gate, bytes, proof_take(&gate->proof, bytes)))
+    if (!join_incomplete(gate, &bytes) ||
+        !keep_incomplete(gate, bytes, proof_take(&gate->proof, bytes)))
         return refuse_by_memory(gate);
     return gate->proof.error == NULL ? GATE_PASS : GATE_REFUSED;
 }
@@ -100,7 +101,7 @@ admit_record(Gate *gate, PGconn *connection)
     int count;
 
     if (ssl == NULL)
-        return refuse(gate, "the connection is not encrypted by OpenSSL");
+        return refuse_with(gate, "the connection is not encrypted by OpenSSL");
     ERR_clear_error();
     count = SSL_peek(ssl, record, sizeof(record));
     if (count <= 0)
@@ -111,8 +112,8 @@ admit_record(Gate *gate, PGconn *connection)
         return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? GATE_WAIT : GATE_PASS;
     }
     if (SSL_pending(ssl) > count)
-        return refuse(gate, "the server sent more than belongs to a login");
-    return look(gate, slice_make(record, (size_t)count));
+        return refuse_with(gate, "the server sent more than belongs to a login");
+    return look_at(gate, slice_make(record, (size_t)count));
 }
 
 /* ---- in clear ---- */
@@ -177,15 +178,15 @@ carry_in(Gate *gate, Slice bytes)
 {
     size_t length;
 
-    if (!join(gate, &bytes))
+    if (!join_incomplete(gate, &bytes))
         return refuse_by_memory(gate);
     length = proof_take(&gate->proof, bytes);
     if (gate->proof.error != NULL)
         return GATE_REFUSED;
     if ((gate->proof.stage == PROOF_READY && length < bytes.length) ||
         send(gate->inner, bytes.data, length, MSG_NOSIGNAL) != (ssize_t)length)
-        return refuse(gate, "the server sent more than belongs to a login");
-    if (!leave(gate, bytes, length))
+        return refuse_with(gate, "the server sent more than belongs to a login");
+    if (!keep_incomplete(gate, bytes, length))
         return refuse_by_memory(gate);
     return length > 0 ? GATE_PASS : GATE_WAIT;
 }
@@ -214,7 +215,7 @@ gate_admit(Gate *gate, PGconn *connection)
     if (!gate->clear)
         return admit_record(gate, connection);
     if (!carry_out(gate))
-        return refuse(gate, "the connection was lost");
+        return refuse_with(gate, "the connection was lost");
     return admit_messages(gate);
 }
 

@@ -20,7 +20,7 @@
 
 enum
 {
-    PARTS_AT_ONCE = 4,   /* handed to libpq in one flush: the owner has other work */
+    PARTS_AT_ONCE = 4,   /* handed to libpq at once: the owner has other work */
     PARAMETERS_MAX = 64, /* of a connection */
     STEPS_MAX = 32       /* without a frame, before it is looked at how much has come */
 };
@@ -66,7 +66,7 @@ struct Link
 /* Keeps the first line without blanks and full stop at its end; the first error is the one that
  * counts. */
 static void
-set_error(Link *link, const char *text)
+keep_first_error(Link *link, const char *text)
 {
     size_t length = strcspn(text, "\r\n");
 
@@ -82,7 +82,7 @@ set_error(Link *link, const char *text)
 static void
 break_link(Link *link, const char *text)
 {
-    set_error(link, text);
+    keep_first_error(link, text);
     link->phase = PHASE_BROKEN;
     link->wants = 0;
 }
@@ -278,7 +278,7 @@ break_by_server(Link *link)
 
 /* Takes the tag off a frame. False: it is not what the node sent next, and so is nothing later. */
 static bool
-open_seal(Link *link, char *frame, int *length)
+open_frame(Link *link, char *frame, int *length)
 {
     if (!link->sealed)
         return true;
@@ -293,7 +293,7 @@ open_seal(Link *link, char *frame, int *length)
 
 /* The next whole frame that libpq holds, or NULL. */
 static char *
-take_frame(Link *link, int *length)
+next_frame(Link *link, int *length)
 {
     char *frame = NULL;
 
@@ -304,7 +304,7 @@ take_frame(Link *link, int *length)
         break_by_server(link);
     else if (*length == -2)
         break_by_libpq(link);
-    else if (*length > 0 && !open_seal(link, frame, length))
+    else if (*length > 0 && !open_frame(link, frame, length))
     {
         PQfreemem(frame);
         *length = 0;
@@ -314,7 +314,7 @@ take_frame(Link *link, int *length)
 
 /* False: libpq does not take it, since the connection is lost; or there is no memory. */
 static bool
-put_frame(Link *link, Slice frame)
+give_frame(Link *link, Slice frame)
 {
     if (link->sealed)
     {
@@ -340,14 +340,14 @@ put_frame(Link *link, Slice frame)
 /* The connection is lost: goes on with the frames that came before, or breaks the link when there
  * is none left. */
 static void
-drain(Link *link)
+begin_drain(Link *link)
 {
     if (link->phase == PHASE_BROKEN)
         return;
-    set_error(link, PQerrorMessage(link->connection));
+    keep_first_error(link, PQerrorMessage(link->connection));
     link->phase = PHASE_DRAIN;
     link->wants = 0;
-    link->drained = take_frame(link, &link->drained_bytes);
+    link->drained = next_frame(link, &link->drained_bytes);
     if (link->drained == NULL && link->phase == PHASE_DRAIN)
         link->phase = PHASE_BROKEN;
 }
@@ -355,11 +355,11 @@ drain(Link *link)
 /* A part goes only when all before it has left, so that what is sent meanwhile waits for no more
  * than one. */
 static bool
-put_part(Link *link)
+put_next_part(Link *link)
 {
     buffer_reset(&link->part);
     return chunk_queue_next(&link->large, &link->part) &&
-           put_frame(link, buffer_slice(&link->part));
+           give_frame(link, buffer_slice(&link->part));
 }
 
 /* libpq keeps what it is given in a buffer that it never makes smaller and whose filling nobody can
@@ -375,7 +375,7 @@ put_queued(Link *link)
 
         memcpy(&length, link->queue.data + link->queue_done, sizeof(length));
         link->queue_done += sizeof(length);
-        if (!put_frame(link, slice_make(link->queue.data + link->queue_done, length)))
+        if (!give_frame(link, slice_make(link->queue.data + link->queue_done, length)))
             return false;
         link->queue_done += length;
     }
@@ -394,7 +394,7 @@ put_queued(Link *link)
 static bool
 put_more(Link *link)
 {
-    return put_queued(link) && (link->large.bytes == 0 || put_part(link));
+    return put_queued(link) && (link->large.bytes == 0 || put_next_part(link));
 }
 
 static bool
@@ -404,7 +404,7 @@ has_more(const Link *link)
 }
 
 static void
-flush(Link *link)
+send_waiting(Link *link)
 {
     int left = PQflush(link->connection);
 
@@ -412,7 +412,7 @@ flush(Link *link)
         left = put_more(link) ? PQflush(link->connection) : -1;
     if (left < 0)
     {
-        drain(link);
+        begin_drain(link);
         return;
     }
     link->full = left > 0;
@@ -422,7 +422,7 @@ flush(Link *link)
 
 /* Frames in clear are sealed under a key from the login. */
 static void
-begin_seal(Link *link)
+seal_from_now_on(Link *link)
 {
     const Proof *proof = &link->gate.proof;
 
@@ -445,14 +445,14 @@ ask_for_stream(Link *link)
         return;
     }
     link->phase = PHASE_ASK;
-    begin_seal(link);
+    seal_from_now_on(link);
     gate_fetch_ahead(link->connection);
-    flush(link);
+    send_waiting(link);
 }
 
 /* All that has come, as libpq takes one record a time. False: the connection is lost. */
 static bool
-consume(Link *link)
+consume_records(Link *link)
 {
     bool more;
 
@@ -518,10 +518,10 @@ step_connect(Link *link)
 static void
 step_ask(Link *link)
 {
-    bool lost = !consume(link);
+    bool lost = !consume_records(link);
 
     if (!lost)
-        flush(link);
+        send_waiting(link);
     if (link->phase == PHASE_BROKEN || (PQisBusy(link->connection) && !lost))
         return;
 
@@ -571,10 +571,10 @@ step_stream(Link *link)
 {
     if (has_come_too_much(link))
         break_link(link, "the node sends a message longer than there may be");
-    else if (!consume(link))
-        drain(link);
+    else if (!consume_records(link))
+        begin_drain(link);
     else
-        flush(link);
+        send_waiting(link);
 }
 
 LinkState
@@ -655,7 +655,7 @@ send_in_parts(Link *link, Slice frame)
 
 /* The socket is full: the frame waits, behind its length. */
 static bool
-queue_frame(Link *link, Slice frame)
+queue_behind_length(Link *link, Slice frame)
 {
     uint32_t length = (uint32_t)frame.length;
 
@@ -680,10 +680,10 @@ link_send(Link *link, Slice frame)
         return false;
     link->unsent = true;
     if (link->full || link->queue.length > 0)
-        return queue_frame(link, frame);
-    if (!put_frame(link, frame))
+        return queue_behind_length(link, frame);
+    if (!give_frame(link, frame))
     {
-        drain(link);
+        begin_drain(link);
         return false;
     }
     return true;
@@ -693,7 +693,7 @@ LinkState
 link_flush(Link *link)
 {
     if (link->phase == PHASE_STREAM)
-        flush(link);
+        send_waiting(link);
     return link_state(link);
 }
 
@@ -705,7 +705,7 @@ link_queued_bytes(const Link *link)
 
 /* What the other end sent next, perhaps a part of a frame. */
 static bool
-receive(Link *link, Slice *frame)
+receive_frame(Link *link, Slice *frame)
 {
     int length = link->drained_bytes;
 
@@ -713,9 +713,9 @@ receive(Link *link, Slice *frame)
     link->frame = link->drained;
     link->drained = NULL;
     if (link->phase == PHASE_STREAM)
-        link->frame = take_frame(link, &length);
+        link->frame = next_frame(link, &length);
     else if (link->phase == PHASE_DRAIN)
-        drain(link);
+        begin_drain(link);
     *frame = slice_make(link->frame, link->frame != NULL ? (size_t)length : 0);
     return link->frame != NULL;
 }
@@ -728,7 +728,7 @@ link_receive(Link *link, Slice *frame)
     chunk_join_release(&link->join);
     while (result == CHUNK_MORE)
     {
-        if (!receive(link, frame))
+        if (!receive_frame(link, frame))
             return false;
         if (!chunk_is_part(*frame))
             return true;

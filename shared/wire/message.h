@@ -216,8 +216,8 @@ typedef struct WriteReply
     uint32_t item_count;
 } WriteReply;
 
-/* A place in a partition's order is a ring position (8 bytes, big-endian) and a key; with an empty
- * key it is before all rows of the position. */
+/* A cursor in the order of a partition is a ring position (8 bytes, big-endian) and a key; with an
+ * empty key it is before all rows of the position. */
 typedef struct ScanFrame
 {
     uint64_t epoch;
@@ -242,7 +242,7 @@ typedef struct ScanReply
 {
     StatusCode status;
     bool done;      /* nothing of the asked range lies behind the page */
-    Slice last;     /* unless done: the place that the page ends at, inclusive */
+    Slice last;     /* unless done: the cursor that the page ends at, inclusive */
     uint64_t round; /* the rows' label (node/engine/store/rounds.h) */
     Digest digest;  /* XOR over rows of the digest of (key, object) */
     uint32_t row_count;
@@ -510,11 +510,11 @@ typedef struct TreeKey
     Digest digest; /* of the object */
 } TreeKey;
 
-/* In the order of their places. */
+/* In the order of their cursors. */
 typedef struct TreeKeysReply
 {
     bool done;  /* there is nothing more behind these */
-    Slice last; /* not done: the place that the page ends at */
+    Slice last; /* not done: the cursor that the page ends at */
     TreeKey *keys;
     uint32_t key_count;
 } TreeKeysReply;

@@ -74,7 +74,7 @@ repair_status_fetch_decode(const Frame *frame, RepairStatusFetch *fetch)
 }
 
 static void
-put_row(Buffer *buffer, const RepairStatus *row)
+put_status_row(Buffer *buffer, const RepairStatus *row)
 {
     buffer_put(buffer, row->peer.bytes, sizeof(MemberId));
     buffer_put_varint(buffer, row->bucket_id);
@@ -128,7 +128,7 @@ repair_status_encode(Buffer *buffer, uint32_t tag, const RepairStatusReply *repl
     buffer_put_varint(buffer, reply->total);
     buffer_put_varint(buffer, reply->row_count);
     for (uint32_t i = 0; i < reply->row_count; i++)
-        put_row(buffer, &reply->rows[i]);
+        put_status_row(buffer, &reply->rows[i]);
 }
 
 bool

@@ -13,14 +13,14 @@ enum
 };
 
 static void
-refuse(Proof *proof, const char *error)
+fail_proof(Proof *proof, const char *error)
 {
     proof->error = error;
 }
 
 /* The bytes up to the next comma, which is taken too; or to the end. */
 static Slice
-take_attribute(Reader *reader)
+next_attribute(Reader *reader)
 {
     size_t left = reader_left(reader);
     const uint8_t *comma = left > 0 ? memchr(reader->at, ',', left) : NULL;
@@ -59,16 +59,17 @@ static void
 look_at_first(Proof *proof, Slice message)
 {
     Reader reader = reader_begin(message);
-    Slice nonce = take_attribute(&reader);
-    Slice salt = take_attribute(&reader);
-    Slice iterations = take_attribute(&reader);
+    Slice nonce = next_attribute(&reader);
+    Slice salt = next_attribute(&reader);
+    Slice iterations = next_attribute(&reader);
 
     if (message.length > PROOF_FIRST_MAX || memchr(message.data, '\0', message.length) != NULL ||
         !is_attribute(nonce, 'r') || !is_attribute(salt, 's') || !is_attribute(iterations, 'i') ||
         !reader_finish(&reader))
-        refuse(proof, "the server sent a malformed SCRAM message");
+        fail_proof(proof, "the server sent a malformed SCRAM message");
     else if (!iterations_are_fit(iterations))
-        refuse(proof, "the server asks for a number of SCRAM iterations outside of 4096 to 100000");
+        fail_proof(proof,
+                   "the server asks for a number of SCRAM iterations outside of 4096 to 100000");
     else
     {
         memcpy(proof->first, message.data, message.length);
@@ -91,7 +92,7 @@ look_at_mechanisms(Proof *proof, Slice list)
         if (!slice_equal(name, slice_from_string(known[0])) &&
             !slice_equal(name, slice_from_string(known[1])))
         {
-            refuse(proof, "the server offers another mechanism than SCRAM-SHA-256");
+            fail_proof(proof, "the server offers another mechanism than SCRAM-SHA-256");
             return;
         }
         length = length == list.length ? length : length + 1;
@@ -113,13 +114,13 @@ look_at_authentication(Proof *proof, Slice body)
     Slice rest = slice_make(reader.at, reader_left(&reader));
 
     if (reader.failed || proof->stage >= PROOF_GIVEN)
-        refuse(proof, "the server sent an authentication request that has no place");
+        fail_proof(proof, "the server sent an authentication request that has no place");
     else if (code == AUTHENTICATION_OK && proof->stage != PROOF_AWAIT_OK)
-        refuse(proof, "the server lets us in without a proof that it knows the password");
+        fail_proof(proof, "the server lets us in without a proof that it knows the password");
     else if (code != awaited[proof->stage])
-        refuse(proof, proof->stage == PROOF_AWAIT_SASL
-                          ? "the server asks for another login than SCRAM-SHA-256"
-                          : "the server left the order of a SCRAM login");
+        fail_proof(proof, proof->stage == PROOF_AWAIT_SASL
+                              ? "the server asks for another login than SCRAM-SHA-256"
+                              : "the server left the order of a SCRAM login");
     else if (code == AUTHENTICATION_SASL)
         look_at_mechanisms(proof, rest);
     else if (code == AUTHENTICATION_SASL_CONTINUE)
@@ -141,7 +142,7 @@ message_length(Proof *proof, Slice bytes)
     length = reader_u32(&reader);
     if (length < CODE_BYTES ||
         length > (type == 'R' ? PROOF_AUTHENTICATION_MAX : PROOF_MESSAGE_MAX))
-        refuse(proof, "the server does not speak the PostgreSQL protocol");
+        fail_proof(proof, "the server does not speak the PostgreSQL protocol");
     return (size_t)length + 1;
 }
 

@@ -32,7 +32,7 @@ seal_begin(Seal *to_node, Seal *from_node, const uint8_t server_key[SALTED_PASSW
 
 /* The value of the attribute that begins with such a letter: "r=...,s=...,i=...". */
 static Slice
-attribute(Slice message, char name)
+attribute_of(Slice message, char name)
 {
     const uint8_t *at = message.data;
     const uint8_t *end = message.data + message.length;
@@ -52,8 +52,8 @@ attribute(Slice message, char name)
 void
 seal_begin_by_password(Seal *to_node, Seal *from_node, const char *password, Slice server_first)
 {
-    Slice text = attribute(server_first, 's');
-    Slice count = attribute(server_first, 'i');
+    Slice text = attribute_of(server_first, 's');
+    Slice count = attribute_of(server_first, 'i');
     uint8_t salt[512];
     uint8_t salted[SALTED_PASSWORD_BYTES];
     uint8_t server_key[SALTED_PASSWORD_BYTES];

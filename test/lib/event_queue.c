@@ -20,14 +20,14 @@ event_queue_push(EventQueue *queue, Event event)
     }
     event.sequence = queue->sequence++;
 
-    size_t place = queue->count++;
+    size_t index = queue->count++;
 
-    while (place > 0 && is_before(&event, &queue->heap[(place - 1) / 2]))
+    while (index > 0 && is_before(&event, &queue->heap[(index - 1) / 2]))
     {
-        queue->heap[place] = queue->heap[(place - 1) / 2];
-        place = (place - 1) / 2;
+        queue->heap[index] = queue->heap[(index - 1) / 2];
+        index = (index - 1) / 2;
     }
-    queue->heap[place] = event;
+    queue->heap[index] = event;
 }
 
 bool
@@ -38,11 +38,11 @@ event_queue_pop(EventQueue *queue, Event *event)
     *event = queue->heap[0];
 
     Event last = queue->heap[--queue->count];
-    size_t place = 0;
+    size_t index = 0;
 
     for (;;)
     {
-        size_t child = place * 2 + 1;
+        size_t child = index * 2 + 1;
 
         if (child >= queue->count)
             break;
@@ -50,10 +50,10 @@ event_queue_pop(EventQueue *queue, Event *event)
             child++;
         if (!is_before(&queue->heap[child], &last))
             break;
-        queue->heap[place] = queue->heap[child];
-        place = child;
+        queue->heap[index] = queue->heap[child];
+        index = child;
     }
-    queue->heap[place] = last;
+    queue->heap[index] = last;
     return true;
 }
 

@@ -10,12 +10,12 @@ enum
 };
 
 /* What an arrival carries. */
-typedef struct Letter
+typedef struct GossipFieldLetter
 {
     uint32_t from;
     uint32_t length;
     uint8_t bytes[];
-} Letter;
+} GossipFieldLetter;
 
 static void
 make_topology(GossipField *field)
@@ -95,13 +95,13 @@ post(GossipField *field, uint32_t from, uint32_t to, Slice datagram)
                    .target = to,
                    .at_us = field->now_us + field->delay_us +
                             random_below(&field->random, field->jitter_us + 1)};
-    Letter *letter;
+    GossipFieldLetter *letter;
 
     field->datagrams++;
     field->bytes += datagram.length + GOSSIP_FIELD_WIRE;
     if (random_percent(&field->random, field->loss_percent))
         return;
-    letter = memory_resize(&MEMORY_HEAP, NULL, sizeof(Letter) + datagram.length);
+    letter = memory_resize(&MEMORY_HEAP, NULL, sizeof(GossipFieldLetter) + datagram.length);
     letter->from = from;
     letter->length = (uint32_t)datagram.length;
     memcpy(letter->bytes, datagram.data, datagram.length);
@@ -182,7 +182,7 @@ static void
 arrive(GossipField *field, const Event *event)
 {
     GossipFieldNode *node = &field->nodes[event->target];
-    Letter *letter = event->payload;
+    GossipFieldLetter *letter = event->payload;
     char from[16];
 
     if (node->gossip != NULL && node->stopped && node->waiting_count < GOSSIP_FIELD_SOCKET)

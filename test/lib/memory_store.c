@@ -8,12 +8,12 @@ enum
     RECALL_BUCKETS = 64
 };
 
-typedef struct Entry
+typedef struct MemoryStoreEntry
 {
     Buffer key; /* storage key */
     Buffer current;
     Buffer durable;
-} Entry;
+} MemoryStoreEntry;
 
 struct MemoryStore
 {
@@ -21,7 +21,7 @@ struct MemoryStore
     StorageEvents events;
     Run run;
     Arena scratch;
-    Entry *entries; /* sorted by key */
+    MemoryStoreEntry *entries; /* sorted by key */
     uint32_t entry_count;
     uint64_t *waiting; /* refs of applies that are not durable yet */
     uint32_t waiting_count;
@@ -40,9 +40,9 @@ assign(Buffer *buffer, Slice bytes)
     buffer_put(buffer, bytes.data, bytes.length);
 }
 
-/* The place of the first entry whose key is not before key. */
+/* The index of the first entry whose key is not before key. */
 static uint32_t
-find_place(const MemoryStore *store, Slice key)
+find_index(const MemoryStore *store, Slice key)
 {
     uint32_t low = 0;
     uint32_t high = store->entry_count;
@@ -59,30 +59,30 @@ find_place(const MemoryStore *store, Slice key)
     return low;
 }
 
-static Entry *
+static MemoryStoreEntry *
 find_entry(const MemoryStore *store, Slice key)
 {
-    uint32_t place = find_place(store, key);
+    uint32_t index = find_index(store, key);
 
-    return place < store->entry_count && slice_equal(buffer_slice(&store->entries[place].key), key)
-               ? &store->entries[place]
+    return index < store->entry_count && slice_equal(buffer_slice(&store->entries[index].key), key)
+               ? &store->entries[index]
                : NULL;
 }
 
-static Entry *
+static MemoryStoreEntry *
 make_entry(MemoryStore *store, Slice key)
 {
-    Entry *found = find_entry(store, key);
-    uint32_t place = find_place(store, key);
+    MemoryStoreEntry *found = find_entry(store, key);
+    uint32_t index = find_index(store, key);
 
     if (found != NULL)
         return found;
-    store->entries =
-        memory_resize(&MEMORY_HEAP, store->entries, (store->entry_count + 1) * sizeof(Entry));
-    memmove(&store->entries[place + 1], &store->entries[place],
-            (store->entry_count - place) * sizeof(Entry));
+    store->entries = memory_resize(&MEMORY_HEAP, store->entries,
+                                   (store->entry_count + 1) * sizeof(MemoryStoreEntry));
+    memmove(&store->entries[index + 1], &store->entries[index],
+            (store->entry_count - index) * sizeof(MemoryStoreEntry));
     store->entry_count++;
-    found = &store->entries[place];
+    found = &store->entries[index];
     buffer_init(&found->key, &MEMORY_HEAP);
     buffer_init(&found->current, &MEMORY_HEAP);
     buffer_init(&found->durable, &MEMORY_HEAP);
@@ -100,13 +100,13 @@ await(MemoryStore *store, uint64_t ref)
 }
 
 static bool
-is_unreadable(const Entry *entry)
+is_unreadable(const MemoryStoreEntry *entry)
 {
     return entry->durable.length > 0 && entry->durable.data[0] == UNREADABLE;
 }
 
 static void
-report_unreadable(const MemoryStore *store, const Entry *entry)
+report_unreadable(const MemoryStore *store, const MemoryStoreEntry *entry)
 {
     const StorageEvents *events = &store->events;
     Reader reader = reader_begin(buffer_slice(&entry->key));
@@ -122,7 +122,7 @@ store_apply(Storage *storage, Slice storage_key, const Update *update, uint64_t 
 {
     MemoryStore *store = (MemoryStore *)storage;
     const StorageEvents *events = &store->events;
-    Entry *entry = make_entry(store, storage_key);
+    MemoryStoreEntry *entry = make_entry(store, storage_key);
     Buffer record;
     Slice object;
 
@@ -166,7 +166,7 @@ static void
 store_read(Storage *storage, Slice storage_key, uint64_t ref)
 {
     MemoryStore *store = (MemoryStore *)storage;
-    const Entry *entry = find_entry(store, storage_key);
+    const MemoryStoreEntry *entry = find_entry(store, storage_key);
     Slice object = SLICE_EMPTY;
     StatusCode status = STATUS_OK;
 
@@ -179,45 +179,45 @@ store_read(Storage *storage, Slice storage_key, uint64_t ref)
 }
 
 /* True when what was asked for has the entry; *row is filled then. */
-typedef bool (*EntryMatch)(const Entry *entry, const void *asked, StorageRow *row);
+typedef bool (*EntryMatch)(const MemoryStoreEntry *entry, const void *asked, StorageRow *row);
 
 static bool
-row_of_entry(const Entry *entry, Slice *place, StorageRow *row)
+row_of_entry(const MemoryStoreEntry *entry, Slice *cursor, StorageRow *row)
 {
     Reader reader = reader_begin(buffer_slice(&entry->key));
 
     row->bucket_id = reader_u32(&reader);
-    *place = reader_take(&reader, reader_left(&reader));
-    return entry->durable.length > 0 && storage_place_split(*place, &row->position, &row->key) &&
+    *cursor = reader_take(&reader, reader_left(&reader));
+    return entry->durable.length > 0 && storage_cursor_split(*cursor, &row->position, &row->key) &&
            update_record_object(buffer_slice(&entry->durable), &row->object);
 }
 
 static bool
-row_in_range(const Entry *entry, const void *asked, StorageRow *row)
+row_in_range(const MemoryStoreEntry *entry, const void *asked, StorageRow *row)
 {
     const StorageRange *range = asked;
     bool readable;
-    Slice place;
+    Slice cursor;
 
     row->object = SLICE_EMPTY;
-    readable = row_of_entry(entry, &place, row);
+    readable = row_of_entry(entry, &cursor, row);
     if (range->unreadable)
         row->object = buffer_slice(&entry->durable);
     /* One that cannot be read is found, and ends the scan. */
     return (range->unreadable ? is_unreadable(entry) : readable || is_unreadable(entry)) &&
            row->bucket_id == range->bucket_id && row->position >= range->first_position &&
            row->position <= range->last_position &&
-           (range->after.length == 0 || slice_compare(place, range->after) > 0) &&
-           (range->through.length == 0 || slice_compare(place, range->through) <= 0);
+           (range->after.length == 0 || slice_compare(cursor, range->after) > 0) &&
+           (range->through.length == 0 || slice_compare(cursor, range->through) <= 0);
 }
 
 static bool
-row_is_owed(const Entry *entry, const void *asked, StorageRow *row)
+row_is_owed(const MemoryStoreEntry *entry, const void *asked, StorageRow *row)
 {
     const StorageOwed *owed = asked;
-    Slice place;
+    Slice cursor;
 
-    return row_of_entry(entry, &place, row) &&
+    return row_of_entry(entry, &cursor, row) &&
            hints_record_owes(buffer_slice(&entry->durable), &owed->target) &&
            (owed->after.length == 0 || slice_compare(buffer_slice(&entry->key), owed->after) > 0);
 }
@@ -225,7 +225,7 @@ row_is_owed(const Entry *entry, const void *asked, StorageRow *row)
 /* The page, in scratch; *next is the row that follows when it is not done. */
 static StoragePage
 fill_page(MemoryStore *store, EntryMatch match, const void *asked, uint32_t max_bytes,
-          StorageRow *next, const Entry **unreadable)
+          StorageRow *next, const MemoryStoreEntry **unreadable)
 {
     StoragePage page = {.done = true};
     size_t bytes = 0;
@@ -256,7 +256,7 @@ store_scan(Storage *storage, const StorageRange *range, uint64_t ref)
 {
     MemoryStore *store = (MemoryStore *)storage;
     StorageRow next;
-    const Entry *unreadable;
+    const MemoryStoreEntry *unreadable;
     StoragePage page = fill_page(store, row_in_range, range, range->max_bytes, &next, &unreadable);
 
     store->counted.scans++;
@@ -278,7 +278,7 @@ store_owed(Storage *storage, const StorageOwed *owed, uint64_t ref)
 {
     MemoryStore *store = (MemoryStore *)storage;
     StorageRow next;
-    const Entry *unreadable; /* stays owed */
+    const MemoryStoreEntry *unreadable; /* stays owed */
     StoragePage page = fill_page(store, row_is_owed, owed, owed->max_bytes, &next, &unreadable);
 
     store->events.scan_done(store->events.context, ref, STATUS_OK, &page);
@@ -467,7 +467,7 @@ void
 memory_store_damage(MemoryStore *store, Slice storage_key)
 {
     static const uint8_t unreadable[] = {UNREADABLE};
-    Entry *entry = make_entry(store, storage_key);
+    MemoryStoreEntry *entry = make_entry(store, storage_key);
 
     assign(&entry->current, slice_make(unreadable, sizeof(unreadable)));
     assign(&entry->durable, slice_make(unreadable, sizeof(unreadable)));

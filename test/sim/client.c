@@ -142,7 +142,7 @@ void
 client_send(Client *client, uint32_t host, Slice frame)
 {
     World *world = client->world;
-    Link *link = network_link(world, client->endpoint, host);
+    NetworkLink *link = network_link(world, client->endpoint, host);
 
     if (link->state == LINK_UP)
     {
@@ -174,7 +174,7 @@ void
 client_link_up(World *world, uint32_t index, uint32_t host)
 {
     Client *client = world->clients[index];
-    Link *link = network_link(world, client->endpoint, host);
+    NetworkLink *link = network_link(world, client->endpoint, host);
 
     for (uint32_t i = 0; i < client->waiting_count[host]; i++)
         network_send(world, link,

@@ -24,12 +24,12 @@ is_host(uint32_t endpoint)
 }
 
 static uint32_t
-link_number(const World *world, const Link *link)
+link_number(const World *world, const NetworkLink *link)
 {
     return (uint32_t)(link - world->network.links);
 }
 
-Link *
+NetworkLink *
 network_link(World *world, uint32_t from, uint32_t to)
 {
     return &world->network.links[from * NETWORK_HOSTS_MAX + to];
@@ -41,7 +41,7 @@ network_init(World *world)
     for (uint32_t from = 0; from < NETWORK_ENDPOINTS_MAX; from++)
     {
         for (uint32_t to = 0; to < NETWORK_HOSTS_MAX; to++)
-            *network_link(world, from, to) = (Link){.from = from, .to = to};
+            *network_link(world, from, to) = (NetworkLink){.from = from, .to = to};
     }
 }
 
@@ -60,7 +60,7 @@ latency(World *world)
 }
 
 static void
-note_fault(World *world, Link *link)
+note_fault(World *world, NetworkLink *link)
 {
     world->counters.faults++;
     link->troubled_us = world->now_us;
@@ -70,7 +70,7 @@ note_fault(World *world, Link *link)
 /* ---- dialing ---- */
 
 void
-network_dial(World *world, Link *link, bool wanted)
+network_dial(World *world, NetworkLink *link, bool wanted)
 {
     link->wanted = link->wanted || wanted;
     if (link->state != LINK_DOWN)
@@ -91,7 +91,7 @@ is_blocked(const World *world, uint32_t a, uint32_t b)
 void
 network_dial_due(World *world, const Event *event)
 {
-    Link *link = &world->network.links[event->target];
+    NetworkLink *link = &world->network.links[event->target];
     uint64_t length = latency(world) * 4;
     bool works = host_runs(&world->hosts[link->to]) && !is_blocked(world, link->from, link->to);
 
@@ -106,7 +106,7 @@ network_dial_due(World *world, const Event *event)
 }
 
 static void
-redial(World *world, Link *link)
+redial(World *world, NetworkLink *link)
 {
     link->state = LINK_DIALING;
     link->dial = ++world->network.dials;
@@ -117,7 +117,7 @@ redial(World *world, Link *link)
 
 /* The dialer has no connection any more, or got none. */
 static void
-dialer_lost(World *world, Link *link, bool had_one)
+dialer_lost(World *world, NetworkLink *link, bool had_one)
 {
     link->state = LINK_DOWN;
     link->connection = 0;
@@ -132,7 +132,7 @@ dialer_lost(World *world, Link *link, bool had_one)
 void
 network_dial_done(World *world, const Event *event)
 {
-    Link *link = &world->network.links[event->target];
+    NetworkLink *link = &world->network.links[event->target];
 
     if (link->dial != event->token || link->state != LINK_DIALING)
         return;
@@ -169,13 +169,13 @@ hold(World *world, Event *event)
 }
 
 static uint32_t
-sender_of(const Link *link, uint8_t side)
+sender_of(const NetworkLink *link, uint8_t side)
 {
     return side == LINK_TO_SERVER ? link->from : link->to;
 }
 
 static bool
-is_held_up(const World *world, const Link *link, uint8_t side)
+is_held_up(const World *world, const NetworkLink *link, uint8_t side)
 {
     uint32_t from = sender_of(link, side);
     uint32_t to = sender_of(link, !side);
@@ -185,7 +185,7 @@ is_held_up(const World *world, const Link *link, uint8_t side)
 
 /* A hello opens a link and stays first. */
 static bool
-may_overtake(const Link *link, Slice frame)
+may_overtake(const NetworkLink *link, Slice frame)
 {
     return is_host(link->from) && frame.data[0] != FRAME_HELLO &&
            frame.data[0] != FRAME_HELLO_REPLY;
@@ -194,7 +194,7 @@ may_overtake(const Link *link, Slice frame)
 /* Of what clients send, whatever may be done twice: not a write, which could be refused the first
  * time and taken the second. */
 static bool
-may_come_twice(const Link *link, Slice frame)
+may_come_twice(const NetworkLink *link, Slice frame)
 {
     return is_host(link->from) ? may_overtake(link, frame) : frame.data[0] != FRAME_WRITE;
 }
@@ -210,7 +210,8 @@ make_packet(Slice bytes)
 }
 
 static void
-post(World *world, Link *link, uint8_t side, uint64_t connection, uint64_t delay_us, Slice frame)
+post(World *world, NetworkLink *link, uint8_t side, uint64_t connection, uint64_t delay_us,
+     Slice frame)
 {
     world_schedule(world, delay_us,
                    (Event){.kind = EVENT_ARRIVAL,
@@ -222,7 +223,7 @@ post(World *world, Link *link, uint8_t side, uint64_t connection, uint64_t delay
 
 /* The delay of the next frame to that side, after those before it. */
 static uint64_t
-queue_up(World *world, Link *link, uint8_t side, uint64_t delay_us)
+queue_up(World *world, NetworkLink *link, uint8_t side, uint64_t delay_us)
 {
     uint64_t at_us = world->now_us + delay_us;
 
@@ -235,7 +236,7 @@ queue_up(World *world, Link *link, uint8_t side, uint64_t delay_us)
 /* Crashes that follow what was just said find more than those at any time; rare frames get their
  * share. */
 static void
-maybe_crash_sender(World *world, const Link *link, uint8_t side, Slice frame)
+maybe_crash_sender(World *world, const NetworkLink *link, uint8_t side, Slice frame)
 {
     uint32_t sender = sender_of(link, side);
     bool rare = frame.data[0] >= FRAME_PREPARE && frame.data[0] <= FRAME_CHOSEN;
@@ -247,7 +248,8 @@ maybe_crash_sender(World *world, const Link *link, uint8_t side, Slice frame)
 
 /* What befalls a frame on its way. False: it does not go its usual way any more. */
 static bool
-suffer(World *world, Link *link, uint8_t side, uint64_t connection, Slice frame, uint64_t *delay_us)
+suffer(World *world, NetworkLink *link, uint8_t side, uint64_t connection, Slice frame,
+       uint64_t *delay_us)
 {
     const Mix *mix = &world->mix;
     Random *random = &world->random;
@@ -280,7 +282,7 @@ suffer(World *world, Link *link, uint8_t side, uint64_t connection, Slice frame,
 }
 
 static void
-transmit(World *world, Link *link, uint8_t side, uint64_t connection, Slice frame)
+transmit(World *world, NetworkLink *link, uint8_t side, uint64_t connection, Slice frame)
 {
     uint64_t delay_us = latency(world);
 
@@ -290,7 +292,7 @@ transmit(World *world, Link *link, uint8_t side, uint64_t connection, Slice fram
 }
 
 void
-network_send(World *world, Link *link, Slice frame)
+network_send(World *world, NetworkLink *link, Slice frame)
 {
     if (link->state == LINK_UP)
         transmit(world, link, LINK_TO_SERVER, link->connection, frame);
@@ -301,7 +303,7 @@ network_reply(World *world, uint32_t host, uint64_t session, Slice frame)
 {
     for (uint32_t from = 0; from < NETWORK_ENDPOINTS_MAX; from++)
     {
-        Link *link = network_link(world, from, host);
+        NetworkLink *link = network_link(world, from, host);
 
         if (session != 0 && link->session == session)
         {
@@ -362,7 +364,7 @@ network_datagram_due(World *world, Event *event)
 
 /* Tells one side, after what is still on its way to it or at once. */
 static void
-tell_closed(World *world, Link *link, uint8_t side, uint64_t connection, uint64_t delay_us)
+tell_closed(World *world, NetworkLink *link, uint8_t side, uint64_t connection, uint64_t delay_us)
 {
     world_schedule(world, delay_us,
                    (Event){.kind = EVENT_CLOSED,
@@ -372,7 +374,7 @@ tell_closed(World *world, Link *link, uint8_t side, uint64_t connection, uint64_
 }
 
 static void
-deliver_to_server(World *world, Link *link, Event *event)
+deliver_to_server(World *world, NetworkLink *link, Event *event)
 {
     if (link->session != event->token)
     {
@@ -389,7 +391,7 @@ deliver_to_server(World *world, Link *link, Event *event)
 }
 
 static void
-deliver_to_dialer(World *world, Link *link, Event *event)
+deliver_to_dialer(World *world, NetworkLink *link, Event *event)
 {
     const Packet *packet = event->payload;
 
@@ -412,7 +414,7 @@ deliver_to_dialer(World *world, Link *link, Event *event)
 void
 network_arrival(World *world, Event *event)
 {
-    Link *link = &world->network.links[event->target];
+    NetworkLink *link = &world->network.links[event->target];
 
     if (link->cut == event->token)
         return;
@@ -427,7 +429,7 @@ network_arrival(World *world, Event *event)
 void
 network_closed(World *world, Event *event)
 {
-    Link *link = &world->network.links[event->target];
+    NetworkLink *link = &world->network.links[event->target];
 
     if (event->flag != 0)
         note_fault(world, link);
@@ -448,7 +450,7 @@ network_closed(World *world, Event *event)
 /* ---- what goes wrong ---- */
 
 void
-network_break(World *world, Link *link)
+network_break(World *world, NetworkLink *link)
 {
     uint64_t connection = link->connection != 0 ? link->connection : link->session;
 
@@ -462,7 +464,7 @@ network_break(World *world, Link *link)
 }
 
 void
-network_hang_up(World *world, Link *link)
+network_hang_up(World *world, NetworkLink *link)
 {
     uint64_t connection = link->connection;
 
@@ -479,7 +481,7 @@ network_host_down(World *world, uint32_t host, bool silent)
 {
     for (uint32_t to = 0; to < NETWORK_HOSTS_MAX; to++)
     {
-        Link *own = network_link(world, host, to);
+        NetworkLink *own = network_link(world, host, to);
 
         own->wanted = false;
         own->troubled_us = world->now_us;
@@ -495,7 +497,7 @@ network_host_down(World *world, uint32_t host, bool silent)
     }
     for (uint32_t from = 0; from < NETWORK_ENDPOINTS_MAX; from++)
     {
-        Link *link = network_link(world, from, host);
+        NetworkLink *link = network_link(world, from, host);
 
         link->troubled_us = world->now_us;
         if (silent)
@@ -517,7 +519,7 @@ network_host_up(World *world, uint32_t host)
 
 /* Connections over a cut may be given up by either side while it lasts. */
 static void
-maybe_give_up(World *world, Link *link)
+maybe_give_up(World *world, NetworkLink *link)
 {
     uint64_t connection = link->connection;
 
@@ -555,7 +557,7 @@ network_unblock(World *world, uint32_t from, uint32_t to)
     for (uint32_t i = 0; i < network->held_count; i++)
     {
         Event *event = &network->held[i];
-        Link *link = &network->links[event->target];
+        NetworkLink *link = &network->links[event->target];
 
         if (is_held_up(world, link, event->side))
             network->held[kept++] = *event;

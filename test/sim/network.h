@@ -31,31 +31,31 @@ typedef struct Packet
     uint8_t bytes[];
 } Packet;
 
-typedef enum LinkState
+typedef enum NetworkLinkState
 {
     LINK_DOWN,
     LINK_DIALING,
     LINK_UP
-} LinkState;
+} NetworkLinkState;
 
 /* Connections are numbered over the whole run; the number is the server's session too. */
-typedef struct Link
+typedef struct NetworkLink
 {
-    uint32_t from;        /* endpoint: a host, or NETWORK_HOSTS_MAX + client */
-    uint32_t to;          /* host */
-    LinkState state;      /* as the dialer sees it */
-    uint64_t connection;  /* as the dialer sees it; 0: none */
-    uint64_t session;     /* as the server sees it; 0: none */
-    uint64_t cut;         /* a connection that broke: what it carried is lost */
-    uint64_t dial;        /* number of the dial under way */
-    uint64_t last_us[2];  /* when the last frame to that side arrives */
-    uint64_t troubled_us; /* the last time something went wrong with it */
-    bool wanted;          /* dialed again when it goes down */
-} Link;
+    uint32_t from;          /* endpoint: a host, or NETWORK_HOSTS_MAX + client */
+    uint32_t to;            /* host */
+    NetworkLinkState state; /* as the dialer sees it */
+    uint64_t connection;    /* as the dialer sees it; 0: none */
+    uint64_t session;       /* as the server sees it; 0: none */
+    uint64_t cut;           /* a connection that broke: what it carried is lost */
+    uint64_t dial;          /* number of the dial under way */
+    uint64_t last_us[2];    /* when the last frame to that side arrives */
+    uint64_t troubled_us;   /* the last time something went wrong with it */
+    bool wanted;            /* dialed again when it goes down */
+} NetworkLink;
 
 typedef struct Network
 {
-    Link links[NETWORK_LINKS_MAX];
+    NetworkLink links[NETWORK_LINKS_MAX];
     uint8_t blocked[NETWORK_ENDPOINTS_MAX]
                    [NETWORK_ENDPOINTS_MAX]; /* [from][to]: how many partitions do */
     Event *held;                            /* arrivals and notices that a partition holds up */
@@ -70,11 +70,11 @@ void network_init(World *world);
 void network_free(World *world);
 
 /* The link of an endpoint to a host. */
-Link *network_link(World *world, uint32_t from, uint32_t to);
+NetworkLink *network_link(World *world, uint32_t from, uint32_t to);
 
 /* Dials unless the link is up or being dialed; with wanted, again and again. */
-void network_dial(World *world, Link *link, bool wanted);
-void network_send(World *world, Link *link, Slice frame);
+void network_dial(World *world, NetworkLink *link, bool wanted);
+void network_send(World *world, NetworkLink *link, Slice frame);
 void network_reply(World *world, uint32_t host, uint64_t session, Slice frame);
 
 /* From host to host, outside of any link: lost, doubled and overtaken as datagrams are. */
@@ -84,10 +84,10 @@ void network_datagram(World *world, uint32_t from, uint32_t to, Slice datagram);
 const char *network_session_name(World *world, uint32_t host, uint64_t session);
 
 /* The dialer hangs up. */
-void network_hang_up(World *world, Link *link);
+void network_hang_up(World *world, NetworkLink *link);
 
 /* The connection breaks: both sides learn of it, each in its time. */
-void network_break(World *world, Link *link);
+void network_break(World *world, NetworkLink *link);
 
 /* A host's process is gone, or is there again; silent: what it sent last is lost, and the others
  * are not told. */

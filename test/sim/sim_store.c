@@ -19,9 +19,9 @@ compare_keys(const StoreKey *key, Slice wanted)
     return slice_compare(key->key, wanted);
 }
 
-/* The place of the first key not before wanted. */
+/* The index of the first key not before wanted. */
 static uint32_t
-find_place(const SimStore *store, Slice wanted)
+find_index(const SimStore *store, Slice wanted)
 {
     uint32_t low = 0;
     uint32_t high = store->key_count;
@@ -41,20 +41,20 @@ find_place(const SimStore *store, Slice wanted)
 static StoreKey *
 find_key(const SimStore *store, Slice wanted)
 {
-    uint32_t place = find_place(store, wanted);
+    uint32_t index = find_index(store, wanted);
 
-    return place < store->key_count && compare_keys(store->keys[place], wanted) == 0
-               ? store->keys[place]
+    return index < store->key_count && compare_keys(store->keys[index], wanted) == 0
+               ? store->keys[index]
                : NULL;
 }
 
 StoreKey *
 sim_store_make_key(SimStore *store, Slice wanted)
 {
-    uint32_t place = find_place(store, wanted);
+    uint32_t index = find_index(store, wanted);
 
-    if (place < store->key_count && compare_keys(store->keys[place], wanted) == 0)
-        return store->keys[place];
+    if (index < store->key_count && compare_keys(store->keys[index], wanted) == 0)
+        return store->keys[index];
 
     StoreKey *key = memory_resize(&MEMORY_HEAP, NULL, sizeof(StoreKey) + wanted.length);
 
@@ -64,9 +64,9 @@ sim_store_make_key(SimStore *store, Slice wanted)
     buffer_init(&key->durable, &MEMORY_HEAP);
     store->keys =
         memory_resize(&MEMORY_HEAP, store->keys, (store->key_count + 1) * sizeof(StoreKey *));
-    memmove(store->keys + place + 1, store->keys + place,
-            (store->key_count - place) * sizeof(StoreKey *));
-    store->keys[place] = key;
+    memmove(store->keys + index + 1, store->keys + index,
+            (store->key_count - index) * sizeof(StoreKey *));
+    store->keys[index] = key;
     store->key_count++;
     return key;
 }

@@ -14,13 +14,13 @@ typedef enum Fit
 typedef Fit (*KeyMatch)(const StoreKey *key, const void *asked, StorageRow *row);
 
 static void
-split_key(const StoreKey *key, Slice *place, StorageRow *row)
+split_key(const StoreKey *key, Slice *cursor, StorageRow *row)
 {
     Reader reader = reader_begin(key->key);
 
     row->bucket_id = reader_u32(&reader);
-    *place = reader_take(&reader, reader_left(&reader));
-    (void)storage_place_split(*place, &row->position, &row->key);
+    *cursor = reader_take(&reader, reader_left(&reader));
+    (void)storage_cursor_split(*cursor, &row->position, &row->key);
 }
 
 static Fit
@@ -35,13 +35,13 @@ static Fit
 row_in_range(const StoreKey *key, const void *asked, StorageRow *row)
 {
     const StorageRange *range = asked;
-    Slice place;
+    Slice cursor;
 
-    split_key(key, &place, row);
+    split_key(key, &cursor, row);
     if (row->bucket_id != range->bucket_id || row->position < range->first_position ||
         row->position > range->last_position ||
-        (range->after.length > 0 && slice_compare(place, range->after) <= 0) ||
-        (range->through.length > 0 && slice_compare(place, range->through) > 0))
+        (range->after.length > 0 && slice_compare(cursor, range->after) <= 0) ||
+        (range->through.length > 0 && slice_compare(cursor, range->through) > 0))
         return FIT_NOT;
     if (range->unreadable && fit_of_record(key, row) != FIT_UNREADABLE)
         return FIT_NOT;
@@ -57,12 +57,12 @@ static Fit
 row_is_owed(const StoreKey *key, const void *asked, StorageRow *row)
 {
     const StorageOwed *owed = asked;
-    Slice place;
+    Slice cursor;
 
     if (!hints_record_owes(buffer_slice(&key->durable), &owed->target) ||
         (owed->after.length > 0 && slice_compare(key->key, owed->after) <= 0))
         return FIT_NOT;
-    split_key(key, &place, row);
+    split_key(key, &cursor, row);
     return fit_of_record(key, row);
 }
 

@@ -22,7 +22,7 @@ enum
 
 /* ---- rows on the disk ---- */
 
-/* The place of the first row not before wanted. */
+/* The index of the first row not before wanted. */
 static uint32_t
 find_row(const StoreTrees *trees, Slice wanted)
 {
@@ -55,29 +55,29 @@ remove_rows(StoreTrees *trees, uint32_t first, uint32_t end)
 }
 
 static bool
-is_row(const StoreTrees *trees, uint32_t place, Slice key)
+is_row(const StoreTrees *trees, uint32_t index, Slice key)
 {
-    return place < trees->row_count && slice_equal(buffer_slice(&trees->rows[place].key), key);
+    return index < trees->row_count && slice_equal(buffer_slice(&trees->rows[index].key), key);
 }
 
 static void
 put_row(StoreTrees *trees, Slice key, Slice value)
 {
-    uint32_t place = find_row(trees, key);
+    uint32_t index = find_row(trees, key);
 
-    if (!is_row(trees, place, key))
+    if (!is_row(trees, index, key))
     {
         trees->rows =
             memory_resize(&MEMORY_HEAP, trees->rows, (trees->row_count + 1) * sizeof(TreeRow));
-        memmove(trees->rows + place + 1, trees->rows + place,
-                (trees->row_count - place) * sizeof(TreeRow));
+        memmove(trees->rows + index + 1, trees->rows + index,
+                (trees->row_count - index) * sizeof(TreeRow));
         trees->row_count++;
-        buffer_init(&trees->rows[place].key, &MEMORY_HEAP);
-        buffer_init(&trees->rows[place].value, &MEMORY_HEAP);
-        buffer_put(&trees->rows[place].key, key.data, key.length);
+        buffer_init(&trees->rows[index].key, &MEMORY_HEAP);
+        buffer_init(&trees->rows[index].value, &MEMORY_HEAP);
+        buffer_put(&trees->rows[index].key, key.data, key.length);
     }
-    buffer_reset(&trees->rows[place].value);
-    buffer_put(&trees->rows[place].value, value.data, value.length);
+    buffer_reset(&trees->rows[index].value);
+    buffer_put(&trees->rows[index].value, value.data, value.length);
 }
 
 /* What trees_close() gave out for a batch reaches the disk. */
@@ -91,14 +91,14 @@ write_rows(StoreTrees *trees, Slice changes)
         uint8_t kind = reader_u8(&reader);
         Slice key = reader_slice(&reader);
         Slice value = reader_slice(&reader);
-        uint32_t place = find_row(trees, key);
+        uint32_t index = find_row(trees, key);
 
         if (kind == ROW_PUT)
             put_row(trees, key, value);
         else if (kind == ROW_REMOVE_RANGE)
-            remove_rows(trees, place, find_row(trees, value));
-        else if (is_row(trees, place, key))
-            remove_rows(trees, place, place + 1);
+            remove_rows(trees, index, find_row(trees, value));
+        else if (is_row(trees, index, key))
+            remove_rows(trees, index, index + 1);
     }
 }
 

@@ -106,7 +106,7 @@ hook_in_reach(void *context, uint32_t index, uint32_t other_index, uint64_t sinc
     World *world = context;
     const Host *host = &world->hosts[index];
     const Host *other = &world->hosts[other_index];
-    const Link *link = network_link(world, index, other_index);
+    const NetworkLink *link = network_link(world, index, other_index);
     uint64_t recovery_us = world->mix.peer_timeout_ms * UINT64_C(1000);
 
     return host_runs(host) && host_runs(other) && host->troubled_us + recovery_us < since_us &&

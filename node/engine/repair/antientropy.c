@@ -172,9 +172,9 @@ static Lane *
 lane_of(Antientropy *antientropy, RefOwner owner, uint32_t ticket)
 {
     uint32_t number =
-        owner == REF_ANTIENTROPY ? tickets_find(&antientropy->tickets, ticket) : TICKET_NO_PLACE;
+        owner == REF_ANTIENTROPY ? tickets_find(&antientropy->tickets, ticket) : TICKET_NO_SLOT;
 
-    return number != TICKET_NO_PLACE ? &antientropy->lanes[number] : NULL;
+    return number != TICKET_NO_SLOT ? &antientropy->lanes[number] : NULL;
 }
 
 static Lane *

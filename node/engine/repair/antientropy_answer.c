@@ -82,7 +82,7 @@ answer_of(const Antientropy *antientropy, uint64_t ref)
 {
     uint32_t number = tickets_find(&antientropy->answer_tickets, ticket_ref_number(ref));
 
-    return number != TICKET_NO_PLACE ? &antientropy->answers[number] : NULL;
+    return number != TICKET_NO_SLOT ? &antientropy->answers[number] : NULL;
 }
 
 /* Sends the frame in the making. */
@@ -288,7 +288,7 @@ list_keys(Antientropy *antientropy, Answer *answer, const StoragePage *page, Tre
         bytes += row->key.length + sizeof(Digest);
         antientropy_pay(antientropy, row->object.length);
         buffer_reset(last);
-        storage_place(last, row->position, row->key);
+        storage_cursor(last, row->position, row->key);
     }
 }
 

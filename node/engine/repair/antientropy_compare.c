@@ -284,7 +284,7 @@ antientropy_compare_on(Antientropy *antientropy, Lane *lane, const View *view)
 }
 
 static int
-compare_places(uint64_t position, Slice key, uint64_t other_position, Slice other_key)
+compare_cursors(uint64_t position, Slice key, uint64_t other_position, Slice other_key)
 {
     if (position != other_position)
         return position < other_position ? -1 : 1;
@@ -301,23 +301,23 @@ check_list(const Lane *lane, const Bucket *bucket, KeyList *list)
     Slice end_key;
 
     if (lane->after.length > 0)
-        (void)storage_place_split(buffer_slice(&lane->after), &position, &key);
+        (void)storage_cursor_split(buffer_slice(&lane->after), &position, &key);
     for (uint32_t i = 0; i < list->reply.key_count; i++)
     {
         Slice next = list->reply.keys[i].key;
 
         if (!topology_position(bucket, next, &list->positions[i]) ||
             list->positions[i] > lane->leaf.last ||
-            compare_places(position, key, list->positions[i], next) >= 0)
+            compare_cursors(position, key, list->positions[i], next) >= 0)
             return false;
         position = list->positions[i];
         key = next;
     }
     if (list->reply.done)
         return true;
-    return storage_place_split(list->reply.last, &end_position, &end_key) &&
+    return storage_cursor_split(list->reply.last, &end_position, &end_key) &&
            slice_compare(list->reply.last, buffer_slice(&lane->after)) > 0 &&
-           compare_places(position, key, end_position, end_key) <= 0;
+           compare_cursors(position, key, end_position, end_key) <= 0;
 }
 
 void
@@ -377,8 +377,8 @@ walk_row(Lane *lane, const StorageRow *row)
 
     while (list->next < list->reply.key_count)
     {
-        order = compare_places(list->positions[list->next], list->reply.keys[list->next].key,
-                               row->position, row->key);
+        order = compare_cursors(list->positions[list->next], list->reply.keys[list->next].key,
+                                row->position, row->key);
         if (order >= 0)
             break;
         note_listed(lane);

@@ -125,7 +125,7 @@ static Place *
 place_of(Forget *forget, uint64_t ref, PlaceState state)
 {
     uint32_t number = tickets_find(&forget->tickets, ticket_ref_number(ref));
-    Place *place = number != TICKET_NO_PLACE ? forget->places[number] : NULL;
+    Place *place = number != TICKET_NO_SLOT ? forget->places[number] : NULL;
 
     return place != NULL && place->state == state ? place : NULL;
 }
@@ -515,10 +515,10 @@ forget_extent(const StorageRange *range)
     uint64_t position;
     Slice key;
 
-    if (range->after.length > 0 && storage_place_split(range->after, &position, &key) &&
+    if (range->after.length > 0 && storage_cursor_split(range->after, &position, &key) &&
         position > extent.first)
         extent.first = position;
-    if (range->through.length > 0 && storage_place_split(range->through, &position, &key) &&
+    if (range->through.length > 0 && storage_cursor_split(range->through, &position, &key) &&
         position < extent.last)
         extent.last = position;
     return extent;

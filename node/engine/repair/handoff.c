@@ -103,26 +103,26 @@ handoff_free(Handoff *handoff)
 static uint32_t
 find_target(const Handoff *handoff, const MemberId *id)
 {
-    uint32_t place = 0;
+    uint32_t index = 0;
 
-    while (place < handoff->target_count &&
-           memcmp(&handoff->targets[place].id, id, sizeof(MemberId)) != 0)
-        place++;
-    return place;
+    while (index < handoff->target_count &&
+           memcmp(&handoff->targets[index].id, id, sizeof(MemberId)) != 0)
+        index++;
+    return index;
 }
 
 static Target *
 target_of(Handoff *handoff, const MemberId *id)
 {
-    uint32_t place = find_target(handoff, id);
+    uint32_t index = find_target(handoff, id);
 
-    if (place == handoff->target_count)
+    if (index == handoff->target_count)
     {
         handoff->targets =
-            memory_resize(&MEMORY_HEAP, handoff->targets, (place + 1) * sizeof(Target));
+            memory_resize(&MEMORY_HEAP, handoff->targets, (index + 1) * sizeof(Target));
         handoff->targets[handoff->target_count++] = (Target){.id = *id, .rest_ms = REST_MS};
     }
-    return &handoff->targets[place];
+    return &handoff->targets[index];
 }
 
 /* The target is up; or a member no more, and what it was owed is owed to others. */
@@ -205,8 +205,8 @@ lane_of(Handoff *handoff, uint64_t ref, LaneState state)
 {
     uint32_t index = ticket_ref_owner(ref) == REF_HANDOFF
                          ? tickets_find(&handoff->tickets, ticket_ref_number(ref))
-                         : TICKET_NO_PLACE;
-    Lane *lane = index != TICKET_NO_PLACE ? &handoff->lanes[index] : NULL;
+                         : TICKET_NO_SLOT;
+    Lane *lane = index != TICKET_NO_SLOT ? &handoff->lanes[index] : NULL;
 
     return lane != NULL && lane->state == state ? lane : NULL;
 }
@@ -253,13 +253,13 @@ lane_wake_ms(const Handoff *handoff, const Lane *lane, const View *view)
 static uint64_t
 target_wake_ms(const Handoff *handoff, const View *view, const MemberId *id)
 {
-    uint32_t place = find_target(handoff, id);
+    uint32_t index = find_target(handoff, id);
 
     if (!can_serve(view, id))
         return UINT64_MAX;
-    if (place == handoff->target_count)
+    if (index == handoff->target_count)
         return view->now_ms;
-    return handoff->targets[place].served ? UINT64_MAX : handoff->targets[place].rest_until_ms;
+    return handoff->targets[index].served ? UINT64_MAX : handoff->targets[index].rest_until_ms;
 }
 
 uint64_t
@@ -534,9 +534,9 @@ handoff_member_down(Handoff *handoff, const View *view, uint32_t member)
 HandoffStatus
 handoff_status(const Handoff *handoff, const MemberId *target)
 {
-    uint32_t place = find_target(handoff, target);
+    uint32_t index = find_target(handoff, target);
 
-    return place < handoff->target_count ? handoff->targets[place].status : (HandoffStatus){0};
+    return index < handoff->target_count ? handoff->targets[index].status : (HandoffStatus){0};
 }
 
 uint64_t

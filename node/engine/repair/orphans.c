@@ -146,7 +146,7 @@ orphans_renew(Orphans *orphans)
 bool
 orphans_is_present_question(const Orphans *orphans, uint32_t ticket)
 {
-    return tickets_find(&orphans->tickets, ticket) != TICKET_NO_PLACE;
+    return tickets_find(&orphans->tickets, ticket) != TICKET_NO_SLOT;
 }
 
 bool
@@ -229,12 +229,12 @@ static const Bucket *
 next_to_ask(Orphans *orphans, const View *view)
 {
     const Bucket *bucket;
-    const OrphanBucket *place;
+    const OrphanBucket *found;
 
     while ((bucket = next_bucket(view, orphans->last_bucket)) != NULL)
     {
-        place = orphans_bucket(orphans, bucket->id);
-        if (place == NULL || place->left > 0)
+        found = orphans_bucket(orphans, bucket->id);
+        if (found == NULL || found->left > 0)
             return bucket;
         orphans->last_bucket = bucket->id;
     }

@@ -127,13 +127,13 @@ hear_of_owners(Orphans *orphans, const View *view, const Bucket *bucket, uint32_
 static void
 choose_asked(Orphans *orphans, const View *view, const Bucket *bucket)
 {
-    const OrphanBucket *place = orphans_bucket(orphans, bucket->id);
+    const OrphanBucket *found = orphans_bucket(orphans, bucket->id);
 
     memset(orphans->awaited, 0, orphans->members * sizeof(bool));
     memset(orphans->heard, 0, orphans->partitions * sizeof(OrphanHeard));
     for (uint32_t partition = 0; partition < orphans->partitions; partition++)
     {
-        if (!orphans_is_settled(place, partition))
+        if (!orphans_is_settled(found, partition))
             hear_of_owners(orphans, view, bucket, partition);
     }
 }
@@ -315,7 +315,7 @@ orphans_noted(Orphans *orphans, uint32_t partition, bool stored)
 void
 orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const Frame *frame)
 {
-    const OrphanBucket *place = orphans_bucket(orphans, orphans->bucket_id);
+    const OrphanBucket *found = orphans_bucket(orphans, orphans->bucket_id);
     ReapRoundsReply reply;
     uint64_t *rounds;
 
@@ -333,8 +333,8 @@ orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const 
     }
     for (uint32_t partition = 0; partition < orphans->partitions; partition++)
     {
-        if (!orphans_is_settled(place, partition) &&
-            topology_owns(view->topology, place->id, orphans_start_of(view, partition), member))
+        if (!orphans_is_settled(found, partition) &&
+            topology_owns(view->topology, found->id, orphans_start_of(view, partition), member))
             hear(&orphans->heard[partition], rounds[partition], reply.whole);
     }
     orphans->awaited[member] = false;

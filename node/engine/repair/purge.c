@@ -24,7 +24,7 @@ struct Purge
     Tickets tickets;
     uint32_t ticket;    /* of the present question */
     uint64_t epoch;     /* that the last sweep began at */
-    uint32_t place;     /* of the sweep */
+    uint32_t slot;      /* of the sweep */
     uint64_t resume_ms; /* not before */
     TreeId id;          /* the partition at hand */
     Buffer after;       /* where its next page begins */
@@ -72,7 +72,7 @@ static bool
 is_awaited(const Purge *purge, uint64_t ref, PurgeState state)
 {
     return purge->state == state &&
-           tickets_find(&purge->tickets, ticket_ref_number(ref)) != TICKET_NO_PLACE;
+           tickets_find(&purge->tickets, ticket_ref_number(ref)) != TICKET_NO_SLOT;
 }
 
 /* ---- looking for rows ---- */
@@ -109,7 +109,7 @@ sweep(Purge *purge, const View *view)
     {
         TreeId id;
 
-        if (!trees_next(view->trees, &purge->place, &id))
+        if (!trees_next(view->trees, &purge->slot, &id))
         {
             purge->state = PURGE_RESTING;
             purge->resume_ms = view->now_ms + AGAIN_MS;
@@ -256,7 +256,7 @@ purge_step(Purge *purge, const View *view)
     if (purge->state == PURGE_RESTING && wants_sweep(purge, view))
     {
         purge->epoch = view->topology->epoch;
-        purge->place = 0;
+        purge->slot = 0;
         purge->resume_ms = 0;
         purge->state = PURGE_SWEEPING;
     }

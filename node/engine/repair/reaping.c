@@ -123,7 +123,7 @@ reaping_rest_ms(const Reaping *reaping)
 }
 
 static uint32_t
-find_place(const Reaping *reaping, TreeId id)
+find_index(const Reaping *reaping, TreeId id)
 {
     uint32_t low = 0;
     uint32_t high = reaping->entry_count;
@@ -143,10 +143,10 @@ find_place(const Reaping *reaping, TreeId id)
 static Entry *
 find_entry(const Reaping *reaping, TreeId id)
 {
-    uint32_t place = find_place(reaping, id);
-    Entry *entry = &reaping->entries[place];
+    uint32_t index = find_index(reaping, id);
+    Entry *entry = &reaping->entries[index];
 
-    return place < reaping->entry_count && tree_id_compare(entry->status.id, id) == 0 ? entry
+    return index < reaping->entry_count && tree_id_compare(entry->status.id, id) == 0 ? entry
                                                                                       : NULL;
 }
 
@@ -154,7 +154,7 @@ Entry *
 reaping_entry(Reaping *reaping, TreeId id)
 {
     Entry *found = find_entry(reaping, id);
-    uint32_t place = find_place(reaping, id);
+    uint32_t index = find_index(reaping, id);
 
     if (found != NULL)
         return found;
@@ -164,31 +164,31 @@ reaping_entry(Reaping *reaping, TreeId id)
         reaping->entries =
             memory_resize(&MEMORY_HEAP, reaping->entries, reaping->entry_capacity * sizeof(Entry));
     }
-    memmove(&reaping->entries[place + 1], &reaping->entries[place],
-            (reaping->entry_count - place) * sizeof(Entry));
+    memmove(&reaping->entries[index + 1], &reaping->entries[index],
+            (reaping->entry_count - index) * sizeof(Entry));
     reaping->entry_count++;
-    reaping->entries[place] = (Entry){
+    reaping->entries[index] = (Entry){
         .status = {.id = id, .why = REAP_CLEAN},
           .rest_ms = reaping_rest_ms(reaping)
     };
-    return &reaping->entries[place];
+    return &reaping->entries[index];
 }
 
 void
 reaping_note_run(Reaping *reaping, const MemberId *id, const Actor *actor)
 {
-    uint32_t place = 0;
+    uint32_t index = 0;
 
-    while (place < reaping->run_count &&
-           memcmp(&reaping->runs[place].id, id, sizeof(MemberId)) != 0)
-        place++;
-    if (place < reaping->run_count &&
-        memcmp(&reaping->runs[place].actor, actor, sizeof(Actor)) == 0)
+    while (index < reaping->run_count &&
+           memcmp(&reaping->runs[index].id, id, sizeof(MemberId)) != 0)
+        index++;
+    if (index < reaping->run_count &&
+        memcmp(&reaping->runs[index].actor, actor, sizeof(Actor)) == 0)
         return;
-    if (place == reaping->run_count)
+    if (index == reaping->run_count)
         reaping->runs =
             memory_resize(&MEMORY_HEAP, reaping->runs, ++reaping->run_count * sizeof(KnownRun));
-    reaping->runs[place] = (KnownRun){.id = *id, .actor = *actor};
+    reaping->runs[index] = (KnownRun){.id = *id, .actor = *actor};
     reaping->run_changes++;
 }
 
@@ -216,7 +216,7 @@ reaping_request(Reaping *reaping)
     reaping->passing = true;
     reaping->pass_bucket = reaping->pass_partition = 0;
     reaping->due_ms = 0;
-    reaping->due_place = 0;
+    reaping->due_index = 0;
     for (uint32_t i = 0; i < reaping->entry_count; i++)
     {
         reaping->entries[i].due_ms = 0;
@@ -239,9 +239,9 @@ take_waiting(Reaping *reaping, const View *view, TreeId *id)
 {
     if (view->now_ms < reaping->due_ms)
         return false;
-    while (reaping->due_place < reaping->entry_count)
+    while (reaping->due_index < reaping->entry_count)
     {
-        Entry *entry = &reaping->entries[reaping->due_place++];
+        Entry *entry = &reaping->entries[reaping->due_index++];
 
         if (entry->status.state != REAP_WAITING || entry->taken)
             continue;
@@ -255,7 +255,7 @@ take_waiting(Reaping *reaping, const View *view, TreeId *id)
             return true;
         entry->status.state = REAP_RESTING; /* another owner's by now */
     }
-    reaping->due_place = 0;
+    reaping->due_index = 0;
     reaping->due_ms = reaping->next_due_ms;
     reaping->next_due_ms = UINT64_MAX;
     return false;

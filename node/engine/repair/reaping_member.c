@@ -15,11 +15,10 @@ task_ref(const Task *task, uint32_t row)
 static Task *
 task_of(Reaping *reaping, uint64_t ref)
 {
-    uint32_t place = tickets_find(&reaping->tickets, ticket_ref_number(ref));
+    uint32_t slot = tickets_find(&reaping->tickets, ticket_ref_number(ref));
 
-    return place >= REAPING_LANES && place != TICKET_NO_PLACE
-               ? &reaping->tasks[place - REAPING_LANES]
-               : NULL;
+    return slot >= REAPING_LANES && slot != TICKET_NO_SLOT ? &reaping->tasks[slot - REAPING_LANES]
+                                                           : NULL;
 }
 
 /* NULL: too many are under way. */

@@ -117,7 +117,7 @@ struct Reaping
     uint32_t entry_capacity;
     uint64_t due_ms;      /* no entry that waits is due before */
     uint64_t next_due_ms; /* the same, of those looked at since due_ms, */
-    uint32_t due_place;   /* which are the ones before this */
+    uint32_t due_index;   /* which are the ones before this */
     uint64_t pass_ms;     /* when the next pass over all partitions begins; 0: not known yet */
     bool passing;
     uint32_t pass_bucket; /* index of the next one to look at */

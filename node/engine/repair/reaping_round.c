@@ -23,9 +23,9 @@ ask(Reaping *reaping, Lane *lane)
 Lane *
 reaping_lane_of(Reaping *reaping, uint32_t ticket)
 {
-    uint32_t place = tickets_find(&reaping->tickets, ticket);
+    uint32_t slot = tickets_find(&reaping->tickets, ticket);
 
-    return place < REAPING_LANES ? &reaping->lanes[place] : NULL;
+    return slot < REAPING_LANES ? &reaping->lanes[slot] : NULL;
 }
 
 static void
@@ -457,7 +457,7 @@ reaping_scanned(Reaping *reaping, const View *view, uint64_t ref, StatusCode sta
             break;
         add_candidate(lane, &runs, row, &view->actions->arena);
         buffer_reset(&lane->after);
-        storage_place(&lane->after, row->position, row->key);
+        storage_cursor(&lane->after, row->position, row->key);
         lane->last = page->done && i + 1 == page->row_count;
     }
     if (page->row_count == 0)

@@ -211,9 +211,9 @@ begin_part(Lane *lane, const View *view)
     if (part->depth == 0)
         return;
     trees_part_range(view->trees, lane->job->partition, *part, &first, &last);
-    storage_place(&lane->after, first, SLICE_EMPTY);
+    storage_cursor(&lane->after, first, SLICE_EMPTY);
     if (part->prefix + 1 < UINT32_C(1) << part->depth)
-        storage_place(&lane->part_end, last + 1, SLICE_EMPTY);
+        storage_cursor(&lane->part_end, last + 1, SLICE_EMPTY);
 }
 
 static void
@@ -426,9 +426,9 @@ take_answer(Refill *refill, Lane *lane, const View *view, const Frame *frame)
 static Lane *
 lane_of(Refill *refill, uint32_t ticket)
 {
-    uint32_t place = tickets_find(&refill->tickets, ticket);
+    uint32_t slot = tickets_find(&refill->tickets, ticket);
 
-    return place != TICKET_NO_PLACE ? &refill->lanes[place] : NULL;
+    return slot != TICKET_NO_SLOT ? &refill->lanes[slot] : NULL;
 }
 
 void

@@ -51,13 +51,13 @@ whole_positions(const StorageRange *range, uint64_t *first, uint64_t *last)
     *last = range->last_position;
     if (range->after.length > 0)
     {
-        if (!storage_place_split(range->after, &position, &key) || key.length > 0)
+        if (!storage_cursor_split(range->after, &position, &key) || key.length > 0)
             return false;
         *first = position > *first ? position : *first;
     }
     if (range->through.length > 0)
     {
-        if (!storage_place_split(range->through, &position, &key) || key.length > 0 ||
+        if (!storage_cursor_split(range->through, &position, &key) || key.length > 0 ||
             position == 0)
             return false;
         *last = position - 1 < *last ? position - 1 : *last;

@@ -112,7 +112,7 @@ begin_stretch(Scrub *scrub, uint64_t first)
 {
     scrub->stretch = (Stretch){.first = first, .digest = DIGEST_ABSENT};
     buffer_reset(&scrub->after);
-    storage_place(&scrub->after, first, SLICE_EMPTY);
+    storage_cursor(&scrub->after, first, SLICE_EMPTY);
 }
 
 static void
@@ -269,7 +269,7 @@ pass_over(Scrub *scrub, const View *view)
         return;
     }
     scrub->status.places_unreadable++;
-    (void)storage_place_split(buffer_slice(&scrub->after), &position, &key);
+    (void)storage_cursor_split(buffer_slice(&scrub->after), &position, &key);
     if (scan_range_has_trees(view))
         position = trees_leaf_end(view->trees, scrub->bucket_id, position);
     go_behind(scrub, view, position);
@@ -358,7 +358,7 @@ scrub_scanned(Scrub *scrub, const View *view, uint64_t ref, StatusCode status,
         compare(scrub, view, range_left(scrub, view).last_position);
         return;
     }
-    (void)storage_place_split(page->through, &position, &key);
+    (void)storage_cursor_split(page->through, &position, &key);
     if (key.length == 0)
     {
         compare(scrub, view, position - 1);

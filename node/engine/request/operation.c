@@ -118,7 +118,7 @@ static Operation *
 find_operation(Coordinator *coordinator, RefOwner kind, uint32_t ticket)
 {
     uint32_t slot = tickets_find(&coordinator->tickets, ticket);
-    Operation *operation = slot != TICKET_NO_PLACE ? coordinator->slots[slot] : NULL;
+    Operation *operation = slot != TICKET_NO_SLOT ? coordinator->slots[slot] : NULL;
 
     return operation != NULL && operation->kind == kind ? operation : NULL;
 }

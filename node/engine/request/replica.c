@@ -166,10 +166,10 @@ task_of(Replica *replica, uint64_t ref, uint32_t *item)
 {
     uint32_t slot = ticket_ref_owner(ref) == REF_REPLICA
                         ? tickets_find(&replica->tickets, ticket_ref_number(ref))
-                        : TICKET_NO_PLACE;
+                        : TICKET_NO_SLOT;
 
     *item = ticket_ref_item(ref);
-    return slot != TICKET_NO_PLACE ? replica->tasks[slot] : NULL;
+    return slot != TICKET_NO_SLOT ? replica->tasks[slot] : NULL;
 }
 
 static void

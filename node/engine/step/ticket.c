@@ -48,15 +48,14 @@ grow(Tickets *tickets)
 }
 
 uint32_t
-tickets_draw(Tickets *tickets, uint32_t place)
+tickets_draw(Tickets *tickets, uint32_t slot)
 {
     if (tickets->count >= tickets->capacity / 2)
         grow(tickets);
     do
         tickets->last = (tickets->last + 1) % TICKET_NUMBERS;
     while (tickets->last == 0 || entry_at(tickets, tickets->last)->number != 0);
-    *entry_at(tickets, tickets->last) =
-        (struct TicketEntry){.number = tickets->last, .place = place};
+    *entry_at(tickets, tickets->last) = (struct TicketEntry){.number = tickets->last, .slot = slot};
     tickets->count++;
     return tickets->last;
 }
@@ -64,7 +63,7 @@ tickets_draw(Tickets *tickets, uint32_t place)
 void
 tickets_end(Tickets *tickets, uint32_t number)
 {
-    if (tickets_find(tickets, number) == TICKET_NO_PLACE)
+    if (tickets_find(tickets, number) == TICKET_NO_SLOT)
         return;
     entry_at(tickets, number)->number = 0;
     tickets->count--;
@@ -75,7 +74,7 @@ tickets_find(const Tickets *tickets, uint32_t number)
 {
     const struct TicketEntry *entry = tickets->capacity > 0 ? entry_at(tickets, number) : NULL;
 
-    return entry != NULL && number != 0 && entry->number == number ? entry->place : TICKET_NO_PLACE;
+    return entry != NULL && number != 0 && entry->number == number ? entry->slot : TICKET_NO_SLOT;
 }
 
 uint64_t

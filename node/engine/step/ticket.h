@@ -2,10 +2,10 @@
  * Tickets: the numbers under which a step module asks, and by which it knows what an answer is an
  * answer to; pure.
  *
- * A module has places (lanes, tasks, operations) and asks from each of them one question after the
- * other. Each question draws a ticket for its place and gives it up when it is over, so an answer
- * that comes later finds no place, whatever the place is at by then. Numbers grow and begin again
- * after TICKET_NUMBERS, which is more than are drawn while any answer can be on its way.
+ * A module has slots (lanes, tasks, operations) and asks from each of them one question after the
+ * other. Each question draws a ticket for its slot and gives it up when it is over, so an answer
+ * that comes later finds no slot, whatever the slot has come to by then. Numbers grow and begin
+ * again after TICKET_NUMBERS, which is more than are drawn while any answer can be on its way.
  *
  *   ref, for storage and in frames that repeat one:  owner 8 bits | number 32 | item 24
  *   tag, of a frame to another node:                 owner 4 bits | number 28
@@ -43,15 +43,15 @@ enum
 /* Of what waits for no answer. */
 #define REF_NOBODY UINT64_C(0)
 
-#define TICKET_NO_PLACE UINT32_MAX
+#define TICKET_NO_SLOT UINT32_MAX
 
-/* Which place has which number. All zero: none has. */
+/* Which slot has which number. All zero: none has. */
 typedef struct Tickets
 {
     struct TicketEntry
     {
         uint32_t number; /* 0: free */
-        uint32_t place;
+        uint32_t slot;
     } * entries; /* at number modulo capacity, at most half of them in use */
     uint32_t capacity;
     uint32_t count;
@@ -60,13 +60,13 @@ typedef struct Tickets
 
 void tickets_free(Tickets *tickets);
 
-/* A number for the place, which no other question has. */
-uint32_t tickets_draw(Tickets *tickets, uint32_t place);
+/* A number for the slot, which no other question has. */
+uint32_t tickets_draw(Tickets *tickets, uint32_t slot);
 
 /* The question is over; 0, or a number that is over: nothing is done. */
 void tickets_end(Tickets *tickets, uint32_t number);
 
-/* Whose question has the number; TICKET_NO_PLACE: nobody's, it is over. */
+/* Whose question has the number; TICKET_NO_SLOT: nobody's, it is over. */
 uint32_t tickets_find(const Tickets *tickets, uint32_t number);
 
 uint64_t ticket_ref(RefOwner owner, uint32_t number, uint32_t item);

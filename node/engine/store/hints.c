@@ -5,12 +5,12 @@
 static uint32_t
 find_target(const HintTotals *totals, const MemberId *target)
 {
-    uint32_t place = 0;
+    uint32_t index = 0;
 
-    while (place < totals->target_count &&
-           memcmp(&totals->targets[place].target, target, sizeof(MemberId)) != 0)
-        place++;
-    return place;
+    while (index < totals->target_count &&
+           memcmp(&totals->targets[index].target, target, sizeof(MemberId)) != 0)
+        index++;
+    return index;
 }
 
 void
@@ -23,17 +23,17 @@ hints_free(HintTotals *totals)
 void
 hints_add(HintTotals *totals, const Hint *hint)
 {
-    uint32_t place = find_target(totals, &hint->target);
+    uint32_t index = find_target(totals, &hint->target);
     HintTotal *total;
 
-    if (place == totals->target_count)
+    if (index == totals->target_count)
     {
         totals->targets =
-            memory_resize(&MEMORY_HEAP, totals->targets, (place + 1) * sizeof(HintTotal));
+            memory_resize(&MEMORY_HEAP, totals->targets, (index + 1) * sizeof(HintTotal));
         totals->targets[totals->target_count++] =
             (HintTotal){.target = hint->target, .oldest_ms = hint->since_ms};
     }
-    total = &totals->targets[place];
+    total = &totals->targets[index];
     total->count++;
     total->bytes += hint->bytes;
     totals->bytes += hint->bytes;
@@ -54,10 +54,10 @@ hints_count(const HintTotals *totals)
 void
 hints_drop(HintTotals *totals, const Hint *hint)
 {
-    uint32_t place = find_target(totals, &hint->target);
-    HintTotal *total = &totals->targets[place];
+    uint32_t index = find_target(totals, &hint->target);
+    HintTotal *total = &totals->targets[index];
 
-    if (place == totals->target_count)
+    if (index == totals->target_count)
         return;
     total->bytes -= hint->bytes;
     totals->bytes -= hint->bytes;
@@ -112,9 +112,9 @@ hints_changed(HintTotals *totals, Slice before, Slice after, HintSink sink, void
 const HintTotal *
 hints_of(const HintTotals *totals, const MemberId *target)
 {
-    uint32_t place = find_target(totals, target);
+    uint32_t index = find_target(totals, target);
 
-    return place < totals->target_count ? &totals->targets[place] : NULL;
+    return index < totals->target_count ? &totals->targets[index] : NULL;
 }
 
 bool

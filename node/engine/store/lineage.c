@@ -10,17 +10,17 @@ same_run(const RunId *a, const RunId *b)
 }
 
 static void
-insert(Lineage *lineage, uint32_t place, LineageRun run)
+insert(Lineage *lineage, uint32_t index, LineageRun run)
 {
     if (lineage->count == LINEAGE_RUNS_MAX)
     {
         lineage->count--;
         memmove(&lineage->runs[0], &lineage->runs[1], lineage->count * sizeof(LineageRun));
-        place -= place > 0;
+        index -= index > 0;
     }
-    memmove(&lineage->runs[place + 1], &lineage->runs[place],
-            (lineage->count - place) * sizeof(LineageRun));
-    lineage->runs[place] = run;
+    memmove(&lineage->runs[index + 1], &lineage->runs[index],
+            (lineage->count - index) * sizeof(LineageRun));
+    lineage->runs[index] = run;
     lineage->count++;
 }
 

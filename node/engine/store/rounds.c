@@ -9,9 +9,9 @@ rounds_free(Rounds *rounds)
     *rounds = (Rounds){0};
 }
 
-/* The place of the first entry that is not before id. */
+/* The index of the first entry that is not before id. */
 static uint32_t
-find_place(const Rounds *rounds, TreeId id)
+find_index(const Rounds *rounds, TreeId id)
 {
     uint32_t low = 0;
     uint32_t high = rounds->count;
@@ -29,37 +29,37 @@ find_place(const Rounds *rounds, TreeId id)
 }
 
 static bool
-is_at(const Rounds *rounds, uint32_t place, TreeId id)
+is_at(const Rounds *rounds, uint32_t index, TreeId id)
 {
-    return place < rounds->count && tree_id_compare(rounds->entries[place].id, id) == 0;
+    return index < rounds->count && tree_id_compare(rounds->entries[index].id, id) == 0;
 }
 
 static Round *
 entry_of(Rounds *rounds, TreeId id)
 {
-    uint32_t place = find_place(rounds, id);
+    uint32_t index = find_index(rounds, id);
 
-    if (is_at(rounds, place, id))
-        return &rounds->entries[place];
+    if (is_at(rounds, index, id))
+        return &rounds->entries[index];
     if (rounds->count == rounds->capacity)
     {
         rounds->capacity = rounds->capacity > 0 ? rounds->capacity * 2 : 16;
         rounds->entries =
             memory_resize(&MEMORY_HEAP, rounds->entries, rounds->capacity * sizeof(Round));
     }
-    memmove(&rounds->entries[place + 1], &rounds->entries[place],
-            (rounds->count - place) * sizeof(Round));
+    memmove(&rounds->entries[index + 1], &rounds->entries[index],
+            (rounds->count - index) * sizeof(Round));
     rounds->count++;
-    rounds->entries[place] = (Round){.id = id};
-    return &rounds->entries[place];
+    rounds->entries[index] = (Round){.id = id};
+    return &rounds->entries[index];
 }
 
 Round
 rounds_of(const Rounds *rounds, TreeId id)
 {
-    uint32_t place = rounds != NULL && rounds->count > 0 ? find_place(rounds, id) : 0;
+    uint32_t index = rounds != NULL && rounds->count > 0 ? find_index(rounds, id) : 0;
 
-    return rounds != NULL && is_at(rounds, place, id) ? rounds->entries[place] : (Round){.id = id};
+    return rounds != NULL && is_at(rounds, index, id) ? rounds->entries[index] : (Round){.id = id};
 }
 
 uint64_t
@@ -118,10 +118,10 @@ rounds_prepare(Rounds *rounds, TreeId id, uint64_t number)
 void
 rounds_take_back(Rounds *rounds, uint32_t bucket_id)
 {
-    uint32_t place = find_place(rounds, (TreeId){.bucket_id = bucket_id});
+    uint32_t index = find_index(rounds, (TreeId){.bucket_id = bucket_id});
 
-    for (; place < rounds->count && rounds->entries[place].id.bucket_id == bucket_id; place++)
-        rounds->entries[place].prepared = 0;
+    for (; index < rounds->count && rounds->entries[index].id.bucket_id == bucket_id; index++)
+        rounds->entries[index].prepared = 0;
 }
 
 /* ---- rows ---- */
@@ -141,19 +141,19 @@ rounds_row(const Round *round, Buffer *key, Buffer *value)
 bool
 rounds_load(Rounds *rounds, Slice key, Slice value)
 {
-    Reader place = reader_begin(key);
+    Reader index = reader_begin(key);
     Reader numbers = reader_begin(value);
-    uint32_t bucket = reader_u32(&place);
-    TreeId id = {.bucket_id = reader_u32(&place)};
+    uint32_t bucket = reader_u32(&index);
+    TreeId id = {.bucket_id = reader_u32(&index)};
     uint64_t round;
     uint64_t cleared;
 
-    id.partition = reader_u32(&place);
+    id.partition = reader_u32(&index);
     (void)reader_u8(&numbers);
     (void)reader_u8(&numbers);
     round = reader_varint(&numbers);
     cleared = reader_varint(&numbers);
-    if (bucket != ROUNDS_BUCKET || !reader_finish(&place) || !reader_finish(&numbers))
+    if (bucket != ROUNDS_BUCKET || !reader_finish(&index) || !reader_finish(&numbers))
         return false;
     rounds_raise(rounds, id, round, cleared);
     (void)rounds_note(rounds, id, cleared);

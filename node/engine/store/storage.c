@@ -74,7 +74,7 @@ storage_bucket_is_for_records(uint32_t bucket_id)
 }
 
 void
-storage_place(Buffer *buffer, uint64_t position, Slice key)
+storage_cursor(Buffer *buffer, uint64_t position, Slice key)
 {
     buffer_put_u64(buffer, position);
     buffer_put(buffer, key.data, key.length);
@@ -84,37 +84,37 @@ void
 storage_key(Buffer *buffer, uint32_t bucket_id, uint64_t position, Slice key)
 {
     buffer_put_u32(buffer, bucket_id);
-    storage_place(buffer, position, key);
+    storage_cursor(buffer, position, key);
 }
 
 void
 storage_page_end(StoragePage *page, uint64_t next, uint64_t leaf_width, Arena *arena)
 {
     uint32_t whole = leaf_width > 0 ? page->row_count : 0;
-    Buffer place;
+    Buffer cursor;
 
     while (whole > 0 && page->rows[whole - 1].position / leaf_width == next / leaf_width)
         whole--;
-    buffer_init(&place, &MEMORY_HEAP);
+    buffer_init(&cursor, &MEMORY_HEAP);
     if (whole > 0)
     {
         page->row_count = whole;
-        storage_place(&place, next - next % leaf_width, SLICE_EMPTY);
+        storage_cursor(&cursor, next - next % leaf_width, SLICE_EMPTY);
     }
     else
     {
         const StorageRow *last = &page->rows[page->row_count - 1];
 
-        storage_place(&place, last->position, last->key);
+        storage_cursor(&cursor, last->position, last->key);
     }
-    page->through = slice_copy(arena, buffer_slice(&place));
-    buffer_free(&place);
+    page->through = slice_copy(arena, buffer_slice(&cursor));
+    buffer_free(&cursor);
 }
 
 bool
-storage_place_split(Slice place, uint64_t *position, Slice *key)
+storage_cursor_split(Slice cursor, uint64_t *position, Slice *key)
 {
-    Reader reader = reader_begin(place);
+    Reader reader = reader_begin(cursor);
 
     *position = reader_u64(&reader);
     *key = reader_take(&reader, reader_left(&reader));

@@ -6,8 +6,9 @@
  * possibly before the call returns; a ref is the caller's and is repeated.
  *
  * A storage key is bucket id (4 bytes), ring position (8), key, so that a partition of a bucket is
- * one contiguous range. A place in it is a position and a key; no row's key is empty, so that the
- * place of a position and an empty key is before all rows of the position and behind all before it.
+ * one contiguous range. A cursor in it is a position and a key; no row's key is empty, so that the
+ * cursor of a position and an empty key is before all rows of the position and behind all before
+ * it.
  *
  * apply: `merged` is reported when the new object is settled in memory (it may be sent to other
  * nodes), `durable` when it would survive power loss (it may be acknowledged). A later apply sees
@@ -48,7 +49,7 @@ typedef struct StoragePage
     StorageRow *rows;
     uint32_t row_count;
     bool done;     /* nothing of what was asked for lies behind the last row */
-    Slice through; /* of a scan that is not done: the place that the page ends at */
+    Slice through; /* of a scan that is not done: the cursor that the page ends at */
 } StoragePage;
 
 /* How far reading through the files that the data are in has come. */
@@ -100,8 +101,8 @@ typedef struct StorageRange
     uint32_t bucket_id;
     uint64_t first_position; /* inclusive */
     uint64_t last_position;  /* inclusive */
-    Slice after;             /* a place: behind it; empty: none */
-    Slice through;           /* a place, inclusive; empty: none */
+    Slice after;             /* a cursor: behind it; empty: none */
+    Slice through;           /* a cursor, inclusive; empty: none */
     uint32_t max_bytes;      /* the page ends at the first row that reaches it */
     uint64_t leaf_width;     /* but before that, at a multiple of it, if it can; 0: it need not */
 
@@ -207,9 +208,9 @@ bool storage_bucket_is_for_records(uint32_t bucket_id);
 /* Appends the storage key. */
 void storage_key(Buffer *buffer, uint32_t bucket_id, uint64_t position, Slice key);
 
-/* Appends a place (position and key) as ScanReply.last and StorageRange.after hold it. */
-void storage_place(Buffer *buffer, uint64_t position, Slice key);
-bool storage_place_split(Slice place, uint64_t *position, Slice *key);
+/* Appends a cursor (position and key) as ScanReply.last and StorageRange.after hold it. */
+void storage_cursor(Buffer *buffer, uint64_t position, Slice key);
+bool storage_cursor_split(Slice cursor, uint64_t *position, Slice *key);
 
 /* Ends a scan's page that is not done: next is the position of the row that follows. Rows of a leaf
  * that goes on behind the page leave it, unless no others are there. through lives in arena. */

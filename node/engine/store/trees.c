@@ -502,11 +502,11 @@ trees_leaf_end(const Trees *trees, uint32_t bucket_id, uint64_t position)
 }
 
 bool
-trees_next(const Trees *trees, uint32_t *place, TreeId *id)
+trees_next(const Trees *trees, uint32_t *slot, TreeId *id)
 {
-    while (*place < trees->slot_count)
+    while (*slot < trees->slot_count)
     {
-        const Tree *tree = trees->slots[(*place)++];
+        const Tree *tree = trees->slots[(*slot)++];
 
         if (tree == NULL)
             continue;

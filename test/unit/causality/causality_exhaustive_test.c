@@ -75,7 +75,7 @@ typedef struct Walk
 {
     Universe universe;
     Map events; /* numbers of sets of events with their dots */
-    Map seen;   /* states of the level: 1 + place, or 1 + how many events can follow */
+    Map seen;   /* states of the level: 1 + index, or 1 + how many events can follow */
     State *now;
     State *next;
     size_t now_count;
@@ -373,19 +373,19 @@ static void
 replace(State *state, uint32_t replica, Copy copy)
 {
     Copy old = state->replicas[replica];
-    uint32_t place = 0;
+    uint32_t index = 0;
 
     if (copy.record == old.record)
         return;
     state->replicas[replica] = copy;
-    while (place < state->former_count && compare_copies(&state->former[place], &old) < 0)
-        place++;
+    while (index < state->former_count && compare_copies(&state->former[index], &old) < 0)
+        index++;
     if (old.record == UNIVERSE_NOTHING ||
-        (place < state->former_count && compare_copies(&state->former[place], &old) == 0))
+        (index < state->former_count && compare_copies(&state->former[index], &old) == 0))
         return;
-    memmove(&state->former[place + 1], &state->former[place],
-            (state->former_count - place) * sizeof(Copy));
-    state->former[place] = old;
+    memmove(&state->former[index + 1], &state->former[index],
+            (state->former_count - index) * sizeof(Copy));
+    state->former[index] = old;
     state->former_count++;
 }
 
@@ -393,10 +393,10 @@ static void
 add_event(Walk *walk, State *state, const UniverseEvent *event)
 {
     UniverseEvents *events = &state->events;
-    uint32_t place = 0;
+    uint32_t index = 0;
 
-    while (place < events->count && events->rows[place].slot < event->slot)
-        place++;
+    while (index < events->count && events->rows[index].slot < event->slot)
+        index++;
     for (uint32_t i = 0; i < events->count; i++)
     {
         const UniverseEvent *other = &events->rows[i];
@@ -405,9 +405,9 @@ add_event(Walk *walk, State *state, const UniverseEvent *event)
                      other->run == event->run && other->epoch == event->epoch &&
                      other->counter == event->counter);
     }
-    memmove(&events->rows[place + 1], &events->rows[place],
-            (events->count - place) * sizeof(UniverseEvent));
-    events->rows[place] = *event;
+    memmove(&events->rows[index + 1], &events->rows[index],
+            (events->count - index) * sizeof(UniverseEvent));
+    events->rows[index] = *event;
     events->count++;
     state->events_number = number_events(walk, events);
 }
@@ -480,20 +480,20 @@ read(Walk *walk, const State *before, uint32_t one, uint32_t other)
     State state = *before;
     Copy both = before->replicas[one];
     uint32_t entry = universe_read(&walk->universe, both.record, before->replicas[other].record);
-    uint32_t place = 0;
+    uint32_t index = 0;
 
     model_merge(before, &both, &before->replicas[other]);
 
     Context context = {.entry = universe_context(&walk->universe, entry), .seen = both.seen};
 
-    while (place < state.context_count && state.contexts[place].seen < context.seen)
-        place++;
+    while (index < state.context_count && state.contexts[index].seen < context.seen)
+        index++;
     if (context.entry == UNIVERSE_NOTHING ||
-        (place < state.context_count && state.contexts[place].seen == context.seen))
+        (index < state.context_count && state.contexts[index].seen == context.seen))
         return;
-    memmove(&state.contexts[place + 1], &state.contexts[place],
-            (state.context_count - place) * sizeof(Context));
-    state.contexts[place] = context;
+    memmove(&state.contexts[index + 1], &state.contexts[index],
+            (state.context_count - index) * sizeof(Context));
+    state.contexts[index] = context;
     state.context_count++;
     arrive(walk, before, &state);
 }

@@ -34,12 +34,12 @@ map_mix(uint64_t word)
 static MapRow *
 find_row(const Map *map, MapKey key)
 {
-    size_t place = map_mix(key.high * 3 ^ map_mix(key.low)) & (map->size - 1);
+    size_t index = map_mix(key.high * 3 ^ map_mix(key.low)) & (map->size - 1);
 
-    while (map->rows[place].value != 0 &&
-           (map->rows[place].key.high != key.high || map->rows[place].key.low != key.low))
-        place = (place + 1) & (map->size - 1);
-    return &map->rows[place];
+    while (map->rows[index].value != 0 &&
+           (map->rows[index].key.high != key.high || map->rows[index].key.low != key.low))
+        index = (index + 1) & (map->size - 1);
+    return &map->rows[index];
 }
 
 uint64_t

@@ -354,11 +354,11 @@ somebody_writes(Transaction *transaction)
 static void
 keep_context(Transaction *transaction, Slice bytes, TransactionSeen seen)
 {
-    uint32_t place = transaction->context_count < TRANSACTION_CONTEXTS_MAX
+    uint32_t index = transaction->context_count < TRANSACTION_CONTEXTS_MAX
                          ? transaction->context_count++
                          : (uint32_t)draw(transaction, TRANSACTION_CONTEXTS_MAX);
 
-    transaction->contexts[place] = (TransactionContext){bytes, seen};
+    transaction->contexts[index] = (TransactionContext){bytes, seen};
 }
 
 /* Sometimes a cursor's, of an earlier command. */

@@ -284,16 +284,16 @@ store_ref(Store *store)
 }
 
 Slice
-store_place(Store *store, uint64_t position, const char *key)
+store_cursor(Store *store, uint64_t position, const char *key)
 {
     Buffer buffer;
-    Slice place;
+    Slice cursor;
 
     buffer_init(&buffer, &MEMORY_HEAP);
-    storage_place(&buffer, position, slice_from_string(key));
-    place = slice_copy(&store->arena, buffer_slice(&buffer));
+    storage_cursor(&buffer, position, slice_from_string(key));
+    cursor = slice_copy(&store->arena, buffer_slice(&buffer));
     buffer_free(&buffer);
-    return place;
+    return cursor;
 }
 
 Slice

@@ -90,9 +90,9 @@ void store_note_durable(void *store, uint64_t ref, StatusCode status);
 void store_await(Store *store, const bool *flag);
 void store_await_durable(Store *store, uint64_t ref);
 
-/* Keys and places live as long as the store. store_key: in bucket 1 at position 100. */
+/* Keys and cursors live as long as the store. store_key: in bucket 1 at position 100. */
 uint64_t store_ref(Store *store);
-Slice store_place(Store *store, uint64_t position, const char *key);
+Slice store_cursor(Store *store, uint64_t position, const char *key);
 Slice store_key_in(Store *store, uint32_t bucket_id, uint64_t position, const char *key);
 Slice store_key(Store *store, const char *key);
 

@@ -83,12 +83,12 @@ a_scan_goes_on_after_a_place_and_ends_through_one(void **state)
     bool done;
 
     fill_ranges(store);
-    range.after = store_place(store, 10, "a");
+    range.after = store_cursor(store, 10, "a");
     assert_string_equal(scan_keys(store, &range, &done), "b  c z ");
-    range.through = store_place(store, 30, "c");
+    range.through = store_cursor(store, 30, "c");
     assert_string_equal(scan_keys(store, &range, &done), "b  c ");
     assert_true(done);
-    range.through = store_place(store, 10, "a");
+    range.through = store_cursor(store, 10, "a");
     assert_string_equal(scan_keys(store, &range, &done), "");
     range.after = slice_make("short", 5);
     assert_int_equal(store_scan(store, &range)->status, STATUS_BAD_FRAME);
@@ -129,7 +129,7 @@ pages_together_give_every_row_once(void **state)
             store_assert_value(&object, 0, key);
         }
         snprintf(key, sizeof(key), "%03u", rows - 1);
-        range.after = store_place(store, (rows - 1) / 10, key);
+        range.after = store_cursor(store, (rows - 1) / 10, key);
         done = answer->page.done;
     }
     assert_int_equal(rows, 500);
@@ -147,7 +147,7 @@ a_page_holds_at_least_one_row_and_knows_its_end(void **state)
     range.max_bytes = 0;
     assert_string_equal(scan_keys(store, &range, &done), "a ");
     assert_false(done);
-    range.after = store_place(store, 30, "c");
+    range.after = store_cursor(store, 30, "c");
     assert_string_equal(scan_keys(store, &range, &done), "z ");
     assert_true(done);
 }
@@ -168,12 +168,12 @@ fill_leaves(Store *store)
 }
 
 static void
-assert_place(Slice place, uint64_t position, const char *key)
+assert_cursor(Slice cursor, uint64_t position, const char *key)
 {
     Slice found;
     uint64_t at;
 
-    assert_true(storage_place_split(place, &at, &found));
+    assert_true(storage_cursor_split(cursor, &at, &found));
     assert_int_equal(at, position);
     assert_true(slice_equal(found, slice_from_string(key)));
 }
@@ -200,15 +200,15 @@ a_page_ends_at_the_last_leaf_end_that_fits(void **state)
     range.max_bytes = 1500;
     rows_that_fit = scan_rows(store, &range, &through);
     assert_in_range(rows_that_fit, 7, 30);
-    assert_place(through, 10 * (rows_that_fit - 1), "k0");
+    assert_cursor(through, 10 * (rows_that_fit - 1), "k0");
 
     range.leaf_width = 64;
     assert_int_equal(scan_rows(store, &range, &through), (rows_that_fit * 10 / 64 * 64 + 9) / 10);
-    assert_place(through, rows_that_fit * 10 / 64 * 64, "");
+    assert_cursor(through, rows_that_fit * 10 / 64 * 64, "");
 
     range.leaf_width = 8; /* the next row is in another leaf: all fit */
     assert_int_equal(scan_rows(store, &range, &through), rows_that_fit);
-    assert_place(through, rows_that_fit * 10 / 8 * 8, "");
+    assert_cursor(through, rows_that_fit * 10 / 8 * 8, "");
 }
 
 static void
@@ -226,7 +226,7 @@ a_leaf_that_does_not_fit_is_cut_at_a_row(void **state)
     uint32_t rows = scan_rows(store, &range, &through);
 
     assert_in_range(rows, 1, 20);
-    assert_place(through, 250 + 10 * rows, "k0");
+    assert_cursor(through, 250 + 10 * rows, "k0");
 }
 
 static void

@@ -150,16 +150,16 @@ a_file_that_was_found_damaged_is_put_aside_at_the_next_opening(void **state)
 static void
 a_file_that_cannot_be_opened_is_put_aside_at_once(void **state)
 {
-    static const off_t places[] = {-10, -53, -3000, -1000};
+    static const off_t offsets[] = {-10, -53, -3000, -1000};
 
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+    for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++)
     {
         Store *store;
         DataMark mark;
 
         assert_int_equal(store_setup(state), 0);
         store = *state;
-        mark = close_with_damage_at(store, places[i]);
+        mark = close_with_damage_at(store, offsets[i]);
         store_open(store, STORE_CACHE_BYTES);
         assert_lost(store, &mark);
         assert_only_late_rows(store);

@@ -156,7 +156,7 @@ row_is_asked(const ScanFrame *scan, const Row *row)
     bool asked;
 
     buffer_init(&place, &MEMORY_HEAP);
-    storage_place(&place, row->position, row->key);
+    storage_cursor(&place, row->position, row->key);
     asked = ring_partition(row->position, STAGE_PARTITIONS) == scan->partition &&
             (scan->after.length == 0 || slice_compare(buffer_slice(&place), scan->after) > 0) &&
             (scan->through.length == 0 || slice_compare(buffer_slice(&place), scan->through) <= 0);
@@ -781,7 +781,7 @@ a_page_of_empty_leaves_hides_no_row_that_another_owner_has_there(void **state)
     hold_everywhere(0, 49);
     begin_scan();
     buffer_init(&place, &MEMORY_HEAP);
-    storage_place(&place, leaf_width(2), SLICE_EMPTY);
+    storage_cursor(&place, leaf_width(2), SLICE_EMPTY);
     answer_first_with_nothing(buffer_slice(&place));
     buffer_free(&place);
     assert_int_equal(run(check_merged), PAGER_END);

@@ -34,7 +34,7 @@ enum
 static uint64_t
 hedge_ms(uint32_t member)
 {
-    return request_asker_hedge_ms(&fixture.asker, &(RequestFrame){member, 1, false}, MOST_MS);
+    return request_asker_hedge_ms(&fixture.asker, &(RequestAskerFrame){member, 1, false}, MOST_MS);
 }
 
 /* Waits of 0 to 99 ms, each as often as any other, in an order without a trend. */
@@ -42,7 +42,8 @@ static void
 note_uniform_waits(uint32_t member, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestFrame){member, 1, false}, i * 37 % 100);
+        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){member, 1, false},
+                                i * 37 % 100);
 }
 
 static void
@@ -50,18 +51,18 @@ a_member_that_is_not_known_yet_is_given_the_longest_time(void **state)
 {
     assert_int_equal(hedge_ms(0), MOST_MS);
     for (int i = 0; i < 16; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 1);
+        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), MOST_MS);
-    request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 1);
+    request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), REQUEST_HEDGE_MIN_MS);
 }
 
 static void
 the_first_wait_of_all_which_was_for_the_connection_too_does_not_count(void **state)
 {
-    request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 200);
+    request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 200);
     for (int i = 0; i < 16; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 10);
+        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 10);
     assert_int_equal(hedge_ms(0), 20);
 }
 
@@ -76,20 +77,21 @@ static void
 the_hedge_comes_no_later_than_allowed(void **state)
 {
     note_uniform_waits(0, 1000);
-    assert_int_equal(request_asker_hedge_ms(&fixture.asker, &(RequestFrame){0, 1, false}, 50), 50);
+    assert_int_equal(request_asker_hedge_ms(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 50),
+                     50);
 }
 
 static void
 the_hedge_follows_a_member_that_becomes_slow_and_fast_again(void **state)
 {
     for (int i = 0; i < 100; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 1);
+        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), REQUEST_HEDGE_MIN_MS);
     for (int i = 0; i < 100; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 50);
+        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 50);
     assert_in_range(hedge_ms(0), 90, 130);
     for (int i = 0; i < 2000; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestFrame){0, 1, false}, 1);
+        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), REQUEST_HEDGE_MIN_MS);
 }
 
@@ -101,13 +103,13 @@ members_and_sizes_of_frames_are_followed_apart(void **state)
     for (uint32_t class = 0; class < 4; class ++)
     {
         for (int i = 0; i < 17; i++)
-            request_asker_note_wait(&fixture.asker, &(RequestFrame){1, SIZES[class], false},
+            request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){1, SIZES[class], false},
                                     10 * (class + 1));
     }
     assert_int_equal(hedge_ms(0), MOST_MS);
     for (uint32_t class = 0; class < 4; class ++)
-        assert_int_equal(request_asker_hedge_ms(&fixture.asker,
-                                                &(RequestFrame){1, SIZES[class], false}, MOST_MS),
+        assert_int_equal(request_asker_hedge_ms(
+                             &fixture.asker, &(RequestAskerFrame){1, SIZES[class], false}, MOST_MS),
                          20 * (class + 1));
 }
 
@@ -333,8 +335,8 @@ a_member_that_is_lost_in_its_pause_is_replaced_at_once(void **state)
 static void
 writes_are_followed_apart_and_hedged_much_later(void **state)
 {
-    RequestFrame read = {0, 1, false};
-    RequestFrame write = {0, 1, true};
+    RequestAskerFrame read = {0, 1, false};
+    RequestAskerFrame write = {0, 1, true};
 
     for (int i = 0; i < 400; i++)
     {

@@ -170,8 +170,8 @@ an_object_goes_with_its_last_hint_only_where_it_is_not_owned(void **state)
         bool owned = false;
 
         stage_owners(&stage, rows[i].key, owners);
-        for (uint32_t place = 0; place < N; place++)
-            owned = owned || owners[place] == stage.view.self;
+        for (uint32_t storage_bytes = 0; storage_bytes < N; storage_bytes++)
+            owned = owned || owners[storage_bytes] == stage.view.self;
         acknowledge(&frame, i, STATUS_OK);
         assert_int_equal(stage_action(&stage, ACTION_APPLY, 0)->update->unowned, !owned);
     }
@@ -181,15 +181,15 @@ static void
 the_next_page_begins_behind_the_last_row(void **state)
 {
     ReplicateFrame frame = send_page(0, 2, false);
-    Buffer place;
+    Buffer storage_bytes;
 
     acknowledge(&frame, 0, STATUS_OK);
     acknowledge(&frame, 1, STATUS_OK);
     pass_time(5);
-    buffer_init(&place, &MEMORY_HEAP);
-    storage_key(&place, STAGE_BUCKET, rows[1].position, rows[1].key);
-    assert_true(slice_equal(asked()->owed.after, buffer_slice(&place)));
-    buffer_free(&place);
+    buffer_init(&storage_bytes, &MEMORY_HEAP);
+    storage_key(&storage_bytes, STAGE_BUCKET, rows[1].position, rows[1].key);
+    assert_true(slice_equal(asked()->owed.after, buffer_slice(&storage_bytes)));
+    buffer_free(&storage_bytes);
 }
 
 static void

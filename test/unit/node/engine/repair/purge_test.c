@@ -115,14 +115,14 @@ put(uint32_t bucket_id, uint32_t number)
     Update update = {.merge = &object, .hints = &hint, .hint_count = number % 5 == 0};
     Bucket bucket = {.id = bucket_id, .key_types = {KEY_TEXT}, .key_count = 1};
     uint64_t position;
-    Buffer place;
+    Buffer storage_bytes;
 
     assert_true(topology_position(&bucket, key_of(number), &position));
     assert_true(object_decode(stage_object(&stage, 1, 1, "v"), &stage.arena, &object));
-    buffer_init(&place, &MEMORY_HEAP);
-    storage_key(&place, bucket_id, position, key_of(number));
-    storage->apply(storage, buffer_slice(&place), &update, REF_NOBODY);
-    buffer_free(&place);
+    buffer_init(&storage_bytes, &MEMORY_HEAP);
+    storage_key(&storage_bytes, bucket_id, position, key_of(number));
+    storage->apply(storage, buffer_slice(&storage_bytes), &update, REF_NOBODY);
+    buffer_free(&storage_bytes);
 }
 
 static uint64_t
@@ -224,15 +224,15 @@ a_record_that_cannot_be_read_goes_too(void **state)
 {
     Bucket bucket = buckets[0];
     uint64_t position;
-    Buffer place;
+    Buffer storage_bytes;
 
     (void)state;
     fill();
     assert_true(topology_position(&bucket, key_of(9), &position));
-    buffer_init(&place, &MEMORY_HEAP);
-    storage_key(&place, STAGE_BUCKET, position, key_of(9));
-    memory_store_damage(store, buffer_slice(&place));
-    buffer_free(&place);
+    buffer_init(&storage_bytes, &MEMORY_HEAP);
+    storage_key(&storage_bytes, STAGE_BUCKET, position, key_of(9));
+    memory_store_damage(store, buffer_slice(&storage_bytes));
+    buffer_free(&storage_bytes);
     drop();
     pass(MINUTE_MS / 2);
     assert_int_equal(purge_total(purge), KEYS);

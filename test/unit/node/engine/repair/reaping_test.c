@@ -286,12 +286,13 @@ pass_interval(void)
 static void
 apply(uint32_t member, const Update *update)
 {
-    Buffer place;
+    Buffer storage_bytes;
 
-    buffer_init(&place, &MEMORY_HEAP);
-    storage_key(&place, STAGE_BUCKET, position, key);
-    houses[member].storage->apply(houses[member].storage, buffer_slice(&place), update, REF_NOBODY);
-    buffer_free(&place);
+    buffer_init(&storage_bytes, &MEMORY_HEAP);
+    storage_key(&storage_bytes, STAGE_BUCKET, position, key);
+    houses[member].storage->apply(houses[member].storage, buffer_slice(&storage_bytes), update,
+                                  REF_NOBODY);
+    buffer_free(&storage_bytes);
 }
 
 static void

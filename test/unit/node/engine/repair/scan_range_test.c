@@ -85,13 +85,13 @@ static Slice
 place_of(uint64_t position, Slice key)
 {
     Buffer buffer;
-    Slice place;
+    Slice cursor;
 
     buffer_init(&buffer, &MEMORY_HEAP);
-    storage_place(&buffer, position, key);
-    place = slice_copy(&fixture.stage.arena, buffer_slice(&buffer));
+    storage_cursor(&buffer, position, key);
+    cursor = slice_copy(&fixture.stage.arena, buffer_slice(&buffer));
     buffer_free(&buffer);
-    return place;
+    return cursor;
 }
 
 /* Some of the leaves of a partition, next to each other. */

@@ -18,7 +18,7 @@ a_number_names_its_place_until_it_ends(void **state)
     assert_int_not_equal(first, second);
     assert_int_equal(tickets_find(&tickets, first), 3);
     tickets_end(&tickets, first);
-    assert_int_equal(tickets_find(&tickets, first), TICKET_NO_PLACE);
+    assert_int_equal(tickets_find(&tickets, first), TICKET_NO_SLOT);
     assert_int_equal(tickets_find(&tickets, second), 3);
     tickets_end(&tickets, first);
     assert_int_equal(tickets_find(&tickets, second), 3);
@@ -31,10 +31,10 @@ nothing_has_the_number_none(void **state)
     Tickets tickets = {0};
 
     (void)state;
-    assert_int_equal(tickets_find(&tickets, 0), TICKET_NO_PLACE);
+    assert_int_equal(tickets_find(&tickets, 0), TICKET_NO_SLOT);
     tickets_end(&tickets, 0);
     (void)tickets_draw(&tickets, 0);
-    assert_int_equal(tickets_find(&tickets, 0), TICKET_NO_PLACE);
+    assert_int_equal(tickets_find(&tickets, 0), TICKET_NO_SLOT);
     tickets_free(&tickets);
 }
 
@@ -52,7 +52,7 @@ an_old_number_is_not_given_again_while_an_answer_may_come(void **state)
         uint32_t number = tickets_draw(&tickets, 7);
 
         assert_int_not_equal(number, old);
-        assert_int_equal(tickets_find(&tickets, old), TICKET_NO_PLACE);
+        assert_int_equal(tickets_find(&tickets, old), TICKET_NO_SLOT);
         tickets_end(&tickets, number);
     }
     tickets_free(&tickets);

@@ -80,7 +80,7 @@ row_value(const DiskRow *row)
 }
 
 static uint32_t
-disk_place(const Disk *disk, Slice key)
+disk_index(const Disk *disk, Slice key)
 {
     uint32_t low = 0;
     uint32_t high = disk->count;
@@ -110,25 +110,25 @@ disk_remove(Disk *disk, uint32_t first, uint32_t end)
 static uint32_t
 disk_clear(Disk *disk, Slice key)
 {
-    uint32_t place = disk_place(disk, key);
+    uint32_t index = disk_index(disk, key);
 
-    if (place < disk->count && slice_equal(row_key(&disk->rows[place]), key))
-        disk_remove(disk, place, place + 1);
-    return place;
+    if (index < disk->count && slice_equal(row_key(&disk->rows[index]), key))
+        disk_remove(disk, index, index + 1);
+    return index;
 }
 
 static void
 disk_put(Disk *disk, const DiskRow *row)
 {
-    uint32_t place = disk_clear(disk, row_key(row));
+    uint32_t index = disk_clear(disk, row_key(row));
 
     if (disk->count == disk->capacity)
     {
         disk->capacity = disk->capacity > 0 ? disk->capacity * 2 : 64;
         disk->rows = realloc(disk->rows, disk->capacity * sizeof(DiskRow));
     }
-    memmove(&disk->rows[place + 1], &disk->rows[place], (disk->count - place) * sizeof(DiskRow));
-    disk->rows[place] = row_make(ROW_PUT, row_key(row), row_value(row));
+    memmove(&disk->rows[index + 1], &disk->rows[index], (disk->count - index) * sizeof(DiskRow));
+    disk->rows[index] = row_make(ROW_PUT, row_key(row), row_value(row));
     disk->count++;
 }
 
@@ -145,8 +145,8 @@ disk_change(Disk *disk, const DiskRow *changes, uint32_t count)
             (void)disk_clear(disk, row_key(change));
         else
         {
-            disk_remove(disk, disk_place(disk, row_key(change)),
-                        disk_place(disk, row_key(&changes[i + 1])));
+            disk_remove(disk, disk_index(disk, row_key(change)),
+                        disk_index(disk, row_key(&changes[i + 1])));
             i++;
         }
     }
@@ -586,15 +586,15 @@ crash(Model *model)
 static void
 damage_row(Model *model)
 {
-    uint32_t place;
+    uint32_t index;
 
     if (model->disk.count < 3)
         return;
-    place = 1 + (uint32_t)random_below(&model->random, model->disk.count - 2);
+    index = 1 + (uint32_t)random_below(&model->random, model->disk.count - 2);
     if (chance(&model->random, 50))
-        disk_remove(&model->disk, place, place + 1);
+        disk_remove(&model->disk, index, index + 1);
     else
-        model->disk.rows[place].value_length--;
+        model->disk.rows[index].value_length--;
 }
 
 /* Some partitions get a few positions that many keys share, so that leaves are uneven. */
