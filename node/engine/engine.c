@@ -87,15 +87,17 @@ engine_new(const EngineConfig *config, const HostCalls *host, Slice state)
     engine->orphans = orphans_new();
     engine->reaping =
         reaping_new(config->reap_interval_ms, &engine->pacer, engine_background_is_busy, engine);
-    engine->membership = membership_new(&engine->config.host, &engine->host, state);
+    engine->membership =
+        membership_new(&engine->config.host, &engine->host.questions, state, &engine->actions);
     if (engine->membership == NULL)
     {
         engine_free(engine);
         return NULL;
     }
-    gossip_port_init(&engine->gossip, &config->host.id, &config->keys, &engine->host,
+    gossip_port_init(&engine->gossip, &config->host.id, &config->keys, &engine->host.questions,
                      engine->membership);
     gossip_port_follow(&engine->gossip, 0);
+    engine_run_actions(engine);
     return engine;
 }
 
@@ -149,8 +151,9 @@ engine_set_storage(Engine *engine, Storage *storage, Slice notes)
     engine->storage = storage;
     tell_partitions(engine);
     witness_open(membership_witness(engine->membership), storage, notes,
-                 membership_topology(engine->membership)->epoch > 0);
+                 membership_topology(engine->membership)->epoch > 0, &engine->actions);
     engine_withhold_as_noted(engine);
+    engine_run_actions(engine);
 }
 
 bool
@@ -190,15 +193,18 @@ engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms)
 static void
 persist_if_needed(Engine *engine)
 {
-    Paxos *paxos = membership_paxos(engine->membership);
-    Buffer state;
+    Actions *actions = &engine->actions;
 
-    if (!paxos_wants_persist(paxos))
+    if (!actions->has_state)
         return;
-    buffer_init(&state, &MEMORY_HEAP);
-    paxos_encode(paxos, &state);
-    (void)engine->host.persist(engine->host.context, buffer_slice(&state));
-    buffer_free(&state);
+    actions->has_state = false;
+    (void)engine->host.persist(engine->host.context, buffer_slice(&actions->state));
+}
+
+static uint32_t
+peer_of(const Engine *engine, uint32_t member)
+{
+    return membership_peer_of(engine->membership, member);
 }
 
 static void
@@ -215,12 +221,29 @@ run_action(Engine *engine, const Action *action)
         host->reply(host->context, action->session, frame);
         break;
     case ACTION_SEND:
-        peer = membership_peer_of(engine->membership, action->member);
+        peer = peer_of(engine, action->member);
         if (peer != TOPOLOGY_NO_MEMBER)
             host->send(host->context, peer, frame);
         break;
     case ACTION_SEND_PEER:
         host->send(host->context, action->member, frame);
+        break;
+    case ACTION_DATAGRAM:
+        if (host->datagram != NULL)
+            host->datagram(host->context, peer_of(engine, action->member), frame);
+        break;
+    case ACTION_NOTE:
+        if (host->note != NULL)
+            host->note(host->context, frame);
+        break;
+    case ACTION_LOG:
+        host->log(host->context, action->text);
+        break;
+    case ACTION_WARN:
+        (host->warn != NULL ? host->warn : host->log)(host->context, action->text);
+        break;
+    case ACTION_END:
+        (host->end != NULL ? host->end : host->log)(host->context, action->text);
         break;
     case ACTION_APPLY:
         engine_apply_storage(engine, action);
@@ -485,18 +508,6 @@ engine_wake_ms(const Engine *engine)
     return other < wake ? other : wake;
 }
 
-/* The event is a C string in the buffer. */
-static void
-warn_of_siblings(Engine *engine, const View *view)
-{
-    Buffer event;
-
-    buffer_init(&event, &MEMORY_HEAP);
-    if (coordinator_sibling_warning(engine->coordinator, view, &event))
-        engine->host.log(engine->host.context, (const char *)event.data);
-    buffer_free(&event);
-}
-
 /* Frames that come behind a turn's last one wait as long as that one, or longer. */
 static void
 note_waits(Engine *engine)
@@ -524,17 +535,18 @@ engine_turn_end(Engine *engine)
     engine_step_background(engine);
     if (doubt_changed(engine))
         engine_release_held(engine);
-    warn_of_siblings(engine, &view);
+    coordinator_warn_of_siblings(engine->coordinator, &view);
     coordinator_flush(engine->coordinator, &view);
     replica_flush(engine->replica, &engine->actions);
+    witness_note(membership_witness(engine->membership), engine->now_ms, false, &engine->actions);
     engine_run_actions(engine);
-    witness_note(membership_witness(engine->membership), engine->now_ms, false);
 }
 
 void
 engine_note(Engine *engine)
 {
-    witness_note(membership_witness(engine->membership), engine->now_ms, true);
+    witness_note(membership_witness(engine->membership), engine->now_ms, true, &engine->actions);
+    engine_run_actions(engine);
 }
 
 const Topology *

@@ -6,8 +6,6 @@
 #include "node/engine/engine_private.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 void
 engine_check_storage(Engine *engine, const Action *action)
@@ -42,19 +40,6 @@ engine_scrub_status(const Engine *engine)
 }
 
 /* ---- what cannot be read ---- */
-
-static void __attribute__((format(printf, 2, 3)))
-tell(const Engine *engine, const char *format, ...)
-{
-    const HostCalls *host = &engine->host;
-    char text[512];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    (host->warn != NULL ? host->warn : host->log)(host->context, text);
-}
 
 static bool
 was_told(const Engine *engine, const UnreadableRange *range)
@@ -92,15 +77,15 @@ engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t la
         return;
     engine->told[engine->told_next++ % ENGINE_RANGES_TOLD] = range;
     if (owners > 0)
-        tell(engine,
-             "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
-             "): %" PRIu32 " other owners are asked for them",
-             bucket_name(&view, bucket_id), first, last, owners);
+        actions_warn(&engine->actions,
+                     "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
+                     "): %" PRIu32 " other owners are asked for them",
+                     bucket_name(&view, bucket_id), first, last, owners);
     else
-        tell(engine,
-             "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
-             "), and there is no other owner to ask",
-             bucket_name(&view, bucket_id), first, last);
+        actions_warn(&engine->actions,
+                     "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
+                     "), and there is no other owner to ask",
+                     bucket_name(&view, bucket_id), first, last);
 }
 
 void
@@ -137,11 +122,12 @@ engine_tell_mended(Engine *engine)
 
         if (result.objects == 0 || member == TOPOLOGY_NO_MEMBER)
             continue;
-        tell(engine,
-             "took %" PRIu64 " rows of bucket \"%s\" from %s in place of what cannot be read "
-             "(positions %016" PRIx64 " to %016" PRIx64 ")",
-             result.objects, bucket_name(&view, result.bucket_id),
-             view.topology->members[member].name, result.first_position, result.last_position);
+        actions_warn(
+            &engine->actions,
+            "took %" PRIu64 " rows of bucket \"%s\" from %s in place of what cannot be read "
+            "(positions %016" PRIx64 " to %016" PRIx64 ")",
+            result.objects, bucket_name(&view, result.bucket_id),
+            view.topology->members[member].name, result.first_position, result.last_position);
     }
 }
 
@@ -152,8 +138,9 @@ engine_tell_forgotten(Engine *engine)
     ForgetResult result;
 
     while (forget_take_result(engine->forget, &result))
-        tell(engine,
-             "%" PRIu64 " records of bucket \"%s\" that cannot be read have been removed: none of "
-             "their other owners has them",
-             result.records, bucket_name(&view, result.bucket_id));
+        actions_warn(&engine->actions,
+                     "%" PRIu64
+                     " records of bucket \"%s\" that cannot be read have been removed: none of "
+                     "their other owners has them",
+                     result.records, bucket_name(&view, result.bucket_id));
 }

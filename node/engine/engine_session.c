@@ -126,6 +126,7 @@ handle_node_status(Engine *engine, Origin origin, const Frame *frame)
 {
     const Topology *topology = membership_topology(engine->membership);
     const bool *up = membership_up(engine->membership);
+    const HostQuestions *host = &engine->host.questions;
     StorageCounters storage = engine->storage->counters(engine->storage);
     NodeStatus status = {.id = engine->config.host.id,
                          .name = slice_from_string(engine->config.host.name),
@@ -137,8 +138,8 @@ handle_node_status(Engine *engine, Origin origin, const Frame *frame)
                          .disk_why = slice_from_string(storage_disk_why(engine->storage))};
 
     (void)frame;
-    if (engine->host.resident_bytes != NULL)
-        status.rss_bytes = engine->host.resident_bytes(engine->host.context);
+    if (host->resident_bytes != NULL)
+        status.rss_bytes = host->resident_bytes(host->context);
     status.reachable = ARENA_ARRAY(&engine->actions.arena, MemberId, topology->member_count);
     for (uint32_t i = 0; i < topology->member_count; i++)
     {

@@ -3,8 +3,6 @@
  */
 #include "node/engine/engine_private.h"
 
-#include <stdio.h>
-
 static void
 on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
 {
@@ -70,15 +68,13 @@ on_disk_changed(void *context)
 {
     Engine *engine = context;
     const Storage *storage = engine->storage;
-    char text[640];
 
     if (storage == NULL)
         return;
     if (storage->disk == DISK_WELL)
-        snprintf(text, sizeof(text), "this node takes writes again");
+        actions_warn(&engine->actions, "this node takes writes again");
     else
-        snprintf(text, sizeof(text), "this node takes no writes: %s", storage_disk_why(storage));
-    (engine->host.warn != NULL ? engine->host.warn : engine->host.log)(engine->host.context, text);
+        actions_warn(&engine->actions, "this node takes no writes: %s", storage_disk_why(storage));
     membership_greet(engine->membership, engine->now_ms, &engine->actions);
     engine_run_actions(engine);
 }

@@ -84,7 +84,7 @@ output_persist(void *context, Slice state)
 }
 
 static uint32_t
-output_peer(void *context, const char *address, uint16_t port)
+answer_peer(void *context, const char *address, uint16_t port)
 {
     Node *node = context;
 
@@ -129,7 +129,7 @@ output_end(void *context, const char *why)
 }
 
 static uint64_t
-output_random(void *context)
+answer_random(void *context)
 {
     uint64_t value;
 
@@ -139,7 +139,7 @@ output_random(void *context)
 }
 
 static uint64_t
-output_resident(void *context)
+answer_resident_bytes(void *context)
 {
     (void)context;
     return node_resident_bytes();
@@ -402,19 +402,22 @@ node_keys_changed(Node *node)
 static Outcome
 open_engine(Node *node)
 {
-    HostCalls output = {.send = output_send,
-                        .reply = node_streams_reply,
-                        .user = node_streams_user,
-                        .datagram = output_datagram,
-                        .persist = output_persist,
-                        .peer = output_peer,
-                        .note = output_note,
-                        .log = output_log,
-                        .warn = output_warn,
-                        .end = output_end,
-                        .random = output_random,
-                        .resident_bytes = output_resident,
-                        .context = node};
+    HostCalls output = {
+        .send = output_send,
+        .reply = node_streams_reply,
+        .datagram = output_datagram,
+        .persist = output_persist,
+        .note = output_note,
+        .log = output_log,
+        .warn = output_warn,
+        .end = output_end,
+        .questions = {.user = node_streams_user,
+                      .peer = answer_peer,
+                      .random = answer_random,
+                      .resident_bytes = answer_resident_bytes,
+                      .context = node},
+        .context = node
+    };
     char path[PATH_SIZE];
     Buffer state;
     Outcome outcome;

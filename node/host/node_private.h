@@ -57,7 +57,7 @@ Engine *node_enter(Node *node);
 /* Host.reply: an answer to a session, or to a question of the node's own. */
 void node_streams_reply(void *context, uint64_t number, Slice frame);
 
-/* HostCalls.user. */
+/* HostQuestions.user. */
 const char *node_streams_user(void *context, uint64_t number);
 
 /* Has the sessions of other nodes read from again, or not. */

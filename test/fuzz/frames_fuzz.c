@@ -138,13 +138,14 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Answers answers = {{0}};
-    HostCalls output = {.send = output_send,
-                        .reply = output_reply,
-                        .persist = output_persist,
-                        .peer = output_peer,
-                        .log = output_log,
-                        .random = output_random,
-                        .context = &answers};
+    HostCalls output = {
+        .send = output_send,
+        .reply = output_reply,
+        .persist = output_persist,
+        .log = output_log,
+        .questions = {.peer = output_peer, .random = output_random},
+        .context = &answers
+    };
     Engine *engine = engine_new(&CONFIG, &output, SLICE_EMPTY);
     StorageEvents events = engine_storage_events(engine);
     MemoryStore *store = memory_store_new();

@@ -216,15 +216,16 @@ void
 host_boot(World *world, uint32_t index)
 {
     Host *host = &world->hosts[index];
-    HostCalls output = {.send = out_send,
-                        .reply = out_reply,
-                        .datagram = out_datagram,
-                        .persist = out_persist,
-                        .peer = out_peer,
-                        .note = out_note,
-                        .log = out_log,
-                        .random = out_random,
-                        .context = host};
+    HostCalls output = {
+        .send = out_send,
+        .reply = out_reply,
+        .datagram = out_datagram,
+        .persist = out_persist,
+        .note = out_note,
+        .log = out_log,
+        .questions = {.peer = out_peer, .random = out_random, .context = host},
+        .context = host
+    };
 
     host->booting = false;
     if (host->engine != NULL)

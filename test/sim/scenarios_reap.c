@@ -242,6 +242,7 @@ play_written_before_it_was_known(Script *script)
     script_boot_alone(script, 0);
     script_boot(script, 2);
     script_await_filled(script, 1);
+    script_reap_no_more(script);
     script_settle(script);
     script_expect(script, script_read(script, 1, ALL), 1, &put);
     script_expect(script, script_read(script, 0, ALL), 1, &put);

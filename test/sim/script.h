@@ -148,6 +148,9 @@ uint64_t script_differences(const Script *script);
 /* From now on nodes look for what they may reap all the time. */
 void script_reap_often(Script *script);
 
+/* They begin no more, and what they had begun has ended. */
+void script_reap_no_more(Script *script);
+
 /* Until no owner has anything of the key; or host must still have something. */
 void script_await_reaped(Script *script);
 void script_expect_kept(Script *script, uint32_t host);

@@ -6,7 +6,8 @@ enum
 {
     HOUR_MS = 3600000,
     TOLD_MS = 1000,
-    REAP_MS = 100
+    REAP_MS = 100,
+    ROUND_MS = 2000 /* longer than a round of reaping takes */
 };
 
 void
@@ -237,6 +238,14 @@ script_reap_often(Script *script)
         if (world->hosts[i].engine != NULL)
             engine_set_limits(world->hosts[i].engine, &world->hosts[i].config);
     }
+}
+
+void
+script_reap_no_more(Script *script)
+{
+    for (uint32_t i = 0; i < script->world->mix.hosts; i++)
+        host_reap_no_more(script->world, i);
+    script_wait_ms(script, ROUND_MS);
 }
 
 static bool

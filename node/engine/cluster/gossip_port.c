@@ -1,16 +1,8 @@
 #include "node/engine/cluster/gossip_port.h"
 
-#include <stdio.h>
-#include <string.h>
-
-enum
-{
-    EVENT_SIZE = 512
-};
-
 void
 gossip_port_init(GossipPort *port, const MemberId *self, const ClusterKeys *keys,
-                 const HostCalls *host, Membership *membership)
+                 const HostQuestions *host, Membership *membership)
 {
     GossipConfig config = gossip_config(self);
     uint64_t run = host->random(host->context);
@@ -18,7 +10,6 @@ gossip_port_init(GossipPort *port, const MemberId *self, const ClusterKeys *keys
     *port = (GossipPort){.host = host, .membership = membership};
     port->gossip = gossip_new(&config, run, host->random(host->context));
     gossip_actions_init(&port->actions);
-    buffer_init(&port->datagram, &MEMORY_HEAP);
     gossip_port_set_keys(port, keys);
 }
 
@@ -28,7 +19,6 @@ gossip_port_free(GossipPort *port)
     if (port->gossip != NULL)
         gossip_free(port->gossip);
     gossip_actions_free(&port->actions);
-    buffer_free(&port->datagram);
 }
 
 void
@@ -57,21 +47,17 @@ gossip_port_follow(GossipPort *port, uint64_t now_ms)
 }
 
 static void
-send_packet(GossipPort *port, const GossipAction *action)
+send_packet(GossipPort *port, const GossipAction *action, Actions *actions)
 {
-    const HostCalls *host = port->host;
+    const HostQuestions *host = port->host;
     uint64_t nonce[GOSSIP_NONCE_BYTES / sizeof(uint64_t)];
 
-    if (host->datagram == NULL)
-        return;
     for (uint32_t i = 0; i < GOSSIP_NONCE_BYTES / sizeof(uint64_t); i++)
         nonce[i] = host->random(host->context);
-    buffer_reset(&port->datagram);
     gossip_seal(
-        &port->datagram, &port->keys, (const uint8_t *)nonce,
+        actions_frame(actions), &port->keys, (const uint8_t *)nonce,
         slice_make(port->actions.packets.data + action->packet_offset, action->packet_length));
-    host->datagram(host->context, membership_peer_of(port->membership, action->member),
-                   buffer_slice(&port->datagram));
+    actions_datagram(actions, action->member);
 }
 
 static const char *
@@ -84,31 +70,24 @@ name_of(const GossipPort *port, uint32_t member)
 
 /* Suspicions come and go; who dies, and who is back, is worth a line. */
 static void
-note_change(GossipPort *port, const GossipAction *action)
+note_change(GossipPort *port, const GossipAction *action, Actions *actions)
 {
-    char event[EVENT_SIZE];
-
     judge(port, action->member);
     if (action->state == GOSSIP_DEAD)
-        snprintf(event, sizeof(event), "node %.200s is dead: it answers nobody",
-                 name_of(port, action->member));
+        actions_log(actions, "node %.200s is dead: it answers nobody",
+                    name_of(port, action->member));
     else if (action->before == GOSSIP_DEAD)
-        snprintf(event, sizeof(event), "node %.200s is back", name_of(port, action->member));
-    else
-        return;
-    port->host->log(port->host->context, event);
+        actions_log(actions, "node %.200s is back", name_of(port, action->member));
 }
 
 static void
-tell(GossipPort *port, const GossipAction *action)
+tell(const GossipPort *port, const GossipAction *action, Actions *actions)
 {
-    char event[EVENT_SIZE];
     const char *name = name_of(port, action->member);
 
-    snprintf(event, sizeof(event), "%s%s%.200s%s%s%s", gossip_notice_text(action->notice),
-             *name != '\0' ? "; member " : "", name, *action->from != '\0' ? " (from " : "",
-             action->from, *action->from != '\0' ? ")" : "");
-    port->host->log(port->host->context, event);
+    actions_log(actions, "%s%s%.200s%s%s%s", gossip_notice_text(action->notice),
+                *name != '\0' ? "; member " : "", name, *action->from != '\0' ? " (from " : "",
+                action->from, *action->from != '\0' ? ")" : "");
 }
 
 static void
@@ -119,13 +98,13 @@ run(GossipPort *port, Actions *actions)
         const GossipAction *action = &port->actions.list[i];
 
         if (action->kind == GOSSIP_SEND)
-            send_packet(port, action);
+            send_packet(port, action, actions);
         else if (action->kind == GOSSIP_CHANGE)
-            note_change(port, action);
+            note_change(port, action, actions);
         else if (action->kind == GOSSIP_BEHIND)
             membership_fetch(port->membership, actions);
         else
-            tell(port, action);
+            tell(port, action, actions);
     }
     gossip_actions_reset(&port->actions);
 }

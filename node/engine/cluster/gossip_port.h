@@ -1,9 +1,8 @@
 /*
  * GossipPort: gossip joined to the rest of an engine; it decides nothing.
  *
- * Packets that gossip wants sent are sealed and handed to HostCalls.datagram; what it finds out
- * goes to membership, which weighs it with what the links say, and, where people should know, to
- * the log.
+ * Packets that gossip wants sent are sealed and leave as datagrams; what it finds out goes to
+ * membership, which weighs it with what the links say, and, where people should know, to the log.
  */
 #ifndef NODE_ENGINE_CLUSTER_GOSSIP_PORT_H
 #define NODE_ENGINE_CLUSTER_GOSSIP_PORT_H
@@ -17,15 +16,14 @@ typedef struct GossipPort
     Gossip *gossip;
     GossipKeys keys;
     GossipActions actions;
-    Buffer datagram;
-    uint64_t epoch;         /* of the topology that gossip has */
-    const HostCalls *host;  /* borrowed */
-    Membership *membership; /* borrowed */
+    uint64_t epoch;            /* of the topology that gossip has */
+    const HostQuestions *host; /* borrowed */
+    Membership *membership;    /* borrowed */
 } GossipPort;
 
 /* keys: of the cluster. Draws the run from the host's randomness. */
 void gossip_port_init(GossipPort *port, const MemberId *self, const ClusterKeys *keys,
-                      const HostCalls *host, Membership *membership);
+                      const HostQuestions *host, Membership *membership);
 void gossip_port_free(GossipPort *port);
 void gossip_port_set_keys(GossipPort *port, const ClusterKeys *keys);
 

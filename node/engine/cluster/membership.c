@@ -11,7 +11,7 @@ enum
     PAUSE_MS = 500 /* between two ticks: this process stood still */
 };
 
-static void adopt(Membership *membership);
+static void adopt(Membership *membership, Actions *actions);
 
 Peer *
 membership_peer(Membership *membership, uint32_t number)
@@ -46,14 +46,6 @@ number_peer(Membership *membership, const char *address, uint16_t port)
     return number;
 }
 
-static void
-end(const Membership *membership, const char *why)
-{
-    const HostCalls *host = membership->host;
-
-    (host->end != NULL ? host->end : host->log)(host->context, why);
-}
-
 /* Numbers the peers of "host:port,host:port", leaving this node's own address out. */
 static void
 read_seeds(Membership *membership)
@@ -83,14 +75,14 @@ read_seeds(Membership *membership)
 }
 
 Membership *
-membership_new(const HostConfig *config, const HostCalls *host, Slice state)
+membership_new(const HostConfig *config, const HostQuestions *host, Slice state, Actions *actions)
 {
     Membership *membership = memory_resize(&MEMORY_HEAP, NULL, sizeof(Membership));
 
     *membership = (Membership){.config = config, .host = host, .self = TOPOLOGY_NO_MEMBER};
     arena_init(&membership->arena, &MEMORY_HEAP);
     membership->paxos = paxos_new(&config->id);
-    membership->witness = witness_new(config, host);
+    membership->witness = witness_new(config);
     read_seeds(membership);
     if (!paxos_load(membership->paxos, state))
     {
@@ -99,7 +91,7 @@ membership_new(const HostConfig *config, const HostCalls *host, Slice state)
     }
     paxos_set_voters(membership->paxos, membership->seed_peers, membership->seed_count,
                      membership->is_seed, membership->seed_count + 1);
-    adopt(membership);
+    adopt(membership, actions);
     return membership;
 }
 
@@ -243,23 +235,6 @@ membership_judge(Membership *membership, uint32_t member, bool dead)
     refresh_up(membership);
 }
 
-static void
-log_event(Membership *membership, const char *text)
-{
-    membership->host->log(membership->host->context, text);
-}
-
-static void
-log_epoch(Membership *membership)
-{
-    char text[128];
-
-    snprintf(text, sizeof(text), "topology epoch %llu: %u members, %u buckets",
-             (unsigned long long)membership->topology.epoch, membership->topology.member_count,
-             membership->topology.bucket_count);
-    log_event(membership, text);
-}
-
 /* The members of the epoch in force vote on the next. */
 static void
 set_voters(Membership *membership)
@@ -279,11 +254,10 @@ set_voters(Membership *membership)
 
 /* The others connect to where the topology has this node, and to nowhere else. */
 static void
-check_place(Membership *membership)
+check_place(const Membership *membership, Actions *actions)
 {
     const HostConfig *config = membership->config;
     const Topology *topology = &membership->topology;
-    char text[512];
 
     for (uint32_t i = 0; i < topology->member_count; i++)
     {
@@ -294,24 +268,25 @@ check_place(Membership *membership)
         if (is_here == (i == membership->self))
             continue;
         if (is_here)
-            snprintf(text, sizeof(text),
-                     "the cluster has %.63s with another member id at %s:%u, where this node says "
-                     "it is: advertise_address or port are wrong, or this is not that one's folder",
-                     member->name, member->address, member->port);
+            actions_end(
+                actions,
+                "the cluster has %.63s with another member id at %s:%u, where this node says "
+                "it is: advertise_address or port are wrong, or this is not that one's folder",
+                member->name, member->address, member->port);
         else if (i == membership->self)
-            snprintf(text, sizeof(text),
-                     "the cluster has this node's member id at %s:%u, and this node says it is at "
-                     "%s:%u: the folder is a copy of another node's (dynamo_node init makes a new "
-                     "one), or advertise_address or port have changed",
-                     member->address, member->port, config->address, config->port);
-        end(membership, text);
+            actions_end(
+                actions,
+                "the cluster has this node's member id at %s:%u, and this node says it is at "
+                "%s:%u: the folder is a copy of another node's (dynamo_node init makes a new "
+                "one), or advertise_address or port have changed",
+                member->address, member->port, config->address, config->port);
         return;
     }
 }
 
 /* Takes up the topology that Paxos has chosen, if it is newer than the one in force. */
 static void
-adopt(Membership *membership)
+adopt(Membership *membership, Actions *actions)
 {
     Topology *topology = &membership->topology;
 
@@ -335,9 +310,11 @@ adopt(Membership *membership)
                                           ? TOPOLOGY_NO_MEMBER
                                           : number_peer(membership, member->address, member->port);
     }
-    check_place(membership);
+    check_place(membership, actions);
     membership->epoch_changed = true;
-    log_epoch(membership);
+    actions_log(actions, "topology epoch %llu: %u members, %u buckets",
+                (unsigned long long)topology->epoch, topology->member_count,
+                topology->bucket_count);
     set_voters(membership);
     refresh_up(membership);
 }
@@ -428,41 +405,32 @@ membership_fetch(Membership *membership, Actions *actions)
 }
 
 static void
-take_disk(Membership *membership, Peer *peer, const HelloFrame *hello)
+take_disk(Peer *peer, const HelloFrame *hello, Actions *actions)
 {
-    char text[640];
-
     if (peer->disk != hello->disk)
-    {
-        snprintf(text, sizeof(text), "%.*s takes %s%.*s", (int)hello->name.length,
-                 (const char *)hello->name.data,
-                 hello->disk == DISK_WELL ? "writes again" : "no writes: ",
-                 (int)hello->disk_why.length, (const char *)hello->disk_why.data);
-        log_event(membership, text);
-    }
+        actions_log(
+            actions, "%.*s takes %s%.*s", (int)hello->name.length, (const char *)hello->name.data,
+            hello->disk == DISK_WELL ? "writes again" : "no writes: ", (int)hello->disk_why.length,
+            (const char *)hello->disk_why.data);
     peer->disk = hello->disk;
     set_text(&peer->disk_why, hello->disk_why);
 }
 
 /* In a cluster the topology says which of the two is the member, and the other one ends. */
 static void
-meet_twin(Membership *membership, Peer *peer)
+meet_twin(const Membership *membership, Peer *peer, Actions *actions)
 {
     const HostConfig *config = membership->config;
-    char text[512];
 
     if (peer->is_twin)
         return;
     peer->is_twin = true;
-    snprintf(text, sizeof(text),
-             "the node at %s answers with this node's member id: it is this node itself, whose "
-             "advertise_address and port say %s:%u, or runs on a copy of its folder (dynamo_node "
-             "init makes a new one)",
-             peer->place, config->address, config->port);
-    if (membership->topology.epoch == 0)
-        end(membership, text);
-    else
-        log_event(membership, text);
+    (membership->topology.epoch == 0 ? actions_end : actions_log)(
+        actions,
+        "the node at %s answers with this node's member id: it is this node itself, whose "
+        "advertise_address and port say %s:%u, or runs on a copy of its folder (dynamo_node init "
+        "makes a new one)",
+        peer->place, config->address, config->port);
 }
 
 static void
@@ -476,7 +444,7 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t
         return;
     if (memcmp(&hello.id, &membership->config->id, sizeof(MemberId)) == 0)
     {
-        meet_twin(membership, peer);
+        meet_twin(membership, peer, actions);
         return;
     }
     peer->id = hello.id;
@@ -488,27 +456,27 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t
     set_text(&peer->address, hello.address);
     set_text(&peer->zone, hello.zone);
     set_text(&peer->seeds, hello.seeds);
-    take_disk(membership, peer, &hello);
+    take_disk(peer, &hello, actions);
     peer->greeted = true;
     peer->silent = false;
     peer->hello_since_ms = 0;
     if (hello.epoch > membership->topology.epoch)
         fetch_from(membership, number, actions);
-    if (witness_take_hello(membership->witness, &membership->topology, &hello))
+    if (witness_take_hello(membership->witness, &membership->topology, &hello, actions))
         send_hello(membership, number, now_ms, actions);
     refresh_up(membership);
 }
 
 /* A hello that comes on a session: of a member that this node has greeted itself, too. */
 static void
-take_news(Membership *membership, const HelloFrame *hello)
+take_news(Membership *membership, const HelloFrame *hello, Actions *actions)
 {
     for (uint32_t i = 0; i < membership->peer_count; i++)
     {
         Peer *peer = &membership->peers[i];
 
         if (peer->greeted && memcmp(&peer->id, &hello->id, sizeof(MemberId)) == 0)
-            take_disk(membership, peer, hello);
+            take_disk(peer, hello, actions);
     }
     refresh_up(membership);
 }
@@ -524,29 +492,26 @@ answer_hello(Membership *membership, Origin origin, const Frame *frame, Actions 
         actions_error(actions, origin, STATUS_BAD_FRAME, "");
         return;
     }
-    (void)witness_take_hello(membership->witness, &membership->topology, &hello);
-    take_news(membership, &hello);
+    (void)witness_take_hello(membership->witness, &membership->topology, &hello, actions);
+    take_news(membership, &hello, actions);
     answer = own_hello(membership, &hello.id);
     hello_encode(actions_frame(actions), FRAME_HELLO_REPLY, origin.tag, &answer);
     actions_reply(actions, origin.session);
 }
 
 static void
-meet_foreigner(Membership *membership, Peer *peer)
+meet_foreigner(Peer *peer, Actions *actions)
 {
-    char text[256];
-
-    snprintf(text, sizeof(text), "the node at %s is of another cluster, under the same cluster key",
-             peer->place);
     if (!peer->is_foreign)
-        log_event(membership, text);
+        actions_log(actions, "the node at %s is of another cluster, under the same cluster key",
+                    peer->place);
     peer->is_foreign = true;
 }
 
 /* The answer to a question of ours, and to no other. A document of another cluster must never
  * replace ours. */
 static void
-take_topology(Membership *membership, Peer *peer, const Frame *frame)
+take_topology(Membership *membership, Peer *peer, const Frame *frame, Actions *actions)
 {
     bool asked = peer->asked;
     TopologyFrame answer;
@@ -561,9 +526,9 @@ take_topology(Membership *membership, Peer *peer, const Frame *frame)
     {
         if (membership->topology.epoch > 0 &&
             memcmp(topology.cluster, membership->topology.cluster, sizeof(topology.cluster)) != 0)
-            meet_foreigner(membership, peer);
+            meet_foreigner(peer, actions);
         else
-            (void)paxos_take_chosen(membership->paxos, answer.document);
+            (void)paxos_take_chosen(membership->paxos, answer.document, actions);
     }
     arena_free(&arena);
 }
@@ -593,7 +558,7 @@ after_paxos(Membership *membership, uint64_t now_ms, Actions *actions)
 {
     while (paxos_epoch(membership->paxos) > membership->topology.epoch)
     {
-        adopt(membership);
+        adopt(membership, actions);
         membership_pump_buckets(membership, now_ms, actions);
     }
 }
@@ -630,12 +595,12 @@ void
 membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame, uint64_t now_ms,
                       Actions *actions)
 {
-    const HostCalls *host = membership->host;
+    const HostQuestions *host = membership->host;
 
     if (frame->type == FRAME_HELLO_REPLY)
         take_hello(membership, peer, frame, now_ms, actions);
     else if (frame->type == FRAME_TOPOLOGY)
-        take_topology(membership, membership_peer(membership, peer), frame);
+        take_topology(membership, membership_peer(membership, peer), frame, actions);
     else
         paxos_peer_frame(membership->paxos, peer, frame, now_ms, host->random(host->context),
                          actions);
@@ -661,7 +626,7 @@ tend_peer(Membership *membership, uint32_t number, bool paused, uint64_t now_ms,
 void
 membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
 {
-    const HostCalls *host = membership->host;
+    const HostQuestions *host = membership->host;
     bool paused = membership->last_tick_ms != 0 && now_ms >= membership->last_tick_ms + PAUSE_MS;
 
     if (now_ms < membership->last_tick_ms + TICK_MS)

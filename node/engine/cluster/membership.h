@@ -21,9 +21,9 @@
 
 typedef struct Membership Membership;
 
-/* config and host are borrowed; host is used for peer numbers, log lines and random numbers
- * only. */
-Membership *membership_new(const HostConfig *config, const HostCalls *host, Slice state);
+/* config and host are borrowed. */
+Membership *membership_new(const HostConfig *config, const HostQuestions *host, Slice state,
+                           Actions *actions);
 void membership_free(Membership *membership);
 Paxos *membership_paxos(Membership *membership);
 Witness *membership_witness(const Membership *membership);

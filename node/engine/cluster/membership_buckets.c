@@ -220,7 +220,7 @@ end_wish(Membership *membership, BucketWish **place)
 static void
 propose(Membership *membership, const Batch *batch, uint64_t now_ms, Actions *actions)
 {
-    const HostCalls *host = membership->host;
+    const HostQuestions *host = membership->host;
     Buffer document;
 
     if (batch->change.added_count + batch->change.dropped_count == 0)
@@ -267,7 +267,7 @@ membership_pump_buckets(Membership *membership, uint64_t now_ms, Actions *action
 static bool
 read_wish(const Membership *membership, const Frame *frame, BucketWish *wish)
 {
-    const HostCalls *host = membership->host;
+    const HostQuestions *host = membership->host;
     const char *user = host->user != NULL ? host->user(host->context, wish->origin.session) : NULL;
     Frame kept = frame_copy(&wish->arena, frame);
     BucketDrop drop;

@@ -81,7 +81,7 @@ static void
 fill_first_topology(Membership *membership, Arena *arena, Topology *topology)
 {
     const HostConfig *config = membership->config;
-    const HostCalls *host = membership->host;
+    const HostQuestions *host = membership->host;
 
     topology->epoch = 1;
     topology->partitions = config->partitions;
@@ -113,7 +113,7 @@ fill_first_topology(Membership *membership, Arena *arena, Topology *topology)
 static void
 propose_first(Membership *membership, uint64_t now_ms, Actions *actions)
 {
-    const HostCalls *host = membership->host;
+    const HostQuestions *host = membership->host;
     Arena arena;
     Topology topology = {0};
     Buffer document;

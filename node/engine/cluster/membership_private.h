@@ -51,7 +51,7 @@ typedef struct BucketWish
 struct Membership
 {
     const HostConfig *config;
-    const HostCalls *host;
+    const HostQuestions *host;
     Paxos *paxos;
     Witness *witness;
     Arena arena; /* of the topology */

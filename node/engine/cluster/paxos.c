@@ -37,7 +37,6 @@ struct Paxos
     Ballot accepted;
     Buffer accepted_document;
     DocumentHead accepted_head;
-    bool changed;
 
     uint32_t *voters;
     uint32_t voter_count;
@@ -169,13 +168,11 @@ paxos_load(Paxos *paxos, Slice state)
     return reader_finish(&reader) && (document.length == 0 || paxos->epoch > 0);
 }
 
-bool
-paxos_wants_persist(Paxos *paxos)
+/* The state has changed. */
+static void
+keep_state(const Paxos *paxos, Actions *actions)
 {
-    bool changed = paxos->changed;
-
-    paxos->changed = false;
-    return changed;
+    paxos_encode(paxos, actions_persist(actions));
 }
 
 Slice
@@ -213,7 +210,7 @@ paxos_set_mute(Paxos *paxos, bool mute)
 }
 
 bool
-paxos_take_chosen(Paxos *paxos, Slice document)
+paxos_take_chosen(Paxos *paxos, Slice document, Actions *actions)
 {
     DocumentHead head = head_of(paxos, document);
 
@@ -224,20 +221,20 @@ paxos_take_chosen(Paxos *paxos, Slice document)
     buffer_reset(&paxos->accepted_document);
     paxos->phase = PHASE_IDLE;
     paxos->highest_round = 0;
-    paxos->changed = true;
+    keep_state(paxos, actions);
     return true;
 }
 
 /* The acceptor's answer to a PREPARE of the next epoch. */
 static PaxosFrame
-promise(Paxos *paxos, const Ballot *ballot)
+promise(Paxos *paxos, const Ballot *ballot, Actions *actions)
 {
     PaxosFrame answer = {.epoch = paxos->epoch + 1, .ballot = *ballot};
 
     if (!paxos->mute && ballot_compare(ballot, &paxos->promised) > 0)
     {
         paxos->promised = *ballot;
-        paxos->changed = true;
+        keep_state(paxos, actions);
     }
     answer.ok = !paxos->mute && ballot_compare(ballot, &paxos->promised) == 0;
     answer.promised = paxos->promised;
@@ -248,7 +245,7 @@ promise(Paxos *paxos, const Ballot *ballot)
 
 /* The acceptor's answer to an ACCEPT of the next epoch. */
 static PaxosFrame
-accept(Paxos *paxos, const Ballot *ballot, Slice document)
+accept(Paxos *paxos, const Ballot *ballot, Slice document, Actions *actions)
 {
     PaxosFrame answer = {.epoch = paxos->epoch + 1, .ballot = *ballot};
 
@@ -260,7 +257,7 @@ accept(Paxos *paxos, const Ballot *ballot, Slice document)
         paxos->promised = paxos->accepted = *ballot;
         buffer_assign(&paxos->accepted_document, document);
         paxos->accepted_head = head;
-        paxos->changed = true;
+        keep_state(paxos, actions);
         answer.ok = true;
     }
     answer.promised = paxos->promised;
@@ -288,7 +285,7 @@ choose(Paxos *paxos, Actions *actions)
     chosen.document = slice_copy(&arena, buffer_slice(&paxos->value));
     send_voters(paxos, FRAME_CHOSEN, &chosen, actions);
 
-    (void)paxos_take_chosen(paxos, chosen.document);
+    (void)paxos_take_chosen(paxos, chosen.document, actions);
     arena_free(&arena);
 }
 
@@ -321,7 +318,7 @@ begin_accepting(Paxos *paxos, Actions *actions)
     send_voters(paxos, FRAME_ACCEPT, &frame, actions);
     if (paxos->self_votes)
     {
-        PaxosFrame answer = accept(paxos, &paxos->ballot, buffer_slice(&paxos->value));
+        PaxosFrame answer = accept(paxos, &paxos->ballot, buffer_slice(&paxos->value), actions);
 
         take_accepted(paxos, &answer, actions);
     }
@@ -367,7 +364,7 @@ begin_ballot(Paxos *paxos, uint64_t now_ms, uint64_t random, Actions *actions)
     send_voters(paxos, FRAME_PREPARE, &frame, actions);
     if (paxos->self_votes)
     {
-        PaxosFrame answer = promise(paxos, &paxos->ballot);
+        PaxosFrame answer = promise(paxos, &paxos->ballot, actions);
 
         take_promise(paxos, &answer, actions);
     }
@@ -409,7 +406,7 @@ paxos_session_frame(Paxos *paxos, Origin origin, const Frame *frame, Actions *ac
     }
     if (frame->type == FRAME_CHOSEN)
     {
-        (void)paxos_take_chosen(paxos, asked.document);
+        (void)paxos_take_chosen(paxos, asked.document, actions);
         return;
     }
     if (asked.epoch != paxos->epoch + 1)
@@ -425,12 +422,12 @@ paxos_session_frame(Paxos *paxos, Origin origin, const Frame *frame, Actions *ac
     }
     if (frame->type == FRAME_PREPARE)
     {
-        answer = promise(paxos, &asked.ballot);
+        answer = promise(paxos, &asked.ballot, actions);
         answer_session(paxos, FRAME_PROMISE, origin, &answer, actions);
     }
     else
     {
-        answer = accept(paxos, &asked.ballot, asked.document);
+        answer = accept(paxos, &asked.ballot, asked.document, actions);
         answer_session(paxos, FRAME_ACCEPTED, origin, &answer, actions);
     }
 }
@@ -458,7 +455,7 @@ paxos_peer_frame(Paxos *paxos, uint32_t peer, const Frame *frame, uint64_t now_m
         return;
     if (frame->type == FRAME_CHOSEN)
     {
-        (void)paxos_take_chosen(paxos, answer.document);
+        (void)paxos_take_chosen(paxos, answer.document, actions);
         return;
     }
     if (voter < 0 || paxos->phase != phase || answer.epoch != paxos->epoch + 1 ||

@@ -4,8 +4,8 @@
  *
  * The voters of an epoch are the members of the one before; for epoch 1 all seeds, and every one
  * must accept. A proposer that meets an accepted document completes that one. What this node
- * promised and accepted is part of its state: whoever runs it makes the state durable
- * (paxos_wants_persist) before any action of the same step leaves.
+ * promised and accepted is part of its state, and each change of the state is asked to be durable
+ * (actions_persist) before an answer that says so leaves.
  */
 #ifndef NODE_ENGINE_CLUSTER_PAXOS_H
 #define NODE_ENGINE_CLUSTER_PAXOS_H
@@ -20,9 +20,6 @@ void paxos_free(Paxos *paxos);
 /* False when state is not what paxos_encode makes; an empty state is a new node's. */
 bool paxos_load(Paxos *paxos, Slice state);
 void paxos_encode(const Paxos *paxos, Buffer *buffer);
-
-/* True once after each change of the state. */
-bool paxos_wants_persist(Paxos *paxos);
 
 /* The chosen document, empty before the first, and its epoch. */
 Slice paxos_document(const Paxos *paxos);
@@ -52,7 +49,7 @@ void paxos_peer_frame(Paxos *paxos, uint32_t peer, const Frame *frame, uint64_t 
                       uint64_t random, Actions *actions);
 
 /* Takes a document known to be chosen; true when it is newer than ours and of our cluster. */
-bool paxos_take_chosen(Paxos *paxos, Slice document);
+bool paxos_take_chosen(Paxos *paxos, Slice document, Actions *actions);
 
 /* Starts an unanswered ballot again, with a higher number. */
 void paxos_tick(Paxos *paxos, uint64_t now_ms, uint64_t random, Actions *actions);

@@ -20,7 +20,6 @@ typedef struct Entry
 struct Witness
 {
     const HostConfig *config;
-    const HostCalls *host;
     const Storage *storage; /* NULL: not open yet */
     Entry *entries;         /* the first is this member */
     uint32_t entry_count;
@@ -73,11 +72,11 @@ make_entry(Witness *witness, const MemberId *id)
 }
 
 Witness *
-witness_new(const HostConfig *config, const HostCalls *host)
+witness_new(const HostConfig *config)
 {
     Witness *witness = memory_resize(&MEMORY_HEAP, NULL, sizeof(Witness));
 
-    *witness = (Witness){.config = config, .host = host};
+    *witness = (Witness){.config = config};
     (void)make_entry(witness, &config->id);
     return witness;
 }
@@ -138,34 +137,29 @@ own_mark(const Witness *witness)
 }
 
 static void
-write_notes(Witness *witness)
+write_notes(const Witness *witness, Actions *actions)
 {
-    const HostCalls *host = witness->host;
-    Buffer notes;
+    Buffer *notes = actions_frame(actions);
 
-    if (host->note == NULL)
-        return;
-    buffer_init(&notes, &MEMORY_HEAP);
-    buffer_put_varint(&notes, witness->withheld_count);
+    buffer_put_varint(notes, witness->withheld_count);
     for (uint32_t i = 0; i < witness->withheld_count; i++)
     {
-        buffer_put_u32(&notes, witness->withheld[i].bucket_id);
-        buffer_put_u64(&notes, witness->withheld[i].first);
-        buffer_put_u64(&notes, witness->withheld[i].last);
+        buffer_put_u32(notes, witness->withheld[i].bucket_id);
+        buffer_put_u64(notes, witness->withheld[i].first);
+        buffer_put_u64(notes, witness->withheld[i].last);
     }
     for (uint32_t i = 0; i < witness->entry_count; i++)
     {
         const Entry *entry = &witness->entries[i];
 
-        buffer_put(&notes, entry->id.bytes, sizeof(entry->id.bytes));
-        data_mark_encode(&notes, &entry->mark);
+        buffer_put(notes, entry->id.bytes, sizeof(entry->id.bytes));
+        data_mark_encode(notes, &entry->mark);
     }
-    host->note(host->context, buffer_slice(&notes));
-    buffer_free(&notes);
+    actions_note(actions);
 }
 
 void
-witness_note(Witness *witness, uint64_t now_ms, bool now)
+witness_note(Witness *witness, uint64_t now_ms, bool now, Actions *actions)
 {
     Entry *own = &witness->entries[0];
 
@@ -178,32 +172,12 @@ witness_note(Witness *witness, uint64_t now_ms, bool now)
     if (!witness->lost)
         own->mark = own_mark(witness);
     if (witness->news || witness->changed)
-        write_notes(witness);
+        write_notes(witness, actions);
     witness->news = witness->changed = false;
     witness->noted_ms = now_ms;
 }
 
 /* ---- the own data ---- */
-
-static void
-warn(const Witness *witness, const char *text)
-{
-    const HostCalls *host = witness->host;
-
-    (host->warn != NULL ? host->warn : host->log)(host->context, text);
-}
-
-static void
-log_loss(const Witness *witness, const char *who)
-{
-    char text[256];
-
-    snprintf(text, sizeof(text),
-             "the data directory is not the one this node last ran with, or an older copy of it "
-             "(%s): it is filled from the other owners and answers no read yet",
-             who);
-    warn(witness, text);
-}
 
 static void
 add_lost_run(Witness *witness, const RunId *run)
@@ -221,7 +195,7 @@ add_lost_run(Witness *witness, const RunId *run)
 /* Somebody remembers a mark that the data do not hold. It is noted, so that a restart that cannot
  * ask them knows of it too. */
 static void
-lose(Witness *witness, const DataMark *mark, const char *who)
+lose(Witness *witness, const DataMark *mark, const char *who, Actions *actions)
 {
     if (!data_mark_is_none(mark))
         add_lost_run(witness, &mark->run);
@@ -230,7 +204,10 @@ lose(Witness *witness, const DataMark *mark, const char *who)
     witness->lost = true;
     witness->entries[0].mark = *mark;
     witness->news = true;
-    log_loss(witness, who);
+    actions_warn(actions,
+                 "the data directory is not the one this node last ran with, or an older copy of "
+                 "it (%s): it is filled from the other owners and answers no read yet",
+                 who);
 }
 
 static bool
@@ -241,20 +218,21 @@ holds(const Witness *witness, const DataMark *mark)
 }
 
 void
-witness_open(Witness *witness, const Storage *storage, Slice notes, bool in_cluster)
+witness_open(Witness *witness, const Storage *storage, Slice notes, bool in_cluster,
+             Actions *actions)
 {
     DataMark own;
 
     witness->storage = storage;
     if (!read_notes(witness, notes))
-        warn(witness, "the notes on data directories are damaged");
+        actions_warn(actions, "the notes on data directories are damaged");
     own = witness->entries[0].mark;
     witness->news = true;
     if (!holds(witness, &own))
-        lose(witness, &own, "its own notes remember more of it");
+        lose(witness, &own, "its own notes remember more of it", actions);
     else if (data_mark_is_none(&own) && (in_cluster || lineage_has_past(storage->lineage)))
-        lose(witness, &own, "there are no notes of it");
-    witness_note(witness, 0, true);
+        lose(witness, &own, "there are no notes of it", actions);
+    witness_note(witness, 0, true, actions);
 }
 
 void
@@ -363,7 +341,7 @@ remember(Witness *witness, Entry *entry, const DataMark *mark)
 
 /* What a peer remembers of this node is in its data, or they are lost. */
 static void
-check_own(Witness *witness, const HelloFrame *hello)
+check_own(Witness *witness, const HelloFrame *hello, Actions *actions)
 {
     char who[128];
 
@@ -376,11 +354,12 @@ check_own(Witness *witness, const HelloFrame *hello)
     }
     snprintf(who, sizeof(who), "%.*s remembers more of it", (int)hello->name.length,
              (const char *)hello->name.data);
-    lose(witness, &hello->remembered, who);
+    lose(witness, &hello->remembered, who, actions);
 }
 
 bool
-witness_take_hello(Witness *witness, const Topology *topology, const HelloFrame *hello)
+witness_take_hello(Witness *witness, const Topology *topology, const HelloFrame *hello,
+                   Actions *actions)
 {
     Entry *entry;
     bool first;
@@ -392,7 +371,7 @@ witness_take_hello(Witness *witness, const Topology *topology, const HelloFrame 
     first = !entry->heard;
     entry->heard = true;
     entry->state = hello->data_state;
-    check_own(witness, hello);
+    check_own(witness, hello, actions);
     if (hello->data_state == DATA_WHOLE && !data_mark_is_none(&hello->data))
         remember(witness, entry, &hello->data);
     return first && !witness->lost;

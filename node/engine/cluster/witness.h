@@ -37,20 +37,21 @@ enum
     WITNESS_DOUBT_MS = 1000 /* or peer_timeout_ms, if that is less */
 };
 
-/* config and host are borrowed; host is used for notes and log lines only. */
-Witness *witness_new(const HostConfig *config, const HostCalls *host);
+/* config is borrowed. */
+Witness *witness_new(const HostConfig *config);
 void witness_free(Witness *witness);
 
-/* The storage was opened; notes are what host->note was last given, or empty. storage is only
- * looked at. */
-void witness_open(Witness *witness, const Storage *storage, Slice notes, bool in_cluster);
+/* The storage was opened; notes are what was last noted, or empty. storage is only looked at. */
+void witness_open(Witness *witness, const Storage *storage, Slice notes, bool in_cluster,
+                  Actions *actions);
 
 /* Fills in what a hello says of data; to: the receiver, NULL when not known. */
 void witness_fill_hello(const Witness *witness, const MemberId *to, HelloFrame *hello);
 
 /* A hello, or the answer to one. True when the sender should get a hello at once: it is the first
  * that proves the own data to it. */
-bool witness_take_hello(Witness *witness, const Topology *topology, const HelloFrame *hello);
+bool witness_take_hello(Witness *witness, const Topology *topology, const HelloFrame *hello,
+                        Actions *actions);
 
 /* The own data may lack what was acknowledged: no read may be answered from them. joined_ms: for
  * how long this run has known that it is in the cluster. */
@@ -74,6 +75,6 @@ const StorageExtent *witness_withheld(const Witness *witness, uint32_t *count);
 bool witness_is_refilling(const Witness *witness, const MemberId *id);
 
 /* Notes what is new, when it is time to or now. */
-void witness_note(Witness *witness, uint64_t now_ms, bool now);
+void witness_note(Witness *witness, uint64_t now_ms, bool now, Actions *actions);
 
 #endif

@@ -63,11 +63,8 @@ void coordinator_tick(Coordinator *coordinator, const View *view);
 uint64_t coordinator_wake_ms(const Coordinator *coordinator);
 void coordinator_flush(Coordinator *coordinator, const View *view);
 
-/*
- * The worst of the writes that left more siblings than the node warns of, as a sentence for the
- * log; false when there was none since the last, or that is less than a minute ago.
- */
-bool coordinator_sibling_warning(Coordinator *coordinator, const View *view, Buffer *text);
+/* Logs the worst of the writes that left more siblings than the node warns of, once a minute. */
+void coordinator_warn_of_siblings(Coordinator *coordinator, const View *view);
 
 /* True when, since it was asked last, a write has left the member without its object and without a
  * hint for it, because this node keeps all the hints it may: only a comparison finds out. */

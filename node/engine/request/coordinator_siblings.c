@@ -1,8 +1,5 @@
 #include "node/engine/request/operation.h"
 
-#include <stdio.h>
-#include <string.h>
-
 enum
 {
     QUIET_MS = 60 * 1000
@@ -43,34 +40,31 @@ print_key(Buffer *text, const Bucket *bucket, Slice key, Arena *arena)
 }
 
 static void
-print_warning(Buffer *text, const SiblingWarning *warning, const View *view, const Bucket *bucket)
+log_warning(const SiblingWarning *warning, const View *view, const Bucket *bucket)
 {
-    char words[160];
-    Arena arena;
+    Buffer key;
 
-    arena_init(&arena, &MEMORY_HEAP);
-    snprintf(words, sizeof(words),
-             "a write left %u siblings under a key of bucket \"%.64s\" "
-             "(siblings_warn is %u): (",
-             warning->siblings, bucket->name, view->siblings_warn);
-    buffer_put(text, words, strlen(words));
-    print_key(text, bucket, buffer_slice(&warning->key), &arena);
-    buffer_put(text, ")", 2);
-    arena_free(&arena);
+    buffer_init(&key, &MEMORY_HEAP);
+    print_key(&key, bucket, buffer_slice(&warning->key), &view->actions->arena);
+    actions_log(view->actions,
+                "a write left %u siblings under a key of bucket \"%.64s\" (siblings_warn is %u): "
+                "(%.*s)",
+                warning->siblings, bucket->name, view->siblings_warn, (int)key.length,
+                (const char *)key.data);
+    buffer_free(&key);
 }
 
-bool
-coordinator_sibling_warning(Coordinator *coordinator, const View *view, Buffer *text)
+void
+coordinator_warn_of_siblings(Coordinator *coordinator, const View *view)
 {
     SiblingWarning *warning = &coordinator->warning;
     const Bucket *bucket;
 
     if (warning->siblings == 0 || view->now_ms < warning->quiet_until_ms)
-        return false;
+        return;
     bucket = topology_bucket_by_id(view->topology, warning->bucket_id);
     if (bucket != NULL)
-        print_warning(text, warning, view, bucket);
+        log_warning(warning, view, bucket);
     warning->siblings = 0;
     warning->quiet_until_ms = view->now_ms + QUIET_MS;
-    return bucket != NULL;
 }

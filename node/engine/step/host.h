@@ -1,6 +1,10 @@
 /*
- * Host: whoever runs a node's step modules, as they see him: the daemon (node/host) or the
- * simulator (test/sim). He says who the node is, and does what only a process can do.
+ * Host: whoever runs a node's step modules: the daemon (node/host) or the simulator (test/sim). He
+ * says who the node is, and does what only a process can do.
+ *
+ * What a step wants of him it asks for by an action (node/engine/step/step.h), which the engine
+ * carries out by HostCalls when the step has returned. A step sees HostQuestions alone: what it
+ * must be told in the middle of what it does.
  *
  * His functions are called from inside calls of the engine, and must not call back into it.
  */
@@ -28,13 +32,25 @@ typedef struct HostConfig
     uint32_t buckets_per_user_max; /* that one user of this node may have made; 0: any number */
 } HostConfig;
 
-typedef struct HostCalls
+/* What is answered at once. */
+typedef struct HostQuestions
 {
-    void (*send)(void *context, uint32_t peer, Slice frame);
-    void (*reply)(void *context, uint64_t session, Slice frame);
-
     /* Who asks on the session: a user's name; NULL: nobody that has one. May be NULL itself. */
     const char *(*user)(void *context, uint64_t session);
+
+    /* The number of the peer at that address; the host keeps a link to it from then on. */
+    uint32_t (*peer)(void *context, const char *address, uint16_t port);
+    uint64_t (*random)(void *context);
+    uint64_t (*resident_bytes)(void *context); /* of the process; may be NULL */
+    void *context;
+} HostQuestions;
+
+/* What he does, an action each. */
+typedef struct HostCalls
+{
+    HostQuestions questions;
+    void (*send)(void *context, uint32_t peer, Slice frame);
+    void (*reply)(void *context, uint64_t session, Slice frame);
 
     /* To the peer's address and port, over UDP; may get lost. NULL: nothing is heard by gossip. */
     void (*datagram)(void *context, uint32_t peer, Slice datagram);
@@ -42,9 +58,6 @@ typedef struct HostCalls
     /* Must be durable when it returns: the acceptor's promises and the chosen topology (rare,
      * small). */
     bool (*persist)(void *context, Slice state);
-
-    /* The number of the peer at that address; the caller keeps a link to it from then on. */
-    uint32_t (*peer)(void *context, const char *address, uint16_t port);
 
     /* Keeps what this node has seen of data directories, its own among them, for the next start; in
      * place of what was kept before. Durable before the first event when called by
@@ -55,8 +68,6 @@ typedef struct HostCalls
     /* The node cannot be what it says it is, and must not go on: why, for people. NULL: it is
      * logged. */
     void (*end)(void *context, const char *why);
-    uint64_t (*random)(void *context);
-    uint64_t (*resident_bytes)(void *context); /* of the process; may be NULL */
     void *context;
 } HostCalls;
 

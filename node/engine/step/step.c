@@ -1,5 +1,8 @@
 #include "node/engine/step/step.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 enum
 {
     FRAMES_KEPT_BYTES = 16 * 1024 * 1024 /* of memory, from one event to the next */
@@ -12,6 +15,7 @@ actions_init(Actions *actions)
     arena_init(&actions->arena, &MEMORY_HEAP);
     buffer_init(&actions->frames, &MEMORY_HEAP);
     buffer_init(&actions->key, &MEMORY_HEAP);
+    buffer_init(&actions->state, &MEMORY_HEAP);
 }
 
 void
@@ -20,6 +24,7 @@ actions_free(Actions *actions)
     arena_free(&actions->arena);
     buffer_free(&actions->frames);
     buffer_free(&actions->key);
+    buffer_free(&actions->state);
     memory_resize(&MEMORY_HEAP, actions->list, 0);
 }
 
@@ -29,6 +34,7 @@ actions_reset(Actions *actions)
     arena_reset(&actions->arena);
     buffer_trim(&actions->frames, FRAMES_KEPT_BYTES);
     actions->frame_start = 0;
+    actions->has_state = false;
     actions->count = 0;
     actions->done = 0;
 }
@@ -47,6 +53,14 @@ add_action(Actions *actions, ActionKind kind)
 
     *action = (Action){.kind = kind};
     return action;
+}
+
+Buffer *
+actions_persist(Actions *actions)
+{
+    actions->has_state = true;
+    buffer_reset(&actions->state);
+    return &actions->state;
 }
 
 Buffer *
@@ -82,6 +96,63 @@ void
 actions_send_peer(Actions *actions, uint32_t peer)
 {
     name_frame(actions, ACTION_SEND_PEER)->member = peer;
+}
+
+void
+actions_datagram(Actions *actions, uint32_t member)
+{
+    name_frame(actions, ACTION_DATAGRAM)->member = member;
+}
+
+void
+actions_note(Actions *actions)
+{
+    (void)name_frame(actions, ACTION_NOTE);
+}
+
+static void
+add_text(Actions *actions, ActionKind kind, const char *format, va_list arguments)
+{
+    va_list again;
+    char *text;
+    int length;
+
+    va_copy(again, arguments);
+    length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    text = arena_alloc(&actions->arena, (size_t)length + 1);
+    (void)vsnprintf(text, (size_t)length + 1, format, arguments);
+    add_action(actions, kind)->text = text;
+}
+
+void
+actions_log(Actions *actions, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add_text(actions, ACTION_LOG, format, arguments);
+    va_end(arguments);
+}
+
+void
+actions_warn(Actions *actions, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add_text(actions, ACTION_WARN, format, arguments);
+    va_end(arguments);
+}
+
+void
+actions_end(Actions *actions, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add_text(actions, ACTION_END, format, arguments);
+    va_end(arguments);
 }
 
 void

@@ -56,6 +56,11 @@ typedef enum ActionKind
     ACTION_REPLY,     /* frame to session */
     ACTION_SEND,      /* frame to member */
     ACTION_SEND_PEER, /* frame to the peer of that number, member or not */
+    ACTION_DATAGRAM,  /* frame to the member, over UDP */
+    ACTION_NOTE,      /* frame: what this node has seen of data directories */
+    ACTION_LOG,       /* text */
+    ACTION_WARN,      /* likewise */
+    ACTION_END,       /* likewise: why the node must not go on */
     ACTION_APPLY,
     ACTION_READ,
     ACTION_SCAN,
@@ -72,8 +77,9 @@ typedef struct Action
     uint32_t member;     /* or peer */
     size_t frame_offset; /* into Actions.frames */
     size_t frame_length;
+    const char *text; /* in Actions.arena */
     uint64_t ref;
-    Slice storage_key;    /* in Actions.arena */
+    Slice storage_key;    /* likewise */
     const Update *update; /* in the step module's memory, valid until the action has run */
     StorageRange range;
     StorageOwed owed;
@@ -89,6 +95,8 @@ typedef struct Actions
     Buffer frames;
     size_t frame_start; /* of the frame in the making */
     Buffer key;         /* a storage key in the making */
+    Buffer state;       /* to be durable before any of the list is run */
+    bool has_state;
     Action *list;
     size_t count;
     size_t capacity;
@@ -113,12 +121,26 @@ void actions_init(Actions *actions);
 void actions_free(Actions *actions);
 void actions_reset(Actions *actions);
 
-/* Returns where to encode the one frame; actions_reply, actions_send or actions_send_peer names its
- * target. */
+/*
+ * Returns where to encode the state that must be durable before anything that is asked for leaves,
+ * now or before it: what Paxos promised must be kept before an answer that says so. Later state
+ * takes the place of earlier.
+ */
+Buffer *actions_persist(Actions *actions);
+
+/* Returns where to encode the one frame; actions_reply, actions_send, actions_send_peer,
+ * actions_datagram or actions_note says what becomes of it. */
 Buffer *actions_frame(Actions *actions);
 void actions_reply(Actions *actions, uint64_t session);
 void actions_send(Actions *actions, uint32_t member);
 void actions_send_peer(Actions *actions, uint32_t peer);
+void actions_datagram(Actions *actions, uint32_t member);
+void actions_note(Actions *actions);
+
+/* For people. */
+void actions_log(Actions *actions, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void actions_warn(Actions *actions, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void actions_end(Actions *actions, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void actions_error(Actions *actions, Origin origin, StatusCode status, const char *message);
 void actions_apply(Actions *actions, uint32_t bucket_id, uint64_t position, Slice key,
                    const Update *update, uint64_t ref);

@@ -8,23 +8,15 @@
 #include <cmocka.h>
 
 static uint32_t
-output_peer(void *context, const char *address, uint16_t port)
+answer_peer(void *context, const char *address, uint16_t port)
 {
     (void)context;
     assert_string_equal(address, "127.0.0.1");
     return port - TOWN_PORT;
 }
 
-static void
-output_log(void *context, const char *event)
-{
-    TownNode *node = context;
-
-    snprintf(node->last_log, sizeof(node->last_log), "%s", event);
-}
-
 static uint64_t
-output_random(void *context)
+answer_random(void *context)
 {
     Town *town = ((TownNode *)context)->town;
 
@@ -47,8 +39,8 @@ town_add_node(Town *town, uint32_t index, const char *seeds)
                                 .seeds = seeds,
                                 .partitions = STAGE_PARTITIONS,
                                 .peer_timeout_ms = TOWN_PEER_TIMEOUT_MS};
-    node->output = (HostCalls){
-        .peer = output_peer, .log = output_log, .random = output_random, .context = node};
+    node->questions =
+        (HostQuestions){.peer = answer_peer, .random = answer_random, .context = node};
 }
 
 void
@@ -56,8 +48,9 @@ town_start(Town *town, uint32_t index, Slice state)
 {
     TownNode *node = &town->nodes[index];
 
-    node->membership = membership_new(&node->config, &node->output, state);
+    node->membership = membership_new(&node->config, &node->questions, state, &town->stage.actions);
     assert_non_null(node->membership);
+    town_post(town, index);
 }
 
 void
@@ -87,6 +80,12 @@ town_post(Town *town, uint32_t node)
         bool is_answer = action->kind == ACTION_REPLY;
         uint32_t to = is_answer ? (uint32_t)action->session : action->member;
 
+        if (action->kind == ACTION_LOG || action->kind == ACTION_END)
+        {
+            snprintf(town->nodes[node].last_log, sizeof(town->nodes[node].last_log), "%s",
+                     action->text);
+            continue;
+        }
         if (to >= TOWN_CLIENT)
         {
             note_answer(town, action);

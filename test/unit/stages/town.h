@@ -31,7 +31,7 @@ typedef struct TownNode
     Town *town;
     uint32_t index;
     HostConfig config;
-    HostCalls output;
+    HostQuestions questions;
     Membership *membership;
     bool asleep; /* has no ticks, but answers what comes in */
     char last_log[256];

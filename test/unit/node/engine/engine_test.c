@@ -113,7 +113,8 @@ formed_state(void)
     Slice state;
 
     topology_encode(stage_buffer(&fixture.stage), &fixture.stage.topology);
-    assert_true(paxos_take_chosen(paxos, buffer_slice(&fixture.stage.frame)));
+    assert_true(
+        paxos_take_chosen(paxos, buffer_slice(&fixture.stage.frame), &fixture.stage.actions));
     paxos_encode(paxos, stage_buffer(&fixture.stage));
     state = slice_copy(&fixture.stage.arena, buffer_slice(&fixture.stage.frame));
     paxos_free(paxos);
@@ -136,12 +137,13 @@ own_notes(void)
 static void
 start(Slice state)
 {
-    HostCalls output = {.send = output_send,
-                        .reply = output_reply,
-                        .persist = output_persist,
-                        .peer = output_peer,
-                        .log = output_log,
-                        .random = output_random};
+    HostCalls output = {
+        .send = output_send,
+        .reply = output_reply,
+        .persist = output_persist,
+        .log = output_log,
+        .questions = {.peer = output_peer, .random = output_random}
+    };
     StorageEvents events;
 
     fixture.engine = engine_new(&fixture.config, &output, state);
@@ -542,7 +544,7 @@ a_node_in_no_cluster_tells_its_status(void **state)
 static void
 a_damaged_state_makes_no_engine(void **state)
 {
-    HostCalls output = {.peer = output_peer, .log = output_log};
+    HostCalls output = {.questions.peer = output_peer, .log = output_log};
 
     assert_null(engine_new(&fixture.config, &output, slice_from_string("damaged")));
 }

@@ -267,7 +267,7 @@ a_user_may_have_so_many_made(void **state)
 
     for (uint32_t i = 0; i < TOWN_NODES; i++)
     {
-        town.nodes[i].output.user = user_of;
+        town.nodes[i].questions.user = user_of;
         town.nodes[i].config.buckets_per_user_max = 2;
     }
     town_form(&town);

@@ -257,8 +257,8 @@ a_restarted_member_is_in_its_cluster_at_once_and_knows_nobody_up(void **state)
 static void
 a_damaged_state_starts_no_node(void **state)
 {
-    assert_null(
-        membership_new(&town.nodes[0].config, &town.nodes[0].output, slice_from_string("damaged")));
+    assert_null(membership_new(&town.nodes[0].config, &town.nodes[0].questions,
+                               slice_from_string("damaged"), &town.stage.actions));
 }
 
 static void
@@ -340,6 +340,7 @@ a_topology_of_another_cluster_is_refused(void **state)
     town_form(&town);
     membership_fetch(town.nodes[0].membership, &town.stage.actions);
     offer(1);
+    town_post(&town, 0);
     assert_int_equal(town_epoch_of(&town, 0), 1);
     assert_non_null(strstr(town.nodes[0].last_log, "another cluster"));
 }

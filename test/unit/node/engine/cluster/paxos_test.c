@@ -34,6 +34,8 @@ typedef struct Council
 {
     Stage stage;
     Paxos *nodes[NODES];
+    Slice states[NODES];  /* as each wanted it durable last */
+    uint32_t kept[NODES]; /* how often it did */
     uint32_t node_count;
     uint32_t quorum;
     Mail mail[MAIL_MAX];
@@ -69,6 +71,18 @@ set_voters(Council *council, uint32_t node)
     paxos_set_voters(council->nodes[node], others, count, true, council->quorum);
 }
 
+/* Makes durable what the node wants durable. */
+static void
+keep_state(Council *council, uint32_t node)
+{
+    Actions *actions = &council->stage.actions;
+
+    if (!actions->has_state)
+        return;
+    council->states[node] = slice_copy(&council->stage.arena, buffer_slice(&actions->state));
+    council->kept[node]++;
+}
+
 /* node_count nodes in an epoch (0: in none). */
 static void
 council_init(Council *council, uint32_t node_count, uint32_t quorum, uint64_t epoch)
@@ -81,7 +95,10 @@ council_init(Council *council, uint32_t node_count, uint32_t quorum, uint64_t ep
 
         council->nodes[i] = paxos_new(&id);
         if (epoch > 0)
-            assert_true(paxos_take_chosen(council->nodes[i], document(council, epoch, "before")));
+            assert_true(paxos_take_chosen(council->nodes[i], document(council, epoch, "before"),
+                                          &council->stage.actions));
+        keep_state(council, i);
+        stage_clear(&council->stage);
         set_voters(council, i);
     }
 }
@@ -100,6 +117,7 @@ post(Council *council, uint32_t node)
 {
     Actions *actions = &council->stage.actions;
 
+    keep_state(council, node);
     for (size_t i = 0; i < actions->count; i++)
     {
         const Action *action = &actions->list[i];
@@ -170,13 +188,9 @@ restart(Council *council, uint32_t node)
 {
     MemberId id = stage_member_id(node);
 
-    paxos_encode(council->nodes[node], stage_buffer(&council->stage));
-
-    Slice state = slice_copy(&council->stage.arena, buffer_slice(&council->stage.frame));
-
     paxos_free(council->nodes[node]);
     council->nodes[node] = paxos_new(&id);
-    assert_true(paxos_load(council->nodes[node], state));
+    assert_true(paxos_load(council->nodes[node], council->states[node]));
     set_voters(council, node);
 }
 
@@ -202,6 +216,7 @@ ask(Council *council, uint32_t node, FrameType type, const PaxosFrame *question)
     frame = stage_answer(&council->stage);
     assert_int_equal(frame.tag, 7);
     assert_true(paxos_frame_decode(&frame, &answer));
+    keep_state(council, node);
     stage_clear(&council->stage);
     return answer;
 }
@@ -226,7 +241,7 @@ a_quorum_of_one_chooses_at_once(void **state)
     propose(&council, 0, first);
     assert_chosen(&council, 0, 1, first);
     assert_false(paxos_is_proposing(council.nodes[0]));
-    assert_true(paxos_wants_persist(council.nodes[0]));
+    assert_true(council.kept[0] > 0);
     council_free(&council);
 }
 
@@ -389,11 +404,9 @@ a_promise_is_kept_across_a_restart(void **state)
     Council council;
 
     council_init(&council, 3, 2, 1);
-    (void)paxos_wants_persist(council.nodes[0]);
     assert_true(
         ask(&council, 0, FRAME_PREPARE, &(PaxosFrame){.epoch = 2, .ballot = ballot(2, 1)}).ok);
-    assert_true(paxos_wants_persist(council.nodes[0]));
-    assert_false(paxos_wants_persist(council.nodes[0]));
+    assert_int_equal(council.kept[0], 2);
     restart(&council, 0);
 
     PaxosFrame lower = {
@@ -415,9 +428,8 @@ what_was_accepted_is_told_to_a_higher_ballot_across_a_restart(void **state)
     PaxosFrame accept = {
         .epoch = 2, .ballot = ballot(2, 1), .document = document(&council, 2, "kept")};
 
-    (void)paxos_wants_persist(council.nodes[0]);
     assert_true(ask(&council, 0, FRAME_ACCEPT, &accept).ok);
-    assert_true(paxos_wants_persist(council.nodes[0]));
+    assert_int_equal(council.kept[0], 2);
     restart(&council, 0);
     answer = ask(&council, 0, FRAME_PREPARE, &(PaxosFrame){.epoch = 2, .ballot = ballot(3, 2)});
     assert_true(answer.ok);
@@ -504,9 +516,12 @@ an_older_document_or_garbage_is_not_taken_for_chosen(void **state)
     Council council;
 
     council_init(&council, 1, 1, 3);
-    assert_false(paxos_take_chosen(council.nodes[0], document(&council, 2, "older")));
-    assert_false(paxos_take_chosen(council.nodes[0], document(&council, 3, "same")));
-    assert_false(paxos_take_chosen(council.nodes[0], slice_from_string("garbage")));
+    assert_false(paxos_take_chosen(council.nodes[0], document(&council, 2, "older"),
+                                   &council.stage.actions));
+    assert_false(
+        paxos_take_chosen(council.nodes[0], document(&council, 3, "same"), &council.stage.actions));
+    assert_false(
+        paxos_take_chosen(council.nodes[0], slice_from_string("garbage"), &council.stage.actions));
     assert_chosen(&council, 0, 3, document(&council, 3, "before"));
     council_free(&council);
 }
@@ -526,9 +541,9 @@ a_document_of_another_cluster_is_neither_accepted_nor_taken_for_chosen(void **st
         .epoch = 2, .ballot = ballot(1, 1), .document = document(&council, 2, "foreign")};
 
     assert_false(ask(&council, 0, FRAME_ACCEPT, &accept).ok);
-    assert_false(paxos_take_chosen(council.nodes[0], accept.document));
+    assert_false(paxos_take_chosen(council.nodes[0], accept.document, &council.stage.actions));
     restart(&council, 0);
-    assert_false(paxos_take_chosen(council.nodes[0], accept.document));
+    assert_false(paxos_take_chosen(council.nodes[0], accept.document, &council.stage.actions));
     assert_chosen(&council, 0, 1, mine);
     council_free(&council);
 }

@@ -18,7 +18,6 @@ typedef struct Fixture
 {
     Stage stage;
     HostConfig config;
-    HostCalls output;
     Lineage lineage;
     Storage storage;
     Buffer notes; /* as last noted */
@@ -29,20 +28,34 @@ typedef struct Fixture
 
 static Fixture fixture;
 
+/* Takes what the witness wants noted and logged. */
 static void
-output_note(void *context, Slice notes)
+run_actions(void)
 {
-    (void)context;
-    buffer_reset(&fixture.notes);
-    buffer_put(&fixture.notes, notes.data, notes.length);
-    fixture.noted++;
+    Actions *actions = &fixture.stage.actions;
+
+    for (size_t i = 0; i < actions->count; i++)
+    {
+        const Action *action = &actions->list[i];
+
+        if (action->kind == ACTION_NOTE)
+        {
+            buffer_reset(&fixture.notes);
+            buffer_put(&fixture.notes, actions->frames.data + action->frame_offset,
+                       action->frame_length);
+            fixture.noted++;
+        }
+        else
+            snprintf(fixture.last_log, sizeof(fixture.last_log), "%s", action->text);
+    }
+    stage_clear(&fixture.stage);
 }
 
 static void
-output_log(void *context, const char *event)
+note(uint64_t now_ms, bool now)
 {
-    (void)context;
-    snprintf(fixture.last_log, sizeof(fixture.last_log), "%s", event);
+    witness_note(fixture.witness, now_ms, now, &fixture.stage.actions);
+    run_actions();
 }
 
 static RunId
@@ -62,9 +75,11 @@ start(uint8_t number, bool in_cluster)
     buffer_put(&notes, fixture.notes.data, fixture.notes.length);
     if (fixture.witness != NULL)
         witness_free(fixture.witness);
-    fixture.witness = witness_new(&fixture.config, &fixture.output);
+    fixture.witness = witness_new(&fixture.config);
     lineage_begin(&fixture.lineage, &id, fixture.storage.commits);
-    witness_open(fixture.witness, &fixture.storage, buffer_slice(&notes), in_cluster);
+    witness_open(fixture.witness, &fixture.storage, buffer_slice(&notes), in_cluster,
+                 &fixture.stage.actions);
+    run_actions();
     buffer_free(&notes);
 }
 
@@ -75,7 +90,6 @@ set_up(void **state)
     stage_init(&fixture.stage, 3, 3);
     fixture.config =
         (HostConfig){.id = stage_member_id(0), .peer_timeout_ms = PEER_TIMEOUT_MS, .name = "n0"};
-    fixture.output = (HostCalls){.note = output_note, .log = output_log};
     fixture.storage.lineage = &fixture.lineage;
     buffer_init(&fixture.notes, &MEMORY_HEAP);
     start(1, false);
@@ -106,7 +120,7 @@ what_is_withheld_is_noted_at_once_and_known_after_a_restart(void **state)
 
     (void)state;
     witness_withhold(fixture.witness, extents, 2);
-    witness_note(fixture.witness, 1, false);
+    note(1, false);
     start(2, true);
     assert_false(witness_is_lost(fixture.witness));
     known = witness_withheld(fixture.witness, &count);
@@ -116,7 +130,7 @@ what_is_withheld_is_noted_at_once_and_known_after_a_restart(void **state)
     assert_int_equal(known[1].first, 0);
     assert_true(known[1].last == UINT64_MAX - 1);
     witness_withhold(fixture.witness, NULL, 0);
-    witness_note(fixture.witness, 1, false);
+    note(1, false);
     start(3, true);
     (void)witness_withheld(fixture.witness, &count);
     assert_int_equal(count, 0);
@@ -140,7 +154,11 @@ hello_of(uint32_t member, DataState state, DataMark data, DataMark remembered)
 static bool
 take(HelloFrame hello)
 {
-    return witness_take_hello(fixture.witness, &fixture.stage.topology, &hello);
+    bool greet = witness_take_hello(fixture.witness, &fixture.stage.topology, &hello,
+                                    &fixture.stage.actions);
+
+    run_actions();
+    return greet;
 }
 
 /* The member greets this node, of which it remembers that. */
@@ -228,7 +246,7 @@ static void
 own_notes_find_an_older_copy_of_the_same_run(void **state)
 {
     fixture.storage.commits = 50;
-    witness_note(fixture.witness, 1, true);
+    note(1, true);
     fixture.storage.commits = 40;
     start(2, true);
     assert_true(witness_is_lost(fixture.witness));
@@ -281,7 +299,7 @@ static void
 what_a_peer_said_is_known_after_a_restart_without_it(void **state)
 {
     take_remembered(1, 9, 3);
-    witness_note(fixture.witness, 1, false);
+    note(1, false);
     start(2, true);
     assert_true(witness_is_lost(fixture.witness));
 }
@@ -299,7 +317,7 @@ a_filled_node_is_whole_and_so_after_a_restart(void **state)
     for (uint32_t i = 0; i < count; i++)
         lineage_settle(&fixture.lineage, &witness_lost_runs(fixture.witness, &count)[i]);
     witness_filled(fixture.witness);
-    witness_note(fixture.witness, 1, false);
+    note(1, false);
     assert_false(withholds(0));
     assert_int_equal(hello_to(1).data_state, DATA_WHOLE);
     start(2, true);
@@ -371,7 +389,7 @@ what_is_remembered_outlives_a_restart(void **state)
     DataMark mark = {.run = run(20), .commits = 7};
 
     take(hello_of(1, DATA_WHOLE, mark, (DataMark){0}));
-    witness_note(fixture.witness, 1, false);
+    note(1, false);
     start(2, true);
     assert_remembered(1, mark);
 }
@@ -382,19 +400,19 @@ a_new_run_is_noted_at_once_and_a_number_within_its_time(void **state)
     DataMark mark = {.run = run(20), .commits = 7};
     uint32_t before = fixture.noted;
 
-    witness_note(fixture.witness, 1, false);
+    note(1, false);
     assert_int_equal(fixture.noted, before);
     take(hello_of(1, DATA_WHOLE, mark, (DataMark){0}));
-    witness_note(fixture.witness, 2, false);
+    note(2, false);
     assert_int_equal(fixture.noted, before + 1);
     mark.commits++;
     take(hello_of(1, DATA_WHOLE, mark, (DataMark){0}));
     fixture.storage.commits++;
-    witness_note(fixture.witness, 2 + WITNESS_NOTE_MS - 1, false);
+    note(2 + WITNESS_NOTE_MS - 1, false);
     assert_int_equal(fixture.noted, before + 1);
-    witness_note(fixture.witness, 2 + WITNESS_NOTE_MS, false);
+    note(2 + WITNESS_NOTE_MS, false);
     assert_int_equal(fixture.noted, before + 2);
-    witness_note(fixture.witness, 10 * WITNESS_NOTE_MS, false);
+    note(10 * WITNESS_NOTE_MS, false);
     assert_int_equal(fixture.noted, before + 2);
 }
 

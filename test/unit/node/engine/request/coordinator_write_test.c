@@ -690,14 +690,11 @@ the_answer_tells_how_many_siblings_a_write_left_when_they_are_many(void **state)
 static const char *
 crowd_event(void)
 {
-    Buffer text;
-    const char *event = NULL;
-
-    buffer_init(&text, &MEMORY_HEAP);
-    if (coordinator_sibling_warning(fixture.coordinator, &fixture.stage.view, &text))
-        event = (const char *)slice_copy(&fixture.stage.arena, buffer_slice(&text)).data;
-    buffer_free(&text);
-    return event;
+    stage_clear(&fixture.stage);
+    coordinator_warn_of_siblings(fixture.coordinator, &fixture.stage.view);
+    return stage_count(&fixture.stage, ACTION_LOG) == 1
+               ? stage_action(&fixture.stage, ACTION_LOG, 0)->text
+               : NULL;
 }
 
 static void
