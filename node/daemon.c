@@ -115,8 +115,10 @@ on_option_changed(void *context, const ConfigOption *option, bool needs_restart)
     char value[256];
 
     if (needs_restart)
-        log_warning(daemon->log, "option %s was changed in the file; it needs a restart",
-                    option->name);
+        log_warning(
+            daemon->log,
+            "option %s was changed in dynamo.conf; restart the node to put the change into effect",
+            option->name);
     else
         log_info(daemon->log, "option %s is now \"%s\"", option->name,
                  config_value(&daemon->config, option, value, sizeof(value)));
@@ -126,7 +128,8 @@ static void
 log_failure(Daemon *daemon, const char *what, Outcome outcome)
 {
     if (outcome.failed)
-        log_error(daemon->log, "%s: %s; the old state stays in force", what, outcome.message);
+        log_error(daemon->log, "%s: %s; what was in force before stays in force", what,
+                  outcome.message);
 }
 
 static void
@@ -136,7 +139,8 @@ log_keys(Daemon *daemon)
     char id[KEYRING_ID_SIZE];
 
     keyring_id(keys->keys[0], id);
-    log_info(daemon->log, "cluster key %s is in use, of %u", id, keys->count);
+    log_info(daemon->log, "the cluster keys were read again: key %s is in use, %u are installed",
+             id, keys->count);
 }
 
 static Outcome

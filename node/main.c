@@ -34,34 +34,36 @@ static const char help_text[] = PROGRAM
     "\n"
     "Usage:\n"
     "  " PROGRAM " init -D DIR [--cluster-key FILE] [-c NAME=VALUE]...\n"
-    "      make a node's folder; the first node draws a cluster key (DIR/cluster.key),\n"
-    "      the others are given its file\n"
+    "      make the folder of a new node. The first node of a cluster makes the cluster key,\n"
+    "      DIR/cluster.key; give that file to all others with --cluster-key\n"
     "  " PROGRAM " user add NAME [--role data|stats|admin] -D DIR\n"
     "      add a user, whose password is read from standard input\n"
     "  " PROGRAM " key list -D DIR\n"
+    "      show the ids of the node's cluster keys, and which of them is in use\n"
     "  " PROGRAM " key install [--generate] -D DIR\n"
+    "      add a cluster key, read from standard input or made here\n"
     "  " PROGRAM " key use|remove ID -D DIR\n"
-    "      show the node's cluster keys; add one, read from standard input or drawn here; put one\n"
-    "      in use; remove one. SIGHUP makes a running node take it. Do each on every node\n"
-    "      before the next\n"
+    "      put a cluster key in use, or remove one. Install, use and remove are three rounds:\n"
+    "      finish each on every node, with SIGHUP where a node runs, before you begin the next\n"
     "  " PROGRAM " salvage -D DIR\n"
-    "      keep what can be read of damaged data, topology or member id, where a node refuses to\n"
-    "      start; what is lost the node gets from the others before it answers reads\n"
+    "      repair a folder with which a node refuses to start: keep what can be read of damaged\n"
+    "      data, topology or member id. The node gets the rest from the other nodes before it\n"
+    "      answers reads\n"
     "  " PROGRAM " -D DIR [-c NAME=VALUE]...\n"
     "      run the node in the foreground\n"
     "\n"
     "Options:\n"
     "  -D, --dir DIR           the node's folder\n"
-    "  -c NAME=VALUE           set an option of DIR/dynamo.conf\n"
-    "      --cluster-key FILE  cluster keys of the first node\n"
-    "      --generate          draw the key to install\n"
+    "  -c NAME=VALUE           set an option of DIR/dynamo.conf, which describes them all\n"
+    "      --cluster-key FILE  the file DIR/cluster.key of another node\n"
+    "      --generate          make the cluster key that is installed\n"
     "      --role ROLE         data: read and write (default); stats: SHOW; admin: everything\n"
     "  -h, --help              show this and exit\n"
     "  -V, --version           show the version and exit\n"
     "\n"
-    "SIGTERM finishes what is in work and stops the node, SIGHUP reads DIR/dynamo.conf,\n"
-    "DIR/users, DIR/cluster.key and the certificate again. The node speaks the PostgreSQL "
-    "protocol:\n"
+    "SIGTERM finishes the requests under way and stops the node. SIGHUP reads DIR/dynamo.conf,\n"
+    "DIR/users, DIR/cluster.key and the certificate again. Nodes speak the PostgreSQL protocol;\n"
+    "this lists what they understand:\n"
     "  psql -h 127.0.0.1 -p 7101 -U NAME dynamo -c 'SHOW HELP'\n";
 
 static int
@@ -91,7 +93,7 @@ init(const Arguments *arguments)
                        arguments->setting_count};
 
     if (arguments->word_count != 1)
-        return misuse("init takes no further words");
+        return misuse("init takes no further arguments");
     if (arguments->role != NULL)
         return misuse("--role belongs to user add");
     return finish(setup_init(&setup));
@@ -135,7 +137,7 @@ key(const Arguments *arguments)
         return finish(setup_key_use(arguments->dir, arguments->words[2]));
     if (strcmp(verb, "remove") == 0)
         return finish(setup_key_remove(arguments->dir, arguments->words[2]));
-    return misuse("unknown word after key (list, install, use or remove)");
+    return misuse("unknown command after key (commands are list, install, use and remove)");
 }
 
 static int
@@ -150,7 +152,7 @@ static int
 salvage(const Arguments *arguments)
 {
     if (arguments->word_count != 1)
-        return misuse("salvage takes no further words");
+        return misuse("salvage takes no further arguments");
     if (arguments->cluster_key_file != NULL || arguments->role != NULL ||
         arguments->setting_count > 0)
         return misuse("salvage takes only -D");
@@ -234,17 +236,17 @@ main(int argc, char **argv)
             puts(VERSION_LINE);
             return EXIT_SUCCESS;
         default:
-            return misuse("wrong option");
+            return misuse("unknown option, or one without its value");
         }
     }
     for (; optind < argc; optind++)
     {
         if (arguments.word_count == 3)
-            return misuse("too many words");
+            return misuse("too many arguments");
         arguments.words[arguments.word_count++] = argv[optind];
     }
     umask(077);
     if (sodium_init() < 0)
-        return fail("libsodium could not be started");
+        return fail("the library libsodium could not be initialized");
     return dispatch(&arguments);
 }

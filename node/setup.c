@@ -157,7 +157,8 @@ make_verifier(const char *name, const char *password, char text[SCRAM_VERIFIER_T
     Outcome outcome = outcome_ok();
 
     if (made == NULL)
-        outcome = outcome_error("could not make a verifier: %.200s", PQerrorMessage(nowhere));
+        outcome = outcome_error("could not make a SCRAM verifier of the password: %.200s",
+                                PQerrorMessage(nowhere));
     else if (!scram_verifier_parse(&verifier, made))
         outcome = outcome_error("libpq made a verifier that is not %s with %d iterations",
                                 SCRAM_MECHANISM, SCRAM_ITERATIONS);
@@ -362,8 +363,8 @@ find_member(const char *dir, const Config *config, MemberId *id)
     buffer_init(&document, &MEMORY_HEAP);
     if (!outcome.failed && (!read_topology(dir, &document) ||
                             !find_in_document(buffer_slice(&document), address, config->port, id)))
-        outcome = outcome_error("the member id is lost, and the topology does not have it either: "
-                                "put back a copy of the file member");
+        outcome = outcome_error("the member id is lost, and the topology does not have this node's "
+                                "address either: put back a copy of the file member");
     buffer_free(&document);
     return outcome;
 }
@@ -424,7 +425,9 @@ set_topology_aside(const char *dir)
                                                kept, sizeof(kept));
 
     if (!outcome.failed)
-        printf("the topology is kept in \"%s\"; the node gets it from the others\n", kept);
+        printf("the damaged topology is kept as \"%s\"; the node gets a new one from the other "
+               "nodes\n",
+               kept);
     return outcome;
 }
 

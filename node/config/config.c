@@ -463,7 +463,7 @@ put_option(FILE *file, const Config *config, const Config *defaults, const Confi
     if (*range != '\0')
         fprintf(file, " Range: %s.", range);
     fprintf(file, " Default: %s.%s\n", *option->fallback != '\0' ? option->fallback : "empty",
-            option->reloadable ? "" : " A change needs a restart.");
+            option->reloadable ? "" : " A change takes effect when the node is restarted.");
     fprintf(file, "%s%s = ", is_equal(config, defaults, option) ? "#" : "", option->name);
     config_value(config, option, value, sizeof(value));
     if (option->type == CONFIG_STRING)
@@ -484,8 +484,8 @@ config_file_text(const Config *config)
     if (file == NULL)
         abort();
     config_init(&defaults);
-    fputs("# Configuration of a dynamo_node. SIGHUP reads it again.\n"
-          "# Every option stands here with its default; remove the # to change one.\n",
+    fputs("# Configuration of a dynamo_node, which reads it when it starts and at SIGHUP.\n# Every "
+          "option is listed with its default. To change one, remove the # and edit the value.\n",
           file);
     for (size_t i = 0; i < config_option_count; i++)
         put_option(file, config, &defaults, &config_options[i]);

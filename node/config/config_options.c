@@ -21,94 +21,115 @@ static Outcome check_partitions(const char *value);
 /* name and field, type, unit, default, min, max, choices, reloadable, check, description */
 const ConfigOption config_options[] = {
     {FIELD(node_name), CONFIG_STRING, "", "", 0, 0, NULL, false, check_word,
-     "Name of this node in logs and in the console; empty: node_ and the port."},
+     "Name of this node in log lines and in the console. When it is empty, the name is node_ "
+     "followed by the port."},
     {FIELD(listen_address), CONFIG_STRING, "", "127.0.0.1", 0, 0, NULL, false, NULL,
-     "Address to listen on; 0.0.0.0 or :: for all, with advertise_address."},
+     "Address that this node listens on. With 0.0.0.0 or :: it listens on all addresses, and "
+     "advertise_address must be set."},
     {FIELD(port), CONFIG_INT, "", "7101", 1, 65535, NULL, false, NULL,
-     "TCP port for clients, for other nodes and for psql."},
+     "Port of this node: TCP for clients, psql and the other nodes, UDP for gossip between "
+     "nodes."},
     {FIELD(advertise_address), CONFIG_STRING, "", "", 0, 0, NULL, false, NULL,
-     "Address under which other nodes and clients reach this one; empty: listen_address. Names are "
-     "looked up at the start, as those of seeds are."},
+     "Address under which clients and the other nodes reach this node. When it is empty, it is "
+     "listen_address. A host name is looked up once, when the node starts."},
     {FIELD(seeds), CONFIG_STRING, "", "", 0, 0, NULL, false, check_seeds,
-     "Nodes that form the cluster at first start, as host:port, separated by commas, this one "
-     "included; the same list on each of them."},
+     "All nodes that form the cluster when it starts for the first time, this one included, as "
+     "host:port, separated by commas. Every one of them must have the same list."},
     {FIELD(partitions), CONFIG_INT, "", "256", 8, 8192, NULL, false, check_partitions,
-     "Number of equal slices of the ring, a power of two; fixed when the cluster forms."},
+     "Number of equal slices of the ring: a power of two, which does not change once the "
+     "cluster has formed."},
     {FIELD(zone), CONFIG_STRING, "", "", 0, 0, NULL, false, check_word,
-     "Failure domain of this node; replicas of a key go to different zones where they can."},
+     "Failure domain of this node, such as a rack. Replicas of a key are kept in different "
+     "zones as far as there are enough zones."},
     {FIELD(trust_loopback), CONFIG_BOOL, "", "off", 0, 0, NULL, true, NULL,
-     "Users that connect from this machine need no password."},
+     "Whether users that connect from this machine may log in without a password."},
     {FIELD(ssl), CONFIG_CHOICE, "", "on", 0, 0, ssl_modes, false, NULL,
-     "TLS. on: for whoever asks for it; required: logins without it are refused, and nodes link "
-     "with it alone; off: none."},
+     "TLS on connections to this node. off: none. on: for clients that ask for it. required: "
+     "logins without TLS are refused, and links between nodes use it."},
     {FIELD(ssl_cert_file), CONFIG_STRING, "", "", 0, 0, NULL, true, NULL,
-     "Certificate chain in PEM form; SIGHUP reads it again. Empty: the node makes a key and a "
-     "certificate at each start, which suffice unless clients verify certificates."},
+     "File with the certificate chain, in PEM form; SIGHUP reads it again. When it is empty, "
+     "the node makes a key and a certificate at each start, which is enough unless clients "
+     "verify certificates."},
     {FIELD(ssl_key_file), CONFIG_STRING, "", "", 0, 0, NULL, true, NULL,
-     "Private key in PEM form, readable by its owner alone; SIGHUP reads it again."},
+     "File with the private key, in PEM form, which only its owner may read; SIGHUP reads it "
+     "again."},
     {FIELD(disk_reserve_mb), CONFIG_INT, "MB", "256", 0, MB_MAX, NULL, false, NULL,
-     "Room on the disk, or a tenth of it if that is less, below which no write is taken."},
+     "Space on the disk that must stay free: the node takes no writes while less is free. On a "
+     "disk of less than ten times as much it is a tenth of the disk."},
     {FIELD(block_cache_mb), CONFIG_INT, "MB", "64", 1, MB_MAX, NULL, false, NULL,
-     "Memory for cached blocks of the store."},
+     "Memory for blocks of table files that were read."},
     {FIELD(write_buffer_mb), CONFIG_INT, "MB", "32", 1, MB_MAX, NULL, false, NULL,
-     "Memory for writes that are logged and not yet in sorted files."},
+     "Memory for the newest writes, which are in the log and not yet in table files. While "
+     "files are written it may be three times as much."},
     {FIELD(record_cache_mb), CONFIG_INT, "MB", "64", 0, MB_MAX, NULL, false, NULL,
-     "Memory for single records that were written or read lately; 0: none."},
+     "Memory for single records that were written or read lately. 0 keeps none."},
     {FIELD(max_connections), CONFIG_INT, "", "500", 1, 100000, NULL, true, NULL,
-     "Sessions of users of the role data, which the extension uses; every role has its own."},
+     "Most sessions of users with the role data, which the extension uses. Every role has a "
+     "limit of its own."},
     {FIELD(max_connections_per_user), CONFIG_INT, "", "0", 0, 100000, NULL, true, NULL,
-     "Sessions of one user, whatever the role; 0: as many as the role may have."},
+     "Most sessions of one user, whatever the role. With 0 only the limit of the role counts."},
     {FIELD(max_stats_connections), CONFIG_INT, "", "50", 1, 100000, NULL, true, NULL,
-     "Sessions of users of the role stats."},
+     "Most sessions of users with the role stats."},
     {FIELD(max_admin_connections), CONFIG_INT, "", "20", 1, 100000, NULL, true, NULL,
-     "Sessions of users of the role admin."},
+     "Most sessions of users with the role admin."},
     {FIELD(max_peer_connections), CONFIG_INT, "", "1000", 10, 100000, NULL, true, NULL,
-     "Sessions of other nodes; each of them has one, and for moments another."},
+     "Most sessions of other nodes. Each node has one, and a second one for moments, while it "
+     "replaces a link."},
     {FIELD(max_unauthenticated), CONFIG_INT, "", "64", 4, 10000, NULL, true, NULL,
-     "Connections that have not logged in yet; beyond that the oldest of them is cut."},
+     "Most connections that have not logged in yet. When there are more, the oldest of them are "
+     "closed."},
     {FIELD(max_unauthenticated_per_address), CONFIG_INT, "", "16", 1, 10000, NULL, true, NULL,
-     "Of them, those of one address; beyond that its oldest is cut."},
+     "Most connections from one address that have not logged in yet. When there are more, the "
+     "oldest of that address are closed."},
     {FIELD(max_output_mb), CONFIG_INT, "MB", "512", 1, MB_MAX, NULL, true, NULL,
-     "Answers that wait to be read; beyond that the session with most of them is cut."},
+     "Most memory for answers that clients have not read yet. When more is needed, the session "
+     "that holds most of it is closed."},
     {FIELD(output_timeout_ms), CONFIG_INT, "ms", "30000", 100, 600000, NULL, true, NULL,
-     "A session is cut whose client has not read anything of what waits for so long."},
+     "Time after which a session is closed when answers wait for its client and the client "
+     "reads nothing."},
     {FIELD(auth_timeout_ms), CONFIG_INT, "ms", "10000", 100, 600000, NULL, true, NULL,
-     "Time in which a client must have logged in."},
+     "Time within which a new connection must have logged in."},
     {FIELD(request_timeout_ms), CONFIG_INT, "ms", "5000", 10, 600000, NULL, true, NULL,
-     "Time after which a request that names no time itself is answered as failed or unknown."},
+     "Time after which a request is answered as failed, or a write as unknown, unless the "
+     "request names a time itself."},
     {FIELD(connect_timeout_ms), CONFIG_INT, "ms", "1000", 10, 60000, NULL, true, NULL,
-     "Time to connect to another node."},
+     "Time within which a connection to another node must be made."},
     {FIELD(log_level), CONFIG_CHOICE, "", "info", 0, 0, log_levels, true, NULL,
-     "Least level of events that are logged."},
+     "Lowest level of the events that are logged."},
     {FIELD(log_file), CONFIG_STRING, "", "", 0, 0, NULL, true, NULL,
-     "File to log to, opened again at SIGHUP; empty: standard error."},
+     "File that events are logged to; SIGHUP opens it again. When it is empty, they go to "
+     "standard error."},
     {FIELD(max_value_bytes), CONFIG_INT, "bytes", "1048576", 1024, 33554432, NULL, true, NULL,
-     "Largest value that a client may write."},
+     "Size of the largest value that a client may write."},
     {FIELD(max_key_bytes), CONFIG_INT, "bytes", "4096", 64, 65536, NULL, true, NULL,
-     "Largest key that a client may write."},
+     "Size of the largest key that a client may write."},
     {FIELD(siblings_warn), CONFIG_INT, "", "25", 1, 1000000, NULL, true, NULL,
-     "A write that leaves more siblings than this is warned of."},
+     "A write that leaves more siblings than this under its key is logged as a warning."},
     {FIELD(siblings_max), CONFIG_INT, "", "100", 1, 1000000, NULL, true, NULL,
-     "A write that would leave more siblings than this is refused, unless it makes them fewer."},
+     "A write that would leave more siblings than this under its key is refused, unless it "
+     "leaves fewer than there were."},
     {FIELD(hints_max_mb), CONFIG_INT, "MB", "1024", 0, 1048576, NULL, true, NULL,
-     "A node that owes other nodes more than this keeps no further hints; what that leaves out "
-     "repair finds. 0: none at all."},
+     "Most data that this node keeps for nodes that are down. It keeps no further writes for "
+     "them beyond that; repair brings those later. 0 keeps none."},
     {FIELD(background_mb), CONFIG_INT, "MB", "128", 1, 10240, NULL, false, NULL,
-     "What handoff and other background work may take a second, at most."},
+     "Most data that background work, such as handing over hints and repair, moves in a second."},
     {FIELD(repair_interval_s), CONFIG_INT, "s", "3600", 0, 31536000, NULL, true, NULL,
-     "Time in which all replicas are compared with each other, and mended where they differ; 0: "
-     "only when REPAIR asks for it."},
+     "Time within which every replica is compared with the others, and repaired where they "
+     "differ. With 0 that happens only when REPAIR asks for it."},
     {FIELD(reap_interval_s), CONFIG_INT, "s", "3600", 0, 31536000, NULL, true, NULL,
-     "Time in which each partition is looked at for tombstones that may be forgotten; 0: never by "
-     "itself."},
+     "Time within which every partition is searched for tombstones that may be removed. With 0 "
+     "that happens only when REAP asks for it."},
     {FIELD(max_delay_ms), CONFIG_INT, "ms", "100", 0, 60000, NULL, true, NULL,
-     "Clients' requests are refused (53000) while they would wait for longer than this; 0: never."},
+     "Time that requests may wait in this node: while it would be longer, requests of clients "
+     "are refused (53000). 0 sets no limit."},
     {FIELD(max_buckets_per_user), CONFIG_INT, "", "10000", 0, 10000, NULL, true, NULL,
-     "Buckets that one user of the nodes may have made by way of this node; 0: any number."},
+     "Most buckets that one user may create through this node. 0 sets no limit."},
     {FIELD(max_requests), CONFIG_INT, "", "8192", 0, 60000, NULL, true, NULL,
-     "Clients' requests under way at a time; beyond that they are refused; 0: no limit."},
+     "Most requests that are under way at a time. When there are more, requests of clients are "
+     "refused (53000). 0 sets no limit."},
     {FIELD(max_requests_mb), CONFIG_INT, "MB", "256", 0, MB_MAX, NULL, true, NULL,
-     "Memory of requests under way; beyond that clients' are refused; 0: no limit."},
+     "Most memory of requests under way. When more is needed, requests of clients are refused "
+     "(53000). 0 sets no limit."},
 };
 // clang-format on
 

@@ -43,8 +43,9 @@ read_small(const char *path, bool is_secret, char text[SMALL_FILE])
     if (fstat(fd, &info) != 0)
         outcome = file_error("open", path);
     else if (is_secret && (info.st_mode & 077) != 0)
-        outcome =
-            outcome_error("\"%.200s\" is open to group or others; its mode must be 0600", path);
+        outcome = outcome_error(
+            "\"%.200s\" can be read by others than its owner; set its mode to 0600 (chmod 600)",
+            path);
     else if ((length = read(fd, text, SMALL_FILE - 1)) < 0)
         outcome = file_error("read", path);
     else if (length == SMALL_FILE - 1)

@@ -139,8 +139,9 @@ keyring_install(ClusterKeys *ring, const uint8_t key[CLUSTER_KEY_BYTES])
                    ? outcome_error("cluster key %s is installed already", id)
                    : outcome_error("another cluster key has the id %s; generate a new one", id);
     if (ring->count == CLUSTER_KEYS_MAX)
-        return outcome_error("at most %d cluster keys fit; remove one that is out of use",
-                             CLUSTER_KEYS_MAX);
+        return outcome_error(
+            "a node can have %d cluster keys and has them all; remove one that is not in use",
+            CLUSTER_KEYS_MAX);
     memcpy(ring->keys[ring->count++], key, CLUSTER_KEY_BYTES);
     return outcome_ok();
 }
@@ -180,8 +181,8 @@ keyring_remove(ClusterKeys *ring, const char *id)
     if (outcome.failed)
         return outcome;
     if (index == 0)
-        return outcome_error("cluster key %.64s is in use; use another one first, on every node",
-                             id);
+        return outcome_error(
+            "cluster key %.64s is in use; put another one in use first, on every node", id);
     ring->count--;
     memmove(ring->keys[index], ring->keys[index + 1],
             (ring->count - index) * sizeof(ring->keys[0]));

@@ -176,7 +176,7 @@ parse_line(char *line, const User *list, size_t count, User *user)
         return outcome_error("the verifier of user \"%s\" is not %s with %d iterations", name,
                              SCRAM_MECHANISM, SCRAM_ITERATIONS);
     if (find_in(list, count, name) != NULL)
-        return outcome_error("user \"%s\" stands there twice", name);
+        return outcome_error("user \"%s\" is listed twice", name);
     return outcome_ok();
 }
 
@@ -294,8 +294,9 @@ read_private_file(const char *file_name, char **text, size_t *length)
     if (fd < 0 || fstat(fd, &info) != 0)
         outcome = outcome_error("could not open \"%.200s\": %s", file_name, strerror(errno));
     else if ((info.st_mode & 077) != 0)
-        outcome = outcome_error("\"%.200s\" is open to group or others; its mode must be 0600",
-                                file_name);
+        outcome = outcome_error(
+            "\"%.200s\" can be read by others than its owner; set its mode to 0600 (chmod 600)",
+            file_name);
     else if (info.st_size > FILE_MAX)
         outcome = outcome_error("\"%.200s\" is too large", file_name);
     else

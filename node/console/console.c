@@ -115,60 +115,65 @@ static void run_end(Console *console, Session *session, const ConsoleCommand *co
 /* The first row that fits counts, so SHOW name stands behind the other SHOWs. */
 static const ConsoleCommand commands[] = {
     {{"SHOW", "NODES"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_nodes_columns),
-     console_run_nodes, "SHOW", "", "Nodes of the cluster, as this one sees them."},
+     console_run_nodes, "SHOW", "", "The nodes of the cluster, as this node sees them."},
     {{"SHOW", "RING"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_ring_columns),
      console_run_ring, "SHOW", "",
-     "Partitions and the nodes that keep them: the first n own a bucket of n replicas."},
+     "Each partition and the nodes that keep it; the first n of them own a bucket of n replicas."},
     {{"SHOW", "BUCKETS"}, 0, 0, CONSOLE_DATA, CONSOLE_COLUMNS(console_buckets_columns),
-     console_run_buckets, "SHOW", "", "Buckets of the cluster, and how many keys this node has."},
+     console_run_buckets, "SHOW", "", "The buckets of the cluster, and how many keys of each this "
+                                      "node keeps."},
     {{"SHOW", "HINTS"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_hints_columns),
-     console_run_hints, "SHOW", "", "What this node owes to others that were down, by node."},
+     console_run_hints, "SHOW", "",
+     "Writes that this node keeps for nodes that were down, by node."},
     {{"SHOW", "REPAIR"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_repairs_columns),
      console_run_repairs, "SHOW", "",
-     "How equal this node's replicas and those of the other nodes are known to be, by bucket."},
+     "Whether this node's replicas are known to equal those of each other node, by bucket."},
     {{"SHOW", "REPAIR"}, 1, 2, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_repair_bucket_columns),
-     console_run_repair_bucket, "SHOW", "bucket [node]", "The same, of one bucket by partition."},
+     console_run_repair_bucket, "SHOW", "bucket [node]",
+     "Whether this node's replicas of one bucket equal those of the others, by partition."},
     {{"SHOW", "REAPING"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_reapings_columns),
      console_run_reapings, "SHOW", "",
-     "Tombstones that this node would forget, by bucket, and whom that waits for."},
+     "Tombstones that this node would remove, by bucket, and the node that it waits for."},
     {{"SHOW", "REAPING"}, 1, 1, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_reaping_bucket_columns),
-     console_run_reaping_bucket, "SHOW", "bucket", "The same, of one bucket by partition."},
+     console_run_reaping_bucket, "SHOW", "bucket",
+     "Tombstones of one bucket that this node would remove, by partition."},
     {{"SHOW", "ORPHANS"}, 0, 0, CONSOLE_DATA, CONSOLE_COLUMNS(console_orphans_columns),
      console_run_orphans, "SHOW", "",
-     "Keys of an older disk that no other owner has: perhaps deleted since. They are not served."},
+     "Keys of an older disk that no other owner has. They may be deleted since and are not "
+     "served."},
     {{"SHOW", "STATS"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_stats_columns),
-     console_run_stats, "SHOW", "", "Counters of this node, since its start."},
+     console_run_stats, "SHOW", "", "The counters of this node since its start."},
     {{"SHOW", "CONFIG"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(config_columns), run_config, "SHOW",
-     "", "Options of this node, as they are in force."},
+     "", "The options of this node, as they are in force."},
     {{"SHOW", "VERSION"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(version_columns), run_version,
-     "SHOW", "", "Version of this node and of what it speaks."},
+     "SHOW", "", "The version of this node and of the protocols it speaks."},
     {{"SHOW", "KEYS"}, 0, 0, CONSOLE_ADMIN, CONSOLE_COLUMNS(keys_columns), run_keys, "SHOW", "",
-     "Ids of the cluster keys of this node; dynamo_node key changes them."},
+     "The ids of this node's cluster keys; the command dynamo_node key changes them."},
     {{"SHOW", "HELP"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(help_columns), run_help, "SHOW", "",
      "This list."},
     {{"SHOW", "SCRUB"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_scrub_columns),
      console_run_show_scrub, "SHOW", "",
-     "How far reading all that this node keeps has come, and what it found."},
+     "How far the last scrub has come, and what it found."},
     {{"SCRUB"}, 0, 0, CONSOLE_ADMIN, NULL, 0, console_run_scrub, "SCRUB", "",
-     "Read all that this node keeps and check it: files, rows, trees."},
+     "Read everything that this node keeps, and check files, rows and trees."},
     {{"SCRUB", "STOP"}, 0, 0, CONSOLE_ADMIN, NULL, 0, console_run_scrub_stop, "SCRUB", "",
-     "Stop that."},
+     "Stop the scrub that is under way."},
     {{"GET"}, 2, 9, CONSOLE_DATA, CONSOLE_COLUMNS(console_get_columns), console_run_get, "GET",
      "bucket key [LOCAL]",
      "The siblings of a key, read from a quorum, or with LOCAL from this node alone."},
     {{"REPAIR"}, 0, 2, CONSOLE_ADMIN, CONSOLE_COLUMNS(console_repair_columns),
      console_run_repair, "REPAIR", "[bucket] [node]",
-     "Compare replicas with the other nodes', or one's, now, and mend what differs."},
+     "Compare replicas with the other nodes, or with one, now, and repair what differs."},
     {{"REAP"}, 0, 0, CONSOLE_ADMIN, NULL, 0, console_run_reap, "REAP", "",
-     "Look now for tombstones that may be forgotten."},
+     "Search now for tombstones that may be removed."},
     {{"ADOPT", "ORPHANS"}, 0, 1, CONSOLE_ADMIN, NULL, 0, console_run_adopt_orphans,
-     "ADOPT ORPHANS", "[bucket]", "Bring what SHOW ORPHANS shows back to all owners."},
+     "ADOPT ORPHANS", "[bucket]", "Write the rows that SHOW ORPHANS shows to all their owners."},
     {{"DROP", "ORPHANS"}, 0, 1, CONSOLE_ADMIN, NULL, 0, console_run_drop_orphans,
-     "DROP ORPHANS", "[bucket]", "Forget what SHOW ORPHANS shows."},
+     "DROP ORPHANS", "[bucket]", "Remove the rows that SHOW ORPHANS shows."},
     {{"DROP", "BUCKET"}, 1, 1, CONSOLE_ADMIN, NULL, 0, console_run_drop_bucket, "DROP BUCKET",
      "bucket", "Drop a bucket with all its rows, on every node."},
     {{"SHUTDOWN"}, 0, 0, CONSOLE_ADMIN, NULL, 0, run_shutdown, "SHUTDOWN", "",
-     "Finish what is in work, then stop this node."},
+     "Finish the requests under way, then stop this node."},
 
     {{"SHOW", "ALL"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(config_columns), run_config, "SHOW",
      NULL, NULL},
@@ -237,7 +242,8 @@ run_help(Console *console, Session *session, const ConsoleCommand *command,
     }
     console_row_text(&row, "STREAM 1");
     console_row_text(&row, access_names[CONSOLE_DATA]);
-    console_row_text(&row, "Turn this session into a stream of data frames.");
+    console_row_text(&row, "Turn this session into a stream of frames, as the extension and the "
+                           "nodes use it.");
     console_row_send(&row, session);
     session_complete(session, command->tag);
 }
@@ -305,8 +311,8 @@ static void
 run_shutdown(Console *console, Session *session, const ConsoleCommand *command,
              const ConsoleWords *words)
 {
-    log_info(console->host.log, "shutdown asked for by user \"%s\" from %s", session_user(session),
-             session_peer_address(session));
+    log_info(console->host.log, "SHUTDOWN was asked for by user \"%s\" from %s",
+             session_user(session), session_peer_address(session));
     session_complete(session, command->tag);
     if (console->host.shutdown != NULL)
         console->host.shutdown(console->host.ctx);

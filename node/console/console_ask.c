@@ -15,7 +15,7 @@ find_topology(const Console *console, char *why, size_t size)
 
     if (topology != NULL && topology->epoch > 0)
         return topology;
-    snprintf(why, size, "this node is in no cluster yet: %s",
+    snprintf(why, size, "this node has not joined a cluster yet: %s",
              node == NULL ? "it has no storage" : engine_waiting_for(node_engine(node)));
     return NULL;
 }
@@ -23,7 +23,7 @@ find_topology(const Console *console, char *why, size_t size)
 const Topology *
 console_topology_or_notice(Console *console, Session *session)
 {
-    char why[256];
+    char why[600];
     const Topology *topology = find_topology(console, why, sizeof(why));
 
     if (topology == NULL)
@@ -34,7 +34,7 @@ console_topology_or_notice(Console *console, Session *session)
 const Topology *
 console_topology_or_error(Console *console, Session *session)
 {
-    char why[256];
+    char why[600];
     const Topology *topology = find_topology(console, why, sizeof(why));
 
     if (topology == NULL)
@@ -51,7 +51,8 @@ console_bucket_or_error(const Topology *topology, Session *session, const char *
     if (bucket != NULL)
         return bucket;
     snprintf(message, sizeof(message), "bucket \"%.200s\" does not exist", name);
-    session_error(session, "42704", message, NULL, "The first write to a bucket creates it.");
+    session_error(session, "42704", message, NULL,
+                  "SHOW BUCKETS lists the buckets; the first write to a bucket creates it.");
     return NULL;
 }
 
@@ -77,18 +78,47 @@ typedef struct Question
     bool is_over;
 } Question;
 
-void
-console_fail(Session *session, StatusCode status, Slice message)
+/* Names the members that are not reached: where a quorum is missing, they are what an operator
+ * looks for. Returns false when all are reached. */
+static bool
+name_unreached(const Console *console, char *detail, size_t size)
 {
-    char text[256];
+    const Engine *engine = node_engine(console_host(console)->node);
+    const Topology *topology = engine_topology(engine);
+    const char *before = "This node does not reach ";
+    size_t length = 0;
+
+    for (uint32_t i = 0; i < topology->member_count && length < size; i++)
+    {
+        if (i == engine_self(engine) || engine_member_is_up(engine, i))
+            continue;
+        length += (size_t)snprintf(detail + length, size - length, "%s%s", before,
+                                   topology->members[i].name);
+        before = ", ";
+    }
+    if (length > 0 && length < size)
+        snprintf(detail + length, size - length, ".");
+    return length > 0;
+}
+
+void
+console_fail(Console *console, Session *session, StatusCode status, Slice message)
+{
+    char text[600];
+    char detail[512];
+    bool is_quorum = status == STATUS_UNAVAILABLE || status == STATUS_UNKNOWN;
 
     if (message.length > 0)
         snprintf(text, sizeof(text), "%.*s", (int)message.length, (const char *)message.data);
     else
         snprintf(text, sizeof(text), "%s", status_text(status));
-    session_error(session, status_sqlstate(status), text, NULL,
-                  status == STATUS_NOT_OWNER ? "SHOW NODES lists the other nodes; ask one of them."
-                                             : NULL);
+    session_error(
+        session, status_sqlstate(status), text,
+        is_quorum && message.length == 0 && name_unreached(console, detail, sizeof(detail)) ? detail
+                                                                                            : NULL,
+        status == STATUS_NOT_OWNER
+            ? "SHOW RING lists the owners of each partition; ask one of them."
+            : NULL);
 }
 
 /* The question is answered, or nobody wants the answer any more. */
@@ -108,10 +138,10 @@ on_answer(void *ctx, const Frame *frame)
     ErrorFrame error;
 
     if (frame->type == FRAME_ERROR && error_decode(frame, &error))
-        console_fail(question->session, error.status, error.message);
+        console_fail(question->wait.console, question->session, error.status, error.message);
     else if (frame->type == FRAME_ERROR ||
-             !question->answer(question->session, question->command, frame))
-        console_fail(question->session, STATUS_BAD_FRAME, SLICE_EMPTY);
+             !question->answer(question->wait.console, question->session, question->command, frame))
+        console_fail(question->wait.console, question->session, STATUS_BAD_FRAME, SLICE_EMPTY);
     end_question(question);
 }
 

@@ -18,12 +18,14 @@ const Bucket *console_bucket_or_error(const Topology *topology, Session *session
 /* NULL: it is no member any more. */
 const char *console_member_name(const Topology *topology, const MemberId *id);
 
-/* The command failed; message may be empty: what the status says then serves. */
-void console_fail(Session *session, StatusCode status, Slice message);
+/* Answers that the command failed. message may be empty; the text of the status then serves. Where
+ * a quorum was missing, the DETAIL names the members that this node does not reach. */
+void console_fail(Console *console, Session *session, StatusCode status, Slice message);
 
-/* Answers the session with what a frame says, which is no FRAME_ERROR; false, and nothing said:
- * it cannot be used. */
-typedef bool (*ConsoleAnswer)(Session *session, const ConsoleCommand *command, const Frame *frame);
+/* Answers the session with the contents of a frame, which is no FRAME_ERROR. Returns false, having
+ * answered nothing, when the frame cannot be used. */
+typedef bool (*ConsoleAnswer)(Console *console, Session *session, const ConsoleCommand *command,
+                              const Frame *frame);
 
 /*
  * Asks the node and answers when the reply comes, or when the node gives up; the session may be

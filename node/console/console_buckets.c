@@ -94,7 +94,7 @@ console_run_buckets(Console *console, Session *session, const ConsoleCommand *co
 }
 
 static bool
-answer_drop(Session *session, const ConsoleCommand *command, const Frame *frame)
+answer_drop(Console *console, Session *session, const ConsoleCommand *command, const Frame *frame)
 {
     if (frame->type != FRAME_TOPOLOGY)
         return false;
@@ -114,7 +114,7 @@ console_run_drop_bucket(Console *console, Session *session, const ConsoleCommand
     if (bucket == NULL)
         return;
     log_info(console_host(console)->log,
-             "drop of bucket \"%.200s\" asked for by user \"%s\" from %s", bucket->name,
+             "DROP BUCKET \"%.200s\" was asked for by user \"%s\" from %s", bucket->name,
              session_user(session), session_peer_address(session));
     buffer_init(&frame, &MEMORY_HEAP);
     bucket_drop_encode(&frame, 0, &(BucketDrop){bucket->id});

@@ -223,19 +223,20 @@ send_sibling(Session *session, uint32_t number, const Sibling *sibling, Slice co
 }
 
 static void
-send_object(Session *session, const ConsoleCommand *command, const ReadItem *item, Arena *arena)
+send_object(Console *console, Session *session, const ConsoleCommand *command, const ReadItem *item,
+            Arena *arena)
 {
     Object object = {.sibling_count = 0};
     char tag[32];
 
     if (item->status != STATUS_OK)
     {
-        console_fail(session, item->status, SLICE_EMPTY);
+        console_fail(console, session, item->status, SLICE_EMPTY);
         return;
     }
     if (item->object.length > 0 && !object_decode(item->object, arena, &object))
     {
-        console_fail(session, STATUS_CORRUPT, SLICE_EMPTY);
+        console_fail(console, session, STATUS_CORRUPT, SLICE_EMPTY);
         return;
     }
     session_columns(session, command->columns, command->column_count);
@@ -246,7 +247,7 @@ send_object(Session *session, const ConsoleCommand *command, const ReadItem *ite
 }
 
 static bool
-answer_get(Session *session, const ConsoleCommand *command, const Frame *frame)
+answer_get(Console *console, Session *session, const ConsoleCommand *command, const Frame *frame)
 {
     Arena arena;
     ReadReply reply;
@@ -256,7 +257,7 @@ answer_get(Session *session, const ConsoleCommand *command, const Frame *frame)
     is_reply = frame->type == FRAME_READ_REPLY && read_reply_decode(frame, &arena, &reply) &&
                reply.item_count == 1;
     if (is_reply)
-        send_object(session, command, &reply.items[0], &arena);
+        send_object(console, session, command, &reply.items[0], &arena);
     arena_free(&arena);
     return is_reply;
 }
@@ -271,7 +272,7 @@ refuse_key_count(Session *session, const Bucket *bucket)
     detail[0] = '\0';
     for (uint32_t i = 0; i < bucket->key_count && length + 1 < sizeof(detail); i++)
         length += (size_t)snprintf(detail + length, sizeof(detail) - length, "%s%s %s",
-                                   i > 0 ? ", " : "It is keyed by ", bucket->key_names[i],
+                                   i > 0 ? ", " : "Its key columns are ", bucket->key_names[i],
                                    keycodec_type_name(bucket->key_types[i]));
     snprintf(detail + strlen(detail), sizeof(detail) - strlen(detail), ".");
     snprintf(message, sizeof(message), "bucket \"%.128s\" needs %u key value%s", bucket->name,

@@ -242,7 +242,7 @@ read_bucket(Console *console, Session *session, const ConsoleWords *words, size_
 static void
 log_asked(Console *console, Session *session, const ConsoleCommand *command)
 {
-    log_info(console_host(console)->log, "%s asked for by user \"%s\" from %s", command->tag,
+    log_info(console_host(console)->log, "%s was asked for by user \"%s\" from %s", command->tag,
              session_user(session), session_peer_address(session));
 }
 
@@ -337,7 +337,7 @@ send_orphans(Session *session, const Engine *engine)
     }
     if (count > ORPHANS_SHOWN_MAX)
     {
-        snprintf(more, sizeof(more), "of %" PRIu64 " orphans the first %d are shown", count,
+        snprintf(more, sizeof(more), "there are %" PRIu64 " orphans; the first %d are shown", count,
                  ORPHANS_SHOWN_MAX);
         session_notice(session, more);
     }

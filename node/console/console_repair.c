@@ -302,7 +302,7 @@ read_words(const Topology *topology, Session *session, const ConsoleWords *words
 }
 
 static bool
-answer_repair(Session *session, const ConsoleCommand *command, const Frame *frame)
+answer_repair(Console *console, Session *session, const ConsoleCommand *command, const Frame *frame)
 {
     ConsoleRow row = {.count = 0};
     RepairReply reply;
@@ -326,7 +326,7 @@ console_run_repair(Console *console, Session *session, const ConsoleCommand *com
 
     if (topology == NULL || !read_words(topology, session, words, &repair))
         return;
-    log_info(console_host(console)->log, "repair asked for by user \"%s\" from %s",
+    log_info(console_host(console)->log, "REPAIR was asked for by user \"%s\" from %s",
              session_user(session), session_peer_address(session));
     buffer_init(&frame, &MEMORY_HEAP);
     repair_encode(&frame, 0, &repair);

@@ -29,11 +29,14 @@ send_node_stats(const Node *node, Session *session)
 
     for (uint32_t i = 0; i < topology->member_count; i++)
         up += i == engine_self(engine) || engine_member_is_up(engine, i);
-    send_stat(session, "uptime_ms", node_uptime_ms(node), "Time since this node was started.");
+    send_stat(session, "uptime_ms", node_uptime_ms(node),
+              "Milliseconds since this node was started.");
     send_stat(session, "resident_bytes", node_resident_bytes(), "Memory of the process.");
-    send_stat(session, "epoch", topology->epoch, "Number of the topology; 0: in no cluster.");
+    send_stat(session, "epoch", topology->epoch,
+              "Number of the topology in force; 0 while the node is in no cluster.");
     send_stat(session, "members", topology->member_count, "Nodes of the cluster.");
-    send_stat(session, "members_up", up, "Of them, those that this node can reach.");
+    send_stat(session, "members_up", up,
+              "Nodes of the cluster that this node can reach, itself included.");
 }
 
 static void
@@ -43,33 +46,41 @@ send_request_stats(const Node *node, Session *session)
     const HintTotals *hints = engine_hints(node_engine(node));
 
     send_stat(session, "writes", counters.writes, "Keys whose write this node coordinated.");
-    send_stat(session, "writes_refused", counters.writes_refused, "Of them, written nowhere.");
+    send_stat(session, "writes_refused", counters.writes_refused,
+              "Writes that were refused and written nowhere.");
     send_stat(session, "writes_unknown", counters.writes_unknown,
-              "Of them, perhaps written, quorum not confirmed.");
+              "Writes that some replica may keep although their quorum was not confirmed.");
     send_stat(session, "writes_retried", counters.writes_retried,
-              "Of them, those that may have been sent elsewhere before.");
+              "Writes that their client may have sent to another node before.");
     send_stat(session, "siblings_warned", counters.siblings_warned,
-              "Of the writes, those that left more siblings than siblings_warn.");
-    send_stat(session, "siblings_refused", counters.siblings_refused,
-              "Of those refused, those that would have left more siblings than siblings_max.");
+              "Writes that left more siblings than siblings_warn.");
+    send_stat(
+        session, "siblings_refused", counters.siblings_refused,
+        "Writes that were refused because they would have left more siblings than siblings_max.");
     send_stat(session, "reads", counters.reads, "Keys read here, in full or as a digest.");
     send_stat(session, "reads_coordinated", counters.reads_coordinated,
-              "Keys whose quorum read this node coordinated.");
-    send_stat(session, "repairs", counters.repairs, "Stale owners that such a read corrected.");
-    send_stat(session, "replicates", counters.replicates, "Keys taken from other nodes.");
+              "Keys whose quorum read this node coordinated because replicas differed.");
+    send_stat(session, "repairs", counters.repairs,
+              "Owners with old data that such a coordinated read corrected.");
+    send_stat(session, "replicates", counters.replicates,
+              "Keys taken from the coordinators of other nodes.");
     send_stat(session, "stand_ins", counters.stand_ins,
-              "Keys that this node keeps for an owner that was down, hint and all.");
-    send_stat(session, "hints", hints_count(hints), "Keys that this node owes to other nodes.");
-    send_stat(session, "hints_bytes", hints->bytes, "Their size when they were written.");
-    send_stat(session, "hints_handed_off", counters.hints_handed, "Hints brought to their nodes.");
+              "Keys that this node keeps, with a hint, for an owner that was down.");
+    send_stat(session, "hints", hints_count(hints),
+              "Keys that this node keeps for other nodes now.");
+    send_stat(session, "hints_bytes", hints->bytes,
+              "The size of those keys when they were written.");
+    send_stat(session, "hints_handed_off", counters.hints_handed,
+              "Hints that were brought to their nodes.");
     send_stat(session, "hints_refused", counters.hints_refused,
-              "Keys not kept for others, since hints_max_mb was reached.");
-    send_stat(session, "scans", counters.scans, "Pages of partitions scanned.");
+              "Keys that were not kept for others because hints_max_mb was reached.");
+    send_stat(session, "scans", counters.scans, "Pages of partitions that were scanned.");
     send_stat(session, "scan_digests_by_trees", counters.scan_digests_by_trees,
-              "Of them, digests that a tree knew: no row was read.");
+              "Pages whose digest a tree knew, so that no row was read.");
     send_stat(session, "scan_digests_by_rows", counters.scan_digests_by_rows,
-              "Of them, digests of rows that were read, since no tree could tell.");
-    send_stat(session, "frames_refused", counters.frames_refused, "Frames answered by an error.");
+              "Pages whose rows were read for their digest, because no tree could tell it.");
+    send_stat(session, "frames_refused", counters.frames_refused,
+              "Frames that were answered by an error.");
 }
 
 static void
@@ -79,22 +90,22 @@ send_repair_stats(const Node *node, Session *session)
     AntientropyCounters counters = all.antientropy;
 
     send_stat(session, "compares", counters.compares,
-              "Partitions of buckets that this node compared with another owner.");
+              "Times that one partition of one bucket was compared with another owner.");
     send_stat(session, "compares_differences", counters.differences,
-              "Keys that differed twice in a row.");
+              "Keys that differed at two looks in a row.");
     send_stat(session, "compares_mended", counters.mended_here,
-              "Newer objects that this node took for them.");
+              "Newer objects that this node took from other owners in compares.");
     send_stat(session, "compares_mended_there", counters.mended_there,
-              "Newer objects that this node gave for them.");
+              "Newer objects that this node gave to other owners in compares.");
     send_stat(session, "compares_sent_bytes", counters.bytes_sent,
-              "Bytes of compares sent, asked for by whichever side.");
+              "Bytes sent in compares, whichever side had asked for them.");
     send_stat(session, "compares_received_bytes", counters.bytes_received,
-              "Bytes of compares received.");
+              "Bytes received in compares.");
     send_stat(session, "ranges_withheld", all.ranges_withheld,
-              "Places from which nothing is answered, since a record there could not be read and "
-              "other owners are yet to be compared with.");
+              "Ranges of keys with unreadable records: this node answers no read of them until "
+              "every other owner was compared with.");
     send_stat(session, "records_forgotten", all.records_forgotten,
-              "Records removed that could not be read, and that no other owner had.");
+              "Unreadable records that were removed because no other owner had them.");
 }
 
 static void
@@ -107,15 +118,15 @@ send_load_stats(const Node *node, Session *session)
 
     send_stat(session, "frames_shed",
               shed[ADMISSION_BEHIND] + shed[ADMISSION_FULL] + shed[ADMISSION_LATE],
-              "Clients' frames refused since the node had too much to do (53000).");
+              "Clients' frames that were refused because the node had too much to do (53000).");
     send_stat(session, "frames_shed_behind", shed[ADMISSION_BEHIND],
-              "Of them, since requests waited for longer than max_delay_ms.");
+              "Frames refused because requests waited for longer than max_delay_ms.");
     send_stat(session, "frames_shed_full", shed[ADMISSION_FULL],
-              "Of them, since max_requests or max_requests_mb was reached.");
+              "Frames refused because max_requests or max_requests_mb was reached.");
     send_stat(session, "frames_shed_late", shed[ADMISSION_LATE],
-              "Of them, since their own time had passed while they waited.");
-    send_stat(session, "requests", load.frames, "Frames under way.");
-    send_stat(session, "requests_bytes", load.bytes, "Memory of frames under way.");
+              "Frames refused because their own time had passed while they waited.");
+    send_stat(session, "requests", load.frames, "Frames that are under way now.");
+    send_stat(session, "requests_bytes", load.bytes, "Memory of the frames under way.");
     send_stat(session, "wait_frames_ms", engine_wait_ms(engine, ADMISSION_FRAMES),
               "How long the last frame waited for the node to come to it.");
     send_stat(session, "wait_writes_ms", engine_wait_ms(engine, ADMISSION_WRITES),
@@ -134,17 +145,23 @@ send_gossip_stats(const Node *node, Session *session)
 
     send_stat(session, "gossip_sent", counters.sent, "Datagrams sent.");
     send_stat(session, "gossip_received", counters.received, "Datagrams taken.");
-    send_stat(session, "gossip_probes", counters.probes, "Members asked whether they are there.");
-    send_stat(session, "gossip_probes_failed", counters.probes_failed, "Of them, in vain.");
-    send_stat(session, "gossip_suspicions", counters.suspicions, "Members suspected by this node.");
+    send_stat(session, "gossip_probes", counters.probes,
+              "Times that this node asked a member whether it is alive.");
+    send_stat(session, "gossip_probes_failed", counters.probes_failed,
+              "Probes that the member did not answer.");
+    send_stat(session, "gossip_suspicions", counters.suspicions,
+              "Times that this node suspected a member.");
     send_stat(session, "gossip_refutations", counters.refutations,
-              "Times this node was suspected and said that it is alive.");
-    send_stat(session, "gossip_deaths", counters.deaths, "Members that this node found dead.");
+              "Times that this node was suspected and said that it is alive.");
+    send_stat(session, "gossip_deaths", counters.deaths,
+              "Times that this node found a member dead.");
     send_stat(session, "gossip_pauses", counters.pauses,
-              "Times this process stood still for longer than 100 ms.");
+              "Times that this process stood still for longer than 100 ms.");
     send_stat(session, "gossip_doubt", gossip_doubt(gossip),
-              "0 to 8: how far this node doubts its own findings.");
-    send_stat(session, "gossip_malformed", counters.malformed, "Datagrams that were none of ours.");
+              "How far this node doubts its own findings, from 0 to 8: it gives others more time "
+              "to answer, since it was slow itself.");
+    send_stat(session, "gossip_malformed", counters.malformed,
+              "Datagrams that no node of dynamo_fdw sends.");
     send_stat(session, "gossip_unknown_key", counters.unknown_key,
               "Datagrams under a cluster key that this node does not have.");
     send_stat(session, "gossip_forged", counters.forged,
@@ -152,14 +169,15 @@ send_gossip_stats(const Node *node, Session *session)
     send_stat(session, "gossip_other_cluster", counters.other_cluster,
               "Datagrams of another cluster with the same cluster key.");
     send_stat(session, "gossip_misdirected", counters.misdirected,
-              "Datagrams meant for another member.");
+              "Datagrams that were meant for another member.");
     send_stat(session, "gossip_strangers", counters.strangers,
               "Datagrams of nodes that are no members here.");
-    send_stat(session, "gossip_replayed", counters.replayed, "Datagrams that had come before.");
+    send_stat(session, "gossip_replayed", counters.replayed, "Datagrams that had arrived before.");
     send_stat(session, "gossip_unproven", counters.unproven,
-              "Datagrams of a run of their sender that was not known to be the present one.");
-    send_stat(session, "gossip_twins", counters.twins,
-              "Datagrams of a second process with the id of a member, or old ones.");
+              "Datagrams from a start of their sender that this node has not verified yet.");
+    send_stat(
+        session, "gossip_twins", counters.twins,
+        "Datagrams of a second process with the id of a member, or old datagrams sent again.");
 }
 
 static void
@@ -168,30 +186,31 @@ send_storage_stats(const Node *node, Session *session)
     StorageCounters counters = node_storage_counters(node);
 
     send_stat(session, "storage_applies", counters.applies, "Objects written.");
-    send_stat(session, "storage_syncs", counters.syncs, "Times the log was synced.");
+    send_stat(session, "storage_syncs", counters.syncs, "Times that the log was synced.");
     send_stat(session, "storage_reads", counters.reads, "Objects read.");
-    send_stat(session, "storage_cold_reads", counters.cold_reads, "Of them, not in memory.");
+    send_stat(session, "storage_cold_reads", counters.cold_reads,
+              "Objects that were read from disk because they were not in memory.");
     send_stat(session, "storage_cache_hits", counters.cache_hits,
               "Writes and reads that found their object among the cached records.");
     send_stat(session, "storage_cache_bytes", counters.cache_bytes, "Memory of cached records.");
     send_stat(session, "storage_scans", counters.scans, "Pages read.");
     send_stat(session, "storage_corrupt", counters.corrupt, "Objects that could not be read.");
     send_stat(session, "storage_damaged_files", counters.damaged_files,
-              "Files found damaged, put aside at the next start.");
+              "Files found damaged; the next start puts them aside.");
     send_stat(session, "storage_keys", counters.keys_estimate, "Keys stored, tombstones included.");
     send_stat(session, "storage_disk_bytes", counters.disk_bytes, "Space on disk.");
     send_stat(session, "trees", counters.trees.trees,
               "Merkle trees kept, one for each partition of a bucket that has keys here.");
-    send_stat(session, "tree_leaves", counters.trees.leaves, "Leaves of theirs.");
-    send_stat(session, "tree_bytes", counters.trees.bytes, "Memory of trees.");
+    send_stat(session, "tree_leaves", counters.trees.leaves, "Leaves of these trees.");
+    send_stat(session, "tree_bytes", counters.trees.bytes, "Memory of these trees.");
     send_stat(session, "trees_rebuilt", counters.trees.rebuilt,
-              "Trees built anew since the start, to grow, to shrink, or out of doubt.");
+              "Trees that were built anew since the start, to grow, to shrink or out of doubt.");
     send_stat(session, "trees_in_doubt", counters.trees.doubted,
               "Trees that are being built anew, or wait for it.");
     send_stat(session, "storage_failed", *node_storage_failure(node) != '\0',
-              "1 when a sync has failed: this node takes no writes.");
+              "1 while this node takes no writes, because its disk is full or failed.");
     send_stat(session, "storage_refilling", engine_is_refilling(node_engine(node)),
-              "1 while a new or older disk is filled: this node answers no reads.");
+              "1 while a new or an older disk is being filled: this node answers no reads.");
 }
 
 static void
@@ -203,20 +222,21 @@ send_refusal_stats(const ServerStats *stats, Session *session)
         full += stats->refused_role[role];
     send_stat(session, "connections_refused",
               full + stats->refused_unauthenticated + stats->refused_address + stats->refused_late,
-              "Connections and logins not let in, wrong passwords not counted.");
+              "Connections and logins that were not let in, wrong passwords not counted.");
     send_stat(session, "connections_refused_full", full,
-              "Of them, since the sessions of their role were all in use (53300).");
+              "Logins refused because the sessions of their role were all in use (53300).");
     send_stat(session, "connections_refused_unauthenticated", stats->refused_unauthenticated,
-              "Of them, cut before login beyond max_unauthenticated.");
+              "Connections cut before login beyond max_unauthenticated.");
     send_stat(session, "connections_refused_address", stats->refused_address,
-              "Of them, cut before login beyond max_unauthenticated_per_address.");
+              "Connections cut before login beyond max_unauthenticated_per_address.");
     send_stat(session, "connections_refused_late", stats->refused_late,
-              "Of them, cut since they had not logged in within auth_timeout_ms.");
+              "Connections cut because they had not logged in within auth_timeout_ms.");
     send_stat(session, "frames_altered", stats->altered_frames,
-              "frames in clear that were altered on their way; their sessions are cut");
+              "Frames in clear that were altered on their way; their sessions are cut.");
     send_stat(session, "sessions_cut_slow", stats->cut_slow,
-              "Sessions cut since their clients did not read their answers.");
-    send_stat(session, "unsent_bytes", stats->unsent_bytes, "Answers that wait to be read.");
+              "Sessions cut because their clients did not read their answers.");
+    send_stat(session, "unsent_bytes", stats->unsent_bytes,
+              "Memory of answers that wait to be read.");
 }
 
 static void
@@ -224,20 +244,23 @@ send_server_stats(const Server *server, Session *session)
 {
     ServerStats stats = server_stats(server);
 
-    send_stat(session, "sessions", stats.sessions, "Sessions that are logged in, peers included.");
+    send_stat(session, "sessions", stats.sessions,
+              "Sessions that are logged in, those of other nodes included.");
     send_stat(session, "sessions_unauthenticated", stats.unauthenticated,
-              "Connections that are not logged in yet.");
-    send_stat(session, "connections_accepted", stats.accepted, "Since the start.");
+              "Connections that have not logged in yet.");
+    send_stat(session, "connections_accepted", stats.accepted,
+              "Connections accepted since the start.");
     send_stat(session, "logins_failed", stats.logins_failed,
-              "Wrong passwords, malformed logins, timeouts.");
+              "Wrong passwords, malformed logins and timeouts.");
     send_refusal_stats(&stats, session);
-    send_stat(session, "received_bytes", stats.received_bytes, "From clients and peers.");
-    send_stat(session, "sent_bytes", stats.sent_bytes, "To clients and peers.");
-    send_stat(session, "received_frames", stats.received_frames, "On streams.");
-    send_stat(session, "sent_frames", stats.sent_frames, "On streams.");
+    send_stat(session, "received_bytes", stats.received_bytes,
+              "Bytes from clients and other nodes.");
+    send_stat(session, "sent_bytes", stats.sent_bytes, "Bytes to clients and other nodes.");
+    send_stat(session, "received_frames", stats.received_frames, "Frames received on streams.");
+    send_stat(session, "sent_frames", stats.sent_frames, "Frames sent on streams.");
     send_stat(session, "console_queries", stats.queries, "Statements of the console.");
     send_stat(session, "longest_turn_us", stats.longest_turn_us,
-              "The longest that the loop was at work before it looked for events again.");
+              "The longest time that the node worked before it looked for network events again.");
 }
 
 void

@@ -21,8 +21,8 @@ settle_lost_runs(Engine *engine)
     const RunId *lost = witness_lost_runs(witness, &count);
 
     if (count > 0 && !engine->storage->settle(engine->storage, lost, count))
-        actions_log(&engine->actions,
-                    "could not note that the disk is filled: the next start fills it again");
+        actions_log(&engine->actions, "could not write down that the data directory is filled: the "
+                                      "next start fills it again");
     witness_filled(witness);
     membership_greet(engine->membership, engine->now_ms, &engine->actions);
     engine->mute_until_ms = engine->now_ms + MUTE_MS;
@@ -63,7 +63,7 @@ step_refill(Engine *engine)
     settle_lost_runs(engine);
     if (engine->config.repair_interval_ms > 0)
         (void)antientropy_request(engine->antientropy, &view, 0, TOPOLOGY_NO_MEMBER);
-    actions_log(&engine->actions, "the disk is filled: this node answers reads");
+    actions_log(&engine->actions, "the data directory is filled: this node answers reads");
 }
 
 /* What the foreground's writes took, for the pacer of the background. A write within the same

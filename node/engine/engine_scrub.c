@@ -79,7 +79,7 @@ engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t la
     if (owners > 0)
         actions_warn(&engine->actions,
                      "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
-                     "): %" PRIu32 " other owners are asked for them",
+                     "): this node asks %" PRIu32 " other owners for them",
                      bucket_name(&view, bucket_id), first, last, owners);
     else
         actions_warn(&engine->actions,
@@ -122,12 +122,12 @@ engine_tell_mended(Engine *engine)
 
         if (result.objects == 0 || member == TOPOLOGY_NO_MEMBER)
             continue;
-        actions_warn(
-            &engine->actions,
-            "took %" PRIu64 " rows of bucket \"%s\" from %s in place of what cannot be read "
-            "(positions %016" PRIx64 " to %016" PRIx64 ")",
-            result.objects, bucket_name(&view, result.bucket_id),
-            view.topology->members[member].name, result.first_position, result.last_position);
+        actions_warn(&engine->actions,
+                     "took %" PRIu64 " rows of bucket \"%s\" from node %s in place of those that "
+                     "cannot be read (positions %016" PRIx64 " to %016" PRIx64 ")",
+                     result.objects, bucket_name(&view, result.bucket_id),
+                     view.topology->members[member].name, result.first_position,
+                     result.last_position);
     }
 }
 

@@ -77,7 +77,8 @@ output_persist(void *context, Slice state)
 
     if (outcome.failed)
     {
-        log_error(node->start.log, "%s: the node ends", outcome.message);
+        log_error(node->start.log, "%s: this node stops, since it cannot keep what it promises",
+                  outcome.message);
         _exit(EXIT_FAILURE);
     }
     return true;
@@ -124,7 +125,7 @@ output_end(void *context, const char *why)
 {
     Node *node = context;
 
-    log_error(node->start.log, "%s: the node ends", why);
+    log_error(node->start.log, "%s: this node stops", why);
     _exit(EXIT_FAILURE);
 }
 
@@ -227,8 +228,7 @@ resolve(const char *option, const char *host, char address[NODE_ADDRESS_SIZE])
         freeaddrinfo(found);
     return result == 0
                ? outcome_ok()
-               : outcome_error("option \"%s\": \"%.128s\" is no address, and a name that is "
-                               "not known here: %s",
+               : outcome_error("option \"%s\": \"%.128s\" is no address and cannot be resolved: %s",
                                option, host, gai_strerror(result));
 }
 
@@ -252,10 +252,10 @@ resolve_seeds(const Config *config, const char *own, char *items[RING_NODES_MAX]
         Outcome outcome = resolve("seeds", host, address);
 
         if (!outcome.failed && is_loopback(own) && !is_loopback(address))
-            outcome =
-                outcome_error("option \"advertise_address\": others, as seed %.64s:%d, cannot "
-                              "reach this node at %s; give the address of this machine",
-                              host, port, own);
+            outcome = outcome_error(
+                "option \"advertise_address\": seed %.64s:%d is on another machine and cannot "
+                "reach this node at %s; set the address under which others reach this machine",
+                host, port, own);
         if (outcome.failed)
             return outcome;
         items[*count] = memory_resize(&MEMORY_HEAP, NULL, NODE_ADDRESS_SIZE + 8);
@@ -432,11 +432,10 @@ open_engine(Node *node)
         damaged = node->engine == NULL;
     }
     if (damaged)
-        outcome =
-            outcome_error("\"%.200s\" is damaged (HINT: \"dynamo_node salvage -D DIR\" puts it "
-                          "aside; the node gets it from the others, and has its disk "
-                          "compared with theirs)",
-                          path);
+        outcome = outcome_error(
+            "\"%.200s\" is damaged (HINT: \"dynamo_node salvage -D DIR\" puts it aside; the node "
+            "then gets it from the other nodes, and compares its data with theirs)",
+            path);
     buffer_free(&state);
     return outcome;
 }
@@ -497,7 +496,9 @@ open_storage(Node *node)
     if (outcome.failed)
         return outcome;
     if (rocks_dropped_torn_write(node->storage))
-        log_warning(node->start.log, "the last write before the stop was torn; it was dropped");
+        log_warning(
+            node->start.log,
+            "the log ends in an incomplete write, as a crash leaves one; that write was dropped");
     return give_storage(node);
 }
 

@@ -43,7 +43,9 @@ static void
 log_failure(const NodeNotes *notes)
 {
     if (notes->outcome.failed)
-        log_error(notes->log, "%s; the next start may fill the disk for nothing",
+        log_error(notes->log,
+                  "%s; without this note the next start may fill the data directory although "
+                  "nothing is missing",
                   notes->outcome.message);
 }
 

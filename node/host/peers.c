@@ -315,7 +315,7 @@ renew_by_spare(Peer *peer)
     peer->renewing = peer->overfull = false;
     peer->drain_by_ms = now_ms + DRAIN_MS;
     peer->heard_ms = now_ms;
-    log_info(peer->peers->start.log, "linked to %s:%s by the key in use", peer->address,
+    log_info(peer->peers->start.log, "linked to %s:%s under the cluster key in use", peer->address,
              peer->port);
     advance(peer);
 }
@@ -490,7 +490,7 @@ look_for_silence(Peer *peer)
     if (peer->state != PEER_UP)
         return;
     if (now_ms >= peer->heard_ms + SILENCE_MS)
-        go_idle(peer, "it is silent");
+        go_idle(peer, "it has not answered for too long");
     else if (now_ms >= peer->heard_ms + DOUBT_MS)
     {
         dial_spare(peer);

@@ -117,7 +117,10 @@ salvage_and_open(Rocks *rocks, const RocksOptions *options, const char *why)
     char *error;
 
     close_database(rocks);
-    rocks_tell(rocks, "the data directory is damaged and is salvaged (%s)", why);
+    rocks_tell(rocks,
+               "the data directory is damaged: this node keeps what can be read and gets the rest "
+               "from the other owners (%s)",
+               why);
     outcome = rocks_salvage(options);
     if (outcome.failed)
         return outcome;
@@ -132,14 +135,15 @@ open_database(Rocks *rocks, const RocksOptions *options, bool found)
     char *error = NULL;
 
     if (found && rocks_salvage_is_due(options->directory))
-        return salvage_and_open(rocks, options, "damage was found before");
+        return salvage_and_open(rocks, options, "an earlier run found damage");
     if (outcome.failed)
         return outcome;
     error = try_database(rocks, options, !found);
     if (error == NULL)
         return has_readable_rows(rocks)
                    ? outcome_ok()
-                   : salvage_and_open(rocks, options, "its own rows cannot be read");
+                   : salvage_and_open(rocks, options,
+                                      "rows of hints, rounds or trees cannot be read");
     if (!found || !can_salvage(options, error))
         return database_error(options->directory, error);
     outcome = salvage_and_open(rocks, options, error);
@@ -205,7 +209,7 @@ rocks_fail(Rocks *rocks, const char *why)
         snprintf(rocks->failure, sizeof(rocks->failure), "its disk is full (%s)", why);
     else
         snprintf(rocks->failure, sizeof(rocks->failure),
-                 "its disk failed (%s); the node must be restarted once that is mended", why);
+                 "its disk failed (%s); repair or replace the disk, then restart the node", why);
     if (rocks_error_is_damage(why))
         rocks_damage_note_file(rocks, why);
     if (rocks->storage.disk == DISK_FULL && rocks->restart != NULL)

@@ -173,13 +173,15 @@ rocks_damage_note_file(Rocks *rocks, const char *error)
     rocks->counters.damaged_files = rocks->damage.file_count;
     if (!rocks_folder_replace(rocks->directory, ROCKS_DAMAGED_NAME,
                               buffer_slice(&rocks->damage.files)))
-        rocks_tell(rocks, "could not note in the data directory that the file %.*s is damaged",
+        rocks_tell(rocks,
+                   "the file %.*s of the data directory is damaged, and that could not be written "
+                   "down: the next start does not put it aside",
                    (int)bytes.length - 1, line);
     else
         rocks_tell(rocks,
-                   "the file %.*s of the data directory is damaged: scans of what it holds fail "
-                   "until the node is restarted, which puts it aside and fills its place from the "
-                   "other owners (RocksDB: %s)",
+                   "the file %.*s of the data directory is damaged: scans that need it fail. "
+                   "Restart the node: it then puts the file aside and gets its rows from the other "
+                   "owners (RocksDB: %s)",
                    (int)bytes.length - 1, line, error);
 }
 

@@ -72,8 +72,8 @@ check_unversioned(const char *directory)
 
         if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, DATA_NAME) != 0 &&
             strcmp(name, VERSION_DRAFT) != 0 && strcmp(name, "lost+found") != 0)
-            outcome = outcome_error("\"%s\" is no data directory: it has no VERSION file, and is "
-                                    "not empty (it holds \"%s\")",
+            outcome = outcome_error("\"%s\" is no data directory: it has no file VERSION, but it "
+                                    "is not empty (it holds \"%s\")",
                                     directory, name);
     }
     closedir(entries);
@@ -102,8 +102,9 @@ rocks_folder_check_data(const char *directory)
     snprintf(name, sizeof(name), "%s/CURRENT", DATA_NAME);
     fd = open_in(directory, name, O_RDONLY);
     if (fd < 0)
-        return outcome_error("data directory \"%s\" has lost its data: \"%s/%s\": %s" ROCKS_HINT,
-                             directory, directory, name, strerror(errno));
+        return outcome_error(
+            "data directory \"%s\" has lost its data: cannot open \"%s/%s\": %s" ROCKS_HINT,
+            directory, directory, name, strerror(errno));
     close(fd);
     return outcome_ok();
 }
@@ -251,8 +252,8 @@ read_runs(const char *directory, Lineage *lineage)
                   !parse_run(line, &lineage->runs[lineage->count++]);
     damaged |= ferror(file) != 0;
     fclose(file);
-    return damaged ? outcome_error("\"%s\" is damaged; without it the node has its disk filled "
-                                   "from the other owners" ROCKS_HINT,
+    return damaged ? outcome_error("\"%s\" is damaged: nobody can tell which writes the data "
+                                   "directory holds" ROCKS_HINT,
                                    path)
                    : outcome_ok();
 }

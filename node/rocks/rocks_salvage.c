@@ -221,8 +221,8 @@ begin_anew(Salvage *salvage)
     close_repaired(salvage);
     if (!outcome.failed)
         rocks_tell(rocks,
-                   "NOTHING of the data directory can be read: it begins empty; what was there is "
-                   "kept as \"%s/%s\"",
+                   "NOTHING in the data directory can be read: the node begins with an empty one; "
+                   "the old files are kept as \"%s/%s\"",
                    salvage->options->directory, kept);
     return outcome;
 }
@@ -237,13 +237,12 @@ mend(Salvage *salvage)
     close_repaired(salvage);
     if (mended)
     {
-        rocks_tell(
-            rocks,
-            "salvaged %llu records (%llu of them cannot be decoded) and %llu hints; %u table "
-            "files could not be read and are kept in \"%s/lost\"",
-            (unsigned long long)salvage->records, (unsigned long long)salvage->unreadable,
-            (unsigned long long)salvage->hints, count_lost(salvage) - lost_before,
-            salvage->database);
+        rocks_tell(rocks,
+                   "kept %llu records of the data directory (%llu of them cannot be decoded) and "
+                   "%llu hints; %u table files could not be read and were moved to \"%s/lost\"",
+                   (unsigned long long)salvage->records, (unsigned long long)salvage->unreadable,
+                   (unsigned long long)salvage->hints, count_lost(salvage) - lost_before,
+                   salvage->database);
         return outcome_ok();
     }
     if (salvage->error != NULL && !rocks_error_is_damage(salvage->error))

@@ -141,7 +141,8 @@ have_room(Rocks *rocks)
         tell_state(rocks);
         return;
     }
-    rocks_tell(rocks, "there is room on the disk again: the node starts anew");
+    rocks_tell(rocks,
+               "there is room on the disk again: the node closes its storage and opens it anew");
     rocks->restart(rocks->restart_context);
 }
 

@@ -118,18 +118,18 @@ log_refusal(Session *session, const char *message)
     if (now - server->refusals_since_ms >= 1000)
     {
         if (server->refusals > REFUSALS_LOGGED)
-            log_warning(server->log, "%u more logins were refused",
-                        server->refusals - REFUSALS_LOGGED);
+            log_warning(server->log, "refused %u more logins", server->refusals - REFUSALS_LOGGED);
         server->refusals_since_ms = now;
         server->refusals = 0;
     }
     if (++server->refusals > REFUSALS_LOGGED)
         return;
     if (times > 0)
-        log_warning(server->log, "login from %s: %s (and %u times since this was told last)",
+        log_warning(server->log,
+                    "refused a login from %s: %s (and %u more like it since the last such line)",
                     session->peer_address, message, times);
     else
-        log_warning(server->log, "login from %s: %s", session->peer_address, message);
+        log_warning(server->log, "refused a login from %s: %s", session->peer_address, message);
 }
 
 static void
@@ -198,7 +198,7 @@ static void
 answer_encryption_request(Session *session, bool *asked, char answer, size_t rest)
 {
     if (*asked)
-        session_fatal(session, "08P01", "encryption was asked for twice", NULL, NULL);
+        session_fatal(session, "08P01", "the client asked for encryption twice", NULL, NULL);
     else if (rest > 0)
         session_fatal(session, "08P01", "received unencrypted data after encryption request",
                       "This could be either a client bug or an attempted man-in-the-middle attack.",
@@ -308,7 +308,7 @@ start(Session *session, const PgwireStartup *startup)
         session_fatal(session, "57P03", "the node is shutting down", NULL, NULL);
     else if (is_too_open(session))
         session_fatal(session, "28000", LOGIN_TLS_ALONE,
-                      "This connection is not encrypted, and the node's option ssl asks for it.",
+                      "The node has ssl = required, and this connection is not encrypted.",
                       "Connect with sslmode=require.");
     else
         begin_login(session, startup);

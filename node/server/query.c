@@ -268,7 +268,7 @@ start_stream(Session *session, const char *version, int length)
                       "Open another connection.");
     else if (session->tls == NULL && !session->is_sealed)
         session_error(session, "28000", "a stream in clear needs a login with a password",
-                      "Its frames are sealed by that.", NULL);
+                      "Without TLS, frames are sealed with a key that such a login makes.", NULL);
     else if (session->server->is_draining)
         session_error(session, "57P03", "the node is shutting down", NULL, NULL);
     else

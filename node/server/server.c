@@ -368,7 +368,8 @@ server_full_option(const Server *server, UserRole role)
 void
 server_cut_slow(Session *session, const char *why)
 {
-    log_error(session->server->log, "session %llu of %s (%s) is cut: %s; %zu bytes wait to be read",
+    log_error(session->server->log,
+              "closed session %llu of user %s (%s): %s; it had not read %zu bytes of answers",
               (unsigned long long)session->id, session->user, session->peer_address, why,
               session_unsent_bytes(session));
     session->server->stats.cut_slow++;
@@ -409,7 +410,9 @@ server_bound_output(Server *server)
     Session *largest;
 
     while (server->unsent_bytes > most && (largest = largest_output(server)) != NULL)
-        server_cut_slow(largest, "the answers that wait exceed max_output_mb");
+        server_cut_slow(
+            largest,
+            "all unread answers together exceeded max_output_mb, and most of them were its own");
 }
 
 /* ---- accepting ---- */

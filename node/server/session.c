@@ -126,12 +126,13 @@ open_seal(Session *session, Slice *frame)
         return true;
     if (!seal_open(&session->from_client, (uint8_t *)(uintptr_t)frame->data, frame->length))
     {
-        log_warning(session->server->log, "a frame of %s (%s) was altered on its way",
+        log_warning(session->server->log,
+                    "closed a session of user %s (%s): a frame was altered on its way",
                     session->user, session->peer_address);
         session->server->stats.altered_frames++;
         session_fatal(session, "08P01", "a frame was altered on its way", NULL,
-                      "Frames in clear are sealed by the login's password, which must be ASCII; "
-                      "others need TLS (sslmode=require).");
+                      "Without TLS, frames are sealed with a key made of the login's password, "
+                      "which must be ASCII; a user with another password needs sslmode=require.");
         return false;
     }
     frame->length -= SEAL_TAG_BYTES;

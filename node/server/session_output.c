@@ -201,7 +201,7 @@ session_flush(Session *session)
     if (session->phase >= SESSION_LINGERING)
         return;
     if (session_unsent_bytes(session) > SERVER_OUTPUT_MAX_BYTES)
-        server_cut_slow(session, "its client does not read");
+        server_cut_slow(session, "its client does not read its answers");
     else if (!session->writing)
         write_gathered(session);
     server_count_output(session);
@@ -240,7 +240,7 @@ put_refusal(Session *session, Slice refused)
         error_encode(&session->output, frame.tag, STATUS_ANSWER_TOO_LARGE, "");
     else
         error_encode(&session->output, frame.tag, STATUS_OVERLOADED,
-                     "too much waits to be fetched already");
+                     "the client has too many unread answers on this session");
     end_frame(session, mark);
 }
 

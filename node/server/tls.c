@@ -54,8 +54,9 @@ check_key_file(const char *key_file)
     if (stat(key_file, &info) != 0)
         return outcome_error("could not open \"%.200s\": %s", key_file, strerror(errno));
     if ((info.st_mode & 077) != 0)
-        return outcome_error("\"%.200s\" is open to group or others; its mode must be 0600",
-                             key_file);
+        return outcome_error(
+            "\"%.200s\" can be read by others than its owner; set its mode to 0600 (chmod 600)",
+            key_file);
     return outcome_ok();
 }
 

@@ -68,6 +68,8 @@ like($error, qr/\b2\b/, 'two down: and what was asked');
 isnt($status, 0, 'two down: a write at w = 2 fails');
 like($error, qr/refused|unknown/, 'two down: and says what became of it');
 cmp_ok(time - $from, '<', 30, 'two down: errors come in a bounded time');
+($status, $out, $error) = $cluster->run('console', 1, '-XAt', '-c', 'GET t 5');
+like($error, qr/DETAIL:  This node does not reach (?=.*node_$port[1])(?=.*node_$port[2])/, 'two down: GET in the console names both');
 is($cluster->query('SET dynamo_fdw.r = 1; SELECT v FROM t WHERE id = 5'), '{"before 5"}',
     'two down: r = 1 reads what the last node has');
 

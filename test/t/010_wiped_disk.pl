@@ -30,7 +30,7 @@ $cluster->await('the first reads find what only node 1 has kept',
 is($cluster->query('SELECT count(*) FROM t'), $rows + 100, 'and so does a scan');
 
 $cluster->await('node 2 is filled', sub { $stat->(2, 'storage_refilling') == 0 });
-like($cluster->log_text(2), qr/is filled from the other owners/, 'it said so when it began');
+like($cluster->log_text(2), qr/this node fills it from the other owners/, 'it said so when it began');
 like($cluster->console(2, 'GET t -7 LOCAL'), qr/late/, 'it has the writes of the end itself');
 like($cluster->console(2, 'GET t 7 LOCAL'), qr/value 7/, 'and those of the beginning');
 
@@ -38,7 +38,7 @@ $cluster->kill(2);
 $cluster->start(2);
 $cluster->await_all_up;
 is($stat->(2, 'storage_refilling'), 0, 'a restart on the same disk fills nothing');
-my $said = () = $cluster->log_text(2) =~ /is filled from the other owners/g;
+my $said = () = $cluster->log_text(2) =~ /this node fills it from the other owners/g;
 is($said, 1, 'nor says that it did');
 
 done_testing;

@@ -20,7 +20,7 @@ my $stat = sub {
     my ($node, $name) = @_;
     return $cluster->console($node, 'SHOW STATS') =~ /^$name\|(\d+)/m ? $1 : undef;
 };
-my $times_filled = sub { my $said = () = $cluster->log_text(2) =~ /is filled from the other owners/g; $said };
+my $times_filled = sub { my $said = () = $cluster->log_text(2) =~ /this node fills it from the other owners/g; $said };
 my $copy = sub { my ($from, $to) = @_; system('rm', '-rf', $to); system('cp', '-a', $from, $to) == 0 or die };
 
 # Written by nodes 1 and 2 alone; node 3, which has never heard of it, is there for the reads.
@@ -58,11 +58,11 @@ is($stat->($_, 'storage_refilling'), 0, "nor node $_ refilling") for 1 .. 3;
 
 $lose_a_write->({ name => 'the data directory alone', key => 100000 }, 'data');
 is($times_filled->(), 1, 'it said so');
-like($cluster->log_text(2), qr/its own notes remember more/, 'its own notes showed it');
+like($cluster->log_text(2), qr/this node's notes know of later writes/, 'its own notes showed it');
 
 $lose_a_write->({ name => 'the data and the notes', key => 200000 }, 'data', 'seen');
 is($times_filled->(), 2, 'it said so again');
-like($cluster->log_text(2), qr/node_\d+ remembers more/, 'another node remembered');
+like($cluster->log_text(2), qr/node node_\d+ knows of later writes/, 'another node remembered');
 
 # Node 1, whose rows it needs, is stopped: it cannot end, and says that it refills.
 $cluster->kill(2);

@@ -34,7 +34,7 @@ sub others { my ($node) = @_; return grep { $_ != $node } 1 .. $nodes }
 sub told
 {
     my ($node, $what) = @_;
-    my $line = "node $name{$node} is $what";
+    my $line = "node $name{$node} is " . ($what eq "back" ? "alive again" : $what);
     return map { my $count = () = slurp($server{$_}{log}) =~ /\Q$line\E/g; $count } others($node);
 }
 
@@ -120,7 +120,7 @@ held_by_others($_, 'alive', "node $_ is alive to all") for 1 .. $nodes;
     ($status, $out, $error) = run_as_server([ "$scratch/dynamo_node", '-D', "$scratch/twin", '-c', "port=$port" ]);
     isnt($status, 0, 'a node on the copy ends at once');
     my $place = "127.0.0.1:$server{4}{port}";
-    like($error, qr/error.*member id at \Q$place\E, and.*a copy of another node's/, 'and says why');
+    like($error, qr/error.*member id at \Q$place\E, but.*a copy of another node's/, 'and says why');
     is(gossip($_, 4), 'alive', "and node 4 stays alive to node $_") for others(4);
 }
 

@@ -111,7 +111,7 @@ my $load = start_program('probe', 'put', '-s', 4);
 my $out = finish_program(start_program('mute', 'get', '-s', 20), 'a client that asks and never reads');
 like($out, qr/^cut after/, 'it is cut');
 is(stat_of('sessions_cut_slow'), 1, 'which is counted');
-like($cluster->log_text(1), qr/error .*is cut: its client has read nothing/, 'and logged as an error');
+like($cluster->log_text(1), qr/error .*closed session .*: its client has read nothing/, 'and logged as an error');
 cmp_ok(sum0(map { $_->{done} } seconds_of(finish_program($load, 'a client beside it'))), '>', 40, 'others go on');
 
 # ---- ten times the load ----

@@ -132,7 +132,7 @@ check_ill('no room', 'full', qr/No space left on device/);
 unlink $ballast;
 check_well('room after all');
 is($cluster->server(3)->{pid}, $pid, 'room after all: it was no other process');
-like($cluster->log_text(3), qr/there is room on the disk again: the node starts anew/, 'room after all: its log says so');
+like($cluster->log_text(3), qr/there is room on the disk again: the node closes its storage and opens it anew/, 'room after all: its log says so');
 
 # ---- it may not write any more ----
 must("chown -h root: $data.disk/data/rocksdb && chmod 755 $data.disk/data/rocksdb");

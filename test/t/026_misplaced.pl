@@ -63,9 +63,9 @@ sub await
     ($status, $error) = make('any', 'advertise_address=0.0.0.0', "port=$port[0]");
     like($error, qr/advertise_address.*one address/, 'advertise_address 0.0.0.0 is refused');
     make('unknown', "port=$port[0]", "seeds=no-such-host.invalid:$port[0]");
-    ends('a seed with an unknown name', 'unknown', qr/option "seeds": "no-such-host.invalid".*name that is not known here/);
+    ends('a seed with an unknown name', 'unknown', qr/option "seeds": "no-such-host.invalid".*cannot be resolved/);
     make('unreachable', "port=$port[0]", "seeds=127.0.0.1:$port[0],192.0.2.1:7101");
-    ends('an address that leads others to themselves', 'unreachable', qr/"advertise_address": others, as seed 192\.0\.2\.1:7101, cannot reach this node at 127\.0\.0\.1/);
+    ends('an address that leads others to themselves', 'unreachable', qr/"advertise_address": seed 192\.0\.2\.1:7101 is on another machine and cannot reach this node at 127\.0\.0\.1/);
 }
 
 # ---- names work ----
@@ -77,7 +77,7 @@ make('b', "port=$port[1]", "seeds=$seeds");
     run_as_server([ 'cp', '-a', "$scratch/a", "$scratch/twin" ]);
     my @twins = (start('a'), start_as_server([ $node, '-D', "$scratch/twin", '-c', "port=$port[1]" ], "$scratch/twin.log"));
     await('of twins before there is a cluster the one that meets the other ends, and says why',
-        sub { grep { slurp("$scratch/$_.log") =~ /error.*answers with this node's member id.*the node ends/ } qw(a twin) });
+        sub { grep { slurp("$scratch/$_.log") =~ /error.*has this node's member id.*this node stops/ } qw(a twin) });
     kill 'KILL', @twins;
     end_of($_) for @twins;
 }
@@ -93,7 +93,7 @@ await('a cluster forms of seeds by name and by address', sub { (() = console($po
     run_as_server([ 'cp', '-a', "$scratch/b", "$scratch/twin" ]);
     ($status, $out, $error) = run_as_server([ $node, '-D', "$scratch/twin", '-c', "port=$port[2]" ], seconds => 20);
     isnt($status, 0, 'a twin in a cluster ends');
-    like($error, qr/error.*member id at 127\.0\.0\.1:$port[1], and this node says it is at 127\.0\.0\.1:$port[2]/, 'a twin in a cluster: it says why');
+    like($error, qr/error.*member id at 127\.0\.0\.1:$port[1], but this node is configured for 127\.0\.0\.1:$port[2]/, 'a twin in a cluster: it says why');
     ($status, $out, $error) = run_as_server([ $node, '-D', "$scratch/b" ], seconds => 20);
     isnt($status, 0, 'the same folder twice is refused');
     like($error, qr/another node \(process \d+\) runs on/, 'the same folder twice: it says why');
@@ -101,7 +101,7 @@ await('a cluster forms of seeds by name and by address', sub { (() = console($po
     open my $file, '>>', "$scratch/other/dynamo.conf" or die $!;
     print $file "port = $port[1]\nlisten_address = 127.0.0.2\n";
     close $file;
-    ends('a node with another one\'s address', 'other', qr/error.*the cluster has \S+ with another member id at 127\.0\.0\.1:$port[1], where this node says it is/);
+    ends('a node with another one\'s address', 'other', qr/error.*the cluster has node \S+, which has another member id, at this node's address 127\.0\.0\.1:$port[1]/);
 }
 is((() = slurp("$scratch/a.log") =~ /this node's member id/g) < 3, 1, 'nobody fills the log with it');
 

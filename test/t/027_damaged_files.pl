@@ -65,7 +65,7 @@ for my $part (0.01, 0.3, 0.6, 0.99)
     refuses("topology at $part", qr/topology" is damaged.*dynamo_node salvage -D DIR/);
     my ($status, $out, $error) = run_node('salvage');
     is($status, 0, "topology at $part: salvaged") or diag $error;
-    like($out, qr/topology is kept in ".*topology\.\d+"; the node gets it from the others/, "topology at $part: it says how");
+    like($out, qr/topology is kept as ".*topology\.\d+"; the node gets a new one from the other nodes/, "topology at $part: it says how");
     is_whole("topology at $part");
 }
 $cluster->query("CREATE FOREIGN TABLE u (id bigint OPTIONS (key 'true'), v text[]) SERVER dynamo OPTIONS (bucket 'u', n '3');"

@@ -69,7 +69,7 @@ signal_all('with the old key removed', "$new|t");
 for my $node (1 .. 3)
 {
     my $said = sub { substr slurp($cluster->server($node)->{log}), $before{$node} };
-    $cluster->await("node $node has linked anew", sub { 2 <= (() = $said->() =~ /by the key in use/g) });
+    $cluster->await("node $node has linked anew", sub { 2 <= (() = $said->() =~ /under the cluster key in use/g) });
 }
 await_writes('over the new links');
 sleep 3;    # the time after which sessions by a removed key are cut

@@ -74,10 +74,12 @@ note_change(GossipPort *port, const GossipAction *action, Actions *actions)
 {
     judge(port, action->member);
     if (action->state == GOSSIP_DEAD)
-        actions_log(actions, "node %.200s is dead: it answers nobody",
-                    name_of(port, action->member));
+        actions_log(
+            actions,
+            "node %.200s is dead: it answered neither this node nor those that were asked to try",
+            name_of(port, action->member));
     else if (action->before == GOSSIP_DEAD)
-        actions_log(actions, "node %.200s is back", name_of(port, action->member));
+        actions_log(actions, "node %.200s is alive again", name_of(port, action->member));
 }
 
 static void

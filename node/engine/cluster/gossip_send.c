@@ -50,18 +50,19 @@ gossip_notice_text(GossipNotice notice)
 {
     static const char *const TEXTS[GOSSIP_NOTICE_END] = {
         [GOSSIP_NOTICE_UNKNOWN_KEY] =
-            "gossip under a key that this node does not have: another cluster key; refused",
-        [GOSSIP_NOTICE_FORGED] = "gossip that was not sealed with the cluster key; refused",
-        [GOSSIP_NOTICE_OTHER_CLUSTER] =
-            "gossip of another cluster that has the same cluster key; refused",
+            "refused gossip that is sealed under a cluster key which this node does not have: "
+            "compare dynamo_node key list on both",
+        [GOSSIP_NOTICE_FORGED] = "refused gossip that was not sealed with the cluster key it "
+                                 "names: it was forged or damaged on its way",
+        [GOSSIP_NOTICE_OTHER_CLUSTER] = "refused gossip of another cluster that uses the same "
+                                        "cluster key: give each cluster a key of its own",
         [GOSSIP_NOTICE_OWN_ID] =
-            "gossip under this node's own member id: another process runs with a copy of its "
-            "folder, or old packets are sent again; refused",
-        [GOSSIP_NOTICE_TWIN] =
-            "gossip of a member that its own process disowns: a second process runs with its "
-            "member id, or old packets are sent again; refused",
-        [GOSSIP_NOTICE_PAUSED] = "this process stood still; it holds nobody's silence meanwhile "
-                                 "against them"};
+            "refused gossip that bears this node's own member id: a second process runs on a copy "
+            "of this node's folder, or somebody sends old packets again",
+        [GOSSIP_NOTICE_TWIN] = "refused gossip that its sender denies: a second process runs with "
+                               "the member id of that node, or somebody sends old packets again",
+        [GOSSIP_NOTICE_PAUSED] =
+            "this process stood still for a moment; it suspects no node that was silent meanwhile"};
 
     return TEXTS[notice];
 }

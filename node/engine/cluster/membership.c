@@ -268,18 +268,17 @@ check_place(const Membership *membership, Actions *actions)
         if (is_here == (i == membership->self))
             continue;
         if (is_here)
-            actions_end(
-                actions,
-                "the cluster has %.63s with another member id at %s:%u, where this node says "
-                "it is: advertise_address or port are wrong, or this is not that one's folder",
-                member->name, member->address, member->port);
+            actions_end(actions,
+                        "the cluster has node %.63s, which has another member id, at this node's "
+                        "address %s:%u: correct advertise_address or port, or start that node's "
+                        "folder in place of this one",
+                        member->name, member->address, member->port);
         else if (i == membership->self)
-            actions_end(
-                actions,
-                "the cluster has this node's member id at %s:%u, and this node says it is at "
-                "%s:%u: the folder is a copy of another node's (dynamo_node init makes a new "
-                "one), or advertise_address or port have changed",
-                member->address, member->port, config->address, config->port);
+            actions_end(actions,
+                        "the cluster has this node's member id at %s:%u, but this node is "
+                        "configured for %s:%u: put advertise_address and port back, or, if the "
+                        "folder is a copy of another node's, make a new one (dynamo_node init)",
+                        member->address, member->port, config->address, config->port);
         return;
     }
 }
@@ -312,7 +311,7 @@ adopt(Membership *membership, Actions *actions)
     }
     check_place(membership, actions);
     membership->epoch_changed = true;
-    actions_log(actions, "topology epoch %llu: %u members, %u buckets",
+    actions_log(actions, "the topology of epoch %llu is in force: %u members, %u buckets",
                 (unsigned long long)topology->epoch, topology->member_count,
                 topology->bucket_count);
     set_voters(membership);
@@ -408,10 +407,10 @@ static void
 take_disk(Peer *peer, const HelloFrame *hello, Actions *actions)
 {
     if (peer->disk != hello->disk)
-        actions_log(
-            actions, "%.*s takes %s%.*s", (int)hello->name.length, (const char *)hello->name.data,
-            hello->disk == DISK_WELL ? "writes again" : "no writes: ", (int)hello->disk_why.length,
-            (const char *)hello->disk_why.data);
+        actions_log(actions, "node %.*s takes %s%.*s", (int)hello->name.length,
+                    (const char *)hello->name.data,
+                    hello->disk == DISK_WELL ? "writes again" : "no writes: ",
+                    (int)hello->disk_why.length, (const char *)hello->disk_why.data);
     peer->disk = hello->disk;
     set_text(&peer->disk_why, hello->disk_why);
 }
@@ -427,9 +426,9 @@ meet_twin(const Membership *membership, Peer *peer, Actions *actions)
     peer->is_twin = true;
     (membership->topology.epoch == 0 ? actions_end : actions_log)(
         actions,
-        "the node at %s answers with this node's member id: it is this node itself, whose "
-        "advertise_address and port say %s:%u, or runs on a copy of its folder (dynamo_node init "
-        "makes a new one)",
+        "the node at %s has this node's member id: it runs on a copy of this node's folder "
+        "(dynamo_node init makes a new one), or it is this node itself, which is configured for "
+        "%s:%u (correct advertise_address or port)",
         peer->place, config->address, config->port);
 }
 
@@ -503,7 +502,9 @@ static void
 meet_foreigner(Peer *peer, Actions *actions)
 {
     if (!peer->is_foreign)
-        actions_log(actions, "the node at %s is of another cluster, under the same cluster key",
+        actions_log(actions,
+                    "the node at %s belongs to another cluster that uses the same cluster key: "
+                    "correct seeds, or give each cluster a key of its own",
                     peer->place);
     peer->is_foreign = true;
 }
@@ -654,7 +655,7 @@ membership_waiting_for(const Membership *membership)
 {
     if (membership->topology.epoch == 0)
         return membership->waiting_for[0] != '\0' ? membership->waiting_for
-                                                  : "the node has just started";
+                                                  : "this node has just started";
     return membership->self == TOPOLOGY_NO_MEMBER
                ? "this node is not a member: it waits to be joined"
                : "";

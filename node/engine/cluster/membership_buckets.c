@@ -79,14 +79,14 @@ refuse_excess(const Membership *membership, Batch *batch, const BucketWish *wish
 
     if (membership->topology.bucket_count + batch->change.added_count >= TOPOLOGY_BUCKETS_MAX)
     {
-        refuse(wish, STATUS_BUCKET_LIMIT, "the cluster has as many buckets as it can have",
+        refuse(wish, STATUS_BUCKET_LIMIT, "the cluster has 10,000 buckets, as many as it can have",
                actions);
         return true;
     }
     if (batch->bytes + wish->bytes > TOPOLOGY_BYTES)
     {
         refuse(wish, STATUS_BUCKET_LIMIT,
-               "the definitions of the cluster's buckets take as many bytes as they may", actions);
+               "the definitions of all buckets would take more than the 16 MB they may", actions);
         return true;
     }
     if (most == 0 || wish->bucket.creator[0] == '\0' ||

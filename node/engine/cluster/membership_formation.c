@@ -34,41 +34,90 @@ says_where_it_is(const Peer *peer)
     return strcmp(place, peer->place) == 0;
 }
 
-/* What keeps the seeds from forming a cluster; "" when nothing does. */
+/* Why a seed that has answered keeps a cluster from being formed, if it does. */
+static void
+describe_fault(Membership *membership, uint32_t seed, char *text)
+{
+    const HostConfig *config = membership->config;
+    const Peer *peer = membership_peer(membership, membership->seed_peers[seed]);
+    const Peer *twin = twin_of(membership, seed);
+
+    if (peer->epoch > 0)
+        snprintf(text, WAITING_TEXT_MAX,
+                 "seed %.100s is in a cluster already: this node waits to be joined to it",
+                 peer->name);
+    else if (!says_where_it_is(peer))
+        snprintf(text, WAITING_TEXT_MAX,
+                 "the seed at %s is configured for %.64s:%u: correct its advertise_address and "
+                 "port, or the seeds",
+                 peer->place, peer->address, peer->port);
+    else if (strcmp(peer->seeds, config->seeds) != 0)
+        snprintf(text, WAITING_TEXT_MAX,
+                 "seed %.60s has other seeds: %.120s; all seeds must have the same list",
+                 peer->name, peer->seeds);
+    else if (peer->partitions != config->partitions)
+        snprintf(text, WAITING_TEXT_MAX,
+                 "seed %.100s has partitions = %u; all seeds must have the same number", peer->name,
+                 peer->partitions);
+    else if (twin != NULL && twin->greeted)
+        snprintf(text, WAITING_TEXT_MAX,
+                 "seeds %.80s and %.80s have the same member id: one of the folders is a copy "
+                 "(dynamo_node init makes a new one)",
+                 twin->name, peer->name);
+}
+
+static bool
+is_silent(const Peer *peer)
+{
+    return !peer->linked || !peer->greeted;
+}
+
+/* Names the seeds that have not answered, since they are what an operator looks for. */
+static void
+describe_silent(Membership *membership, char *text)
+{
+    uint32_t count = 0;
+    size_t length;
+    const char *before = ": ";
+
+    for (uint32_t i = 0; i < membership->seed_count; i++)
+        count += is_silent(membership_peer(membership, membership->seed_peers[i]));
+    if (count == 0)
+        return;
+    length = (size_t)snprintf(text, WAITING_TEXT_MAX, "%u of %u other seeds have not answered yet",
+                              count, membership->seed_count);
+    for (uint32_t i = 0; i < membership->seed_count && length < WAITING_TEXT_MAX; i++)
+    {
+        const Peer *peer = membership_peer(membership, membership->seed_peers[i]);
+
+        if (!is_silent(peer))
+            continue;
+        length +=
+            (size_t)snprintf(text + length, WAITING_TEXT_MAX - length, "%s%s", before, peer->place);
+        before = ", ";
+    }
+}
+
+/*
+ * Says what keeps the seeds from forming a cluster; "" when nothing does. A seed that is configured
+ * otherwise comes before one that is silent, because waiting does not cure it.
+ */
 static void
 describe_formation(Membership *membership)
 {
-    const HostConfig *config = membership->config;
     char *text = membership->waiting_for;
 
     text[0] = '\0';
     if (!membership->is_seed)
-        snprintf(text, WAITING_TEXT_MAX, "this node is not among the seeds: it waits to be joined");
+        snprintf(text, WAITING_TEXT_MAX,
+                 "this node is not in its list of seeds: it waits to be joined to a cluster");
     for (uint32_t i = 0; i < membership->seed_count && text[0] == '\0'; i++)
     {
-        const Peer *peer = membership_peer(membership, membership->seed_peers[i]);
-
-        if (!peer->linked || !peer->greeted)
-            snprintf(text, WAITING_TEXT_MAX, "%u of %u other seeds have not answered yet",
-                     membership->seed_count - i, membership->seed_count);
-        else if (peer->epoch > 0)
-            snprintf(text, WAITING_TEXT_MAX,
-                     "seed %.100s is in a cluster already: this node waits to be joined",
-                     peer->name);
-        else if (!says_where_it_is(peer))
-            snprintf(text, WAITING_TEXT_MAX,
-                     "the seed at %s says that it is at %.64s:%u (its advertise_address and port)",
-                     peer->place, peer->address, peer->port);
-        else if (strcmp(peer->seeds, config->seeds) != 0)
-            snprintf(text, WAITING_TEXT_MAX, "seed %.60s has other seeds: %.120s", peer->name,
-                     peer->seeds);
-        else if (peer->partitions != config->partitions)
-            snprintf(text, WAITING_TEXT_MAX, "seed %.100s has partitions = %u", peer->name,
-                     peer->partitions);
-        else if (twin_of(membership, i) != NULL)
-            snprintf(text, WAITING_TEXT_MAX, "seeds %.100s and %.100s have the same member id",
-                     twin_of(membership, i)->name, peer->name);
+        if (!is_silent(membership_peer(membership, membership->seed_peers[i])))
+            describe_fault(membership, i, text);
     }
+    if (text[0] == '\0')
+        describe_silent(membership, text);
 }
 
 static int

@@ -9,7 +9,7 @@
 
 enum
 {
-    WAITING_TEXT_MAX = 256
+    WAITING_TEXT_MAX = 512
 };
 
 typedef struct Peer

@@ -204,10 +204,11 @@ lose(Witness *witness, const DataMark *mark, const char *who, Actions *actions)
     witness->lost = true;
     witness->entries[0].mark = *mark;
     witness->news = true;
-    actions_warn(actions,
-                 "the data directory is not the one this node last ran with, or an older copy of "
-                 "it (%s): it is filled from the other owners and answers no read yet",
-                 who);
+    actions_warn(
+        actions,
+        "the data directory is not the one this node last ran with, or is an older copy of it "
+        "(%s): this node fills it from the other owners, and answers no reads before that is done",
+        who);
 }
 
 static bool
@@ -225,13 +226,14 @@ witness_open(Witness *witness, const Storage *storage, Slice notes, bool in_clus
 
     witness->storage = storage;
     if (!read_notes(witness, notes))
-        actions_warn(actions, "the notes on data directories are damaged");
+        actions_warn(actions,
+                     "this node's notes about data directories (the file seen) are damaged");
     own = witness->entries[0].mark;
     witness->news = true;
     if (!holds(witness, &own))
-        lose(witness, &own, "its own notes remember more of it", actions);
+        lose(witness, &own, "this node's notes know of later writes", actions);
     else if (data_mark_is_none(&own) && (in_cluster || lineage_has_past(storage->lineage)))
-        lose(witness, &own, "there are no notes of it", actions);
+        lose(witness, &own, "this node has no notes about it", actions);
     witness_note(witness, 0, true, actions);
 }
 
@@ -352,7 +354,7 @@ check_own(Witness *witness, const HelloFrame *hello, Actions *actions)
         add_lost_run(witness, &hello->remembered.run);
         return;
     }
-    snprintf(who, sizeof(who), "%.*s remembers more of it", (int)hello->name.length,
+    snprintf(who, sizeof(who), "node %.*s knows of later writes", (int)hello->name.length,
              (const char *)hello->name.data);
     lose(witness, &hello->remembered, who, actions);
 }

@@ -132,10 +132,10 @@ a_file_that_was_found_damaged_is_put_aside_at_the_next_opening(void **state)
     store_open(store, STORE_CACHE_BYTES);
     assert_int_equal(store_scan(store, &range)->status, STATUS_CORRUPT);
     assert_true(has_file(store, "DAMAGED"));
-    assert_non_null(strstr(store->warned, "restarted"));
+    assert_non_null(strstr(store->warned, "Restart the node"));
     assert_int_equal(store->storage->counters(store->storage).damaged_files, 1);
     store_reopen(store, STORE_CACHE_BYTES);
-    assert_non_null(strstr(store->warned, "salvaged 100 records"));
+    assert_non_null(strstr(store->warned, "kept 100 records"));
     assert_lost(store, &mark);
     assert_only_late_rows(store);
     assert_false(has_file(store, "DAMAGED"));

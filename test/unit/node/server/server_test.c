@@ -298,7 +298,7 @@ encryption_can_be_asked_for_once_each(void **state)
     assert_int_equal(answer, 'N');
     fixture_send(fd, FIXTURE_BYTES(FIXTURE_SSL_REQUEST));
     all = fixture_read_to_end(fd);
-    assert_true(fixture_has_text(&all, "asked for twice"));
+    assert_true(fixture_has_text(&all, "asked for encryption twice"));
     buffer_free(&all);
     fixture_stop(fixture);
 }

@@ -62,7 +62,7 @@ no_cluster_forms_before_every_seed_has_answered(void **state)
     town_pass(&town, 10000);
     assert_int_equal(town_epoch_of(&town, 0), 0);
     assert_int_equal(town_epoch_of(&town, 1), 0);
-    town_assert_waiting(&town, 0, "1 of 2 other seeds");
+    town_assert_waiting(&town, 0, "1 of 2 other seeds have not answered yet: 127.0.0.1:7102");
     town.cut[2] = false;
     town_pass(&town, 500);
     for (uint32_t i = 0; i < TOWN_NODES; i++)
