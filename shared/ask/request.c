@@ -60,7 +60,7 @@ end_open_keys(Request *request)
          part = part->next)
     {
         for (uint32_t i = 0; i < part->key_count && request_part_is_under_way(part); i++)
-            request->states[part->keys[i]].maybe_written = true;
+            request->states[part->keys[i]].write.maybe_written = true;
     }
     for (uint32_t key = 0; key < request->key_count; key++)
     {

@@ -132,7 +132,7 @@ request_key_allow_again(Request *request, uint32_t key, const RequestPart *part)
         return;
     state->again |= bit;
     if (part->kind == PART_COORDINATED)
-        state->coordinated &= (uint16_t)~bit;
+        state->read.coordinated &= (uint16_t)~bit;
     else
         state->asked &= (uint16_t)~bit;
 }
@@ -145,11 +145,11 @@ ask_itself(Request *request, uint32_t key, uint8_t place, bool paused)
     RequestPartKind kind;
 
     if (request->is_write)
-        kind = state->maybe_written || state->pending > 0 ? PART_RETRY : PART_WRITE;
+        kind = state->write.maybe_written || state->pending > 0 ? PART_RETRY : PART_WRITE;
     else
-        kind = state->has_full || state->full_place != NO_PLACE ? PART_DIGEST : PART_FULL;
+        kind = state->read.has_full || state->read.full_place != NO_PLACE ? PART_DIGEST : PART_FULL;
     if (kind == PART_FULL)
-        state->full_place = place;
+        state->read.full_place = place;
     state->asked |= request_place_bit(place);
     state->live |= request_place_bit(place);
     ask_member(request, key, kind, place, paused);
@@ -157,11 +157,11 @@ ask_itself(Request *request, uint32_t key, uint8_t place, bool paused)
 
 /* The member is not waited for any more. */
 static void
-leave_place(RequestKey *state, uint8_t place)
+leave_place(const Request *request, RequestKey *state, uint8_t place)
 {
     state->live &= (uint16_t)~request_place_bit(place);
-    if (state->full_place == place)
-        state->full_place = NO_PLACE;
+    if (!request->is_write && state->read.full_place == place)
+        state->read.full_place = NO_PLACE;
 }
 
 uint32_t
@@ -190,7 +190,7 @@ request_key_ask_coordinated(Request *request, uint32_t key)
 
     if (place == NO_PLACE)
         return false;
-    request->states[key].coordinated |= request_place_bit(place);
+    request->states[key].read.coordinated |= request_place_bit(place);
     ask_member(request, key, PART_COORDINATED, place, false);
     return true;
 }
@@ -217,7 +217,7 @@ request_key_give_up(Request *request, uint32_t key)
     StatusCode reason = state->reason == STATUS_OK ? STATUS_UNAVAILABLE : state->reason;
 
     request_key_end(request, key,
-                    request->is_write && state->maybe_written ? STATUS_UNKNOWN : reason);
+                    request->is_write && state->write.maybe_written ? STATUS_UNKNOWN : reason);
 }
 
 /* A read key with a quorum of answers ends, or goes on to what is still missing. */
@@ -226,17 +226,17 @@ end_read_key(Request *request, uint32_t key)
 {
     RequestKey *state = &request->states[key];
 
-    if (state->mismatch)
+    if (state->read.mismatch)
     {
-        if (state->coordinated == 0)
+        if (state->read.coordinated == 0)
         {
             request->counters.mismatches++;
             (void)request_key_ask_coordinated(request, key);
         }
     }
-    else if (state->has_full)
+    else if (state->read.has_full)
         request_key_end(request, key, STATUS_OK);
-    else if (state->full_place == NO_PLACE && state->coordinated == 0)
+    else if (state->read.full_place == NO_PLACE && state->read.coordinated == 0)
         (void)request_key_ask_coordinated(request, key);
 }
 
@@ -265,7 +265,7 @@ request_key_failed(Request *request, const RequestPart *part, uint32_t key, bool
         return;
     if (part->kind != PART_COORDINATED)
     {
-        leave_place(state, request_place_of(state, part->member));
+        leave_place(request, state, request_place_of(state, part->member));
         request_key_go_on(request, key);
     }
     else if (!was_silent && request_key_ask_coordinated(request, key))
@@ -286,7 +286,7 @@ request_key_hedge(Request *request, const RequestPart *part, uint32_t key)
         (void)request_key_ask_coordinated(request, key);
         return;
     }
-    leave_place(state, request_place_of(state, part->member));
+    leave_place(request, state, request_place_of(state, part->member));
     if (request_key_ask(request, key) == 0 && !request->is_write &&
         request_place_is_quorum(request, state))
         end_read_key(request, key);
@@ -306,11 +306,11 @@ back_off(Request *request, const RequestPart *part, uint32_t key)
         uint8_t other = request_place_coordinator(request, key);
 
         place = other == NO_PLACE ? place : other;
-        state->coordinated |= request_place_bit(place);
+        state->read.coordinated |= request_place_bit(place);
         ask_member(request, key, PART_COORDINATED, place, true);
         return;
     }
-    leave_place(state, place);
+    leave_place(request, state, place);
     state->asked &= (uint16_t)~request_place_bit(place);
     ask_itself(request, key, request_place_after_pause(state, place), true);
 }
@@ -341,10 +341,10 @@ ask_once_more(Request *request, const RequestPart *part, uint32_t key)
     RequestKey *state = &request->states[key];
     uint8_t place = request_place_of(state, part->member);
 
-    if (state->late == LATE_MAX)
+    if (state->write.late == LATE_MAX)
         return false;
-    state->late++;
-    leave_place(state, place);
+    state->write.late++;
+    leave_place(request, state, place);
     ask_itself(request, key, place, false);
     return true;
 }
@@ -363,7 +363,7 @@ request_key_refused(Request *request, const RequestPart *part, uint32_t key, boo
         return;
     if (status == STATUS_OVERLOADED && (!was_silent || state->pending == 0))
         back_off(request, part, key);
-    else if (!status_is_about_request(status) || state->maybe_written)
+    else if (!status_is_about_request(status) || (request->is_write && state->write.maybe_written))
         request_key_failed(request, part, key, was_silent);
     else if (!request->is_write || state->pending == 0)
         request_key_end(request, key, status);
@@ -375,7 +375,7 @@ keep_object(Request *request, uint32_t key, const ReadItem *item)
 {
     request->reads[key].object = slice_copy(request->arena, item->object);
     request->reads[key].context = slice_copy(request->arena, item->context);
-    request->states[key].has_full = true;
+    request->states[key].read.has_full = true;
 }
 
 /* An answer of a member's own. */
@@ -388,9 +388,9 @@ count_answer(Request *request, const RequestPart *part, uint32_t key, uint8_t pl
     if (part->kind == PART_FULL)
         keep_object(request, key, item);
     if (state->counted == 0)
-        state->digest = item->digest;
-    else if (!digest_equal(&state->digest, &item->digest))
-        state->mismatch = true;
+        state->read.digest = item->digest;
+    else if (!digest_equal(&state->read.digest, &item->digest))
+        state->read.mismatch = true;
     state->counted |= request_place_bit(place);
 }
 
@@ -417,7 +417,7 @@ request_key_read(Request *request, const RequestPart *part, uint32_t key, bool w
         request_key_end(request, key, STATUS_OK);
         return;
     }
-    leave_place(state, place);
+    leave_place(request, state, place);
     if (is_absent && place >= state->owner_count)
         result->lacking |= request_place_bit(place);
     else

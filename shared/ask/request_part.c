@@ -28,7 +28,8 @@ request_part_fail(Request *request, RequestPart *part, bool written, StatusCode 
 
         if (state->done)
             continue;
-        state->maybe_written = state->maybe_written || (request->is_write && written);
+        if (request->is_write && written)
+            state->write.maybe_written = true;
         if (reason != STATUS_OK)
             state->reason = reason;
         request_key_failed(request, part, part->keys[i], was_silent);
@@ -331,9 +332,9 @@ first_sent_ms(Request *request, const RequestPart *part, uint64_t now_ms)
     {
         RequestKey *state = &request->states[part->keys[i]];
 
-        if (state->sent_ms == 0)
-            state->sent_ms = now_ms;
-        first_ms = state->sent_ms < first_ms ? state->sent_ms : first_ms;
+        if (state->write.sent_ms == 0)
+            state->write.sent_ms = now_ms;
+        first_ms = state->write.sent_ms < first_ms ? state->write.sent_ms : first_ms;
     }
     return first_ms;
 }

@@ -46,7 +46,8 @@ request_place_key(Request *request, uint32_t key)
     RequestKey *state = &request->states[key];
     uint32_t n = request->bucket->n;
 
-    state->full_place = NO_PLACE;
+    if (!request->is_write)
+        state->read.full_place = NO_PLACE;
     if (!topology_position(request->bucket, request_key_bytes(request, key), &state->position))
         return false;
     state->member_count = (uint8_t)topology_preference(request->topology, state->position,
@@ -153,7 +154,7 @@ request_place_coordinator(const Request *request, uint32_t key)
     {
         uint8_t place = state->order[i];
 
-        if ((state->coordinated & request_place_bit(place)) == 0 &&
+        if ((state->read.coordinated & request_place_bit(place)) == 0 &&
             coordinator_rank(request, key, place) > best)
         {
             best = coordinator_rank(request, key, place);

@@ -64,7 +64,25 @@ enum
     NO_PLACE = 0xff
 };
 
-/* The masks are of places in members. */
+/* What only the keys of a read have. */
+typedef struct RequestReadKey
+{
+    Digest digest;        /* of the first answer that counts */
+    uint16_t coordinated; /* places that were asked for a coordinated read */
+    uint8_t full_place;   /* who is to give the object; NO_PLACE: nobody is waited for */
+    bool has_full;
+    bool mismatch; /* two answers that count have different digests */
+} RequestReadKey;
+
+/* What only the keys of a write have. */
+typedef struct RequestWriteKey
+{
+    uint64_t sent_ms;   /* when it was sent first, by the asker's own clock; 0: not yet */
+    uint8_t late;       /* how often a member called the write too late */
+    bool maybe_written; /* an ask ended without an answer that says it was not */
+} RequestWriteKey;
+
+/* How far one key has got. The masks are of places in members. */
 typedef struct RequestKey
 {
     uint64_t position;
@@ -75,20 +93,17 @@ typedef struct RequestKey
     uint8_t well_count; /* of order: those not to avoid */
     uint8_t pending;    /* asks that may still be answered */
     uint8_t pauses;
-    uint8_t late;         /* times that a member called the write too late */
-    uint8_t full_place;   /* who is to give the object; NO_PLACE: nobody is waited for */
-    uint16_t asked;       /* for an answer of their own */
-    uint16_t live;        /* of these, those that owe it and are not silent */
-    uint16_t counted;     /* of these, those whose answer counts */
-    uint16_t coordinated; /* asked for a coordinated read */
-    uint16_t again;       /* their link broke once: asked again when nobody else is left */
     bool done;
-    bool has_full;
-    bool mismatch;
-    bool maybe_written; /* an ask ended without an answer that says it was not */
-    Digest digest;
+    uint16_t asked;    /* for an answer of their own */
+    uint16_t live;     /* of these, those that owe it and are not silent */
+    uint16_t counted;  /* of these, those whose answer counts */
+    uint16_t again;    /* their link broke once: asked again when nobody else is left */
     StatusCode reason; /* the last refusal */
-    uint64_t sent_ms;  /* writes: when first, by the asker's own clock; 0: not yet */
+    union
+    {
+        RequestReadKey read;
+        RequestWriteKey write;
+    };
 } RequestKey;
 
 typedef struct RequestMemberState

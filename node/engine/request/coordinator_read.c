@@ -13,7 +13,7 @@ seal_item(const View *view, const Operation *operation, Item *item, ReadItem *re
 {
     Buffer sealed;
 
-    if (!operation->seal || item->merged.length == 0)
+    if (!operation->seal || item->read.merged.length == 0)
         return;
     Object past = object_past(&view->actions->arena, &item->merge);
 
@@ -53,7 +53,7 @@ send_read_reply(const View *view, Operation *operation)
         reply.items[i] = (ReadItem){.status = item->status};
         if (item->status != STATUS_OK)
             continue;
-        reply.items[i].object = object_identity(item->merged);
+        reply.items[i].object = object_identity(item->read.merged);
         reply.items[i].held = item->acked | (counting(item) & ~operation_owners(item));
         seal_item(view, operation, item, &reply.items[i]);
     }
@@ -84,7 +84,7 @@ encode_merge(Operation *operation, Item *item)
         return;
     buffer_init(&bytes, &MEMORY_HEAP);
     object_encode(&bytes, &item->merge);
-    item->merged = slice_copy(&operation->arena, buffer_slice(&bytes));
+    item->read.merged = slice_copy(&operation->arena, buffer_slice(&bytes));
     buffer_free(&bytes);
 }
 
@@ -92,14 +92,14 @@ encode_merge(Operation *operation, Item *item)
 static bool
 is_merge(const Item *item, uint32_t place)
 {
-    return slice_equal(object_identity(item->objects[place]), object_identity(item->merged));
+    return slice_equal(object_identity(item->objects[place]), object_identity(item->read.merged));
 }
 
 /* Whose record is damaged may be given the merge in its place, when there is one. */
 static uint32_t
 mendable(const Item *item)
 {
-    return item->merged.length > 0 ? item->unreadable & operation_owners(item) : 0;
+    return item->read.merged.length > 0 ? item->unreadable & operation_owners(item) : 0;
 }
 
 /* The owners that have the merge count as having acknowledged it; those that answered something
@@ -112,7 +112,7 @@ repair_item(Coordinator *coordinator, const View *view, Operation *operation, It
 
     item->phase = ITEM_SPREADING;
     encode_merge(operation, item);
-    mended = item->merged;
+    mended = item->read.merged;
     for (uint32_t place = 0; place < item->owner_count; place++)
     {
         uint32_t bit = 1u << place;

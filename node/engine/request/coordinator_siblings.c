@@ -14,7 +14,7 @@ operation_note_siblings(Coordinator *coordinator, const View *view, const Operat
 
     if (view->siblings_warn == 0 || siblings <= view->siblings_warn)
         return;
-    item->siblings = siblings;
+    item->write.siblings = siblings;
     coordinator->counters.siblings_warned++;
     if (siblings <= warning->siblings)
         return;

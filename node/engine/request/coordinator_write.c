@@ -23,8 +23,8 @@ send_write_reply(Coordinator *coordinator, const View *view, Operation *operatio
     {
         const Item *item = &operation->items[i];
 
-        reply.items[i] =
-            (WriteResult){.status = item->status, .acked = item->acked, .siblings = item->siblings};
+        reply.items[i] = (WriteResult){
+            .status = item->status, .acked = item->acked, .siblings = item->write.siblings};
         if (item->status == STATUS_UNKNOWN)
             coordinator->counters.writes_unknown++;
         else if (item->status != STATUS_OK)
@@ -41,8 +41,8 @@ send_write_reply(Coordinator *coordinator, const View *view, Operation *operatio
 static void
 settle_item(Coordinator *coordinator, Operation *operation, Item *item)
 {
-    assert(!item->settled);
-    item->settled = true;
+    assert(!item->write.settled);
+    item->write.settled = true;
     if (--operation->items_unsettled == 0)
         operation_end(coordinator, operation);
 }
@@ -85,17 +85,17 @@ apply_item(Coordinator *coordinator, const View *view, Operation *operation, Ite
         return;
     }
     item->phase = ITEM_SPREADING;
-    item->update = (Update){.put = &item->put};
+    item->write.update = (Update){.put = &item->write.put};
     if (item->answered != 0)
     {
         operation_merge(operation, item);
-        item->update.merge = &item->merge;
-        if (item->known)
-            item->update.put = NULL;
+        item->write.update.merge = &item->merge;
+        if (item->write.known)
+            item->write.update.put = NULL;
     }
     spread_plan(coordinator, view, operation, item);
-    actions_apply(view->actions, operation->bucket_id, item->position, item->key, &item->update,
-                  operation_ref(operation, item));
+    actions_apply(view->actions, operation->bucket_id, item->position, item->key,
+                  &item->write.update, operation_ref(operation, item));
 }
 
 /*
@@ -138,7 +138,7 @@ check_item(const View *view, const Bucket *bucket, const Operation *operation, I
             return STATUS_TOO_LARGE;
     }
     status = context_status(context_open(write->context, view->context_keys, bucket->id, item->key,
-                                         arena, &item->put.past));
+                                         arena, &item->write.put.past));
     if (status != STATUS_OK)
         return status;
     if (view->cannot_write)
@@ -166,18 +166,18 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
         Item *item = &operation->items[i];
 
         item->key = write->items[i].key;
-        item->put = (Put){.values = write->items[i].values,
-                          .value_count = write->items[i].value_count,
-                          .siblings_max = view->siblings_max,
-                          .now_ms = view->wall_ms,
-                          .until_ms = until_ms};
+        item->write.put = (Put){.values = write->items[i].values,
+                                .value_count = write->items[i].value_count,
+                                .siblings_max = view->siblings_max,
+                                .now_ms = view->wall_ms,
+                                .until_ms = until_ms};
         item->status = until_ms == 0 ? STATUS_TOO_LATE
                                      : check_item(view, bucket, operation, item, &write->items[i],
                                                   &operation->arena);
         item->phase = item->status == STATUS_OK ? ITEM_GATHERING : ITEM_DONE;
-        item->settled = item->phase == ITEM_DONE;
+        item->write.settled = item->phase == ITEM_DONE;
         operation->items_open += item->phase != ITEM_DONE;
-        operation->items_unsettled += !item->settled;
+        operation->items_unsettled += !item->write.settled;
     }
 }
 
@@ -302,7 +302,7 @@ coordinator_write_progress(Coordinator *coordinator, const View *view, Operation
     }
     if (item->phase == ITEM_SPREADING)
         take_stock(coordinator, view, operation, item);
-    if (item->phase == ITEM_DONE && !item->settled)
+    if (item->phase == ITEM_DONE && !item->write.settled)
         linger(coordinator, view, operation, item);
 }
 

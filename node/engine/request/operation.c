@@ -281,7 +281,7 @@ bool
 operation_is_spreading(const Operation *operation, const Item *item)
 {
     if (operation->kind == REF_COORDINATOR_WRITE && item->phase == ITEM_DONE)
-        return !item->settled;
+        return !item->write.settled;
     return item->phase == ITEM_SPREADING;
 }
 
@@ -363,7 +363,8 @@ operation_merge(Operation *operation, Item *item)
             continue;
         if (object_decode(item->objects[place], &operation->arena, &object))
         {
-            item->known = item->known || holds_put(&object, &item->put);
+            if (operation->kind == REF_COORDINATOR_WRITE && holds_put(&object, &item->write.put))
+                item->write.known = true;
             item->merge = object_merge(&operation->arena, &item->merge, &object);
         }
         else

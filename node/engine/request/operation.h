@@ -24,7 +24,28 @@ typedef enum ItemPhase
     ITEM_DONE       /* the client's answer is settled */
 } ItemPhase;
 
-/* Masks have one bit for each member of the preference list, by place: the owners' come first. */
+/* What only the items of a write have. */
+typedef struct ItemWrite
+{
+    bool stamped;                      /* storage has settled the object, and it is on its way */
+    bool settled;                      /* every owner has the object, or a hint for it is kept */
+    bool known;                        /* what was gathered holds the put's request id */
+    uint8_t stand_ins[TOPOLOGY_N_MAX]; /* by owner, the place of its fallback; its own: none */
+    uint32_t hinted;                   /* owners that this node keeps a hint for */
+    uint32_t siblings;                 /* as in WriteResult */
+    Update update;
+    Put put;
+    Slice object; /* as it was stamped, encoded, where a fallback may need it later */
+} ItemWrite;
+
+/* What only the items of a read have. */
+typedef struct ItemRead
+{
+    Slice merged; /* Item.merge, encoded */
+} ItemRead;
+
+/* How far one key of an operation has got. Masks have one bit for each member of the preference
+ * list, by place: the owners' come first. */
 typedef struct Item
 {
     ItemPhase phase;
@@ -36,11 +57,6 @@ typedef struct Item
     uint8_t member_count;
     uint8_t owner_count;
     uint8_t self; /* own place */
-    bool stamped; /* writes: storage has settled the object, and it is on its way */
-    bool settled; /* writes: every owner has the object, or a hint for it is kept */
-    uint8_t
-        stand_ins[TOPOLOGY_N_MAX]; /* writes: by owner, the place of its fallback; its own: none */
-    uint32_t hinted;               /* writes: owners that this node keeps a hint for */
     uint32_t to_ask;
     uint32_t asked;
     uint32_t answered;
@@ -51,12 +67,12 @@ typedef struct Item
     uint32_t acked;
     uint32_t failed; /* will not acknowledge */
     StatusCode status;
-    Update update;
-    Put put;           /* writes */
-    Object merge;      /* what was gathered */
-    bool known;        /* writes: what was gathered holds the put's request id */
-    Slice merged;      /* reads: encoded; writes: what was stamped, where a fallback may need it */
-    uint32_t siblings; /* writes: as in WriteResult */
+    Object merge; /* what was gathered */
+    union
+    {
+        ItemWrite write;
+        ItemRead read;
+    };
 } Item;
 
 typedef struct Operation
@@ -168,8 +184,8 @@ void operation_take_object(Operation *operation, Item *item, uint32_t place,
  * come to since: it is not to be merged with the rest. */
 bool operation_is_stale(const View *view, const Operation *operation, const Item *item);
 
-/* Merges what was gathered into item->merge and sets item->known; what cannot be decoded counts as
- * a failure to answer. */
+/* Merges what was gathered into item->merge and, for a write, sets write.known; what cannot be
+ * decoded counts as a failure to answer. */
 void operation_merge(Operation *operation, Item *item);
 
 /* Puts the object into the outbox of the member at place, when that is up; hint_for: the owner's

@@ -11,7 +11,7 @@ is_owner(const Item *item, uint32_t place)
 static bool
 has_stand_in(const Item *item, uint32_t owner)
 {
-    return item->stand_ins[owner] != owner;
+    return item->write.stand_ins[owner] != owner;
 }
 
 static uint32_t
@@ -42,7 +42,7 @@ stand_ins_in_use(const Item *item)
     for (uint32_t owner = 0; owner < item->owner_count; owner++)
     {
         if (has_stand_in(item, owner))
-            places |= bit_of(item->stand_ins[owner]);
+            places |= bit_of(item->write.stand_ins[owner]);
     }
     return places;
 }
@@ -55,14 +55,14 @@ choose_stand_in(const View *view, Item *item, uint32_t owner)
 
     if (!is_owner(item, item->self) && (taken & bit_of(item->self)) == 0)
     {
-        item->stand_ins[owner] = item->self;
+        item->write.stand_ins[owner] = item->self;
         return true;
     }
     for (uint32_t place = item->owner_count; place < item->member_count; place++)
     {
         if ((taken & bit_of(place)) != 0 || place == item->self || !view->up[item->members[place]])
             continue;
-        item->stand_ins[owner] = (uint8_t)place;
+        item->write.stand_ins[owner] = (uint8_t)place;
         return true;
     }
     return false;
@@ -98,17 +98,17 @@ spread_plan(Coordinator *coordinator, const View *view, Operation *operation, It
     {
         bool up = view->up[item->members[owner]];
 
-        item->stand_ins[owner] = (uint8_t)owner;
+        item->write.stand_ins[owner] = (uint8_t)owner;
         if (!up)
             item->failed |= bit_of(owner);
         if ((!up && !choose_stand_in(view, item, owner)) || !is_owner(item, item->self))
         {
-            add_hint(coordinator, view, item, owner, hints, &item->update.hint_count);
-            item->hinted |= bit_of(owner);
+            add_hint(coordinator, view, item, owner, hints, &item->write.update.hint_count);
+            item->write.hinted |= bit_of(owner);
         }
     }
-    item->update.hints =
-        arena_copy(&operation->arena, hints, sizeof(HintChange) * item->update.hint_count);
+    item->write.update.hints =
+        arena_copy(&operation->arena, hints, sizeof(HintChange) * item->write.update.hint_count);
 }
 
 /* ---- sending ---- */
@@ -117,12 +117,12 @@ void
 spread_send(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
             Slice object)
 {
-    item->stamped = true;
+    item->write.stamped = true;
     if (item->member_count > item->owner_count)
-        item->merged = slice_copy(&operation->arena, object);
+        item->write.object = slice_copy(&operation->arena, object);
     for (uint32_t owner = 0; owner < item->owner_count; owner++)
     {
-        uint32_t stand_in = item->stand_ins[owner];
+        uint32_t stand_in = item->write.stand_ins[owner];
 
         if (owner != item->self && (item->failed & bit_of(owner)) == 0)
             operation_send(coordinator, view, operation, item, owner, owner, object);
@@ -136,15 +136,15 @@ spread_mend(Coordinator *coordinator, const View *view, Operation *operation, It
 {
     for (uint32_t owner = 0; owner < item->owner_count; owner++)
     {
-        uint32_t stand_in = item->stand_ins[owner];
+        uint32_t stand_in = item->write.stand_ins[owner];
 
-        if (item->merged.length == 0 || (item->failed & bit_of(owner)) == 0 ||
+        if (item->write.object.length == 0 || (item->failed & bit_of(owner)) == 0 ||
             (stand_in != owner && (item->failed & bit_of(stand_in)) == 0))
             continue;
-        item->stand_ins[owner] = (uint8_t)owner;
-        if (choose_stand_in(view, item, owner) && item->stand_ins[owner] != item->self)
-            operation_send(coordinator, view, operation, item, item->stand_ins[owner], owner,
-                           item->merged);
+        item->write.stand_ins[owner] = (uint8_t)owner;
+        if (choose_stand_in(view, item, owner) && item->write.stand_ins[owner] != item->self)
+            operation_send(coordinator, view, operation, item, item->write.stand_ins[owner], owner,
+                           item->write.object);
     }
 }
 
@@ -157,7 +157,7 @@ owners_among(const Item *item, uint32_t places)
     uint32_t count = 0;
 
     for (uint32_t owner = 0; owner < item->owner_count; owner++)
-        count += (places & (bit_of(owner) | bit_of(item->stand_ins[owner]))) != 0;
+        count += (places & (bit_of(owner) | bit_of(item->write.stand_ins[owner]))) != 0;
     return count;
 }
 
@@ -205,7 +205,7 @@ spread_is_hopeless(const Operation *operation, const Item *item)
 {
     uint32_t possible = item->acked | awaited(item);
 
-    if (!item->stamped)
+    if (!item->write.stamped)
         return false;
     return awaited(item) == 0 || owners_among(item, possible) < operation->quorum ||
            operation_count(possible & operation_owners(item)) < operation->owner_quorum;
@@ -220,10 +220,10 @@ uncovered(const Item *item)
 
     for (uint32_t owner = 0; owner < item->owner_count; owner++)
     {
-        if ((item->acked & (bit_of(owner) | bit_of(item->stand_ins[owner]))) == 0)
+        if ((item->acked & (bit_of(owner) | bit_of(item->write.stand_ins[owner]))) == 0)
             places |= bit_of(owner);
     }
-    return places & ~item->hinted;
+    return places & ~item->write.hinted;
 }
 
 /* A coordinator that is no owner waits for all: it would rather drop its hints than hand them off.
@@ -249,12 +249,12 @@ static void
 drop_needless(const View *view, const Operation *operation, const Item *item)
 {
     HintChange hints[TOPOLOGY_N_MAX];
-    Digest acknowledged = object_digest(item->merged);
+    Digest acknowledged = object_digest(item->write.object);
     uint32_t count = 0;
 
     for (uint32_t owner = 0; owner < item->owner_count; owner++)
     {
-        if ((item->acked & item->hinted & bit_of(owner)) != 0)
+        if ((item->acked & item->write.hinted & bit_of(owner)) != 0)
             hints[count++] =
                 (HintChange){.target = view->topology->members[item->members[owner]].id,
                              .drop = true,
