@@ -216,7 +216,9 @@ object_add_replaced(Arena *arena, Object *object, const RequestIds *ids)
     drop_groups(arena, object, ids, 1);
 }
 
-/* Theirs and mine by turns, since each side has the latest first. */
+/* Takes theirs and mine by turns, since each side has the latest first. Theirs come first, so that
+ * replicas which send each other their objects end with one order, hence with equal bytes. The same
+ * merge a second time may therefore change the order, and nothing else. */
 static void
 join_replaced(Arena *arena, Object *merged, const Object *a, const Object *b)
 {
@@ -397,6 +399,14 @@ encode_replaced(Buffer *buffer, const Object *object)
     }
 }
 
+/* An object that has seen nothing has no first part when there are ids that were replaced: those
+ * are all that is left of a key that was reaped, and of a past that has no vector. */
+static bool
+has_itself(const Object *object)
+{
+    return object->context.count > 0 || object->replaced_count == 0;
+}
+
 void
 object_encode(Buffer *buffer, const Object *object)
 {
@@ -404,7 +414,7 @@ object_encode(Buffer *buffer, const Object *object)
 
     buffer_put_u8(buffer, OBJECT_FORMAT);
     buffer_put_u32(buffer, 0);
-    if (object->context.count > 0 || object->replaced_count == 0)
+    if (has_itself(object))
         encode_itself(buffer, object);
     buffer_set_u32(buffer, start + 1, (uint32_t)(buffer->length - start - OBJECT_HEADER_BYTES));
     encode_replaced(buffer, object);
@@ -629,6 +639,6 @@ object_decode(Slice bytes, Arena *arena, Object *object)
     if (length > 0)
         decode_itself(reader_take(&reader, length), arena, object, &reader);
     decode_replaced(&reader, arena, object);
-    return reader_finish(&reader) && siblings_are_distinct(object, arena) &&
-           none_is_replaced(object, arena);
+    return reader_finish(&reader) && (length > 0) == has_itself(object) &&
+           siblings_are_distinct(object, arena) && none_is_replaced(object, arena);
 }

@@ -2,6 +2,7 @@
 #include "test/lib/round_trip.h"
 #include "test/unit/causality/history.h"
 #include "test/unit/stages/hostile.h"
+#include "test/unit/stages/seeds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -260,9 +261,39 @@ hostile_bytes_are_refused(void **state)
 
         Object object = history_object(&history, history_any_snapshot(&history));
 
-        assert_hostile_bytes_are_refused(encoded(&history.arena, &object), round_trip_object);
+        Slice bytes = encoded(&history.arena, &object);
+
+        if (bytes.length > 0)
+            seeds_keep("object", "history", bytes);
+        assert_hostile_bytes_are_refused(bytes, round_trip_object);
     }
     history_free(&history);
+}
+
+/* It would be a second form of the object that says nothing; and beside ids that were replaced,
+ * what says nothing is a second form of those ids alone. */
+static void
+an_object_that_says_nothing_has_one_form(void **state)
+{
+    static const uint8_t without_itself[] = {1, 0, 0, 0, 0};
+    static const RequestId request = {{1}};
+    RequestIds group = {&request, 1};
+    Object object = {0};
+    Object decoded;
+    Buffer bytes;
+
+    assert_true(object_decode(encoded(&arena, &object), &arena, &decoded));
+    assert_false(
+        object_decode(slice_make(without_itself, sizeof(without_itself)), &arena, &decoded));
+    buffer_init(&bytes, &MEMORY_HEAP);
+    object_encode(&bytes, &object);
+    buffer_put_varint(&bytes, group.count);
+    buffer_put(&bytes, group.ids, sizeof(RequestId));
+    assert_false(object_decode(buffer_slice(&bytes), &arena, &decoded));
+    buffer_free(&bytes);
+    object = (Object){.replaced = &group, .replaced_count = 1};
+    assert_true(object_decode(encoded(&arena, &object), &arena, &decoded));
+    assert_int_equal(decoded.replaced_count, 1);
 }
 
 static void
@@ -399,6 +430,7 @@ main(void)
         TEST(merge_is_commutative_associative_and_idempotent_over_random_histories),
         TEST(an_object_decodes_to_what_was_encoded),
         TEST(hostile_bytes_are_refused),
+        TEST(an_object_that_says_nothing_has_one_form),
         TEST(one_request_id_in_two_siblings_is_refused),
         TEST(the_siblings_of_an_encoded_object_are_counted_without_decoding_them),
         TEST(a_merge_drops_siblings_of_ids_that_were_replaced_and_keeps_their_dots_seen),
