@@ -227,7 +227,7 @@ endif
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: check check-trixie installcheck demo demo-stop bench trouble heal soak sim sim-bugs fuzz asan tsan lint
+.PHONY: check check-trixie installcheck demo demo-stop bench trouble heal soak sim sim-bugs fuzz fuzz-seeds asan tsan lint
 check:
 	@test/check
 
@@ -290,6 +290,14 @@ fuzz:
 	+$(MAKE) MODE=fuzz fuzz
 endif
 
+# The corpora that come from encoders, anew: when a format has changed, today's decoders refuse what
+# is there. The tests that build one of each write them; inputs that once crashed are kept.
+SEED_TESTS := $(addprefix $(BUILD)/unit/,$(addprefix shared/,wire/message_test wire/chunk_test data/object_test \
+	data/context_test data/update_test) node/engine/engine_test)
+fuzz-seeds: $(SEED_TESTS)
+	rm -f $(foreach name,message chunk object context update frames,test/fuzz/corpus/$(name)/seed_*)
+	@set -e; for test in $(SEED_TESTS); do FUZZ_SEEDS=test/fuzz/corpus $$test; done
+
 asan tsan:
 	test/check --sanitizer $@
 
@@ -335,6 +343,7 @@ help:
 	@echo 'make gossip-scale     gossip among up to 1,000 nodes in virtual time: a table and a plot'
 	@echo 'make sim-bugs         the simulator must catch each planted bug (BUG=name for one)'
 	@echo 'make fuzz             libFuzzer on every decoder (FUZZ_SECONDS=60 each)'
+	@echo 'make fuzz-seeds       the fuzz corpora that come from encoders, anew'
 	@echo 'make asan, make tsan  unit tests, simulator and a cluster test under the sanitizers'
 	@echo 'make soak             a minute of overload, then the simulator until interrupted'
 	@echo 'make coverage         lines covered by unit tests and simulator'

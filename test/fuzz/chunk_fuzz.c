@@ -45,7 +45,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         Slice frame;
         Slice part = reader_slice(&reader);
 
-        if (chunk_join_add(&join, part, &frame) == CHUNK_WHOLE)
+        ChunkResult result = chunk_join_add(&join, part, &frame);
+
+        fuzz_is_taken = fuzz_is_taken || result != CHUNK_BAD;
+        if (result == CHUNK_WHOLE)
             send_through(frame);
         fuzz_require(join.begun_count <= CHUNK_FRAMES_MAX && join.begun_bytes <= size);
     }

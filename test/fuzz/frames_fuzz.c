@@ -41,6 +41,8 @@ output_reply(void *context, uint64_t session, Slice bytes)
     fuzz_require(frame_decode(bytes, &frame));
     fuzz_require(session <= SETUP_SESSION);
     answers->count[session]++;
+    if (session != SETUP_SESSION && frame.type != FRAME_ERROR)
+        fuzz_is_taken = true;
 }
 
 static bool

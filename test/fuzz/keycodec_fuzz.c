@@ -11,6 +11,7 @@ parse_and_print(KeyType type, const char *text, Arena *arena)
 
     if (!keycodec_parse(type, text, arena, &value))
         return;
+    fuzz_is_taken = true;
     buffer_init(&printed, &MEMORY_HEAP);
     keycodec_print(&printed, &value);
     buffer_put_u8(&printed, '\0');

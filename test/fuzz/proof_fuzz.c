@@ -13,6 +13,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t half = size / 2;
     size_t first = proof_take(&cut, slice_make(data, half));
 
+    fuzz_is_taken = taken > 0;
     fuzz_require(taken <= size && first <= half);
     if (cut.error == NULL)
         first += proof_take(&cut, slice_make(data + first, size - first));

@@ -6,9 +6,12 @@
  *     replay/NAME FILE-OR-FOLDER...
  *
  * Prints the number of inputs run. An input that cannot be read is an error; a crash is a crash.
+ * So is an input that no decoder of today takes: it would be replayed for ever and show nothing.
+ * One that is there to be refused is named refused_NAME.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,11 +20,24 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static size_t refused_count;
+
+/* See test/fuzz/fuzz.h; a target that does not say has no such variable. */
+extern bool fuzz_is_taken __attribute__((weak));
+
 static void
 replay_die(const char *path)
 {
     fprintf(stderr, "%s: %s\n", path, strerror(errno));
     exit(2);
+}
+
+static bool
+is_to_be_refused(const char *path)
+{
+    const char *name = strrchr(path, '/');
+
+    return strncmp(name != NULL ? name + 1 : path, "refused_", strlen("refused_")) == 0;
 }
 
 /* A block of exactly the input's size: a sanitizer then sees a read past its end. */
@@ -36,8 +52,18 @@ replay_file(const char *path, size_t size)
     if (fread(data, 1, size, file) != size)
         replay_die(path);
     fclose(file);
+    if (&fuzz_is_taken != NULL)
+        fuzz_is_taken = false;
     LLVMFuzzerTestOneInput(data, size);
     free(data);
+    if (&fuzz_is_taken != NULL && !fuzz_is_taken && !is_to_be_refused(path))
+    {
+        fprintf(stderr,
+                "%s: no decoder takes this input any more; make fuzz-seeds writes the corpora anew "
+                "that come from encoders, any other input is mended by hand\n",
+                path);
+        refused_count++;
+    }
 }
 
 static size_t replay_path(const char *path);
@@ -89,5 +115,5 @@ main(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         count += replay_path(argv[i]);
     printf("%zu inputs\n", count);
-    return 0;
+    return refused_count > 0;
 }

@@ -1,6 +1,7 @@
 #include "node/engine/cluster/paxos.h"
 #include "node/engine/engine.h"
 #include "test/lib/memory_store.h"
+#include "test/unit/stages/seeds.h"
 #include "test/unit/stages/stage.h"
 
 #include <setjmp.h>
@@ -224,6 +225,14 @@ pass(uint64_t ms)
     engine_time(fixture.engine, fixture.now_ms, 1700000000000 + fixture.now_ms);
     engine_tick(fixture.engine);
     engine_turn_end(fixture.engine);
+}
+
+/* Adds what stage_buffer() holds to a seed, as test/fuzz/frames_fuzz.c reads it. */
+static void
+add_to_seed(Buffer *seed, uint64_t session)
+{
+    buffer_put_u8(seed, session == MEMBER);
+    buffer_put_slice(seed, buffer_slice(&fixture.stage.frame));
 }
 
 /* What stage_buffer() holds, from a session. */
@@ -557,12 +566,17 @@ what_was_written_can_be_read_and_scanned(void **state)
     Slice key = stage_key(&fixture.stage, "key");
     ScanReply reply;
     uint32_t rows = 0;
+    Buffer seed;
 
+    buffer_init(&seed, &MEMORY_HEAP);
     give_write(key, "apple", 1, false, 2);
     assert_int_equal(written_status(), STATUS_OK);
+    add_to_seed(&seed, CLIENT);
     give_read(key, READ_FULL, 2, STAGE_BUCKET);
+    add_to_seed(&seed, CLIENT);
     assert_int_equal(stage_siblings(&fixture.stage, read_item().object), 1);
     give_read(key, READ_COORDINATED, 2, STAGE_BUCKET);
+    add_to_seed(&seed, CLIENT);
     assert_int_equal(stage_siblings(&fixture.stage, read_item().object), 1);
     for (uint32_t partition = 0; partition < STAGE_PARTITIONS; partition++)
     {
@@ -570,6 +584,7 @@ what_was_written_can_be_read_and_scanned(void **state)
         Frame frame;
 
         scan_encode(stage_buffer(&fixture.stage), TAG, &scan);
+        add_to_seed(&seed, CLIENT);
         give(CLIENT);
         frame = reply_to(CLIENT);
         assert_true(scan_reply_decode(&frame, &fixture.stage.arena, &reply));
@@ -578,6 +593,8 @@ what_was_written_can_be_read_and_scanned(void **state)
     assert_int_equal(rows, 1);
     assert_int_equal(engine_counters(fixture.engine).writes, 1);
     assert_int_equal(engine_counters(fixture.engine).reads_coordinated, 1);
+    seeds_keep("frames", "write_read_scan", buffer_slice(&seed));
+    buffer_free(&seed);
 }
 
 static void
@@ -807,9 +824,14 @@ acknowledgements_leave_at_the_end_of_the_turn(void **state)
     ReplicateFrame replicate = {.epoch = 2, .items = &item, .item_count = 1};
     Frame frame;
     ReplicateReply reply;
+    Buffer seed;
 
     peers_up();
     replicate_encode(stage_buffer(&fixture.stage), 0, &replicate);
+    buffer_init(&seed, &MEMORY_HEAP);
+    add_to_seed(&seed, MEMBER);
+    seeds_keep("frames", "replicate", buffer_slice(&seed));
+    buffer_free(&seed);
     for (uint32_t i = 0; i < 2; i++)
         engine_session_frame(fixture.engine, MEMBER, ENGINE_PEER, 0,
                              buffer_slice(&fixture.stage.frame));

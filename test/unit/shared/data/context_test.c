@@ -1,5 +1,6 @@
 #include "shared/data/context.h"
 #include "test/unit/stages/hostile.h"
+#include "test/unit/stages/seeds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -274,7 +275,22 @@ hostile_bytes_are_refused(void **state)
 {
     Fixture *fixture = *state;
 
+    /* One piece, which alone comes back as the same bytes; and, as seeds, what else a context has.
+     */
+    static const ContextPending pending = {
+        .transaction = {1, 2, 3},
+          .through = 300, .before_command = 4
+    };
+    Buffer vector;
+
+    seeds_keep("context", "sealed", buffer_slice(&fixture->sealed));
     assert_hostile_bytes_are_refused(buffer_slice(&fixture->sealed), round_trip_context);
+    context_put_pending(&fixture->sealed, ROUND_TRIP_BUCKET, ROUND_TRIP_KEY, &pending);
+    seeds_keep("context", "sealed_and_pending", buffer_slice(&fixture->sealed));
+    buffer_init(&vector, &MEMORY_HEAP);
+    vclock_encode(&vector, &fixture->past.context);
+    seeds_keep("context", "vector", buffer_slice(&vector));
+    buffer_free(&vector);
 }
 
 static void

@@ -1,5 +1,6 @@
 #include "shared/data/update.h"
 #include "test/unit/causality/history.h"
+#include "test/unit/stages/seeds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +11,9 @@
 enum
 {
     HISTORIES = 300000,
-    STEPS = 14
+    STEPS = 14,
+    REPEATED = 200, /* histories of which one more update is applied twice */
+    SEEDS = 6       /* of these, as many are seeds */
 };
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -745,6 +748,88 @@ random_histories_agree_with_sets_of_events(void **state)
     history_free(&history);
 }
 
+/* What the stored object is, without what was replaced. */
+static Slice
+stored_identity(Fixture *fixture)
+{
+    Slice bytes;
+
+    assert_true(update_record_object(buffer_slice(&fixture->record), &bytes));
+    return object_identity(slice_copy(&fixture->arena, bytes));
+}
+
+/* As test/fuzz/update_fuzz.c reads it. */
+static void
+keep_seed(const char *name, Slice record, const Update *update)
+{
+    Buffer input;
+
+    buffer_init(&input, &MEMORY_HEAP);
+    buffer_put_u8(&input, (update->merge != NULL ? 1 : 0) | (update->put != NULL ? 2 : 0));
+    buffer_put_slice(&input, record);
+    if (update->merge != NULL)
+    {
+        Buffer merge;
+
+        buffer_init(&merge, &MEMORY_HEAP);
+        object_encode(&merge, update->merge);
+        buffer_put_slice(&input, buffer_slice(&merge));
+        buffer_free(&merge);
+    }
+    if (update->put != NULL)
+    {
+        vclock_encode(&input, &update->put->past.context);
+        buffer_put_u8(&input, (uint8_t)update->put->now_ms);
+        buffer_put_u8(&input, (uint8_t)(update->put->value_count - 1));
+        for (uint32_t i = 0; i < update->put->value_count; i++)
+        {
+            buffer_put_u8(&input, update->put->values[i].request.bytes[0]);
+            buffer_put_slice(&input, update->put->values[i].value);
+        }
+    }
+    seeds_keep("update", name, buffer_slice(&input));
+    buffer_free(&input);
+}
+
+static void
+the_same_update_a_second_time_leaves_the_object_what_it_is(void **state)
+{
+    Fixture *fixture = *state;
+    History history;
+
+    history_init(&history);
+    for (uint64_t seed = 1; seed <= REPEATED; seed++)
+    {
+        history_begin(&history, seed);
+        for (int i = 0; i < STEPS; i++)
+            history_step(&history);
+
+        Slice record = history_any_snapshot(&history)->record;
+        Object merge = history_object(&history, history_any_snapshot(&history));
+        PutValue values[] = {value_of(1, "one"), value_of(2, NULL)};
+        Put wanted = {.past = object_past(&history.arena, &merge),
+                      .values = values,
+                      .value_count = 1 + (uint32_t)(seed % 2)};
+        Update update = {.merge = seed % 3 > 0 && merge.context.count > 0 ? &merge : NULL,
+                         .put = seed % 3 < 2 ? &wanted : NULL};
+
+        fixture->run = (Run){.actor = ACTOR};
+        buffer_reset(&fixture->record);
+        buffer_put(&fixture->record, record.data, record.length);
+        if (seed <= SEEDS)
+            keep_seed("history", record, &update);
+        (void)apply(fixture, &update);
+
+        Slice once = stored_identity(fixture);
+
+        (void)apply(fixture, &update);
+        assert_true(slice_equal(stored_identity(fixture), once));
+        if (seed <= SEEDS)
+            keep_seed("own_record", buffer_slice(&fixture->record), &update);
+    }
+    history_free(&history);
+}
+
 int
 main(void)
 {
@@ -785,6 +870,7 @@ main(void)
         TEST(a_put_that_has_seen_itself_is_not_stamped),
         TEST(what_goes_from_a_record_is_told_and_asked_for),
         TEST(a_put_is_not_stamped_when_its_time_is_up),
+        TEST(the_same_update_a_second_time_leaves_the_object_what_it_is),
         TEST(random_histories_agree_with_sets_of_events),
     };
 

@@ -1,4 +1,5 @@
 #include "shared/wire/chunk.h"
+#include "test/unit/stages/seeds.h"
 #include "test/unit/causality/history.h"
 
 #include <setjmp.h>
@@ -14,6 +15,8 @@ typedef struct Fixture
     ChunkQueue queue;
     ChunkJoin join;
     Buffer part; /* the last that the queue gave */
+    Buffer seed; /* all that a stranger gave, as test/fuzz/chunk_fuzz.c reads it */
+    bool is_taken;
     Slice whole; /* the last frame that was joined */
     Arena arena;
 } Fixture;
@@ -27,6 +30,7 @@ set_up(void **state)
     chunk_queue_init(&fixture.queue, &MEMORY_HEAP);
     chunk_join_init(&fixture.join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
     buffer_init(&fixture.part, &MEMORY_HEAP);
+    buffer_init(&fixture.seed, &MEMORY_HEAP);
     arena_init(&fixture.arena, &MEMORY_HEAP);
     *state = &fixture;
     return 0;
@@ -37,9 +41,12 @@ tear_down(void **state)
 {
     Fixture *fixture = *state;
 
+    if (fixture->is_taken)
+        seeds_keep("chunk", "parts", buffer_slice(&fixture->seed));
     chunk_queue_free(&fixture->queue);
     chunk_join_free(&fixture->join);
     buffer_free(&fixture->part);
+    buffer_free(&fixture->seed);
     arena_free(&fixture->arena);
     return 0;
 }
@@ -81,7 +88,13 @@ give(Fixture *fixture, uint32_t number, uint8_t last, const char *piece)
     frame_encode_header(&fixture->part, FRAME_PART, number);
     buffer_put_u8(&fixture->part, last);
     buffer_put(&fixture->part, piece, strlen(piece));
-    return chunk_join_add(&fixture->join, buffer_slice(&fixture->part), &fixture->whole);
+    buffer_put_slice(&fixture->seed, buffer_slice(&fixture->part));
+
+    ChunkResult result =
+        chunk_join_add(&fixture->join, buffer_slice(&fixture->part), &fixture->whole);
+
+    fixture->is_taken = fixture->is_taken || result != CHUNK_BAD;
+    return result;
 }
 
 static void

@@ -1,6 +1,7 @@
 #include "shared/wire/message.h"
 #include "test/lib/reply_frames.h"
 #include "test/unit/stages/hostile.h"
+#include "test/unit/stages/seeds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,6 +55,7 @@ static const MemberId OTHER = {
 static const Frame *
 take(Fixture *fixture, FrameType type)
 {
+    seeds_keep("message", frame_type_name(type), buffer_slice(&fixture->buffer));
     assert_hostile_bytes_are_refused(buffer_slice(&fixture->buffer), round_trip_message);
     assert_true(frame_decode(buffer_slice(&fixture->buffer), &fixture->frame));
     assert_int_equal(fixture->frame.type, type);
