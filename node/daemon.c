@@ -86,7 +86,7 @@ on_drained(void *ctx)
 }
 
 static void
-stop(void *ctx)
+stop_daemon(void *ctx)
 {
     Daemon *daemon = ctx;
 
@@ -98,14 +98,14 @@ stop(void *ctx)
 }
 
 static void
-restart(void *ctx)
+restart_daemon(void *ctx)
 {
     Daemon *daemon = ctx;
 
     if (daemon->is_stopping)
         return;
     daemon->is_restarting = true;
-    stop(daemon);
+    stop_daemon(daemon);
 }
 
 static void
@@ -125,7 +125,7 @@ on_option_changed(void *context, const ConfigOption *option, bool needs_restart)
 }
 
 static void
-log_failure(Daemon *daemon, const char *what, Outcome outcome)
+log_reload_failure(Daemon *daemon, const char *what, Outcome outcome)
 {
     if (outcome.failed)
         log_error(daemon->log, "%s: %s; what was in force before stays in force", what,
@@ -164,7 +164,7 @@ reload_keys(Daemon *daemon)
 }
 
 static void
-reload(Daemon *daemon)
+reload_daemon(Daemon *daemon)
 {
     Config fresh;
     Outcome outcome;
@@ -173,17 +173,17 @@ reload(Daemon *daemon)
     config_init(&fresh);
     outcome = load_config(daemon, &fresh);
     if (outcome.failed)
-        log_failure(daemon, "could not reload the options", outcome);
+        log_reload_failure(daemon, "could not reload the options", outcome);
     else
     {
         config_reload(&daemon->config, &fresh, on_option_changed, daemon);
         node_reload(daemon->node);
     }
     config_free(&fresh);
-    log_failure(daemon, "could not reload the users", load_users(daemon));
-    log_failure(daemon, "could not reload the cluster keys", reload_keys(daemon));
-    log_failure(daemon, "could not reload the certificate", server_reload(daemon->server));
-    log_failure(
+    log_reload_failure(daemon, "could not reload the users", load_users(daemon));
+    log_reload_failure(daemon, "could not reload the cluster keys", reload_keys(daemon));
+    log_reload_failure(daemon, "could not reload the certificate", server_reload(daemon->server));
+    log_reload_failure(
         daemon, "could not reopen the log",
         log_reopen(daemon->log, (LogLevel)daemon->config.log_level, daemon->config.log_file));
 }
@@ -194,9 +194,9 @@ on_signal(uv_signal_t *handle, int signal_number)
     Daemon *daemon = handle->data;
 
     if (signal_number != SIGHUP)
-        stop(daemon);
+        stop_daemon(daemon);
     else if (!daemon->is_stopping)
-        reload(daemon);
+        reload_daemon(daemon);
 }
 
 /* ---- starting ---- */
@@ -251,7 +251,7 @@ on_cancel(void *ctx, Session *session)
 }
 
 static void
-on_turn_end(void *ctx)
+on_server_turn_end(void *ctx)
 {
     Daemon *daemon = ctx;
 
@@ -328,12 +328,12 @@ open_server(Daemon *daemon)
                              .stream_frame = on_stream_frame,
                              .session_closed = on_session_closed,
                              .cancel = on_cancel,
-                             .turn_end = on_turn_end};
+                             .turn_end = on_server_turn_end};
     ConsoleHost host = {.config = &daemon->config,
                         .log = daemon->log,
                         .node = daemon->node,
                         .keys = &daemon->identity->keys,
-                        .shutdown = stop,
+                        .shutdown = stop_daemon,
                         .ctx = daemon};
 
     daemon->console = console_new(&host);
@@ -350,7 +350,7 @@ open_node(Daemon *daemon)
                        .config = &daemon->config,
                        .identity = daemon->identity,
                        .log = daemon->log,
-                       .restart = restart,
+                       .restart = restart_daemon,
                        .ctx = daemon};
 
     return node_open(&start, &daemon->node);
@@ -366,7 +366,7 @@ close_all(Daemon *daemon)
 }
 
 static Outcome
-serve(Daemon *daemon)
+serve_until_stopped(Daemon *daemon)
 {
     Outcome outcome;
 
@@ -412,7 +412,7 @@ daemon_run(const DaemonStart *start)
     if (!outcome.failed)
     {
         do
-            outcome = serve(&daemon);
+            outcome = serve_until_stopped(&daemon);
         while (!outcome.failed && daemon.is_restarting);
     }
     close_all(&daemon);

@@ -67,130 +67,130 @@ static const char help_text[] = PROGRAM
     "  psql -h 127.0.0.1 -p 7101 -U NAME dynamo -c 'SHOW HELP'\n";
 
 static int
-fail(const char *message)
+fail_with(const char *message)
 {
     fprintf(stderr, PROGRAM ": %s\n", message);
     return EXIT_FAILURE;
 }
 
 static int
-misuse(const char *message)
+refuse_usage(const char *message)
 {
     fprintf(stderr, PROGRAM ": %s\nTry \"" PROGRAM " --help\" for more information.\n", message);
     return EXIT_FAILURE;
 }
 
 static int
-finish(Outcome outcome)
+finish_with(Outcome outcome)
 {
-    return outcome.failed ? fail(outcome.message) : EXIT_SUCCESS;
+    return outcome.failed ? fail_with(outcome.message) : EXIT_SUCCESS;
 }
 
 static int
-init(const Arguments *arguments)
+run_init(const Arguments *arguments)
 {
     SetupInit setup = {arguments->dir, arguments->cluster_key_file, arguments->settings,
                        arguments->setting_count};
 
     if (arguments->word_count != 1)
-        return misuse("init takes no further arguments");
+        return refuse_usage("init takes no further arguments");
     if (arguments->role != NULL)
-        return misuse("--role belongs to user add");
-    return finish(setup_init(&setup));
+        return refuse_usage("--role belongs to user add");
+    return finish_with(setup_init(&setup));
 }
 
 static int
-user_add(const Arguments *arguments)
+run_user_add(const Arguments *arguments)
 {
     UserRole role = USER_ROLE_DATA;
     Outcome outcome = outcome_ok();
 
     if (arguments->word_count != 3 || strcmp(arguments->words[1], "add") != 0)
-        return misuse("expected: user add NAME");
+        return refuse_usage("expected: user add NAME");
     if (arguments->cluster_key_file != NULL || arguments->setting_count > 0)
-        return misuse("user add takes only --role and -D");
+        return refuse_usage("user add takes only --role and -D");
     if (arguments->role != NULL)
         outcome = users_role_parse(arguments->role, &role);
     if (outcome.failed)
-        return fail(outcome.message);
-    return finish(setup_user_add(arguments->dir, arguments->words[2], role));
+        return fail_with(outcome.message);
+    return finish_with(setup_user_add(arguments->dir, arguments->words[2], role));
 }
 
 static int
-key(const Arguments *arguments)
+run_key(const Arguments *arguments)
 {
     const char *verb = arguments->word_count > 1 ? arguments->words[1] : "";
     bool takes_id = strcmp(verb, "use") == 0 || strcmp(verb, "remove") == 0;
 
     if (arguments->word_count != (takes_id ? 3u : 2u))
-        return misuse("expected: key list, key install, key use ID or key remove ID");
+        return refuse_usage("expected: key list, key install, key use ID or key remove ID");
     if (arguments->cluster_key_file != NULL || arguments->role != NULL ||
         arguments->setting_count > 0)
-        return misuse("key takes only --generate and -D");
+        return refuse_usage("key takes only --generate and -D");
     if (arguments->generate && strcmp(verb, "install") != 0)
-        return misuse("--generate belongs to key install");
+        return refuse_usage("--generate belongs to key install");
     if (strcmp(verb, "list") == 0)
-        return finish(setup_key_list(arguments->dir));
+        return finish_with(setup_key_list(arguments->dir));
     if (strcmp(verb, "install") == 0)
-        return finish(setup_key_install(arguments->dir, arguments->generate));
+        return finish_with(setup_key_install(arguments->dir, arguments->generate));
     if (strcmp(verb, "use") == 0)
-        return finish(setup_key_use(arguments->dir, arguments->words[2]));
+        return finish_with(setup_key_use(arguments->dir, arguments->words[2]));
     if (strcmp(verb, "remove") == 0)
-        return finish(setup_key_remove(arguments->dir, arguments->words[2]));
-    return misuse("unknown command after key (commands are list, install, use and remove)");
+        return finish_with(setup_key_remove(arguments->dir, arguments->words[2]));
+    return refuse_usage("unknown command after key (commands are list, install, use and remove)");
 }
 
 static int
 refuse_root(void)
 {
-    return fail("root must not run a node\n"
-                "Start it as an unprivileged user that owns its folder, so that a flaw in it "
-                "cannot take\nthe whole machine.");
+    return fail_with("root must not run a node\n"
+                     "Start it as an unprivileged user that owns its folder, so that a flaw in it "
+                     "cannot take\nthe whole machine.");
 }
 
 static int
-salvage(const Arguments *arguments)
+run_salvage(const Arguments *arguments)
 {
     if (arguments->word_count != 1)
-        return misuse("salvage takes no further arguments");
+        return refuse_usage("salvage takes no further arguments");
     if (arguments->cluster_key_file != NULL || arguments->role != NULL ||
         arguments->setting_count > 0)
-        return misuse("salvage takes only -D");
+        return refuse_usage("salvage takes only -D");
     if (geteuid() == 0)
         return refuse_root(); /* what it writes would be root's */
-    return finish(setup_salvage(arguments->dir));
+    return finish_with(setup_salvage(arguments->dir));
 }
 
 static int
-run(const Arguments *arguments)
+run_node(const Arguments *arguments)
 {
     DaemonStart start = {arguments->dir, arguments->settings, arguments->setting_count};
 
     if (arguments->cluster_key_file != NULL || arguments->role != NULL || arguments->generate)
-        return misuse("--cluster-key belongs to init, --role to user add, --generate to key");
+        return refuse_usage("--cluster-key belongs to init, --role to user add, --generate to key");
     if (geteuid() == 0)
         return refuse_root();
-    return finish(daemon_run(&start));
+    return finish_with(daemon_run(&start));
 }
 
 static int
-dispatch(const Arguments *arguments)
+dispatch_command(const Arguments *arguments)
 {
     if (arguments->dir == NULL)
-        return misuse("no folder given (use -D DIR)");
+        return refuse_usage("no folder given (use -D DIR)");
     if (arguments->word_count == 0)
-        return run(arguments);
+        return run_node(arguments);
     if (arguments->generate && strcmp(arguments->words[0], "key") != 0)
-        return misuse("--generate belongs to key install");
+        return refuse_usage("--generate belongs to key install");
     if (strcmp(arguments->words[0], "init") == 0)
-        return init(arguments);
+        return run_init(arguments);
     if (strcmp(arguments->words[0], "user") == 0)
-        return user_add(arguments);
+        return run_user_add(arguments);
     if (strcmp(arguments->words[0], "key") == 0)
-        return key(arguments);
+        return run_key(arguments);
     if (strcmp(arguments->words[0], "salvage") == 0)
-        return salvage(arguments);
-    return misuse("unknown command (commands are init, user, key and salvage)");
+        return run_salvage(arguments);
+    return refuse_usage("unknown command (commands are init, user, key and salvage)");
 }
 
 int
@@ -226,7 +226,7 @@ main(int argc, char **argv)
             break;
         case 'c':
             if (arguments.setting_count == SETTINGS_MAX)
-                return misuse("too many -c options");
+                return refuse_usage("too many -c options");
             arguments.settings[arguments.setting_count++] = optarg;
             break;
         case 'h':
@@ -236,17 +236,17 @@ main(int argc, char **argv)
             puts(VERSION_LINE);
             return EXIT_SUCCESS;
         default:
-            return misuse("unknown option, or one without its value");
+            return refuse_usage("unknown option, or one without its value");
         }
     }
     for (; optind < argc; optind++)
     {
         if (arguments.word_count == 3)
-            return misuse("too many arguments");
+            return refuse_usage("too many arguments");
         arguments.words[arguments.word_count++] = argv[optind];
     }
     umask(077);
     if (sodium_init() < 0)
-        return fail("the library libsodium could not be initialized");
-    return dispatch(&arguments);
+        return fail_with("the library libsodium could not be initialized");
+    return dispatch_command(&arguments);
 }

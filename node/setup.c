@@ -194,7 +194,7 @@ setup_user_add(const char *dir, const char *name, UserRole role)
 /* ---- cluster keys ---- */
 
 static Outcome
-read_keys(const char *dir, char path[PATH_SIZE], ClusterKeys *keys)
+read_key_files(const char *dir, char path[PATH_SIZE], ClusterKeys *keys)
 {
     identity_path(dir, "cluster.key", path, PATH_SIZE);
     if (access(path, F_OK) != 0)
@@ -209,7 +209,7 @@ setup_key_list(const char *dir)
     char path[PATH_SIZE];
     char id[KEYRING_ID_SIZE];
     ClusterKeys keys;
-    Outcome outcome = read_keys(dir, path, &keys);
+    Outcome outcome = read_key_files(dir, path, &keys);
 
     for (uint32_t i = 0; !outcome.failed && i < keys.count; i++)
     {
@@ -245,7 +245,7 @@ setup_key_install(const char *dir, bool generate)
     char id[KEYRING_ID_SIZE];
     uint8_t key[CLUSTER_KEY_BYTES];
     ClusterKeys keys;
-    Outcome outcome = read_keys(dir, path, &keys);
+    Outcome outcome = read_key_files(dir, path, &keys);
 
     if (!outcome.failed)
         outcome = read_new_key(generate, key);
@@ -268,7 +268,7 @@ change_keys(const char *dir, Outcome (*change)(ClusterKeys *keys, const char *id
 {
     char path[PATH_SIZE];
     ClusterKeys keys;
-    Outcome outcome = read_keys(dir, path, &keys);
+    Outcome outcome = read_key_files(dir, path, &keys);
 
     if (!outcome.failed)
         outcome = change(&keys, id);

@@ -10,7 +10,7 @@
 #define CONFIG_FILE_MAX (1024 * 1024)
 
 static void *
-field(const Config *config, const ConfigOption *option)
+option_field(const Config *config, const ConfigOption *option)
 {
     return (char *)config + option->offset;
 }
@@ -108,13 +108,13 @@ set_option(Config *config, const ConfigOption *option, const char *value)
     switch (option->type)
     {
     case CONFIG_BOOL:
-        return parse_bool(option, value, field(config, option));
+        return parse_bool(option, value, option_field(config, option));
     case CONFIG_INT:
-        return parse_int(option, value, field(config, option));
+        return parse_int(option, value, option_field(config, option));
     case CONFIG_CHOICE:
-        return parse_choice(option, value, field(config, option));
+        return parse_choice(option, value, option_field(config, option));
     case CONFIG_STRING:
-        set_string(field(config, option), value);
+        set_string(option_field(config, option), value);
         return outcome_ok();
     }
     return outcome_error("option \"%s\" has no type", option->name);
@@ -142,7 +142,7 @@ config_free(Config *config)
     for (size_t i = 0; i < config_option_count; i++)
     {
         if (config_options[i].type == CONFIG_STRING)
-            free(*(char **)field(config, &config_options[i]));
+            free(*(char **)option_field(config, &config_options[i]));
     }
     memset(config, 0, sizeof(*config));
 }
@@ -159,7 +159,7 @@ config_set(Config *config, const char *name, const char *value)
 
 /* Removes white space at both ends, in place. */
 static char *
-trim(char *text)
+trim_line(char *text)
 {
     size_t length;
 
@@ -183,7 +183,7 @@ config_set_argument(Config *config, const char *argument)
     else
     {
         *equals = '\0';
-        outcome = config_set(config, trim(copy), trim(equals + 1));
+        outcome = config_set(config, trim_line(copy), trim_line(equals + 1));
     }
     free(copy);
     return outcome;
@@ -191,7 +191,7 @@ config_set_argument(Config *config, const char *argument)
 
 /* Reads 'quoted' text in place; the text after it must be empty or a comment. */
 static Outcome
-unquote(char *text, char **value)
+unquote_value(char *text, char **value)
 {
     char *from = text + 1;
     char *to = text;
@@ -207,7 +207,7 @@ unquote(char *text, char **value)
     }
     if (*from != '\'')
         return outcome_error("a quoted value has no end");
-    from = trim(from + 1);
+    from = trim_line(from + 1);
     if (*from != '\0' && *from != '#')
         return outcome_error("unexpected text after a quoted value");
     *to = '\0';
@@ -215,9 +215,9 @@ unquote(char *text, char **value)
 }
 
 static Outcome
-parse_line(Config *config, char *line)
+parse_option_line(Config *config, char *line)
 {
-    char *name = trim(line);
+    char *name = trim_line(line);
     char *equals = strchr(name, '=');
     char *value;
     Outcome outcome;
@@ -227,19 +227,19 @@ parse_line(Config *config, char *line)
     if (equals == NULL)
         return outcome_error("expected name = value");
     *equals = '\0';
-    value = trim(equals + 1);
+    value = trim_line(equals + 1);
     if (*value == '\'')
     {
-        outcome = unquote(value, &value);
+        outcome = unquote_value(value, &value);
         if (outcome.failed)
             return outcome;
     }
     else
     {
         value[strcspn(value, "#")] = '\0';
-        value = trim(value);
+        value = trim_line(value);
     }
-    return config_set(config, trim(name), value);
+    return config_set(config, trim_line(name), value);
 }
 
 Outcome
@@ -258,7 +258,7 @@ config_parse(Config *config, const char *text, size_t length, const char *file_n
 
         if (line == NULL)
             abort();
-        outcome = parse_line(config, line);
+        outcome = parse_option_line(config, line);
         free(line);
         if (outcome.failed)
             return outcome_error("\"%.128s\" line %d: %.180s", file_name, line_number,
@@ -347,30 +347,30 @@ is_equal(const Config *a, const Config *b, const ConfigOption *option)
     switch (option->type)
     {
     case CONFIG_BOOL:
-        return *(bool *)field(a, option) == *(bool *)field(b, option);
+        return *(bool *)option_field(a, option) == *(bool *)option_field(b, option);
     case CONFIG_STRING:
-        return strcmp(*(char **)field(a, option), *(char **)field(b, option)) == 0;
+        return strcmp(*(char **)option_field(a, option), *(char **)option_field(b, option)) == 0;
     case CONFIG_INT:
     case CONFIG_CHOICE:
         break;
     }
-    return *(int64_t *)field(a, option) == *(int64_t *)field(b, option);
+    return *(int64_t *)option_field(a, option) == *(int64_t *)option_field(b, option);
 }
 
 static void
-take_value(Config *config, const Config *fresh, const ConfigOption *option)
+take_option_value(Config *config, const Config *fresh, const ConfigOption *option)
 {
     switch (option->type)
     {
     case CONFIG_BOOL:
-        *(bool *)field(config, option) = *(bool *)field(fresh, option);
+        *(bool *)option_field(config, option) = *(bool *)option_field(fresh, option);
         break;
     case CONFIG_STRING:
-        set_string(field(config, option), *(char **)field(fresh, option));
+        set_string(option_field(config, option), *(char **)option_field(fresh, option));
         break;
     case CONFIG_INT:
     case CONFIG_CHOICE:
-        *(int64_t *)field(config, option) = *(int64_t *)field(fresh, option);
+        *(int64_t *)option_field(config, option) = *(int64_t *)option_field(fresh, option);
         break;
     }
 }
@@ -387,7 +387,7 @@ config_reload(Config *config, const Config *fresh,
         if (is_equal(config, fresh, option))
             continue;
         if (option->reloadable)
-            take_value(config, fresh, option);
+            take_option_value(config, fresh, option);
         changed(context, option, !option->reloadable);
     }
 }
@@ -395,7 +395,7 @@ config_reload(Config *config, const Config *fresh,
 const char *
 config_value(const Config *config, const ConfigOption *option, char *text, size_t size)
 {
-    const void *value = field(config, option);
+    const void *value = option_field(config, option);
 
     switch (option->type)
     {

@@ -15,7 +15,7 @@ enum
 };
 
 static void
-sum_of(Slice bytes, uint8_t sum[SUM_BYTES])
+checksum_of(Slice bytes, uint8_t sum[SUM_BYTES])
 {
     crypto_generichash(sum, SUM_BYTES, bytes.data, bytes.length, NULL, 0);
 }
@@ -53,7 +53,7 @@ identity_state_read(const char *path, Buffer *bytes, bool *damaged)
     if (!outcome.failed)
     {
         kept = slice_make(file.data, file.length > SUM_BYTES ? file.length - SUM_BYTES : 0);
-        sum_of(kept, sum);
+        checksum_of(kept, sum);
         *damaged = file.length < SUM_BYTES || memcmp(sum, file.data + kept.length, SUM_BYTES) != 0;
         if (!*damaged)
             buffer_put(bytes, kept.data, kept.length);
@@ -71,7 +71,7 @@ identity_state_replace(const char *path, Slice bytes)
 
     buffer_init(&file, &MEMORY_HEAP);
     buffer_put(&file, bytes.data, bytes.length);
-    sum_of(bytes, sum);
+    checksum_of(bytes, sum);
     buffer_put(&file, sum, sizeof(sum));
     outcome = identity_replace_file(path, buffer_slice(&file));
     buffer_free(&file);

@@ -15,7 +15,7 @@ keyring_id(const uint8_t key[CLUSTER_KEY_BYTES], char id[KEYRING_ID_SIZE])
 
 /* The index of the key with this id, count when there is none. */
 static uint32_t
-find(const ClusterKeys *ring, const char *id)
+find_cluster_key(const ClusterKeys *ring, const char *id)
 {
     char each[KEYRING_ID_SIZE];
     uint32_t i = 0;
@@ -38,7 +38,7 @@ is_blank(char letter)
 }
 
 static Slice
-trim(const char *text, size_t length)
+trim_key_line(const char *text, size_t length)
 {
     while (length > 0 && is_blank(text[length - 1]))
         length--;
@@ -63,11 +63,11 @@ parse_digits(uint8_t key[CLUSTER_KEY_BYTES], Slice digits)
 Outcome
 keyring_parse_key(uint8_t key[CLUSTER_KEY_BYTES], const char *text)
 {
-    return parse_digits(key, trim(text, strcspn(text, "\n")));
+    return parse_digits(key, trim_key_line(text, strcspn(text, "\n")));
 }
 
 static Outcome
-parse_line(ClusterKeys *ring, Slice line)
+parse_key_line(ClusterKeys *ring, Slice line)
 {
     uint8_t key[CLUSTER_KEY_BYTES];
     Outcome outcome = outcome_ok();
@@ -97,7 +97,7 @@ keyring_parse(ClusterKeys *ring, const char *text, size_t length, const char *fi
         size_t taken = end == NULL ? line : line + 1;
 
         line_number++;
-        outcome = parse_line(ring, trim(text, line));
+        outcome = parse_key_line(ring, trim_key_line(text, line));
         text += taken;
         length -= taken;
     }
@@ -133,7 +133,7 @@ keyring_install(ClusterKeys *ring, const uint8_t key[CLUSTER_KEY_BYTES])
     uint32_t found;
 
     keyring_id(key, id);
-    found = find(ring, id);
+    found = find_cluster_key(ring, id);
     if (found < ring->count)
         return sodium_memcmp(ring->keys[found], key, CLUSTER_KEY_BYTES) == 0
                    ? outcome_error("cluster key %s is installed already", id)
@@ -149,7 +149,7 @@ keyring_install(ClusterKeys *ring, const uint8_t key[CLUSTER_KEY_BYTES])
 static Outcome
 find_or_fail(const ClusterKeys *ring, const char *id, uint32_t *index)
 {
-    *index = find(ring, id);
+    *index = find_cluster_key(ring, id);
     if (*index == ring->count)
         return outcome_error("there is no cluster key %.64s here (dynamo_node key list -D DIR)",
                              id);

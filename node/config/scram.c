@@ -11,7 +11,7 @@
 #define GS2_MAX (sizeof(GS2_BOUND) + sizeof(",,") + SCRAM_BINDING_MAX)
 
 static void
-hmac(uint8_t out[SCRAM_KEY_BYTES], const uint8_t *key, size_t key_length, Slice message)
+hmac_sha256(uint8_t out[SCRAM_KEY_BYTES], const uint8_t *key, size_t key_length, Slice message)
 {
     crypto_auth_hmacsha256_state state;
 
@@ -23,7 +23,7 @@ hmac(uint8_t out[SCRAM_KEY_BYTES], const uint8_t *key, size_t key_length, Slice 
 
 /* Base64 of at most some dozens of bytes, with padding. */
 static void
-base64(char *text, size_t size, const uint8_t *data, size_t length)
+encode_base64(char *text, size_t size, const uint8_t *data, size_t length)
 {
     sodium_bin2base64(text, size, data, length, sodium_base64_VARIANT_ORIGINAL);
 }
@@ -72,7 +72,7 @@ scram_begin(ScramExchange *exchange, const ScramVerifier *verifier,
 }
 
 static ScramResult
-malformed(ScramExchange *exchange, const char *error)
+malformed_message(ScramExchange *exchange, const char *error)
 {
     exchange->error = error;
     return SCRAM_MALFORMED;
@@ -94,7 +94,7 @@ take_prefix(Reader *reader, const char *prefix)
 
 /* The bytes up to the next comma, which is left; or to the end. */
 static Slice
-take_value(Reader *reader)
+take_attribute_value(Reader *reader)
 {
     size_t left = reader_left(reader);
     const uint8_t *comma = left > 0 ? memchr(reader->at, ',', left) : NULL;
@@ -119,7 +119,7 @@ nonce_is_valid(Slice nonce)
 static const char *
 parse_binding(ScramExchange *exchange, bool plus, Reader *reader)
 {
-    Slice flag = take_value(reader);
+    Slice flag = take_attribute_value(reader);
 
     exchange->gs2_flag = flag.length > 0 ? (char)flag.data[0] : '\0';
     if (exchange->gs2_flag == 'p' && exchange->binding_length == 0)
@@ -153,10 +153,10 @@ parse_client_first(ScramExchange *exchange, bool plus, Slice message, Slice *non
     /* The name in n= is ignored: who logs in was fixed by the startup packet. */
     if (!take_prefix(&reader, "n="))
         return "expected attribute n in client-first-message";
-    take_value(&reader);
+    take_attribute_value(&reader);
     if (!take_prefix(&reader, ",r="))
         return "expected attribute r in client-first-message";
-    *nonce = take_value(&reader);
+    *nonce = take_attribute_value(&reader);
     if (!reader_finish(&reader))
         return "extensions are not supported";
     if (!nonce_is_valid(*nonce))
@@ -178,10 +178,10 @@ scram_client_first(ScramExchange *exchange, bool plus, Slice message, Buffer *re
     if (exchange->first_seen)
         error = "client-first-message was sent twice";
     if (error != NULL)
-        return malformed(exchange, error);
+        return malformed_message(exchange, error);
     exchange->first_seen = true;
-    base64(server_nonce, sizeof(server_nonce), exchange->server_nonce, SCRAM_NONCE_BYTES);
-    base64(salt, sizeof(salt), exchange->verifier.salt, SCRAM_SALT_BYTES);
+    encode_base64(server_nonce, sizeof(server_nonce), exchange->server_nonce, SCRAM_NONCE_BYTES);
+    encode_base64(salt, sizeof(salt), exchange->verifier.salt, SCRAM_SALT_BYTES);
     snprintf(exchange->nonce, sizeof(exchange->nonce), "%.*s%s", (int)nonce.length,
              (const char *)nonce.data, server_nonce);
     length = snprintf(exchange->server_first, sizeof(exchange->server_first), "r=%s,s=%s,i=%d",
@@ -203,7 +203,7 @@ is_bound(const ScramExchange *exchange, Slice value)
     size_t bound = plus ? exchange->binding_length : 0;
 
     memcpy(header + length, exchange->binding, bound);
-    base64(text, sizeof(text), header, (size_t)length + bound);
+    encode_base64(text, sizeof(text), header, (size_t)length + bound);
     return slice_is(value, text);
 }
 
@@ -216,24 +216,24 @@ parse_client_final(const ScramExchange *exchange, Slice message, Slice *without_
 
     if (!take_prefix(&reader, "c="))
         return "expected attribute c in client-final-message";
-    if (!is_bound(exchange, take_value(&reader)))
+    if (!is_bound(exchange, take_attribute_value(&reader)))
         return "channel binding data does not match the first message";
     if (!take_prefix(&reader, ",r="))
         return "expected attribute r in client-final-message";
-    if (!slice_is(take_value(&reader), exchange->nonce))
+    if (!slice_is(take_attribute_value(&reader), exchange->nonce))
         return "nonce does not match";
     *without_proof = slice_make(message.data, (size_t)(reader.at - message.data));
     if (!take_prefix(&reader, ",p="))
         return "expected attribute p in client-final-message";
-    if (!base64_exact(proof, SCRAM_KEY_BYTES, take_value(&reader)))
+    if (!base64_exact(proof, SCRAM_KEY_BYTES, take_attribute_value(&reader)))
         return "malformed proof";
     return reader_finish(&reader) ? NULL : "garbage at the end of client-final-message";
 }
 
 /* AuthMessage of RFC 5802 section 3, signed with each of the two keys. */
 static void
-sign(const ScramExchange *exchange, Slice without_proof, const uint8_t key[SCRAM_KEY_BYTES],
-     uint8_t signature[SCRAM_KEY_BYTES])
+sign_auth_message(const ScramExchange *exchange, Slice without_proof,
+                  const uint8_t key[SCRAM_KEY_BYTES], uint8_t signature[SCRAM_KEY_BYTES])
 {
     crypto_auth_hmacsha256_state state;
     const uint8_t *comma = (const uint8_t *)",";
@@ -257,7 +257,7 @@ proof_fits(const ScramExchange *exchange, Slice without_proof, const uint8_t pro
     uint8_t stored_key[SCRAM_KEY_BYTES];
     int difference;
 
-    sign(exchange, without_proof, exchange->verifier.stored_key, client_key);
+    sign_auth_message(exchange, without_proof, exchange->verifier.stored_key, client_key);
     for (size_t i = 0; i < SCRAM_KEY_BYTES; i++)
         client_key[i] ^= proof[i];
     crypto_hash_sha256(stored_key, client_key, sizeof(client_key));
@@ -276,12 +276,12 @@ scram_client_final(ScramExchange *exchange, Slice message, Buffer *reply)
     const char *error;
 
     if (!exchange->first_seen)
-        return malformed(exchange, "client-final-message came before client-first-message");
+        return malformed_message(exchange, "client-final-message came before client-first-message");
     error = parse_client_final(exchange, message, &without_proof, proof);
     if (error != NULL)
-        return malformed(exchange, error);
-    sign(exchange, without_proof, exchange->verifier.server_key, signature);
-    base64(text, sizeof(text), signature, sizeof(signature));
+        return malformed_message(exchange, error);
+    sign_auth_message(exchange, without_proof, exchange->verifier.server_key, signature);
+    encode_base64(text, sizeof(text), signature, sizeof(signature));
     if (!proof_fits(exchange, without_proof, proof))
         return SCRAM_DENIED;
     buffer_put(reply, "v=", 2);
@@ -313,9 +313,9 @@ scram_verifier_format(const ScramVerifier *verifier, char text[SCRAM_VERIFIER_TE
     char stored_key[64];
     char server_key[64];
 
-    base64(salt, sizeof(salt), verifier->salt, SCRAM_SALT_BYTES);
-    base64(stored_key, sizeof(stored_key), verifier->stored_key, SCRAM_KEY_BYTES);
-    base64(server_key, sizeof(server_key), verifier->server_key, SCRAM_KEY_BYTES);
+    encode_base64(salt, sizeof(salt), verifier->salt, SCRAM_SALT_BYTES);
+    encode_base64(stored_key, sizeof(stored_key), verifier->stored_key, SCRAM_KEY_BYTES);
+    encode_base64(server_key, sizeof(server_key), verifier->server_key, SCRAM_KEY_BYTES);
     snprintf(text, SCRAM_VERIFIER_TEXT_SIZE, "%s$%d:%s$%s:%s", SCRAM_MECHANISM, SCRAM_ITERATIONS,
              salt, stored_key, server_key);
 }
@@ -361,9 +361,9 @@ scram_verifier_mock(ScramVerifier *verifier, const uint8_t *secret, size_t secre
     uint8_t digest[SCRAM_KEY_BYTES];
 
     memset(verifier, 0, sizeof(*verifier));
-    hmac(digest, secret, secret_length, slice_from_string(name));
+    hmac_sha256(digest, secret, secret_length, slice_from_string(name));
     memcpy(verifier->salt, digest, SCRAM_SALT_BYTES);
-    hmac(verifier->stored_key, digest, sizeof(digest), slice_from_string("stored key"));
-    hmac(verifier->server_key, digest, sizeof(digest), slice_from_string("server key"));
+    hmac_sha256(verifier->stored_key, digest, sizeof(digest), slice_from_string("stored key"));
+    hmac_sha256(verifier->server_key, digest, sizeof(digest), slice_from_string("server key"));
     verifier->never_matches = true;
 }

@@ -72,8 +72,8 @@ users_name_check(const char *name)
 
 /* A secret of its own for each purpose, from the cluster key. */
 static void
-derive(uint8_t out[SCRAM_KEY_BYTES], const uint8_t cluster_key[CLUSTER_KEY_BYTES],
-       const char *purpose)
+derive_secret(uint8_t out[SCRAM_KEY_BYTES], const uint8_t cluster_key[CLUSTER_KEY_BYTES],
+              const char *purpose)
 {
     crypto_generichash(out, SCRAM_KEY_BYTES, (const uint8_t *)purpose, strlen(purpose), cluster_key,
                        CLUSTER_KEY_BYTES);
@@ -87,7 +87,7 @@ users_peer_login(const uint8_t cluster_key[CLUSTER_KEY_BYTES], UsersPeerLogin *l
 
     keyring_id(cluster_key, id);
     snprintf(login->name, sizeof(login->name), USERS_PEER_PREFIX "%s", id);
-    derive(secret, cluster_key, "dynamo peer password");
+    derive_secret(secret, cluster_key, "dynamo peer password");
     sodium_bin2hex(login->password, sizeof(login->password), secret, sizeof(secret));
     sodium_memzero(secret, sizeof(secret));
 }
@@ -99,7 +99,7 @@ make_peer(const uint8_t cluster_key[CLUSTER_KEY_BYTES])
     uint8_t salt[SCRAM_KEY_BYTES];
     UsersPeerLogin login;
 
-    derive(salt, cluster_key, "dynamo peer salt");
+    derive_secret(salt, cluster_key, "dynamo peer salt");
     users_peer_login(cluster_key, &login);
     strcpy(peer.name, login.name);
     scram_verifier_make(&peer.verifier, login.password, salt);
@@ -111,7 +111,7 @@ void
 users_set_keys(Users *users, const ClusterKeys *keys)
 {
     if (!users->has_secret)
-        derive(users->mock_secret, keys->keys[0], "dynamo mock login");
+        derive_secret(users->mock_secret, keys->keys[0], "dynamo mock login");
     sodium_memzero(users->peers, sizeof(users->peers));
     users->peer_count = keys->count;
     for (uint32_t i = 0; i < keys->count; i++)
@@ -154,7 +154,7 @@ find_in(const User *list, size_t count, const char *name)
 }
 
 static Outcome
-parse_line(char *line, const User *list, size_t count, User *user)
+parse_user_line(char *line, const User *list, size_t count, User *user)
 {
     char *rest = NULL;
     char *name = strtok_r(line, " \t\r", &rest);
@@ -199,17 +199,17 @@ parse_secret(const char *line, uint8_t secret[SCRAM_KEY_BYTES])
 }
 
 /* What a users file says. */
-typedef struct Listing
+typedef struct UsersListing
 {
     User *list;
     size_t count;
     size_t room;
     uint8_t secret[SCRAM_KEY_BYTES];
     bool has_secret;
-} Listing;
+} UsersListing;
 
 static Outcome
-take_line(Listing *listing, char *line)
+take_line(UsersListing *listing, char *line)
 {
     Outcome outcome;
 
@@ -227,13 +227,13 @@ take_line(Listing *listing, char *line)
         if (listing->list == NULL)
             abort();
     }
-    outcome = parse_line(line, listing->list, listing->count, listing->list + listing->count);
+    outcome = parse_user_line(line, listing->list, listing->count, listing->list + listing->count);
     listing->count += !outcome.failed;
     return outcome;
 }
 
 static Outcome
-parse_lines(char *text, const char *file_name, Listing *listing)
+parse_lines(char *text, const char *file_name, UsersListing *listing)
 {
     char *line;
 
@@ -252,7 +252,7 @@ Outcome
 users_parse(Users *users, const char *text, size_t length, const char *file_name)
 {
     char *copy = malloc(length + 1);
-    Listing listing = {.list = NULL};
+    UsersListing listing = {.list = NULL};
     Outcome outcome;
 
     if (copy == NULL)

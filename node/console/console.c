@@ -432,7 +432,7 @@ run_setting(Console *console, Session *session, const ConsoleCommand *command,
 /* ---- the dispatcher ---- */
 
 static bool
-fits(const ConsoleCommand *command, const ConsoleWords *words, size_t *word_count)
+command_fits(const ConsoleCommand *command, const ConsoleWords *words, size_t *word_count)
 {
     size_t count = 0;
 
@@ -454,7 +454,7 @@ find_command(const ConsoleWords *words, bool *has_wrong_arguments)
     {
         size_t count;
 
-        if (!fits(&commands[i], words, &count))
+        if (!command_fits(&commands[i], words, &count))
             continue;
         if (words->count - count >= commands[i].arguments_min &&
             words->count - count <= commands[i].arguments_max)
@@ -466,7 +466,7 @@ find_command(const ConsoleWords *words, bool *has_wrong_arguments)
 
 /* Finds the command and checks the role, in this one place for all; NULL after session_error. */
 static const ConsoleCommand *
-prepare(Console *console, Session *session, char *text, ConsoleWords *words)
+prepare_command(Console *console, Session *session, char *text, ConsoleWords *words)
 {
     const char *error = console_words_split(text, words);
     const ConsoleCommand *command;
@@ -533,7 +533,7 @@ console_query(Console *console, Session *session, const char *sql)
         return;
     }
     copy = copy_sql(sql);
-    command = prepare(console, session, copy, &words);
+    command = prepare_command(console, session, copy, &words);
     if (command != NULL)
     {
         name_setting(console, &words);
@@ -555,7 +555,7 @@ console_describe(Console *console, Session *session, const char *sql, const Colu
     if (is_empty(sql))
         return true;
     copy = copy_sql(sql);
-    command = prepare(console, session, copy, &words);
+    command = prepare_command(console, session, copy, &words);
     if (command != NULL)
     {
         name_setting(console, &words);

@@ -66,7 +66,7 @@ console_member_name(const Topology *topology, const MemberId *id)
 
 /* ---- questions ---- */
 
-typedef struct Question
+typedef struct ConsoleQuestion
 {
     ConsoleWait wait; /* first, so that one is the other */
     Node *node;
@@ -76,7 +76,7 @@ typedef struct Question
     uint64_t number;
     bool is_asking; /* node_ask has not returned yet */
     bool is_over;
-} Question;
+} ConsoleQuestion;
 
 /* Names the members that are not reached: where a quorum is missing, they are what an operator
  * looks for. Returns false when all are reached. */
@@ -123,7 +123,7 @@ console_fail(Console *console, Session *session, StatusCode status, Slice messag
 
 /* The question is answered, or nobody wants the answer any more. */
 static void
-end_question(Question *question)
+end_question(ConsoleQuestion *question)
 {
     console_wait_end(&question->wait);
     question->is_over = true;
@@ -134,7 +134,7 @@ end_question(Question *question)
 static void
 on_answer(void *ctx, const Frame *frame)
 {
-    Question *question = ctx;
+    ConsoleQuestion *question = ctx;
     ErrorFrame error;
 
     if (frame->type == FRAME_ERROR && error_decode(frame, &error))
@@ -148,7 +148,7 @@ on_answer(void *ctx, const Frame *frame)
 static void
 drop_question(ConsoleWait *wait)
 {
-    Question *question = (Question *)wait;
+    ConsoleQuestion *question = (ConsoleQuestion *)wait;
 
     node_forget(question->node, question->number);
     end_question(question);
@@ -158,7 +158,7 @@ void
 console_ask(Console *console, Session *session, const ConsoleCommand *command, Slice frame,
             ConsoleAnswer answer)
 {
-    Question *question = calloc(1, sizeof(Question));
+    ConsoleQuestion *question = calloc(1, sizeof(ConsoleQuestion));
 
     if (question == NULL)
         abort();

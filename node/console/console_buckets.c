@@ -39,7 +39,7 @@ count_keys(const Engine *engine, const Topology *topology)
 
 /* "customer bigint, day date" */
 static void
-put_key(Buffer *text, const Bucket *bucket)
+put_key_columns(Buffer *text, const Bucket *bucket)
 {
     for (uint32_t i = 0; i < bucket->key_count; i++)
     {
@@ -60,7 +60,7 @@ send_bucket(Session *session, const Bucket *bucket, uint64_t keys)
     Buffer key;
 
     buffer_init(&key, &MEMORY_HEAP);
-    put_key(&key, bucket);
+    put_key_columns(&key, bucket);
     console_row_text(&row, bucket->name);
     console_row_int(&row, bucket->id);
     console_row_int(&row, bucket->n);

@@ -43,7 +43,7 @@ const Column console_orphans_columns[] = {
 
 /* What rests may have failed before, and be another owner's to coordinate by now. */
 static bool
-is_waiting(const ReapStatus *status)
+names_a_cause(const ReapStatus *status)
 {
     return status->state != REAP_RESTING && status->why > REAP_CLEAN;
 }
@@ -60,7 +60,7 @@ put_bucket(ConsoleRow *row, const Topology *topology, uint32_t bucket_id)
 static void
 put_state(ConsoleRow *row, const Topology *topology, const ReapStatus *status)
 {
-    bool waits = is_waiting(status);
+    bool waits = names_a_cause(status);
 
     console_row_text(row, reaping_state_name(status->state));
     console_row_text(row, waits ? console_member_name(topology, &status->whose) : NULL);
@@ -68,7 +68,7 @@ put_state(ConsoleRow *row, const Topology *topology, const ReapStatus *status)
 }
 
 static void
-put_counts(ConsoleRow *row, const ReapStatus *status)
+put_reaping_counts(ConsoleRow *row, const ReapStatus *status)
 {
     console_row_int(row, status->state != REAP_RESTING ? (int64_t)status->candidates : 0);
     console_row_int(row, (int64_t)status->reaped);
@@ -78,7 +78,7 @@ put_counts(ConsoleRow *row, const ReapStatus *status)
 static void
 put_member(ConsoleRow *row, const ReapStatus *status)
 {
-    if (is_waiting(status))
+    if (names_a_cause(status))
         console_row_hex(row, status->whose.bytes, sizeof(MemberId));
     else
         console_row_text(row, NULL);
@@ -94,9 +94,9 @@ compare_standing(const ReapStatus *a, const ReapStatus *b)
         return a->id.bucket_id < b->id.bucket_id ? -1 : 1;
     if (a->state != b->state)
         return a->state < b->state ? -1 : 1;
-    if (is_waiting(a) != is_waiting(b))
-        return is_waiting(a) ? 1 : -1;
-    if (!is_waiting(a))
+    if (names_a_cause(a) != names_a_cause(b))
+        return names_a_cause(a) ? 1 : -1;
+    if (!names_a_cause(a))
         return 0;
     if (a->why != b->why)
         return a->why < b->why ? -1 : 1;
@@ -146,7 +146,7 @@ send_alike(Session *session, const Topology *topology, const ReapStatus *rows, u
     put_bucket(&row, topology, sum.id.bucket_id);
     put_state(&row, topology, &sum);
     console_row_int(&row, count);
-    put_counts(&row, &sum);
+    put_reaping_counts(&row, &sum);
     console_row_time(&row, sum.passed_ms);
     put_member(&row, &sum);
     console_row_send(&row, session);
@@ -182,14 +182,14 @@ console_run_reapings(Console *console, Session *session, const ConsoleCommand *c
 /* ---- SHOW REAPING bucket ---- */
 
 static void
-send_partition(Session *session, const Topology *topology, const ReapStatus *status)
+send_reaping_partition(Session *session, const Topology *topology, const ReapStatus *status)
 {
     ConsoleRow row = {.count = 0};
 
     put_bucket(&row, topology, status->id.bucket_id);
     console_row_int(&row, status->id.partition);
     put_state(&row, topology, status);
-    put_counts(&row, status);
+    put_reaping_counts(&row, status);
     console_row_int(&row, (int64_t)status->round);
     console_row_time(&row, status->passed_ms);
     put_member(&row, status);
@@ -215,7 +215,7 @@ console_run_reaping_bucket(Console *console, Session *session, const ConsoleComm
         ReapStatus status = engine_reaping_status(engine, i);
 
         if (status.id.bucket_id == bucket->id)
-            send_partition(session, topology, &status);
+            send_reaping_partition(session, topology, &status);
     }
     session_complete(session, command->tag);
 }
@@ -287,7 +287,7 @@ console_run_drop_orphans(Console *console, Session *session, const ConsoleComman
 
 /* The columns of a key, as GET takes them. */
 static void
-put_key(Buffer *text, const Bucket *bucket, Slice key)
+put_orphan_key(Buffer *text, const Bucket *bucket, Slice key)
 {
     Reader reader = reader_begin(key);
     Arena arena;
@@ -314,7 +314,7 @@ send_orphan(Session *session, const Topology *topology, const Orphan *orphan)
 
     buffer_init(&key, &MEMORY_HEAP);
     if (bucket != NULL)
-        put_key(&key, bucket, orphan->key);
+        put_orphan_key(&key, bucket, orphan->key);
     buffer_put_u8(&key, '\0');
     put_bucket(&row, topology, orphan->bucket_id);
     console_row_text(&row, (const char *)key.data);

@@ -48,7 +48,7 @@ const Column console_repair_columns[] = {
 };
 
 /* A sum over partitions, or one of them. */
-typedef struct RepairTotal
+typedef struct ConsoleRepairTotal
 {
     RepairStatus sum; /* failure: the last one; time_left_ms: the longest */
     uint32_t partitions;
@@ -58,7 +58,7 @@ typedef struct RepairTotal
     uint32_t waiting;
     uint32_t under_way;
     uint64_t oldest_equal_ms; /* 0: of some partition it is not known */
-} RepairTotal;
+} ConsoleRepairTotal;
 
 /* ---- values of both commands ---- */
 
@@ -72,7 +72,7 @@ put_names(ConsoleRow *row, const Topology *topology, const RepairStatus *status)
 }
 
 static void
-put_counts(ConsoleRow *row, const RepairStatus *status)
+put_repair_counts(ConsoleRow *row, const RepairStatus *status)
 {
     console_row_int(row, (int64_t)status->differences);
     console_row_int(row, (int64_t)status->mended_here);
@@ -99,7 +99,7 @@ put_progress(ConsoleRow *row, const RepairStatus *status, bool is_under_way)
 /* ---- SHOW REPAIR ---- */
 
 static void
-send_total(Session *session, const Topology *topology, const RepairTotal *total)
+send_total(Session *session, const Topology *topology, const ConsoleRepairTotal *total)
 {
     ConsoleRow row = {.count = 0};
 
@@ -109,7 +109,7 @@ send_total(Session *session, const Topology *topology, const RepairTotal *total)
     console_row_int(&row, total->differing);
     console_row_int(&row, total->not_compared);
     console_row_time(&row, total->oldest_equal_ms);
-    put_counts(&row, &total->sum);
+    put_repair_counts(&row, &total->sum);
     console_row_int(&row, total->waiting);
     console_row_int(&row, total->under_way);
     put_progress(&row, &total->sum, total->under_way > 0);
@@ -117,7 +117,7 @@ send_total(Session *session, const Topology *topology, const RepairTotal *total)
 }
 
 static void
-add_state(RepairTotal *total, const RepairStatus *status)
+add_state(ConsoleRepairTotal *total, const RepairStatus *status)
 {
     bool is_first = total->partitions++ == 0;
 
@@ -134,7 +134,7 @@ add_state(RepairTotal *total, const RepairStatus *status)
 }
 
 static void
-add_status(RepairTotal *total, const RepairStatus *status)
+add_status(ConsoleRepairTotal *total, const RepairStatus *status)
 {
     RepairStatus *sum = &total->sum;
 
@@ -158,7 +158,7 @@ add_status(RepairTotal *total, const RepairStatus *status)
 }
 
 static bool
-is_of_total(const RepairTotal *total, const RepairStatus *status)
+is_of_total(const ConsoleRepairTotal *total, const RepairStatus *status)
 {
     return total->sum.bucket_id == status->bucket_id &&
            memcmp(&total->sum.peer, &status->peer, sizeof(MemberId)) == 0;
@@ -170,7 +170,7 @@ send_totals(Session *session, const Engine *engine)
 {
     const Topology *topology = engine_topology(engine);
     RepairCursor cursor = engine_repair_seek(engine, 0);
-    RepairTotal total = {.partitions = 0};
+    ConsoleRepairTotal total = {.partitions = 0};
     RepairStatus status;
 
     while (engine_repair_next(engine, &cursor, &status))
@@ -178,7 +178,7 @@ send_totals(Session *session, const Engine *engine)
         if (total.partitions > 0 && !is_of_total(&total, &status))
         {
             send_total(session, topology, &total);
-            total = (RepairTotal){.partitions = 0};
+            total = (ConsoleRepairTotal){.partitions = 0};
         }
         add_status(&total, &status);
     }
@@ -199,7 +199,7 @@ console_run_repairs(Console *console, Session *session, const ConsoleCommand *co
 /* ---- SHOW REPAIR bucket ---- */
 
 static void
-send_partition(Session *session, const Topology *topology, const RepairStatus *status)
+send_repair_partition(Session *session, const Topology *topology, const RepairStatus *status)
 {
     ConsoleRow row = {.count = 0};
 
@@ -208,7 +208,7 @@ send_partition(Session *session, const Topology *topology, const RepairStatus *s
     console_row_text(&row, repair_state_name(status->state));
     console_row_time(&row, status->compared_ms);
     console_row_time(&row, status->equal_ms);
-    put_counts(&row, status);
+    put_repair_counts(&row, status);
     put_progress(&row, status, status->state > REPAIR_WAITING);
     console_row_send(&row, session);
 }
@@ -228,7 +228,8 @@ member_or_error(const Topology *topology, Session *session, const char *name)
 }
 
 static void
-send_partitions(Session *session, const Engine *engine, const Bucket *bucket, const Member *peer)
+send_repair_partitions(Session *session, const Engine *engine, const Bucket *bucket,
+                       const Member *peer)
 {
     const Topology *topology = engine_topology(engine);
     RepairStatus status;
@@ -241,7 +242,7 @@ send_partitions(Session *session, const Engine *engine, const Bucket *bucket, co
             continue;
         while (engine_repair_next(engine, &cursor, &status) && cursor.member == member &&
                status.bucket_id == bucket->id)
-            send_partition(session, topology, &status);
+            send_repair_partition(session, topology, &status);
     }
 }
 
@@ -260,7 +261,7 @@ console_run_repair_bucket(Console *console, Session *session, const ConsoleComma
     if (words->count > 3 && (peer = member_or_error(topology, session, words->text[3])) == NULL)
         return;
     session_columns(session, command->columns, command->column_count);
-    send_partitions(session, node_engine(console_host(console)->node), bucket, peer);
+    send_repair_partitions(session, node_engine(console_host(console)->node), bucket, peer);
     session_complete(session, command->tag);
 }
 
@@ -383,7 +384,7 @@ console_run_show_scrub(Console *console, Session *session, const ConsoleCommand 
 }
 
 static bool
-is_under_way(const Node *node)
+is_scrub_under_way(const Node *node)
 {
     ScrubState state = engine_scrub_status(node_engine(node)).state;
 
@@ -398,7 +399,7 @@ console_run_scrub(Console *console, Session *session, const ConsoleCommand *comm
 
     if (console_topology_or_error(console, session) == NULL)
         return;
-    if (is_under_way(node))
+    if (is_scrub_under_way(node))
     {
         session_error(session, "55000", "a scrub is under way", NULL,
                       "SHOW SCRUB shows how far it is, SCRUB STOP ends it.");
@@ -416,7 +417,7 @@ console_run_scrub_stop(Console *console, Session *session, const ConsoleCommand 
 
     if (console_topology_or_error(console, session) == NULL)
         return;
-    if (!is_under_way(node))
+    if (!is_scrub_under_way(node))
     {
         session_error(session, "55000", "no scrub is under way", NULL, NULL);
         return;

@@ -24,7 +24,7 @@ enum
 };
 
 static void
-put_text(Buffer *out, const char *text)
+put_json_text(Buffer *out, const char *text)
 {
     buffer_put(out, text, strlen(text));
 }
@@ -34,7 +34,7 @@ console_value_hex(Buffer *out, Slice bytes)
 {
     static const char digits[] = "0123456789abcdef";
 
-    put_text(out, "\\x");
+    put_json_text(out, "\\x");
     for (size_t i = 0; i < bytes.length; i++)
     {
         buffer_put_u8(out, (uint8_t)digits[bytes.data[i] >> 4]);
@@ -55,7 +55,7 @@ put_json_string(Buffer *out, Slice text)
         if (c < 0x20 || c == 0x7f)
         {
             snprintf(escape, sizeof(escape), "\\u%04x", c);
-            put_text(out, escape);
+            put_json_text(out, escape);
             continue;
         }
         if (c == '"' || c == '\\')
@@ -68,7 +68,7 @@ put_json_string(Buffer *out, Slice text)
 static void
 put_json_hex(Buffer *out, Slice bytes)
 {
-    put_text(out, "\"\\");
+    put_json_text(out, "\"\\");
     console_value_hex(out, bytes);
     buffer_put_u8(out, '"');
 }
@@ -89,7 +89,7 @@ put_json_integer(Buffer *out, Slice data)
     char text[32];
 
     snprintf(text, sizeof(text), "%" PRId64, big_endian(data));
-    put_text(out, text);
+    put_json_text(out, text);
 }
 
 static void
@@ -107,7 +107,7 @@ put_json_float(Buffer *out, Slice data)
         number = (double)narrow;
     snprintf(text, sizeof(text), isfinite(number) ? "%.*g" : "\"%.*g\"",
              data.length == sizeof(narrow) ? 9 : 17, number);
-    put_text(out, text);
+    put_json_text(out, text);
 }
 
 static void
@@ -116,9 +116,9 @@ put_json_value(Buffer *out, const ValueColumn *column)
     Slice data = column->data;
 
     if (column->is_null)
-        put_text(out, "null");
+        put_json_text(out, "null");
     else if (column->type_oid == OID_BOOL && data.length == 1)
-        put_text(out, data.data[0] != 0 ? "true" : "false");
+        put_json_text(out, data.data[0] != 0 ? "true" : "false");
     else if ((column->type_oid == OID_INT2 && data.length == 2) ||
              (column->type_oid == OID_INT4 && data.length == 4) ||
              (column->type_oid == OID_INT8 && data.length == 8))
@@ -150,9 +150,9 @@ console_value_json(Buffer *out, Slice value)
         buffer_put_u8(out, '{');
         for (uint32_t i = 0; i < count; i++)
         {
-            put_text(out, i > 0 ? ", " : "");
+            put_json_text(out, i > 0 ? ", " : "");
             put_json_string(out, columns[i].name);
-            put_text(out, ": ");
+            put_json_text(out, ": ");
             put_json_value(out, &columns[i]);
         }
         buffer_put_u8(out, '}');
@@ -170,7 +170,7 @@ console_value_dot(Buffer *out, const Dot *dot)
 
     snprintf(text, sizeof(text), "%02x%02x%02x%02x:%" PRIu64 ":%" PRIu64, id[0], id[1], id[2],
              id[3], dot->epoch, dot->counter);
-    put_text(out, text);
+    put_json_text(out, text);
 }
 
 /* Days since 1970 to a date of the proleptic Gregorian calendar, counted from a 1st of March so
@@ -203,5 +203,5 @@ console_value_time(Buffer *out, uint64_t wall_ms)
     date_of_days((int64_t)(seconds / 86400), &year, &month, &day);
     snprintf(text, sizeof(text), "%04" PRId64 "-%02d-%02d %02u:%02u:%02u.%03u+00", year, month, day,
              second / 3600, second / 60 % 60, second % 60, (unsigned)(wall_ms % 1000));
-    put_text(out, text);
+    put_json_text(out, text);
 }

@@ -173,7 +173,7 @@ on_datagram(void *ctx, Slice datagram, const char *from)
 }
 
 static void
-on_timer(uv_timer_t *timer)
+on_node_timer(uv_timer_t *timer)
 {
     Node *node = timer->data;
 
@@ -191,7 +191,7 @@ set_timer(Node *node)
     if (node->timer_due_ms != 0 && node->timer_due_ms <= wake)
         return;
     node->timer_due_ms = wake > now ? wake : now + 1;
-    uv_timer_start(&node->timer, on_timer, node->timer_due_ms - now, 0);
+    uv_timer_start(&node->timer, on_node_timer, node->timer_due_ms - now, 0);
 }
 
 void
@@ -215,7 +215,7 @@ compare_texts(const void *a, const void *b)
 
 /* The first numeric address of a host, as everybody writes it. */
 static Outcome
-resolve(const char *option, const char *host, char address[NODE_ADDRESS_SIZE])
+resolve_host(const char *option, const char *host, char address[NODE_ADDRESS_SIZE])
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
@@ -249,7 +249,7 @@ resolve_seeds(const Config *config, const char *own, char *items[RING_NODES_MAX]
     while (*count < RING_NODES_MAX && config_seed(config, *count, host, sizeof(host), &port))
     {
         char address[NODE_ADDRESS_SIZE];
-        Outcome outcome = resolve("seeds", host, address);
+        Outcome outcome = resolve_host("seeds", host, address);
 
         if (!outcome.failed && is_loopback(own) && !is_loopback(address))
             outcome = outcome_error(
@@ -290,7 +290,7 @@ node_resolve(const Config *config, char address[NODE_ADDRESS_SIZE], char **seeds
 {
     char *items[RING_NODES_MAX];
     size_t count = 0;
-    Outcome outcome = resolve("advertise_address", config->advertise_address, address);
+    Outcome outcome = resolve_host("advertise_address", config->advertise_address, address);
 
     if (!outcome.failed)
         outcome = resolve_seeds(config, address, items, &count);
@@ -503,7 +503,7 @@ open_storage(Node *node)
 }
 
 static void
-finish_close(Node *node)
+finish_node_close(Node *node)
 {
     void (*closed)(void *ctx) = node->closed;
     void *ctx = node->closed_ctx;
@@ -524,13 +524,13 @@ finish_close(Node *node)
 static void
 on_part_closed(void *ctx)
 {
-    finish_close(ctx);
+    finish_node_close(ctx);
 }
 
 static void
-on_timer_closed(uv_handle_t *handle)
+on_node_timer_closed(uv_handle_t *handle)
 {
-    finish_close(handle->data);
+    finish_node_close(handle->data);
 }
 
 void
@@ -542,7 +542,7 @@ node_close(Node *node, void (*closed)(void *ctx), void *ctx)
     node->parts_open = 3 + (node->storage != NULL) + (node->datagrams != NULL);
     if (node->opened)
         engine_note(node->engine);
-    uv_close((uv_handle_t *)&node->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&node->timer, on_node_timer_closed);
     peers_close(node->peers, on_part_closed, node);
     node_notes_close(node->notes, on_part_closed, node);
     if (node->datagrams != NULL)

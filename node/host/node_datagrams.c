@@ -63,7 +63,7 @@ on_received(uv_udp_t *socket, ssize_t count, const uv_buf_t *buffer, const struc
 }
 
 static void
-on_closed(uv_handle_t *handle)
+on_datagrams_closed(uv_handle_t *handle)
 {
     NodeDatagrams *datagrams = handle->data;
     void (*closed)(void *ctx) = datagrams->closed;
@@ -93,7 +93,7 @@ node_datagrams_open(uv_loop_t *loop, const struct sockaddr *address, NodeDatagra
     if (result != 0)
     {
         write_address(address, text, sizeof(text));
-        uv_close((uv_handle_t *)&datagrams->socket, on_closed);
+        uv_close((uv_handle_t *)&datagrams->socket, on_datagrams_closed);
         return outcome_error("could not receive datagrams at %s: %s%s", text, uv_strerror(result),
                              result == UV_EADDRINUSE ? " (does another program use that UDP port?)"
                                                      : "");
@@ -124,5 +124,5 @@ node_datagrams_close(NodeDatagrams *datagrams, void (*closed)(void *ctx), void *
 {
     datagrams->closed = closed;
     datagrams->closed_ctx = ctx;
-    uv_close((uv_handle_t *)&datagrams->socket, on_closed);
+    uv_close((uv_handle_t *)&datagrams->socket, on_datagrams_closed);
 }

@@ -40,7 +40,7 @@ node_notes_new(uv_loop_t *loop, const char *dir, const char *name, Log *log)
 }
 
 static void
-log_failure(const NodeNotes *notes)
+log_notes_failure(const NodeNotes *notes)
 {
     if (notes->outcome.failed)
         log_error(notes->log,
@@ -62,7 +62,7 @@ void
 node_notes_write_now(NodeNotes *notes, Slice bytes)
 {
     notes->outcome = replace_file(notes, bytes);
-    log_failure(notes);
+    log_notes_failure(notes);
 }
 
 static void
@@ -74,7 +74,7 @@ write_on_pool(uv_work_t *work)
 }
 
 static void
-finish_close(NodeNotes *notes)
+finish_notes_close(NodeNotes *notes)
 {
     void (*closed)(void *ctx) = notes->closed;
     void *ctx = notes->closed_ctx;
@@ -88,16 +88,16 @@ finish_close(NodeNotes *notes)
 static void write_next(NodeNotes *notes);
 
 static void
-on_written(uv_work_t *work, int status)
+on_notes_written(uv_work_t *work, int status)
 {
     NodeNotes *notes = work->data;
 
     (void)status;
     notes->busy = false;
-    log_failure(notes);
+    log_notes_failure(notes);
     write_next(notes);
     if (!notes->busy && notes->closing)
-        finish_close(notes);
+        finish_notes_close(notes);
 }
 
 static void
@@ -111,7 +111,7 @@ write_next(NodeNotes *notes)
     buffer_put(&notes->writing, bytes.data, bytes.length);
     notes->waits = false;
     notes->busy = true;
-    if (uv_queue_work(notes->loop, &notes->work, write_on_pool, on_written) != 0)
+    if (uv_queue_work(notes->loop, &notes->work, write_on_pool, on_notes_written) != 0)
         abort();
 }
 
@@ -131,5 +131,5 @@ node_notes_close(NodeNotes *notes, void (*closed)(void *ctx), void *ctx)
     notes->closed = closed;
     notes->closed_ctx = ctx;
     if (!notes->busy)
-        finish_close(notes);
+        finish_notes_close(notes);
 }

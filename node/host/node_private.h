@@ -10,18 +10,18 @@
 #include "node/host/node_notes.h"
 #include "node/host/peers.h"
 
-typedef struct Stream
+typedef struct NodeStream
 {
     Session *session; /* NULL: the slot is free */
     uint32_t generation;
-} Stream;
+} NodeStream;
 
-typedef struct Question
+typedef struct NodeQuestion
 {
     NodeAnswer answer; /* NULL: the slot is free */
     void *ctx;
     uint32_t generation;
-} Question;
+} NodeQuestion;
 
 struct Node
 {
@@ -41,9 +41,9 @@ struct Node
     uint64_t started_ms;
     uint64_t now_ms; /* of the event in work */
     bool peers_held; /* frames of other nodes are not read */
-    Stream *streams;
+    NodeStream *streams;
     uint32_t stream_count;
-    Question *questions;
+    NodeQuestion *questions;
     uint32_t question_count;
     bool closing;
     uint32_t parts_open; /* of storage, peers, notes, timer */

@@ -15,7 +15,7 @@ answer_question(Node *node, uint64_t number, Slice bytes)
     if (slot >= node->question_count)
         return;
 
-    Question *question = &node->questions[slot];
+    NodeQuestion *question = &node->questions[slot];
     NodeAnswer answer = question->answer;
 
     if (answer == NULL || ((uint64_t)question->generation << 32 | QUESTION_BIT | slot) != number)
@@ -39,7 +39,7 @@ node_streams_reply(void *context, uint64_t number, Slice frame)
     if (slot >= node->stream_count)
         return;
 
-    const Stream *stream = &node->streams[slot];
+    const NodeStream *stream = &node->streams[slot];
 
     if (stream->session != NULL && stream->generation == number >> 32)
         session_send_frame(stream->session, frame);
@@ -60,12 +60,12 @@ node_streams_user(void *context, uint64_t number)
 /* ---- sessions and questions ---- */
 
 static uint64_t
-stream_number(const Node *node, const Stream *stream)
+stream_number(const Node *node, const NodeStream *stream)
 {
     return (uint64_t)stream->generation << 32 | (uint64_t)(stream - node->streams);
 }
 
-static Stream *
+static NodeStream *
 free_stream(Node *node)
 {
     for (uint32_t i = 0; i < node->stream_count; i++)
@@ -74,13 +74,13 @@ free_stream(Node *node)
             return &node->streams[i];
     }
     node->streams =
-        memory_resize(&MEMORY_HEAP, node->streams, (node->stream_count + 1) * sizeof(Stream));
-    node->streams[node->stream_count] = (Stream){0};
+        memory_resize(&MEMORY_HEAP, node->streams, (node->stream_count + 1) * sizeof(NodeStream));
+    node->streams[node->stream_count] = (NodeStream){0};
     return &node->streams[node->stream_count++];
 }
 
 /* The slot's number plus one is kept with the session; streams may move. */
-static Stream *
+static NodeStream *
 stream_of(const Node *node, const Session *session)
 {
     uintptr_t slot = (uintptr_t)session_data(session);
@@ -91,7 +91,7 @@ stream_of(const Node *node, const Session *session)
 void
 node_stream_started(Node *node, Session *session)
 {
-    Stream *stream = free_stream(node);
+    NodeStream *stream = free_stream(node);
 
     stream->session = session;
     stream->generation = (stream->generation + 1) & 0x7fffffff;
@@ -124,7 +124,7 @@ loop_lag_ms(const Node *node)
 void
 node_stream_frame(Node *node, Session *session, Slice frame)
 {
-    const Stream *stream = stream_of(node, session);
+    const NodeStream *stream = stream_of(node, session);
 
     if (stream == NULL || node->closing)
         return;
@@ -138,7 +138,7 @@ node_stream_frame(Node *node, Session *session, Slice frame)
 void
 node_session_closed(Node *node, Session *session)
 {
-    Stream *stream = stream_of(node, session);
+    NodeStream *stream = stream_of(node, session);
 
     if (stream != NULL)
         stream->session = NULL;
@@ -154,15 +154,15 @@ node_ask(Node *node, Slice frame, NodeAnswer answer, void *ctx)
     if (slot == node->question_count)
     {
         node->questions = memory_resize(&MEMORY_HEAP, node->questions,
-                                        (node->question_count + 1) * sizeof(Question));
-        node->questions[node->question_count++] = (Question){0};
+                                        (node->question_count + 1) * sizeof(NodeQuestion));
+        node->questions[node->question_count++] = (NodeQuestion){0};
     }
 
-    Question *question = &node->questions[slot];
+    NodeQuestion *question = &node->questions[slot];
     uint32_t generation = (question->generation + 1) & 0x7fffffff;
     uint64_t number = (uint64_t)generation << 32 | QUESTION_BIT | slot;
 
-    *question = (Question){.answer = answer, .ctx = ctx, .generation = generation};
+    *question = (NodeQuestion){.answer = answer, .ctx = ctx, .generation = generation};
     engine_session_frame(node_enter(node), number, ENGINE_ADMIN, 0, frame);
     return number;
 }

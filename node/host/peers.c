@@ -72,7 +72,7 @@ struct Peers
 };
 
 static void on_ready(uv_poll_t *poll, int status, int events);
-static void on_timer(uv_timer_t *timer);
+static void on_peer_timer(uv_timer_t *timer);
 
 Peers *
 peers_new(const PeersStart *start)
@@ -129,12 +129,12 @@ peers_number(Peers *peers, const char *address, uint16_t port)
     uv_timer_init(peers->start.loop, &peer->timer);
     peer->timer.data = peer;
     peers->open_handles++;
-    uv_timer_start(&peer->timer, on_timer, 0, 0);
+    uv_timer_start(&peer->timer, on_peer_timer, 0, 0);
     return peer->number;
 }
 
 static void
-finish_close(Peers *peers)
+finish_peers_close(Peers *peers)
 {
     void (*closed)(void *ctx) = peers->closed;
     void *ctx = peers->closed_ctx;
@@ -156,7 +156,7 @@ on_poll_closed(uv_handle_t *handle)
 
     memory_resize(&MEMORY_HEAP, handle, 0);
     peers->open_handles--;
-    finish_close(peers);
+    finish_peers_close(peers);
 }
 
 /* The poll handle must let go of the socket before libpq closes it. */
@@ -194,14 +194,14 @@ go_idle(Peer *peer, const char *why)
     snprintf(peer->error, sizeof(peer->error), "%s", why);
     drop_links(peer);
     peer->state = PEER_IDLE;
-    uv_timer_start(&peer->timer, on_timer, peer->retry_ms, 0);
+    uv_timer_start(&peer->timer, on_peer_timer, peer->retry_ms, 0);
     peer->retry_ms = peer->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : peer->retry_ms * 2;
     if (was == PEER_UP)
         peers->start.down(peers->start.ctx, peer->number);
 }
 
 static void
-watch(PeerLink *link)
+watch_link(PeerLink *link)
 {
     Peers *peers = link->peer->peers;
     int wants = link_wants(link->link);
@@ -248,7 +248,7 @@ go_up(Peer *peer)
 
     peer->state = PEER_UP;
     peer->heard_ms = uv_now(start->loop);
-    uv_timer_start(&peer->timer, on_timer, DOUBT_MS, 0);
+    uv_timer_start(&peer->timer, on_peer_timer, DOUBT_MS, 0);
     peer->retry_ms = RETRY_MIN_MS;
     peer->error[0] = '\0';
     log_info(start->log, "linked to %s:%s", peer->address, peer->port);
@@ -268,7 +268,7 @@ look_for_tls(Peer *peer)
 }
 
 static void
-advance(Peer *peer)
+advance_peer(Peer *peer)
 {
     LinkState state = link_step(peer->used->link);
 
@@ -282,12 +282,12 @@ advance(Peer *peer)
         go_idle(peer, link_error(peer->used->link));
     }
     else
-        watch(peer->used);
+        watch_link(peer->used);
 }
 
 /* What was asked over the silent link is lost, so that the engine asks for it again. */
 static void
-use_spare(Peer *peer)
+use_spare_link(Peer *peer)
 {
     const PeersStart *start = &peer->peers->start;
     PeerLink *silent = peer->used;
@@ -299,7 +299,7 @@ use_spare(Peer *peer)
     drop_link(silent);
     start->down(start->ctx, peer->number);
     go_up(peer);
-    advance(peer);
+    advance_peer(peer);
 }
 
 /* Nothing is lost: what was asked over the old link is answered over it. */
@@ -317,7 +317,7 @@ renew_by_spare(Peer *peer)
     peer->heard_ms = now_ms;
     log_info(peer->peers->start.log, "linked to %s:%s under the cluster key in use", peer->address,
              peer->port);
-    advance(peer);
+    advance_peer(peer);
 }
 
 static void
@@ -336,7 +336,7 @@ drain_spare(Peer *peer)
         peer->drain_by_ms = 0;
     }
     else
-        watch(peer->spare);
+        watch_link(peer->spare);
 }
 
 static void
@@ -353,11 +353,11 @@ advance_spare(Peer *peer)
     if (state == LINK_STREAMING && peer->renewing)
         renew_by_spare(peer);
     else if (state == LINK_STREAMING)
-        use_spare(peer);
+        use_spare_link(peer);
     else if (state == LINK_BROKEN)
         drop_link(peer->spare);
     else
-        watch(peer->spare);
+        watch_link(peer->spare);
 }
 
 static void
@@ -368,19 +368,19 @@ on_ready(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     if (link == link->peer->used)
-        advance(link->peer);
+        advance_peer(link->peer);
     else
         advance_spare(link->peer);
 }
 
 static const char *
-sslmode(const Peer *peer)
+sslmode_of_peers(const Peer *peer)
 {
     return peer->peers->start.ssl == CONFIG_SSL_REQUIRED || peer->over_tls ? "require" : "disable";
 }
 
 static Link *
-open_link(const Peer *peer)
+open_peer_link(const Peer *peer)
 {
     const Peers *peers = peer->peers;
     const char *const keywords[] = {"hostaddr",       "port",       "user",
@@ -393,7 +393,7 @@ open_link(const Peer *peer)
                                   peers->login.password,
                                   "dynamo",
                                   peers->name,
-                                  sslmode(peer),
+                                  sslmode_of_peers(peer),
                                   "disable",
                                   "UTF8",
                                   "0",
@@ -408,20 +408,20 @@ open_link(const Peer *peer)
 /* Where packets are dropped nobody says so, and when they pass again TCP would try only after as
  * long again as it has tried in vain: a new connection is sooner. */
 static void
-dial(Peer *peer)
+dial_link(Peer *peer)
 {
     uint64_t now_ms = uv_now(peer->peers->start.loop);
     uint64_t left_ms = peer->connect_by_ms > now_ms ? peer->connect_by_ms - now_ms : 0;
 
     drop_link(peer->used);
-    peer->used->link = open_link(peer);
+    peer->used->link = open_peer_link(peer);
     if (link_state(peer->used->link) == LINK_BROKEN || link_socket(peer->used->link) < 0)
     {
         go_idle(peer, link_error(peer->used->link));
         return;
     }
-    uv_timer_start(&peer->timer, on_timer, left_ms < REDIAL_MS ? left_ms : REDIAL_MS, 0);
-    watch(peer->used);
+    uv_timer_start(&peer->timer, on_peer_timer, left_ms < REDIAL_MS ? left_ms : REDIAL_MS, 0);
+    watch_link(peer->used);
 }
 
 static void
@@ -430,7 +430,7 @@ connect_peer(Peer *peer)
     peer->state = PEER_CONNECTING;
     peer->renewing = false;
     peer->connect_by_ms = uv_now(peer->peers->start.loop) + peer->peers->start.connect_timeout_ms;
-    dial(peer);
+    dial_link(peer);
 }
 
 /* An attempt that nobody answered has taken its time already. */
@@ -441,9 +441,9 @@ look_after_attempt(Peer *peer)
     bool answered = link_is_answered(peer->used->link);
 
     if (now_ms < peer->connect_by_ms && !answered)
-        dial(peer);
+        dial_link(peer);
     else if (now_ms < peer->connect_by_ms)
-        uv_timer_start(&peer->timer, on_timer, peer->connect_by_ms - now_ms, 0);
+        uv_timer_start(&peer->timer, on_peer_timer, peer->connect_by_ms - now_ms, 0);
     else
     {
         peer->retry_ms = answered ? peer->retry_ms : RETRY_MIN_MS;
@@ -458,11 +458,11 @@ dial_spare(Peer *peer)
         return;
     drop_link(peer->spare);
     peer->drain_by_ms = 0;
-    peer->spare->link = open_link(peer);
+    peer->spare->link = open_peer_link(peer);
     if (link_state(peer->spare->link) == LINK_BROKEN || link_socket(peer->spare->link) < 0)
         drop_link(peer->spare);
     else
-        watch(peer->spare);
+        watch_link(peer->spare);
 }
 
 /* Of a peer that answers: one that was left goes at last, one that is to take over is tried again.
@@ -486,7 +486,7 @@ look_for_silence(Peer *peer)
     uint64_t now_ms = uv_now(peer->peers->start.loop);
 
     if (now_ms >= peer->heard_ms + DOUBT_MS)
-        advance(peer);
+        advance_peer(peer);
     if (peer->state != PEER_UP)
         return;
     if (now_ms >= peer->heard_ms + SILENCE_MS)
@@ -494,17 +494,17 @@ look_for_silence(Peer *peer)
     else if (now_ms >= peer->heard_ms + DOUBT_MS)
     {
         dial_spare(peer);
-        uv_timer_start(&peer->timer, on_timer, REDIAL_MS, 0);
+        uv_timer_start(&peer->timer, on_peer_timer, REDIAL_MS, 0);
     }
     else
     {
         look_after_spare(peer, now_ms);
-        uv_timer_start(&peer->timer, on_timer, peer->heard_ms + DOUBT_MS - now_ms, 0);
+        uv_timer_start(&peer->timer, on_peer_timer, peer->heard_ms + DOUBT_MS - now_ms, 0);
     }
 }
 
 static void
-on_timer(uv_timer_t *timer)
+on_peer_timer(uv_timer_t *timer)
 {
     Peer *peer = timer->data;
 
@@ -530,7 +530,7 @@ peers_send(Peers *peers, uint32_t number, Slice frame)
     if (link_queued_bytes(peer->used->link) > PEERS_QUEUE_BYTES)
     {
         peer->overfull = true;
-        uv_timer_start(&peer->timer, on_timer, 0, 0);
+        uv_timer_start(&peer->timer, on_peer_timer, 0, 0);
         return;
     }
     if (!link_send(peer->used->link, frame) && link_state(peer->used->link) == LINK_STREAMING)
@@ -551,9 +551,9 @@ peers_flush(Peers *peers)
             continue;
         peer->dirty = false;
         if (link_flush(peer->used->link) != LINK_BROKEN)
-            watch(peer->used);
+            watch_link(peer->used);
         else
-            uv_timer_start(&peer->timer, on_timer, 0, 0);
+            uv_timer_start(&peer->timer, on_peer_timer, 0, 0);
     }
 }
 
@@ -573,13 +573,13 @@ peers_error(const Peers *peers, uint32_t peer)
 }
 
 static void
-on_timer_closed(uv_handle_t *handle)
+on_peer_timer_closed(uv_handle_t *handle)
 {
     Peer *peer = handle->data;
     Peers *peers = peer->peers;
 
     peers->open_handles--;
-    finish_close(peers);
+    finish_peers_close(peers);
 }
 
 void
@@ -592,8 +592,8 @@ peers_close(Peers *peers, void (*closed)(void *ctx), void *ctx)
     {
         drop_links(peers->list[i]);
         peers->list[i]->state = PEER_IDLE;
-        uv_close((uv_handle_t *)&peers->list[i]->timer, on_timer_closed);
+        uv_close((uv_handle_t *)&peers->list[i]->timer, on_peer_timer_closed);
     }
     if (peers->count == 0)
-        finish_close(peers);
+        finish_peers_close(peers);
 }

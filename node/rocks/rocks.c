@@ -194,7 +194,7 @@ read_waits(Storage *storage)
 }
 
 static void
-on_turn_end(uv_prepare_t *handle)
+on_loop_prepare(uv_prepare_t *handle)
 {
     rocks_turn_end(handle->data);
     rocks_trees_build(handle->data);
@@ -219,7 +219,7 @@ rocks_fail(Rocks *rocks, const char *why)
 }
 
 static void
-start(Rocks *rocks, uv_loop_t *loop, const RocksOptions *options)
+start_rocks(Rocks *rocks, uv_loop_t *loop, const RocksOptions *options)
 {
     rocks->storage = (Storage){.apply = rocks_apply,
                                .read = rocks_read,
@@ -257,7 +257,7 @@ start(Rocks *rocks, uv_loop_t *loop, const RocksOptions *options)
         rocks_fail(rocks, "the rounds of reaping cannot be read");
     rocks_writer_start(rocks);
     if (uv_prepare_init(loop, &rocks->turn_end) != 0 ||
-        uv_prepare_start(&rocks->turn_end, on_turn_end) != 0)
+        uv_prepare_start(&rocks->turn_end, on_loop_prepare) != 0)
         abort();
     rocks->turn_end.data = rocks;
 }
@@ -292,7 +292,7 @@ rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run, const Storage
         memory_resize(&MEMORY_HEAP, rocks, 0);
         return outcome;
     }
-    start(rocks, loop, options);
+    start_rocks(rocks, loop, options);
     *storage = &rocks->storage;
     return outcome;
 }

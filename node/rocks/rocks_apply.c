@@ -186,17 +186,17 @@ batch_put(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
     return copy;
 }
 
-typedef struct IndexChange
+typedef struct RocksIndexChange
 {
     RocksBatch *batch;
     Slice key; /* whose record changes */
-} IndexChange;
+} RocksIndexChange;
 
 /* The row of the hints' index, in the batch of the record that has the hint. */
 static void
 batch_put_index(void *context, const Hint *hint, bool dropped)
 {
-    const IndexChange *change = context;
+    const RocksIndexChange *change = context;
     Buffer key;
     Buffer value;
 
@@ -251,7 +251,7 @@ rocks_turn_end(Rocks *rocks)
 }
 
 static void
-settle_item(Rocks *rocks, RocksItem *item, bool synced)
+unpend_item(Rocks *rocks, RocksItem *item, bool synced)
 {
     RocksRecord record = {.record = item->record};
 
@@ -274,7 +274,7 @@ rocks_batch_done(Rocks *rocks, RocksBatch *batch)
     else
         recall_clear(rocks->storage.recall);
     for (RocksItem *item = batch->first; item != NULL; item = item->after)
-        settle_item(rocks, item, batch->synced);
+        unpend_item(rocks, item, batch->synced);
     trees_settle(rocks->storage.trees, &batch->trees);
     /* The events may lead to new applies; none of them finds this batch any more. */
     for (size_t i = 0; i < batch->ref_count; i++)
@@ -288,7 +288,7 @@ rocks_batch_done(Rocks *rocks, RocksBatch *batch)
 /* ---- applying ---- */
 
 static void
-refuse(Rocks *rocks, uint64_t ref, StatusCode status)
+refuse_apply(Rocks *rocks, uint64_t ref, StatusCode status)
 {
     rocks->counters.corrupt += status == STATUS_CORRUPT;
     rocks->events.merged(rocks->events.context, ref, status, SLICE_EMPTY);
@@ -311,7 +311,7 @@ static void
 forget_hints(Rocks *rocks, const RocksCall *call)
 {
     HintTotals *totals = &rocks->storage.hints;
-    IndexChange change = {.batch = rocks_filling_batch(rocks), .key = call->key};
+    RocksIndexChange change = {.batch = rocks_filling_batch(rocks), .key = call->key};
     Slice storage_key;
     Buffer row;
     Hint hint;
@@ -373,7 +373,7 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
         bool damaged = call->damaged || result == UPDATE_REPLACED;
         size_t offset = object.length > 0 ? (size_t)(object.data - rocks->scratch.data) : 0;
         Slice copy = batch_put(rocks, call, pending, buffer_slice(&rocks->scratch));
-        IndexChange change = {.batch = rocks->filling, .key = call->key};
+        RocksIndexChange change = {.batch = rocks->filling, .key = call->key};
 
         if (damaged)
         {
@@ -410,7 +410,7 @@ apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
     }
     if (result == UPDATE_CORRUPT)
         rocks_damage_met(rocks, call->key, NULL);
-    refuse(rocks, call->ref, storage_refusal(result));
+    refuse_apply(rocks, call->ref, storage_refusal(result));
 }
 
 static void
@@ -423,7 +423,7 @@ apply_to_value(Rocks *rocks, RocksCall *call, const RocksValue *value)
     if (call->damaged)
         rocks_damage_met(rocks, call->key, value->error);
     if (call->damaged && !takes_the_place_of(call, value))
-        refuse(rocks, call->ref, STATUS_CORRUPT);
+        refuse_apply(rocks, call->ref, STATUS_CORRUPT);
     else if (call->damaged && call->update->reap != NULL && value->record.length == 0)
         apply_to(rocks, call, NULL, slice_make(&unreadable, sizeof(unreadable)));
     else
@@ -474,7 +474,7 @@ fetch_apply_first(RocksFetch *fetch)
     fetch->first = waiting->next;
     rocks->owed--;
     if (rocks->storage.disk != DISK_WELL)
-        refuse(rocks, call.ref, STATUS_STORAGE);
+        refuse_apply(rocks, call.ref, STATUS_STORAGE);
     else if (pending != NULL)
         apply_to(rocks, &call, pending, pending->record);
     else
@@ -566,7 +566,7 @@ rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref)
     rocks->counters.applies++;
     if (status != STATUS_OK)
     {
-        refuse(rocks, ref, status);
+        refuse_apply(rocks, ref, status);
         return;
     }
 

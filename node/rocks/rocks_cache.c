@@ -14,15 +14,15 @@ enum
     HEAT_MAX = 3        /* turns of the ring that a record outlives without being found */
 };
 
-typedef enum EntryState
+typedef enum RocksCacheEntryState
 {
     ENTRY_DEAD, /* or a filler up to the ring's end, of which only size and state are there */
     ENTRY_HIDDEN,
     ENTRY_VISIBLE
-} EntryState;
+} RocksCacheEntryState;
 
 /* Stands in the ring, with key and record behind it. */
-typedef struct Entry
+typedef struct RocksCacheEntry
 {
     uint32_t size; /* with all that is behind it, and what rounds it up */
     uint8_t state;
@@ -31,32 +31,33 @@ typedef struct Entry
     uint32_t record_length;
     RocksNode node; /* in the table unless dead */
     uint8_t bytes[];
-} Entry;
+} RocksCacheEntry;
 
-static Entry *
-entry_at(const RocksCache *cache, size_t offset)
+static RocksCacheEntry *
+cache_entry_at(const RocksCache *cache, size_t offset)
 {
-    return (Entry *)(cache->ring + offset);
+    return (RocksCacheEntry *)(cache->ring + offset);
 }
 
 static size_t
 entry_size(size_t key_length, size_t record_length)
 {
-    size_t size = sizeof(Entry) + key_length + record_length;
+    size_t size = sizeof(RocksCacheEntry) + key_length + record_length;
 
     return (size + ENTRY_ALIGN - 1) / ENTRY_ALIGN * ENTRY_ALIGN;
 }
 
-static Entry *
+static RocksCacheEntry *
 entry_find(const RocksCache *cache, uint64_t hash, Slice key)
 {
     RocksNode *node = rocks_table_find(&cache->table, hash, key);
 
-    return node != NULL ? (Entry *)((char *)node - offsetof(Entry, node)) : NULL;
+    return node != NULL ? (RocksCacheEntry *)((char *)node - offsetof(RocksCacheEntry, node))
+                        : NULL;
 }
 
 static void
-entry_kill(RocksCache *cache, Entry *entry)
+entry_kill(RocksCache *cache, RocksCacheEntry *entry)
 {
     rocks_table_remove(&cache->table, &entry->node);
     entry->state = ENTRY_DEAD;
@@ -73,9 +74,9 @@ take_front(RocksCache *cache, size_t size)
 
 /* For the entry that has just been the oldest: its own room and the free one before it are one. */
 static void
-move_to_front(RocksCache *cache, Entry *entry)
+move_to_front(RocksCache *cache, RocksCacheEntry *entry)
 {
-    Entry *moved = entry_at(cache, cache->head);
+    RocksCacheEntry *moved = cache_entry_at(cache, cache->head);
 
     rocks_table_remove(&cache->table, &entry->node);
     memmove(moved, entry, entry->size);
@@ -88,7 +89,7 @@ move_to_front(RocksCache *cache, Entry *entry)
 static void
 drop_oldest(RocksCache *cache, unsigned *chances)
 {
-    Entry *entry = entry_at(cache, cache->tail);
+    RocksCacheEntry *entry = cache_entry_at(cache, cache->tail);
 
     cache->tail = (cache->tail + entry->size) % cache->capacity;
     cache->used -= entry->size;
@@ -108,7 +109,7 @@ static void
 fill_to_end(RocksCache *cache)
 {
     size_t left = cache->capacity - cache->head;
-    Entry *filler = entry_at(cache, cache->head);
+    RocksCacheEntry *filler = cache_entry_at(cache, cache->head);
 
     filler->size = (uint32_t)left;
     filler->state = ENTRY_DEAD;
@@ -116,8 +117,8 @@ fill_to_end(RocksCache *cache)
 }
 
 /* Room for size bytes in one piece, at head. */
-static Entry *
-reserve(RocksCache *cache, size_t size)
+static RocksCacheEntry *
+reserve_entry(RocksCache *cache, size_t size)
 {
     unsigned chances = SECOND_CHANCES;
 
@@ -130,7 +131,7 @@ reserve(RocksCache *cache, size_t size)
         size_t room = (wrapped ? cache->tail : cache->capacity) - cache->head;
 
         if (room >= size)
-            return entry_at(cache, cache->head);
+            return cache_entry_at(cache, cache->head);
         if (wrapped)
             drop_oldest(cache, &chances);
         else
@@ -168,7 +169,7 @@ rocks_cache_free(RocksCache *cache)
 bool
 rocks_cache_find(RocksCache *cache, uint64_t hash, Slice key, RocksRecord *found)
 {
-    Entry *entry = entry_find(cache, hash, key);
+    RocksCacheEntry *entry = entry_find(cache, hash, key);
 
     if (entry == NULL || entry->state != ENTRY_VISIBLE)
         return false;
@@ -183,14 +184,14 @@ rocks_cache_find(RocksCache *cache, uint64_t hash, Slice key, RocksRecord *found
 void
 rocks_cache_hide(RocksCache *cache, uint64_t hash, Slice key)
 {
-    Entry *entry = entry_find(cache, hash, key);
+    RocksCacheEntry *entry = entry_find(cache, hash, key);
 
     if (entry != NULL)
         entry->state = ENTRY_HIDDEN;
 }
 
 static void
-entry_fill(Entry *entry, const RocksRecord *record)
+entry_fill(RocksCacheEntry *entry, const RocksRecord *record)
 {
     memcpy(entry->bytes + entry->node.key.length, record->record.data, record->record.length);
     entry->record_length = (uint32_t)record->record.length;
@@ -202,9 +203,9 @@ static void
 enter_new(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record, size_t size,
           bool asked_for)
 {
-    Entry *entry = reserve(cache, size);
+    RocksCacheEntry *entry = reserve_entry(cache, size);
 
-    *entry = (Entry){
+    *entry = (RocksCacheEntry){
         .size = (uint32_t)size,
         .heat = asked_for ? HEAT_READ : 0,
         .node = {.hash = hash, .key = slice_make(entry->bytes, key.length)}
@@ -220,7 +221,7 @@ rocks_cache_enter(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord
                   bool asked_for)
 {
     size_t size = entry_size(key.length, record->record.length);
-    Entry *old = entry_find(cache, hash, key);
+    RocksCacheEntry *old = entry_find(cache, hash, key);
 
     assert(cache->lent == 0);
     assert(record->object.data + record->object.length ==

@@ -14,13 +14,13 @@ enum
     FOUND_MAX = 16 /* damaged blocks of one piece */
 };
 
-typedef struct Found
+typedef struct RocksCheckFound
 {
     Slice first_key; /* of the block; empty: it is not a block of data */
     char name[NAME_BYTES];
-} Found;
+} RocksCheckFound;
 
-typedef struct Piece
+typedef struct RocksCheckPiece
 {
     RocksJob job;
     Rocks *rocks;
@@ -28,9 +28,9 @@ typedef struct Piece
     size_t max_bytes;
     uint64_t bytes;
     Arena arena;
-    Found found[FOUND_MAX];
+    RocksCheckFound found[FOUND_MAX];
     uint32_t found_count;
-} Piece;
+} RocksCheckPiece;
 
 /* ---- the pass ---- */
 
@@ -50,7 +50,7 @@ rocks_check_free(Rocks *rocks)
 }
 
 static void
-begin_pass(Rocks *rocks)
+begin_check_pass(Rocks *rocks)
 {
     const rocksdb_livefiles_t *files = rocksdb_livefiles(rocks->db);
     RocksCheck *check = &rocks->check;
@@ -87,12 +87,12 @@ is_live(const Rocks *rocks, const char *name)
 }
 
 static void
-note_found(Piece *piece, const char *name, Slice first_key)
+note_found(RocksCheckPiece *piece, const char *name, Slice first_key)
 {
     if (piece->found_count == FOUND_MAX || !is_live(piece->rocks, name))
         return;
 
-    Found *found = &piece->found[piece->found_count++];
+    RocksCheckFound *found = &piece->found[piece->found_count++];
 
     found->first_key = slice_copy(&piece->arena, first_key);
     snprintf(found->name, sizeof(found->name), "%s", name);
@@ -107,7 +107,7 @@ end_file(RocksCheck *check)
 }
 
 static void
-open_file(Piece *piece)
+open_file(RocksCheckPiece *piece)
 {
     RocksCheck *check = &piece->rocks->check;
     RocksSstResult result;
@@ -125,7 +125,7 @@ open_file(Piece *piece)
 }
 
 static void
-check_block(Piece *piece)
+check_block(RocksCheckPiece *piece)
 {
     RocksCheck *check = &piece->rocks->check;
     uint64_t before = check->sst.bytes_read;
@@ -142,7 +142,7 @@ check_block(Piece *piece)
 static void
 check_on_pool(uv_work_t *work)
 {
-    Piece *piece = work->data;
+    RocksCheckPiece *piece = work->data;
     const RocksCheck *check = &piece->rocks->check;
 
     while (check->next < check->count && piece->bytes < piece->max_bytes)
@@ -157,7 +157,7 @@ check_on_pool(uv_work_t *work)
 /* ---- on the loop ---- */
 
 static void
-report_found(Rocks *rocks, const Found *found)
+report_found(Rocks *rocks, const RocksCheckFound *found)
 {
     char text[128];
 
@@ -171,7 +171,7 @@ report_found(Rocks *rocks, const Found *found)
 static void
 check_done(uv_work_t *work, int status)
 {
-    Piece *piece = work->data;
+    RocksCheckPiece *piece = work->data;
     Rocks *rocks = piece->rocks;
     const RocksCheck *check = &rocks->check;
     StorageCheck answer = {.bytes = piece->bytes,
@@ -193,7 +193,7 @@ rocks_check(Storage *storage, bool anew, uint32_t max_bytes, uint64_t ref)
 {
     Rocks *rocks = rocks_of(storage);
     StatusCode status = rocks->check.busy ? STATUS_OVERLOADED : rocks_admits(rocks);
-    Piece *piece;
+    RocksCheckPiece *piece;
 
     if (status != STATUS_OK)
     {
@@ -201,10 +201,10 @@ rocks_check(Storage *storage, bool anew, uint32_t max_bytes, uint64_t ref)
         return;
     }
     if (anew)
-        begin_pass(rocks);
+        begin_check_pass(rocks);
     rocks->check.busy = true;
-    piece = memory_resize(&MEMORY_HEAP, NULL, sizeof(Piece));
-    *piece = (Piece){.rocks = rocks, .ref = ref, .max_bytes = max_bytes};
+    piece = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksCheckPiece));
+    *piece = (RocksCheckPiece){.rocks = rocks, .ref = ref, .max_bytes = max_bytes};
     arena_init(&piece->arena, &MEMORY_HEAP);
     piece->job.work.data = piece;
     piece->job.run = check_on_pool;

@@ -32,15 +32,15 @@ rocks_error_is_damage(const char *error)
 
 /* ---- extents ---- */
 
-typedef struct Probe
+typedef struct RocksProbe
 {
     rocksdb_iterator_t *iterator;
     uint32_t bucket_id;
     Buffer key;
-} Probe;
+} RocksProbe;
 
 static bool
-can_seek(Probe *probe, uint64_t position, bool backwards)
+can_seek(RocksProbe *probe, uint64_t position, bool backwards)
 {
     char *error = NULL;
     const char *key;
@@ -60,7 +60,7 @@ can_seek(Probe *probe, uint64_t position, bool backwards)
 /* The distance from position, upwards or down, at which what is stored can be read again; most
  * when it cannot be as far as that. */
 static uint64_t
-readable_distance(Probe *probe, uint64_t position, uint64_t most, bool down)
+readable_distance(RocksProbe *probe, uint64_t position, uint64_t most, bool down)
 {
     uint64_t bad = 0;
     uint64_t good = 1;
@@ -90,7 +90,7 @@ rocks_damage_extent(const Rocks *rocks, uint32_t bucket_id, uint64_t position)
 {
     rocksdb_readoptions_t *options = rocksdb_readoptions_create();
     RocksExtent extent = {bucket_id, position, position};
-    Probe probe = {.bucket_id = bucket_id};
+    RocksProbe probe = {.bucket_id = bucket_id};
 
     rocksdb_readoptions_set_fill_cache(options, 0);
     probe.iterator = rocksdb_create_iterator(rocks->db, options);
@@ -203,7 +203,7 @@ is_recent(const Rocks *rocks, const RocksExtent *extent)
 }
 
 static void
-remember(Rocks *rocks, const RocksExtent *extent)
+remember_reported(Rocks *rocks, const RocksExtent *extent)
 {
     RocksReported *place = &rocks->damage.reported[rocks->damage.next++ % ROCKS_EXTENTS_KEPT];
 
@@ -211,20 +211,20 @@ remember(Rocks *rocks, const RocksExtent *extent)
 }
 
 /* One at a time: what is met meanwhile lies mostly in what is being looked at. */
-typedef struct Search
+typedef struct RocksSearch
 {
     RocksJob job;
     Rocks *rocks;
     RocksSuspect suspect;
     RocksExtent extent;
-} Search;
+} RocksSearch;
 
 static void search_next(Rocks *rocks);
 
 static void
 search_on_pool(uv_work_t *work)
 {
-    Search *search = work->data;
+    RocksSearch *search = work->data;
     const RocksExtent *known = &search->suspect.extent;
 
     search->extent = *known;
@@ -235,11 +235,11 @@ search_on_pool(uv_work_t *work)
 static void
 search_done(uv_work_t *work, int status)
 {
-    Search *search = work->data;
+    RocksSearch *search = work->data;
     Rocks *rocks = search->rocks;
     const RocksExtent *extent = &search->extent;
 
-    remember(rocks, extent);
+    remember_reported(rocks, extent);
     rocks->damage.searching = false;
     if (rocks->events.unreadable != NULL)
         rocks->events.unreadable(rocks->events.context, extent->bucket_id, extent->first,
@@ -252,15 +252,15 @@ static void
 search_next(Rocks *rocks)
 {
     RocksDamage *damage = &rocks->damage;
-    Search *search;
+    RocksSearch *search;
 
     while (damage->suspect_count > 0 &&
            is_recent(rocks, &damage->suspects[damage->suspect_count - 1].extent))
         damage->suspect_count--;
     if (damage->searching || damage->suspect_count == 0 || rocks->closing)
         return;
-    search = memory_resize(&MEMORY_HEAP, NULL, sizeof(Search));
-    *search = (Search){.rocks = rocks, .suspect = damage->suspects[--damage->suspect_count]};
+    search = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksSearch));
+    *search = (RocksSearch){.rocks = rocks, .suspect = damage->suspects[--damage->suspect_count]};
     search->job.work.data = search;
     search->job.run = search_on_pool;
     search->job.done = search_done;

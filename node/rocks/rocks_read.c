@@ -35,11 +35,11 @@ enum
 };
 
 /* What a scan could not read: RocksDB's words, or NULL for a record that cannot be decoded. */
-typedef struct ScanDamage
+typedef struct RocksScanDamage
 {
     Slice storage_key;
     char *error;
-} ScanDamage;
+} RocksScanDamage;
 
 struct RocksScan
 {
@@ -55,7 +55,7 @@ struct RocksScan
     RocksTakeRow take_row;
     StatusCode status;
     StoragePage page;
-    ScanDamage damages[SCAN_DAMAGES_MAX];
+    RocksScanDamage damages[SCAN_DAMAGES_MAX];
     uint32_t damage_count;
 };
 
@@ -288,7 +288,7 @@ add_damage(RocksScan *scan, Slice storage_key, char *error)
         return;
     }
     scan->damages[scan->damage_count++] =
-        (ScanDamage){slice_copy(&scan->arena, storage_key), error};
+        (RocksScanDamage){slice_copy(&scan->arena, storage_key), error};
 }
 
 /* Returns the row's bytes, 0 when it cannot be read. */
@@ -314,7 +314,7 @@ take_record(RocksScan *scan, Slice key, Slice record, Arena *decoding)
 }
 
 static size_t
-take_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
+take_scan_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
 {
     arena_reset(decoding);
     return take_record(scan, rocks_iterator_key(iterator), rocks_iterator_value(iterator),
@@ -371,13 +371,13 @@ take_owed_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decodi
 
 /* More follows: the page of a scan of a range ends where leaves do. */
 static void
-end_page(RocksScan *scan, const rocksdb_iterator_t *iterator)
+end_scan_page(RocksScan *scan, const rocksdb_iterator_t *iterator)
 {
     uint32_t bucket_id;
     uint64_t next;
     Slice key;
 
-    if (scan->take_row != take_row || scan->page.row_count == 0)
+    if (scan->take_row != take_scan_row || scan->page.row_count == 0)
         return;
     if (!rocks_key_split(rocks_iterator_key(iterator), &bucket_id, &next, &key))
         scan->leaf_width = 0;
@@ -409,7 +409,7 @@ fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
     arena_free(&decoding);
     scan->page.done = !rocksdb_iter_valid(iterator);
     if (!scan->page.done)
-        end_page(scan, iterator);
+        end_scan_page(scan, iterator);
     rocksdb_iter_get_error(iterator, &error);
     if (error != NULL)
         add_damage(scan, buffer_slice(&last), error);
@@ -438,7 +438,7 @@ scan_on_pool(uv_work_t *work)
 }
 
 static void
-scan_done(uv_work_t *work, int status)
+finish_scan(uv_work_t *work, int status)
 {
     RocksScan *scan = work->data;
     Rocks *rocks = scan->rocks;
@@ -473,7 +473,7 @@ new_scan(Rocks *rocks, uint64_t ref, RocksTakeRow take, uint32_t max_bytes)
     arena_init(&scan->arena, &MEMORY_HEAP);
     scan->job.work.data = scan;
     scan->job.run = scan_on_pool;
-    scan->job.done = scan_done;
+    scan->job.done = finish_scan;
     return scan;
 }
 
@@ -490,8 +490,8 @@ rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref)
         return;
     }
 
-    RocksScan *scan =
-        new_scan(rocks, ref, range->unreadable ? take_unreadable_row : take_row, range->max_bytes);
+    RocksScan *scan = new_scan(rocks, ref, range->unreadable ? take_unreadable_row : take_scan_row,
+                               range->max_bytes);
 
     scan->leaf_width = range->leaf_width;
 

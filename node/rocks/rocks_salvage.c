@@ -35,7 +35,7 @@ enum
     INDEX_ROWS = 1000 /* of one write */
 };
 
-typedef struct Salvage
+typedef struct RocksSalvage
 {
     const RocksOptions *options;
     Rocks rocks; /* as far as it is needed: the open database, where to tell what */
@@ -45,7 +45,7 @@ typedef struct Salvage
     uint64_t unreadable;
     uint64_t hints;
     char *error; /* of a write */
-} Salvage;
+} RocksSalvage;
 
 bool
 rocks_salvage_is_due(const char *directory)
@@ -59,7 +59,7 @@ rocks_salvage_is_due(const char *directory)
 /* ---- the store's own rows ---- */
 
 static void
-write_index(Salvage *salvage)
+write_index(RocksSalvage *salvage)
 {
     Rocks *rocks = &salvage->rocks;
     rocksdb_writeoptions_t *options = rocksdb_writeoptions_create();
@@ -72,7 +72,7 @@ write_index(Salvage *salvage)
 }
 
 static void
-put_hint(Salvage *salvage, Slice storage_key, const Hint *hint)
+put_hint(RocksSalvage *salvage, Slice storage_key, const Hint *hint)
 {
     Buffer key;
     Buffer value;
@@ -93,7 +93,7 @@ put_hint(Salvage *salvage, Slice storage_key, const Hint *hint)
 static bool
 visit_record(void *context, Slice key, Slice value)
 {
-    Salvage *salvage = context;
+    RocksSalvage *salvage = context;
     Arena *arena = &salvage->rocks.arena;
     RocksRecord checked;
     Hint *hints = NULL;
@@ -109,7 +109,7 @@ visit_record(void *context, Slice key, Slice value)
 }
 
 static void
-remove_bucket(Salvage *salvage, uint32_t bucket_id)
+remove_bucket(RocksSalvage *salvage, uint32_t bucket_id)
 {
     static const uint8_t behind_all[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     RocksRange range = rocks_bucket_range(&salvage->rocks.arena, bucket_id);
@@ -123,7 +123,7 @@ remove_bucket(Salvage *salvage, uint32_t bucket_id)
 
 /* False when not all can be read, or written. */
 static bool
-fit_own_rows(Salvage *salvage)
+fit_own_rows(RocksSalvage *salvage)
 {
     Rocks *rocks = &salvage->rocks;
     RocksRange range;
@@ -151,7 +151,7 @@ fit_own_rows(Salvage *salvage)
 /* ---- the database ---- */
 
 static uint32_t
-count_lost(const Salvage *salvage)
+count_lost(const RocksSalvage *salvage)
 {
     char path[4096 + 8];
     struct dirent *entry;
@@ -169,7 +169,7 @@ count_lost(const Salvage *salvage)
 }
 
 static bool
-open_repaired(Salvage *salvage, bool create)
+open_repaired(RocksSalvage *salvage, bool create)
 {
     Rocks *rocks = &salvage->rocks;
 
@@ -180,7 +180,7 @@ open_repaired(Salvage *salvage, bool create)
 }
 
 static void
-close_repaired(Salvage *salvage)
+close_repaired(RocksSalvage *salvage)
 {
     Rocks *rocks = &salvage->rocks;
 
@@ -193,7 +193,7 @@ close_repaired(Salvage *salvage)
 }
 
 static bool
-repair(Salvage *salvage)
+repair_database(RocksSalvage *salvage)
 {
     rocksdb_options_t *options = rocks_options_make(salvage->options, false, &salvage->error);
 
@@ -205,7 +205,7 @@ repair(Salvage *salvage)
 
 /* Nothing of it can be had: an empty database takes its place, and it is kept beside. */
 static Outcome
-begin_anew(Salvage *salvage)
+begin_anew(RocksSalvage *salvage)
 {
     Rocks *rocks = &salvage->rocks;
     char kept[64] = "";
@@ -228,11 +228,11 @@ begin_anew(Salvage *salvage)
 }
 
 static Outcome
-mend(Salvage *salvage)
+salvage_database(RocksSalvage *salvage)
 {
     Rocks *rocks = &salvage->rocks;
     uint32_t lost_before = count_lost(salvage);
-    bool mended = repair(salvage);
+    bool mended = repair_database(salvage);
 
     close_repaired(salvage);
     if (mended)
@@ -267,7 +267,7 @@ mark_due(const char *directory)
 Outcome
 rocks_salvage(const RocksOptions *options)
 {
-    Salvage *salvage = memory_resize(&MEMORY_HEAP, NULL, sizeof(Salvage));
+    RocksSalvage *salvage = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksSalvage));
     const char *directory = options->directory;
     bool found;
     Outcome outcome = rocks_folder_check(directory, &found);
@@ -285,7 +285,7 @@ rocks_salvage(const RocksOptions *options)
     if (!outcome.failed)
         outcome = rocks_folder_forget_runs(directory);
     if (!outcome.failed)
-        outcome = mend(salvage);
+        outcome = salvage_database(salvage);
     if (!outcome.failed && !rocks_folder_remove(directory, ROCKS_DAMAGED_NAME))
         outcome = outcome_error("cannot remove \"%s/" ROCKS_DAMAGED_NAME "\": %s", directory,
                                 strerror(errno));

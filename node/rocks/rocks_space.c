@@ -37,7 +37,7 @@ typedef struct RocksLook
 } RocksLook;
 
 static RocksSpace
-look(const Rocks *rocks)
+measure_space(const Rocks *rocks)
 {
     struct statvfs disk;
     RocksSpace space = {.known = statvfs(rocks->directory, &disk) == 0};
@@ -79,7 +79,7 @@ rocks_space_look(Rocks *rocks)
     if (now_ms < writer->looked_ms + LOOK_MS)
         return;
     writer->looked_ms = now_ms;
-    space = look(rocks);
+    space = measure_space(rocks);
     atomic_store(&writer->low, is_low(&space));
 }
 
@@ -115,7 +115,7 @@ rocks_space_check(Rocks *rocks)
 
     if (rocks->storage.disk != DISK_WELL || !atomic_load(&rocks->writer.low))
         return;
-    space = look(rocks);
+    space = measure_space(rocks);
     if (is_low(&space))
         be_full(rocks, &space);
 }
@@ -123,11 +123,11 @@ rocks_space_check(Rocks *rocks)
 /* ---- waiting for room ---- */
 
 static void
-look_on_pool(uv_work_t *work)
+measure_on_pool(uv_work_t *work)
 {
     RocksLook *asked = (RocksLook *)work;
 
-    asked->space = look(asked->job.rocks);
+    asked->space = measure_space(asked->job.rocks);
 }
 
 static void
@@ -147,7 +147,7 @@ have_room(Rocks *rocks)
 }
 
 static void
-looked(uv_work_t *work, int status)
+on_space_measured(uv_work_t *work, int status)
 {
     RocksLook *asked = (RocksLook *)work;
     Rocks *rocks = asked->job.rocks;
@@ -160,7 +160,7 @@ looked(uv_work_t *work, int status)
 }
 
 static void
-on_timer(uv_timer_t *timer)
+on_space_timer(uv_timer_t *timer)
 {
     Rocks *rocks = timer->data;
     RocksLook *asked;
@@ -169,7 +169,7 @@ on_timer(uv_timer_t *timer)
         return;
     asked = memory_resize(&MEMORY_HEAP, NULL, sizeof(RocksLook));
     *asked = (RocksLook){
-        .job = {.run = look_on_pool, .done = looked}
+        .job = {.run = measure_on_pool, .done = on_space_measured}
     };
     rocks_pool_begin(rocks, &asked->job, ROCKS_LANE_SCANS);
 }
@@ -177,7 +177,7 @@ on_timer(uv_timer_t *timer)
 void
 rocks_space_wait(Rocks *rocks)
 {
-    uv_timer_start(&rocks->space_timer, on_timer, RETRY_MS, 0);
+    uv_timer_start(&rocks->space_timer, on_space_timer, RETRY_MS, 0);
 }
 
 void
@@ -191,7 +191,7 @@ rocks_space_open(Rocks *rocks, const RocksOptions *options)
     if (uv_timer_init(rocks->loop, &rocks->space_timer) != 0)
         abort();
     rocks->space_timer.data = rocks;
-    space = look(rocks);
+    space = measure_space(rocks);
     if (rocks->storage.disk == DISK_WELL && is_low(&space))
         be_full(rocks, &space);
 }

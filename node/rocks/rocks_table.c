@@ -35,7 +35,7 @@ rocks_table_free(RocksTable *table)
 }
 
 static RocksNode **
-slot_of(const RocksTable *table, uint64_t hash)
+table_slot_of(const RocksTable *table, uint64_t hash)
 {
     return &table->slots[hash & (table->slot_count - 1)];
 }
@@ -44,7 +44,7 @@ slot_of(const RocksTable *table, uint64_t hash)
 static RocksNode **
 link_of(const RocksTable *table, const RocksNode *node)
 {
-    RocksNode **link = slot_of(table, node->hash);
+    RocksNode **link = table_slot_of(table, node->hash);
 
     while (*link != NULL && *link != node)
         link = &(*link)->next;
@@ -56,7 +56,7 @@ rocks_table_find(const RocksTable *table, uint64_t hash, Slice key)
 {
     if (table->count == 0)
         return NULL;
-    for (RocksNode *node = *slot_of(table, hash); node != NULL; node = node->next)
+    for (RocksNode *node = *table_slot_of(table, hash); node != NULL; node = node->next)
     {
         if (node->hash == hash && slice_equal(node->key, key))
             return node;
@@ -65,7 +65,7 @@ rocks_table_find(const RocksTable *table, uint64_t hash, Slice key)
 }
 
 static void
-grow(RocksTable *table)
+grow_table(RocksTable *table)
 {
     RocksTable grown = {.slots = new_slots(table->slot_count * 2),
                         .slot_count = table->slot_count * 2,
@@ -77,7 +77,7 @@ grow(RocksTable *table)
 
         for (RocksNode *node = table->slots[i]; node != NULL; node = next)
         {
-            RocksNode **slot = slot_of(&grown, node->hash);
+            RocksNode **slot = table_slot_of(&grown, node->hash);
 
             next = node->next;
             node->next = *slot;
@@ -92,9 +92,9 @@ void
 rocks_table_insert(RocksTable *table, RocksNode *node)
 {
     if (table->count >= table->slot_count)
-        grow(table);
+        grow_table(table);
 
-    RocksNode **slot = slot_of(table, node->hash);
+    RocksNode **slot = table_slot_of(table, node->hash);
 
     node->next = *slot;
     *slot = node;

@@ -23,13 +23,13 @@ enum
 /* ---- rows ---- */
 
 static void
-put_row(void *context, Slice key, Slice value)
+put_tree_row(void *context, Slice key, Slice value)
 {
     rocks_batch_put_row(context, key, value);
 }
 
 static void
-remove_row(void *context, Slice key)
+remove_tree_row(void *context, Slice key)
 {
     rocks_batch_put_row(context, key, SLICE_EMPTY);
 }
@@ -46,7 +46,7 @@ remove_rows(void *context, Slice first, Slice end)
 void
 rocks_trees_close(Rocks *rocks, RocksBatch *batch)
 {
-    const TreeRows rows = {put_row, remove_row, remove_rows, batch};
+    const TreeRows rows = {put_tree_row, remove_tree_row, remove_rows, batch};
 
     trees_close(rocks->storage.trees, &batch->trees, &rows);
 }
@@ -153,7 +153,7 @@ typedef struct RocksTreeJob
 } RocksTreeJob;
 
 static void
-fold(RocksTreeJob *job, Slice key, Slice object)
+fold_record(RocksTreeJob *job, Slice key, Slice object)
 {
     uint32_t bucket_id;
     uint64_t position;
@@ -178,7 +178,7 @@ fold_pending(RocksTreeJob *job, const RocksItem *item)
     rocks_table_insert(&job->pending, node);
     if (item->record.length > 0)
         (void)update_record_object(item->record, &object);
-    fold(job, node->key, object);
+    fold_record(job, node->key, object);
 }
 
 static bool
@@ -192,7 +192,7 @@ fold_row(void *context, Slice key, Slice value)
     arena_reset(&job->decoding);
     if (!rocks_record_check(&job->decoding, value, &checked))
         return false;
-    fold(job, key, checked.object);
+    fold_record(job, key, checked.object);
     return true;
 }
 

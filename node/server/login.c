@@ -65,10 +65,10 @@ put_welcome(Session *session)
 }
 
 /* The entry of this text, which may have been another's. */
-static Refusal *
+static SessionRefusal *
 find_refusal(Server *server, const char *text)
 {
-    Refusal *refusal;
+    SessionRefusal *refusal;
 
     for (unsigned i = 0; i < SERVER_REFUSALS_KEPT; i++)
     {
@@ -76,7 +76,7 @@ find_refusal(Server *server, const char *text)
             return &server->repeated[i];
     }
     refusal = &server->repeated[server->next_repeated++ % SERVER_REFUSALS_KEPT];
-    *refusal = (Refusal){.logged_ms = 0};
+    *refusal = (SessionRefusal){.logged_ms = 0};
     snprintf(refusal->text, sizeof(refusal->text), "%s", text);
     return refusal;
 }
@@ -89,7 +89,7 @@ is_worth_a_line(Session *session, const char *message, unsigned *times)
     const char *port = strrchr(session->peer_address, ':');
     int length = (int)(port != NULL ? port - session->peer_address : 0);
     char text[sizeof(server->repeated[0].text)];
-    Refusal *refusal;
+    SessionRefusal *refusal;
     uint64_t now = uv_now(server->loop);
 
     snprintf(text, sizeof(text), "%.*s %s", length, session->peer_address, message);
@@ -214,7 +214,7 @@ answer_encryption_request(Session *session, bool *asked, char answer, size_t res
 static void
 answer_ssl_request(Session *session, size_t rest)
 {
-    Login *login = session->login;
+    SessionLogin *login = session->login;
     bool is_offered = session->server->tls != NULL && session->tls == NULL && !login->ssl_asked;
 
     answer_encryption_request(session, &login->ssl_asked, is_offered ? 'S' : 'N', rest);
@@ -238,7 +238,7 @@ offer_sasl(Session *session)
     /* A list of mechanisms that ends with an empty one: the literal's own NUL is its second. */
     static const char both[] = SCRAM_MECHANISM_PLUS "\0" SCRAM_MECHANISM "\0";
     const size_t plus_bytes = sizeof(SCRAM_MECHANISM_PLUS);
-    Login *login = session->login;
+    SessionLogin *login = session->login;
     ScramVerifier verifier = users_login_verifier(session->server->users, session->user);
     Slice binding = session->tls != NULL ? tls_end_point(session->tls) : SLICE_EMPTY;
     uint8_t nonce[SCRAM_NONCE_BYTES];
@@ -291,7 +291,7 @@ begin_login(Session *session, const PgwireStartup *startup)
 }
 
 static void
-start(Session *session, const PgwireStartup *startup)
+start_login(Session *session, const PgwireStartup *startup)
 {
     char message[96];
 
@@ -339,7 +339,7 @@ login_startup(Session *session, Slice payload, size_t rest)
         session_abort(session);
         break;
     case PGWIRE_STARTUP_LOGIN:
-        start(session, &startup);
+        start_login(session, &startup);
         break;
     }
 }

@@ -8,15 +8,15 @@
 #define CANCEL_REQUEST_CODE ((1234u << 16) | 5678u)
 
 /* A row admits one message type in one state; whatever has no row is refused. */
-typedef struct Rule
+typedef struct PgwireRule
 {
     PgwireState state;
     char type;
     PgwireAction action;
     uint32_t max; /* of the length word; 0 is the caller's limit for frames */
-} Rule;
+} PgwireRule;
 
-static const Rule rules[] = {
+static const PgwireRule rules[] = {
     {PGWIRE_AWAIT_SASL_INITIAL,  'p', PGWIRE_SASL_INITIAL,  PGWIRE_SASL_MAX       },
     {PGWIRE_AWAIT_SASL_INITIAL,  'X', PGWIRE_TERMINATE,     4                     },
     {PGWIRE_AWAIT_SASL_RESPONSE, 'p', PGWIRE_SASL_RESPONSE, PGWIRE_SASL_MAX       },
@@ -59,9 +59,9 @@ static const Rule rules[] = {
     {PGWIRE_STREAM,              'X', PGWIRE_TERMINATE,     4                     },
 };
 
-static const Rule frame_rule = {PGWIRE_STREAM, 'd', PGWIRE_FRAME, 0};
+static const PgwireRule frame_rule = {PGWIRE_STREAM, 'd', PGWIRE_FRAME, 0};
 
-static const Rule *
+static const PgwireRule *
 find_rule(PgwireState state, uint8_t type)
 {
     /* Frames are the hot path: millions a second against a few of all others. */
@@ -83,7 +83,7 @@ load_u32(const uint8_t *bytes)
 }
 
 static PgwireResult
-invalid(const char **error, const char *why)
+invalid_message(const char **error, const char *why)
 {
     *error = why;
     return PGWIRE_INVALID;
@@ -98,7 +98,7 @@ next_startup(Slice input, PgwireMessage *message, const char **error)
     uint32_t length = load_u32(input.data);
 
     if (length < 8 || length > PGWIRE_STARTUP_MAX)
-        return invalid(error, "invalid length of startup packet");
+        return invalid_message(error, "invalid length of startup packet");
     message->action = PGWIRE_STARTUP;
     message->size = length;
     if (input.length < length)
@@ -117,11 +117,11 @@ pgwire_next(PgwireState state, Slice input, uint32_t frame_max, PgwireMessage *m
     if (input.length == 0)
         return PGWIRE_INCOMPLETE;
 
-    const Rule *rule = find_rule(state, input.data[0]);
+    const PgwireRule *rule = find_rule(state, input.data[0]);
 
     message->type = input.data[0];
     if (rule == NULL)
-        return invalid(error, "unexpected message type");
+        return invalid_message(error, "unexpected message type");
     if (input.length < 5)
         return PGWIRE_INCOMPLETE;
 
@@ -129,9 +129,10 @@ pgwire_next(PgwireState state, Slice input, uint32_t frame_max, PgwireMessage *m
     uint32_t max = rule->max != 0 ? rule->max : frame_max;
 
     if (length < 4)
-        return invalid(error, "invalid message length");
+        return invalid_message(error, "invalid message length");
     if (rule->max != 0 ? length > max : length - 4 > max)
-        return invalid(error, rule->max != 0 ? "invalid message length" : "frame is too large");
+        return invalid_message(error,
+                               rule->max != 0 ? "invalid message length" : "frame is too large");
     message->action = rule->action;
     message->size = (size_t)length + 1;
     if (input.length - 1 < length)

@@ -16,7 +16,7 @@
 
 /* Ends the answer that is in work; messages that waited go on. */
 static void
-end_answer(Session *session)
+end_statement(Session *session)
 {
     session->busy = false;
     session->current = NULL;
@@ -56,7 +56,7 @@ type_size(ColumnType type)
 
 /* As pgwire_bind_format, for the formats that the portal in work was bound with. */
 static uint16_t
-column_format(const Prepared *portal, size_t column)
+column_format(const SessionPrepared *portal, size_t column)
 {
     PgwireBind bind;
 
@@ -68,7 +68,8 @@ column_format(const Prepared *portal, size_t column)
 }
 
 static void
-put_row_description(Session *session, const Prepared *portal, const Column *columns, size_t count)
+put_row_description(Session *session, const SessionPrepared *portal, const Column *columns,
+                    size_t count)
 {
     size_t mark = pgwire_begin(&session->output, 'T');
 
@@ -157,7 +158,7 @@ session_complete(Session *session, const char *tag)
     if (!may_answer(session))
         return;
     pgwire_put_command_complete(&session->output, tag);
-    end_answer(session);
+    end_statement(session);
 }
 
 void
@@ -166,7 +167,7 @@ session_empty(Session *session)
     if (!may_answer(session))
         return;
     pgwire_put_bare(&session->output, 'I');
-    end_answer(session);
+    end_statement(session);
 }
 
 void
@@ -194,7 +195,7 @@ session_error(Session *session, const char *sqlstate, const char *message, const
     pgwire_put_error(&session->output, &error);
     if (session->extended)
         session->state = PGWIRE_SKIP_TO_SYNC;
-    end_answer(session);
+    end_statement(session);
 }
 
 void
@@ -293,7 +294,7 @@ query_stream_fail(Session *session)
 /* ---- simple protocol ---- */
 
 static void
-run(Session *session, const char *sql)
+run_statement(Session *session, const char *sql)
 {
     Server *server = session->server;
 
@@ -319,7 +320,7 @@ query_simple(Session *session, Slice payload)
     if (length >= 0)
         start_stream(session, argument, length);
     else
-        run(session, sql);
+        run_statement(session, sql);
 }
 
 void
@@ -330,8 +331,8 @@ query_function_call(Session *session)
 
 /* ---- extended protocol ---- */
 
-static Prepared *
-find_prepared(Prepared *list, const char *name)
+static SessionPrepared *
+find_prepared(SessionPrepared *list, const char *name)
 {
     while (list != NULL && strcmp(list->name, name) != 0)
         list = list->next;
@@ -339,7 +340,7 @@ find_prepared(Prepared *list, const char *name)
 }
 
 static void
-free_prepared(Prepared *item)
+free_prepared(SessionPrepared *item)
 {
     free(item->name);
     free(item->sql);
@@ -348,11 +349,11 @@ free_prepared(Prepared *item)
 }
 
 static void
-drop_prepared(Prepared **list, const char *name)
+drop_prepared(SessionPrepared **list, const char *name)
 {
-    for (Prepared **at = list; *at != NULL; at = &(*at)->next)
+    for (SessionPrepared **at = list; *at != NULL; at = &(*at)->next)
     {
-        Prepared *item = *at;
+        SessionPrepared *item = *at;
 
         if (strcmp(item->name, name) == 0)
         {
@@ -364,11 +365,11 @@ drop_prepared(Prepared **list, const char *name)
 }
 
 static void
-drop_all(Prepared **list)
+drop_all(SessionPrepared **list)
 {
     while (*list != NULL)
     {
-        Prepared *item = *list;
+        SessionPrepared *item = *list;
 
         *list = item->next;
         free_prepared(item);
@@ -376,7 +377,7 @@ drop_all(Prepared **list)
 }
 
 static size_t
-count_prepared(const Prepared *list)
+count_prepared(const SessionPrepared *list)
 {
     size_t count = 0;
 
@@ -386,11 +387,11 @@ count_prepared(const Prepared *list)
 }
 
 /* Adds an item; the unnamed one replaces its predecessor. NULL after session_error. */
-static Prepared *
-add_prepared(Session *session, Prepared **list, const char *name, const char *sql,
+static SessionPrepared *
+add_prepared(Session *session, SessionPrepared **list, const char *name, const char *sql,
              const char *sqlstate)
 {
-    Prepared *item;
+    SessionPrepared *item;
 
     if (*name == '\0')
         drop_prepared(list, name);
@@ -405,7 +406,7 @@ add_prepared(Session *session, Prepared **list, const char *name, const char *sq
         session_error(session, "53400", "too many prepared statements or portals", NULL, NULL);
         return NULL;
     }
-    item = calloc(1, sizeof(Prepared));
+    item = calloc(1, sizeof(SessionPrepared));
     if (item == NULL || (item->name = strdup(name)) == NULL || (item->sql = strdup(sql)) == NULL)
         abort();
     item->next = *list;
@@ -415,7 +416,7 @@ add_prepared(Session *session, Prepared **list, const char *name, const char *sq
 
 /* The columns that sql will answer with; false after session_error. */
 static bool
-describe(Session *session, const char *sql, const Column **columns, size_t *count)
+describe_statement(Session *session, const char *sql, const Column **columns, size_t *count)
 {
     Server *server = session->server;
     const char *argument;
@@ -440,7 +441,7 @@ query_parse(Session *session, Slice payload)
 
     if (!pgwire_parse_parse(payload, &parse))
         refuse_bytes(session);
-    else if (describe(session, parse.sql, &columns, &count) &&
+    else if (describe_statement(session, parse.sql, &columns, &count) &&
              add_prepared(session, &session->statements, parse.statement, parse.sql, "42P05"))
     {
         pgwire_put_bare(&session->output, '1');
@@ -449,9 +450,9 @@ query_parse(Session *session, Slice payload)
 }
 
 static void
-bind_portal(Session *session, const PgwireBind *bind, const Prepared *statement)
+bind_portal(Session *session, const PgwireBind *bind, const SessionPrepared *statement)
 {
-    Prepared *portal =
+    SessionPrepared *portal =
         add_prepared(session, &session->portals, bind->portal, statement->sql, "42P03");
 
     if (portal == NULL)
@@ -470,7 +471,7 @@ void
 query_bind(Session *session, Slice payload)
 {
     PgwireBind bind;
-    const Prepared *statement;
+    const SessionPrepared *statement;
     const Column *columns;
     size_t count;
 
@@ -485,7 +486,7 @@ query_bind(Session *session, Slice payload)
     else if (bind.parameter_count > 0)
         session_error(session, "08P01", "console statements take no parameters", NULL,
                       "Write the values into the statement.");
-    else if (describe(session, statement->sql, &columns, &count))
+    else if (describe_statement(session, statement->sql, &columns, &count))
     {
         if (bind.format_count > 1 && bind.format_count != count)
             session_error(session, "08P01", "wrong number of result formats in bind message", NULL,
@@ -496,12 +497,12 @@ query_bind(Session *session, Slice payload)
 }
 
 static void
-put_description(Session *session, char kind, const Prepared *item)
+put_description(Session *session, char kind, const SessionPrepared *item)
 {
     const Column *columns;
     size_t count;
 
-    if (!describe(session, item->sql, &columns, &count))
+    if (!describe_statement(session, item->sql, &columns, &count))
         return;
     if (kind == 'S')
     {
@@ -522,7 +523,7 @@ query_describe(Session *session, Slice payload)
 {
     char kind;
     const char *name;
-    const Prepared *item;
+    const SessionPrepared *item;
 
     if (!pgwire_parse_target(payload, &kind, &name))
     {
@@ -552,7 +553,7 @@ query_execute(Session *session, Slice payload)
     if (session->current == NULL)
         session_error(session, "34000", "portal does not exist", NULL, NULL);
     else
-        run(session, session->current->sql);
+        run_statement(session, session->current->sql);
 }
 
 void

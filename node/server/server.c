@@ -45,7 +45,7 @@ on_internal_closed(uv_handle_t *handle)
 
 /* A client that waits for an answer. Other nodes ask again, elsewhere. */
 static bool
-is_waiting(const Session *session)
+awaits_answer(const Session *session)
 {
     if (session->phase != SESSION_OPEN || session->role == USER_ROLE_PEER)
         return false;
@@ -64,7 +64,7 @@ check_drained(Server *server)
     {
         TAILQ_FOREACH(session, &server->sessions, all)
         {
-            if (is_waiting(session))
+            if (awaits_answer(session))
                 return;
         }
     }
@@ -213,7 +213,7 @@ server_join_crowd(Session *session)
 {
     Server *server = session->server;
     uint8_t host[16];
-    Crowd *crowd;
+    ServerCrowd *crowd;
 
     crowd_host(session, host);
     LIST_FOREACH(crowd, &server->crowds, listed)
@@ -223,7 +223,7 @@ server_join_crowd(Session *session)
     }
     if (crowd == NULL)
     {
-        crowd = calloc(1, sizeof(Crowd));
+        crowd = calloc(1, sizeof(ServerCrowd));
         if (crowd == NULL)
             abort();
         memcpy(crowd->host, host, sizeof(host));
@@ -236,7 +236,7 @@ server_join_crowd(Session *session)
 void
 server_leave_crowd(Session *session)
 {
-    Crowd *crowd = session->crowd;
+    ServerCrowd *crowd = session->crowd;
 
     session->crowd = NULL;
     if (crowd == NULL || --crowd->count > 0)
@@ -247,7 +247,7 @@ server_leave_crowd(Session *session)
 
 /* The oldest before login, of that crowd when it is not NULL. */
 static Session *
-oldest_of(const Server *server, const Crowd *crowd)
+oldest_of(const Server *server, const ServerCrowd *crowd)
 {
     Session *session;
 
@@ -260,10 +260,10 @@ oldest_of(const Server *server, const Crowd *crowd)
 }
 
 /* Of several that are equally large the one that has waited longest. */
-static const Crowd *
+static const ServerCrowd *
 largest_crowd(const Server *server)
 {
-    const Crowd *largest = NULL;
+    const ServerCrowd *largest = NULL;
     const Session *session;
 
     TAILQ_FOREACH(session, &server->unauthenticated, waiting)
@@ -281,7 +281,7 @@ is_young(const Session *session)
 }
 
 static void
-cut_old_of_address(Server *server, const Crowd *crowd)
+cut_old_of_address(Server *server, const ServerCrowd *crowd)
 {
     uint64_t most = (uint64_t)server->config->max_unauthenticated_per_address;
 
@@ -341,13 +341,13 @@ server_user_is_full(const Server *server, const char *user)
 
 /* ---- who may stay: sessions by role ---- */
 
-typedef struct RoleLimit
+typedef struct ServerRoleLimit
 {
     const char *option;
     size_t offset; /* in Config */
-} RoleLimit;
+} ServerRoleLimit;
 
-static const RoleLimit role_limits[USER_ROLES] = {
+static const ServerRoleLimit role_limits[USER_ROLES] = {
     [USER_ROLE_STATS] = {"max_stats_connections", offsetof(Config, max_stats_connections)},
     [USER_ROLE_DATA] = {"max_connections",       offsetof(Config, max_connections)      },
     [USER_ROLE_ADMIN] = {"max_admin_connections", offsetof(Config, max_admin_connections)},
@@ -357,7 +357,7 @@ static const RoleLimit role_limits[USER_ROLES] = {
 const char *
 server_full_option(const Server *server, UserRole role)
 {
-    const RoleLimit *limit = &role_limits[role];
+    const ServerRoleLimit *limit = &role_limits[role];
     int64_t most = *(const int64_t *)((const char *)server->config + limit->offset);
 
     return server->role_counts[role] >= (uint64_t)most ? limit->option : NULL;
@@ -434,7 +434,8 @@ on_connection(uv_stream_t *listener, int status)
 }
 
 static int
-resolve(uv_loop_t *loop, const char *host, int port, struct sockaddr_storage *address)
+resolve_listen_address(uv_loop_t *loop, const char *host, int port,
+                       struct sockaddr_storage *address)
 {
     struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
@@ -457,7 +458,8 @@ open_listener(Server *server)
 {
     const Config *config = server->config;
     struct sockaddr_storage address = {0};
-    int result = resolve(server->loop, config->listen_address, (int)config->port, &address);
+    int result =
+        resolve_listen_address(server->loop, config->listen_address, (int)config->port, &address);
 
     if (result == 0)
         result = uv_tcp_bind(&server->listener, (struct sockaddr *)&address, 0);

@@ -22,7 +22,7 @@
 #define USER_TIMEOUT_MS 30000
 
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer);
-static void on_closed(uv_handle_t *handle);
+static void on_socket_closed(uv_handle_t *handle);
 
 /* ---- reading ---- */
 
@@ -222,7 +222,7 @@ refuse_message(Session *session, const PgwireMessage *message, const char *error
 
 /* Handles the complete messages in input; returns the bytes that are done with. */
 static size_t
-consume(Session *session, Slice input)
+consume_input(Session *session, Slice input)
 {
     size_t done = 0;
 
@@ -250,7 +250,7 @@ consume(Session *session, Slice input)
 static void
 consume_own_input(Session *session)
 {
-    buffer_consume(&session->input, consume(session, buffer_slice(&session->input)));
+    buffer_consume(&session->input, consume_input(session, buffer_slice(&session->input)));
     if (session->input.length == 0)
         session_empty_buffer(&session->input);
 }
@@ -265,7 +265,7 @@ receive_plain(Session *session, const uint8_t *data, size_t count)
     }
     else
     {
-        size_t done = consume(session, slice_make(data, count));
+        size_t done = consume_input(session, slice_make(data, count));
 
         buffer_put(&session->input, data + done, count - done);
     }
@@ -410,7 +410,7 @@ session_new(Server *server)
     session->transaction_status = 'I';
     session->accepted_ms = uv_now(server->loop);
     session->deadline_ms = session->accepted_ms + (uint64_t)server->config->auth_timeout_ms;
-    session->login = calloc(1, sizeof(Login));
+    session->login = calloc(1, sizeof(SessionLogin));
     if (session->login == NULL)
         abort();
     buffer_init(&session->input, &MEMORY_HEAP);
@@ -469,7 +469,7 @@ session_open(Session *session)
     session->was_authenticated = true;
     session->server->stats.sessions++;
     session->server->role_counts[session->role]++;
-    sodium_memzero(session->login, sizeof(Login));
+    sodium_memzero(session->login, sizeof(SessionLogin));
     free(session->login);
     session->login = NULL;
 }
@@ -514,11 +514,11 @@ session_abort(Session *session)
     if (session->is_resumable)
         TAILQ_REMOVE(&session->server->resumable, session, resumable);
     session->is_resumable = false;
-    uv_close((uv_handle_t *)&session->tcp, on_closed);
+    uv_close((uv_handle_t *)&session->tcp, on_socket_closed);
 }
 
 static void
-on_closed(uv_handle_t *handle)
+on_socket_closed(uv_handle_t *handle)
 {
     Session *session = handle->data;
 
@@ -526,7 +526,7 @@ on_closed(uv_handle_t *handle)
     query_free(session);
     tls_free(session->tls);
     if (session->login != NULL)
-        sodium_memzero(session->login, sizeof(Login));
+        sodium_memzero(session->login, sizeof(SessionLogin));
     free(session->login);
     buffer_free(&session->input);
     buffer_free(&session->output);

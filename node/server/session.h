@@ -35,39 +35,39 @@ typedef enum SessionPhase
 } SessionPhase;
 
 /* What is only needed before the login is done; freed then. */
-typedef struct Login
+typedef struct SessionLogin
 {
     bool ssl_asked;
     bool gss_asked;
     bool database_exists;
     ScramExchange scram;
-} Login;
+} SessionLogin;
 
 /* The connections of one address that have not logged in. */
-typedef struct Crowd
+typedef struct ServerCrowd
 {
-    LIST_ENTRY(Crowd) listed;
+    LIST_ENTRY(ServerCrowd) listed;
     uint8_t host[16];
     uint64_t count;
-} Crowd;
+} ServerCrowd;
 
 /* A prepared statement or a portal. */
-typedef struct Prepared
+typedef struct SessionPrepared
 {
-    struct Prepared *next;
+    struct SessionPrepared *next;
     char *name;
     char *sql;
     uint16_t format_count; /* of a portal: as in Bind */
     uint8_t *formats;
-} Prepared;
+} SessionPrepared;
 
 /* What the answer in work looks like; set by session_columns. */
-typedef struct RowShape
+typedef struct SessionRowShape
 {
     size_t count;
     ColumnType types[SESSION_COLUMNS_MAX];
     uint8_t formats[SESSION_COLUMNS_MAX];
-} RowShape;
+} SessionRowShape;
 
 struct Session
 {
@@ -88,9 +88,9 @@ struct Session
     uint64_t deadline_ms; /* of LOGIN and LINGERING, and OPEN while output is stuck; 0 is none */
     bool is_loopback;
     char peer_address[64];
-    uint8_t host[16]; /* the address alone, as IPv6 */
-    Crowd *crowd;     /* while phase is LOGIN */
-    Login *login;
+    uint8_t host[16];   /* the address alone, as IPv6 */
+    ServerCrowd *crowd; /* while phase is LOGIN */
+    SessionLogin *login;
     Tls *tls;
 
     char *user;
@@ -122,10 +122,10 @@ struct Session
     bool busy;     /* a query is being answered; messages wait */
     bool extended; /* the message in work belongs to the extended protocol */
     char transaction_status;
-    Prepared *statements;
-    Prepared *portals;
-    Prepared *current; /* the portal being executed */
-    RowShape row;
+    SessionPrepared *statements;
+    SessionPrepared *portals;
+    SessionPrepared *current; /* the portal being executed */
+    SessionRowShape row;
 };
 
 typedef TAILQ_HEAD(SessionList, Session) SessionList;
@@ -136,12 +136,12 @@ enum
 };
 
 /* Whoever has a wrong key or password tries again and again. */
-typedef struct Refusal
+typedef struct SessionRefusal
 {
     char text[192]; /* address without port, and message */
     uint64_t logged_ms;
     unsigned since; /* times that it was not logged */
-} Refusal;
+} SessionRefusal;
 
 struct Server
 {
@@ -169,18 +169,18 @@ struct Server
     void (*closed)(void *ctx);
     void *closed_ctx;
 
-    uint64_t removed_keys_cut_ms; /* then sessions by keys that are gone are; 0: there is none */
-    SessionList sessions;         /* in the order of their acceptance */
-    SessionList unauthenticated;  /* likewise */
-    LIST_HEAD(, Crowd) crowds;    /* of these */
-    SessionList dirty;            /* have output */
-    SessionList resumable;        /* may go on with their input */
+    uint64_t removed_keys_cut_ms;    /* then sessions by keys that are gone are; 0: there is none */
+    SessionList sessions;            /* in the order of their acceptance */
+    SessionList unauthenticated;     /* likewise */
+    LIST_HEAD(, ServerCrowd) crowds; /* of these */
+    SessionList dirty;               /* have output */
+    SessionList resumable;           /* may go on with their input */
     uint64_t next_id;
     size_t role_counts[USER_ROLES]; /* logged in */
     uint64_t unsent_bytes;          /* of all sessions, as of their last flush */
     uint64_t refusals_since_ms;     /* the second for which refusals are counted */
     unsigned refusals;
-    Refusal repeated[SERVER_REFUSALS_KEPT]; /* told of lately */
+    SessionRefusal repeated[SERVER_REFUSALS_KEPT]; /* told of lately */
     unsigned next_repeated;
     ServerStats stats;
     uint8_t read_buffer[SERVER_READ_BYTES]; /* each read is parsed before the next */

@@ -29,7 +29,7 @@ session_touch(Session *session)
 }
 
 static void
-on_written(uv_write_t *request, int status)
+on_output_written(uv_write_t *request, int status)
 {
     Session *session = request->handle->data;
 
@@ -86,7 +86,7 @@ write_later(Session *session, Buffer *ready, size_t sent)
     rest = uv_buf_init((char *)session->in_flight.data + sent,
                        (unsigned)(session->in_flight.length - sent));
     session->writing = true;
-    result = uv_write(&session->write, (uv_stream_t *)&session->tcp, &rest, 1, on_written);
+    result = uv_write(&session->write, (uv_stream_t *)&session->tcp, &rest, 1, on_output_written);
     if (result == 0)
         watch_for_stall(session);
     else
@@ -116,7 +116,7 @@ write_now(Session *session, Buffer *ready)
 }
 
 static bool
-encrypt(Session *session)
+encrypt_output(Session *session)
 {
     bool is_alive =
         session->output.length == 0 || tls_send(session->tls, buffer_slice(&session->output));
@@ -166,12 +166,12 @@ put_part(Session *session)
 
 /* What has gathered, and a part behind it, as it goes over the wire; NULL when TLS has failed. */
 static Buffer *
-gather(Session *session)
+gather_output(Session *session)
 {
     put_part(session);
     if (session->tls == NULL)
         return &session->output;
-    return encrypt(session) ? &session->wire : NULL;
+    return encrypt_output(session) ? &session->wire : NULL;
 }
 
 /* One part is tried at once. Another is left to libuv, which calls back in the loop's next turn:
@@ -179,14 +179,14 @@ gather(Session *session)
 static void
 write_gathered(Session *session)
 {
-    Buffer *ready = gather(session);
+    Buffer *ready = gather_output(session);
 
     if (ready != NULL && ready->length > 0)
         write_now(session, ready);
     if (ready != NULL && !session->writing && session->large.bytes > 0 &&
         session->phase != SESSION_CLOSED)
     {
-        ready = gather(session);
+        ready = gather_output(session);
         if (ready != NULL)
             write_later(session, ready, 0);
     }

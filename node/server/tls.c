@@ -14,16 +14,16 @@
 #define READ_CHUNK 16384 /* the largest TLS record */
 #define VALID_DAYS 36500 /* of a certificate that nobody looks at */
 
-typedef struct EndPoint
+typedef struct TlsEndPoint
 {
     uint8_t hash[EVP_MAX_MD_SIZE];
     unsigned length;
-} EndPoint;
+} TlsEndPoint;
 
 struct TlsContext
 {
     SSL_CTX *ctx;
-    EndPoint end_point;
+    TlsEndPoint end_point;
 };
 
 struct Tls
@@ -31,7 +31,7 @@ struct Tls
     SSL *ssl;
     BIO *in;  /* owned by ssl */
     BIO *out; /* owned by ssl */
-    EndPoint end_point;
+    TlsEndPoint end_point;
 };
 
 static Outcome
@@ -73,11 +73,11 @@ load_files(SSL_CTX *ctx, const char *cert_file, const char *key_file)
 }
 
 /* The hash that the certificate is signed by, or SHA-256 in place of those that are too weak. */
-static EndPoint
+static TlsEndPoint
 end_point_of(const SSL_CTX *ctx)
 {
     X509 *cert = SSL_CTX_get0_certificate(ctx);
-    EndPoint end_point = {.length = 0};
+    TlsEndPoint end_point = {.length = 0};
     const EVP_MD *digest;
     int nid = NID_undef;
 
