@@ -1,7 +1,10 @@
+/* A scan: which pages are under way, and in which order they are handed out. How far a page has got
+ * is in pager_page.c. */
 #include "shared/ask/pager_private.h"
 
 #include <string.h>
 
+/* From here on the page counts against the window. */
 static void
 begin_page(Pager *pager, PagerPage *page)
 {
@@ -39,6 +42,8 @@ pager_heard(Pager *pager, uint32_t member, uint64_t now_ms)
     pager->asker->members[member].heard_ms = now_ms;
 }
 
+/* Tags are the asker's, so that no two pages and no two requests have one: the first that knows the
+ * tag takes the answer. */
 bool
 pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms)
 {
@@ -65,6 +70,8 @@ pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms)
     return false;
 }
 
+/* Reached means that a link was there and broke: frames that were sent may have been read. Not
+ * reached means that nothing was, and that asking again would not help. */
 static void
 lose_member(Pager *pager, uint32_t member, bool reached, uint64_t now_ms)
 {
@@ -135,6 +142,7 @@ pager_wake_ms(const Pager *pager)
     return wake;
 }
 
+/* Reads of differing keys go first within a page, since the page waits for nothing else. */
 bool
 pager_next_send(Pager *pager, uint32_t *member, Slice *frame)
 {
@@ -183,6 +191,7 @@ pager_state(Pager *pager)
     return pager->pages->state == PAGE_READY ? PAGER_ROWS : PAGER_WAITING;
 }
 
+/* The page before is freed only now, so that its rows stay valid until they have been looked at. */
 const PagerRow *
 pager_next_page(Pager *pager, uint32_t *row_count)
 {
@@ -216,6 +225,7 @@ pager_counters(const Pager *pager)
     return pager->counters;
 }
 
+/* One more than there are members, so that none is not asked for as no memory. */
 static bool *
 new_flags(const Memory *memory, const bool *from, uint32_t count)
 {
@@ -226,6 +236,7 @@ new_flags(const Memory *memory, const bool *from, uint32_t count)
     return flags;
 }
 
+/* Owners alone are asked for pages: so a pr above r is a larger r. */
 Pager *
 pager_new(const Memory *memory, RequestAsker *asker, const Topology *topology, const Bucket *bucket,
           const RequestOptions *options, uint32_t page_bytes, uint32_t window, uint64_t now_ms)

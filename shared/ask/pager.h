@@ -55,7 +55,7 @@ PagerState pager_state(Pager *pager);
 /* The rows of the next page; valid until the next call. Tombstone-only objects are among them. */
 const PagerRow *pager_next_page(Pager *pager, uint32_t *row_count);
 
-/* A part of an answer of member has come: it is not silent. */
+/* A part of an answer from member has come, so it is not silent. */
 void pager_heard(Pager *pager, uint32_t member, uint64_t now_ms);
 
 bool pager_next_send(Pager *pager, uint32_t *member, Slice *frame);
@@ -69,10 +69,10 @@ void pager_tick(Pager *pager, uint64_t now_ms);
 uint64_t pager_wake_ms(const Pager *pager);
 bool pager_was_silent(const Pager *pager, uint32_t member);
 
-/* Why it failed, and the partition. */
+/* Why the scan failed, and in which partition. */
 StatusCode pager_failure(const Pager *pager, uint32_t *partition);
 
-/* What the member refused its part of the scan with last; STATUS_OK: it has not. */
+/* The status that the member last refused a page with; STATUS_OK: it has refused none. */
 StatusCode pager_refusal(const Pager *pager, uint32_t member);
 PagerCounters pager_counters(const Pager *pager);
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A merge may still be under way when the scan is given up. */
 void
 pager_page_free(Pager *pager, PagerPage *page)
 {
@@ -26,6 +27,8 @@ pager_page_free(Pager *pager, PagerPage *page)
     memory_resize(pager->memory, page, 0);
 }
 
+/* The owners of the partition, those to avoid last. They are looked up anew for each page, since
+ * members may have gone down meanwhile. */
 PagerPage *
 pager_page_new(Pager *pager, uint32_t partition, Slice after)
 {
@@ -75,6 +78,7 @@ is_taking_part(const Pager *pager, const PagerPage *page, uint32_t place)
     return before < pager->options.quorum;
 }
 
+/* The owner that streams the rows: the first that was not dropped. */
 static uint32_t
 first_place(const PagerPage *page)
 {
@@ -97,6 +101,8 @@ count_left(const PagerPage *page)
     return page->owner_count - (uint32_t)__builtin_popcount(page->dropped);
 }
 
+/* Slow owners come back when too few are left without them, and get twice the patience: without
+ * that a slow cluster could never be scanned. */
 void
 pager_page_begin(Pager *pager, PagerPage *page)
 {
@@ -114,6 +120,7 @@ pager_page_begin(Pager *pager, PagerPage *page)
         ask_owner(pager, page, first_place(page));
 }
 
+/* The digests, and where they differ the rows, come from the others at once. */
 static void
 ask_others(Pager *pager, PagerPage *page, PagerPageState state)
 {
@@ -125,6 +132,7 @@ ask_others(Pager *pager, PagerPage *page, PagerPageState state)
     }
 }
 
+/* The rows lie in the page's arena already: the answer was copied there as a whole. */
 static void
 use_rows(PagerPage *page, const ScanReply *reply)
 {
@@ -157,6 +165,8 @@ typedef struct PagerSourceRow
     uint32_t owner;
 } PagerSourceRow;
 
+/* By key, and among those of one key by owner: so the first owner's row is the one that is used
+ * when all are alike. */
 static int
 compare_source(const void *a, const void *b)
 {
@@ -221,6 +231,7 @@ compare_owners_rows(Pager *pager, PagerPage *page)
     }
 }
 
+/* The members to avoid are the scan's own by now, not those that the caller began with. */
 static void
 begin_merge(Pager *pager, PagerPage *page)
 {
@@ -238,6 +249,7 @@ begin_merge(Pager *pager, PagerPage *page)
                                page->differing, page->differing_count, pager->now_ms);
 }
 
+/* A key that cannot be read ends the scan: rows must not be missing from it without a word. */
 void
 pager_page_take_merge(Pager *pager, PagerPage *page)
 {
@@ -362,6 +374,8 @@ refusal_of(const Frame *frame)
     return frame->type == FRAME_ERROR && error_decode(frame, &error) ? error.status : STATUS_OK;
 }
 
+/* Silence is counted from the first refusal, so that a member which is overloaded for good ends the
+ * scan at its deadline. */
 static void
 ask_later(Pager *pager, PagerPage *page, uint32_t place)
 {
@@ -482,6 +496,8 @@ pager_page_tick(Pager *pager, PagerPage *page)
     }
 }
 
+/* The owner that streams is asked for a page of so many bytes, the others for exactly the range
+ * that came of it, however large: they give digests as a rule. */
 void
 pager_page_encode_ask(Pager *pager, PagerPage *page, uint32_t place)
 {
@@ -499,6 +515,7 @@ pager_page_encode_ask(Pager *pager, PagerPage *page, uint32_t place)
     scan_encode(&pager->frame, page->asks[place].tag, &scan);
 }
 
+/* The pause, the patience and the deadline of each question that is open: the earliest of them. */
 uint64_t
 pager_page_due_ms(const Pager *pager, const PagerPage *page)
 {

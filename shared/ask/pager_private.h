@@ -37,11 +37,11 @@ struct PagerPage
     Arena arena;
     PagerPageState state;
     uint32_t partition;
-    uint16_t owners[TOPOLOGY_N_MAX]; /* those to avoid last */
+    uint16_t owners[TOPOLOGY_N_MAX]; /* of the partition; those to avoid come last */
     uint32_t owner_count;
     uint32_t dropped;   /* owners, by place, that did not answer */
-    uint32_t slow;      /* of these, those that may still do */
-    uint32_t again;     /* owners whose link broke once, and that may still do for it */
+    uint32_t slow;      /* of these, those that may be asked again when too few are left */
+    uint32_t again;     /* owners whose link broke once: they count as slow that time alone */
     uint32_t patience;  /* doublings of hedge_after_ms */
     uint64_t silent_ms; /* since when the first owner was silent or overloaded; 0: none was */
     uint32_t pauses;    /* after which an overloaded owner was asked again */

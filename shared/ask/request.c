@@ -1,7 +1,16 @@
+/*
+ * A request from its first frame to its last answer: beginning it, what comes in, what time does,
+ * what goes out.
+ *
+ * It keeps a list of parts, in the order in which they were made. The list only grows, by a few
+ * parts for each failure, and ends with the request, so that it is searched from its beginning.
+ */
 #include "shared/ask/request_private.h"
 
 #include <stdlib.h>
 
+/* A member that answers any request of this asker is not silent, however long this request's frames
+ * wait in its queue. */
 void
 request_heard(Request *request, uint32_t member, uint64_t now_ms)
 {
@@ -9,6 +18,8 @@ request_heard(Request *request, uint32_t member, uint64_t now_ms)
     request->members[member].silent = false;
 }
 
+/* The wait is noted before the member counts as heard, or it would be zero. An answer to a part
+ * that has ended is taken off the link and says nothing more. */
 bool
 request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t now_ms)
 {
@@ -41,6 +52,7 @@ request_lost(Request *request, uint32_t member, uint64_t now_ms)
     }
 }
 
+/* No byte has left, so nothing can have been written: the keys go on, and can still be refused. */
 void
 request_unreached(Request *request, uint32_t member, uint64_t now_ms)
 {
@@ -52,7 +64,9 @@ request_unreached(Request *request, uint32_t member, uint64_t now_ms)
     }
 }
 
-/* What was sent may be carried out yet; what waits to be sent is not. */
+/* The deadline is over. A write that was sent may be carried out yet, so its fate is unknown; one
+ * that still waits to be sent is refused, and is refused as overload when nothing else is known
+ * against it. */
 static void
 end_open_keys(Request *request)
 {
@@ -74,6 +88,8 @@ end_open_keys(Request *request)
     }
 }
 
+/* Parts come first: one whose patience ends at the deadline still says that its member was silent.
+ */
 void
 request_tick(Request *request, uint64_t now_ms)
 {
@@ -105,6 +121,8 @@ request_wake_ms(const Request *request)
     return wake;
 }
 
+/* The part is noted as sent before it is encoded, since its patience travels in the frame of a
+ * write. */
 bool
 request_next_send(Request *request, uint32_t *member, Slice *frame)
 {
@@ -119,6 +137,8 @@ request_next_send(Request *request, uint32_t *member, Slice *frame)
     return true;
 }
 
+/* Parts may still be under way by then, of members that were too slow to count: nobody waits for
+ * them. */
 bool
 request_done(const Request *request)
 {
@@ -155,6 +175,8 @@ request_end(Request *request)
     buffer_free(&request->frame);
 }
 
+/* All of it lies in the arena but the frame, whose size nobody knows before: that one is the buffer
+ * that request_end() gives back. */
 static Request *
 new_request(Arena *arena, RequestAsker *asker, const Topology *topology, const Bucket *bucket,
             const RequestOptions *options, uint32_t key_count, uint64_t now_ms)

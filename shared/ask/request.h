@@ -6,22 +6,26 @@
  * ask and when a key is answered; it does no I/O: the caller sends what request_next_send() gives,
  * and reports answers, lost members and time.
  *
- * Whom to ask: a key's preference list, owners that are well first, then fallbacks that are well,
- * then the owners and the fallbacks to avoid. A place is a member's number in the list itself, of
- * which the first n are the owners.
- * Read (design: one hop): the full object from one owner and digests from r-1 others at once,
- * batched by node; equal digests end it. Digests that differ make one coordinated read of that key.
- * A member that is lost, refuses, or is silent for too long is replaced by the next. A fallback's
- * answer counts only when it holds the key: its "not found" is no evidence, and the next is asked.
- * Fewer than r answers that count, or fewer than pr of owners, is STATUS_UNAVAILABLE.
+ * Whom to ask: the members of a key's preference list. Owners that are well come first, then
+ * fallbacks that are well, then the owners and the fallbacks to avoid. A place is a member's number
+ * in the list itself, of which the first n are the owners.
+ *
+ * Read (one hop): the full object from one owner and digests from r-1 others at once, batched by
+ * node; equal digests end it. Digests that differ make one coordinated read of that key. A member
+ * that is lost, refuses, or is silent for too long is replaced by the next. The answer of a
+ * fallback counts only when it holds the key: its "not found" is no evidence, and the next is
+ * asked. Fewer than r answers that count, or fewer than pr of owners, is STATUS_UNAVAILABLE.
+ *
  * Write: to the first member of the list, which coordinates. When that one is lost or silent the
  * same request ids go to the next one marked as a retry, so a write that is sent twice stays one
  * write.
- * A member whose link broke is asked once more when nobody else is left: it may have been restarted
- * since the link was made, and so may all the others.
- * A member that answers STATUS_OVERLOADED is left alone for a while that grows, then the next
- * owner, or the same one when there is no other, is asked, until the deadline, with half as many
- * keys in a frame each time. What had not been sent at the deadline is refused as
+ *
+ * A link that breaks: its member is asked once more when nobody else is left. It may have been
+ * restarted since the link was made, and so may all the others.
+ *
+ * Overload: a member that answers STATUS_OVERLOADED is left alone for a while that grows. Then the
+ * next owner is asked, or the same one when there is no other, with half as many keys in a frame
+ * each time, until the deadline. Keys that had not been sent at the deadline are refused as
  * STATUS_OVERLOADED too: there was more to do than time.
  *
  * Results live in the arena given at the start. request_end() releases the one buffer kept beside
@@ -106,10 +110,10 @@ bool request_next_send(Request *request, uint32_t *member, Slice *frame);
 /* An answer from member; false when its tag is not of this request. Copies what it keeps. */
 bool request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t now_ms);
 
-/* A part of an answer of member has come: it is not silent. */
+/* A part of an answer from member has come, so it is not silent. */
 void request_heard(Request *request, uint32_t member, uint64_t now_ms);
 
-/* The link to member broke: what it owes will not come. */
+/* The link to member broke: the answers that it owes will not come. */
 void request_lost(Request *request, uint32_t member, uint64_t now_ms);
 
 /* No link to member could be made, so that no byte of this request's frames has left: what it was

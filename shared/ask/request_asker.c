@@ -1,3 +1,5 @@
+/* How fast each member answers, estimated without keeping the waits, and what follows from it: when
+ * a frame is hedged, and how long an overloaded member is left alone. */
 #include "shared/ask/request_asker.h"
 
 #include "shared/base/hash.h"
@@ -17,6 +19,8 @@ enum
     DRIFT = 1024 /* one part of so many, at most, is what two clocks drift apart */
 };
 
+/* Small and large frames differ by what a member has to read and to sync, so each class has a
+ * percentile of its own. */
 static uint32_t
 class_of(const RequestAskerFrame *frame)
 {
@@ -25,6 +29,9 @@ class_of(const RequestAskerFrame *frame)
     return frame->is_write ? REQUEST_SIZES + size : size;
 }
 
+/* A stochastic estimate of the 95th percentile: up by 19 parts for a longer wait, down by one for a
+ * shorter, so that the two balance where one wait in twenty is longer. The step is a part of the
+ * estimate, since waits range from under a millisecond to seconds. */
 void
 request_asker_note_wait(RequestAsker *asker, const RequestAskerFrame *frame, uint64_t waited_ms)
 {
@@ -46,6 +53,8 @@ request_asker_note_wait(RequestAsker *asker, const RequestAskerFrame *frame, uin
         *tail -= *tail > step / STEP_PARTS ? step / STEP_PARTS : *tail;
 }
 
+/* Nothing is concluded from fewer than FIRST_SAMPLES waits: a hedge costs the cluster as much as
+ * the read. */
 uint64_t
 request_asker_hedge_ms(const RequestAsker *asker, const RequestAskerFrame *frame, uint64_t most_ms)
 {
@@ -62,6 +71,8 @@ request_asker_hedge_ms(const RequestAsker *asker, const RequestAskerFrame *frame
     return after < most_ms ? after : most_ms;
 }
 
+/* Drawn from the seed and the last tag, since shared/ has no randomness of its own (S10): askers
+ * that were all sent away at one moment come back apart. */
 uint64_t
 request_asker_pause_ms(const RequestAsker *asker, uint32_t nth)
 {
@@ -88,6 +99,8 @@ request_asker_note_clock(RequestAsker *asker, uint32_t member, uint64_t clock_ms
     known->clock_at_ms = now_ms;
 }
 
+/* Rounded against the asker, by what two clocks drift apart in that time: a node must never take a
+ * late frame for an early one. */
 uint64_t
 request_asker_clock_ms(const RequestAsker *asker, uint32_t member, uint64_t now_ms)
 {

@@ -30,8 +30,8 @@ enum
 typedef struct RequestAskerMember
 {
     uint64_t heard_ms;                /* the last answer; 0: none yet */
-    uint64_t clock_ms;                /* what it last said that its clock is; 0: nothing yet */
-    uint64_t clock_at_ms;             /* by the asker's own clock: when that came */
+    uint64_t clock_ms;                /* its clock, as it said last; 0: it has said nothing yet */
+    uint64_t clock_at_ms;             /* when that came, by the asker's own clock */
     uint32_t tail[REQUEST_CLASSES];   /* the percentile, in 1/1024 ms */
     uint8_t samples[REQUEST_CLASSES]; /* of the first few */
 } RequestAskerMember;
@@ -62,22 +62,22 @@ typedef struct RequestAskerFrame
 uint64_t request_asker_now_ms(const RequestAsker *asker, uint64_t request_now_ms);
 
 /*
- * A member's clock, as of now: what it said last, and what has passed since, less what two clocks
- * may drift apart. So what the member reads when a frame comes, less this, is no less than the
- * frame took; 0: it has said nothing yet.
+ * A member's clock, as of now: what it said last, and the time that has passed since, less what two
+ * clocks may drift apart. So the time that the member reads when a frame comes, less this one, is
+ * never less than the frame took. 0: the member has said nothing yet.
  */
 void request_asker_note_clock(RequestAsker *asker, uint32_t member, uint64_t clock_ms,
                               uint64_t now_ms);
 uint64_t request_asker_clock_ms(const RequestAsker *asker, uint32_t member, uint64_t now_ms);
 
-/* It was answered after waited_ms, or was hedged after them. */
+/* Takes into the estimate that the frame was answered, or was hedged, after waited_ms. */
 void request_asker_note_wait(RequestAsker *asker, const RequestAskerFrame *frame,
                              uint64_t waited_ms);
 
 /*
- * After how long it is hedged: a read after twice the percentile, from REQUEST_HEDGE_MIN_MS, a
- * write after eight times, from REQUEST_WRITE_HEDGE_MIN_MS; at most_ms at the latest, which it is
- * as long as too little is known.
+ * The silence after which the frame is hedged: a read after twice the percentile, but not before
+ * REQUEST_HEDGE_MIN_MS, a write after eight times, but not before REQUEST_WRITE_HEDGE_MIN_MS; at
+ * most_ms at the latest, and as long as too little is known.
  */
 uint64_t request_asker_hedge_ms(const RequestAsker *asker, const RequestAskerFrame *frame,
                                 uint64_t most_ms);

@@ -1,10 +1,15 @@
 /*
- * Happy path of a read key: one full answer and r-1 digests, all equal; of a written key: its first
- * owner's result. Failure modes: a member is lost, refuses or is silent: the next one is asked, and
- * one whose link broke once more at the end; a
- * fallback lacks the key: likewise; digests differ: one member is asked for a coordinated read; a
- * member is overloaded: it, or another owner, is asked after a pause; nobody is left: the key ends
- * with the last reason.
+ * How far one key has got.
+ *
+ * Happy path: a key that is read gets one full answer and r-1 digests, all equal; one that is
+ * written gets the result of its first owner.
+ *
+ * Failure modes:
+ *  - a member is lost, refuses or is silent, or a fallback lacks the key: the next member is asked,
+ *    and one whose link broke is asked once more when nobody else is left;
+ *  - digests differ: one member is asked for a coordinated read;
+ *  - a member is overloaded: it, or another owner, is asked after a pause;
+ *  - nobody is left to ask: the key ends with the reason of the last refusal.
  */
 #include "shared/ask/request_private.h"
 
@@ -37,6 +42,8 @@ request_key_ask_bytes(const Request *request, uint32_t key, RequestPartKind kind
     return bytes;
 }
 
+/* Parts are sent in the order in which they were made; first_queued spares request_part_next() the
+ * walk over those that were. */
 static RequestPart *
 new_part(Request *request, RequestPartKind kind, uint32_t member)
 {
@@ -53,6 +60,7 @@ new_part(Request *request, RequestPartKind kind, uint32_t member)
     return part;
 }
 
+/* The array doubles in the arena, which keeps the smaller ones: a part has 512 keys at most. */
 static void
 append_key(Request *request, RequestPart *part, uint32_t key)
 {
@@ -82,6 +90,7 @@ may_join(const Request *request, const RequestPart *part, uint32_t key, bool pau
     return part->state == PART_QUEUED;
 }
 
+/* All keys of the part have been sent away as often: the pause of each is as long. */
 static void
 pause_part(Request *request, RequestPart *part, uint32_t pauses)
 {
@@ -91,6 +100,8 @@ pause_part(Request *request, RequestPart *part, uint32_t pauses)
     request->counters.backoffs++;
 }
 
+/* Adds the key to a part for the member at place: the part that is being filled, or a new one. The
+ * place counts as asked in the result from now on, whether the part is sent or not. */
 static void
 ask_member(Request *request, uint32_t key, RequestPartKind kind, uint8_t place, bool paused)
 {
@@ -115,6 +126,8 @@ ask_member(Request *request, uint32_t key, RequestPartKind kind, uint8_t place, 
         request->reads[key].asked |= request_place_bit(place);
 }
 
+/* After an answer that was too large, say: the place was asked before, and is not asked for a
+ * second answer but for the same one. */
 void
 request_key_ask_again(Request *request, uint32_t key, const RequestPart *part)
 {
@@ -137,7 +150,9 @@ request_key_allow_again(Request *request, uint32_t key, const RequestPart *part)
         state->asked &= (uint16_t)~bit;
 }
 
-/* Asks a member for an answer of its own. */
+/* Asks a member for an answer of its own, and of the right kind: a write that may be written
+ * already is a retry, which a coordinator looks for first; a read wants one object and else
+ * digests. */
 static void
 ask_itself(Request *request, uint32_t key, uint8_t place, bool paused)
 {
@@ -210,6 +225,7 @@ request_key_end(Request *request, uint32_t key, StatusCode status)
         request->reads[key].status = status;
 }
 
+/* A write that somebody may have is of unknown fate, whatever the last refusal was. */
 void
 request_key_give_up(Request *request, uint32_t key)
 {
@@ -220,7 +236,8 @@ request_key_give_up(Request *request, uint32_t key)
                     request->is_write && state->write.maybe_written ? STATUS_UNKNOWN : reason);
 }
 
-/* A read key with a quorum of answers ends, or goes on to what is still missing. */
+/* A read key with a quorum of answers ends when they are equal and one of them is the object.
+ * Otherwise it is read once more, coordinated, unless that is under way. */
 static void
 end_read_key(Request *request, uint32_t key)
 {
@@ -256,6 +273,8 @@ request_key_go_on(Request *request, uint32_t key)
         request_key_give_up(request, key);
 }
 
+/* A coordinated read is its own chain of members. One that was silent has been asked elsewhere
+ * already when it was hedged. */
 void
 request_key_failed(Request *request, const RequestPart *part, uint32_t key, bool was_silent)
 {
@@ -274,6 +293,8 @@ request_key_failed(Request *request, const RequestPart *part, uint32_t key, bool
         request_key_give_up(request, key);
 }
 
+/* A key that has its quorum may have waited for this member's object alone: then it is read once
+ * more, coordinated. */
 void
 request_key_hedge(Request *request, const RequestPart *part, uint32_t key)
 {
@@ -315,7 +336,8 @@ back_off(Request *request, const RequestPart *part, uint32_t key)
     ask_itself(request, key, request_place_after_pause(state, place), true);
 }
 
-/* That a fallback does not own the key is no news; nor does it say more than an owner did. */
+/* Keeps the reason that tells most: an owner's. That a fallback does not own the key is no news,
+ * and nothing that it says counts for more than what an owner did. */
 static void
 note_reason(RequestKey *state, uint32_t member, StatusCode status)
 {
@@ -325,6 +347,7 @@ note_reason(RequestKey *state, uint32_t member, StatusCode status)
         state->reason = status;
 }
 
+/* By place, for the DETAIL of an error: it names each member and its refusal. */
 static void
 note_refusal(Request *request, uint32_t key, uint8_t place, StatusCode status)
 {
@@ -334,7 +357,8 @@ note_refusal(Request *request, uint32_t key, uint8_t place, StatusCode status)
     refusals[place] = (uint8_t)status;
 }
 
-/* The member cannot tell that the write is not old: by now it has said what its clock is. */
+/* A member called the write too late, since the frame said nothing of its clock, or too little. Its
+ * refusal has brought that clock, so the same member is asked again, some times. */
 static bool
 ask_once_more(Request *request, const RequestPart *part, uint32_t key)
 {
@@ -370,6 +394,7 @@ request_key_refused(Request *request, const RequestPart *part, uint32_t key, boo
     /* Otherwise a silent member may yet have written it: its answer, or its loss, decides. */
 }
 
+/* Copied: the frame that it lies in ends with the call. */
 static void
 keep_object(Request *request, uint32_t key, const ReadItem *item)
 {
@@ -378,7 +403,8 @@ keep_object(Request *request, uint32_t key, const ReadItem *item)
     request->states[key].read.has_full = true;
 }
 
-/* An answer of a member's own. */
+/* Counts an answer of a member's own. The first digest is what all later ones are compared with;
+ * the digest of a full answer was made by the decoder. */
 static void
 count_answer(Request *request, const RequestPart *part, uint32_t key, uint8_t place,
              const ReadItem *item)

@@ -1,3 +1,5 @@
+/* One frame to one member: when it goes, how long its silence is borne, and what its answer means
+ * for each of its keys. A part is made and filled in request_key.c. */
 #include "shared/ask/request_private.h"
 
 enum
@@ -16,6 +18,8 @@ request_part_release(Request *request, RequestPart *part)
     part->state = PART_ENDED;
 }
 
+/* A frame that was sent may have been carried out; what its keys are told depends on that, so the
+ * caller says it. */
 void
 request_part_fail(Request *request, RequestPart *part, bool written, StatusCode reason)
 {
@@ -36,6 +40,7 @@ request_part_fail(Request *request, RequestPart *part, bool written, StatusCode 
     }
 }
 
+/* The keys may come back to this member, over a new link: it may only have been restarted. */
 void
 request_part_lost(Request *request, RequestPart *part)
 {
@@ -44,6 +49,7 @@ request_part_lost(Request *request, RequestPart *part)
     request_part_fail(request, part, true, STATUS_OK);
 }
 
+/* The member's clock comes with every answer, so that writes can say how old they are on it. */
 static void
 note_clock(Request *request, const RequestPart *part, uint64_t clock_ms)
 {
@@ -51,6 +57,8 @@ note_clock(Request *request, const RequestPart *part, uint64_t clock_ms)
                              request_asker_now_ms(request->asker, request->now_ms));
 }
 
+/* The decoder's arrays are scratch; what is kept is copied key by key. An answer that does not fit
+ * the question is a failure of the member, as a lost link is. */
 static void
 take_read_reply(Request *request, RequestPart *part, const Frame *frame)
 {
@@ -73,6 +81,7 @@ take_read_reply(Request *request, RequestPart *part, const Frame *frame)
     arena_free(&scratch);
 }
 
+/* As with reads, but what cannot be read may say that all was written. */
 static void
 take_write_reply(Request *request, RequestPart *part, const Frame *frame)
 {
@@ -94,7 +103,8 @@ take_write_reply(Request *request, RequestPart *part, const Frame *frame)
     arena_free(&scratch);
 }
 
-/* Its keys are asked for again, by half as many at once. */
+/* The answer would have been larger than a frame. The keys are asked for again, by half as many at
+ * once, until it fits or is that of one key. */
 static void
 ask_in_halves(Request *request, const RequestPart *part)
 {
@@ -106,7 +116,8 @@ ask_in_halves(Request *request, const RequestPart *part)
     }
 }
 
-/* It gets less at a time. */
+/* The member has more to do than it can: from now on it gets half as many keys in a frame, but not
+ * fewer than it can do in no time. */
 static void
 ask_for_less(Request *request, const RequestPart *part)
 {
@@ -140,6 +151,7 @@ take_error(Request *request, RequestPart *part, const Frame *frame)
         request_key_refused(request, part, part->keys[i], was_silent, error.status);
 }
 
+/* Since it was sent, or since the member was last heard of, by whatever request of this asker. */
 static uint64_t
 part_silent_since_ms(const Request *request, const RequestPart *part)
 {
@@ -163,6 +175,7 @@ as_frame(const RequestPart *part)
         .member = part->member, .keys = part->key_count, .is_write = part->kind == PART_WRITE};
 }
 
+/* A part that was hedged has counted as a long wait then, and does not count twice. */
 void
 request_part_note_wait(Request *request, const RequestPart *part)
 {
@@ -186,6 +199,7 @@ request_part_answer(Request *request, RequestPart *part, const Frame *frame)
         take_read_reply(request, part, frame);
 }
 
+/* Is there an owner that is well, and that was not asked yet, for any open key of the part? */
 static bool
 has_owner_left(const Request *request, const RequestPart *part)
 {
@@ -255,6 +269,8 @@ request_part_resume(Request *request, RequestPart *part)
     request->first_queued = request->parts;
 }
 
+/* Its keys are asked elsewhere too, where that may help: a write needs a member that has not been
+ * asked, and so does a digest. The first answer wins, and this part stays open for it. */
 void
 request_part_hedge(Request *request, RequestPart *part)
 {
@@ -288,6 +304,7 @@ part_has_open_key(const Request *request, const RequestPart *part)
     return false;
 }
 
+/* At least 1, since 0 stands for the node's own limit. */
 static uint32_t
 time_left_ms(const Request *request)
 {
@@ -296,6 +313,7 @@ time_left_ms(const Request *request)
                : 1;
 }
 
+/* All keys of a part are of one kind, so that they are one frame with one mode. */
 static void
 encode_read_part(Request *request, const RequestPart *part)
 {
@@ -339,6 +357,8 @@ first_sent_ms(Request *request, const RequestPart *part, uint64_t now_ms)
     return first_ms;
 }
 
+/* How old the write is and how long nobody else is asked decide whether its receiver may stamp it
+ * at once; see stamped_until_ms() in the coordinator. */
 static void
 encode_write_part(Request *request, const RequestPart *part)
 {
@@ -368,6 +388,8 @@ encode_write_part(Request *request, const RequestPart *part)
     arena_free(&scratch);
 }
 
+/* A part none of whose keys is open any more is passed over: others have answered them while it
+ * waited. */
 RequestPart *
 request_part_next(Request *request)
 {

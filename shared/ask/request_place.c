@@ -4,12 +4,14 @@
  */
 #include "shared/ask/request_private.h"
 
+/* The owners' places come first in the list, whatever the order to ask in is. */
 static uint16_t
 owner_mask(const RequestKey *state)
 {
     return (uint16_t)((1u << state->owner_count) - 1);
 }
 
+/* How many places a mask has. */
 static uint32_t
 count_members(uint16_t mask)
 {
@@ -40,6 +42,7 @@ order_members(const Request *request, RequestKey *state)
     }
 }
 
+/* A list that is shorter than n is all members there are: each of them is an owner. */
 bool
 request_place_key(Request *request, uint32_t key)
 {
@@ -78,6 +81,7 @@ answers_wanted(const Request *request)
     return quorum > owners_wanted(request) ? quorum : owners_wanted(request);
 }
 
+/* Owners that have answered and count, and those that are being waited for, are not missing. */
 static uint32_t
 owners_missing(const Request *request, const RequestKey *state)
 {
@@ -85,6 +89,7 @@ owners_missing(const Request *request, const RequestKey *state)
                       count_members((state->counted | state->live) & owner_mask(state)));
 }
 
+/* The larger of the two wishes: an owner's answer counts for the quorum too. */
 uint32_t
 request_place_missing(const Request *request, const RequestKey *state)
 {
@@ -95,6 +100,8 @@ request_place_missing(const Request *request, const RequestKey *state)
     return missing > owners ? missing : owners;
 }
 
+/* Only answers that have come count here; request_place_missing() counts those under way as well.
+ */
 bool
 request_place_is_quorum(const Request *request, const RequestKey *state)
 {
@@ -116,6 +123,8 @@ first_outside(const RequestKey *state, uint16_t mask, bool owners_only)
     return NO_PLACE;
 }
 
+/* Whom it may be: when all that is missing must be owners, owners alone. Members whose link broke
+ * come last. */
 uint8_t
 request_place_next(const Request *request, const RequestKey *state)
 {
@@ -126,7 +135,8 @@ request_place_next(const Request *request, const RequestKey *state)
     return place != NO_PLACE ? place : first_outside(state, state->asked, owner_needed);
 }
 
-/* A silent owner may be reached yet, but a fallback that is well is the better bet. */
+/* Who coordinates a read best: an owner that has answered, then any owner that is well, then a
+ * fallback that is well. A silent owner may be reached yet, but the fallback is the better bet. */
 static int
 coordinator_rank(const Request *request, uint32_t key, uint8_t place)
 {
@@ -164,6 +174,8 @@ request_place_coordinator(const Request *request, uint32_t key)
     return chosen;
 }
 
+/* The next owner in the order, or the same member when there is none: fallbacks stand in for
+ * members that are down, not for busy ones. */
 uint8_t
 request_place_after_pause(const RequestKey *state, uint8_t place)
 {

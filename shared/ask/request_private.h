@@ -1,9 +1,9 @@
 /*
  * The inside of a Request, for request.c, request_place.c, request_key.c and request_part.c alone.
  *
- * A key is asked of its members in an order of its own, and never of more than are missing to its
- * quorum: whatever becomes of an ask, request_key_go_on() asks for what is missing then. Asks for
- * one member and of one kind are gathered into a part, which becomes one frame.
+ * Each key is asked of its members one after another, in an order of its own, and never of more
+ * than are missing to its quorum. Whatever becomes of an ask, request_key.c asks for what is
+ * missing then. Asks of one kind for one member are gathered into a part, which becomes one frame.
  */
 #ifndef SHARED_ASK_REQUEST_PRIVATE_H
 #define SHARED_ASK_REQUEST_PRIVATE_H
@@ -23,7 +23,7 @@ typedef enum RequestPartKind
 typedef enum RequestPartState
 {
     PART_PAUSED, /* waits until its member, which was overloaded, may be asked again */
-    PART_QUEUED, /* waits for a place in its member's window */
+    PART_QUEUED, /* waits for a slot in its member's window */
     PART_SENT,   /* owes an answer */
     PART_SILENT, /* owes an answer, and its keys have been asked elsewhere too */
     PART_ENDED
@@ -176,8 +176,8 @@ request_place_bit(uint8_t place)
 /* The key as it travels. */
 Slice request_key_bytes(const Request *request, uint32_t key);
 
-/* What the key brings into a frame; and, as far as is known, a coordinated read of it into the
- * answer. */
+/* The bytes that the key adds to a frame; of a coordinated read, those of the answer too, as far as
+ * they are known. */
 size_t request_key_ask_bytes(const Request *request, uint32_t key, RequestPartKind kind);
 
 /* The part's member may be asked once more, over a new link, when nobody else is left. */
@@ -229,7 +229,8 @@ request_part_is_under_way(const RequestPart *part)
 /* The part was sent now: how long its member may be silent is settled. */
 void request_part_sent(Request *request, RequestPart *part);
 
-/* The part's keys go on elsewhere; written: it may have been carried out. */
+/* The part's keys go on elsewhere. written: it may have been carried out; reason: the refusal, or
+ * STATUS_OK for none. */
 void request_part_fail(Request *request, RequestPart *part, bool written, StatusCode reason);
 
 /* The link that the part was sent over broke: its keys go on elsewhere, and come back to its member

@@ -1,3 +1,5 @@
+/* An arena is a list of blocks that double in size; an allocation moves a mark in the newest one,
+ * and only a whole arena is ever released. */
 #include "shared/base/arena.h"
 
 #include <stdint.h>
@@ -42,6 +44,8 @@ arena_free(Arena *arena)
     arena->used = 0;
 }
 
+/* The block that is kept is the newest, hence the largest: a loop soon needs no other. One that a
+ * single huge value has made is given back, or it would be kept for the life of a connection. */
 void
 arena_reset(Arena *arena)
 {
@@ -55,6 +59,8 @@ arena_reset(Arena *arena)
         arena_free(arena);
 }
 
+/* Doubling keeps the number of blocks small; the bound keeps an arena that grows slowly from taking
+ * twice what it needs. What is left of the block before is not used any more. */
 static void
 add_block(Arena *arena, size_t size)
 {
@@ -75,6 +81,7 @@ add_block(Arena *arena, size_t size)
 void *
 arena_alloc(Arena *arena, size_t size)
 {
+    /* Rounding up could overflow beyond this, and nobody has so much memory. */
     if (size > SIZE_MAX / 2)
         memory_fail(arena->memory, "an arena is asked for more than there can be");
     size = (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);

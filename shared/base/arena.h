@@ -28,8 +28,8 @@ void arena_reset(Arena *arena);
 void *arena_alloc(Arena *arena, size_t size);
 void *arena_alloc_zero(Arena *arena, size_t size);
 
-/* count * size with the overflow checked (memory_fail: callers bound counts by input length first).
- */
+/* Room for count elements of size bytes. A product that overflows is a fault of the program:
+ * decoders bound their counts by the length of the input. */
 void *arena_alloc_array(Arena *arena, size_t count, size_t size);
 void *arena_copy(Arena *arena, const void *data, size_t size);
 

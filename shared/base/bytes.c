@@ -1,3 +1,5 @@
+/* Slices, buffers and the checked reader. Every decoder and encoder of the project goes through
+ * these few functions, so that the form of a number or a length is decided in one place. */
 #include "shared/base/bytes.h"
 
 #include <string.h>
@@ -66,6 +68,7 @@ grown_capacity(const Buffer *buffer, size_t count)
 {
     size_t wanted = buffer->capacity < 256 ? 256 : buffer->capacity;
 
+    /* Doubling, so that n bytes that are put one by one cost n steps and not their square. */
     while (wanted - buffer->length < count)
         wanted *= 2;
     return wanted;
@@ -101,6 +104,8 @@ buffer_try_put(Buffer *buffer, const void *data, size_t length)
     return true;
 }
 
+/* The rest is moved to the front: whoever consumes does so in large steps (see link.c), or the
+ * moving would cost more than the bytes. */
 void
 buffer_consume(Buffer *buffer, size_t count)
 {
@@ -196,6 +201,8 @@ reader_begin(Slice slice)
     return (Reader){.at = slice.data, .end = end};
 }
 
+/* The reader stands at its end from now on, so that every later read finds nothing and a loop over
+ * elements comes to its end. */
 void
 reader_fail(Reader *reader)
 {
@@ -215,6 +222,8 @@ reader_finish(const Reader *reader)
     return !reader->failed && reader->at == reader->end;
 }
 
+/* All other reads go through here, but for single bytes: this is where the input's end is looked
+ * at. A slice of no bytes may have NULL for its data, to which nothing may be added. */
 Slice
 reader_take(Reader *reader, size_t length)
 {
@@ -343,6 +352,7 @@ reader_count(Reader *reader, size_t minimum_bytes)
 {
     uint64_t count = reader_varint(reader);
 
+    /* The product cannot overflow: count has 32 bits by then, and no element is that large. */
     if (count > UINT32_MAX || count * minimum_bytes > reader_left(reader))
     {
         reader_fail(reader);

@@ -1,6 +1,6 @@
 /*
- * ClusterKeys: the secrets that all nodes of a cluster share, as the code that uses them takes
- * them.
+ * ClusterKeys: the secrets that all nodes of a cluster share, in the form that the sealing of
+ * contexts and datagrams takes.
  *
  * The first is in use: contexts and datagrams are sealed under it. The others are installed: what
  * was sealed under them opens. They are secrets: whoever copies them wipes the copy.

@@ -1,3 +1,5 @@
+/* SipHash in three roles: ring positions, hash tables, digests. All use one public key, since none
+ * of them protects a secret: what must not be forged has a MAC (data/context.c, wire/seal.c). */
 #include "shared/base/hash.h"
 
 #include <sodium.h>
@@ -6,6 +8,7 @@
 _Static_assert(crypto_shorthash_siphash24_BYTES == sizeof(uint64_t), "ring positions are 64 bits");
 _Static_assert(crypto_shorthash_siphashx24_BYTES == sizeof(Digest), "digests are 128 bits");
 
+/* For ever as it is: with another key every row of every cluster would lie elsewhere (S7). */
 static const uint8_t HASH_KEY[crypto_shorthash_siphash24_KEYBYTES] = "dynamo_fdw ring";
 
 const Digest DIGEST_ABSENT = {{0}};
@@ -44,11 +47,14 @@ hash_ring(uint32_t bucket_id, Slice first_column)
         memcpy(small + sizeof(prefix), digest.bytes, length);
     }
     crypto_shorthash_siphash24(out, small, sizeof(prefix) + length, HASH_KEY);
+    /* Big-endian, whatever the machine: the position is part of what is stored and sent. */
     for (unsigned i = 0; i < sizeof(out); i++)
         result = result << 8 | out[i];
     return result;
 }
 
+/* No bytes are told apart from any bytes by a digest of zeros, which no encoded object has: an
+ * encoded object is never empty. */
 Digest
 digest_of(Slice bytes)
 {

@@ -1,5 +1,5 @@
 /*
- * hash: the two hashes everything else names by role.
+ * hash: SipHash in its three roles, of ring positions, hash tables and digests.
  *
  * Ring positions must be equal on every node, client and version, so their SipHash key is a public
  * constant.

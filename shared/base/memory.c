@@ -1,3 +1,4 @@
+/* The heap as a Memory, for nodes and tests; fdw/base/memory.c is the other one, of a backend. */
 #include "shared/base/memory.h"
 
 #include <stdio.h>
@@ -10,6 +11,8 @@ heap_try_resize(void *context, void *ptr, size_t size)
     return realloc(ptr, size);
 }
 
+/* A node that has no memory left ends here: it can neither answer nor remember, and its data are on
+ * disk. A crash is a case that the whole design allows for at any moment. */
 static void *
 heap_resize(void *context, void *ptr, size_t size)
 {
@@ -53,5 +56,5 @@ void
 memory_fail(const Memory *memory, const char *what)
 {
     memory->fail(memory->context, what);
-    __builtin_unreachable();
+    __builtin_unreachable(); /* fail does not return, which its type cannot say */
 }

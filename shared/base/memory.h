@@ -3,8 +3,8 @@
  *
  * The daemon backs it by the heap, a backend by a MemoryContext, so that the same code may be
  * longjmp'ed across: whatever it allocated belongs to the caller's Memory. resize() never returns
- * NULL: the provider aborts, or raises, on exhaustion. What must not be cut short in its middle
- * asks with try_resize() first.
+ * NULL: the provider aborts, or raises, on exhaustion. Code that must not be left half-way asks
+ * with try_resize() first.
  */
 #ifndef SHARED_BASE_MEMORY_H
 #define SHARED_BASE_MEMORY_H
@@ -28,8 +28,8 @@ extern const Memory MEMORY_HEAP;
 void *memory_resize(const Memory *memory, void *ptr, size_t size);
 void *memory_try_resize(const Memory *memory, void *ptr, size_t size);
 
-/* For what cannot be unless the program is wrong: shared code never aborts by itself, since a
- * backend's end would be that of all other sessions too. */
+/* Reports a fault of the program itself. Shared code never aborts on its own: the end of a backend
+ * would be that of all other sessions too. */
 _Noreturn void memory_fail(const Memory *memory, const char *what);
 
 #endif

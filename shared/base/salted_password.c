@@ -1,3 +1,4 @@
+/* Hi() and HMAC of SCRAM, from libsodium's pieces: libsodium has no PBKDF2 of its own. */
 #include "shared/base/salted_password.h"
 
 #include <sodium.h>
@@ -12,6 +13,7 @@ salted_password(uint8_t salted[SALTED_PASSWORD_BYTES], const char *password, Sli
     crypto_auth_hmacsha256_state state;
     uint8_t round[SALTED_PASSWORD_BYTES];
 
+    /* The key is hashed in once and the state copied: half the work of each iteration is saved. */
     crypto_auth_hmacsha256_init(&keyed, (const uint8_t *)password, strlen(password));
     state = keyed;
     crypto_auth_hmacsha256_update(&state, salt.data, salt.length);

@@ -1,3 +1,5 @@
+/* The table of statuses. A row is all there is to a status: its name for logs and counters, its
+ * SQLSTATE, its sentence, and whether another node would say the same. */
 #include "shared/base/status.h"
 
 typedef struct StatusRow

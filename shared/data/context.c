@@ -1,3 +1,6 @@
+/* Contexts as bytes: sealing, opening, and the pending pieces that a client makes for itself.
+ * Layout of a piece: kind (1 byte), bucket (4), hash of the key (8), then for a sealed one the id
+ * of the sealing key (4), the version vector, the replaced ids by put, and the MAC (16). */
 #include "shared/data/context.h"
 
 #include "shared/base/hash.h"
@@ -12,6 +15,8 @@ enum
 
 _Static_assert(crypto_kdf_KEYBYTES == 32, "a cluster key is a kdf key");
 
+/* Neither the id nor the sealing key tells anything of the cluster key, nor of each other: both are
+ * derived, under numbers of their own. */
 static ContextKey
 derive_key(const uint8_t cluster_key[32])
 {
@@ -49,6 +54,8 @@ make_mac(uint8_t mac[MAC_BYTES], const ContextKey *sealer, Slice sealed, Slice k
     crypto_generichash_final(&state, mac, MAC_BYTES);
 }
 
+/* Eight bytes of a hash are enough to tell keys apart in the open; it is the MAC that keeps a
+ * context from being used for another key. */
 static void
 put_owner(Buffer *buffer, ContextPieceKind kind, uint32_t bucket_id, Slice key)
 {
@@ -90,6 +97,8 @@ context_put_pending(Buffer *buffer, uint32_t bucket_id, Slice key, const Context
 
 /* ---- reading ---- */
 
+/* The ids are borrowed as they lie: a RequestId is bytes alone, so it needs no alignment. An empty
+ * group would be a second form of none (S1). */
 static void
 take_replaced(Reader *reader, Arena *arena, ContextPiece *piece)
 {
@@ -160,6 +169,8 @@ find_sealer(const ContextKeys *keys, Slice id)
     return NULL;
 }
 
+/* The order of the checks is that of what can be said: a context of another bucket is not called
+ * edited, though its MAC is wrong for this one too. */
 static ContextResult
 verify_piece(const ContextPiece *piece, const ContextKeys *keys, uint32_t bucket_id, Slice key)
 {
@@ -181,6 +192,7 @@ verify_piece(const ContextPiece *piece, const ContextKeys *keys, uint32_t bucket
                                                                                : CONTEXT_EDITED;
 }
 
+/* The first piece is taken as it is, since nearly every context has only one: no merge, no copy. */
 Object
 context_join(Arena *arena, const Object *past, const ContextPiece *piece)
 {

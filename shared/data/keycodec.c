@@ -1,3 +1,5 @@
+/* Key columns as bytes that memcmp sorts as the type does, and back; and the text forms that people
+ * type on a console. A column's type is not written: both ends have the bucket's shape. */
 #include "shared/data/keycodec.h"
 
 #include <stdio.h>
@@ -42,6 +44,8 @@ keycodec_type_name(KeyType type)
     return keycodec_type_is_known((uint8_t)type) ? KEY_TYPES[type].name : NULL;
 }
 
+/* The end mark 00 01 sorts below the escape 00 FF, and both below any other byte: so a prefix comes
+ * before what it is a prefix of, and a zero byte where it belongs. */
 static void
 put_escaped(Buffer *buffer, Slice bytes)
 {
@@ -145,6 +149,7 @@ take_column(Reader *reader, KeyType type, size_t *zeros)
     return taken;
 }
 
+/* Nearly no key has a zero byte in it: then the bytes are borrowed as they are. */
 static Slice
 without_escapes(Slice escaped, size_t zeros, Arena *arena)
 {
@@ -162,6 +167,7 @@ without_escapes(Slice escaped, size_t zeros, Arena *arena)
     return slice_make(bytes, length);
 }
 
+/* The widths differ, and so does the sign bit that keycodec_put has turned over. */
 static int64_t
 decode_number(Slice taken, KeyType type)
 {
@@ -190,6 +196,7 @@ keycodec_next(Reader *reader, KeyType type, Arena *arena)
     return value;
 }
 
+/* Called for every key of every request, so it decodes nothing: it only walks over the columns. */
 bool
 keycodec_split(Slice key, const KeyType *types, uint32_t type_count, Slice *first_column)
 {
@@ -207,6 +214,8 @@ keycodec_split(Slice key, const KeyType *types, uint32_t type_count, Slice *firs
     return type_count > 0 && reader_finish(&reader);
 }
 
+/* Summed up towards the sign, so that the least number, which has no positive counterpart, is read
+ * without an overflow. */
 static bool
 parse_number(const char *text, int64_t low, int64_t high, int64_t *number)
 {

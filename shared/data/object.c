@@ -1,3 +1,10 @@
+/*
+ * Objects: merging them, and their bytes.
+ *
+ * Two parts of an object travel together: what it is (context and siblings), which digests and
+ * comparisons are made of, and behind it what was replaced lately. So its bytes begin with the
+ * length of the first part, and object_identity() cuts without decoding.
+ */
 #include "shared/data/object.h"
 
 #include <stdlib.h>
@@ -70,6 +77,8 @@ find_twin(const RequestIndex *index, const Sibling *sibling)
     return found != NULL ? *found : NULL;
 }
 
+/* O3: by age, then by request id, which differs. So any two nodes that hold the same siblings have
+ * them in one order. */
 static int
 compare_siblings(const Sibling *a, const Sibling *b)
 {
@@ -91,6 +100,7 @@ object_sort(Object *object)
         qsort(object->siblings, object->sibling_count, sizeof(Sibling), sort_siblings);
 }
 
+/* Nearly every sibling has one dot, and no array of times then. */
 static uint64_t
 dot_time(const Sibling *sibling, uint32_t index)
 {
@@ -147,6 +157,7 @@ join_sibling(Arena *arena, const Sibling *mine, const VClock *context, const Sib
     return joined;
 }
 
+/* A sibling whose dots were all seen by the other side, which has it no more, is gone. */
 static void
 append_if_alive(Object *object, const Sibling *sibling)
 {
@@ -185,6 +196,8 @@ drop_groups(Arena *arena, Object *object, const RequestIds *groups, uint32_t gro
     object->sibling_count = kept;
 }
 
+/* Groups of ids are compared in their order: a put writes them down once, and everybody copies
+ * that. */
 static bool
 is_same(const RequestIds *a, const RequestIds *b)
 {
@@ -248,6 +261,9 @@ object_requests(Arena *arena, const Object *object)
     return (RequestIds){.ids = ids, .count = object->sibling_count};
 }
 
+/* The definition: siblings of a joined with their twins, then those that b alone has, then without
+ * whatever one of the sides says was replaced. That comes last, since it drops siblings whose dots
+ * no context covers. */
 Object
 object_merge(Arena *arena, const Object *a, const Object *b)
 {
@@ -326,6 +342,8 @@ gone_unsaid(Arena *arena, const Object *before, const Object *left)
     return (RequestIds){.ids = ids, .count = count};
 }
 
+/* A put is a merge with what its writer has seen, as an object without siblings: what the merge
+ * drops is what the put replaces. */
 Object
 object_overwrite(Arena *arena, const Object *object, const Object *past)
 {
@@ -420,6 +438,8 @@ object_encode(Buffer *buffer, const Object *object)
     encode_replaced(buffer, object);
 }
 
+/* Bytes that are no object are given back whole: their digest then differs from everybody's, and
+ * the compare finds the damage. */
 Slice
 object_identity(Slice bytes)
 {
@@ -450,6 +470,7 @@ decode_dot_time(Reader *reader, Sibling *sibling, uint32_t index)
         reader_fail(reader);
 }
 
+/* O1 is checked where it is written: a dot names its entry of the context, and is covered by it. */
 static void
 decode_dot(Reader *reader, const VClock *context, Sibling *sibling, uint32_t index)
 {
@@ -518,6 +539,7 @@ requests_are_distinct(const Object *object, Arena *arena)
     return true;
 }
 
+/* O2, by sorting all dots of the object: a sender chooses how many there are. */
 static bool
 dots_are_distinct(const Object *object, Arena *arena)
 {

@@ -1,3 +1,6 @@
+/* A transaction's own puts laid over what the store has. Happy path: overlay_take_context() for
+ * each put, overlay_read() for each read of a key that was put, overlay_leave() at commit. The log
+ * itself is fdw/transaction/pending. */
 #include "shared/data/overlay.h"
 
 #include <stdlib.h>
@@ -101,7 +104,8 @@ add_context(OverlayPieces *pieces, Slice context)
     }
 }
 
-/* What the key's own pieces have seen. */
+/* What the key's own pieces have seen. Those of another key stay in the context, so that the commit
+ * is refused for them, and not for what we would have made of them. */
 static Object
 seen_by(const OverlayPieces *pieces)
 {
@@ -153,6 +157,8 @@ add_cover(OverlayCovers *covers, const OverlayCover *cover)
     covers->count = kept;
 }
 
+/* Both bounds count: a put under the number may still be of a command that the reader of then did
+ * not see, as when a cursor is read on after later writes. */
 static bool
 is_covered(const OverlayCovers *covers, const OverlayPut *put)
 {
@@ -167,6 +173,8 @@ is_covered(const OverlayCovers *covers, const OverlayPut *put)
 
 /* ---- taking a context apart ---- */
 
+/* The number of another transaction's log means nothing here, and its puts may never come: such a
+ * context is refused at once, not at commit. */
 static StatusCode
 check_pending(const OverlayKey *key, const ContextPiece *piece)
 {
@@ -179,6 +187,7 @@ check_pending(const OverlayKey *key, const ContextPiece *piece)
                : STATUS_CONTEXT_PENDING;
 }
 
+/* Nearly all contexts are one sealed piece, and are then borrowed as they are. */
 static bool
 has_pending(Arena *arena, Slice context)
 {
@@ -302,6 +311,8 @@ overlay_is_seen(const OverlayPut *newest, uint32_t before_command)
 
 /* ---- reading ---- */
 
+/* Siblings are sorted by time. The transaction's values are to come last, whatever the clocks of
+ * the nodes that stamped the others. */
 static uint64_t
 latest_time(const Object *object)
 {
@@ -334,6 +345,8 @@ append_values(Arena *arena, Object *object, const OverlayPut *put, const Actor *
     }
 }
 
+/* The same calls as in update.c make the object, object_overwrite() and vclock_add(), so that what
+ * a transaction reads of its own is what it will read after its commit. */
 static Object
 lay_over(Arena *arena, const OverlayRead *read, const Object *stored, const OverlaySeen *seen)
 {
@@ -435,6 +448,8 @@ overlay_leave(Arena *arena, const OverlayKey *key, const OverlayPut *newest, con
     Buffer context;
     OverlaySeen seen;
 
+    /* One put alone, and a value: that is nearly every key of nearly every transaction. It leaves
+     * as it came. */
     if (newest->older == NULL && newest->sender != sender)
         return leaving;
     if (newest->older == NULL && !newest->values[0].tombstone)

@@ -1,3 +1,5 @@
+/* What of an object may be forgotten: the decision alone. Who proves that all owners hold it alike
+ * is node/engine/repair/reaping. */
 #include "shared/data/reap.h"
 
 #include <stdlib.h>
@@ -9,6 +11,8 @@ reap_is_dead(const Object *object)
     return object->sibling_count > 0 && object_live_count(object) == 0;
 }
 
+/* Entries and dots are compared without their counters: an entry stands for all dots of its run and
+ * epoch. */
 static int
 compare_run(const void *a, const void *b)
 {

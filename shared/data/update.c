@@ -1,3 +1,10 @@
+/*
+ * The change that storage makes to a record, as one pure function: merge, stamp, hints, in this
+ * order. Storage runs it on the record as it finds it, and writes what comes out.
+ *
+ * A record is format (1 byte), hints, stamp, object; the hints come first so that
+ * update_record_has_hints() needs to look at two bytes.
+ */
 #include "shared/data/update.h"
 
 #include <stdlib.h>
@@ -7,6 +14,8 @@ enum
 {
     RECORD_FORMAT = 1,
     HINT_MINIMUM_BYTES = sizeof(MemberId) + 2,
+    /* Stamps of one epoch at most. The bound is far from the end of 64 bits, so that a counter made
+     * up by a damaged disk does not leave the key without a next one. */
     EPOCH_COUNTERS = 1 << 30
 };
 
@@ -19,6 +28,7 @@ typedef struct UpdateRecord
     Slice object;
 } UpdateRecord;
 
+/* All but the object, which is written behind it. */
 static void
 encode_head(Buffer *buffer, const UpdateRecord *record)
 {
@@ -145,6 +155,8 @@ knows_any(const UpdateKnownIds *known, const RequestIds *ids)
     return false;
 }
 
+/* True for a write that the record says nothing of any more, but that was replaced a while ago
+ * (node/engine/store/recall.h). */
 static bool
 is_remembered(const UpdateMemory *memory, const RequestId *request)
 {
@@ -230,6 +242,7 @@ stamp_put(Run *run, Stamp *stamp, Object *current, const Put *put, Arena *arena)
 
 /* ---- hints ---- */
 
+/* A record owes its object to few members: no more than it has owners. */
 static uint32_t
 find_hint(const UpdateRecord *record, const MemberId *target)
 {
@@ -241,7 +254,8 @@ find_hint(const UpdateRecord *record, const MemberId *target)
     return index;
 }
 
-/* True when a hint was dropped. */
+/* A hint goes only when the object is still the one that its target has acknowledged: another one
+ * is owed to it now. True when a hint was dropped. */
 static bool
 apply_hint(UpdateRecord *record, const HintChange *change, Slice object)
 {
@@ -325,7 +339,8 @@ reap_object(const UpdateRecord *record, const Reap *reap, Arena *arena, Object *
     return true;
 }
 
-/* What cannot be read, or has no object. */
+/* Of records that cannot be read, or have no object, the one with that digest: it may have been
+ * mended since it was looked at. */
 static bool
 is_to_be_forgotten(Slice bytes, const UpdateRecord *record, const Digest *forget)
 {
@@ -364,6 +379,8 @@ let_all_go(Object *object, const Reap *reap, UpdateMemory *memory)
         memory->gone_weight = UINT64_MAX;
 }
 
+/* What is remembered as replaced does not come back, whoever brings it: the merge itself knows only
+ * the ids that one of the two objects names. */
 static void
 merge_in(Object *current, const Object *with, const UpdateMemory *memory, Arena *arena)
 {
@@ -378,6 +395,8 @@ merge_in(Object *current, const Object *with, const UpdateMemory *memory, Arena 
     current->sibling_count = kept;
 }
 
+/* Storage may have been slow: the deadline that the coordinator looked at is looked at again at the
+ * moment of stamping. */
 static bool
 is_put_late(const Put *put, const UpdateMemory *memory)
 {
@@ -410,8 +429,7 @@ update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory,
             return UPDATE_CROWDED;
     }
     if (current.context.count == 0 && (readable || update->merge == NULL))
-        return UPDATE_UNCHANGED; /* hints for what is not there; a put that was replaced and reaped
-                                  */
+        return UPDATE_UNCHANGED; /* hints for an absent key, or a put that was reaped since */
     if ((update->reap != NULL && !reap_object(&next, update->reap, arena, &current)) ||
         (update->hint_count > 0 &&
          !change_hints(&next, update, encode_copy(&current, arena, out), arena)))
@@ -490,6 +508,8 @@ copy_put(Arena *arena, const Put *put)
     return copy;
 }
 
+/* All that an update borrows is copied, down to the dots: storage may run it when the frame that it
+ * came in is long gone. */
 Update *
 update_copy(Arena *arena, const Update *update)
 {

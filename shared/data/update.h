@@ -92,16 +92,16 @@ typedef struct Update
     uint32_t hint_count;
     const Reap *reap; /* NULL: nothing is reaped */
 
-    /* Stands alone too: the digest of a record that cannot be read, which goes if it is still that
-     * one. NULL: none goes. */
+    /* Stands alone too. The digest of a record that cannot be read: the record is removed if it
+     * still has that digest. NULL: none is removed. */
     const Digest *forget;
-    bool
-        unowned; /* this node owns none of the key: when the last hint is dropped, so is all else */
+    bool unowned; /* this node does not own the key: the record goes with its last hint */
 } Update;
 
 /*
- * A record keeps what the last OBJECT_REPLACED_KEPT puts replaced, a removed one nothing. Who
- * remembers for a while what goes from there is asked here, and takes in what goes now.
+ * A record keeps the ids that the last OBJECT_REPLACED_KEPT puts replaced; a record that is removed
+ * keeps none. This is who remembers older ids for a while (node/engine/store/recall.h): it is asked
+ * for them, and is given those that leave the record now.
  */
 typedef struct UpdateMemory
 {
@@ -111,10 +111,10 @@ typedef struct UpdateMemory
     const RequestIds *gone; /* by put, in the arena */
     uint32_t gone_count;
 
-    /* What was replaced may be told only with what replaced it: of the record's states, with those
-     * whose context weighs as much; UINT64_MAX: no more at all. */
+    /* An id that was replaced may be told only together with what replaced it, hence only with
+     * states of the record whose context weighs as much as this; UINT64_MAX: with none. */
     uint64_t gone_weight;
-    bool is_removed; /* the record is: that weight is of all that went from it before, too */
+    bool is_removed; /* the record is removed: the weight is that of all its ids, older ones too */
 } UpdateMemory;
 
 typedef enum UpdateResult

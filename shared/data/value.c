@@ -1,3 +1,5 @@
+/* The columns of a row as a sibling's value. Columns stand in the order of the writer's table and
+ * are found by name, so a table that has gained or lost a column reads the rows of before. */
 #include "shared/data/value.h"
 
 enum
@@ -44,6 +46,8 @@ decode_column(Reader *reader, ValueColumn *column)
     column->is_null = length == 0;
     if (length > 0)
         column->data = reader_take(reader, (size_t)(length - 1));
+    /* A built-in type has a number and no name, any other a name and no number: each column has one
+     * form alone (S1). */
     if (oid > UINT32_MAX || column->name.length == 0 || (oid == 0 && column->type_name.length == 0))
         reader_fail(reader);
 }

@@ -1,3 +1,5 @@
+/* Version vectors as sorted arrays. They are short, an entry for each run of a process that has
+ * stamped the key, so that walking them side by side is faster than any index. */
 #include "shared/data/vclock.h"
 
 #include <string.h>
@@ -69,6 +71,8 @@ covers_all(const VClock *clock, const VClock *other)
     return true;
 }
 
+/* Both directions are asked for at once: of two different vectors neither, one or the other may
+ * cover. */
 VClockOrder
 vclock_compare(const VClock *a, const VClock *b)
 {
@@ -92,6 +96,8 @@ vclock_weight(const VClock *clock)
     return weight;
 }
 
+/* A walk along both, as merge sort does it; of an entry that both have the higher counter counts.
+ */
 VClock
 vclock_merge(Arena *arena, const VClock *a, const VClock *b)
 {
@@ -121,6 +127,8 @@ vclock_merge(Arena *arena, const VClock *a, const VClock *b)
     return merged;
 }
 
+/* The dots in between are covered too, since a vector has no gaps. That is right only where nobody
+ * else stamps under the same actor and epoch (S5). */
 VClock
 vclock_add(Arena *arena, const VClock *clock, const Dot *dot)
 {

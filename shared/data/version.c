@@ -1,3 +1,5 @@
+/* Objects without their values, as two owners of a partition exchange them when they look which of
+ * two copies is newer. */
 #include "shared/data/version.h"
 
 #include <stdlib.h>
@@ -37,6 +39,7 @@ version_of(Arena *arena, const Object *object)
     return version;
 }
 
+/* The dots of a version are sorted, whichever sibling they are of. */
 static bool
 has_dot(const Version *version, const Dot *dot)
 {
@@ -44,6 +47,8 @@ has_dot(const Version *version, const Dot *dot)
            bsearch(dot, version->dots, version->dot_count, sizeof(Dot), order_dots) != NULL;
 }
 
+/* Covered and not held means seen and dropped: then b would bring back what a knows to be gone, and
+ * the merge is neither of the two. */
 bool
 version_is_within(const Version *a, const Version *b)
 {

@@ -1,11 +1,14 @@
 /*
+ * Large frames in parts: the queue at the sender, the join at the receiver.
+ *
  * Happy path: chunk_queue_add(), then a part each time the connection takes one; at the other end
  * chunk_join_add() until it says that a frame is whole. Failure modes: the connection ends, and
  * both sides forget what was under way; a part that breaks the bounds, or is none, ends it too.
  */
 #include "shared/wire/chunk.h"
 
-/* NULL when there is no memory for it. */
+/* NULL when there is no memory for it. It asks for the memory: a large frame is what a process runs
+ * out of memory with, and its link alone is to break then. */
 static ChunkFrame *
 new_frame(const Memory *memory, uint32_t number)
 {
@@ -93,6 +96,8 @@ chunk_queue_add(ChunkQueue *queue, Slice frame)
     return true;
 }
 
+/* As many frames begin as the receiver takes. The first that does not fit keeps those behind it
+ * waiting, or a large frame would wait for ever. */
 static void
 begin_waiting(ChunkQueue *queue)
 {
@@ -107,6 +112,8 @@ begin_waiting(ChunkQueue *queue)
     }
 }
 
+/* The frame whose turn it was goes to the end of the row: small ones among the large ones are soon
+ * through. */
 bool
 chunk_queue_next(ChunkQueue *queue, Buffer *part)
 {
@@ -191,6 +198,7 @@ keep_piece(ChunkJoin *join, ChunkFrame **at, uint32_t number, Slice piece)
     return buffer_try_put(&(*at)->bytes, piece.data, piece.length);
 }
 
+/* The bytes go to the join as they are, without a copy. */
 static void
 complete_frame(ChunkJoin *join, ChunkFrame **at)
 {
@@ -203,6 +211,7 @@ complete_frame(ChunkJoin *join, ChunkFrame **at)
     free_frame(join->memory, frame);
 }
 
+/* A part inside of parts is refused: nobody sends one, and it would go round the bounds. */
 ChunkResult
 chunk_join_add(ChunkJoin *join, Slice bytes, Slice *frame)
 {

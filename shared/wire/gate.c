@@ -1,3 +1,12 @@
+/*
+ * The gate between libpq and the socket while a link logs in.
+ *
+ * Happy path in clear: the startup packet leaves over the connection; then libpq's socket is
+ * replaced by one end of a pair (put_pair), messages are carried in and out until ReadyForQuery,
+ * and libpq has its connection back (take_pair_away). Under TLS each record is looked at where
+ * OpenSSL holds it, and libpq reads it from there. Failure modes: the proof finds a fault, or the
+ * system refuses a socket or memory: the link breaks.
+ */
 #include "shared/wire/gate.h"
 
 #include <errno.h>
@@ -15,6 +24,7 @@ enum
     RECORD_MAX = 8192
 };
 
+/* In clear the connection needs a number of its own, since libpq's will stand for the pair. */
 void
 gate_init(Gate *gate, const Memory *memory, PGconn *connection, bool clear)
 {
@@ -58,7 +68,8 @@ refuse_by_memory(Gate *gate)
     return refuse_with(gate, "out of memory");
 }
 
-/* Puts bytes behind the incomplete message that waits, if one does. */
+/* Puts bytes behind the message that waits for its rest, if one does. Messages do not end where
+ * records or reads do. */
 static bool
 join_incomplete(Gate *gate, Slice *bytes)
 {
@@ -83,6 +94,8 @@ keep_incomplete(Gate *gate, Slice bytes, size_t first)
 
 /* ---- TLS ---- */
 
+/* Looks at what libpq is about to read. The bytes stay where they are: only the rest of a message
+ * that is not whole yet is kept. */
 static GateAnswer
 look_at(Gate *gate, Slice bytes)
 {
@@ -191,6 +204,8 @@ carry_in(Gate *gate, Slice bytes)
     return length > 0 ? GATE_PASS : GATE_WAIT;
 }
 
+/* The end of the connection is passed on as such: libpq then says in its own words that the server
+ * closed it. */
 static GateAnswer
 admit_messages(Gate *gate)
 {
@@ -207,6 +222,7 @@ admit_messages(Gate *gate)
 
 /* ---- both ---- */
 
+/* Until the startup packet has left, only TLS's own handshake comes in, which OpenSSL judges. */
 GateAnswer
 gate_admit(Gate *gate, PGconn *connection)
 {
@@ -233,6 +249,8 @@ gate_polled(Gate *gate, PGconn *connection, bool done)
     return carry_out(gate) && (!done || take_pair_away(gate, connection));
 }
 
+/* What was carried in may be several messages, and libpq takes one a poll; its socket is the pair's
+ * by now, which nobody watches. */
 bool
 gate_has_more(const Gate *gate, const PGconn *connection)
 {

@@ -21,7 +21,7 @@ typedef struct Gate
     int socket;     /* of the connection, for who watches it; in clear a duplicate of libpq's */
     int inner;      /* our end of the pair; -1: there is none */
     Proof proof;
-    bool no_memory; /* that is why it was refused */
+    bool no_memory; /* the reason of the refusal */
     Buffer in;      /* a message that is not whole */
     Buffer out;     /* what libpq sent and the connection did not take yet */
 } Gate;
@@ -39,10 +39,11 @@ void gate_init(Gate *gate, const Memory *memory, PGconn *connection, bool clear)
 /* Closes what it opened; after PQfinish. */
 void gate_free(Gate *gate);
 
-/* Before each PQconnectPoll, when the socket is ready. */
+/* May libpq go on? To be asked before each PQconnectPoll, when the socket is ready. */
 GateAnswer gate_admit(Gate *gate, PGconn *connection);
 
-/* After each PQconnectPoll that has not failed. False: errno says what the system refused. */
+/* To be called after each PQconnectPoll that has not failed; done: the login is over. False: errno
+ * says what the system refused. */
 bool gate_polled(Gate *gate, PGconn *connection, bool done);
 
 /* True when libpq can go on at once with what it was let through. */

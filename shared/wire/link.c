@@ -79,6 +79,7 @@ keep_first_error(Link *link, const char *text)
         snprintf(link->error, sizeof(link->error), "the connection was lost");
 }
 
+/* The first error counts: what follows from a broken link says less. */
 static void
 break_link(Link *link, const char *text)
 {
@@ -130,6 +131,7 @@ break_by_result(Link *link, const PGresult *result)
     break_link(link, text != NULL ? text : "the server did not begin a stream of frames");
 }
 
+/* libpq would print notices on standard error, which a backend and a daemon have other uses for. */
 static void
 drop_notice(void *argument, const PGresult *result)
 {
@@ -208,6 +210,8 @@ begin_connection(Link *link, const char *const *keywords, const char *const *val
     return link->connection != NULL;
 }
 
+/* A link that cannot be begun is broken from its beginning and says why, so that callers have one
+ * place for errors. */
 Link *
 link_open(const Memory *memory, const char *const *keywords, const char *const *values)
 {
@@ -397,12 +401,14 @@ put_more(Link *link)
     return put_queued(link) && (link->large.bytes == 0 || put_next_part(link));
 }
 
+/* Does something wait that libpq was not given yet? */
 static bool
 has_more(const Link *link)
 {
     return link->large.bytes > 0 || link->queue.length > 0;
 }
 
+/* A few parts in each turn: a frame of a gigabyte must not keep its owner from its other links. */
 static void
 send_waiting(Link *link)
 {
@@ -495,6 +501,8 @@ break_by_gate(Link *link)
     break_link(link, link->gate.proof.error);
 }
 
+/* In clear libpq may have several messages to read in one step; its own socket would not wake us
+ * for them. */
 static void
 step_connect(Link *link)
 {
@@ -515,6 +523,8 @@ step_connect(Link *link)
         link->wants = LINK_READ | (gate_has_unsent(&link->gate) ? LINK_WRITE : 0);
 }
 
+/* An error may come together with the end of the connection: the result says more than the end
+ * does. */
 static void
 step_ask(Link *link)
 {
@@ -577,6 +587,8 @@ step_stream(Link *link)
         send_waiting(link);
 }
 
+/* A login that ends in this step goes on to the answer to STREAM at once, since its bytes may have
+ * come already. */
 LinkState
 link_step(Link *link)
 {
@@ -627,6 +639,7 @@ link_wants(const Link *link)
     return link->wants;
 }
 
+/* Nodes alone take frames of any size from each other; a client's memory is not ours to fill. */
 void
 link_send_in_parts(Link *link)
 {
@@ -634,6 +647,7 @@ link_send_in_parts(Link *link)
     link->join.bytes_max = CHUNK_FRAME_MAX;
 }
 
+/* All frames that wait together are bounded as one frame is. */
 static bool
 send_in_parts(Link *link, Slice frame)
 {
@@ -720,6 +734,7 @@ receive_frame(Link *link, Slice *frame)
     return link->frame != NULL;
 }
 
+/* Parts make no frame until the last of them: the loop takes all that has come. */
 bool
 link_receive(Link *link, Slice *frame)
 {

@@ -1,3 +1,6 @@
+/* What all frames share, the table of their types, and the frames that are about a node rather than
+ * about keys: errors, topologies, buckets, status. A codec reads like the struct: one line a field,
+ * in its order. */
 #include "shared/wire/message.h"
 
 typedef struct FrameTypeRow
@@ -73,6 +76,8 @@ frame_is_for_admins(FrameType type)
     return FRAME_TYPES[type].for_admins;
 }
 
+/* A type that is not known refuses the frame, not the connection: the sender gets an error and goes
+ * on. */
 bool
 frame_decode(Slice bytes, Frame *frame)
 {
@@ -116,6 +121,7 @@ error_decode(const Frame *frame, ErrorFrame *error)
     return reader_finish(&reader);
 }
 
+/* The piece has no length of its own: it is whatever is left of the frame. */
 void
 part_encode(Buffer *buffer, uint32_t tag, const PartFrame *part)
 {

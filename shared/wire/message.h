@@ -86,7 +86,8 @@ typedef struct Frame
 
 /* Splits a frame; false when it is too short or its type is unknown. */
 bool frame_decode(Slice bytes, Frame *frame);
-/* The frame with a copy of its body in the arena: what outlives the call that brought it. */
+
+/* The frame with a copy of its body in the arena, so that it outlives the call that brought it. */
 Frame frame_copy(Arena *arena, const Frame *frame);
 void frame_encode_header(Buffer *buffer, FrameType type, uint32_t tag);
 const char *frame_type_name(FrameType type);
@@ -94,8 +95,8 @@ const char *frame_type_name(FrameType type);
 /* How long the sender of a read or a write waits, as the frame says; 0 when it does not. */
 uint32_t frame_timeout_ms(const Frame *frame);
 
-/* True for the types that a client may send; the others need the peer role. Of these, true for the
- * ones that only an admin may send, and no node does. */
+/* True for a type that a client may send; the others need the role of a node. Of these types, true
+ * for one that only an admin may send; no node sends those. */
 bool frame_is_for_clients(FrameType type);
 bool frame_is_for_admins(FrameType type);
 
@@ -249,7 +250,8 @@ typedef struct ScanReply
     ScanRow *rows; /* NULL in digest_only */
 } ScanReply;
 
-/* Is the page done, or does it end behind where it began? */
+/* True when the page is the last, or ends behind where it began: with any other a scan would never
+ * end. */
 bool scan_reply_goes_on(const ScanReply *reply, Slice after);
 
 /* The share of one row in ScanReply.digest. */
@@ -259,8 +261,8 @@ Digest message_row_digest(Slice key, Slice object);
 typedef enum DiskState
 {
     DISK_WELL,
-    DISK_FULL,  /* no longer, once there is room */
-    DISK_FAILED /* not before it is started anew */
+    DISK_FULL,  /* it may again once there is room */
+    DISK_FAILED /* it may not before it is started anew */
 } DiskState;
 
 const char *disk_state_name(DiskState state);
@@ -311,7 +313,7 @@ typedef struct ReplicateReply
     uint32_t item_count;
 } ReplicateReply;
 
-/* Have replicas compared now that are compared once in a while anyway. */
+/* Asks for compares now, of replicas that are compared once in a while anyway. */
 typedef struct RepairFrame
 {
     uint64_t epoch;
@@ -427,12 +429,12 @@ int ballot_compare(const Ballot *a, const Ballot *b);
 void ballot_encode(Buffer *buffer, const Ballot *ballot);
 Ballot ballot_decode(Reader *reader);
 
-/* One shape for PREPARE, PROMISE, ACCEPT and ACCEPTED: what is not meant is empty. */
+/* One shape for all frames of Paxos; a field that a type does not use is empty. */
 typedef struct PaxosFrame
 {
     uint64_t epoch; /* that the document is to become */
     Ballot ballot;  /* of the round this frame belongs to */
-    bool ok; /* PROMISE, ACCEPTED: granted; else promised says to whom the promise was given */
+    bool ok; /* PROMISE, ACCEPTED: granted; when it is not, promised names the ballot in the way */
     Ballot promised;
     Ballot accepted; /* PROMISE: of document */
     Slice document;  /* ACCEPT, CHOSEN: proposed or chosen; PROMISE: accepted before, if any */
@@ -458,7 +460,7 @@ typedef struct TreeDifference
 {
     uint32_t index;    /* of the root, among those asked about */
     uint8_t depth;     /* of the answerer's leaves */
-    StatusCode status; /* OK: it has another root; else why it has none */
+    StatusCode status; /* STATUS_OK: it has another root; any other: why it has none */
 } TreeDifference;
 
 /* The roots that are not equal, in the order asked. */
@@ -562,7 +564,7 @@ typedef struct VersionsReply
 typedef enum ReapVerdict
 {
     REAP_CLEAN = 1,
-    REAP_OLD_NUMBER,  /* the number is none that is higher than all that were heard of */
+    REAP_OLD_NUMBER,  /* the member has heard of this number, or of a higher one */
     REAP_OTHER_EPOCH, /* it knows another topology */
     REAP_REFILLING,
     REAP_STORAGE,
@@ -640,10 +642,10 @@ typedef struct ReapRound
     uint64_t round;
 } ReapRound;
 
-/* Partitions that are not there never had a round. */
+/* A partition that is not listed never had a round. */
 typedef struct ReapRoundsReply
 {
-    bool whole; /* the data of who answers are not older than they were */
+    bool whole; /* the answerer's data are not older than they once were */
     ReapRound *items;
     uint32_t item_count;
 } ReapRoundsReply;
@@ -652,8 +654,9 @@ void reap_rounds_encode(Buffer *buffer, uint32_t tag, const ReapRoundsFrame *rou
 bool reap_rounds_decode(const Frame *frame, ReapRoundsFrame *rounds);
 void reap_rounds_reply_encode(Buffer *buffer, uint32_t tag, const ReapRoundsReply *reply);
 bool reap_rounds_reply_decode(const Frame *frame, Arena *arena, ReapRoundsReply *reply);
-/* What the receiver sends of the partition that the position is in is labelled less than what
- * others take. */
+
+/* Tells the receiver that its objects of the partition with that position have older labels than
+ * others take: it has missed a round. */
 typedef struct ReapNotice
 {
     uint32_t bucket_id;

@@ -1,3 +1,6 @@
+/* Codecs of the frames that carry keys and objects: reads, writes, scans, replicates. They are the
+ * hot path of client and node, so encoders write where they may and decoders borrow what they can.
+ */
 #include "shared/wire/message.h"
 
 #include <stdlib.h>
@@ -43,6 +46,7 @@ reader_mode(Reader *reader)
     return (ReadMode)mode;
 }
 
+/* The keys are checked by their buckets' shapes later, where the bucket is known. */
 bool
 read_decode(const Frame *frame, Arena *arena, ReadFrame *read)
 {
@@ -64,6 +68,7 @@ read_decode(const Frame *frame, Arena *arena, ReadFrame *read)
     return reader_finish(&reader);
 }
 
+/* Asked for each frame that waits in a node's queue, so the frame is not decoded for it. */
 uint32_t
 frame_timeout_ms(const Frame *frame)
 {
@@ -116,6 +121,8 @@ read_reply_encode(Buffer *buffer, uint32_t tag, const ReadReply *reply)
     }
 }
 
+/* An item that failed has a zero byte for what it lacks: so no item has less than two bytes, and
+ * reader_count() can bound their number. */
 static void
 decode_read_item(Reader *reader, ReadMode mode, ReadItem *item)
 {
@@ -156,6 +163,7 @@ read_reply_decode(const Frame *frame, Arena *arena, ReadReply *reply)
     return reader_finish(&reader);
 }
 
+/* By these bytes a client fills its frames and a node bounds what it takes on. */
 size_t
 write_item_bytes(const WriteItem *item)
 {
@@ -347,6 +355,8 @@ scan_reply_encode(Buffer *buffer, uint32_t tag, const ScanReply *reply)
     }
 }
 
+/* A digest alone says how many rows it is of, so the count cannot be bounded by the bytes left
+ * before it is known that rows follow. */
 static void
 decode_scan_rows(Reader *reader, Arena *arena, ScanReply *reply)
 {

@@ -1,3 +1,5 @@
+/* Codecs of what nodes tell each other of themselves: hellos, with the marks of their data, and the
+ * frames of Paxos, which have one shape. */
 #include "shared/wire/message.h"
 
 #include <string.h>

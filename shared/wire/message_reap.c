@@ -1,3 +1,5 @@
+/* Codecs of a round of reaping, and the words for why one does not pass. The protocol stands in
+ * node/engine/repair/reaping.h. */
 #include "shared/wire/message.h"
 
 enum

@@ -1,3 +1,5 @@
+/* Codecs of what people ask of repairs: begin a compare now, and say how far all of them have come.
+ */
 #include "shared/wire/message.h"
 
 enum

@@ -1,3 +1,5 @@
+/* Codecs of the compare of two owners of a partition: roots, levels, keys of a leaf, versions of
+ * keys that differ. The steps that speak them are node/engine/repair/antientropy*. */
 #include "shared/wire/message.h"
 
 enum

@@ -1,3 +1,6 @@
+/* Looks at the messages of a server during a login, one by one, before libpq does. Authentication
+ * requests are checked, each in its turn, and ReadyForQuery ends the login once the proof is given;
+ * whatever else a server says passes. */
 #include "shared/wire/proof.h"
 
 #include <string.h>
@@ -100,6 +103,8 @@ look_at_mechanisms(Proof *proof, Slice list)
     }
 }
 
+/* Each request moves the stage on by one, so that each may come once: a second SASLContinue could
+ * ask for another computation, for ever. */
 static void
 look_at_authentication(Proof *proof, Slice body)
 {
@@ -146,6 +151,8 @@ message_length(Proof *proof, Slice bytes)
     return (size_t)length + 1;
 }
 
+/* Whole messages alone are let through: libpq would wait for the rest of one and could not be shown
+ * it later. */
 size_t
 proof_take(Proof *proof, Slice bytes)
 {

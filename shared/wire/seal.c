@@ -1,3 +1,5 @@
+/* Tags for frames in clear. The number of a frame is hashed with it and is not sent: both ends
+ * count, so that a frame which is left out, repeated or moved fails the next check. */
 #include "shared/wire/seal.h"
 
 #include <sodium.h>
@@ -13,6 +15,8 @@ enum
 _Static_assert(SEAL_TAG_BYTES == crypto_shorthash_siphashx24_BYTES, "a tag is one hash");
 _Static_assert(SEAL_KEY_BYTES == crypto_shorthash_siphashx24_KEYBYTES, "a key is one of its keys");
 
+/* One HMAC gives both keys, of sixteen bytes each: a frame that is sent back to its sender has the
+ * tag of the other direction. */
 void
 seal_begin(Seal *to_node, Seal *from_node, const uint8_t server_key[SALTED_PASSWORD_BYTES],
            Slice server_first)
@@ -49,6 +53,8 @@ attribute_of(Slice message, char name)
     return SLICE_EMPTY;
 }
 
+/* Salt and iterations are read from server-first-message, whose form the proof has checked; libpq
+ * has computed the same and does not give it out. */
 void
 seal_begin_by_password(Seal *to_node, Seal *from_node, const char *password, Slice server_first)
 {
@@ -92,6 +98,8 @@ seal_put(Seal *seal, Buffer *buffer, size_t first)
     buffer_put(buffer, tag, sizeof(tag));
 }
 
+/* The number takes the place of the tag, hence the copy of it; the comparison takes the same time
+ * whatever differs. */
 bool
 seal_open(Seal *seal, uint8_t *bytes, size_t length)
 {

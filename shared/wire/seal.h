@@ -36,8 +36,8 @@ void seal_begin_by_password(Seal *to_node, Seal *from_node, const char *password
 /* Appends the tag of the frame that stands in the buffer behind its first bytes. */
 void seal_put(Seal *seal, Buffer *buffer, size_t first);
 
-/* Checks the tag at the end of bytes, which is overwritten. False: they are not what was sent next.
- * Else the frame is what stands before the tag. */
+/* Checks the tag at the end of bytes, and overwrites it; the frame is what stands before it. False:
+ * these bytes are not what was sent next. */
 bool seal_open(Seal *seal, uint8_t *bytes, size_t length);
 
 #endif

@@ -1,3 +1,5 @@
+/* A binary heap of events, ordered by time and then by when they were pushed: so equal seeds give
+ * equal runs. */
 #include "test/lib/event_queue.h"
 
 #include <stdlib.h>

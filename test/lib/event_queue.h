@@ -1,5 +1,6 @@
 /*
- * event_queue: what will happen, ordered by virtual time and, at one time, by when it was decided.
+ * event_queue: the events of a simulated run that are still to come, ordered by virtual time, and
+ * at one time by when they were pushed.
  */
 #ifndef TEST_LIB_EVENT_QUEUE_H
 #define TEST_LIB_EVENT_QUEUE_H

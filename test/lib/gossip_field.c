@@ -1,3 +1,5 @@
+/* Runs nodes that gossip, in virtual time: carries their datagrams with delay and loss, and wakes
+ * them when they ask for it. */
 #include "test/lib/gossip_field.h"
 
 #include <stdio.h>

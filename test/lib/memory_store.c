@@ -1,3 +1,5 @@
+/* A storage in a sorted array: simple enough to be right, and able to hold back, to fail and to be
+ * damaged. */
 #include "test/lib/memory_store.h"
 
 #include <string.h>

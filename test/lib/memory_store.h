@@ -1,7 +1,7 @@
 /*
- * memory_store: a node/engine/store/storage.h in memory, for tests of what stands on a storage.
+ * memory_store: the storage interface (node/engine/store/storage.h) in memory, for tests of steps.
  *
- * Answers from inside its calls; what is applied is durable at once, or, while held, when
+ * It answers from inside its calls. An apply is durable at once, or, while the store is held, when
  * memory_store_sync() is called. Reads and scans see durable objects only.
  */
 #ifndef TEST_LIB_MEMORY_STORE_H
@@ -26,10 +26,10 @@ void memory_store_sync(MemoryStore *store);
 /* The same, and from now on everything is durable at once again. */
 void memory_store_release(MemoryStore *store);
 
-/* What the storage says of its waits from now on; at first that there are none. */
+/* The waits that the storage tells from now on; at first there are none. */
 void memory_store_set_waits(MemoryStore *store, StorageWaits waits);
 
-/* What is stored of that key can be read no more, until a merge takes its place. Reads, scans and
+/* The record of that key cannot be read any more, until a merge takes its place. Reads, scans and
  * applies that meet it report it. */
 void memory_store_damage(MemoryStore *store, Slice storage_key);
 

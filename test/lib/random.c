@@ -1,3 +1,4 @@
+/* xoshiro256** by Blackman and Vigna, seeded by splitmix64. */
 #include "test/lib/random.h"
 
 uint64_t

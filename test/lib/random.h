@@ -17,10 +17,10 @@ typedef struct Random
 void random_seed(Random *random, uint64_t seed);
 uint64_t random_next(Random *random);
 
-/* 0 to bound - 1; bound at least 1. */
+/* A number from 0 to bound - 1; bound is at least 1. */
 uint64_t random_below(Random *random, uint64_t bound);
 
-/* Both ends included. */
+/* A number from low to high, both included. */
 uint64_t random_between(Random *random, uint64_t low, uint64_t high);
 bool random_percent(Random *random, uint32_t percent);
 bool random_per_million(Random *random, uint32_t per_million);

@@ -1,3 +1,5 @@
+/* The product writes these frames item by item, as answers become ready; here they are written from
+ * a list. */
 #include "test/lib/reply_frames.h"
 
 void

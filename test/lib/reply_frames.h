@@ -1,6 +1,4 @@
-/*
- * Answers that the product writes piece by piece, as tests write them: from a list.
- */
+/* reply_frames: frames that the product writes item by item, written from a list. */
 #ifndef TEST_LIB_REPLY_FRAMES_H
 #define TEST_LIB_REPLY_FRAMES_H
 

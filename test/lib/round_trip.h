@@ -2,8 +2,9 @@
  * round_trip: decodes bytes and encodes again what was read, for every decoder of shared/ and
  * that of gossip.
  *
- * Each function gives false when the bytes are refused; else *again has what the encoder makes of
- * them, which must be the same bytes. Unit tests (hostile bytes) and fuzz targets share them.
+ * Each function gives false when the bytes are refused. When they are taken, *again has the bytes
+ * that the encoder makes of what was read, which must be the same. Unit tests (hostile bytes) and
+ * fuzz targets share them.
  */
 #ifndef TEST_LIB_ROUND_TRIP_H
 #define TEST_LIB_ROUND_TRIP_H

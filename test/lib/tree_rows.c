@@ -1,3 +1,5 @@
+/* Counts the rows of trees that a disk must have, by the definition: for tests that compare it with
+ * what is stored. */
 #include "test/lib/tree_rows.h"
 
 #include "node/engine/store/trees_private.h"

@@ -1,3 +1,5 @@
+/* Random histories of one key and the model beside them: sets of events as bits, by the definition
+ * and without version vectors. */
 #include "test/unit/causality/history.h"
 
 #include <setjmp.h>

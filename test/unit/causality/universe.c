@@ -1,3 +1,5 @@
+/* All states that short histories can come to, each made once by the product and compared once with
+ * the model. */
 #include "test/unit/causality/universe.h"
 
 #include <setjmp.h>

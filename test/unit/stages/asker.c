@@ -1,3 +1,5 @@
+/* Plays a client with one request: gives it answers, losses and time as a test says, and keeps what
+ * it sent. */
 #include "test/unit/stages/asker.h"
 
 #include <setjmp.h>

@@ -1,3 +1,5 @@
+/* Plays the members around one coordinator: what it asks for is kept, and answered when a test says
+ * so. */
 #include "test/lib/reply_frames.h"
 #include "test/unit/stages/conductor.h"
 

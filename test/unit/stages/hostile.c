@@ -1,3 +1,4 @@
+/* Tries bytes in every wrong form: cut anywhere, each byte changed, one byte more. */
 #include "test/unit/stages/hostile.h"
 
 #include <setjmp.h>

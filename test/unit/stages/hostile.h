@@ -1,4 +1,4 @@
-/* hostile: what every decoder must bear. */
+/* hostile: the wrong bytes that every decoder must bear. */
 #ifndef TEST_UNIT_STAGES_HOSTILE_H
 #define TEST_UNIT_STAGES_HOSTILE_H
 

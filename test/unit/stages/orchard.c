@@ -1,3 +1,5 @@
+/* A few owners with their trees, and the mail between them, which a test delivers, holds back or
+ * drops. */
 #include "test/unit/stages/orchard.h"
 
 #include <setjmp.h>

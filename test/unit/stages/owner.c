@@ -1,3 +1,4 @@
+/* One owner of partitions on a store in memory, with the steps that answer for it. */
 #include "test/unit/stages/owner.h"
 
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* The topology, the keys and the objects that tests of steps stand on. */
 #include "test/unit/stages/stage.h"
 
 #include <setjmp.h>

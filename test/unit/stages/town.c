@@ -1,3 +1,4 @@
+/* A few nodes that form a cluster: their memberships, with the mail between them. */
 #include "test/unit/stages/town.h"
 
 #include <setjmp.h>

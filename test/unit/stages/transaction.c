@@ -1,3 +1,5 @@
+/* Random transactions on one key and the model beside them, which applies one write after another.
+ */
 #include "test/unit/stages/transaction.h"
 
 #include "test/unit/causality/history.h"

@@ -1,3 +1,5 @@
+/* Scans against scripted owners: pages whose digests agree, rows that differ, owners that are lost,
+ * slow, overloaded or ill, and the order and the bounds of what is under way. */
 #include "node/engine/store/storage.h"
 #include "shared/ask/pager.h"
 #include "test/unit/stages/stage.h"

@@ -1,3 +1,5 @@
+/* What an asker learns from the waits: percentiles by size of frame, when a read or a write is
+ * hedged, how long an overloaded member is left alone, and what a member's clock is now. */
 #include "test/unit/stages/asker.h"
 
 #include <setjmp.h>

@@ -1,3 +1,5 @@
+/* Requests while owners are down: when fallbacks are asked, when their answers count, and when they
+ * are not asked at all. */
 #include "test/unit/stages/asker.h"
 
 #include <setjmp.h>

@@ -1,3 +1,5 @@
+/* Quorum reads: whom a key is asked of, when it is answered, and what happens when members are
+ * lost, refuse, differ or are silent. */
 #include "test/unit/stages/asker.h"
 
 #include <setjmp.h>

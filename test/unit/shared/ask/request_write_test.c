@@ -1,3 +1,5 @@
+/* Quorum writes: who coordinates, when the next one is asked as a retry, and whether a refusal or
+ * an unknown fate is told in the end. */
 #include "test/unit/stages/asker.h"
 
 #include <setjmp.h>

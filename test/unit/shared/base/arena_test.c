@@ -1,3 +1,4 @@
+/* Arenas: alignment, growth, what a reset keeps, and sizes that overflow. */
 #include "shared/base/arena.h"
 
 #include <setjmp.h>

@@ -1,3 +1,5 @@
+/* Slices, buffers and the reader: each number comes back, each has one form, and a failed reader
+ * stays failed. */
 #include "shared/base/bytes.h"
 
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* Hashes: ring positions that may never change stand here as numbers (U3). */
 #include "shared/base/hash.h"
 
 #include <setjmp.h>

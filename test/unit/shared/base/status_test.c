@@ -1,3 +1,4 @@
+/* The table of statuses is complete, and a byte that is not known is no status. */
 #include "shared/base/status.h"
 
 #include <ctype.h>

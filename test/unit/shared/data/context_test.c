@@ -1,3 +1,5 @@
+/* Contexts: what is sealed opens for its key alone, every change is noticed, and every fault has a
+ * name. */
 #include "shared/data/context.h"
 #include "test/unit/stages/hostile.h"
 #include "test/unit/stages/seeds.h"

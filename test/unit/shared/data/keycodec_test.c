@@ -1,3 +1,4 @@
+/* Keys: each type sorts as its values do, each value has one form, and the text forms come back. */
 #include "shared/data/keycodec.h"
 #include "test/unit/causality/history.h"
 #include "test/unit/stages/hostile.h"

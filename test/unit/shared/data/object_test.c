@@ -1,3 +1,5 @@
+/* Objects: the laws of the merge on random histories (S6), O1 to O4 at the decoder, and the ids
+ * that were replaced. */
 #include "shared/data/object.h"
 #include "test/lib/round_trip.h"
 #include "test/unit/causality/history.h"
@@ -141,7 +143,7 @@ a_sibling_lives_while_one_of_its_dots_does(void **state)
         object_overwrite(&arena, &left, &(Object){.context = both.context}).sibling_count, 0);
 }
 
-/* Else two orders of the same merges would differ in when the sibling was written. */
+/* If it did not, two orders of the same merges would differ in when the sibling was written. */
 static void
 a_dot_that_dies_takes_its_time_with_it(void **state)
 {

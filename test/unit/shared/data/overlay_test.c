@@ -1,3 +1,5 @@
+/* A transaction's reads of what it has put, and the put that leaves at its commit; random
+ * transactions run beside a naive model. */
 #include "shared/data/overlay.h"
 #include "test/unit/stages/transaction.h"
 

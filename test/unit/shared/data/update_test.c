@@ -1,3 +1,5 @@
+/* Stamping, merging, hints and reaping of one record: what is refused, what opens an epoch, and
+ * random histories beside sets of events. */
 #include "shared/data/update.h"
 #include "test/unit/causality/history.h"
 #include "test/unit/stages/seeds.h"

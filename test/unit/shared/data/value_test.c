@@ -1,3 +1,4 @@
+/* The columns of a row come back, and every other form is refused. */
 #include "shared/data/value.h"
 #include "test/unit/stages/hostile.h"
 

@@ -1,3 +1,4 @@
+/* Version vectors: order, merge, and the one form that each has. */
 #include "shared/data/vclock.h"
 #include "test/unit/causality/history.h"
 #include "test/unit/stages/hostile.h"

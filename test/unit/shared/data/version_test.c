@@ -1,3 +1,4 @@
+/* Versions tell which of two objects is newer exactly as the merge of the objects does. */
 #include "shared/data/version.h"
 #include "test/unit/causality/history.h"
 #include "test/unit/stages/hostile.h"

@@ -1,3 +1,5 @@
+/* The claim of partitions: shares by weight, owners far apart, zones spread, and the walk along the
+ * ring. */
 #include "shared/ring/ring.h"
 
 #include <setjmp.h>

@@ -1,3 +1,5 @@
+/* The topology document: what is added to it and what is refused, preference lists, and its one
+ * form. */
 #include "shared/ring/topology.h"
 #include "test/unit/stages/hostile.h"
 

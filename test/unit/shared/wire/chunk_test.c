@@ -1,3 +1,5 @@
+/* Large frames in parts: they come out as they went in, small ones pass between, and bounds hold
+ * against any sender. */
 #include "shared/wire/chunk.h"
 #include "test/unit/stages/seeds.h"
 #include "test/unit/causality/history.h"

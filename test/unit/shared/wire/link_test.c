@@ -1,3 +1,5 @@
+/* Links against a scripted server, honest or not, in clear and over TLS: logins, frames, floods,
+ * altered bytes, and lost connections. */
 #include "shared/wire/link.h"
 
 #include "shared/wire/chunk.h"

@@ -1,3 +1,5 @@
+/* Every frame comes back as it was, in one form alone. Each one is a seed of the fuzz target of
+ * messages too. */
 #include "shared/wire/message.h"
 #include "test/lib/reply_frames.h"
 #include "test/unit/stages/hostile.h"

@@ -1,3 +1,5 @@
+/* What a server may say before it has proved that it knows the secret, message by message and cut
+ * anywhere. */
 #include "shared/wire/proof.h"
 
 #include <setjmp.h>

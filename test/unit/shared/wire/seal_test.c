@@ -1,3 +1,4 @@
+/* Tags of frames: whatever is altered, repeated, left out or moved is noticed. */
 #include "shared/wire/seal.h"
 
 #include <setjmp.h>
