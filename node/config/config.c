@@ -1,3 +1,8 @@
+/*
+ * Reads options from text, writes them as text, and takes over those that SIGHUP may change. What
+ * an option is, its default, range and description, is a row of config_options.c: every function
+ * here walks that table or looks one row up.
+ */
 #include "node/config/config.h"
 
 #include <ctype.h>
@@ -9,6 +14,8 @@
 
 #define CONFIG_FILE_MAX (1024 * 1024)
 
+/* The table stores where an option stands in Config, so that one function serves all options of a
+ * type. */
 static void *
 option_field(const Config *config, const ConfigOption *option)
 {
@@ -120,6 +127,8 @@ set_option(Config *config, const ConfigOption *option, const char *value)
     return outcome_error("option \"%s\" has no type", option->name);
 }
 
+/* A default goes through the same parser and checks as a value that a person writes, so a wrong row
+ * of the table ends the first test that starts. */
 void
 config_init(Config *config)
 {
@@ -242,6 +251,8 @@ parse_option_line(Config *config, char *line)
     return config_set(config, trim_line(name), value);
 }
 
+/* Parses a copy of each line, because the parser cuts values out in place and the text belongs to
+ * the caller. */
 Outcome
 config_parse(Config *config, const char *text, size_t length, const char *file_name)
 {
@@ -268,7 +279,8 @@ config_parse(Config *config, const char *text, size_t length, const char *file_n
     return outcome_ok();
 }
 
-/* The whole of a small file, with a NUL behind it; the caller frees *text. */
+/* Reads the whole of a small file and puts a NUL behind it. One byte more than the limit is asked
+ * for, so that a file that is too large is told from one that just fits. The caller frees *text. */
 static Outcome
 read_file(const char *file_name, char **text, size_t *length)
 {
@@ -308,6 +320,8 @@ config_load(Config *config, const char *file_name)
     return outcome;
 }
 
+/* These name all addresses of the machine: a node can listen on them, but nobody can connect to
+ * them. */
 static bool
 is_any_address(const char *address)
 {
@@ -341,6 +355,7 @@ config_finish(Config *config)
     return outcome_ok();
 }
 
+/* Compares values, not texts: "on" and "true" are no change. */
 static bool
 is_equal(const Config *a, const Config *b, const ConfigOption *option)
 {
@@ -375,6 +390,8 @@ take_option_value(Config *config, const Config *fresh, const ConfigOption *optio
     }
 }
 
+/* An option that needs a restart keeps its old value in config, so that SHOW CONFIG shows what is
+ * in force and not what the file says. */
 void
 config_reload(Config *config, const Config *fresh,
               void (*changed)(void *context, const ConfigOption *option, bool needs_restart),
@@ -437,6 +454,7 @@ config_range(const ConfigOption *option, char *text, size_t size)
     return text;
 }
 
+/* Strings are always quoted, since a value may hold "#" or begin with a blank. */
 static void
 put_quoted(FILE *file, const char *value)
 {
@@ -450,6 +468,7 @@ put_quoted(FILE *file, const char *value)
     putc('\'', file);
 }
 
+/* An option with its default stays a comment, so that a later version can bring another default. */
 static void
 put_option(FILE *file, const Config *config, const Config *defaults, const ConfigOption *option)
 {

@@ -3,7 +3,7 @@
  *
  * One table (config_options) drives everything: defaults, parsing, ranges, the commented file that
  * init writes, SHOW CONFIG and what SIGHUP may change. To add an option, add a field below and a
- * row in config.c. No option holds a secret; secrets live in files of their own.
+ * row in config_options.c. No option holds a secret; secrets live in files of their own.
  */
 #ifndef NODE_CONFIG_CONFIG_H
 #define NODE_CONFIG_CONFIG_H
@@ -19,7 +19,7 @@
 typedef enum ConfigSsl
 {
     CONFIG_SSL_OFF,
-    CONFIG_SSL_ON, /* for whoever asks; links to nodes that require it */
+    CONFIG_SSL_ON, /* for clients that ask for it, and on links to nodes that require it */
     CONFIG_SSL_REQUIRED
 } ConfigSsl;
 

@@ -1,5 +1,6 @@
 /*
- * The table of options, the checks of their values, and the list of seeds.
+ * The table of options: one row has everything that is known about an option, and config.c does the
+ * rest. Behind it stand the checks of single values, and the list of seeds.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -215,6 +216,8 @@ check_word(const char *value)
     return outcome_ok();
 }
 
+/* Places on the ring are found by the leading bits of a hash, so the number must be a power of two.
+ */
 static Outcome
 check_partitions(const char *value)
 {

@@ -1,3 +1,10 @@
+/*
+ * Reads and writes the files of a node's folder that say who it is, and holds the folder's lock.
+ *
+ * A file is written beside the old one, synced, renamed over it, and the folder synced: after a
+ * power loss there is the old file or the new one, whole. Whatever held a key is wiped before it is
+ * given back.
+ */
 #include "node/config/identity.h"
 
 #include <errno.h>
@@ -28,7 +35,9 @@ file_error(const char *what, const char *path)
     return outcome_error("could not %s \"%.200s\": %s", what, path, strerror(errno));
 }
 
-/* The text of a file of a few lines, NUL-terminated. */
+/* Reads a file of a few lines and ends its text with a NUL. A secret that others than the owner can
+ * read is refused before it is used: it may be known already, and the person who can mend that is
+ * at the keyboard. */
 static Outcome
 read_small(const char *path, bool is_secret, char text[SMALL_FILE])
 {
@@ -105,6 +114,8 @@ identity_write_keys(const char *file_name, const ClusterKeys *keys)
     return outcome;
 }
 
+/* A write may be cut short by a signal or take only a part; what follows relies on all of it being
+ * on the disk. */
 static Outcome
 write_all(int fd, Slice bytes, const char *path)
 {
@@ -147,7 +158,7 @@ identity_sync_dir(const char *dir)
     return result == 0 ? outcome_ok() : file_error("sync", dir);
 }
 
-/* A rename is durable once its folder is. */
+/* A rename is durable once the folder that holds the name is. */
 static Outcome
 sync_parent(const char *path)
 {
@@ -187,7 +198,7 @@ identity_replace_file(const char *path, Slice bytes)
     return outcome.failed ? outcome : sync_parent(path);
 }
 
-/* A digit of an id that was altered makes another node's: the sum tells. */
+/* An id with one altered digit is the id of another node, and no text tells: the sum does. */
 static void
 member_sum(const Identity *identity, uint8_t sum[MEMBER_SUM_BYTES])
 {
@@ -345,6 +356,8 @@ identity_free(Identity *identity)
     sodium_free(identity);
 }
 
+/* The lock belongs to the open descriptor, which is never closed: the kernel frees it with the
+ * process, also after a crash, so there are no stale locks to remove. */
 Outcome
 identity_lock(const char *dir)
 {

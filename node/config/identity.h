@@ -1,12 +1,14 @@
 /*
- * Identity: the files of a node's folder that say who it is, and that only one process runs on it.
+ * Identity: the files of a node's folder that say who it is, and the lock that keeps a second
+ * process away from it.
  *
- *     DIR/VERSION      version of the folder's layout
- *     DIR/member       member id and node key, drawn at init, and a checksum; they survive a wipe
- * of DIR/data DIR/cluster.key  the secrets that all nodes of the cluster share
- * (node/config/keyring.h) DIR/lock         held while a node runs DIR/topology     what Paxos
- * promised and chose (node.c) DIR/seen         what the nodes have seen of each other's data
- * directories (node/engine/cluster/witness.h) DIR/dynamo.conf, DIR/users, DIR/data/
+ *     VERSION      version of the folder's layout
+ *     member       member id and node key, drawn by init, and a checksum; kept when data/ is lost
+ *     cluster.key  the secrets that all nodes of the cluster share (node/config/keyring.h)
+ *     lock         held while a node runs
+ *     topology     promises and choices of Paxos, kept by node/host/node.c
+ *     seen         notes about data directories (node/engine/cluster/witness.h)
+ *     dynamo.conf, users, data/
  */
 #ifndef NODE_CONFIG_IDENTITY_H
 #define NODE_CONFIG_IDENTITY_H
@@ -33,7 +35,8 @@ typedef struct Identity
 /* Draws a member id and a node key, and a cluster key too. */
 void identity_draw(Identity *identity);
 
-/* Reads cluster keys. The file must not be open to group or others. On failure *keys is wiped. */
+/* Reads cluster keys. A file that others than its owner can read is refused. On failure *keys is
+ * wiped. */
 Outcome identity_read_keys(const char *file_name, ClusterKeys *keys) MUST_CHECK;
 
 /* Replaces the file of cluster keys, as identity_replace_file does. */
@@ -45,10 +48,10 @@ Outcome identity_write(const char *dir, const Identity *identity) MUST_CHECK;
 /* Writes member anew. */
 Outcome identity_write_member(const char *dir, const Identity *identity) MUST_CHECK;
 
-/* True when there is a member file, and it is not what was written. */
+/* True when there is a member file whose checksum does not fit its contents. */
 bool identity_member_is_damaged(const char *dir);
 
-/* Is it a node's folder, of this program's layout? */
+/* Fails unless dir is the folder of a node, in the layout that this program reads. */
 Outcome identity_check_version(const char *dir) MUST_CHECK;
 
 /* Checks VERSION and reads the rest. The Identity is in locked memory that core dumps leave out;
@@ -56,7 +59,7 @@ Outcome identity_check_version(const char *dir) MUST_CHECK;
 Outcome identity_load(const char *dir, Identity **identity) MUST_CHECK;
 void identity_free(Identity *identity);
 
-/* Takes the folder for this process; the lock goes with the process. */
+/* Locks the folder for this process until the process ends. Fails when another one holds it. */
 Outcome identity_lock(const char *dir) MUST_CHECK;
 
 /* "DIR/name", cut to size. Returns path. */

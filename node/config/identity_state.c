@@ -1,3 +1,8 @@
+/*
+ * Small binary files with a checksum behind their bytes. A missing file is the empty state of a new
+ * node; a file whose checksum does not fit is neither empty nor believed, and the caller says what
+ * becomes of the node.
+ */
 #include "node/config/identity_state.h"
 
 #include <errno.h>
@@ -78,6 +83,7 @@ identity_state_replace(const char *path, Slice bytes)
     return outcome;
 }
 
+/* A person may want to look at the damaged file, so it is renamed and never removed. */
 Outcome
 identity_state_set_aside(const char *path, char *kept, size_t size)
 {

@@ -1,6 +1,6 @@
 /*
  * State files: the small binary files that a node writes for itself (DIR/topology, DIR/seen), each
- * with a checksum behind it, so that one that was altered is never believed.
+ * with a checksum behind it, so that an altered file is never believed.
  */
 #ifndef NODE_CONFIG_IDENTITY_STATE_H
 #define NODE_CONFIG_IDENTITY_STATE_H
@@ -10,8 +10,8 @@
 #include "node/config/outcome.h"
 #include "shared/base/bytes.h"
 
-/* Appends what was written last; nothing when there is no file. damaged: it is not what was
- * written, and nothing is appended. */
+/* Appends the bytes that were written last, none when there is no file. damaged is set when the
+ * checksum does not fit the file; nothing is appended then. */
 Outcome identity_state_read(const char *path, Buffer *bytes, bool *damaged) MUST_CHECK;
 
 /* Durable when it returns. */

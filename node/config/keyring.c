@@ -1,9 +1,17 @@
+/*
+ * Finds, installs, orders and removes cluster keys, and reads and writes their text.
+ *
+ * The order of the keys is their meaning: the first one is in use. So putting a key in use moves it
+ * to the front and shifts those before it back by one.
+ */
 #include "node/config/keyring.h"
 
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
+/* The id is the one that contexts and logins carry, so that an error at either place names the key
+ * that a person can look up. */
 void
 keyring_id(const uint8_t key[CLUSTER_KEY_BYTES], char id[KEYRING_ID_SIZE])
 {

@@ -1,3 +1,7 @@
+/*
+ * Writes the log: builds each line on the stack and hands it to the kernel in one write, so that
+ * lines of different threads do not mix and no lock is needed.
+ */
 #include "node/config/log.h"
 
 #include <errno.h>
@@ -112,6 +116,8 @@ put_event(char *line, size_t size, const char *text)
     return length;
 }
 
+/* The event is cut to LOG_LINE_SIZE before it is escaped, and the line has room to spare: a long
+ * text of a client costs one short line. */
 void
 log_event(Log *log, LogLevel level, const char *format, ...)
 {

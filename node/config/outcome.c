@@ -1,3 +1,6 @@
+/*
+ * Makes the message of a failure; an Outcome is a value, so nothing is allocated or freed.
+ */
 #include "node/config/outcome.h"
 
 #include <stdarg.h>

@@ -1,3 +1,13 @@
+/*
+ * The server's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677; channel binding
+ * tls-server-end-point, RFC 5929).
+ *
+ * A login is two messages: client-first with the client's nonce, answered by nonce, salt and
+ * iterations; client-final with the proof, answered by the server's signature, which shows the
+ * client that the server knows the verifier. Both are parsed strictly, attribute by attribute in
+ * the order of the RFC. A name that does not exist runs through the same steps with a verifier that
+ * nothing fits, so that neither answers nor times tell who exists.
+ */
 #include "node/config/scram.h"
 
 #include "shared/base/salted_password.h"
@@ -102,6 +112,8 @@ take_attribute_value(Reader *reader)
     return reader_take(reader, comma == NULL ? left : (size_t)(comma - reader->at));
 }
 
+/* Printable ASCII without a comma, since the nonce is repeated inside comma-separated messages (the
+ * caller has cut it at a comma). */
 static bool
 nonce_is_valid(Slice nonce)
 {
@@ -115,7 +127,9 @@ nonce_is_valid(Slice nonce)
     return true;
 }
 
-/* Reads the gs2-cbind-flag of RFC 5802 section 7. */
+/* Reads the gs2-cbind-flag of RFC 5802 section 7. "y" says that the client could bind but was told
+ * the server could not: where the server can, somebody on the way has removed the offer, and the
+ * login must fail. */
 static const char *
 parse_binding(ScramExchange *exchange, bool plus, Reader *reader)
 {
@@ -249,7 +263,9 @@ sign_auth_message(const ScramExchange *exchange, Slice without_proof,
     crypto_auth_hmacsha256_final(&state, signature);
 }
 
-/* True when the proof was made with the password. Takes the same time whatever the answer. */
+/* The proof is ClientKey XOR ClientSignature: taken apart with the signature it must give a key
+ * whose hash is StoredKey. So the server checks a password without keeping anything that logs in
+ * elsewhere. It takes the same time whatever the answer. */
 static bool
 proof_fits(const ScramExchange *exchange, Slice without_proof, const uint8_t proof[SCRAM_KEY_BYTES])
 {
@@ -266,6 +282,8 @@ proof_fits(const ScramExchange *exchange, Slice without_proof, const uint8_t pro
     return (difference | exchange->verifier.never_matches) == 0;
 }
 
+/* The signature of the server is made before the proof is looked at, so that a wrong password takes
+ * no less time than a right one. */
 ScramResult
 scram_client_final(ScramExchange *exchange, Slice message, Buffer *reply)
 {
@@ -333,6 +351,8 @@ take_field(const char **text, char separator, Slice *field)
     return true;
 }
 
+/* Only the number of iterations that this server announces is taken: it is told to clients before
+ * it is known who logs in. */
 bool
 scram_verifier_parse(ScramVerifier *verifier, const char *text)
 {
@@ -354,6 +374,8 @@ scram_verifier_parse(ScramVerifier *verifier, const char *text)
            base64_exact(verifier->server_key, SCRAM_KEY_BYTES, server_key);
 }
 
+/* Salt and keys depend on the name and a secret alone: a second login under a name that does not
+ * exist meets the same salt, as it would if the user existed. */
 void
 scram_verifier_mock(ScramVerifier *verifier, const uint8_t *secret, size_t secret_length,
                     const char *name)

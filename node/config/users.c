@@ -1,3 +1,9 @@
+/*
+ * The list of users, parsed from DIR/users, and the users that stand for other nodes.
+ *
+ * Everything that a stranger can reach before he has logged in takes the same time whether a name
+ * exists or not: the list is searched to its end, and the mock verifier is made for everybody.
+ */
 #include "node/config/users.h"
 
 #include <errno.h>
@@ -70,7 +76,8 @@ users_name_check(const char *name)
     return outcome_ok();
 }
 
-/* A secret of its own for each purpose, from the cluster key. */
+/* Each purpose has a secret of its own: whoever learns the password of peers learns nothing about
+ * salts of names that do not exist, and the cluster key itself is never sent or compared. */
 static void
 derive_secret(uint8_t out[SCRAM_KEY_BYTES], const uint8_t cluster_key[CLUSTER_KEY_BYTES],
               const char *purpose)
@@ -92,6 +99,8 @@ users_peer_login(const uint8_t cluster_key[CLUSTER_KEY_BYTES], UsersPeerLogin *l
     sodium_memzero(secret, sizeof(secret));
 }
 
+/* The salt comes from the key too, so that all nodes make the same verifier and a client may take
+ * any of them for the other. */
 static User
 make_peer(const uint8_t cluster_key[CLUSTER_KEY_BYTES])
 {
@@ -107,6 +116,8 @@ make_peer(const uint8_t cluster_key[CLUSTER_KEY_BYTES])
     return peer;
 }
 
+/* The secret for names that do not exist comes from the cluster key only as long as the users file
+ * has none of its own: with the file it stays the same when keys are replaced. */
 void
 users_set_keys(Users *users, const ClusterKeys *keys)
 {
@@ -347,7 +358,8 @@ users_login_verifier(const Users *users, const char *name)
     return user == NULL ? verifier : user->verifier;
 }
 
-/* The text of the file plus one line, checked by reading it as the node will. */
+/* The whole new text is parsed before it replaces the file: a command may not leave a file behind
+ * that the node refuses at its next start. */
 static Outcome
 append_user(const char *file_name, const char *old, size_t old_length, const char *line)
 {

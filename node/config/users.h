@@ -3,12 +3,12 @@
  *
  * Read from DIR/users (mode 0600 or refused), one line a user:
  *     name role SCRAM-SHA-256$4096:salt$StoredKey:ServerKey
- * with the verifier as PostgreSQL writes it, and "!mock" with a secret from which the salts of
- * names that do not exist are made: they look like those of users, and stay as theirs do, through
- * restarts and other cluster keys, and on each node that has a copy of the file. Other nodes are
- * not in the file: they log in as
- * "_peer_" and the id of a cluster key, with a password derived from that key, so whoever holds a
- * key of the ring is a peer.
+ * with the verifier as PostgreSQL writes it, and a line "!mock" with a secret, from which the
+ * salts of names that do not exist are made. These salts look like those of users and last as long:
+ * through restarts and other cluster keys, and on every node that has a copy of the file.
+ *
+ * Other nodes are not in the file. They log in as "_peer_" and the id of a cluster key, with a
+ * password derived from that key, so whoever holds a cluster key is a peer.
  */
 #ifndef NODE_CONFIG_USERS_H
 #define NODE_CONFIG_USERS_H
@@ -44,11 +44,11 @@ typedef struct User
 
 typedef struct Users Users;
 
-/* An empty list plus a peer for each key; the secret for mock exchanges is from the key in use
- * until a file has one. */
+/* Makes an empty list and a peer for each key. The secret for logins of names that do not exist is
+ * made from the key in use until a users file brings its own. */
 Users *users_new(const ClusterKeys *keys);
 
-/* The same for other keys; the list stays. */
+/* Replaces the peers by those of other cluster keys; the list of users stays. */
 void users_set_keys(Users *users, const ClusterKeys *keys);
 void users_free(Users *users);
 
@@ -56,7 +56,8 @@ void users_free(Users *users);
 Outcome users_parse(Users *users, const char *text, size_t length,
                     const char *file_name) MUST_CHECK;
 
-/* Replaces the list by the file's, which must not be open to group or others. */
+/* Replaces the list by that of the file, which is refused when others than its owner can read it.
+ */
 Outcome users_load(Users *users, const char *file_name) MUST_CHECK;
 
 /* The user of this name, or NULL. Valid until the next parse, load, set_keys
@@ -80,13 +81,13 @@ void users_peer_login(const uint8_t cluster_key[CLUSTER_KEY_BYTES], UsersPeerLog
 
 const char *users_role_name(UserRole role);
 
-/* Fails on a name that is not a role; "peer" is none that a person can be given. */
+/* Fails on a name that is not a role. "peer" fails too, since no person can have that role. */
 Outcome users_role_parse(const char *name, UserRole *role) MUST_CHECK;
 
 /* Fails on a name that may not be given to a user. */
 Outcome users_name_check(const char *name) MUST_CHECK;
 
-/* The text of a new file: a secret of its own, and no users. */
+/* Writes the text of a new users file: a secret of its own, and no users. */
 void users_file_begin(char text[USERS_SECRET_TEXT_SIZE]);
 
 /*

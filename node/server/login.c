@@ -1,13 +1,18 @@
 /*
- * From the first byte to ReadyForQuery. Happy path:
+ * From the first byte to ReadyForQuery.
  *
- *     SSLRequest -> 'S', handshake, startup -> SASL, SASLInitialResponse -> SASLContinue,
- *     SASLResponse -> SASLFinal, AuthenticationOk, ParameterStatus..., BackendKeyData,
- * ReadyForQuery
+ * Happy path:
+ *
+ *     SSLRequest -> 'S', handshake, startup packet -> AuthenticationSASL
+ *     SASLInitialResponse -> SASLContinue, SASLResponse -> SASLFinal
+ *     AuthenticationOk, ParameterStatus..., BackendKeyData, ReadyForQuery
  *
  * The name in the startup packet is who logs in; nothing later can change it. An unknown name, a
  * wrong password and a database that does not exist take the same steps in the same time; only who
- * has given the password learns more than 28P01. Every refusal is FATAL.
+ * has given the password learns more than 28P01.
+ *
+ * Failure modes: every refusal is FATAL and ends the session. A login that takes longer than
+ * auth_timeout_ms is ended by the deadline in server.c.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -36,7 +41,8 @@ static const char *const parameters[][2] = {
     {"default_transaction_read_only", "off"              },
 };
 
-/* So that a backend refuses at the statement what a node would only at its COMMIT. */
+/* A backend learns these limits at its login, and refuses at the statement what the node would
+ * refuse only at COMMIT. */
 static void
 put_limits(Session *session)
 {
@@ -64,7 +70,8 @@ put_welcome(Session *session)
     session_touch(session);
 }
 
-/* The entry of this text, which may have been another's. */
+/* The entry of this text. A new text takes the place of the oldest entry, so that strangers with
+ * many messages cannot make the list grow. */
 static SessionRefusal *
 find_refusal(Server *server, const char *text)
 {
@@ -81,7 +88,8 @@ find_refusal(Server *server, const char *text)
     return refusal;
 }
 
-/* False: it was logged within the last minute. */
+/* False when the same refusal from the same address was logged within the last minute: whoever has
+ * a wrong key tries again and again. times is set to the refusals that were left out since. */
 static bool
 is_worth_a_line(Session *session, const char *message, unsigned *times)
 {
@@ -194,6 +202,8 @@ refuse_password(Session *session)
     session_fatal(session, "28P01", message, NULL, NULL);
 }
 
+/* Bytes behind the request were sent in clear and would be taken for bytes of the encrypted
+ * session: PostgreSQL's CVE-2021-23214. */
 static void
 answer_encryption_request(Session *session, bool *asked, char answer, size_t rest)
 {
@@ -265,12 +275,15 @@ trusted_user(const Session *session)
     return user->role == USER_ROLE_PEER ? NULL : user;
 }
 
+/* Sees to it that ssl = required is no mere wish of the client. */
 static bool
 is_too_open(const Session *session)
 {
     return session->tls == NULL && session->server->config->ssl == CONFIG_SSL_REQUIRED;
 }
 
+/* A trusted user is let in without an exchange, so no key is agreed on: such a session can send
+ * statements, but a stream in clear is refused to it (query.c). */
 static void
 begin_login(Session *session, const PgwireStartup *startup)
 {
@@ -386,7 +399,8 @@ login_sasl_initial(Session *session, Slice payload)
     buffer_free(&reply);
 }
 
-/* What the login agreed on in clear seals the frames of a stream. */
+/* The key of the seal is made of the verifier's ServerKey, which never travels, and of the nonces
+ * of this login: no two sessions share one. */
 static void
 begin_seal(Session *session)
 {

@@ -1,3 +1,11 @@
+/*
+ * The PostgreSQL protocol as bytes. Which message may come in which state is a table: whatever has
+ * no row is refused, and the length word is held against the row's limit before the rest of the
+ * message is waited for. So a stranger can make a node keep at most one startup packet.
+ *
+ * Fields are read through a sticky Reader, checked once at the end: a parser reads like the
+ * message's description in the manual.
+ */
 #include "node/server/pgwire.h"
 
 #include <stdlib.h>
@@ -89,6 +97,7 @@ invalid_message(const char **error, const char *why)
     return PGWIRE_INVALID;
 }
 
+/* A startup packet has no type byte, and its length is all that tells where it ends. */
 static PgwireResult
 next_startup(Slice input, PgwireMessage *message, const char **error)
 {
@@ -107,6 +116,8 @@ next_startup(Slice input, PgwireMessage *message, const char **error)
     return PGWIRE_COMPLETE;
 }
 
+/* The size of a message is known before the message is whole: whoever reads can then make room for
+ * the rest at once. */
 PgwireResult
 pgwire_next(PgwireState state, Slice input, uint32_t frame_max, PgwireMessage *message,
             const char **error)
@@ -156,6 +167,7 @@ take_string(Reader *reader)
     return (const char *)reader_take(reader, (size_t)(end - reader->at) + 1).data;
 }
 
+/* libpq never sends an option twice. A second user name must not be able to change who logs in. */
 static bool
 set_once(const char **field, const char *value, const char **error)
 {
@@ -192,6 +204,7 @@ take_option(PgwireStartup *startup, const char *name, const char *value, const c
     return true;
 }
 
+/* Name and value alternate, and an empty name ends the list. */
 static bool
 parse_options(Reader *reader, PgwireStartup *startup, const char **error)
 {
@@ -298,6 +311,8 @@ pgwire_parse_parse(Slice payload, PgwireParse *parse)
     return reader_finish(&reader);
 }
 
+/* Parameters are skipped, since statements of the console take none; their count is what the caller
+ * refuses. */
 bool
 pgwire_parse_bind(Slice payload, PgwireBind *bind)
 {

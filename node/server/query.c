@@ -1,9 +1,16 @@
 /*
  * After the login: the simple and the extended query protocol, answers, and STREAM.
  *
- * A query is handed to the handler and makes the session busy until session_complete or
- * session_error ends the answer, then or later. In the extended protocol an error makes everything
- * up to Sync be ignored; Execute sends rows without their description, which Describe gave.
+ * Happy path: a statement is handed to the handler, which makes the session busy; messages that
+ * come meanwhile wait in its input. session_columns, session_row and session_complete build the
+ * answer, at once or later, and session_complete lets the session go on.
+ *
+ * Failure modes: session_error ends the answer in place of session_complete. In the extended
+ * protocol everything up to Sync is then ignored, as PostgreSQL does. An answer for a session that
+ * is ending, or has become a stream, is dropped or ends it.
+ *
+ * Execute sends rows without their description, which Describe has given; the simple protocol sends
+ * both.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -14,7 +21,8 @@
 
 /* ---- answers ---- */
 
-/* Ends the answer that is in work; messages that waited go on. */
+/* Ends the answer under way and lets the messages that waited go on. A draining node says goodbye
+ * as soon as the session owes no answer. */
 static void
 end_statement(Session *session)
 {
@@ -36,6 +44,7 @@ may_answer(const Session *session)
     return session->phase == SESSION_OPEN && session->state != PGWIRE_STREAM;
 }
 
+/* The sizes of the types as RowDescription reports them: typlen of pg_type. */
 static int16_t
 type_size(ColumnType type)
 {
@@ -97,6 +106,8 @@ session_columns(Session *session, const Column *columns, size_t count)
         put_row_description(session, NULL, columns, count);
 }
 
+/* Drivers such as pgx ask for binary results. Handlers write texts, so that each of them need not
+ * know of formats. */
 static void
 put_binary(Buffer *out, ColumnType type, const char *text)
 {
@@ -181,6 +192,8 @@ session_notice(Session *session, const char *message)
     session_touch(session);
 }
 
+/* An error outside of an answer, such as one on a stream, leaves nothing that could go on: it ends
+ * the session. */
 void
 session_error(Session *session, const char *sqlstate, const char *message, const char *detail,
               const char *hint)
@@ -212,7 +225,9 @@ refuse_bytes(Session *session)
 
 /* ---- STREAM ---- */
 
-/* If sql is STREAM and something, points argument at that and returns its length, else -1. */
+/* STREAM is recognized here and not by the handler, because it changes the protocol of the session.
+ * Sets argument to the word behind STREAM and returns its length: 0 when there is none or more than
+ * one, -1 when sql is no STREAM at all. */
 static int
 stream_argument(const char *sql, const char **argument)
 {
@@ -244,6 +259,8 @@ begin_stream(Session *session)
         server->handler.stream_started(server->ctx, session);
 }
 
+/* A session can be a stream once: what a client sent of the old stream could come late and be taken
+ * for frames of a new one. */
 static void
 start_stream(Session *session, const char *version, int length)
 {

@@ -72,7 +72,9 @@ check_drained(Server *server)
     drained(server->drained_ctx);
 }
 
-/* Nothing that one step makes possible may wait for the next event: the loop might sleep long. */
+/* Nothing that one step makes possible may wait for the next event, since the loop might sleep
+ * long. So sessions that can go on are handled, the handler sends what it gathered, and output
+ * leaves, until no session can go on. */
 static void
 end_turn(Server *server)
 {
@@ -104,7 +106,7 @@ on_check(uv_check_t *handle)
     end_turn(handle->data);
 }
 
-/* What was neither waiting for events nor the turn before is this turn. */
+/* The time of a turn is all that passed but for the time in which the loop waited for events. */
 static void
 measure_turn(Server *server)
 {
@@ -146,6 +148,7 @@ meet_deadline(Session *session)
     session_flush(session);
 }
 
+/* A node whose key was removed is a stranger from then on, also on the session that it has. */
 static void
 cut_removed_keys(Server *server)
 {
@@ -162,6 +165,8 @@ cut_removed_keys(Server *server)
     }
 }
 
+/* One timer looks at all sessions ten times a second, and stops when no session has a deadline: a
+ * timer for each session would cost more than a rare pass over them. */
 static void
 on_deadlines(uv_timer_t *timer)
 {
@@ -208,6 +213,8 @@ crowd_host(const Session *session, uint8_t host[16])
         memset(host + 8, 0, 8);
 }
 
+/* A crowd is the connections of one address that have not logged in. It is found by a list, because
+ * there are at most max_unauthenticated times the burst factor of them. */
 void
 server_join_crowd(Session *session)
 {
@@ -274,6 +281,8 @@ largest_crowd(const Server *server)
     return largest;
 }
 
+/* Many honest clients come together when a pool is started: who is this young may still be one of
+ * them. */
 static bool
 is_young(const Session *session)
 {
@@ -323,6 +332,7 @@ server_make_room(Server *server, const Session *newcomer)
     cut_old_of_all(server);
 }
 
+/* Counted when somebody logs in and not kept: logins are rare beside frames. */
 bool
 server_user_is_full(const Server *server, const char *user)
 {
@@ -474,6 +484,8 @@ open_listener(Server *server)
     return outcome_ok();
 }
 
+/* The new certificate is used by the next connections. Those that exist hold a reference to the old
+ * one. */
 static Outcome
 load_tls(Server *server)
 {
@@ -567,6 +579,8 @@ server_stats(const Server *server)
     return stats;
 }
 
+/* The comparison takes the same time whatever the key, so that it cannot be guessed byte by byte.
+ */
 void
 server_cancel(Server *server, uint32_t id, uint32_t key)
 {
@@ -640,6 +654,7 @@ close_own_handles(Server *server)
     uv_close((uv_handle_t *)&server->prepare, on_internal_closed);
 }
 
+/* Tells all sessions, and gives those that do not read the news a second. */
 void
 server_close(Server *server, void (*closed)(void *ctx), void *ctx)
 {

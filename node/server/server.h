@@ -10,11 +10,11 @@
  * function. On a session that is about to close, sending does nothing.
  *
  * Output gathers in the session and leaves in one write at the end of the loop's turn. A session
- * whose client reads too slowly (SERVER_OUTPUT_PAUSE_BYTES unsent) is not read from until it has
- * caught up; one that reaches SERVER_OUTPUT_MAX_BYTES all the same is cut, and so is one
- * that reads nothing for output_timeout_ms, and the one with most unread when all of them together
- * have more than max_output_mb. Frames that leave in
- * parts are counted apart, up to CHUNK_FRAME_MAX.
+ * whose client reads too slowly (SERVER_OUTPUT_PAUSE_BYTES unsent) is not read from until the
+ * client has caught up. A session is closed when it reaches SERVER_OUTPUT_MAX_BYTES all the same,
+ * when its client reads nothing for output_timeout_ms, or when all sessions together have more than
+ * max_output_mb unsent and it has most of it. Frames that leave in parts are counted apart, up to
+ * CHUNK_FRAME_MAX.
  */
 #ifndef NODE_SERVER_SERVER_H
 #define NODE_SERVER_SERVER_H
@@ -97,7 +97,7 @@ Outcome server_listen(Server *server) MUST_CHECK;
 /* The port that is listened on: the configured one, or the system's choice for port 0. */
 int server_port(const Server *server);
 
-/* The address it listens on. */
+/* The address that is listened on. */
 struct sockaddr_storage server_address(const Server *server);
 
 /* Reads certificate and key again; on failure the old ones stay in use. */
@@ -108,9 +108,9 @@ Outcome server_reload(Server *server) MUST_CHECK;
 void server_keys_changed(Server *server);
 
 /*
- * Stops accepting, ends sessions (57P01) as they have no query in work, and takes no more frames
- * from streams of clients; those of other nodes go on. Calls drained once: when every query and
- * every frame of a client has its answer, or after grace_ms. server_close is due then.
+ * Stops accepting, ends each session (57P01) as soon as it has no query under way, and takes no
+ * more frames from streams of clients; streams of other nodes go on. Calls drained once, when every
+ * query and every frame of a client has its answer, or after grace_ms. server_close is due then.
  */
 void server_drain(Server *server, uint64_t grace_ms, void (*drained)(void *ctx), void *ctx);
 
@@ -143,7 +143,7 @@ typedef struct ServerStats
 
 ServerStats server_stats(const Server *server);
 
-/* Who it is. Strings live as long as the session. */
+/* The user, role and address of a session. Strings live as long as the session. */
 const char *session_user(const Session *session);
 UserRole session_role(const Session *session);
 const char *session_peer_address(const Session *session); /* "127.0.0.1:54321" */
@@ -157,10 +157,10 @@ uint64_t session_unanswered(const Session *session);
 void session_set_data(Session *session, void *data);
 void *session_data(const Session *session);
 
-/* Takes no more frames from a stream; or goes on with it. */
+/* Stops or goes on reading frames from a stream. */
 void session_hold(Session *session, bool held);
 
-/* Bytes that wait to be sent, but for frames that leave in parts. */
+/* Bytes that wait to be sent, not counting frames that leave in parts. */
 size_t session_unsent_bytes(const Session *session);
 
 /*

@@ -1,9 +1,15 @@
 /*
  * One connection: bytes in, messages to their handlers, and how it begins and ends.
  *
- * Reading: a read goes into the server's buffer (or behind an incomplete message in the session's
- * own) and is parsed there. A session whose query is in work, or whose client does not fetch its
- * replies, keeps its messages in input and is not read from until it can go on.
+ * Reading: bytes are read into the server's one buffer and parsed there, since most reads hold
+ * whole messages. An incomplete message is copied into the session's own input, and the next read
+ * goes behind it. A session whose query is being answered, or whose client does not fetch its
+ * replies, keeps its messages in input and is not read from until it can go on, so that TCP slows
+ * the client down.
+ *
+ * Failure modes: a broken socket or TLS ends the session at once (session_abort). A client that
+ * breaks the protocol is told so first (session_fatal): the error leaves, the socket is half
+ * closed, and the client has a moment to close its half.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -26,6 +32,8 @@ static void on_socket_closed(uv_handle_t *handle);
 
 /* ---- reading ---- */
 
+/* TLS turns ciphertext into plaintext elsewhere, so only plain input can be read into its place
+ * directly. Whoever has not logged in gets little memory. */
 static void
 on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
@@ -62,7 +70,8 @@ session_may_go_on(const Session *session)
            (is_peer || session->unanswered_frames < SESSION_FRAMES_MAX);
 }
 
-/* Reads from the socket only while there is a use for what may come. */
+/* Reads from the socket only while there is a use for what may come. While a query is answered a
+ * little more is read, so that a cancel by closing the connection is noticed. */
 void
 session_adjust_reading(Session *session)
 {
@@ -90,6 +99,8 @@ handle_whole_frame(Session *session, Slice frame)
         server->handler.stream_frame(server->ctx, session, frame);
 }
 
+/* Parts let small frames of other nodes pass a large one. Clients need them in one direction only,
+ * and each stream with parts may keep a large frame in memory. */
 static void
 handle_part(Session *session, Slice part)
 {
@@ -117,8 +128,8 @@ handle_part(Session *session, Slice part)
     }
 }
 
-/* Takes the tag off a frame. False: it is not what the client sent next. The bytes are a buffer's
- * of this server, so they may be written to. */
+/* Checks and takes off the tag of a frame. False: it is not the frame that the client sent next.
+ * The bytes are in a buffer of this server's, so they may be written to. */
 static bool
 open_seal(Session *session, Slice *frame)
 {
@@ -302,6 +313,8 @@ on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     session_adjust_reading(session);
 }
 
+/* The session goes on at the end of the turn, not inside of the call that ended its answer:
+ * handlers are not entered twice. */
 void
 session_mark_resumable(Session *session)
 {
@@ -350,6 +363,8 @@ session_linger(Session *session)
 
 /* ---- beginning and end ---- */
 
+/* TCP_USER_TIMEOUT ends connections whose other machine has gone without a word, also when data is
+ * unsent; keepalive finds those that are idle. */
 static void
 set_socket_options(Session *session)
 {
@@ -362,6 +377,7 @@ set_socket_options(Session *session)
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
 }
 
+/* IPv4 addresses are kept as mapped IPv6 addresses, so that one comparison does for both. */
 static void
 set_peer_address(Session *session)
 {
@@ -460,6 +476,8 @@ leave_login(Session *session)
     }
 }
 
+/* The exchange is wiped and freed: it holds keys, and thousands of sessions need its memory no
+ * more. */
 void
 session_open(Session *session)
 {

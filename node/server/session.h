@@ -34,7 +34,7 @@ typedef enum SessionPhase
     SESSION_CLOSED     /* the handle is being closed; the memory goes with its callback */
 } SessionPhase;
 
-/* What is only needed before the login is done; freed then. */
+/* State of a login under way; freed when the login is done. */
 typedef struct SessionLogin
 {
     bool ssl_asked;
@@ -61,7 +61,7 @@ typedef struct SessionPrepared
     uint8_t *formats;
 } SessionPrepared;
 
-/* What the answer in work looks like; set by session_columns. */
+/* The columns of the answer under way; set by session_columns. */
 typedef struct SessionRowShape
 {
     size_t count;
@@ -135,7 +135,7 @@ enum
     SERVER_REFUSALS_KEPT = 8
 };
 
-/* Whoever has a wrong key or password tries again and again. */
+/* A refusal that was logged lately: whoever has a wrong key or password tries again and again. */
 typedef struct SessionRefusal
 {
     char text[192]; /* address without port, and message */
@@ -157,8 +157,8 @@ struct Server
     uv_timer_t deadlines;
     uv_check_t check;
     uv_prepare_t prepare;
-    uint64_t waited_ns; /* for events, by the loop, up to the last turn; */
-    uint64_t turned_ns; /* and when that ended; 0: none has */
+    uint64_t waited_ns; /* that the loop had waited for events when its last turn ended */
+    uint64_t turned_ns; /* when its last turn ended; 0 before the first */
     unsigned open_handles;
     bool is_listening;
     bool is_draining;
@@ -169,7 +169,7 @@ struct Server
     void (*closed)(void *ctx);
     void *closed_ctx;
 
-    uint64_t removed_keys_cut_ms;    /* then sessions by keys that are gone are; 0: there is none */
+    uint64_t removed_keys_cut_ms;    /* when sessions of removed keys end; 0: none is due */
     SessionList sessions;            /* in the order of their acceptance */
     SessionList unauthenticated;     /* likewise */
     LIST_HEAD(, ServerCrowd) crowds; /* of these */
@@ -194,7 +194,7 @@ Session *session_accept(Server *server);
 /* Lets the session go on with its input at the end of the turn, if nothing holds it. */
 void session_mark_resumable(Session *session);
 
-/* Goes on with the input that waited. */
+/* Handles the messages that waited in the input. */
 void session_resume(Session *session);
 
 /* Closes at once; what was not sent is lost. */
@@ -240,7 +240,7 @@ void session_empty_buffer(Buffer *buffer);
 
 /* ---- login.c: each takes one message ---- */
 
-/* Said to who logs in in clear where TLS is required; other nodes know it by this. */
+/* The refusal of a login in clear where TLS is required. Other nodes recognize it by this text. */
 #define LOGIN_TLS_ALONE "the node takes logins over TLS alone"
 
 /* rest is the number of bytes that came behind the packet. */
@@ -275,23 +275,24 @@ void server_watch_deadlines(Server *server);
 
 /* ---- who may stay ---- */
 
-/* The session's address is known, and is one of those that have not logged in; or no longer is. */
+/* Counts the session among those of its address that have not logged in, or no longer does. */
 void server_join_crowd(Session *session);
 void server_leave_crowd(Session *session);
 
-/* Somebody has connected: cuts who must go for that. */
+/* Closes connections that have not logged in until the newcomer fits within the limits. */
 void server_make_room(Server *server, const Session *newcomer);
 
 /* True when the user has as many sessions as one may have. */
 bool server_user_is_full(const Server *server, const char *user);
 
-/* The option that keeps one more session of the role out; NULL: there is room. */
+/* The option whose limit keeps one more session of the role out, or NULL when there is room. */
 const char *server_full_option(const Server *server, UserRole role);
 
 /* Closes the session of a client that does not read its answers, and logs why. */
 void server_cut_slow(Session *session, const char *why);
 
-/* What the session has unsent has changed; and what follows for all of them together. */
+/* server_count_output takes a new number of unsent bytes into the sum of all sessions;
+ * server_bound_output closes sessions as long as the sum is too large. */
 void server_count_output(Session *session);
 void server_bound_output(Server *server);
 

@@ -1,6 +1,10 @@
 /*
- * Bytes out: replies gather in the session's output; session_flush, at the end of the turn, tries
+ * Bytes out. Replies gather in the session's output; session_flush, at the end of the turn, tries
  * to write them at once and leaves the rest to one uv_write at a time.
+ *
+ * Failure modes: a client that does not read is noticed in three ways, by its own unsent bytes, by
+ * output_timeout_ms without a byte read, and by the bytes of all sessions together
+ * (server_bound_output); each closes the session.
  */
 #include "node/server/session.h"
 
@@ -19,6 +23,8 @@ session_empty_buffer(Buffer *buffer)
     buffer_trim(buffer, KEEP_BUFFER_BYTES);
 }
 
+/* A session with something to send is put on one list, so that the end of a turn costs by what was
+ * written and not by the sessions there are. */
 void
 session_touch(Session *session)
 {
@@ -49,7 +55,8 @@ on_output_written(uv_write_t *request, int status)
     session_touch(session);
 }
 
-/* A client that reads nothing for so long is cut. */
+/* The deadline compares libuv's queue at two moments: a slow client that reads something is left
+ * alone. */
 static void
 watch_for_stall(Session *session)
 {
@@ -72,7 +79,8 @@ session_meet_stall(Session *session)
         server_cut_slow(session, "its client has read nothing for output_timeout_ms");
 }
 
-/* Hands over to libuv what the socket did not take. */
+/* Hands over to libuv what the socket did not take. The two buffers change places, because libuv
+ * keeps pointers into the one it writes. */
 static void
 write_later(Session *session, Buffer *ready, size_t sent)
 {
@@ -136,7 +144,7 @@ session_untouch(Session *session)
     session->is_dirty = false;
 }
 
-/* A frame is written between the two. */
+/* The payload of a frame is written between begin_frame and end_frame, which seals it in place. */
 static size_t
 begin_frame(Session *session)
 {
@@ -221,7 +229,8 @@ put_frame(Session *session, Slice frame)
     end_frame(session, mark);
 }
 
-/* Of the frames that leave in parts. */
+/* The most bytes of frames that leave in parts, which are not counted in unsent output: another
+ * node fetches objects for repair, a client only answers to its own requests. */
 static size_t
 large_bytes_max(const Session *session)
 {

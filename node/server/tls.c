@@ -1,3 +1,12 @@
+/*
+ * TLS over bytes in memory: OpenSSL reads ciphertext from one BIO and writes it to another, and the
+ * session moves the bytes to and from the socket. So one loop serves all sessions, and OpenSSL
+ * cannot block it.
+ *
+ * Certificates without a file are made anew at each start. They prove nothing by themselves; but
+ * SCRAM-SHA-256-PLUS binds the login to the certificate that the client saw, so somebody in the
+ * middle cannot pass the login on.
+ */
 #include "node/server/tls.h"
 
 #include <errno.h>
@@ -34,6 +43,8 @@ struct Tls
     TlsEndPoint end_point;
 };
 
+/* OpenSSL keeps errors in a queue of the thread: what is left there would be reported by the next
+ * call that fails, of whatever session. */
 static Outcome
 openssl_error(const char *what, const char *file_name)
 {
@@ -72,7 +83,8 @@ load_files(SSL_CTX *ctx, const char *cert_file, const char *key_file)
     return outcome_ok();
 }
 
-/* The hash that the certificate is signed by, or SHA-256 in place of those that are too weak. */
+/* The binding of RFC 5929 section 4.1: the hash of the certificate by the function that signed it,
+ * or by SHA-256 where that function is MD5 or SHA-1. */
 static TlsEndPoint
 end_point_of(const SSL_CTX *ctx)
 {
@@ -88,6 +100,8 @@ end_point_of(const SSL_CTX *ctx)
     return end_point;
 }
 
+/* Neither tickets nor a session cache: links live for long, and a resumed session would not have
+ * the certificate that a login is bound to. */
 static SSL_CTX *
 context_begin(void)
 {
@@ -135,7 +149,7 @@ tls_context_new(const char *cert_file, const char *key_file, TlsContext **contex
     return context_end(ctx, outcome, context);
 }
 
-/* Fills in and signs. */
+/* Fills the certificate in and signs it with its own key. */
 static bool
 make_certificate(X509 *cert, EVP_PKEY *key)
 {
