@@ -1,3 +1,15 @@
+/*
+ * Opens and closes a store, and says how it is.
+ *
+ * Happy path of opening: the directory is checked, RocksDB opened, a new run of the lineage
+ * written, the store's own rows read into memory, the writer thread started. Closing lets the
+ * pool's jobs end, hands over their last batch, stops the writer, closes the handles of libuv and
+ * frees all.
+ *
+ * Failure modes: a log that a crash tore loses its last write, which nobody was told of. A damaged
+ * table is salvaged without a person, since other owners have its rows. A damaged log or manifest
+ * waits for a person. A write that fails ends all writing (rocks_fail).
+ */
 #include "node/rocks/rocks_private.h"
 
 #include <stdarg.h>
@@ -13,6 +25,7 @@ enum
 
 /* ---- opening ---- */
 
+/* RocksDB has no code for a lock that is held: only its text tells. */
 static Outcome
 database_error(const char *directory, char *error)
 {
@@ -50,7 +63,8 @@ database_path(const RocksOptions *options, char path[4096])
     snprintf(path, 4096, "%s/" ROCKS_DATA_NAME, options->directory);
 }
 
-/* Returns what RocksDB said, or NULL when it is open. */
+/* Opens the database and returns RocksDB's error, or NULL. RocksDB refuses a damaged log; where
+ * only the last write of it is torn, as a crash tears it, the database is opened up to there. */
 static char *
 try_database(Rocks *rocks, const RocksOptions *options, bool create)
 {
@@ -78,7 +92,8 @@ pass_row(void *context, Slice key, Slice value)
     return true;
 }
 
-/* The rows of the store's own: without them it would not know what it owes, or what was reaped. */
+/* Reads the store's own rows through: without them it would not know which writes it keeps for
+ * others, or which tombstones were reaped. */
 static bool
 has_readable_rows(const Rocks *rocks)
 {
@@ -100,7 +115,8 @@ has_readable_rows(const Rocks *rocks)
     return !damaged;
 }
 
-/* A damaged table is mended by the other owners, so the node need not wait for a person. */
+/* A damaged table is replaced from the other owners, so the node need not wait for a person. A
+ * damaged log may hold writes that only this node has acknowledged. */
 static bool
 can_salvage(const RocksOptions *options, const char *error)
 {
@@ -182,6 +198,8 @@ read_counters(Storage *storage)
     return counters;
 }
 
+/* The oldest batch and the next job tell how long work waits, whatever there is of it: admission
+ * sheds by that. */
 static StorageWaits
 read_waits(Storage *storage)
 {
@@ -200,6 +218,9 @@ on_loop_prepare(uv_prepare_t *handle)
     rocks_trees_build(handle->data);
 }
 
+/* Nothing is written after the first failed write: after a failed fsync the kernel may have dropped
+ * dirty pages, and a later fsync succeeds all the same. What memory holds is not believed either,
+ * so the store must be opened anew. */
 void
 rocks_fail(Rocks *rocks, const char *why)
 {
@@ -353,7 +374,8 @@ rocks_writer_ended(Rocks *rocks)
     uv_close((uv_handle_t *)&rocks->space_timer, on_handle_closed);
 }
 
-/* The pool's jobs may leave applies to be written; only then may the writer end. */
+/* The pool's jobs may apply what they fetched, so their batch is handed over first; only then may
+ * the writer end. */
 static void
 stop_when_idle(Rocks *rocks)
 {

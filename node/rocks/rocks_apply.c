@@ -1,3 +1,16 @@
+/*
+ * Applies updates on the loop: finds the newest record of the key, runs the update on it, puts the
+ * result into the batch of this turn.
+ *
+ * Happy path: the record is pending, in the record cache or in RocksDB's memory; the update runs at
+ * once, merged is called during the call, and durable when the writer hands the batch back. A cold
+ * record is fetched by the pool first, and further applies of its key queue behind the fetch (R2),
+ * so that updates of one key run in the order in which they came.
+ *
+ * Failure modes: a record that cannot be read refuses updates of this node (STATUS_CORRUPT), and
+ * gives way to an object that another owner has. Once the disk fails everything is STATUS_STORAGE,
+ * what waits included.
+ */
 #include "node/rocks/rocks_private.h"
 
 #include <assert.h>
@@ -54,6 +67,8 @@ rocks_is_pending(const Rocks *rocks, uint64_t hash, Slice key)
     return find_pending(rocks, hash, key) != NULL;
 }
 
+/* Nothing may move in the cache while somebody reads a record there (lent), and a pending key must
+ * stay hidden (R4). */
 void
 rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record, bool asked_for)
 {
@@ -64,6 +79,7 @@ rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record, bo
 
 /* ---- batches ---- */
 
+/* Batches are used again: their arenas and trees keep the memory that a turn of this load needs. */
 RocksBatch *
 rocks_filling_batch(Rocks *rocks)
 {
@@ -154,7 +170,8 @@ rocks_batch_put_row(RocksBatch *batch, Slice key, Slice value)
     return row;
 }
 
-/* Makes record the newest of its key. Returns the copy that lives as long as the batch. */
+/* Makes record the newest of its key. A key that is updated twice in a turn is written once.
+ * Returns the copy that lives as long as the batch. */
 static Slice
 batch_put(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
 {
@@ -234,6 +251,8 @@ rocks_set_round(Storage *storage, const Round *round, uint64_t ref)
     buffer_free(&value);
 }
 
+/* Trees close before the batch is handed over, since their rows belong to the batch of the records
+ * that they count (T1, node/engine/store/trees.h). */
 void
 rocks_turn_end(Rocks *rocks)
 {
@@ -250,6 +269,8 @@ rocks_turn_end(Rocks *rocks)
     rocks_writer_submit(rocks, batch);
 }
 
+/* The item leaves the pending table unless a newer one has replaced it, and its record, durable
+ * now, may be cached. */
 static void
 unpend_item(Rocks *rocks, RocksItem *item, bool synced)
 {
@@ -261,6 +282,8 @@ unpend_item(Rocks *rocks, RocksItem *item, bool synced)
         rocks_keep(rocks, item->node.hash, item->node.key, &record, false);
 }
 
+/* State first, events last: an event may lead to new applies, and none of them may find this batch.
+ */
 void
 rocks_batch_done(Rocks *rocks, RocksBatch *batch)
 {
@@ -294,8 +317,9 @@ refuse_apply(Rocks *rocks, uint64_t ref, StatusCode status)
     rocks->events.merged(rocks->events.context, ref, status, SLICE_EMPTY);
 }
 
-/* Whoever has another owner's object mends the record with it, unless the disk may yet give what
- * it does not give now. */
+/* An object of another owner replaces a record that cannot be read, and a proof that the record was
+ * reaped removes it. Where the disk only failed to read, it may yet give the record, so nothing
+ * takes its place. */
 static bool
 takes_the_place_of(const RocksCall *call, const RocksValue *value)
 {
@@ -305,8 +329,8 @@ takes_the_place_of(const RocksCall *call, const RocksValue *value)
            (value->error == NULL || rocks_error_is_damage(value->error));
 }
 
-/* The hints that stood in a record which could not be read are lost, and what is known of them with
- * them. */
+/* The hints that stood in an unreadable record are lost. The index tells which there were, and must
+ * not name them any more. */
 static void
 forget_hints(Rocks *rocks, const RocksCall *call)
 {
@@ -335,7 +359,8 @@ forget_hints(Rocks *rocks, const RocksCall *call)
     buffer_free(&row);
 }
 
-/* Of records that nobody else takes for older: not when it is removed. */
+/* What replaced an unreadable record may be older than the record was. Reads of that place are
+ * withheld until the other owners were compared with; a place that was emptied is not. */
 static void
 tell_replaced(const Rocks *rocks, const RocksCall *call)
 {
@@ -481,6 +506,8 @@ fetch_apply_first(RocksFetch *fetch)
         apply_to_value(rocks, &call, &fetch->value);
 }
 
+/* An event may apply to this key again. As long as the fetch is in the table that apply queues
+ * behind the others, so the table is left last. */
 static void
 fetch_done(uv_work_t *work, int status)
 {
@@ -515,7 +542,8 @@ fetch_begin(Rocks *rocks, const RocksCall *call)
     rocks_pool_begin(rocks, &fetch->job, ROCKS_LANE_READS);
 }
 
-/* For an apply that left the record as it was; after one that changed it the key is pending. */
+/* Caches the record that an update has found and not changed. After an update that changed it the
+ * key is pending and must not be cached. */
 static void
 keep_unchanged(Rocks *rocks, const RocksCall *call, Slice record)
 {
@@ -527,6 +555,8 @@ keep_unchanged(Rocks *rocks, const RocksCall *call, Slice record)
         rocks_keep(rocks, call->hash, call->key, &checked, false);
 }
 
+/* The record is lent while the update reads it: an event during the call could otherwise enter
+ * another record over it. */
 static bool
 apply_to_cached(Rocks *rocks, const RocksCall *call)
 {
@@ -556,6 +586,8 @@ apply_to_stored(Rocks *rocks, RocksCall *call)
     rocks_value_release(&value);
 }
 
+/* The order is that of R1 and R2: a fetch under way holds the queue of its key, a pending record is
+ * newer than any cached one, and the cache is newer than what RocksDB may still be asked for. */
 void
 rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref)
 {

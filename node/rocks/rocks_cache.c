@@ -1,3 +1,12 @@
+/*
+ * The record cache: a ring of bytes in which entries stand one behind another, and a table that
+ * finds them. The oldest entry makes room for a new one, or goes to the front once more if it was
+ * asked for.
+ *
+ * An entry never wraps around the end of the ring; a filler of dead bytes stands there instead.
+ * Dead and hidden entries keep their place until the ring's end reaches them, so nothing is
+ * searched or moved when a record is written over.
+ */
 #include "node/rocks/rocks_cache.h"
 
 #include <assert.h>
@@ -86,6 +95,8 @@ move_to_front(RocksCache *cache, RocksCacheEntry *entry)
     take_front(cache, moved->size);
 }
 
+/* Chances are counted for each call: an insertion moves a bounded number of entries, however many
+ * of them are hot. */
 static void
 drop_oldest(RocksCache *cache, unsigned *chances)
 {
@@ -141,6 +152,8 @@ reserve_entry(RocksCache *cache, size_t size)
 
 /* ---- what others call ---- */
 
+/* Slots are counted from the bytes, so that the table never grows: growing would stop the loop for
+ * as long as it takes to move all entries. */
 void
 rocks_cache_init(RocksCache *cache, uint64_t bytes)
 {
@@ -181,6 +194,8 @@ rocks_cache_find(RocksCache *cache, uint64_t hash, Slice key, RocksRecord *found
     return true;
 }
 
+/* The entry stays where it is: most writes are followed by their durable record, which then finds
+ * its place. */
 void
 rocks_cache_hide(RocksCache *cache, uint64_t hash, Slice key)
 {

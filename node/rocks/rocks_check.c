@@ -73,7 +73,8 @@ present_name(const RocksCheck *check)
 
 /* ---- on the pool ---- */
 
-/* A compaction may have taken it away. */
+/* A compaction may have removed the file meanwhile. Its blocks are then nobody's, damaged or not.
+ */
 static bool
 is_live(const Rocks *rocks, const char *name)
 {
@@ -139,6 +140,8 @@ check_block(RocksCheckPiece *piece)
         end_file(check);
 }
 
+/* Reads files until the piece has its bytes: the pass yields to reads and scans between two pieces.
+ */
 static void
 check_on_pool(uv_work_t *work)
 {
@@ -156,6 +159,8 @@ check_on_pool(uv_work_t *work)
 
 /* ---- on the loop ---- */
 
+/* Worded as RocksDB words it, so that one place (rocks_damage.c) takes both for damage and finds
+ * the file's name. */
 static void
 report_found(Rocks *rocks, const RocksCheckFound *found)
 {

@@ -22,6 +22,8 @@ enum
     NARROW = 64 /* a bound is found to within this part of the extent */
 };
 
+/* RocksDB tells by words. False: the disk may yet give what it did not give now, for want of memory
+ * or of file descriptors. */
 bool
 rocks_error_is_damage(const char *error)
 {
@@ -84,7 +86,9 @@ readable_distance(RocksProbe *probe, uint64_t position, uint64_t most, bool down
     return good;
 }
 
-/* How far around a damaged place nothing can be read. Any thread. */
+/* Seeks outwards from a damaged position until one succeeds, in steps that grow fourfold, then
+ * halves the last step. A damaged block is a few KB of a range of unknown density, so neither a
+ * fixed step nor a walk would do. Any thread. */
 static RocksExtent
 rocks_damage_extent(const Rocks *rocks, uint32_t bucket_id, uint64_t position)
 {
@@ -139,6 +143,8 @@ knows_file(const Rocks *rocks, Slice line)
     return false;
 }
 
+/* A compaction that meets the damaged block would end all writing. Without compactions files gather
+ * in the first level, which must not hold up writes, so the limits on them are lifted as well. */
 static void
 stop_compactions(Rocks *rocks)
 {
@@ -153,6 +159,7 @@ stop_compactions(Rocks *rocks)
     rocksdb_free(error);
 }
 
+/* The next opening must know of the file though nobody may read the damaged block again. */
 void
 rocks_damage_note_file(Rocks *rocks, const char *error)
 {
@@ -187,6 +194,8 @@ rocks_damage_note_file(Rocks *rocks, const char *error)
 
 /* ---- reports ---- */
 
+/* Whoever repairs the extent needs a while, and each read of it meets the damage again: it is not
+ * reported before. */
 static bool
 is_recent(const Rocks *rocks, const RocksExtent *extent)
 {

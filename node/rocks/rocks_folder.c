@@ -93,6 +93,8 @@ open_in(const char *directory, const char *name, int flags)
     return open(path, flags | O_CLOEXEC, 0600);
 }
 
+/* A directory with VERSION and without its data has lost them: to lay out an empty database in
+ * their place would make the node forget what it has acknowledged. */
 Outcome
 rocks_folder_check_data(const char *directory)
 {
@@ -156,6 +158,8 @@ sync_with_parent(const char *directory)
     return sync_path(directory) && sync_path(parent);
 }
 
+/* The draft is synced before it is renamed, and the directory behind it: after a power loss the
+ * file is the old one or the new one. */
 bool
 rocks_folder_replace(const char *directory, const char *name, Slice bytes)
 {
@@ -292,6 +296,8 @@ rocks_folder_forget_runs(const char *directory)
     return outcome_ok();
 }
 
+/* A run is noted before it writes anything: a copy of the directory can then be told from the
+ * original, by the run that one has and the other lacks (node/engine/cluster/witness.h). */
 Outcome
 rocks_folder_begin_run(Rocks *rocks)
 {

@@ -82,7 +82,9 @@ sound_length(const RocksLog *log)
     return offset;
 }
 
-/* The damage may have taken the length that leads to the next record, so every place is tried. */
+/* The damage may have taken the length that leads to the next record, so every byte behind it is
+ * tried as the start of one: a checksum of 32 bits makes a false find rare, and it errs on the side
+ * of asking a person. */
 static bool
 write_begins_behind(const RocksLog *log, size_t offset)
 {
@@ -118,7 +120,7 @@ log_map(RocksLog *log, const char *path)
     return log->data != MAP_FAILED;
 }
 
-/* The space set aside for a log that was not closed. */
+/* The space set aside for a log that was not closed reads as zeros. */
 static bool
 nothing_follows(const RocksLog *log, size_t offset)
 {
@@ -181,7 +183,8 @@ rocks_log_torn_by_crash(const char *database)
     return kept;
 }
 
-/* The manifest is written as logs are; CURRENT names it. */
+/* A manifest has the format of a log. A torn end counts as damage here: RocksDB syncs a manifest
+ * before it relies on it. */
 static bool
 manifest_is_sound(RocksLog *log, const char *database)
 {

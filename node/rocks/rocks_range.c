@@ -19,6 +19,8 @@ rocks_bound(Arena *arena, uint32_t bucket_id, uint64_t position, Slice key, bool
     return result;
 }
 
+/* The bound behind the last position of a bucket is the first of the next bucket; behind the last
+ * bucket there is none. */
 Slice
 rocks_bound_behind(Arena *arena, uint32_t bucket_id, uint64_t last_position)
 {
@@ -69,6 +71,8 @@ rocks_bucket_range(Arena *arena, uint32_t bucket_id)
     return range;
 }
 
+/* Remembers the last key that it reached: an error names no key, and damage lies behind that one.
+ */
 bool
 rocks_visit(const Rocks *rocks, const RocksRange *range, RocksVisit visit, void *context,
             RocksStop *stop)
@@ -160,6 +164,8 @@ load_tree_row(void *context, Slice key, Slice value)
     return true;
 }
 
+/* Some rows are not enough: a tree without one of its rows would count wrongly and never be found
+ * out. So all trees are forgotten, and built anew. */
 bool
 rocks_load_trees(Rocks *rocks)
 {

@@ -1,3 +1,14 @@
+/*
+ * Reads of one key, scans of a range, and the records that are owed to a member.
+ *
+ * Happy path: a key in the record cache or in RocksDB's memory is answered during the call; a cold
+ * key and every scan go to the pool and are answered on the loop. A read shows durable records
+ * only: RocksDB has nothing else, and the cache hides keys whose newest record is pending (R4).
+ *
+ * Failure modes: what cannot be read is STATUS_CORRUPT, reported to rocks_damage.c on the loop, and
+ * never "absent". A scan that meets it fails as a whole, because a page without it would say that
+ * the key does not exist.
+ */
 #include "node/rocks/rocks_private.h"
 
 #include <stdlib.h>
@@ -136,6 +147,8 @@ read_on_pool(uv_work_t *work)
     read->value = rocks_get(read->rocks, read->rocks->full_reads, key);
 }
 
+/* The record enters the cache only if no apply has changed the key since the read began (R4): the
+ * counter of changes tells, without a list of reads under way. */
 static void
 read_done(uv_work_t *work, int status)
 {
@@ -226,7 +239,8 @@ rocks_read(Storage *storage, Slice key, uint64_t ref)
 
 /* ---- ranges ---- */
 
-/* False when after or through is not a place. */
+/* A page goes on behind the key of the last one, and never goes back before the range. False when
+ * after or through is no cursor. */
 static bool
 set_bounds(RocksScan *scan, const StorageRange *range)
 {
@@ -260,6 +274,7 @@ set_bounds(RocksScan *scan, const StorageRange *range)
     return true;
 }
 
+/* Rows live in the scan's arena, so an outgrown array is left to it. */
 static StorageRow *
 add_row(RocksScan *scan)
 {
@@ -278,7 +293,8 @@ add_row(RocksScan *scan)
     return &page->rows[page->row_count++];
 }
 
-/* Takes over the error. */
+/* Takes over the error. More than a few damages of one page tell nothing new: the extent of each is
+ * searched for anyway. */
 static void
 add_damage(RocksScan *scan, Slice storage_key, char *error)
 {
@@ -384,7 +400,8 @@ end_scan_page(RocksScan *scan, const rocksdb_iterator_t *iterator)
     storage_page_end(&scan->page, next, scan->leaf_width, &scan->arena);
 }
 
-/* False when a row, or what RocksDB keeps it in, cannot be read. */
+/* Takes rows until the page is full or the range ends. At least one row is taken, however large.
+ * False when a row cannot be read, or the blocks behind the last one. */
 static bool
 fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
 {
@@ -417,6 +434,8 @@ fill_page(RocksScan *scan, rocksdb_iterator_t *iterator)
     return error == NULL && taken > 0;
 }
 
+/* A scan passes once: what it reads must not drive out of RocksDB's cache what is read again and
+ * again. */
 static void
 scan_on_pool(uv_work_t *work)
 {
@@ -525,7 +544,8 @@ index_bound(Arena *arena, const MemberId *target, Slice after)
     return result;
 }
 
-/* Behind all rows of target. */
+/* The lowest index key behind all rows of target: that of the next member id, or the first bucket
+ * of records when there is no next id. */
 static Slice
 index_end(Arena *arena, const MemberId *target)
 {

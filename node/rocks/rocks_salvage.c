@@ -121,7 +121,9 @@ remove_bucket(RocksSalvage *salvage, uint32_t bucket_id)
                                     range.upper.length);
 }
 
-/* False when not all can be read, or written. */
+/* The store's own rows speak of records that may be lost: the index of hints is made from the
+ * records that are left, and the trees are removed, so that they are built anew. False when not all
+ * records can be read, or not all rows written. */
 static bool
 fit_own_rows(RocksSalvage *salvage)
 {
@@ -227,6 +229,9 @@ begin_anew(RocksSalvage *salvage)
     return outcome;
 }
 
+/* Repairs the database. Where even the repaired one cannot be read the node begins with an empty
+ * one, as after the loss of the disk; only an error that is no damage, such as a full disk, is
+ * returned. */
 static Outcome
 salvage_database(RocksSalvage *salvage)
 {
@@ -254,6 +259,8 @@ salvage_database(RocksSalvage *salvage)
 
 /* ---- all of it ---- */
 
+/* The mark is durable before the first file is touched: a salvage that is interrupted is done again
+ * from the start. */
 static Outcome
 mark_due(const char *directory)
 {

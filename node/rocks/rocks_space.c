@@ -69,6 +69,8 @@ is_roomy(const RocksSpace *space)
     return space->known && space->free_bytes >= (reserve > least ? reserve : least);
 }
 
+/* Called by the writer before each write: statvfs costs little, but not nothing, so it looks ten
+ * times a second. */
 void
 rocks_space_look(Rocks *rocks)
 {
@@ -108,6 +110,7 @@ be_full(Rocks *rocks, const RocksSpace *space)
     tell_state(rocks);
 }
 
+/* The loop measures again before it believes the writer: room may have come back since. */
 void
 rocks_space_check(Rocks *rocks)
 {
@@ -130,6 +133,8 @@ measure_on_pool(uv_work_t *work)
     asked->space = measure_space(asked->job.rocks);
 }
 
+/* A store that only stopped taking writes goes on. One whose write failed has to be opened anew,
+ * which is for the node to do. */
 static void
 have_room(Rocks *rocks)
 {

@@ -76,7 +76,8 @@ rocks_sst_crc(const uint32_t table[256], const uint8_t *data, size_t length)
 
 /* ---- bytes of the file ---- */
 
-/* The file from offset on, aligned; false when less than length of it can be read. */
+/* Reads past the page cache (O_DIRECT), since the cache may hold what the disk has lost. Such reads
+ * must be aligned in memory and on the disk. */
 static bool
 read_piece(RocksSst *sst, uint64_t offset, size_t length)
 {
@@ -147,7 +148,7 @@ read_handle(Reader *reader)
     return (BlockHandle){offset, reader_varint(reader)};
 }
 
-/* Copies the entries of a block of the index or metaindex, which may be none. */
+/* A block ends with its restart points, which are no entries: their number is the last word. */
 static RocksSstResult
 copy_entries(RocksSst *sst, BlockHandle handle, Buffer *entries)
 {

@@ -1,3 +1,8 @@
+/*
+ * A chained hash table whose nodes are part of their owners' structures, so that inserting
+ * allocates nothing and removing needs no search by key. The full hash is compared before the key,
+ * so nearly every comparison of keys succeeds.
+ */
 #include "node/rocks/rocks_table.h"
 
 #include <string.h>

@@ -181,6 +181,8 @@ fold_pending(RocksTreeJob *job, const RocksItem *item)
     fold_record(job, node->key, object);
 }
 
+/* A record that was pending when the job began was folded in its newer form, so the row of the
+ * snapshot is passed over. */
 static bool
 fold_row(void *context, Slice key, Slice value)
 {
@@ -214,6 +216,7 @@ on_rested(uv_timer_t *timer)
     ((Rocks *)timer->data)->tree_rests = false;
 }
 
+/* The rest follows the time that the job took, so a slow disk is given more of it. */
 static uint64_t
 rest_after(const RocksTreeJob *job)
 {
@@ -242,6 +245,8 @@ build_done(uv_work_t *work, int status)
         uv_timer_start(&rocks->tree_rest, on_rested, rest_after(job), 0);
 }
 
+/* Waits for a turn that writes anyway, or for the end of the rest, so that rows of trees do not
+ * cause syncs of their own. */
 void
 rocks_trees_end_job(Rocks *rocks)
 {
@@ -258,6 +263,8 @@ rocks_trees_end_job(Rocks *rocks)
     rocks->tree_job = NULL;
 }
 
+/* Begins a job. The snapshot and the records that are pending now make the state of this turn: what
+ * comes later is in the tree already as a change. */
 void
 rocks_trees_build(Rocks *rocks)
 {

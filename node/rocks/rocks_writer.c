@@ -41,7 +41,8 @@ queue_take(RocksQueue *queue)
     return batch;
 }
 
-/* True when nothing was there: the other thread has yet to be told. */
+/* A stack of one pointer: the loop pushes, the writer takes all at once, so neither waits for the
+ * other. True when the stack was empty, that is, when the other thread has yet to be told. */
 static bool
 hand_over(RocksHandover *handover, RocksBatch *batch)
 {
@@ -53,7 +54,8 @@ hand_over(RocksHandover *handover, RocksBatch *batch)
     return before == NULL; /* the batch itself may be in use already */
 }
 
-/* All that was handed over, oldest first, behind what the queue has. */
+/* Takes all that was handed over. The stack has the newest first, and batches must be written in
+ * the order of their turns, so it is turned over. */
 static void
 take_over(RocksHandover *handover, RocksQueue *queue)
 {
@@ -123,7 +125,7 @@ write_batch(rocksdb_writebatch_t *write, const RocksBatch *batch)
                                             (const char *)row->end.data, row->end.length);
 }
 
-/* Returns what RocksDB said, or NULL when the group is durable. */
+/* Puts all batches of the group into one write of RocksDB, which is atomic, and syncs it once. */
 static char *
 write_group(const Rocks *rocks, rocksdb_writebatch_t *write, const RocksQueue *group)
 {
@@ -182,6 +184,8 @@ writer_main(void *argument)
     uv_async_send(&writer->finished);
 }
 
+/* The first failed batch names the reason, before the events of its applies: whoever is told "not
+ * durable" can ask why. */
 static void
 on_finished(uv_async_t *async)
 {
