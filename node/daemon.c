@@ -1,3 +1,15 @@
+/*
+ * A node's process, from start to stop: folder, options, log, loop, node, server and console, and
+ * the signals.
+ *
+ * Start: the folder is locked before anything in it is written; storage opens before the port does,
+ * so nobody is let in who could not be answered. Stop: the server drains (sessions end as their
+ * requests are answered, at most request_timeout_ms), then sessions close, then storage completes
+ * what it has begun, then the loop is empty and ends.
+ *
+ * A store that must be opened anew (a disk that was full when written to) goes through the same
+ * stop and start within the process.
+ */
 #include "node/daemon.h"
 
 #include <signal.h>
@@ -35,6 +47,7 @@ typedef struct Daemon
     bool is_restarting; /* it is stopping, to serve anew */
 } Daemon;
 
+/* Settings of the command line come behind the file, so they count more, also after SIGHUP. */
 static Outcome
 load_config(const Daemon *daemon, Config *config)
 {
@@ -59,6 +72,7 @@ load_users(Daemon *daemon)
 
 /* ---- stopping and reloading ---- */
 
+/* The signals are the last handles of the loop, which ends without them. */
 static void
 on_node_closed(void *ctx)
 {
@@ -143,6 +157,7 @@ log_keys(Daemon *daemon)
              id, keys->count);
 }
 
+/* Keys that have not changed are left alone: to take them would make all links anew. */
 static Outcome
 reload_keys(Daemon *daemon)
 {
@@ -163,6 +178,8 @@ reload_keys(Daemon *daemon)
     return outcome;
 }
 
+/* Each part is read by itself: a mistake in one file keeps none of the others from taking effect. A
+ * part that cannot be read stays as it was. */
 static void
 reload_daemon(Daemon *daemon)
 {
@@ -258,7 +275,8 @@ on_server_turn_end(void *ctx)
     node_turn_end(daemon->node);
 }
 
-/* Keys are in memory, so no core file; many sessions and files, so all descriptors we may have. */
+/* No core file, since keys are in memory; all descriptors that the system allows, since sessions
+ * and table files need them. */
 static void
 set_limits(void)
 {
@@ -292,6 +310,7 @@ open_folder(Daemon *daemon)
                    daemon->config.log_file, &daemon->log);
 }
 
+/* A write to a closed socket must be an error of that session, so SIGPIPE is ignored. */
 static void
 catch_signals(Daemon *daemon)
 {
@@ -306,7 +325,7 @@ catch_signals(Daemon *daemon)
     }
 }
 
-/* TCP and UDP on one port. */
+/* Clients find TCP and other nodes find UDP at one address. */
 static Outcome
 listen_here(Daemon *daemon)
 {

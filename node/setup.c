@@ -1,3 +1,10 @@
+/*
+ * The jobs of dynamo_node besides running: init, user add, key, salvage.
+ *
+ * Each of them changes files of the folder only by replacing them whole and synced, so a job that
+ * is interrupted leaves the old state. A running node may read the same files at any time; salvage
+ * alone takes the folder's lock, since it changes the data.
+ */
 #include "node/setup.h"
 
 #include <dirent.h>
@@ -70,6 +77,8 @@ write_files(const char *dir, const Identity *identity, const Config *config)
     return outcome.failed ? outcome : identity_sync_dir(dir);
 }
 
+/* The options are checked as the node will check them; what follows from other options, such as the
+ * name of the node, is not written to the file. */
 static Outcome
 read_settings(const SetupInit *init, Config *config)
 {
@@ -111,7 +120,8 @@ setup_init(const SetupInit *init)
     return outcome;
 }
 
-/* Reads a line of standard input, from a terminal without showing it. */
+/* Reads a line of standard input; at a terminal without showing it. A secret is never an argument:
+ * arguments are shown by ps and kept by shells. */
 static Outcome
 read_secret(const char *prompt, const char *what, char secret[SECRET_SIZE])
 {
@@ -328,7 +338,8 @@ find_in_document(Slice document, const char *address, int64_t port, MemberId *id
     return found;
 }
 
-/* What the node has chosen last; false: it cannot be read. */
+/* Reads the topology that this node has chosen last, without joining in. False: it cannot be read.
+ */
 static bool
 read_topology(const char *dir, Buffer *document)
 {
@@ -350,7 +361,7 @@ read_topology(const char *dir, Buffer *document)
     return !damaged;
 }
 
-/* The member id that the topology has where this node says it is. */
+/* The topology names the member at the address of this node: that is who it was. */
 static Outcome
 find_member(const char *dir, const Config *config, MemberId *id)
 {
@@ -369,6 +380,7 @@ find_member(const char *dir, const Config *config, MemberId *id)
     return outcome;
 }
 
+/* The node key is drawn anew; the member id is what the others know the node by. */
 static Outcome
 salvage_member(const char *dir, const Config *config)
 {
@@ -402,7 +414,8 @@ topology_is_damaged(const char *dir)
     return !outcome.failed && damaged;
 }
 
-/* The others must have it, or a new cluster would form without the buckets of the old one. */
+/* The topology must come from another node: a node that finds none and is the only seed would form
+ * a new cluster, without the buckets of the old one. */
 static Outcome
 check_others(const Config *config)
 {

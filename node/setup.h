@@ -1,7 +1,7 @@
 /*
- * Setup: what dynamo_node does besides running: init makes a node's folder, user add a user, key
- * changes the cluster keys in DIR/cluster.key (a running node reads them at SIGHUP), salvage mends
- * a damaged data directory.
+ * Setup: the jobs of dynamo_node besides running. init makes a node's folder, user add adds a user,
+ * key changes the cluster keys in DIR/cluster.key (a running node reads them at SIGHUP), salvage
+ * repairs a damaged folder.
  */
 #ifndef NODE_SETUP_H
 #define NODE_SETUP_H
@@ -37,8 +37,8 @@ Outcome setup_key_install(const char *dir, bool generate) MUST_CHECK;
 Outcome setup_key_use(const char *dir, const char *id) MUST_CHECK;
 Outcome setup_key_remove(const char *dir, const char *id) MUST_CHECK;
 
-/* Makes a data directory that cannot be opened one that can, of a node that is not running, and
- * prints what has become of it (rocks_salvage in node/rocks/rocks.h). */
+/* Repairs the folder of a node that is not running: the data directory (rocks_salvage in
+ * node/rocks/rocks.h), a damaged topology, a damaged member id. Prints what has become of each. */
 Outcome setup_salvage(const char *dir) MUST_CHECK;
 
 #endif

@@ -1,3 +1,11 @@
+/*
+ * The console: the table of commands, the role that each needs, and commands that concern no
+ * cluster.
+ *
+ * A statement is cut into words and looked up in the table; the first row whose words and number of
+ * arguments fit is run. Everything about a command but its function stands in its row, so HELP,
+ * Describe of the extended protocol and the check of roles cannot fall behind.
+ */
 #include "node/console/console.h"
 
 #include <inttypes.h>
@@ -329,6 +337,7 @@ run_select(Console *console, Session *session, const ConsoleCommand *command,
     session_complete(session, command->tag);
 }
 
+/* Statements that drivers send by themselves are taken and change nothing. */
 static void
 run_chatter(Console *console, Session *session, const ConsoleCommand *command,
             const ConsoleWords *words)
@@ -464,7 +473,8 @@ find_command(const ConsoleWords *words, bool *has_wrong_arguments)
     return NULL;
 }
 
-/* Finds the command and checks the role, in this one place for all; NULL after session_error. */
+/* Finds the command and checks the role, in this one place for all. Returns NULL after
+ * session_error. */
 static const ConsoleCommand *
 prepare_command(Console *console, Session *session, char *text, ConsoleWords *words)
 {
@@ -513,6 +523,8 @@ is_empty(const char *sql)
     return empty;
 }
 
+/* The column of SHOW name is called like the setting, as PostgreSQL does; it lives in the console
+ * until the next statement. */
 static void
 name_setting(Console *console, const ConsoleWords *words)
 {
@@ -589,7 +601,7 @@ console_wait_end(ConsoleWait *wait)
     *at = wait->next;
 }
 
-/* A session has at most one query in work. */
+/* A session has at most one query under way, so the first wait of that session is the one. */
 static bool
 drop_wait(Console *console, const Session *session)
 {

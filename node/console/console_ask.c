@@ -1,3 +1,12 @@
+/*
+ * Questions that commands about the cluster ask of their own node, as a client would: the answer
+ * has passed the same admission, quorum and limits as anybody's.
+ *
+ * Happy path: console_ask sends the frame, the command's function makes an answer of the reply
+ * frame. Failure modes: an error frame becomes an error of the statement; a session that closes, or
+ * cancels, drops the question, and the reply finds nobody. node_ask may answer before it returns,
+ * so a question is freed by whichever of the two comes last.
+ */
 #include "node/console/console_ask.h"
 
 #include <stdio.h>
@@ -7,6 +16,7 @@
 
 /* ---- the topology ---- */
 
+/* A node that has not joined a cluster has an empty topology, of epoch 0. */
 static const Topology *
 find_topology(const Console *console, char *why, size_t size)
 {
@@ -121,7 +131,7 @@ console_fail(Console *console, Session *session, StatusCode status, Slice messag
             : NULL);
 }
 
-/* The question is answered, or nobody wants the answer any more. */
+/* Called when the question is answered, or when nobody wants the answer any more. */
 static void
 end_question(ConsoleQuestion *question)
 {

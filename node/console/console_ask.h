@@ -1,6 +1,6 @@
 /*
- * console_ask: what the console's commands about the cluster have in common: the topology they are
- * about, and questions that the node is asked as a client would ask it.
+ * console_ask: common parts of the console's commands about the cluster: the topology that they
+ * speak of, and questions that they ask of the node as a client would.
  */
 #ifndef NODE_CONSOLE_CONSOLE_ASK_H
 #define NODE_CONSOLE_CONSOLE_ASK_H
@@ -8,14 +8,14 @@
 #include "node/console/console.h"
 #include "shared/wire/message.h"
 
-/* The topology in force, or NULL after a notice, or an error, that says why there is none. */
+/* The topology in force, or NULL after a notice, or an error, that says why the node has none. */
 const Topology *console_topology_or_notice(Console *console, Session *session);
 const Topology *console_topology_or_error(Console *console, Session *session);
 
-/* NULL after an error: there is no bucket of that name. */
+/* The bucket of that name, or NULL after an error that says that there is none. */
 const Bucket *console_bucket_or_error(const Topology *topology, Session *session, const char *name);
 
-/* NULL: it is no member any more. */
+/* The name of the member, or NULL when it is a member no more. */
 const char *console_member_name(const Topology *topology, const MemberId *id);
 
 /* Answers that the command failed. message may be empty; the text of the status then serves. Where

@@ -1,3 +1,7 @@
+/*
+ * SHOW BUCKETS and DROP BUCKET. Keys are counted from the trees, which have a sum for each
+ * partition, so that showing them reads no rows.
+ */
 #include "node/console/console_commands.h"
 
 #include <string.h>
@@ -93,6 +97,7 @@ console_run_buckets(Console *console, Session *session, const ConsoleCommand *co
     session_complete(session, command->tag);
 }
 
+/* A bucket is dropped when a topology without it is in force; that topology is the answer. */
 static bool
 answer_drop(Console *console, Session *session, const ConsoleCommand *command, const Frame *frame)
 {

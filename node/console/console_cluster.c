@@ -1,5 +1,6 @@
 /*
- * SHOW commands answer at once from the node's own view; GET asks the node as a client would.
+ * SHOW NODES, SHOW RING, SHOW HINTS and GET. The SHOW commands answer at once from the view of this
+ * node, which may be older than that of another one; GET asks the node as a client would.
  */
 #include "node/console/console_commands.h"
 

@@ -1,3 +1,7 @@
+/*
+ * SHOW REAPING, REAP, and the commands about orphans. A bucket has hundreds of partitions, most of
+ * which stand alike, so SHOW REAPING folds partitions with the same state and cause into one row.
+ */
 #include "node/console/console_commands.h"
 
 #include <inttypes.h>
@@ -41,7 +45,8 @@ const Column console_orphans_columns[] = {
 
 /* ---- values of both SHOW REAPINGs ---- */
 
-/* What rests may have failed before, and be another owner's to coordinate by now. */
+/* True when the cause in the status is the one for which this node waits now. A partition at rest
+ * keeps the cause of its last look, but another owner may coordinate it by now. */
 static bool
 names_a_cause(const ReapStatus *status)
 {
@@ -56,7 +61,7 @@ put_bucket(ConsoleRow *row, const Topology *topology, uint32_t bucket_id)
     console_row_text(row, bucket != NULL ? bucket->name : NULL);
 }
 
-/* State, and for whom it waits and why. */
+/* The state, the member for which it waits, and why. */
 static void
 put_state(ConsoleRow *row, const Topology *topology, const ReapStatus *status)
 {
@@ -86,7 +91,7 @@ put_member(ConsoleRow *row, const ReapStatus *status)
 
 /* ---- SHOW REAPING ---- */
 
-/* Those of one bucket together, of them those that stand alike. */
+/* Orders by bucket, then by what SHOW REAPING folds into one row: state, cause and member. */
 static int
 compare_standing(const ReapStatus *a, const ReapStatus *b)
 {
@@ -128,7 +133,8 @@ collect_rows(const Engine *engine, uint32_t *count)
     return rows;
 }
 
-/* Sends count rows that stand alike as one; passed is that of the one which waits the longest. */
+/* Sends count rows that stand alike as one. The time is that of the partition which has waited
+ * longest, since it is the one to look at. */
 static void
 send_alike(Session *session, const Topology *topology, const ReapStatus *rows, uint32_t count)
 {
@@ -222,7 +228,8 @@ console_run_reaping_bucket(Console *console, Session *session, const ConsoleComm
 
 /* ---- what changes something ---- */
 
-/* The bucket that the last word may name, 0 for all; false after an error. */
+/* Sets *bucket_id to the bucket that the word at index names, or to 0 for all when there is no such
+ * word. False after an error. */
 static bool
 read_bucket(Console *console, Session *session, const ConsoleWords *words, size_t index,
             uint32_t *bucket_id)

@@ -1,3 +1,7 @@
+/*
+ * SHOW REPAIR, REPAIR, SCRUB and SHOW SCRUB. The engine keeps a row for each partition and other
+ * owner; SHOW REPAIR sums those of a node and bucket.
+ */
 #include "node/console/console_commands.h"
 
 #include <stdio.h>
@@ -116,6 +120,8 @@ send_total(Session *session, const Topology *topology, const ConsoleRepairTotal 
     console_row_send(&row, session);
 }
 
+/* A compare that found no difference makes compared and equal the same time; a later compare that
+ * found some leaves equal behind. */
 static void
 add_state(ConsoleRepairTotal *total, const RepairStatus *status)
 {
@@ -267,6 +273,7 @@ console_run_repair_bucket(Console *console, Session *session, const ConsoleComma
 
 /* ---- REPAIR ---- */
 
+/* REPAIR takes one word as a bucket; a node whose name no bucket has is meant otherwise. */
 static bool
 is_member_alone(const Topology *topology, const char *name)
 {

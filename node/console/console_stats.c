@@ -1,4 +1,7 @@
-/* SHOW STATS: what the engine, the storage and the server have counted, each with its words. */
+/*
+ * SHOW STATS: what engine, storage and server have counted, each with its words. test/lint holds
+ * names and words against docs/node-reference.md.
+ */
 #include "node/console/console_commands.h"
 
 #include "node/host/node.h"

@@ -1,3 +1,8 @@
+/*
+ * Values for people: a stored row as JSON, dots and times. A value is kept in PostgreSQL's binary
+ * send form with the OIDs of its types; the types that are common are shown as what they are, all
+ * others as hex digits, so that the console needs no catalog.
+ */
 #include "node/console/console_value.h"
 
 #include <inttypes.h>
@@ -73,6 +78,7 @@ put_json_hex(Buffer *out, Slice bytes)
     buffer_put_u8(out, '"');
 }
 
+/* Sign-extended from the length of the data. */
 static int64_t
 big_endian(Slice data)
 {
@@ -92,6 +98,8 @@ put_json_integer(Buffer *out, Slice data)
     put_json_text(out, text);
 }
 
+/* 9 and 17 digits tell any two floats and doubles apart. JSON has no infinity and no NaN, so these
+ * stand as strings. */
 static void
 put_json_float(Buffer *out, Slice data)
 {

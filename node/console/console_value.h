@@ -8,14 +8,14 @@
 #include "shared/data/vclock.h"
 
 /* Appends the row as a JSON object, column by column: numbers and booleans as such, text as text,
- * what else there is as a string of hex digits after \x. A value that cannot be read is that as a
- * whole. */
+ * JSON as it is, every other type as a string of hex digits behind \x. A value that cannot be
+ * decoded becomes one such string. */
 void console_value_json(Buffer *out, Slice value);
 
 /* Appends \x and hex digits. */
 void console_value_hex(Buffer *out, Slice bytes);
 
-/* Appends "actor:epoch:counter", of the actor the first eight digits. */
+/* Appends "actor:epoch:counter", with the first eight hex digits of the actor. */
 void console_value_dot(Buffer *out, const Dot *dot);
 
 /* Appends the time as 2026-11-23 04:12:24.123+00. */

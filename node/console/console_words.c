@@ -1,3 +1,7 @@
+/*
+ * Cuts a statement into words, in place. Words of the console are keywords, names and values; there
+ * is no grammar beyond that, so a statement needs no parser.
+ */
 #include "node/console/console_words.h"
 
 #include <string.h>
@@ -91,7 +95,8 @@ take_word(char **at, ConsoleWords *words, char **end)
     return true;
 }
 
-/* The NUL behind a plain word is written only after what stood there was looked at. */
+/* A plain word ends where white space or a semicolon begins, and its NUL would be written over that
+ * character: it is written only after the character was looked at. */
 const char *
 console_words_split(char *text, ConsoleWords *words)
 {

@@ -1,3 +1,15 @@
+/*
+ * The engine joined to the world: what happens outside becomes its events, and its actions become
+ * calls of links, sessions, storage and disk.
+ *
+ * Happy path of a turn: events of libuv enter the engine, each with its time (node_enter); at the
+ * end of the turn the engine sends what it gathered (node_turn_end), links and sessions flush, and
+ * one timer is set for whatever the engine waits for next.
+ *
+ * Failure modes: a state that Paxos relies on and that cannot be written ends the process, since a
+ * promise that may be forgotten must not be made. Notes that cannot be written cost a needless
+ * refill. Storage that fails is the engine's to tell the others.
+ */
 #include "node/config/identity_state.h"
 #include "node/config/users.h"
 #include "node/host/node_private.h"
@@ -53,6 +65,7 @@ output_send(void *context, uint32_t peer, Slice frame)
         peers_send(node->peers, peer, frame);
 }
 
+/* A datagram that cannot leave is dropped, as the network might have dropped it. */
 static void
 output_datagram(void *context, uint32_t peer, Slice datagram)
 {
@@ -207,13 +220,15 @@ node_turn_end(Node *node)
 
 /* ---- the engine's configuration, from options and identity ---- */
 
+/* By value, so that seeds given in any order make the same list. */
 static int
 compare_texts(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The first numeric address of a host, as everybody writes it. */
+/* The first numeric address of a host. Every node must write it in the same form, because members
+ * are found by it. */
 static Outcome
 resolve_host(const char *option, const char *host, char address[NODE_ADDRESS_SIZE])
 {
@@ -238,7 +253,8 @@ is_loopback(const char *address)
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
-/* Each as host:port on the heap. */
+/* Puts each seed as host:port on the heap. A node that others cannot reach is refused here: they
+ * would connect to themselves. */
 static Outcome
 resolve_seeds(const Config *config, const char *own, char *items[RING_NODES_MAX], size_t *count)
 {
@@ -317,7 +333,7 @@ take_limits(const Config *config, EngineConfig *engine)
                           .bytes_max = (uint64_t)config->max_requests_mb * 1024 * 1024};
 }
 
-/* Borrows strings from config, and the last two. */
+/* Strings of config, and address and seeds, are borrowed for the life of the engine. */
 static EngineConfig
 engine_config_of(const Config *config, const Identity *identity, const char *address,
                  const char *seeds)
@@ -474,6 +490,8 @@ on_restart(void *context)
     start->restart(start->ctx);
 }
 
+/* The actor of this run is drawn before storage opens and is kept nowhere: no other run can ever
+ * stamp under it (N8). */
 static Outcome
 open_storage(Node *node)
 {
@@ -502,6 +520,8 @@ open_storage(Node *node)
     return give_storage(node);
 }
 
+/* Called once for each part that was closed. The engine goes last, because parts answer it until
+ * they are gone. */
 static void
 finish_node_close(Node *node)
 {

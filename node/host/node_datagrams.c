@@ -1,3 +1,7 @@
+/*
+ * The UDP socket: datagrams are received into one buffer, handed on during the call, and sent at
+ * once or not at all. Gossip expects loss, so nothing here is tried again or waited for.
+ */
 #include "node/host/node_datagrams.h"
 
 #include "shared/base/memory.h"
@@ -48,6 +52,8 @@ write_address(const struct sockaddr *address, char *text, size_t size)
     snprintf(text, size, "%s:%u", host, ntohs(four->sin_port));
 }
 
+/* A datagram longer than the buffer is cut by the kernel, and none of ours is: it is dropped.
+ * Errors tell of datagrams that were sent before, to ports where nobody listens. */
 static void
 on_received(uv_udp_t *socket, ssize_t count, const uv_buf_t *buffer, const struct sockaddr *address,
             unsigned flags)

@@ -1,7 +1,6 @@
 /*
- * NodeDatagrams: a node's UDP socket.
- *
- * What cannot be sent at once is dropped, as the network might have done.
+ * NodeDatagrams: a node's UDP socket. A datagram that cannot be sent at once is dropped, as the
+ * network might have dropped it.
  */
 #ifndef NODE_HOST_NODE_DATAGRAMS_H
 #define NODE_HOST_NODE_DATAGRAMS_H

@@ -1,3 +1,8 @@
+/*
+ * Writes a small file on the pool, one version at a time. While one version is being written the
+ * newest of the next ones waits, and takes the place of those before it: the file ends with the
+ * last version, and a node that notes often costs no more than its disk can do.
+ */
 #include "node/host/node_notes.h"
 
 #include <stdlib.h>
@@ -124,6 +129,7 @@ node_notes_write(NodeNotes *notes, Slice bytes)
     write_next(notes);
 }
 
+/* What waits is written first: the last note says that all is whole. */
 void
 node_notes_close(NodeNotes *notes, void (*closed)(void *ctx), void *ctx)
 {

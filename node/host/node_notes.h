@@ -15,13 +15,13 @@ typedef struct NodeNotes NodeNotes;
 /* The file DIR/name. Everything is borrowed until node_notes_close is over. */
 NodeNotes *node_notes_new(uv_loop_t *loop, const char *dir, const char *name, Log *log);
 
-/* Writes it, and waits: for the start. */
+/* Writes the file before it returns: for the start, when nothing may be written before it. */
 void node_notes_write_now(NodeNotes *notes, Slice bytes);
 
-/* Has it written soon; of several that wait the last one counts. */
+/* Has the file written by the pool. Of several versions that wait only the last one is written. */
 void node_notes_write(NodeNotes *notes, Slice bytes);
 
-/* closed runs when everything has been written, possibly before this returns; notes is gone then.
+/* Calls closed when everything has been written, possibly before this returns. notes is freed then.
  */
 void node_notes_close(NodeNotes *notes, void (*closed)(void *ctx), void *ctx);
 

@@ -1,3 +1,9 @@
+/*
+ * Sessions that carry frames, and questions of the node's own, as the engine sees them: numbers.
+ *
+ * A number is a slot and the slot's generation. An answer may come long after its session has gone
+ * and the slot has another: it has an older generation and is dropped.
+ */
 #include "node/host/node_private.h"
 
 /* Session numbers: slot in the low half, generation above it, and this bit for questions of the
@@ -6,6 +12,8 @@
 
 /* ---- answers ---- */
 
+/* The question is taken off its slot before the answer is called, since the answer may ask again.
+ */
 static void
 answer_question(Node *node, uint64_t number, Slice bytes)
 {
@@ -65,6 +73,7 @@ stream_number(const Node *node, const NodeStream *stream)
     return (uint64_t)stream->generation << 32 | (uint64_t)(stream - node->streams);
 }
 
+/* Slots are few, and looked through only when a stream begins. */
 static NodeStream *
 free_stream(Node *node)
 {
@@ -100,6 +109,8 @@ node_stream_started(Node *node, Session *session)
         session_hold(session, node->peers_held);
 }
 
+/* Whoever has one frame unanswered waits for it; whoever has many at work is bulk, and comes behind
+ * (engine/admission.h). */
 static EngineAsker
 asker_of(const Session *session)
 {
@@ -112,7 +123,8 @@ asker_of(const Session *session)
     return session_unanswered(session) > 1 ? ENGINE_CLIENT : ENGINE_CLIENT_ALONE;
 }
 
-/* How long ago the loop was told of what it now comes to. */
+/* The time that the frame has spent in the socket while the loop was busy. Admission counts it as
+ * waiting. */
 static uint64_t
 loop_lag_ms(const Node *node)
 {
@@ -177,6 +189,8 @@ node_forget(Node *node, uint64_t number)
         node->questions[slot].answer = NULL;
 }
 
+/* Frames of other nodes are never shed, so their sessions are not read from while too much of
+ * theirs is under way. */
 void
 node_streams_hold_peers(Node *node)
 {

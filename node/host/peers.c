@@ -1,3 +1,11 @@
+/*
+ * Links to the other nodes. Each peer has two: one is used, the spare is made while the used one is
+ * silent or was made under an older login, and takes its place once it is up.
+ *
+ * A state and one timer decide what a peer does next (PeerState says what the timer means in each).
+ * Callbacks to the engine run only from the loop, never from inside of peers_send or peers_flush: a
+ * link that breaks there sets the timer to now.
+ */
 #include "node/host/peers.h"
 
 #include "node/server/session.h"
@@ -183,6 +191,8 @@ drop_links(Peer *peer)
     peer->dirty = peer->overfull = false;
 }
 
+/* A reason is logged when it changes, and not for each attempt: a node that is down for a day is
+ * one line. */
 static void
 go_idle(Peer *peer, const char *why)
 {
@@ -200,6 +210,8 @@ go_idle(Peer *peer, const char *why)
         peers->start.down(peers->start.ctx, peer->number);
 }
 
+/* Starting a poll costs system calls, so it is started again only when what it waits for has
+ * changed. */
 static void
 watch_link(PeerLink *link)
 {
@@ -285,7 +297,8 @@ advance_peer(Peer *peer)
         watch_link(peer->used);
 }
 
-/* What was asked over the silent link is lost, so that the engine asks for it again. */
+/* Answers to what was asked over the silent link will not come, so the engine is told that the peer
+ * went down and came back: it asks again. */
 static void
 use_spare_link(Peer *peer)
 {
@@ -302,7 +315,8 @@ use_spare_link(Peer *peer)
     advance_peer(peer);
 }
 
-/* Nothing is lost: what was asked over the old link is answered over it. */
+/* Nothing is lost: what was asked over the old link is still answered over it, until drain_by_ms.
+ */
 static void
 renew_by_spare(Peer *peer)
 {
@@ -451,6 +465,8 @@ look_after_attempt(Peer *peer)
     }
 }
 
+/* A spare that has got an answer is left to go on. One that nobody answers is dialled anew each
+ * time, for the reason given at dial_link(). */
 static void
 dial_spare(Peer *peer)
 {
@@ -520,6 +536,8 @@ on_peer_timer(uv_timer_t *timer)
         look_for_silence(peer);
 }
 
+/* A peer that leaves this much unread is cut from its timer: whoever waits for answers is then told
+ * so, in a turn of its own. */
 void
 peers_send(Peers *peers, uint32_t number, Slice frame)
 {

@@ -4,8 +4,8 @@
  * Happy path: connect (SCRAM with a password derived from the cluster key in use), STREAM, up,
  * frames. Failure modes: refused, timed out, broken, or without a frame for 5 s: down, and a new
  * attempt after a pause (100 ms; it grows to 1 s while the other end says no). Without a frame for
- * 1 s: a spare link is made beside the silent one and takes its place once it is up, which is told
- * as down and up.
+ * 1 s: a spare link is made beside the silent one and takes its place once it is up; the callbacks
+ * down and up tell of that.
  */
 #ifndef NODE_HOST_PEERS_H
 #define NODE_HOST_PEERS_H
@@ -32,8 +32,8 @@ typedef struct PeersStart
     ConfigSsl ssl;               /* on: TLS to those nodes that require it */
     uint64_t connect_timeout_ms;
 
-    /* A link carries frames; no longer does; a frame came (valid during the call). Never called
-     * from inside of peers_*. */
+    /* up: a link carries frames from now on; down: it no longer does; frame: a frame came, valid
+     * during the call. None is called from inside of peers_*. */
     void (*up)(void *ctx, uint32_t peer);
     void (*down)(void *ctx, uint32_t peer);
     void (*frame)(void *ctx, uint32_t peer, Slice frame);
@@ -42,7 +42,8 @@ typedef struct PeersStart
 
 Peers *peers_new(const PeersStart *start);
 
-/* How to log in from now on. Links that are up are made anew, and stay until the new ones are. */
+/* Logs in this way from now on. Links that are up are made anew, and stay until the new ones are
+ * up. */
 void peers_set_login(Peers *peers, const UsersPeerLogin *login);
 
 /* The number of the peer at that address, which is connected to from now on. */

@@ -8,10 +8,10 @@
  *  - the pool of libuv fetches what is in none of them, and scans;
  *  - one writer writes and syncs what one or more turns of the loop have merged, as one batch.
  *
- * When it fails: the first write or sync that fails ends all writing (Storage.disk; STATUS_STORAGE
- * for whatever waits and for every later apply), because after a failed fsync nobody knows what the
- * disk holds; it is not tried again. A full disk is kept from coming to that (rocks_space.c). What
- * cannot be read is STATUS_CORRUPT and never "absent".
+ * Failure modes: the first write or sync that fails ends all writing. Applies that wait, and all
+ * later ones, get STATUS_STORAGE (Storage.disk): after a failed fsync nobody knows what the disk
+ * holds, so nothing is tried again. rocks_space.c keeps a full disk from coming to that. A record
+ * that cannot be read is STATUS_CORRUPT and never "absent".
  */
 #ifndef NODE_ROCKS_ROCKS_H
 #define NODE_ROCKS_ROCKS_H
@@ -46,12 +46,12 @@ Outcome rocks_open(uv_loop_t *loop, const RocksOptions *options, Run *run,
                    const StorageEvents *events, Storage **storage) MUST_CHECK;
 
 /*
- * Makes a damaged directory one that can be opened, with what can be read of it. What is lost the
- * node must get from the other owners: the directory counts as one that has lost data, and the node
- * answers no read before. When nothing can be read it begins empty; nothing is removed: unreadable
- * files stay in the directory, and options->warn is told where. Done by rocks_open() too, when it
- * meets damaged table files or an earlier run has (DAMAGED in the directory); what RocksDB cannot
- * open for other reasons waits for a person to decide.
+ * Makes a damaged directory one that can be opened, with all that can be read of it. The directory
+ * then counts as one that has lost data: the node gets the rest from the other owners before it
+ * answers reads. When nothing can be read the directory begins empty. No file is removed:
+ * unreadable files stay in the directory, and options->warn is told where. rocks_open() does this
+ * by itself when it meets damaged table files, or when an earlier run has met some (DAMAGED in the
+ * directory). A database that RocksDB cannot open for another reason waits for a person to decide.
  */
 Outcome rocks_salvage(const RocksOptions *options) MUST_CHECK;
 
@@ -62,8 +62,8 @@ Outcome rocks_salvage(const RocksOptions *options) MUST_CHECK;
 void rocks_close(Storage *storage, void (*closed)(void *context), void *context);
 
 /*
- * Opening dropped a write that a crash had torn: for the log. It had not been acknowledged, unless
- * the disk damaged the very last write after it was synced, which looks the same.
+ * True when opening dropped the last write of the log, as a crash tears it: for the log. The write
+ * had not been acknowledged, unless the disk damaged it after it was synced, which looks the same.
  */
 bool rocks_dropped_torn_write(const Storage *storage);
 
