@@ -85,7 +85,7 @@ static void
 start_process(Replica *replica)
 {
     replica->run = (Run){0};
-    random_fill(&crowd->random, &replica->run.actor, sizeof(Actor));
+    history_random_fill(&crowd->random, &replica->run.actor, sizeof(Actor));
 }
 
 static int
@@ -204,7 +204,7 @@ write_by(Writer *writer, Replica *replica)
     Put put = {.past.context = writer->context,
                .values = &value,
                .value_count = 1,
-               .now_ms = random_below(&crowd->random, 1000)};
+               .now_ms = history_random_below(&crowd->random, 1000)};
     Object object;
 
     arena_reset(&crowd->arena);
@@ -246,7 +246,7 @@ send_object(const Replica *from, Replica *to)
 static Replica *
 any_replica(void)
 {
-    return &crowd->replicas[random_below(&crowd->random, REPLICAS)];
+    return &crowd->replicas[history_random_below(&crowd->random, REPLICAS)];
 }
 
 /* In an order of its own for each, everything reaches every replica: then all hold the same. */
@@ -288,7 +288,7 @@ two_clients_that_alternate_at_two_replicas_leave_two_siblings(void **state)
         Replica *other = &crowd->replicas[1 - i % 2];
 
         write_by(&crowd->writers[i % 2], replica);
-        if (random_below(&crowd->random, 2) == 0)
+        if (history_random_below(&crowd->random, 2) == 0)
             send_object(replica, other);
     }
     settle();
@@ -312,13 +312,13 @@ ten_thousand_interleaved_writes_leave_no_more_siblings_than_there_are_writers(vo
 {
     while (crowd->event_count < EVENTS_MAX)
     {
-        Writer *writer = &crowd->writers[random_below(&crowd->random, WRITERS)];
+        Writer *writer = &crowd->writers[history_random_below(&crowd->random, WRITERS)];
         Replica *replica = any_replica();
 
         write_by(writer, replica);
-        if (random_below(&crowd->random, 3) == 0)
+        if (history_random_below(&crowd->random, 3) == 0)
             send_object(any_replica(), any_replica());
-        if (random_below(&crowd->random, 500) == 0)
+        if (history_random_below(&crowd->random, 500) == 0)
             start_process(replica);
     }
     settle();

@@ -21,13 +21,13 @@ random_next(uint64_t *state)
 }
 
 uint64_t
-random_below(uint64_t *state, uint64_t bound)
+history_random_below(uint64_t *state, uint64_t bound)
 {
     return random_next(state) % bound;
 }
 
 void
-random_fill(uint64_t *state, void *target, size_t length)
+history_random_fill(uint64_t *state, void *target, size_t length)
 {
     for (size_t i = 0; i < length; i++)
         ((uint8_t *)target)[i] = (uint8_t)random_next(state);
@@ -49,14 +49,14 @@ history_free(History *history)
 static uint64_t
 draw(History *history, uint64_t bound)
 {
-    return random_below(&history->random, bound);
+    return history_random_below(&history->random, bound);
 }
 
 static void
 start_process(History *history, uint32_t replica)
 {
     history->runs[replica] = (Run){0};
-    random_fill(&history->random, &history->runs[replica].actor, sizeof(Actor));
+    history_random_fill(&history->random, &history->runs[replica].actor, sizeof(Actor));
 }
 
 void
@@ -278,7 +278,7 @@ name_request(History *history, RequestId *request, bool retry)
     if (retry && history->event_count > 0)
         *request = history->events[draw(history, history->event_count)].request;
     else
-        random_fill(&history->random, request, sizeof(*request));
+        history_random_fill(&history->random, request, sizeof(*request));
 }
 
 static Object

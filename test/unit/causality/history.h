@@ -48,8 +48,8 @@ typedef struct History
 } History;
 
 /* A number below bound; the state is the only memory. */
-uint64_t random_below(uint64_t *state, uint64_t bound);
-void random_fill(uint64_t *state, void *target, size_t length);
+uint64_t history_random_below(uint64_t *state, uint64_t bound);
+void history_random_fill(uint64_t *state, void *target, size_t length);
 
 void history_init(History *history);
 void history_free(History *history);

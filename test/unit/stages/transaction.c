@@ -45,15 +45,15 @@ transaction_begin(Transaction *transaction, uint64_t seed)
     *transaction =
         (Transaction){.random = seed, .arena = arena, .context_keys = keys, .command = 1};
     transaction->key = (OverlayKey){.bucket_id = BUCKET, .key = slice_from_string("key")};
-    random_fill(&transaction->random, transaction->key.transaction,
-                sizeof(transaction->key.transaction));
-    random_fill(&transaction->random, &transaction->run.actor, sizeof(Actor));
+    history_random_fill(&transaction->random, transaction->key.transaction,
+                        sizeof(transaction->key.transaction));
+    history_random_fill(&transaction->random, &transaction->run.actor, sizeof(Actor));
 }
 
 static uint64_t
 draw(Transaction *transaction, uint64_t bound)
 {
-    return random_below(&transaction->random, bound);
+    return history_random_below(&transaction->random, bound);
 }
 
 static Slice
@@ -71,7 +71,7 @@ make_value(Transaction *transaction, const char *value)
     PutValue made = {.tombstone = value == NULL,
                      .value = value != NULL ? slice_from_string(value) : SLICE_EMPTY};
 
-    random_fill(&transaction->random, &made.request, sizeof(made.request));
+    history_random_fill(&transaction->random, &made.request, sizeof(made.request));
     return made;
 }
 

@@ -61,11 +61,11 @@ static Slice
 random_bytes(Fixture *fixture, uint64_t *random, KeyType type)
 {
     static const uint8_t alphabet[] = {1, 2, 0xFE, 0xFF, 0};
-    size_t length = type == KEY_UUID ? 16 : random_below(random, 5);
+    size_t length = type == KEY_UUID ? 16 : history_random_below(random, 5);
     uint8_t *bytes = arena_alloc(&fixture->arena, length);
 
     for (size_t i = 0; i < length; i++)
-        bytes[i] = alphabet[random_below(random, type == KEY_TEXT ? 4 : 5)];
+        bytes[i] = alphabet[history_random_below(random, type == KEY_TEXT ? 4 : 5)];
     return slice_make(bytes, length);
 }
 
@@ -74,8 +74,9 @@ random_number(uint64_t *random, KeyType type)
 {
     static const int64_t borders[] = {INT64_MIN, INT64_MIN + 1, -256,          -1,       0, 1,
                                       255,       256,           INT64_MAX - 1, INT64_MAX};
-    int64_t number = random_below(random, 2) == 0 ? borders[random_below(random, 10)]
-                                                  : (int64_t)random_below(random, UINT64_MAX);
+    int64_t number = history_random_below(random, 2) == 0
+                         ? borders[history_random_below(random, 10)]
+                         : (int64_t)history_random_below(random, UINT64_MAX);
 
     if (type == KEY_BOOLEAN)
         return number & 1;
@@ -137,8 +138,8 @@ keys_of_several_columns_sort_column_by_column(void **state)
 
     for (int i = 0; i < 50000; i++)
     {
-        KeyType types[2] = {TYPES[random_below(&random, TYPE_COUNT)],
-                            TYPES[random_below(&random, TYPE_COUNT)]};
+        KeyType types[2] = {TYPES[history_random_below(&random, TYPE_COUNT)],
+                            TYPES[history_random_below(&random, TYPE_COUNT)]};
         int expected = 0;
 
         buffer_reset(&fixture->a);
@@ -146,8 +147,9 @@ keys_of_several_columns_sort_column_by_column(void **state)
         for (int column = 0; column < 2; column++)
         {
             KeyValue a = random_value(fixture, &random, types[column]);
-            KeyValue b =
-                random_below(&random, 2) == 0 ? a : random_value(fixture, &random, types[column]);
+            KeyValue b = history_random_below(&random, 2) == 0
+                             ? a
+                             : random_value(fixture, &random, types[column]);
 
             keycodec_put(&fixture->a, &a);
             keycodec_put(&fixture->b, &b);
@@ -238,14 +240,14 @@ hostile_bytes_are_refused(void **state)
 
     for (int i = 0; i < 200; i++)
     {
-        uint8_t count = (uint8_t)(1 + random_below(&random, KEY_COLUMNS_MAX));
+        uint8_t count = (uint8_t)(1 + history_random_below(&random, KEY_COLUMNS_MAX));
         KeyType types[KEY_COLUMNS_MAX];
 
         buffer_reset(&fixture->a);
         buffer_put_u8(&fixture->a, count);
         for (uint8_t c = 0; c < count; c++)
         {
-            types[c] = TYPES[random_below(&random, TYPE_COUNT)];
+            types[c] = TYPES[history_random_below(&random, TYPE_COUNT)];
             buffer_put_u8(&fixture->a, (uint8_t)types[c]);
         }
         for (uint8_t c = 0; c < count; c++)

@@ -58,9 +58,10 @@ random_clock(uint64_t *random)
 {
     VClock clock = {0};
 
-    for (uint64_t i = random_below(random, 6); i > 0; i--)
-        clock = clock_with(clock, dot((uint8_t)random_below(random, 3), 1 + random_below(random, 2),
-                                      1 + random_below(random, 4)));
+    for (uint64_t i = history_random_below(random, 6); i > 0; i--)
+        clock = clock_with(clock, dot((uint8_t)history_random_below(random, 3),
+                                      1 + history_random_below(random, 2),
+                                      1 + history_random_below(random, 4)));
     return clock;
 }
 

@@ -61,7 +61,7 @@ frame_of(Fixture *fixture, size_t length, uint64_t seed)
 
     memset(bytes, (int)seed, length);
     for (size_t i = MESSAGE_HEADER_BYTES; i < length; i += 509)
-        random_fill(&seed, &bytes[i], 1);
+        history_random_fill(&seed, &bytes[i], 1);
     bytes[0] = FRAME_REPLICATE;
     return slice_make(bytes, length);
 }

@@ -326,15 +326,15 @@ whatever_they_hold_all_of_it_comes(void **state)
     for (uint32_t round = 0; round < 40; round++)
     {
         uint64_t random = fixture.random;
-        uint32_t sparse = random_below(&random, 100);
+        uint32_t sparse = history_random_below(&random, 100);
 
         tear_down(state);
         set_up(state);
         fixture.random = random;
         for (uint32_t row = 0; row < ROWS; row++)
             for (uint32_t i = 0; i < OWNERS; i++)
-                if (random_below(&fixture.random, 100) >= sparse * (i == 0))
-                    hold(i, row, 1, random_below(&fixture.random, 100) < 2 ? 2 : 1);
+                if (history_random_below(&fixture.random, 100) >= sparse * (i == 0))
+                    hold(i, row, 1, history_random_below(&fixture.random, 100) < 2 ? 2 : 1);
         sync_all();
         fill();
         assert_filled();

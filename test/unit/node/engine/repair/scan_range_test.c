@@ -57,10 +57,10 @@ write_rows(Owner *owner, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
     {
-        uint8_t writer = (uint8_t)(1 + random_below(&fixture.random, 3));
+        uint8_t writer = (uint8_t)(1 + history_random_below(&fixture.random, 3));
 
         fixture.counter = (uint8_t)(fixture.counter % UINT8_MAX + 1);
-        owner_merge(owner, fixture.keys[random_below(&fixture.random, ROWS)],
+        owner_merge(owner, fixture.keys[history_random_below(&fixture.random, ROWS)],
                     stage_object(&fixture.stage, writer, fixture.counter, "value"));
     }
 }
@@ -101,8 +101,8 @@ some_leaves(const Owner *owner, uint32_t partition)
     uint32_t leaves = 1u << depth_of(owner, partition);
     uint64_t start = ring_partition_start(partition, STAGE_PARTITIONS);
     uint64_t width = (UINT64_MAX / STAGE_PARTITIONS + 1) / leaves;
-    uint32_t first = random_below(&fixture.random, leaves);
-    uint32_t end = first + 1 + random_below(&fixture.random, leaves - first);
+    uint32_t first = history_random_below(&fixture.random, leaves);
+    uint32_t end = first + 1 + history_random_below(&fixture.random, leaves - first);
 
     return (ScanFrame){
         .bucket_id = STAGE_BUCKET,

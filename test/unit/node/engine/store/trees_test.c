@@ -168,7 +168,7 @@ disk_load(const Disk *disk)
 static bool
 chance(uint64_t *random, uint32_t percent)
 {
-    return random_below(random, 100) < percent;
+    return history_random_below(random, 100) < percent;
 }
 
 /* A write of the store: rows of trees, and keys with their new versions. */
@@ -590,7 +590,7 @@ damage_row(Model *model)
 
     if (model->disk.count < 3)
         return;
-    index = 1 + (uint32_t)random_below(&model->random, model->disk.count - 2);
+    index = 1 + (uint32_t)history_random_below(&model->random, model->disk.count - 2);
     if (chance(&model->random, 50))
         disk_remove(&model->disk, index, index + 1);
     else
@@ -608,10 +608,10 @@ model_new(uint64_t seed, bool rough)
     for (uint32_t key = 0; key < KEYS; key++)
     {
         uint64_t partition = chance(&model->random, 20) ? 5 : 0;
-        uint64_t inside = random_below(&model->random, UINT64_MAX) >> 3;
+        uint64_t inside = history_random_below(&model->random, UINT64_MAX) >> 3;
 
         if (chance(&model->random, 10))
-            inside = random_below(&model->random, 4) == 0 ? UINT64_MAX >> 3 : 0;
+            inside = history_random_below(&model->random, 4) == 0 ? UINT64_MAX >> 3 : 0;
         model->position[key] = partition << 61 | inside;
     }
     load(model);
@@ -633,9 +633,9 @@ model_free(Model *model)
 static void
 change_some(Model *model, uint32_t removals)
 {
-    for (uint64_t left = 1 + random_below(&model->random, 200); left > 0; left--)
+    for (uint64_t left = 1 + history_random_below(&model->random, 200); left > 0; left--)
     {
-        uint32_t key = (uint32_t)random_below(&model->random, KEYS);
+        uint32_t key = (uint32_t)history_random_below(&model->random, KEYS);
 
         change_key(model, key, chance(&model->random, removals) ? 0 : ++model->versions);
     }
@@ -646,7 +646,7 @@ step(Model *model, uint32_t removals)
 {
     uint64_t *random = &model->random;
 
-    switch (random_below(random, 12))
+    switch (history_random_below(random, 12))
     {
     case 0:
     case 1:
@@ -675,7 +675,7 @@ step(Model *model, uint32_t removals)
         if (chance(random, 30))
             (void)trees_rebuild(model->trees, (TreeId){1, 0});
         else if (model->rough && chance(random, 20))
-            overwrite_unreadable(model, (uint32_t)random_below(random, KEYS));
+            overwrite_unreadable(model, (uint32_t)history_random_below(random, KEYS));
         else if (chance(random, 20))
         {
             if (model->rough && chance(random, 50))
@@ -1021,7 +1021,7 @@ trees_that_are_added_take_nothing_from_the_journal_that_is_needed(void **state)
 
     for (uint32_t i = 1; i <= 40000; i++)
     {
-        uint64_t position = random_below(&model->random, UINT64_MAX);
+        uint64_t position = history_random_below(&model->random, UINT64_MAX);
         bool quiet = i % 40 < 2;
 
         buckets += i % 40 == 0;
@@ -1042,7 +1042,7 @@ what_the_journal_forgets_is_in_the_chunks(void **state)
     put_keys(model, 0, KEYS);
     for (uint32_t i = 1; i <= 40000; i++)
     {
-        change_key(model, (uint32_t)random_below(&model->random, KEYS), ++model->versions);
+        change_key(model, (uint32_t)history_random_below(&model->random, KEYS), ++model->versions);
         settle_all(model);
         if (i % 2200 > 1700 && i % 29 == 0)
             (void)trees_rebuild(model->trees, (TreeId){1, 0});
