@@ -1,6 +1,7 @@
 #include "shared/ring/topology.h"
 
 #include "shared/base/hash.h"
+#include "shared/ring/claim.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -193,8 +194,8 @@ static void
 fill_preference(Topology *topology, Arena *arena)
 {
     uint16_t *first = ARENA_ARRAY(arena, uint16_t, topology->member_count);
-    uint32_t length = ring_walk(topology->claim, topology->partitions, 0, topology->member_count,
-                                first, topology->member_count);
+    uint32_t length =
+        ring_walk(topology->claim, topology->partitions, 0, first, topology->member_count);
     const uint16_t *next = first;
 
     topology->preference_length = length;
@@ -395,15 +396,19 @@ zone_number(const Topology *topology, uint32_t member)
 void
 topology_claim(Topology *topology, Arena *arena)
 {
-    RingNode *nodes = ARENA_ARRAY(arena, RingNode, topology->member_count);
+    ClaimMember *members = ARENA_ARRAY(arena, ClaimMember, topology->member_count);
+    uint16_t *nobodys = ARENA_ARRAY(arena, uint16_t, topology->partitions);
 
     qsort(topology->members, topology->member_count, sizeof(Member), compare_members);
     for (uint32_t i = 0; i < topology->member_count; i++)
-        nodes[i] =
-            (RingNode){.weight = topology->members[i].weight, .zone = zone_number(topology, i)};
+        members[i] = (ClaimMember){.slot = (uint16_t)i,
+                                   .zone = zone_number(topology, i),
+                                   .weight = topology->members[i].weight};
+    for (uint32_t i = 0; i < topology->partitions; i++)
+        nobodys[i] = CLAIM_NOBODY;
     topology->claim = ARENA_ARRAY(arena, uint16_t, topology->partitions);
-    ring_claim(nodes, topology->member_count, topology->partitions, TOPOLOGY_SPACING, arena,
-               topology->claim);
+    (void)claim_plan(nobodys, topology->partitions, members, topology->member_count, 0, arena,
+                     topology->claim);
     fill_preference(topology, arena);
 }
 

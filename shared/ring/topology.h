@@ -60,7 +60,6 @@ typedef struct Topology
 
 enum
 {
-    TOPOLOGY_SPACING = 5,
     TOPOLOGY_BUCKETS_MAX = 10000,
     TOPOLOGY_BUCKET_IDS_MAX = INT32_MAX, /* higher numbers are storage's own */
     TOPOLOGY_N_MAX = 16,

@@ -157,7 +157,7 @@ preference_is_the_walk_from_every_partition(void **state)
         uint16_t walked[MEMBERS];
         uint16_t preferred[MEMBERS];
 
-        ring_walk(decoded.claim, PARTITIONS, partition, MEMBERS, walked, MEMBERS);
+        ring_walk(decoded.claim, PARTITIONS, partition, walked, MEMBERS);
         assert_int_equal(topology_preference(&decoded, position, preferred, 99), MEMBERS);
         assert_memory_equal(walked, preferred, sizeof(walked));
         assert_int_equal(topology_preference(&fixture->topology, position, preferred, 2), 2);
@@ -179,7 +179,7 @@ preference_is_the_walk_over_a_skewed_claim_too(void **state)
         uint16_t walked[MEMBERS];
         uint16_t preferred[MEMBERS];
 
-        ring_walk(skewed, PARTITIONS, partition, MEMBERS, walked, MEMBERS);
+        ring_walk(skewed, PARTITIONS, partition, walked, MEMBERS);
         topology_preference(&decoded, ring_partition_start(partition, PARTITIONS), preferred,
                             MEMBERS);
         assert_memory_equal(walked, preferred, sizeof(walked));
