@@ -270,6 +270,11 @@ sim: simulator
 gossip-scale: $(SCALE_BIN)
 	$(BUILD)/bin/gossip_scale --svg test/scale/gossip_scale.svg
 
+# What a change of nodes moves, and how even it leaves the loads: the tables in docs/ring.md.
+.PHONY: claim-tables
+claim-tables: $(SCALE_BIN)
+	$(BUILD)/bin/claim_tables
+
 # The simulator built with each patch in test/sim/bugs: a checker that finds nothing proves nothing.
 sim-bugs: simulator
 	@test/sim-bugs $(BUG)
@@ -341,6 +346,7 @@ help:
 	@echo 'make heal             (HEAL="wiped cut differences") time and bytes until replicas are equal again'
 	@echo 'make sim              simulator: SEEDS=1000, or SEED=17 TRACE=1'
 	@echo 'make gossip-scale     gossip among up to 1,000 nodes in virtual time: a table and a plot'
+	@echo 'make claim-tables     what a change of nodes moves and how even it leaves the loads: two tables'
 	@echo 'make sim-bugs         the simulator must catch each planted bug (BUG=name for one)'
 	@echo 'make fuzz             libFuzzer on every decoder (FUZZ_SECONDS=60 each)'
 	@echo 'make fuzz-seeds       the fuzz corpora that come from encoders, anew'
