@@ -75,6 +75,8 @@ engine_new(const EngineConfig *config, const HostCalls *host, Slice state)
     *engine = (Engine){.config = *config, .host = *host};
     engine_set_keys(engine, &config->keys);
     actions_init(&engine->actions);
+    completions_init(&engine->completions);
+    engine->answers = completions_events(&engine->completions);
     engine->coordinator = coordinator_new();
     engine->replica = replica_new();
     admission_init(&engine->admission, &config->admission);
@@ -131,6 +133,7 @@ engine_free(Engine *engine)
     if (engine->refill != NULL)
         refill_free(engine->refill);
     actions_free(&engine->actions);
+    completions_free(&engine->completions);
     memory_resize(&MEMORY_HEAP, engine, 0);
 }
 
@@ -269,26 +272,45 @@ run_action(Engine *engine, const Action *action)
     }
 }
 
-/* Runs what the steps have asked for, and what storage's answers make them ask for meanwhile. */
+/* The steps are told what the storage has answered so far, and ask for more. */
+static void
+take_answers(Engine *engine)
+{
+    Completion answer;
+
+    while (completions_take(&engine->completions, &answer))
+        engine_take_answer(engine, &answer);
+}
+
 void
 engine_run_actions(Engine *engine)
 {
     Actions *actions = &engine->actions;
 
-    if (engine->running)
-        return;
-    engine->running = true;
     tell_partitions(engine);
+    take_answers(engine);
     persist_if_needed(engine);
     while (actions->done < actions->count)
     {
-        Action action = actions->list[actions->done++];
-
-        run_action(engine, &action);
+        run_action(engine, &actions->list[actions->done++]);
+        take_answers(engine);
         persist_if_needed(engine);
     }
-    engine->running = false;
     actions_reset(actions);
+}
+
+/* What the storage has answered between the events comes first. */
+static void
+begin_event(Engine *engine)
+{
+    if (completions_wait(&engine->completions))
+        engine_run_actions(engine);
+}
+
+StorageEvents
+engine_storage_events(Engine *engine)
+{
+    return engine->answers;
 }
 
 bool
@@ -391,6 +413,7 @@ void
 engine_session_frame(Engine *engine, uint64_t session, EngineAsker asker, uint64_t waited_ms,
                      Slice frame)
 {
+    begin_event(engine);
     engine->asker = asker;
     engine->turn_had_frames = true;
     if (waited_ms > engine->turn_wait_ms)
@@ -403,6 +426,7 @@ engine_session_frame(Engine *engine, uint64_t session, EngineAsker asker, uint64
 void
 engine_peer_up(Engine *engine, uint32_t peer)
 {
+    begin_event(engine);
     membership_peer_up(engine->membership, peer, engine->now_ms, &engine->actions);
     finish_event(engine);
 }
@@ -410,6 +434,7 @@ engine_peer_up(Engine *engine, uint32_t peer)
 void
 engine_peer_down(Engine *engine, uint32_t peer)
 {
+    begin_event(engine);
     membership_peer_down(engine->membership, peer);
     finish_event(engine);
 }
@@ -441,10 +466,12 @@ void
 engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
 {
     Frame frame;
-    uint32_t member = membership_member_of(engine->membership, peer);
+    uint32_t member;
 
     if (!frame_decode(bytes, &frame))
         return;
+    begin_event(engine);
+    member = membership_member_of(engine->membership, peer);
     set_mute(engine);
     if (is_answer_of_member(frame.type))
         take_member_answer(engine, member, &frame);
@@ -458,6 +485,7 @@ engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
 void
 engine_datagram(Engine *engine, Slice datagram, const char *from)
 {
+    begin_event(engine);
     gossip_port_receive(&engine->gossip, engine->now_ms, datagram, from, &engine->actions);
     finish_event(engine);
 }
@@ -481,6 +509,7 @@ engine_tick(Engine *engine)
 {
     View view;
 
+    begin_event(engine);
     set_mute(engine);
     membership_tick(engine->membership, engine->now_ms, &engine->actions);
     gossip_port_follow(&engine->gossip, engine->now_ms);
@@ -529,8 +558,10 @@ note_waits(Engine *engine)
 void
 engine_turn_end(Engine *engine)
 {
-    View view = engine_view(engine);
+    View view;
 
+    begin_event(engine);
+    view = engine_view(engine);
     note_waits(engine);
     engine_step_background(engine);
     if (doubt_changed(engine))

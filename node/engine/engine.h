@@ -4,7 +4,8 @@
  * Frames, links going up and down, storage answers and time go in; frames, storage calls and state
  * to persist come out. The daemon (node/host/node.c) and the simulator (test/sim) run it unchanged.
  * Calls must not be nested: the host is called only from inside an engine call, and must not call
- * back into the engine; storage may answer from inside its calls.
+ * back into the engine. What storage answers is put into a queue: from inside its own calls it is
+ * taken before the next action is run, else when the next event begins.
  *
  * A turn: engine_time(), any number of events, engine_turn_end(), which sends what was gathered
  * (replicates and their acknowledgements travel in batches, one frame a target a turn).

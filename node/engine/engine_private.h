@@ -15,19 +15,12 @@
 #include "node/engine/repair/refill.h"
 #include "node/engine/request/coordinator.h"
 #include "node/engine/request/replica.h"
+#include "node/engine/store/completion.h"
 
 enum
 {
     ENGINE_RANGES_TOLD = 16
 };
-
-/* Positions of a bucket, some of which this node cannot read. */
-typedef struct UnreadableRange
-{
-    uint32_t bucket_id; /* 0: none */
-    uint64_t first;
-    uint64_t last;
-} UnreadableRange;
 
 /* What frames wait for, since it will be known in a moment. */
 typedef enum EngineDoubt
@@ -72,14 +65,15 @@ struct Engine
     Orphans *orphans;
     Scrub *scrub;
     Purge *purge;
-    UnreadableRange told[ENGINE_RANGES_TOLD]; /* to people */
+    StorageExtent told[ENGINE_RANGES_TOLD]; /* to people, of what cannot be read */
     uint32_t told_next;
     EngineDoubt doubt; /* when it was last looked */
     bool was_lost;     /* likewise: the data are known to be older than they were */
     uint64_t mute_until_ms;
     EngineAsker asker; /* of the frame being dispatched */
     Actions actions;
-    bool running; /* actions are being run: storage may answer meanwhile */
+    Completions completions; /* what storage has answered */
+    StorageEvents answers;   /* which are put there */
     uint64_t now_ms;
     uint64_t wall_ms;
     uint64_t started_ms;
@@ -100,7 +94,7 @@ bool engine_is_member(const Engine *engine);
 /* This node answers no read of its own data. */
 bool engine_is_withheld(const Engine *engine);
 
-/* Runs what the steps have asked for, and what storage's answers make them ask for meanwhile. */
+/* Runs what the steps have asked for, and what the storage's answers make them ask for. */
 void engine_run_actions(Engine *engine);
 
 /* ---- engine_session.c ---- */
@@ -122,6 +116,9 @@ void engine_tell_repair(Engine *engine, Origin origin, const Frame *frame);
 
 /* ---- engine_storage.c ---- */
 
+/* Tells the step whose answer it is. */
+void engine_take_answer(Engine *engine, const Completion *answer);
+
 /* Carry out an ACTION_APPLY, .._READ and .._SCAN, or answer them at once. */
 void engine_apply_storage(Engine *engine, const Action *action);
 void engine_read_storage(Engine *engine, const Action *action);
@@ -141,13 +138,11 @@ bool engine_background_is_busy(void *engine, const View *view, TreeId id);
 /* Lets the storage check its files, if it has any. */
 void engine_check_storage(Engine *engine, const Action *action);
 
-/* As StorageEvents.unreadable: the other owners are asked, and people are told, of each range once;
- * and what came of it. */
-void engine_unreadable(void *engine, uint32_t bucket_id, uint64_t first, uint64_t last);
+/* What is stored there cannot be read: the other owners are asked, and people are told, of each
+ * extent once. */
+void engine_unreadable(Engine *engine, const View *view, const StorageExtent *extent);
 
-/* As StorageEvents.replaced: the place is withheld. What was withheld by the process before is,
- * after its end. */
-void engine_replaced(void *engine, uint32_t bucket_id, uint64_t position);
+/* What was withheld by the process before its end is withheld again; and what came of it. */
 void engine_withhold_as_noted(Engine *engine);
 void engine_tell_mended(Engine *engine);
 void engine_tell_forgotten(Engine *engine);

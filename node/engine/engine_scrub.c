@@ -11,15 +11,11 @@ void
 engine_check_storage(Engine *engine, const Action *action)
 {
     const StorageCheck nothing = {.done = true};
-    View view;
 
     if (engine->storage->check != NULL)
-    {
         engine->storage->check(engine->storage, action->anew, action->max_bytes, action->ref);
-        return;
-    }
-    view = engine_view(engine);
-    scrub_checked(engine->scrub, &view, action->ref, STATUS_OK, &nothing);
+    else
+        engine->answers.checked(engine->answers.context, action->ref, STATUS_OK, &nothing);
 }
 
 void
@@ -42,14 +38,14 @@ engine_scrub_status(const Engine *engine)
 /* ---- what cannot be read ---- */
 
 static bool
-was_told(const Engine *engine, const UnreadableRange *range)
+was_told(const Engine *engine, const StorageExtent *extent)
 {
     for (uint32_t i = 0; i < ENGINE_RANGES_TOLD; i++)
     {
-        const UnreadableRange *told = &engine->told[i];
+        const StorageExtent *told = &engine->told[i];
 
-        if (told->bucket_id == range->bucket_id && told->first <= range->first &&
-            range->last <= told->last)
+        if (told->bucket_id == extent->bucket_id && told->first <= extent->first &&
+            extent->last <= told->last)
             return true;
     }
     return false;
@@ -64,37 +60,26 @@ bucket_name(const View *view, uint32_t bucket_id)
 }
 
 void
-engine_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t last)
+engine_unreadable(Engine *engine, const View *view, const StorageExtent *extent)
 {
-    Engine *engine = context;
-    View view = engine_view(engine);
-    UnreadableRange range = {bucket_id, first, last};
-    uint32_t owners = 0;
+    uint32_t bucket_id = extent->bucket_id;
+    uint32_t owners =
+        antientropy_mend(engine->antientropy, view, bucket_id, extent->first, extent->last);
 
-    owners = antientropy_mend(engine->antientropy, &view, bucket_id, first, last);
-    forget_report(engine->forget, &view, bucket_id, first, last);
-    if (was_told(engine, &range))
+    forget_report(engine->forget, view, bucket_id, extent->first, extent->last);
+    if (was_told(engine, extent))
         return;
-    engine->told[engine->told_next++ % ENGINE_RANGES_TOLD] = range;
+    engine->told[engine->told_next++ % ENGINE_RANGES_TOLD] = *extent;
     if (owners > 0)
         actions_warn(&engine->actions,
                      "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
                      "): this node asks %" PRIu32 " other owners for them",
-                     bucket_name(&view, bucket_id), first, last, owners);
+                     bucket_name(view, bucket_id), extent->first, extent->last, owners);
     else
         actions_warn(&engine->actions,
                      "rows of bucket \"%s\" cannot be read (positions %016" PRIx64 " to %016" PRIx64
                      "), and there is no other owner to ask",
-                     bucket_name(&view, bucket_id), first, last);
-}
-
-void
-engine_replaced(void *context, uint32_t bucket_id, uint64_t position)
-{
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    forget_replaced(engine->forget, &view, bucket_id, position, position);
+                     bucket_name(view, bucket_id), extent->first, extent->last);
 }
 
 void

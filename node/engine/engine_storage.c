@@ -4,93 +4,85 @@
 #include "node/engine/engine_private.h"
 
 static void
-on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
+take_merged(Engine *engine, const View *view, const Completion *answer)
 {
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    if (ticket_ref_owner(ref) == REF_REPLICA)
-        replica_merged(engine->replica, ref, status);
-    else if (!engine_background_merged(engine, &view, ref, status, object))
-        coordinator_merged(engine->coordinator, &view, ref, status, object);
-    engine_run_actions(engine);
+    if (ticket_ref_owner(answer->ref) == REF_REPLICA)
+        replica_merged(engine->replica, answer->ref, answer->status);
+    else if (!engine_background_merged(engine, view, answer->ref, answer->status, answer->object))
+        coordinator_merged(engine->coordinator, view, answer->ref, answer->status, answer->object);
 }
 
 static void
-on_durable(void *context, uint64_t ref, StatusCode status)
+take_durable(Engine *engine, const View *view, const Completion *answer)
 {
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    if (ticket_ref_owner(ref) == REF_REPLICA)
-        replica_durable(engine->replica, ref, status);
-    else if (!engine_background_durable(engine, &view, ref, status))
-        coordinator_durable(engine->coordinator, &view, ref, status);
-    engine_run_actions(engine);
+    if (ticket_ref_owner(answer->ref) == REF_REPLICA)
+        replica_durable(engine->replica, answer->ref, answer->status);
+    else if (!engine_background_durable(engine, view, answer->ref, answer->status))
+        coordinator_durable(engine->coordinator, view, answer->ref, answer->status);
 }
 
 static void
-on_read_done(void *context, uint64_t ref, StatusCode status, Slice object)
+take_read(Engine *engine, const View *view, const Completion *answer)
 {
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    if (ticket_ref_owner(ref) == REF_REPLICA)
-        replica_fetched(engine->replica, &view, ref, status, object);
-    else if (!engine_background_fetched(engine, &view, ref, status, object))
-        coordinator_fetched(engine->coordinator, &view, ref, status, object);
-    engine_run_actions(engine);
+    if (ticket_ref_owner(answer->ref) == REF_REPLICA)
+        replica_fetched(engine->replica, view, answer->ref, answer->status, answer->object);
+    else if (!engine_background_fetched(engine, view, answer->ref, answer->status, answer->object))
+        coordinator_fetched(engine->coordinator, view, answer->ref, answer->status, answer->object);
 }
 
 static void
-on_scan_done(void *context, uint64_t ref, StatusCode status, const StoragePage *page)
+take_scanned(Engine *engine, const View *view, const Completion *answer)
 {
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    if (!engine_background_scanned(engine, &view, ref, status, page))
-        replica_scanned(engine->replica, &view, ref, status, page);
-    engine_run_actions(engine);
-}
-
-static void
-on_checked(void *context, uint64_t ref, StatusCode status, const StorageCheck *check)
-{
-    Engine *engine = context;
-    View view = engine_view(engine);
-
-    scrub_checked(engine->scrub, &view, ref, status, check);
+    if (!engine_background_scanned(engine, view, answer->ref, answer->status, &answer->page))
+        replica_scanned(engine->replica, view, answer->ref, answer->status, &answer->page);
 }
 
 /* What a member is told of it, it must hear at once: it would send writes and reads. */
 static void
-on_disk_changed(void *context)
+take_disk_changed(Engine *engine)
 {
-    Engine *engine = context;
     const Storage *storage = engine->storage;
 
-    if (storage == NULL)
-        return;
     if (storage->disk == DISK_WELL)
         actions_warn(&engine->actions, "this node takes writes again");
     else
         actions_warn(&engine->actions, "this node takes no writes: %s", storage_disk_why(storage));
     membership_greet(engine->membership, engine->now_ms, &engine->actions);
-    engine_run_actions(engine);
 }
 
-StorageEvents
-engine_storage_events(Engine *engine)
+void
+engine_take_answer(Engine *engine, const Completion *answer)
 {
-    return (StorageEvents){.merged = on_merged,
-                           .durable = on_durable,
-                           .read_done = on_read_done,
-                           .scan_done = on_scan_done,
-                           .checked = on_checked,
-                           .unreadable = engine_unreadable,
-                           .replaced = engine_replaced,
-                           .disk_changed = on_disk_changed,
-                           .context = engine};
+    View view = engine_view(engine);
+    const StorageExtent *extent = &answer->extent;
+
+    switch (answer->kind)
+    {
+    case COMPLETION_MERGED:
+        take_merged(engine, &view, answer);
+        break;
+    case COMPLETION_DURABLE:
+        take_durable(engine, &view, answer);
+        break;
+    case COMPLETION_READ:
+        take_read(engine, &view, answer);
+        break;
+    case COMPLETION_SCANNED:
+        take_scanned(engine, &view, answer);
+        break;
+    case COMPLETION_CHECKED:
+        scrub_checked(engine->scrub, &view, answer->ref, answer->status, &answer->check);
+        break;
+    case COMPLETION_UNREADABLE:
+        engine_unreadable(engine, &view, extent);
+        break;
+    case COMPLETION_REPLACED:
+        forget_replaced(engine->forget, &view, extent->bucket_id, extent->first, extent->last);
+        break;
+    case COMPLETION_DISK_CHANGED:
+        take_disk_changed(engine);
+        break;
+    }
 }
 
 /* What answers a client, or another coordinator, must not come from a place that may lack what was
@@ -116,11 +108,12 @@ void
 engine_apply_storage(Engine *engine, const Action *action)
 {
     const Topology *topology = engine_topology(engine);
+    const StorageEvents *answers = &engine->answers;
     Reader reader = reader_begin(action->storage_key);
 
     if (topology->last_bucket_id != topology->bucket_count && !may_change_dropped(action->ref) &&
         topology_was_dropped(topology, reader_u32(&reader)))
-        on_merged(engine, action->ref, STATUS_NO_BUCKET, SLICE_EMPTY);
+        answers->merged(answers->context, action->ref, STATUS_NO_BUCKET, SLICE_EMPTY);
     else
         engine->storage->apply(engine->storage, action->storage_key, action->update, action->ref);
 }
@@ -138,9 +131,11 @@ withholds_key(const Engine *engine, Slice storage_key)
 void
 engine_read_storage(Engine *engine, const Action *action)
 {
+    const StorageEvents *answers = &engine->answers;
+
     if (!forget_is_idle(engine->forget) && is_for_clients(action->ref) &&
         withholds_key(engine, action->storage_key))
-        on_read_done(engine, action->ref, STATUS_CORRUPT, SLICE_EMPTY);
+        answers->read_done(answers->context, action->ref, STATUS_CORRUPT, SLICE_EMPTY);
     else
         engine->storage->read(engine->storage, action->storage_key, action->ref);
 }
@@ -148,11 +143,12 @@ engine_read_storage(Engine *engine, const Action *action)
 void
 engine_scan_storage(Engine *engine, const Action *action)
 {
+    const StorageEvents *answers = &engine->answers;
     const StorageRange *range = &action->range;
     StoragePage none = {.rows = NULL};
 
     if (is_for_clients(action->ref) && forget_withholds_range(engine->forget, range))
-        on_scan_done(engine, action->ref, STATUS_CORRUPT, &none);
+        answers->scan_done(answers->context, action->ref, STATUS_CORRUPT, &none);
     else
         engine->storage->scan(engine->storage, range, action->ref);
 }

@@ -72,8 +72,7 @@ rocks_is_pending(const Rocks *rocks, uint64_t hash, Slice key)
 void
 rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record, bool asked_for)
 {
-    if (rocks->storage.disk == DISK_WELL && rocks->cache.lent == 0 &&
-        !rocks_is_pending(rocks, hash, key))
+    if (rocks->storage.disk == DISK_WELL && !rocks_is_pending(rocks, hash, key))
         rocks_cache_enter(&rocks->cache, hash, key, record, asked_for);
 }
 
@@ -299,7 +298,6 @@ rocks_batch_done(Rocks *rocks, RocksBatch *batch)
     for (RocksItem *item = batch->first; item != NULL; item = item->after)
         unpend_item(rocks, item, batch->synced);
     trees_settle(rocks->storage.trees, &batch->trees);
-    /* The events may lead to new applies; none of them finds this batch any more. */
     for (size_t i = 0; i < batch->ref_count; i++)
     {
         rocks->owed--;
@@ -373,11 +371,7 @@ tell_replaced(const Rocks *rocks, const RocksCall *call)
         rocks->events.replaced(rocks->events.context, bucket_id, position);
 }
 
-/*
- * Merged comes before durable, and an event may apply again: all state is settled before the first
- * event, and the object reported lies in the batch or in the record given, never in the scratch
- * buffer.
- */
+/* Merged is told before durable. */
 static void
 apply_to(Rocks *rocks, const RocksCall *call, RocksItem *pending, Slice record)
 {
@@ -489,14 +483,12 @@ fetch_on_pool(uv_work_t *work)
 }
 
 static void
-fetch_apply_first(RocksFetch *fetch)
+fetch_apply(RocksFetch *fetch, const RocksWaiting *waiting)
 {
     Rocks *rocks = fetch->rocks;
-    RocksWaiting *waiting = fetch->first;
     RocksCall call = {fetch->node.hash, fetch->node.key, waiting->update, waiting->ref, false};
     RocksItem *pending = find_pending(rocks, call.hash, call.key);
 
-    fetch->first = waiting->next;
     rocks->owed--;
     if (rocks->storage.disk != DISK_WELL)
         refuse_apply(rocks, call.ref, STATUS_STORAGE);
@@ -514,11 +506,9 @@ fetch_done(uv_work_t *work, int status)
     RocksFetch *fetch = work->data;
     Rocks *rocks = fetch->rocks;
 
-    /* An event may apply to this key again: as long as the fetch is in the table, that one queues
-     * behind the others. */
-    while (fetch->first != NULL)
-        fetch_apply_first(fetch);
     rocks_table_remove(&rocks->fetches, &fetch->node);
+    for (const RocksWaiting *waiting = fetch->first; waiting != NULL; waiting = waiting->next)
+        fetch_apply(fetch, waiting);
     rocks_value_release(&fetch->value);
     arena_free(&fetch->arena);
     memory_resize(&MEMORY_HEAP, fetch, 0);
@@ -565,9 +555,7 @@ apply_to_cached(Rocks *rocks, const RocksCall *call)
     if (!rocks_cache_find(&rocks->cache, call->hash, call->key, &cached))
         return false;
     rocks->counters.cache_hits++;
-    rocks->cache.lent++;
     apply_to(rocks, call, NULL, cached.record);
-    rocks->cache.lent--;
     return true;
 }
 

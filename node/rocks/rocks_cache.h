@@ -29,7 +29,6 @@ typedef struct RocksCache
     size_t head;      /* where the next entry goes; below capacity */
     size_t tail;      /* the oldest entry */
     size_t used;      /* bytes from tail to head */
-    unsigned lent;    /* callers that still read what they found: nothing may move */
 } RocksCache;
 
 /* bytes: of ring and table together, never exceeded; too few for any record: no cache. */
@@ -45,7 +44,7 @@ void rocks_cache_hide(RocksCache *cache, uint64_t hash, Slice key);
 /*
  * Copies key and record, in the place of what the key had; visible. object lies in record. Left
  * out when it is too large for a cache of this size; the key is then not found. asked_for: it comes
- * in because it was read. Nothing may be lent.
+ * in because it was read.
  */
 void rocks_cache_enter(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record,
                        bool asked_for);

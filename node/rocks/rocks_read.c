@@ -193,9 +193,7 @@ read_cached(Rocks *rocks, uint64_t hash, Slice key, uint64_t ref)
     if (!rocks_cache_find(&rocks->cache, hash, key, &cached))
         return false;
     rocks->counters.cache_hits++;
-    rocks->cache.lent++;
     rocks->events.read_done(rocks->events.context, ref, STATUS_OK, cached.object);
-    rocks->cache.lent--;
     return true;
 }
 

@@ -109,8 +109,6 @@ on_durable(void *context, uint64_t ref, StatusCode status)
     if (status != STATUS_OK)
         abort();
     bench->latencies_us[bench->finished++] = (double)(now_ns() - bench->begun_ns[ref]) / 1000;
-    if (bench->started < bench->calls)
-        start_put(bench);
 }
 
 static void
@@ -143,10 +141,12 @@ measure_puts(Bench *bench, unsigned outstanding)
     double seconds;
 
     bench->started = bench->finished = bench->applying_ns = 0;
-    while (bench->started < outstanding && bench->started < bench->calls)
-        start_put(bench);
     while (bench->finished < bench->calls)
+    {
+        while (bench->started < bench->finished + outstanding && bench->started < bench->calls)
+            start_put(bench);
         uv_run(&bench->loop, UV_RUN_ONCE);
+    }
     seconds = (double)(now_ns() - begun) / 1e9;
     used = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used;
     switched = switches() - switched;

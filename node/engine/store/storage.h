@@ -3,7 +3,8 @@
  *
  * Two implementations: RocksDB (node/rocks/rocks.h) and the simulator's, in memory (test/sim). Both
  * run storage_update() and nothing else to change an object. Answers come through StorageEvents,
- * possibly before the call returns; a ref is the caller's and is repeated.
+ * from inside the call or later; a ref is the caller's and is repeated. Whoever hears an event puts
+ * it down (node/engine/store/completion.h) and calls no storage from it.
  *
  * A storage key is bucket id (4 bytes), ring position (8), key, so that a partition of a bucket is
  * one contiguous range. A cursor in it is a position and a key; no row's key is empty, so that the
@@ -87,8 +88,8 @@ typedef struct StorageEvents
      * to time when something meets it. An apply with a merge writes over it. May be NULL. */
     void (*unreadable)(void *context, uint32_t bucket_id, uint64_t first, uint64_t last);
 
-    /* At once, and nothing but that may be done in it: a merge has taken the place of a record that
-     * cannot be read, and may be older. NULL: nobody is told. */
+    /* Before merged: a merge has taken the place of a record that cannot be read, and may be older.
+     * NULL: nobody is told. */
     void (*replaced)(void *context, uint32_t bucket_id, uint64_t position);
 
     /* Storage.disk is not what it was. May be NULL. */

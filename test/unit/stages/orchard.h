@@ -32,7 +32,6 @@ typedef struct OrchardNode
     MemoryStore *store;
     Storage *storage;
     Actions actions;
-    bool running; /* actions are being run */
     bool up[STAGE_MEMBERS_MAX];
     View view;
     HintTotals hints;

@@ -784,6 +784,7 @@ a_request_that_was_answered_leaves_its_place(void **state)
     give_again(CLIENT + 10, ENGINE_CLIENT, 0);
     assert_refused(CLIENT + 10, STATUS_OVERLOADED);
     memory_store_sync(fixture.store);
+    engine_turn_end(fixture.engine);
     assert_int_equal(engine_load(fixture.engine).frames, 0);
     assert_int_equal(engine_load(fixture.engine).bytes, 0);
     assert_int_equal(written_status(), STATUS_OK);

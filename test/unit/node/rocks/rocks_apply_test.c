@@ -71,12 +71,6 @@ a_later_put_sees_an_earlier_one_of_the_same_batch(void **state)
 }
 
 static void
-put_over_first(Store *store)
-{
-    store_put(store, store_key(store, "k"), "second", NULL);
-}
-
-static void
 a_later_put_sees_one_that_is_being_written(void **state)
 {
     Store *store = *state;
@@ -156,24 +150,6 @@ an_unchanged_object_is_durable_when_the_write_it_equals_is(void **state)
     store_await_durable(store, again);
     assert_true(store->answers[first].durable);
     assert_true(store->answers[first].sequence < store->answers[again].sequence);
-}
-
-static void
-an_event_may_apply_again(void **state)
-{
-    Store *store = *state;
-    Slice key = store_key(store, "k");
-    uint64_t first;
-
-    store->hook_ref = store->next_ref;
-    store->on_merged = put_over_first;
-    store->on_durable = put_over_first;
-    first = store_put(store, key, "first", NULL);
-    assert_int_equal(store_object(store, first).sibling_count, 1);
-    store_await_durable(store, first);
-    store_await_durable(store, first + 1);
-    store_await_durable(store, first + 2);
-    assert_int_equal(store_read_object(store, key).sibling_count, 3);
 }
 
 static void
@@ -319,30 +295,6 @@ applies_to_a_cold_record_keep_their_order(void **state)
 }
 
 static void
-put_behind_the_waiting(Store *store)
-{
-    store_put(store, store_key(store, "key00042"), "d", NULL);
-}
-
-static void
-an_apply_out_of_an_event_queues_behind_the_waiting(void **state)
-{
-    Store *store = *state;
-    uint64_t first;
-
-    fill_cold(store, 100);
-    store->hook_ref = store->next_ref;
-    store->on_merged = put_behind_the_waiting;
-    first = store_put(store, store_key(store, "key00042"), "b", NULL);
-    store_put(store, store_key(store, "key00042"), "c", NULL);
-    store_await(store, &store->answers[first].merged);
-    store_await_durable(store, first + 2);
-    assert_true(store->answers[first + 1].durable);
-    assert_int_equal(store_object(store, first + 1).sibling_count, 3);
-    assert_int_equal(store_object(store, first + 2).sibling_count, 4);
-}
-
-static void
 closing_completes_what_waits_for_the_disk(void **state)
 {
     Store *store = *state;
@@ -371,13 +323,11 @@ main(void)
         STORE_TEST(an_object_of_another_node_is_merged),
         STORE_TEST(an_unchanged_object_is_durable_at_once),
         STORE_TEST(an_unchanged_object_is_durable_when_the_write_it_equals_is),
-        STORE_TEST(an_event_may_apply_again),
         STORE_TEST(large_values_and_many_keys_are_kept),
         STORE_TEST(one_sync_serves_many_applies),
         STORE_TEST(cold_records_are_read_from_disk),
         STORE_TEST(records_in_files_that_are_not_open_are_cold_and_not_corrupt),
         STORE_TEST(applies_to_a_cold_record_keep_their_order),
-        STORE_TEST(an_apply_out_of_an_event_queues_behind_the_waiting),
         STORE_TEST(closing_completes_what_waits_for_the_disk),
     };
 

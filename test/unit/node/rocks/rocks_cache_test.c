@@ -291,41 +291,6 @@ a_cold_read_that_an_apply_overtook_does_not_enter(void **state)
     assert_int_equal(rocks->cache.table.count, 1);
 }
 
-static void
-read_all_others(Store *store)
-{
-    char key[16];
-
-    for (unsigned i = 0; i < 200; i++)
-    {
-        snprintf(key, sizeof(key), "%u", i);
-        store->storage->read(store->storage, store_key(store, key), store_ref(store));
-    }
-}
-
-static void
-what_an_event_reports_stays_as_long_as_the_event_lasts(void **state)
-{
-    Store *store = *state;
-    char key[16];
-    uint64_t ref;
-    Slice first;
-
-    store->record_cache_bytes = 8192;
-    store_reopen(store, STORE_CACHE_BYTES);
-    for (unsigned i = 0; i < 200; i++)
-    {
-        snprintf(key, sizeof(key), "%u", i);
-        ref = store_put(store, store_key(store, key), key, NULL);
-    }
-    store_await_durable(store, ref);
-    first = store_read(store, store_key(store, "7"))->object;
-    store->hook_ref = store->next_ref;
-    store->on_read = read_all_others;
-    assert_true(slice_equal(store_read(store, store_key(store, "7"))->object, first));
-    assert_true(hits(store) > 0);
-}
-
 /* ---- the store against a model ---- */
 
 typedef struct Key
@@ -423,7 +388,6 @@ main(void)
         STORE_TEST(what_was_read_or_found_unchanged_enters_and_what_is_absent_does_not),
         STORE_TEST(a_key_that_is_being_written_is_not_read_from_the_cache),
         STORE_TEST(a_cold_read_that_an_apply_overtook_does_not_enter),
-        STORE_TEST(what_an_event_reports_stays_as_long_as_the_event_lasts),
         STORE_TEST(a_read_gives_the_last_durable_write_whatever_is_cached),
     };
 

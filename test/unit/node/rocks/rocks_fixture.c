@@ -31,17 +31,6 @@ note(Store *store, uint64_t ref, StatusCode status)
 }
 
 static void
-run_hook(Store *store, uint64_t ref, void (**hook)(Store *store))
-{
-    void (*call)(Store * store) = *hook;
-
-    if (ref != store->hook_ref || call == NULL)
-        return;
-    *hook = NULL;
-    call(store);
-}
-
-static void
 merged(void *context, uint64_t ref, StatusCode status, Slice object)
 {
     Store *store = context;
@@ -49,8 +38,6 @@ merged(void *context, uint64_t ref, StatusCode status, Slice object)
 
     assert_false(answer->merged);
     answer->merged = true;
-    run_hook(store, ref, &store->on_merged);
-    /* Copied after the hook: the bytes are promised for the whole call, whatever it does. */
     answer->object = slice_copy(&store->arena, object);
 }
 
@@ -63,7 +50,6 @@ store_note_durable(void *context, uint64_t ref, StatusCode status)
     assert_true(answer->merged);
     assert_false(answer->durable);
     answer->durable = true;
-    run_hook(store, ref, &store->on_durable);
 }
 
 static void
@@ -73,7 +59,6 @@ read_done(void *context, uint64_t ref, StatusCode status, Slice object)
     Answer *answer = note(store, ref, status);
 
     answer->read = true;
-    run_hook(store, ref, &store->on_read);
     answer->object = slice_copy(&store->arena, object);
 }
 

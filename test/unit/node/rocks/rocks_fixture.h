@@ -49,11 +49,6 @@ typedef struct Store
     uint64_t next_ref;
     uint64_t requests; /* request ids given out */
     unsigned sequence;
-    /* Called by the events of this ref, once. */
-    uint64_t hook_ref;
-    void (*on_merged)(struct Store *store);
-    void (*on_durable)(struct Store *store);
-    void (*on_read)(struct Store *store);
 } Store;
 
 #define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, store_setup, store_teardown)

@@ -21,16 +21,12 @@ static Pacer pacer;
 static MemoryStore *store;
 static Storage *storage;
 static Bucket buckets[2];
-static bool running;
 
 static void
 run(void)
 {
     Actions *actions = &stage.actions;
 
-    if (running)
-        return;
-    running = true;
     while (actions->done < actions->count)
     {
         Action action = actions->list[actions->done++];
@@ -42,7 +38,6 @@ run(void)
         else
             fail();
     }
-    running = false;
     actions_reset(actions);
 }
 

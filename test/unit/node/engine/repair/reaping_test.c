@@ -29,7 +29,6 @@ typedef struct House
     Storage *storage;
     Reaping *reaping;
     Actions actions;
-    bool running;
 } House;
 
 typedef struct Mail
@@ -92,9 +91,6 @@ run(House *house)
     Actions *actions = &house->actions;
     Storage *storage = house->storage;
 
-    if (house->running)
-        return;
-    house->running = true;
     while (actions->done < actions->count)
     {
         Action action = actions->list[actions->done++];
@@ -114,7 +110,6 @@ run(House *house)
         else if (action.kind == ACTION_SET_ROUND)
             storage->set_round(storage, &action.round, action.ref);
     }
-    house->running = false;
     actions_reset(actions);
 }
 
@@ -125,7 +120,6 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
 
     if (ref != REF_NOBODY)
         reaping_merged(house->reaping, &house->view, ref, status, object);
-    run(house);
 }
 
 static void
@@ -135,7 +129,6 @@ on_durable(void *context, uint64_t ref, StatusCode status)
 
     if (ref != REF_NOBODY)
         reaping_durable(house->reaping, &house->view, ref, status);
-    run(house);
 }
 
 static void
@@ -144,7 +137,6 @@ on_scanned(void *context, uint64_t ref, StatusCode status, const StoragePage *pa
     House *house = context;
 
     reaping_scanned(house->reaping, &house->view, ref, status, page);
-    run(house);
 }
 
 static bool
@@ -689,6 +681,7 @@ release_round(uint32_t index)
     memmove(&held_rounds[index], &held_rounds[index + 1],
             (--held_round_count - index) * sizeof(HeldAction));
     held.house->storage->set_round(held.house->storage, &held.action.round, held.action.ref);
+    run(held.house);
 }
 
 static void
@@ -699,6 +692,7 @@ release_row(void)
     memmove(held_rows, held_rows + 1, --held_row_count * sizeof(HeldAction));
     held.house->storage->apply(held.house->storage, held.storage_key, held.action.update,
                                held.action.ref);
+    run(held.house);
 }
 
 static void
