@@ -275,6 +275,11 @@ gossip-scale: $(SCALE_BIN)
 claim-tables: $(SCALE_BIN)
 	$(BUILD)/bin/claim_tables
 
+# What one document of the topology costs at sizes that no test cluster has.
+.PHONY: topology-scale
+topology-scale: $(SCALE_BIN)
+	$(BUILD)/bin/topology_scale
+
 # The simulator built with each patch in test/sim/bugs: a checker that finds nothing proves nothing.
 sim-bugs: simulator
 	@test/sim-bugs $(BUG)
@@ -345,6 +350,7 @@ help:
 	@echo 'make trouble          (TROUBLE="stall drain hour") what clients see while nodes die, and when they are back'
 	@echo 'make heal             (HEAL="wiped cut differences") time and bytes until replicas are equal again'
 	@echo 'make sim              simulator: SEEDS=1000, or SEED=17 TRACE=1'
+	@echo 'make topology-scale   what a topology of 1,000 members costs to take up'
 	@echo 'make gossip-scale     gossip among up to 1,000 nodes in virtual time: a table and a plot'
 	@echo 'make claim-tables     what a change of nodes moves and how even it leaves the loads: two tables'
 	@echo 'make sim-bugs         the simulator must catch each planted bug (BUG=name for one)'

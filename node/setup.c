@@ -329,7 +329,7 @@ find_in_document(Slice document, const char *address, int64_t port, MemberId *id
     {
         for (uint32_t i = 0; i < topology.member_count && !found; i++)
         {
-            found = topology.members[i].port == port &&
+            found = topology_is_present(&topology, i) && topology.members[i].port == port &&
                     strcmp(topology.members[i].address, address) == 0;
             *id = topology.members[i].id;
         }

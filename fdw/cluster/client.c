@@ -80,19 +80,20 @@ static void
 client_create_bucket(ClientCluster *cluster, const Bucket *wanted)
 {
     ClusterTopology *topology = cluster_topology(cluster);
-    uint32 members = topology->topology.member_count;
+    int members = topology->present_count;
     uint64 deadline_ms = links_now_ms() + cluster_timeout_ms();
     AskReply reply = {.state = ASK_OPEN, .status = STATUS_OK, .message = ""};
-    LinksNode *last = topology->nodes[0];
+    LinksNode *last = topology->present[0];
 
-    for (uint32 i = 0; i < 2 * members; i++)
+    for (int i = 0; i < 2 * members; i++)
     {
         uint64 now_ms = links_now_ms();
 
-        if (topology->avoid[i % members] != (i >= members) || now_ms >= deadline_ms)
+        if (topology->avoid[topology->slots[i % members]] != (i >= members) ||
+            now_ms >= deadline_ms)
             continue;
-        last = topology->nodes[i % members];
-        if (client_propose(cluster, &topology->nodes[i % members], wanted,
+        last = topology->present[i % members];
+        if (client_propose(cluster, &topology->present[i % members], wanted,
                            Min(deadline_ms - now_ms, CREATE_PATIENT_MS), &reply))
             return;
         if (client_is_final(&reply))

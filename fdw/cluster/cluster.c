@@ -220,8 +220,7 @@ cluster_decode(ClientCluster *cluster, Slice document)
 
     topology->context = own;
     arena_init(&arena, memory_of_context(own));
-    if (!topology_decode(slice_copy(&arena, document), &arena, &topology->topology) ||
-        topology->topology.member_count == 0)
+    if (!topology_decode(slice_copy(&arena, document), &arena, &topology->topology))
     {
         MemoryContextDelete(own);
         return NULL;
@@ -242,16 +241,35 @@ cluster_is_news(const ClientCluster *cluster, const Topology *topology)
 }
 
 static void
-cluster_use(ClientCluster *cluster, ClusterTopology *topology)
+cluster_list_nodes(ClientCluster *cluster, ClusterTopology *topology)
 {
+    MemoryContext context = topology->context;
     uint32 count = topology->topology.member_count;
 
-    topology->nodes = MemoryContextAllocZero(topology->context, sizeof(LinksNode *) * count);
-    topology->avoid = MemoryContextAllocZero(topology->context, sizeof(bool) * count);
+    topology->nodes = MemoryContextAllocZero(context, sizeof(LinksNode *) * count);
+    topology->avoid = MemoryContextAllocZero(context, sizeof(bool) * count);
+    topology->present = MemoryContextAllocZero(context, sizeof(LinksNode *) * count);
+    topology->slots = MemoryContextAllocZero(context, sizeof(uint32) * count);
     for (uint32 i = 0; i < count; i++)
+    {
+        if (!topology_is_present(&topology->topology, i))
+            continue;
         topology->nodes[i] = cluster_link_member(cluster, &topology->topology.members[i]);
-    /* Its members may have other numbers now. */
-    memset(cluster->asker.members, 0, sizeof(cluster->asker.members));
+        topology->slots[topology->present_count] = i;
+        topology->present[topology->present_count++] = topology->nodes[i];
+    }
+}
+
+/* Members keep their slots, so what is known of one stays known, unless this is another cluster. */
+static void
+cluster_use(ClientCluster *cluster, ClusterTopology *topology)
+{
+    const ClusterTopology *present = cluster->topology;
+
+    cluster_list_nodes(cluster, topology);
+    if (present == NULL || memcmp(present->topology.cluster, topology->topology.cluster,
+                                  sizeof(topology->topology.cluster)) != 0)
+        memset(cluster->asker.members, 0, sizeof(cluster->asker.members));
     topology->older = cluster->topology;
     cluster->topology = topology;
 }
@@ -366,14 +384,14 @@ cluster_take_status(Ask *ask, int index, const Frame *frame)
     arena_init(&arena, memory_of_context(CurrentMemoryContext));
     if (frame->type != FRAME_NODE_STATUS_REPLY || !node_status_decode(frame, &arena, &status))
         return false;
-    for (uint32 i = 0; i < topology->topology.member_count; i++)
+    for (int i = 0; i < topology->present_count; i++)
     {
-        const MemberId *id = &topology->topology.members[i].id;
+        const MemberId *id = &topology->topology.members[topology->slots[i]].id;
 
         if (cluster_is_among(id, &status.id, 1) ||
             cluster_is_among(id, status.reachable, status.reachable_count))
             continue;
-        links_node_suspect(topology->nodes[i], links_now_ms());
+        links_node_suspect(topology->present[i], links_now_ms());
     }
     return true;
 }
@@ -423,8 +441,7 @@ cluster_bootstrap(ClientCluster *cluster)
     if (!cluster_fetch(cluster, &ask))
         report_no_topology(cluster, &ask, unresolved.data);
     cluster_learn_suspects(cluster, cluster_first_good(&ask));
-    links_keep(cluster->links, cluster->topology->nodes,
-               (int)cluster->topology->topology.member_count);
+    links_keep(cluster->links, cluster->topology->present, cluster->topology->present_count);
 }
 
 ClusterTopology *
@@ -435,8 +452,8 @@ cluster_topology(ClientCluster *cluster)
     if (cluster->topology == NULL)
         cluster_bootstrap(cluster);
     topology = cluster->topology;
-    for (uint32 i = 0; i < topology->topology.member_count; i++)
-        topology->avoid[i] = links_node_is_suspect(topology->nodes[i]);
+    for (int i = 0; i < topology->present_count; i++)
+        topology->avoid[topology->slots[i]] = links_node_is_suspect(topology->present[i]);
     return topology;
 }
 
@@ -444,15 +461,15 @@ void
 cluster_refresh(ClientCluster *cluster, bool by_majority)
 {
     ClusterTopology *topology = cluster_topology(cluster);
-    int members = (int)topology->topology.member_count;
+    int members = topology->present_count;
     Ask ask = {.enough = by_majority ? members / 2 + 1 : 1, .patient_ms = REFRESH_PATIENT_MS};
 
     ask.nodes = palloc(sizeof(LinksNode *) * members);
     for (int suspects = 0; suspects <= 1; suspects++)
     {
         for (int i = 0; i < members; i++)
-            if (topology->avoid[i] == (suspects == 1))
-                ask.nodes[ask.count++] = topology->nodes[i];
+            if (topology->avoid[topology->slots[i]] == (suspects == 1))
+                ask.nodes[ask.count++] = topology->present[i];
         if (suspects == 0)
             ask.want = Max(ask.count, ask.enough);
     }
@@ -478,5 +495,5 @@ cluster_end_transaction(ClientCluster *cluster)
         topology->older = older->older;
         MemoryContextDelete(older->context);
     }
-    links_keep(cluster->links, topology->nodes, (int)topology->topology.member_count);
+    links_keep(cluster->links, topology->present, topology->present_count);
 }

@@ -23,8 +23,11 @@ struct ClusterTopology
 {
     MemoryContext context;
     Topology topology;
-    LinksNode **nodes; /* by member index */
-    bool *avoid;       /* by member index: suspects, as of cluster_topology's last call */
+    LinksNode **nodes;   /* by slot; NULL: that member has left */
+    bool *avoid;         /* by slot: suspects, as of cluster_topology's last call */
+    LinksNode **present; /* of the members that have not left */
+    uint32 *slots;       /* theirs, in the same order */
+    int present_count;
     ClusterTopology *older;
 };
 

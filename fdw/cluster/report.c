@@ -328,7 +328,7 @@ static bool
 bucket_wants_more_nodes(const ClientCluster *cluster, const Bucket *wanted, const AskReply *reply)
 {
     return reply->state == ASK_REFUSED && reply->status == STATUS_BAD_BUCKET &&
-           cluster->topology != NULL && wanted->n > cluster->topology->topology.member_count;
+           cluster->topology != NULL && wanted->n > cluster->topology->topology.present;
 }
 
 /* Who was asked, and of the others those that cannot be reached, without whom no majority may be.
@@ -342,14 +342,14 @@ bucket_refusal(const ClientCluster *cluster, const Bucket *wanted, const LinksNo
     initStringInfo(&text);
     if (bucket_wants_more_nodes(cluster, wanted, reply))
         return psprintf("The bucket keeps n = %u replicas of each key, the cluster has %u nodes.",
-                        wanted->n, cluster->topology->topology.member_count);
+                        wanted->n, cluster->topology->topology.present);
     appendStringInfo(&text, "%s was asked", links_node_label(asked));
-    for (uint32 i = 0; cluster->topology != NULL && i < cluster->topology->topology.member_count;
-         i++)
+    for (int i = 0; cluster->topology != NULL && i < cluster->topology->present_count; i++)
     {
-        const LinksNode *node = cluster->topology->nodes[i];
+        const LinksNode *node = cluster->topology->present[i];
+        bool avoided = cluster->topology->avoid[cluster->topology->slots[i]];
 
-        if (node == asked || (!cluster->topology->avoid[i] && links_node_error(node)[0] == '\0'))
+        if (node == asked || (!avoided && links_node_error(node)[0] == '\0'))
             continue;
         appendStringInfo(&text, "; %s", links_node_label(node));
         append_why_not(&text, node);
@@ -367,7 +367,7 @@ bucket_hint(const ClientCluster *cluster, const Bucket *wanted, const AskReply *
     if (!bucket_wants_more_nodes(cluster, wanted, reply))
         return 0;
     return errhint("Set option \"n\" of the foreign table or of server \"%s\" to %u or less.",
-                   cluster->server_name, cluster->topology->topology.member_count);
+                   cluster->server_name, cluster->topology->topology.present);
 }
 
 void

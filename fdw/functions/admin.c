@@ -69,8 +69,8 @@ admin_ask_nodes(ClientCluster *cluster, const ClusterTopology *topology, AdminNo
                 Ask *ask)
 {
     arena_init(&nodes->arena, memory_of_context(CurrentMemoryContext));
-    nodes->statuses = palloc0(sizeof(NodeStatus) * topology->topology.member_count);
-    admin_ask_begin(cluster, topology->nodes, (int)topology->topology.member_count, ask);
+    nodes->statuses = palloc0(sizeof(NodeStatus) * topology->present_count);
+    admin_ask_begin(cluster, topology->present, topology->present_count, ask);
     ask->take = admin_take_status;
     ask->argument = nodes;
     node_status_fetch_encode(&ask->frame, ask->tag);
@@ -196,9 +196,9 @@ dynamo_nodes(PG_FUNCTION_ARGS)
 
     InitMaterializedSRF(fcinfo, 0);
     admin_ask_nodes(cluster, topology, &nodes, &ask);
-    for (uint32 i = 0; i < topology->topology.member_count; i++)
-        admin_put_node((ReturnSetInfo *)fcinfo->resultinfo, &topology->topology, i,
-                       topology->nodes[i], &ask.replies[i], &nodes.statuses[i]);
+    for (int i = 0; i < topology->present_count; i++)
+        admin_put_node((ReturnSetInfo *)fcinfo->resultinfo, &topology->topology, topology->slots[i],
+                       topology->present[i], &ask.replies[i], &nodes.statuses[i]);
     return (Datum)0;
 }
 

@@ -143,15 +143,15 @@ static void
 buckets_drop(ClientCluster *cluster, const Bucket *bucket)
 {
     ClusterTopology *topology = cluster_topology(cluster);
-    uint32 members = topology->topology.member_count;
-    LinksNode *last = topology->nodes[0];
+    int members = topology->present_count;
+    LinksNode *last = topology->present[0];
     AskReply reply = {.state = ASK_OPEN, .status = STATUS_OK, .message = ""};
 
-    for (uint32 i = 0; i < 2 * members; i++)
+    for (int i = 0; i < 2 * members; i++)
     {
-        LinksNode **node = &topology->nodes[i % members];
+        LinksNode **node = &topology->present[i % members];
 
-        if (topology->avoid[i % members] != (i >= members))
+        if (topology->avoid[topology->slots[i % members]] != (i >= members))
             continue;
         last = *node;
         if (buckets_ask(cluster, node, bucket->id, &reply))

@@ -58,8 +58,9 @@ repair_node_names(const ClusterTopology *topology)
     StringInfoData names;
 
     initStringInfo(&names);
-    for (uint32 i = 0; i < topology->topology.member_count; i++)
-        appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", topology->topology.members[i].name);
+    for (int i = 0; i < topology->present_count; i++)
+        appendStringInfo(&names, "%s%s", i > 0 ? ", " : "",
+                         topology->topology.members[topology->slots[i]].name);
     foreign_text_clean(names.data);
     return names.data;
 }
@@ -155,8 +156,8 @@ dynamo_repair(PG_FUNCTION_ARGS)
     cluster = repair_cluster(fcinfo);
     repair = repair_of(cluster, fcinfo);
     topology = cluster_topology(cluster);
-    replies = palloc0(sizeof(RepairReply) * topology->topology.member_count);
-    admin_ask_begin(cluster, topology->nodes, (int)topology->topology.member_count, &ask);
+    replies = palloc0(sizeof(RepairReply) * topology->present_count);
+    admin_ask_begin(cluster, topology->present, topology->present_count, &ask);
     ask.take = repair_take_reply;
     ask.argument = replies;
     repair_encode(&ask.frame, ask.tag, &repair);
@@ -327,9 +328,9 @@ dynamo_repair_status(PG_FUNCTION_ARGS)
     InitMaterializedSRF(fcinfo, 0);
     cluster_refresh(cluster, false);
     topology = cluster_topology(cluster);
-    count = (int)topology->topology.member_count;
+    count = topology->present_count;
     nodes = palloc(sizeof(LinksNode *) * count);
-    memcpy(nodes, topology->nodes, sizeof(LinksNode *) * count);
+    memcpy(nodes, topology->present, sizeof(LinksNode *) * count);
     for (uint32 first = 0; count > 0; first += REPAIR_STATUS_PAGE)
     {
         MemoryContext before = MemoryContextSwitchTo(page);

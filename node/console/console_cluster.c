@@ -111,7 +111,10 @@ console_run_nodes(Console *console, Session *session, const ConsoleCommand *comm
     session_columns(session, command->columns, command->column_count);
     topology = console_topology_or_notice(console, session);
     for (uint32_t i = 0; topology != NULL && i < topology->member_count; i++)
-        send_member(console_host(console)->node, topology, i, session);
+    {
+        if (topology_is_present(topology, i))
+            send_member(console_host(console)->node, topology, i, session);
+    }
     session_complete(session, command->tag);
 }
 

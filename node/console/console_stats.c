@@ -37,7 +37,7 @@ send_node_stats(const Node *node, Session *session)
     send_stat(session, "resident_bytes", node_resident_bytes(), "Memory of the process.");
     send_stat(session, "epoch", topology->epoch,
               "Number of the topology in force; 0 while the node is in no cluster.");
-    send_stat(session, "members", topology->member_count, "Nodes of the cluster.");
+    send_stat(session, "members", topology->present, "Nodes of the cluster.");
     send_stat(session, "members_up", up,
               "Nodes of the cluster that this node can reach, itself included.");
 }

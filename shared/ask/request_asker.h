@@ -47,7 +47,7 @@ typedef struct RequestAsker
                       apart */
     uint64_t (*clock)(void); /* in ms, as it runs whatever requests wait for; NULL: as requests are
                                 told the time */
-    RequestAskerMember members[RING_NODES_MAX]; /* by member index */
+    RequestAskerMember members[RING_SLOTS_MAX]; /* by slot */
 } RequestAsker;
 
 /* A frame as hedging sees it. */

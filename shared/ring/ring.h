@@ -15,7 +15,8 @@ enum
 {
     RING_PARTITIONS_MIN = 8,
     RING_PARTITIONS_MAX = 8192, /* a power of two */
-    RING_NODES_MAX = 1024
+    RING_NODES_MAX = 1024,
+    RING_SLOTS_MAX = 4096 /* numbers of nodes, those that are no more among them */
 };
 
 bool ring_partitions_are_valid(uint32_t partitions);

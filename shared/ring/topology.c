@@ -1,6 +1,11 @@
-#include "shared/ring/topology.h"
+/*
+ * What a topology is asked: who is a member, which buckets there are, who owns a position; and the
+ * first claim. topology_codec.c has the document.
+ */
+#include "shared/ring/topology_private.h"
 
 #include "shared/base/hash.h"
+#include "shared/ring/claim.h"
 #include "shared/ring/claim.h"
 
 #include <stdlib.h>
@@ -8,239 +13,116 @@
 
 enum
 {
-    TOPOLOGY_FORMAT = 1,
-    WORD_MAX = 63, /* bytes of a member's name and of a zone */
-    ADDRESS_MAX = 255,
-    MEMBER_MINIMUM_BYTES = sizeof(MemberId) + 6,
-    BUCKET_MINIMUM_BYTES = 11,
-    CREATOR_MAX = 255,
     NAME_SLOTS_LEAST = 8 /* a power of two */
 };
 
-static int
-compare_ids(const void *a, const void *b)
+/* ---- epochs ---- */
+
+uint64_t
+topology_epoch(uint16_t generation, uint16_t forced_by, uint32_t number)
 {
-    return memcmp(a, b, sizeof(MemberId));
+    return (uint64_t)generation << 48 | (uint64_t)forced_by << 32 | number;
 }
+
+uint16_t
+topology_generation(uint64_t epoch)
+{
+    return (uint16_t)(epoch >> 48);
+}
+
+/* ---- members ---- */
 
 static int
 compare_members(const void *a, const void *b)
 {
-    return compare_ids(&((const Member *)a)->id, &((const Member *)b)->id);
+    return memcmp(&((const Member *)a)->id, &((const Member *)b)->id, sizeof(MemberId));
 }
 
-void
-topology_encode_bucket(Buffer *buffer, const Bucket *bucket)
+static int
+compare_slots(const void *a, const void *b, void *members)
 {
-    buffer_put_u32(buffer, bucket->id);
-    buffer_put_string(buffer, bucket->name);
-    buffer_put_varint(buffer, bucket->n);
-    buffer_put_varint(buffer, bucket->key_count);
-    for (uint32_t i = 0; i < bucket->key_count; i++)
-    {
-        buffer_put_u8(buffer, (uint8_t)bucket->key_types[i]);
-        buffer_put_string(buffer, bucket->key_names[i]);
-    }
-    buffer_put_varint(buffer, bucket->column_count);
-    for (uint32_t i = 0; i < bucket->column_count; i++)
-    {
-        buffer_put_string(buffer, bucket->columns[i].name);
-        buffer_put_string(buffer, bucket->columns[i].type);
-    }
-    buffer_put_string(buffer, bucket->creator != NULL ? bucket->creator : "");
+    return compare_members((const Member *)members + *(const uint16_t *)a,
+                           (const Member *)members + *(const uint16_t *)b);
 }
 
-Bucket
-topology_decode_bucket(Reader *reader, Arena *arena)
+bool
+topology_index_members(Topology *topology, Arena *arena)
 {
-    Bucket bucket = {.id = reader_u32(reader)};
+    uint32_t count = topology->member_count;
 
-    bucket.name = reader_string(reader, arena);
-    bucket.n = reader_varint32(reader);
-    bucket.key_count = reader_count(reader, 2);
-    if (bucket.key_count == 0 || bucket.key_count > KEY_COLUMNS_MAX)
+    topology->present = 0;
+    topology->by_id = ARENA_ARRAY(arena, uint16_t, count);
+    for (uint32_t i = 0; i < count; i++)
     {
-        reader_fail(reader);
-        bucket.key_count = 0;
+        topology->by_id[i] = (uint16_t)i;
+        topology->present += topology->members[i].state != MEMBER_LEFT;
     }
-    for (uint32_t i = 0; i < bucket.key_count; i++)
+    qsort_r(topology->by_id, count, sizeof(uint16_t), compare_slots, topology->members);
+    for (uint32_t i = 1; i < count; i++)
     {
-        uint8_t type = reader_u8(reader);
-
-        if (!keycodec_type_is_known(type))
-            reader_fail(reader);
-        bucket.key_types[i] = (KeyType)type;
-        bucket.key_names[i] = reader_string(reader, arena);
-    }
-    bucket.column_count = reader_count(reader, 2);
-    bucket.columns = ARENA_ARRAY(arena, BucketColumn, bucket.column_count);
-    for (uint32_t i = 0; i < bucket.column_count; i++)
-    {
-        bucket.columns[i].name = reader_string(reader, arena);
-        bucket.columns[i].type = reader_string(reader, arena);
-    }
-    bucket.creator = reader_string(reader, arena);
-    return bucket;
-}
-
-/* All that stands before the buckets. */
-static void
-encode_head(Buffer *buffer, const Topology *topology, uint64_t epoch)
-{
-    buffer_put_u8(buffer, TOPOLOGY_FORMAT);
-    buffer_put_varint(buffer, epoch);
-    buffer_put(buffer, topology->cluster, sizeof(topology->cluster));
-    buffer_put_varint(buffer, topology->member_count);
-    for (uint32_t i = 0; i < topology->member_count; i++)
-    {
-        const Member *member = &topology->members[i];
-
-        buffer_put(buffer, &member->id, sizeof(MemberId));
-        buffer_put_string(buffer, member->name);
-        buffer_put_string(buffer, member->address);
-        buffer_put_u16(buffer, member->port);
-        buffer_put_string(buffer, member->zone);
-        buffer_put_varint(buffer, member->weight);
-    }
-    buffer_put_varint(buffer, topology->partitions);
-    for (uint32_t i = 0; i < topology->partitions; i++)
-        buffer_put_varint(buffer, topology->claim[i]);
-}
-
-void
-topology_encode(Buffer *buffer, const Topology *topology)
-{
-    encode_head(buffer, topology, topology->epoch);
-    buffer_put_u32(buffer, topology->last_bucket_id);
-    buffer_put_varint(buffer, topology->bucket_count);
-    for (uint32_t i = 0; i < topology->bucket_count; i++)
-        topology_encode_bucket(buffer, &topology->buckets[i]);
-}
-
-/* A word stands in log lines and console columns; so do addresses, of which more characters are
- * made. */
-static bool
-is_word(const char *text, size_t max, const char *punctuation)
-{
-    size_t length = 0;
-
-    for (; text[length] != '\0'; length++)
-    {
-        char c = text[length];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-
-        if (!plain && strchr(punctuation, c) == NULL)
+        if (compare_slots(&topology->by_id[i - 1], &topology->by_id[i], topology->members) == 0)
             return false;
     }
-    return length <= max;
+    return true;
 }
 
-static bool
-member_is_valid(const Member *member)
+/* The slot of that id, of a member that has left too. */
+static uint32_t
+find_slot(const Topology *topology, const MemberId *id)
 {
-    return member->name[0] != '\0' && is_word(member->name, WORD_MAX, "_-.") &&
-           member->address[0] != '\0' && is_word(member->address, ADDRESS_MAX, "_-.:%") &&
-           is_word(member->zone, WORD_MAX, "_-.") && member->port != 0 && member->weight != 0;
+    uint32_t low = 0;
+    uint32_t high = topology->member_count;
+
+    while (low < high)
+    {
+        uint32_t middle = low + (high - low) / 2;
+        uint16_t slot = topology->by_id[middle];
+        int order = memcmp(&topology->members[slot].id, id, sizeof(MemberId));
+
+        if (order == 0)
+            return slot;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return TOPOLOGY_NO_MEMBER;
 }
 
-static void
-decode_members(Reader *reader, Arena *arena, Topology *topology)
+uint32_t
+topology_member(const Topology *topology, const MemberId *id)
 {
-    topology->member_count = reader_count(reader, MEMBER_MINIMUM_BYTES);
-    if (topology->member_count == 0 || topology->member_count > RING_NODES_MAX)
-        reader_fail(reader);
-    topology->members = ARENA_ARRAY(arena, Member, topology->member_count);
-    for (uint32_t i = 0; i < topology->member_count && !reader->failed; i++)
-    {
-        Member *member = &topology->members[i];
+    uint32_t slot = find_slot(topology, id);
 
-        reader_copy(reader, &member->id, sizeof(MemberId));
-        member->name = reader_string(reader, arena);
-        member->address = reader_string(reader, arena);
-        member->port = reader_u16(reader);
-        member->zone = reader_string(reader, arena);
-
-        uint64_t weight = reader_varint(reader);
-
-        member->weight = (uint32_t)weight;
-        if (weight > UINT32_MAX || !member_is_valid(member) ||
-            (i > 0 && compare_members(member - 1, member) >= 0))
-            reader_fail(reader);
-    }
+    return topology_is_present(topology, slot) ? slot : TOPOLOGY_NO_MEMBER;
 }
 
-static void
-decode_claim(Reader *reader, Arena *arena, Topology *topology)
+bool
+topology_has_left(const Topology *topology, const MemberId *id)
 {
-    topology->partitions = reader_count(reader, 1);
-    if (!ring_partitions_are_valid(topology->partitions))
-        reader_fail(reader);
-    topology->claim = ARENA_ARRAY(arena, uint16_t, topology->partitions);
-    for (uint32_t i = 0; i < topology->partitions && !reader->failed; i++)
-    {
-        uint64_t member = reader_varint(reader);
+    uint32_t slot = find_slot(topology, id);
 
-        topology->claim[i] = (uint16_t)member;
-        if (member >= topology->member_count)
-            reader_fail(reader);
-    }
+    return slot != TOPOLOGY_NO_MEMBER && topology->members[slot].state == MEMBER_LEFT;
 }
 
-/*
- * Fills the preference lists from the last partition to the first: a list is the next partition's
- * with the claimed member moved to its front.
- */
-static void
-fill_preference(Topology *topology, Arena *arena)
+bool
+topology_is_present(const Topology *topology, uint32_t slot)
 {
-    uint16_t *first = ARENA_ARRAY(arena, uint16_t, topology->member_count);
-    uint32_t length =
-        ring_walk(topology->claim, topology->partitions, 0, first, topology->member_count);
-    const uint16_t *next = first;
-
-    topology->preference_length = length;
-    topology->preference = ARENA_ARRAY(arena, uint16_t, (size_t)topology->partitions * length);
-    for (uint32_t partition = topology->partitions; partition-- > 0;)
-    {
-        uint16_t *list = topology->preference + (size_t)partition * length;
-        uint32_t count = 0;
-
-        list[count++] = topology->claim[partition];
-        for (uint32_t i = 0; i < length; i++)
-        {
-            if (next[i] != list[0])
-                list[count++] = next[i];
-        }
-        next = list;
-    }
+    return slot < topology->member_count && topology->members[slot].state != MEMBER_LEFT;
 }
 
-/* What is wrong with a bucket's definition in a cluster where n can be at most n_max, or NULL. */
-static const char *
-bucket_fault(const Bucket *bucket, uint32_t n_max)
+uint32_t
+topology_member_by_name(const Topology *topology, const char *name)
 {
-    size_t name_length = strlen(bucket->name);
-
-    if (name_length == 0 || name_length > TOPOLOGY_NAME_MAX)
-        return "a bucket's name has 1 to 255 bytes";
-    for (size_t i = 0; i < name_length; i++)
+    for (uint32_t i = 0; i < topology->member_count; i++)
     {
-        if ((uint8_t)bucket->name[i] < ' ' || bucket->name[i] == 0x7F)
-            return "a bucket's name has no control characters";
+        if (topology_is_present(topology, i) && strcmp(topology->members[i].name, name) == 0)
+            return i;
     }
-    if (bucket->n == 0 || bucket->n > TOPOLOGY_N_MAX)
-        return "n is 1 to 16";
-    if (bucket->n > n_max)
-        return "n is larger than the number of nodes";
-    if (bucket->key_count == 0 || bucket->key_count > KEY_COLUMNS_MAX)
-        return "a bucket has 1 to 8 key columns";
-    for (uint32_t i = 0; i < bucket->key_count; i++)
-    {
-        if (!keycodec_type_is_known((uint8_t)bucket->key_types[i]))
-            return "a key column's type is unknown";
-    }
-    return NULL;
+    return TOPOLOGY_NO_MEMBER;
 }
+
+/* ---- buckets ---- */
 
 static uint32_t
 name_slot(const Topology *topology, const char *name)
@@ -269,79 +151,6 @@ topology_index_names(Topology *topology, Arena *arena)
         topology->names[slot] = i + 1;
     }
     return true;
-}
-
-static void
-decode_buckets(Reader *reader, Arena *arena, Topology *topology)
-{
-    topology->last_bucket_id = reader_u32(reader);
-    topology->bucket_count = reader_count(reader, BUCKET_MINIMUM_BYTES);
-    if (topology->bucket_count > TOPOLOGY_BUCKETS_MAX)
-        reader_fail(reader);
-    topology->buckets = ARENA_ARRAY(arena, Bucket, topology->bucket_count);
-    for (uint32_t i = 0; i < topology->bucket_count && !reader->failed; i++)
-    {
-        uint32_t last_id = i > 0 ? topology->buckets[i - 1].id : 0;
-
-        topology->buckets[i] = topology_decode_bucket(reader, arena);
-        if (topology->buckets[i].id <= last_id ||
-            topology->buckets[i].id > topology->last_bucket_id ||
-            bucket_fault(&topology->buckets[i], topology->preference_length) != NULL)
-            reader_fail(reader);
-    }
-}
-
-bool
-topology_decode(Slice bytes, Arena *arena, Topology *topology)
-{
-    Reader reader = reader_begin(bytes);
-
-    *topology = (Topology){0};
-    if (reader_u8(&reader) != TOPOLOGY_FORMAT)
-        return false;
-    topology->epoch = reader_varint(&reader);
-    if (topology->epoch == 0)
-        reader_fail(&reader);
-    reader_copy(&reader, topology->cluster, sizeof(topology->cluster));
-    decode_members(&reader, arena, topology);
-    decode_claim(&reader, arena, topology);
-    if (reader.failed)
-        return false;
-    fill_preference(topology, arena);
-    decode_buckets(&reader, arena, topology);
-    return reader_finish(&reader) && topology_index_names(topology, arena);
-}
-
-uint32_t
-topology_member(const Topology *topology, const MemberId *id)
-{
-    uint32_t low = 0;
-    uint32_t high = topology->member_count;
-
-    while (low < high)
-    {
-        uint32_t middle = low + (high - low) / 2;
-        int order = compare_ids(&topology->members[middle].id, id);
-
-        if (order == 0)
-            return middle;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return TOPOLOGY_NO_MEMBER;
-}
-
-uint32_t
-topology_member_by_name(const Topology *topology, const char *name)
-{
-    for (uint32_t i = 0; i < topology->member_count; i++)
-    {
-        if (strcmp(topology->members[i].name, name) == 0)
-            return i;
-    }
-    return TOPOLOGY_NO_MEMBER;
 }
 
 uint32_t
@@ -380,42 +189,10 @@ topology_bucket_by_name(const Topology *topology, const char *name)
     return found != 0 ? &topology->buckets[found - 1] : NULL;
 }
 
-/* A number for each zone, equal for equal names, 0 for none. */
-static uint16_t
-zone_number(const Topology *topology, uint32_t member)
-{
-    if (topology->members[member].zone[0] == '\0')
-        return 0;
-    for (uint32_t i = 0;; i++)
-    {
-        if (strcmp(topology->members[i].zone, topology->members[member].zone) == 0)
-            return (uint16_t)(i + 1);
-    }
-}
-
-void
-topology_claim(Topology *topology, Arena *arena)
-{
-    ClaimMember *members = ARENA_ARRAY(arena, ClaimMember, topology->member_count);
-    uint16_t *nobodys = ARENA_ARRAY(arena, uint16_t, topology->partitions);
-
-    qsort(topology->members, topology->member_count, sizeof(Member), compare_members);
-    for (uint32_t i = 0; i < topology->member_count; i++)
-        members[i] = (ClaimMember){.slot = (uint16_t)i,
-                                   .zone = zone_number(topology, i),
-                                   .weight = topology->members[i].weight};
-    for (uint32_t i = 0; i < topology->partitions; i++)
-        nobodys[i] = CLAIM_NOBODY;
-    topology->claim = ARENA_ARRAY(arena, uint16_t, topology->partitions);
-    (void)claim_plan(nobodys, topology->partitions, members, topology->member_count, 0, arena,
-                     topology->claim);
-    fill_preference(topology, arena);
-}
-
 static size_t
 definition_bytes(const Bucket *bucket)
 {
-    size_t bytes = strlen(bucket->name) + BUCKET_MINIMUM_BYTES;
+    size_t bytes = strlen(bucket->name) + TOPOLOGY_BUCKET_LEAST;
 
     for (uint32_t i = 0; i < bucket->key_count; i++)
         bytes += strlen(bucket->key_names[i]);
@@ -434,44 +211,10 @@ topology_bucket_fault(const Topology *topology, const Bucket *bucket)
         return "the cluster has as many buckets as it can have";
     if (topology_bucket_by_name(topology, bucket->name) != NULL)
         return "a bucket of this name exists";
-    fault = bucket_fault(bucket, topology->preference_length);
+    fault = topology_definition_fault(bucket, topology->preference_length);
     if (fault == NULL && definition_bytes(bucket) > TOPOLOGY_BUCKET_BYTES)
         fault = "the names and types of its columns take more than 64 KB";
     return fault;
-}
-
-static bool
-is_among(uint32_t id, const uint32_t *ids, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-    {
-        if (ids[i] == id)
-            return true;
-    }
-    return false;
-}
-
-void
-topology_encode_change(Buffer *buffer, const Topology *topology, const TopologyChange *change)
-{
-    encode_head(buffer, topology, topology->epoch + 1);
-    buffer_put_u32(buffer, topology->last_bucket_id + change->added_count);
-    buffer_put_varint(buffer, topology->bucket_count + change->added_count - change->dropped_count);
-    for (uint32_t i = 0; i < topology->bucket_count; i++)
-    {
-        const Bucket *bucket = &topology->buckets[i];
-
-        if (change->dropped_count == 0 ||
-            !is_among(bucket->id, change->dropped, change->dropped_count))
-            topology_encode_bucket(buffer, bucket);
-    }
-    for (uint32_t i = 0; i < change->added_count; i++)
-    {
-        Bucket bucket = change->added[i];
-
-        bucket.id = topology->last_bucket_id + i + 1;
-        topology_encode_bucket(buffer, &bucket);
-    }
 }
 
 bool
@@ -525,15 +268,138 @@ topology_position(const Bucket *bucket, Slice key, uint64_t *position)
     return true;
 }
 
-uint32_t
-topology_preference(const Topology *topology, uint64_t position, uint16_t *members, uint32_t max)
+/* ---- claims and lists ---- */
+
+/* A number for each zone, equal for equal names, 0 for none. */
+static uint16_t
+zone_number(const Topology *topology, uint32_t member)
+{
+    if (topology->members[member].zone[0] == '\0')
+        return 0;
+    for (uint32_t i = 0;; i++)
+    {
+        if (strcmp(topology->members[i].zone, topology->members[member].zone) == 0)
+            return (uint16_t)(i + 1);
+    }
+}
+
+void
+topology_claim(Topology *topology, Arena *arena)
+{
+    ClaimMember *members = ARENA_ARRAY(arena, ClaimMember, topology->member_count);
+    uint16_t *nobodys = ARENA_ARRAY(arena, uint16_t, topology->partitions);
+
+    qsort(topology->members, topology->member_count, sizeof(Member), compare_members);
+    for (uint32_t i = 0; i < topology->member_count; i++)
+        members[i] = (ClaimMember){.slot = (uint16_t)i,
+                                   .zone = zone_number(topology, i),
+                                   .weight = topology->members[i].weight};
+    topology->claim = ARENA_ARRAY(arena, uint16_t, topology->partitions);
+    topology->changed = ARENA_ARRAY(arena, uint64_t, topology->partitions);
+    for (uint32_t i = 0; i < topology->partitions; i++)
+    {
+        nobodys[i] = CLAIM_NOBODY;
+        topology->changed[i] = 1;
+    }
+    (void)claim_plan(nobodys, topology->partitions, members, topology->member_count, 0, arena,
+                     topology->claim);
+    (void)topology_index_members(topology, arena);
+    topology_fill_preference(topology, arena);
+}
+
+/*
+ * Fills the lists from the last partition to the first: a list is the next partition's with the
+ * claimed slot moved to its front, and cut.
+ */
+static uint16_t *
+make_lists(const Topology *topology, const uint16_t *claim, uint32_t length, Arena *arena)
+{
+    uint16_t *lists = ARENA_ARRAY(arena, uint16_t, (size_t)topology->partitions * length);
+    uint16_t first[TOPOLOGY_N_MAX];
+    const uint16_t *next = first;
+
+    ring_walk(claim, topology->partitions, 0, first, length);
+    for (uint32_t partition = topology->partitions; partition-- > 0;)
+    {
+        uint16_t *list = lists + (size_t)partition * length;
+        uint32_t count = 0;
+
+        list[count++] = claim[partition];
+        for (uint32_t i = 0; i < length && count < length; i++)
+        {
+            if (next[i] != list[0])
+                list[count++] = next[i];
+        }
+        next = list;
+    }
+    return lists;
+}
+
+static uint32_t
+list_length(const Topology *topology, const uint16_t *claim)
+{
+    uint16_t first[TOPOLOGY_N_MAX];
+
+    return ring_walk(claim, topology->partitions, 0, first, TOPOLOGY_N_MAX);
+}
+
+void
+topology_fill_preference(Topology *topology, Arena *arena)
+{
+    uint32_t length = list_length(topology, topology->claim);
+
+    if (topology->target != NULL)
+    {
+        uint32_t target_length = list_length(topology, topology->target);
+
+        length = target_length < length ? target_length : length;
+        topology->target_preference = make_lists(topology, topology->target, length, arena);
+    }
+    topology->preference_length = length;
+    topology->preference = make_lists(topology, topology->claim, length, arena);
+}
+
+static uint32_t
+copy_list(const Topology *topology, const uint16_t *lists, uint64_t position, uint16_t *members,
+          uint32_t max)
 {
     uint32_t length = topology->preference_length < max ? topology->preference_length : max;
     size_t partition = ring_partition(position, topology->partitions);
 
-    memcpy(members, topology->preference + partition * topology->preference_length,
-           sizeof(uint16_t) * length);
+    memcpy(members, lists + partition * topology->preference_length, sizeof(uint16_t) * length);
     return length;
+}
+
+TopologyStep
+topology_step(const Topology *topology, uint64_t position)
+{
+    return topology->target != NULL
+               ? (TopologyStep)topology->steps[ring_partition(position, topology->partitions)]
+               : TOPOLOGY_STILL;
+}
+
+uint32_t
+topology_old_preference(const Topology *topology, uint64_t position, uint16_t *members,
+                        uint32_t max)
+{
+    return copy_list(topology, topology->preference, position, members, max);
+}
+
+uint32_t
+topology_new_preference(const Topology *topology, uint64_t position, uint16_t *members,
+                        uint32_t max)
+{
+    return copy_list(topology,
+                     topology->target != NULL ? topology->target_preference : topology->preference,
+                     position, members, max);
+}
+
+uint32_t
+topology_preference(const Topology *topology, uint64_t position, uint16_t *members, uint32_t max)
+{
+    return topology_step(topology, position) >= TOPOLOGY_HANDING
+               ? topology_new_preference(topology, position, members, max)
+               : topology_old_preference(topology, position, members, max);
 }
 
 bool

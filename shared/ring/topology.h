@@ -2,8 +2,20 @@
  * Topology: the one document that says who is in the cluster, who owns what, and which buckets
  * exist.
  *
- * Numbered by epoch. Only chosen documents (node/engine/cluster/paxos) are used or sent on. A
+ * Epochs number the documents; only chosen ones (node/engine/cluster/paxos) are used or sent on. A
  * decoded Topology lives in one arena; its strings are NUL-terminated there.
+ *
+ * Slots. A member has a number, its slot, from the epoch that took it in, and keeps it: arrays by
+ * member are indexed by slot, and what a node holds under a slot between two events is of the same
+ * member after a change of epoch. A slot is never given again. The entry of a member that left
+ * stays, with nothing but the member's id, so that this id cannot come back.
+ *
+ * Owners. The claim names a slot for each partition; the preference list of a partition is the
+ * distinct slots met on a walk of the claim from there (Dynamo 4.3, 6.2), cut at TOPOLOGY_N_MAX:
+ * the first n own a bucket of n replicas there, the rest are its fallbacks in order. While
+ * partitions move there are two whole claims, the one in force and the target, and each partition
+ * has a step that says which of its two lists counts. A list never mixes the claims, or it would
+ * depend on how far the partition's neighbours are.
  */
 #ifndef SHARED_RING_TOPOLOGY_H
 #define SHARED_RING_TOPOLOGY_H
@@ -12,15 +24,34 @@
 #include "shared/data/keycodec.h"
 #include "shared/ring/ring.h"
 
+typedef enum MemberState
+{
+    MEMBER_ACTIVE,  /* owns partitions, or may */
+    MEMBER_JOINING, /* may own no partition yet: it learns what an owner must know */
+    MEMBER_LEAVING, /* hands over what it owns, and leaves when nothing is left */
+    MEMBER_GONE,    /* declared dead by a plan: nothing waits for it */
+    MEMBER_LEFT     /* a slot that is never given again; all but the id is empty */
+} MemberState;
+
 typedef struct Member
 {
     MemberId id;
+    MemberState state;
     const char *name;
     const char *address; /* numeric; what peers and clients connect to */
     uint16_t port;
     const char *zone; /* "" when none */
     uint32_t weight;
 } Member;
+
+/* How far a partition's move is; no move: TOPOLOGY_STILL for all partitions. */
+typedef enum TopologyStep
+{
+    TOPOLOGY_STILL,   /* the claim's list counts, and nothing is under way */
+    TOPOLOGY_FILLING, /* the claim's list counts; who enters is filled */
+    TOPOLOGY_HANDING, /* the target's list counts; who enters holds back until it has proof */
+    TOPOLOGY_MOVED    /* the target's list counts; who has left may drop what it holds */
+} TopologyStep;
 
 typedef struct BucketColumn
 {
@@ -43,15 +74,24 @@ typedef struct Bucket
 
 typedef struct Topology
 {
-    uint64_t epoch;      /* from 1; 0 means none */
+    uint64_t epoch;      /* see topology_epoch(); 0 means none */
+    uint64_t fence;      /* the epoch of the last removal: data frames of members that know only an
+                            older one are refused; 0: nobody was removed */
     uint8_t cluster[16]; /* drawn when epoch 1 was proposed */
     uint32_t partitions;
-    Member *members; /* sorted by id */
-    uint32_t member_count;
-    uint16_t *claim;            /* partitions entries: indexes into members */
-    uint16_t *preference;       /* by partition, preference_length members each; made from claim */
-    uint32_t preference_length; /* members that own a partition: all, unless there are too many */
-    Bucket *buckets;            /* sorted by id */
+    Member *members;       /* by slot */
+    uint32_t member_count; /* slots, those of members that left among them */
+    uint32_t present;      /* members that have not left; made from members */
+    uint16_t *by_id;       /* slots in the order of their ids; made from members */
+    uint16_t *claim;       /* by partition: a slot */
+    uint16_t *target;      /* likewise; NULL: no partition moves */
+    uint8_t *steps;        /* by partition: TopologyStep; NULL as target is */
+    uint64_t *changed;     /* by partition: the epoch in which the list that counts, or who is to
+                              get copies, was changed last */
+    uint16_t *preference;  /* by partition, preference_length slots each; made from claim */
+    uint16_t *target_preference; /* likewise, made from target; NULL as target is */
+    uint32_t preference_length;  /* the shorter of the two kinds of lists */
+    Bucket *buckets;             /* sorted by id */
     uint32_t bucket_count;
     uint32_t last_bucket_id; /* the highest that was ever given */
     uint32_t *names;         /* a hash table of indexes + 1 of buckets; made from them */
@@ -60,6 +100,7 @@ typedef struct Topology
 
 enum
 {
+    TOPOLOGY_SLOTS_MAX = RING_SLOTS_MAX, /* members that a cluster can have had */
     TOPOLOGY_BUCKETS_MAX = 10000,
     TOPOLOGY_BUCKET_IDS_MAX = INT32_MAX, /* higher numbers are storage's own */
     TOPOLOGY_N_MAX = 16,
@@ -70,6 +111,15 @@ enum
 
 #define TOPOLOGY_NO_MEMBER UINT32_MAX
 
+/*
+ * An epoch is one number, so that the newer of two documents is the greater one: the generation,
+ * which only FORCE EPOCH raises, in the highest 16 bits, the slot of the node that forced it in the
+ * next 16, so that two minorities that are both forced differ, and below them the count of
+ * documents. An ordinary next document has epoch + 1.
+ */
+uint64_t topology_epoch(uint16_t generation, uint16_t forced_by, uint32_t number);
+uint16_t topology_generation(uint64_t epoch);
+
 void topology_encode(Buffer *buffer, const Topology *topology);
 
 /* One bucket, as it stands in a topology and in the frame that asks for it. */
@@ -77,9 +127,15 @@ void topology_encode_bucket(Buffer *buffer, const Bucket *bucket);
 Bucket topology_decode_bucket(Reader *reader, Arena *arena);
 bool topology_decode(Slice bytes, Arena *arena, Topology *topology);
 
-/* Index of the member, or TOPOLOGY_NO_MEMBER. */
+/* The slot of the member that has this id, or name, and has not left; or TOPOLOGY_NO_MEMBER. */
 uint32_t topology_member(const Topology *topology, const MemberId *id);
 uint32_t topology_member_by_name(const Topology *topology, const char *name);
+
+/* A member of that id has left: the id cannot come back. */
+bool topology_has_left(const Topology *topology, const MemberId *id);
+
+/* The slot is that of a member which has not left. */
+bool topology_is_present(const Topology *topology, uint32_t slot);
 
 /* Index of the first bucket of that id or a later one; bucket_count: there is none. */
 uint32_t topology_bucket_index(const Topology *topology, uint32_t id);
@@ -89,7 +145,7 @@ const Bucket *topology_bucket_by_name(const Topology *topology, const char *name
 /* Makes names; false when two buckets have one name. Decoding does it. */
 bool topology_index_names(Topology *topology, Arena *arena);
 
-/* Claims the ring for the members (sorted here by id) of a first epoch. */
+/* Makes a first epoch of the members: gives out slots in the order of ids, and claims the ring. */
 void topology_claim(Topology *topology, Arena *arena);
 
 /* Why the bucket cannot be added (a sentence without a full stop); NULL: it can. */
@@ -124,11 +180,18 @@ bool topology_bucket_agrees(const Bucket *a, const Bucket *b);
 bool topology_position(const Bucket *bucket, Slice key, uint64_t *position);
 
 /*
- * The preference list of a ring position as member indexes, owners first, then fallbacks; returns
- * how many. With max of bucket->n these are the owners.
+ * The preference list of a ring position as slots, owners first, then fallbacks; returns how many.
+ * With max of bucket->n these are the owners. It is the list that counts at the partition's step.
  */
 uint32_t topology_preference(const Topology *topology, uint64_t position, uint16_t *members,
                              uint32_t max);
+
+/* Likewise the list of the claim, and of the target; where nothing moves they are the same. */
+uint32_t topology_old_preference(const Topology *topology, uint64_t position, uint16_t *members,
+                                 uint32_t max);
+uint32_t topology_new_preference(const Topology *topology, uint64_t position, uint16_t *members,
+                                 uint32_t max);
+TopologyStep topology_step(const Topology *topology, uint64_t position);
 
 /* True when the member is one of the owners there; false too when the bucket is not known. */
 bool topology_owns(const Topology *topology, uint32_t bucket_id, uint64_t position,

@@ -15,7 +15,7 @@ require_distinct_lists(const Topology *topology, Arena *arena)
         memset(seen, 0, topology->member_count);
         for (uint32_t i = 0; i < count; i++)
         {
-            fuzz_require(list[i] < topology->member_count && !seen[list[i]]);
+            fuzz_require(topology_is_present(topology, list[i]) && !seen[list[i]]);
             seen[list[i]] = true;
         }
     }
@@ -25,7 +25,13 @@ static void
 require_everything_found(const Topology *topology)
 {
     for (uint32_t i = 0; i < topology->member_count; i++)
-        fuzz_require(topology_member(topology, &topology->members[i].id) == i);
+    {
+        const MemberId *id = &topology->members[i].id;
+        bool present = topology_is_present(topology, i);
+
+        fuzz_require(topology_member(topology, id) == (present ? i : TOPOLOGY_NO_MEMBER));
+        fuzz_require(topology_has_left(topology, id) == !present);
+    }
     for (uint32_t i = 0; i < topology->bucket_count; i++)
     {
         const Bucket *bucket = &topology->buckets[i];

@@ -43,6 +43,7 @@ void
 gossip_free(Gossip *gossip)
 {
     memory_resize(&MEMORY_HEAP, gossip->members, 0);
+    memory_resize(&MEMORY_HEAP, gossip->by_id, 0);
     memory_resize(&MEMORY_HEAP, gossip->order, 0);
     memory_resize(&MEMORY_HEAP, gossip->suspects, 0);
     memory_resize(&MEMORY_HEAP, gossip->news, 0);
@@ -67,36 +68,46 @@ gossip_draw_below(Gossip *gossip, uint32_t bound)
 }
 
 static int
-compare_id(const void *id, const void *member)
+compare_ids(const void *a, const void *b, void *members)
 {
-    return memcmp(id, &((const GossipMember *)member)->id, sizeof(MemberId));
+    return memcmp(&((const GossipMember *)members)[*(const uint32_t *)a].id,
+                  &((const GossipMember *)members)[*(const uint32_t *)b].id, sizeof(MemberId));
 }
 
 uint32_t
 gossip_find(const Gossip *gossip, const MemberId *id)
 {
-    const GossipMember *found =
-        gossip->member_count > 0
-            ? bsearch(id, gossip->members, gossip->member_count, sizeof(GossipMember), compare_id)
-            : NULL;
+    uint32_t low = 0;
+    uint32_t high = gossip->present;
 
-    return found != NULL ? (uint32_t)(found - gossip->members) : TOPOLOGY_NO_MEMBER;
+    while (low < high)
+    {
+        uint32_t middle = low + (high - low) / 2;
+        uint32_t member = gossip->by_id[middle];
+        int order = memcmp(&gossip->members[member].id, id, sizeof(MemberId));
+
+        if (order == 0)
+            return member;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return TOPOLOGY_NO_MEMBER;
 }
 
 /* ---- members ---- */
 
-/* The accusers by their new numbers; who left accuses nobody any more. */
+/* Who left accuses nobody any more. */
 static void
-renumber_accusers(const Gossip *gossip, GossipMember *member, const GossipMember *old)
+drop_accusers(const Gossip *gossip, GossipMember *member)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < member->accuser_count; i++)
     {
-        uint32_t number = gossip_find(gossip, &old[member->accusers[i]].id);
-
-        if (number != TOPOLOGY_NO_MEMBER)
-            member->accusers[count++] = number;
+        if (gossip->members[member->accusers[i]].state != GOSSIP_LEFT)
+            member->accusers[count++] = member->accusers[i];
     }
     member->accuser_count = count;
 }
@@ -104,7 +115,7 @@ renumber_accusers(const Gossip *gossip, GossipMember *member, const GossipMember
 static void
 rebuild_lists(Gossip *gossip)
 {
-    size_t bytes = gossip->member_count * sizeof(uint32_t);
+    size_t bytes = (gossip->present + 1) * sizeof(uint32_t);
 
     gossip->order = memory_resize(&MEMORY_HEAP, gossip->order, bytes);
     gossip->suspects = memory_resize(&MEMORY_HEAP, gossip->suspects, bytes);
@@ -112,11 +123,12 @@ rebuild_lists(Gossip *gossip)
     gossip->suspect_count = 0;
     gossip->news_count = 0;
     gossip->there = 0;
-    for (uint32_t i = 0; i < gossip->member_count; i++)
+    for (uint32_t k = 0; k < gossip->present; k++)
     {
+        uint32_t i = gossip->by_id[k];
         const GossipMember *member = &gossip->members[i];
 
-        gossip->order[i] = i;
+        gossip->order[k] = i;
         if (member->state == GOSSIP_SUSPECT)
             gossip->suspects[gossip->suspect_count++] = i;
         if (member->state == GOSSIP_SUSPECT || member->state == GOSSIP_ALIVE)
@@ -124,7 +136,7 @@ rebuild_lists(Gossip *gossip)
         if (member->tellings > 0)
             gossip->news[gossip->news_count++] = i;
     }
-    gossip->order_next = gossip->member_count;
+    gossip->order_next = gossip->present;
 }
 
 void
@@ -214,31 +226,44 @@ look_at_clock(Gossip *gossip, uint64_t now_ms)
         gossip->now_ms = now;
 }
 
+/* Members keep their slots, so what is held of one is held of the same one after it. */
+static void
+follow_members(Gossip *gossip, const Topology *topology)
+{
+    uint32_t had = gossip->member_count;
+
+    gossip->member_count = topology->member_count;
+    gossip->members = memory_resize(&MEMORY_HEAP, gossip->members,
+                                    (gossip->member_count + 1) * sizeof(GossipMember));
+    gossip->by_id =
+        memory_resize(&MEMORY_HEAP, gossip->by_id, (gossip->member_count + 1) * sizeof(uint32_t));
+    gossip->present = 0;
+    for (uint32_t i = 0; i < gossip->member_count; i++)
+    {
+        const Member *member = &topology->members[i];
+
+        if (i >= had || memcmp(&gossip->members[i].id, &member->id, sizeof(MemberId)) != 0)
+            gossip->members[i] = (GossipMember){.id = member->id};
+        if (member->state == MEMBER_LEFT)
+            gossip->members[i] = (GossipMember){.id = member->id, .state = GOSSIP_LEFT};
+        else
+            gossip->by_id[gossip->present++] = i;
+    }
+    qsort_r(gossip->by_id, gossip->present, sizeof(uint32_t), compare_ids, gossip->members);
+    for (uint32_t i = 0; i < gossip->member_count; i++)
+        drop_accusers(gossip, &gossip->members[i]);
+}
+
 void
 gossip_set_topology(Gossip *gossip, uint64_t now_ms, const Topology *topology)
 {
-    GossipMember *old = gossip->members;
-    uint32_t old_count = gossip->member_count;
     bool was_at_rest = gossip->self == TOPOLOGY_NO_MEMBER;
-    GossipMember *members =
-        memory_resize(&MEMORY_HEAP, NULL, (topology->member_count + 1) * sizeof(GossipMember));
 
     look_at_clock(gossip, now_ms);
-    for (uint32_t i = 0; i < topology->member_count; i++)
-    {
-        uint32_t known = gossip_find(gossip, &topology->members[i].id);
-
-        members[i] = known != TOPOLOGY_NO_MEMBER ? old[known]
-                                                 : (GossipMember){.id = topology->members[i].id};
-    }
-    gossip->members = members;
-    gossip->member_count = topology->member_count;
+    follow_members(gossip, topology);
     gossip->self = gossip_find(gossip, &gossip->config.self);
     if (gossip->self != TOPOLOGY_NO_MEMBER)
-        members[gossip->self].state = GOSSIP_ALIVE;
-    for (uint32_t i = 0; i < gossip->member_count && old_count > 0; i++)
-        renumber_accusers(gossip, &members[i], old);
-    memory_resize(&MEMORY_HEAP, old, 0);
+        gossip->members[gossip->self].state = GOSSIP_ALIVE;
     gossip->epoch = topology->epoch;
     memcpy(gossip->cluster, topology->cluster, sizeof(gossip->cluster));
     rebuild_lists(gossip);
@@ -533,7 +558,8 @@ gossip_state_name(GossipState state)
     static const char *const NAMES[GOSSIP_STATE_END] = {[GOSSIP_UNKNOWN] = "unknown",
                                                         [GOSSIP_ALIVE] = "alive",
                                                         [GOSSIP_SUSPECT] = "suspect",
-                                                        [GOSSIP_DEAD] = "dead"};
+                                                        [GOSSIP_DEAD] = "dead",
+                                                        [GOSSIP_LEFT] = "left"};
 
     return NAMES[state];
 }

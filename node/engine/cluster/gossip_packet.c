@@ -114,7 +114,7 @@ decode_update(Reader *reader, GossipUpdate *update)
 
     reader_copy(reader, &update->id, sizeof(MemberId));
     state = reader_u8(reader);
-    if (state == GOSSIP_UNKNOWN || state >= GOSSIP_STATE_END)
+    if (state == GOSSIP_UNKNOWN || state >= GOSSIP_LEFT)
         reader_fail(reader);
     update->state = (GossipState)state;
     update->incarnation = reader_varint(reader);

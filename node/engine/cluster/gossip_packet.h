@@ -36,6 +36,7 @@ typedef enum GossipState
     GOSSIP_ALIVE,
     GOSSIP_SUSPECT,
     GOSSIP_DEAD,
+    GOSSIP_LEFT, /* is no member any more; never in a packet */
     GOSSIP_STATE_END
 } GossipState;
 

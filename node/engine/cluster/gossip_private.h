@@ -78,7 +78,9 @@ struct Gossip
     uint64_t epoch;
     GossipLoad load;
     GossipMember *members;
-    uint32_t member_count;
+    uint32_t member_count; /* slots, those of members that left among them */
+    uint32_t *by_id;       /* present of them, in the order of their ids */
+    uint32_t present;
     uint32_t self;  /* or TOPOLOGY_NO_MEMBER: at rest */
     uint32_t there; /* members alive or suspect, this one among them */
     uint64_t run;
@@ -90,7 +92,7 @@ struct Gossip
     uint64_t stood_still_ms; /* by how much now_ms is behind the clock outside */
     bool ticked;
 
-    uint32_t *order; /* of probing, shuffled */
+    uint32_t *order; /* of probing, shuffled; present of them */
     uint32_t order_next;
     uint64_t probe_due_ms;
     GossipProbe probes[GOSSIP_PROBES];

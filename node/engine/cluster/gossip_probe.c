@@ -246,7 +246,7 @@ gossip_take_nack(Gossip *gossip, uint64_t echo)
 static void
 shuffle(Gossip *gossip)
 {
-    for (uint32_t i = gossip->member_count; i > 1; i--)
+    for (uint32_t i = gossip->present; i > 1; i--)
     {
         uint32_t at = gossip_draw_below(gossip, i);
         uint32_t member = gossip->order[i - 1];
@@ -262,11 +262,11 @@ shuffle(Gossip *gossip)
 static void
 probe_next(Gossip *gossip)
 {
-    for (uint32_t i = 0; i < gossip->member_count; i++)
+    for (uint32_t i = 0; i < gossip->present; i++)
     {
         uint32_t member;
 
-        if (gossip->order_next >= gossip->member_count)
+        if (gossip->order_next >= gossip->present)
             shuffle(gossip);
         member = gossip->order[gossip->order_next++];
         if (member != gossip->self && (gossip->members[member].state == GOSSIP_ALIVE ||
@@ -283,7 +283,7 @@ probe_next(Gossip *gossip)
 static void
 call_absent(Gossip *gossip, GossipActions *actions)
 {
-    for (uint32_t i = 0; i < gossip->member_count && gossip->there < gossip->member_count; i++)
+    for (uint32_t i = 0; i < gossip->member_count && gossip->there < gossip->present; i++)
     {
         uint32_t member = gossip->call_next++ % gossip->member_count;
         GossipState state = gossip->members[member].state;

@@ -176,7 +176,7 @@ membership_is_abreast(const Membership *membership)
         uint32_t number = membership->member_peers[i];
         const Peer *peer = number < membership->peer_count ? &membership->peers[number] : NULL;
 
-        if (i != membership->self &&
+        if (i != membership->self && topology_is_present(&membership->topology, i) &&
             (peer == NULL || peer->name == NULL || peer->epoch > membership->topology.epoch))
             return false;
     }
@@ -245,11 +245,11 @@ set_voters(Membership *membership)
 
     for (uint32_t i = 0; i < topology->member_count; i++)
     {
-        if (i != membership->self)
+        if (i != membership->self && topology_is_present(topology, i))
             peers[count++] = membership->member_peers[i];
     }
     paxos_set_voters(membership->paxos, peers, count, membership->self != TOPOLOGY_NO_MEMBER,
-                     topology->member_count / 2 + 1);
+                     topology->present / 2 + 1);
 }
 
 /* The others connect to where the topology has this node, and to nowhere else. */
@@ -262,8 +262,8 @@ check_place(const Membership *membership, Actions *actions)
     for (uint32_t i = 0; i < topology->member_count; i++)
     {
         const Member *member = &topology->members[i];
-        bool is_here =
-            member->port == config->port && strcmp(member->address, config->address) == 0;
+        bool is_here = topology_is_present(topology, i) && member->port == config->port &&
+                       strcmp(member->address, config->address) == 0;
 
         if (is_here == (i == membership->self))
             continue;
@@ -305,15 +305,14 @@ adopt(Membership *membership, Actions *actions)
     {
         const Member *member = &topology->members[i];
 
-        membership->member_peers[i] = i == membership->self
+        membership->member_peers[i] = i == membership->self || !topology_is_present(topology, i)
                                           ? TOPOLOGY_NO_MEMBER
                                           : number_peer(membership, member->address, member->port);
     }
     check_place(membership, actions);
     membership->epoch_changed = true;
     actions_log(actions, "the topology of epoch %llu is in force: %u members, %u buckets",
-                (unsigned long long)topology->epoch, topology->member_count,
-                topology->bucket_count);
+                (unsigned long long)topology->epoch, topology->present, topology->bucket_count);
     set_voters(membership);
     refresh_up(membership);
 }

@@ -181,7 +181,7 @@ refuse_unanswered(const Membership *membership, const BucketWish *wish, Actions 
 
     for (uint32_t i = 0; i < topology->member_count && length < sizeof(text); i++)
     {
-        if (membership->up[i])
+        if (membership->up[i] || !topology_is_present(topology, i))
             continue;
         length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s", before,
                                    topology->members[i].name);

@@ -292,7 +292,8 @@ witness_withholds(const Witness *witness, const Topology *topology, uint64_t joi
         const MemberId *id = &topology->members[i].id;
         const Entry *entry = find_entry(witness, id);
 
-        if (!same_id(id, &witness->config->id) && (entry == NULL || !entry->heard))
+        if (topology_is_present(topology, i) && !same_id(id, &witness->config->id) &&
+            (entry == NULL || !entry->heard))
             return true;
     }
     return false;

@@ -62,7 +62,8 @@ who_is_down(const View *view)
 {
     for (uint32_t member = 0; member < view->topology->member_count; member++)
     {
-        if (member != view->self && !view->up[member])
+        if (member != view->self && !view->up[member] &&
+            topology_is_present(view->topology, member))
             return member;
     }
     return TOPOLOGY_NO_MEMBER;
@@ -203,7 +204,8 @@ ask_prepare(Reaping *reaping, Lane *lane, const View *view, bool owners)
     begin_phase(reaping, lane, view, owners ? LANE_PREPARE_OWNERS : LANE_PREPARE_OTHERS);
     for (uint32_t member = 0; member < view->topology->member_count; member++)
     {
-        if (member == view->self || reaping_owns(view, lane->id, member) != owners)
+        if (member == view->self || reaping_owns(view, lane->id, member) != owners ||
+            !topology_is_present(view->topology, member))
             continue;
         await(lane, member);
         reap_prepare_encode(actions_frame(view->actions), tag_of(lane), &frame);
@@ -234,14 +236,19 @@ ask_raise(Reaping *reaping, Lane *lane, const View *view)
 static ReapRowsFrame
 rows_frame(Lane *lane, const View *view, uint32_t count)
 {
+    const Topology *topology = view->topology;
     ReapRowsFrame frame = {.bucket_id = lane->id.bucket_id,
                            .partition = lane->id.partition,
                            .round = lane->round,
-                           .live = lane->live,
-                           .live_count = view->topology->member_count,
+                           .live = ARENA_ARRAY(&lane->arena, Actor, topology->member_count),
                            .rows = ARENA_ARRAY(&lane->arena, ReapRow, count),
                            .row_count = count};
 
+    for (uint32_t member = 0; member < topology->member_count; member++)
+    {
+        if (topology_is_present(topology, member))
+            frame.live[frame.live_count++] = lane->live[member];
+    }
     for (uint32_t i = 0; i < count; i++)
         frame.rows[i] = (ReapRow){.key = lane->rows[i].key,
                                   .digest = lane->rows[i].digest,

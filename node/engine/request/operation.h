@@ -123,7 +123,7 @@ struct Coordinator
     uint32_t outbox_count;
     CoordinatorCounters counters;
     SiblingWarning warning;
-    bool missed[RING_NODES_MAX]; /* by member: see coordinator_take_missed() */
+    bool missed[RING_SLOTS_MAX]; /* by member: see coordinator_take_missed() */
     uint64_t next_tick_ms;
 };
 

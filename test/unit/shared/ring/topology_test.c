@@ -414,11 +414,111 @@ members_that_cannot_be_are_refused(void **state)
     CHECK(zone, "a b");
     CHECK(port, 0);
     CHECK(weight, 0);
+    CHECK(state, MEMBER_LEFT + 1);
 #undef CHECK
     fixture->members[1].id = fixture->members[0].id;
     assert_false(decodes(fixture));
-    fixture->members[1].id = (MemberId){{0}};
+}
+
+static void
+claims_that_cannot_be_are_refused(void **state)
+{
+    Fixture *fixture = *state;
+    Topology *topology = &fixture->topology;
+    uint16_t target[PARTITIONS];
+    uint8_t steps[PARTITIONS] = {TOPOLOGY_FILLING};
+
+    memcpy(target, topology->claim, sizeof(target));
+    topology->target = target;
+    topology->steps = steps;
+    assert_true(decodes(fixture));
+    steps[3] = TOPOLOGY_MOVED + 1;
     assert_false(decodes(fixture));
+    steps[3] = TOPOLOGY_STILL;
+    target[5] = MEMBERS;
+    assert_false(decodes(fixture));
+    target[5] = 0;
+    topology->changed[2] = topology->epoch + 1;
+    assert_false(decodes(fixture));
+    topology->changed[2] = topology->epoch;
+    topology->fence = topology->epoch + 1;
+    assert_false(decodes(fixture));
+    topology->fence = topology->epoch;
+    assert_true(decodes(fixture));
+    fixture->members[target[0]].state = MEMBER_LEFT;
+    assert_false(decodes(fixture));
+}
+
+static void
+a_member_that_left_keeps_its_slot(void **state)
+{
+    Fixture *fixture = *state;
+    MemberId left = fixture->members[1].id;
+    Topology decoded;
+
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        fixture->topology.claim[i] = (uint16_t[]){0, 2, 3}[i % 3];
+    fixture->members[1].state = MEMBER_LEFT;
+    assert_true(topology_decode(encoded(fixture), &fixture->arena, &decoded));
+    assert_int_equal(decoded.member_count, MEMBERS);
+    assert_int_equal(decoded.present, MEMBERS - 1);
+    assert_int_equal(topology_member(&decoded, &left), TOPOLOGY_NO_MEMBER);
+    assert_true(topology_has_left(&decoded, &left));
+    assert_false(topology_has_left(&decoded, &fixture->members[2].id));
+    assert_int_equal(topology_member(&decoded, &fixture->members[2].id), 2);
+    assert_int_equal(topology_member_by_name(&decoded, fixture->members[1].name),
+                     TOPOLOGY_NO_MEMBER);
+    assert_string_equal(decoded.members[1].address, "");
+}
+
+/* The lists of old and new owners, and which of the two counts at each step. */
+static void
+the_step_of_a_partition_says_which_list_counts(void **state)
+{
+    Fixture *fixture = *state;
+    Topology *topology = &fixture->topology;
+    uint16_t target[PARTITIONS];
+    uint8_t steps[PARTITIONS];
+    Topology decoded;
+
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+    {
+        topology->claim[i] = (uint16_t)(i % 3);
+        target[i] = (uint16_t)(1 + i % 3);
+        steps[i] = (uint8_t)(i % 4);
+    }
+    topology->target = target;
+    topology->steps = steps;
+    topology->changed[4] = 3;
+    assert_true(topology_decode(encoded(fixture), &fixture->arena, &decoded));
+    assert_int_equal(decoded.changed[4], 3);
+    assert_int_equal(decoded.changed[5], 1);
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+    {
+        uint64_t position = ring_partition_start(i, PARTITIONS) + 7;
+        uint16_t list[3];
+        uint16_t walked[3];
+
+        ring_walk(topology->claim, PARTITIONS, i, walked, 3);
+        assert_int_equal(topology_old_preference(&decoded, position, list, 3), 3);
+        assert_memory_equal(list, walked, sizeof(list));
+        ring_walk(target, PARTITIONS, i, walked, 3);
+        assert_int_equal(topology_new_preference(&decoded, position, list, 3), 3);
+        assert_memory_equal(list, walked, sizeof(list));
+        assert_int_equal(topology_step(&decoded, position), i % 4);
+        ring_walk(i % 4 < TOPOLOGY_HANDING ? topology->claim : target, PARTITIONS, i, walked, 3);
+        assert_int_equal(topology_preference(&decoded, position, list, 3), 3);
+        assert_memory_equal(list, walked, sizeof(list));
+    }
+}
+
+static void
+a_forced_epoch_is_above_all_of_its_generation(void **state)
+{
+    assert_true(topology_epoch(0, 0, 7) == 7);
+    assert_true(topology_epoch(1, 0, 8) > topology_epoch(0, 0, UINT32_MAX));
+    assert_true(topology_epoch(1, 3, 8) != topology_epoch(1, 4, 8));
+    assert_int_equal(topology_generation(topology_epoch(5, 4, 8)), 5);
 }
 
 static void
@@ -513,6 +613,10 @@ main(void)
         TEST(ids_of_dropped_buckets_are_not_given_again),
         TEST(documents_that_cannot_be_are_refused),
         TEST(members_that_cannot_be_are_refused),
+        TEST(claims_that_cannot_be_are_refused),
+        TEST(a_member_that_left_keeps_its_slot),
+        TEST(the_step_of_a_partition_says_which_list_counts),
+        TEST(a_forced_epoch_is_above_all_of_its_generation),
         TEST(buckets_that_cannot_be_are_refused),
         TEST(hostile_bytes_are_refused),
         TEST(buckets_agree_by_n_and_key_types_alone),
