@@ -14,12 +14,24 @@ enum
     PEER_BYTES_MAX = 256 * 1024 * 1024 /* and one frame of each peer */
 };
 
+static uint64_t
+joined_for_ms(const Engine *engine)
+{
+    return engine->joined_ms > 0 ? engine->now_ms - engine->joined_ms : 0;
+}
+
 bool
 engine_is_withheld(const Engine *engine)
 {
     return witness_withholds(membership_witness(engine->membership),
-                             membership_topology(engine->membership),
-                             engine->joined_ms > 0 ? engine->now_ms - engine->joined_ms : 0);
+                             membership_topology(engine->membership), joined_for_ms(engine));
+}
+
+bool
+engine_votes(const Engine *engine)
+{
+    return witness_votes(membership_witness(engine->membership),
+                         membership_topology(engine->membership), joined_for_ms(engine));
 }
 
 /* NULL as long as they do not know the ring. */
@@ -396,17 +408,23 @@ finish_event(Engine *engine)
 }
 
 /*
- * A node that has lost data may have lost what it promised as well, with all of its folder: it has
- * no vote on the topology before those that have not have settled what it had a vote in. Who has
- * accepted a document completes it without being asked.
+ * A node that may have lost what it promised, with all of its folder, has no vote on the topology
+ * before those that have not have settled what it had a vote in. Who has accepted a document
+ * completes it without being asked.
  */
 static void
 set_mute(Engine *engine)
 {
-    bool lost = membership_topology(engine->membership)->epoch > 0 && engine_is_withheld(engine);
-
     paxos_set_mute(membership_paxos(engine->membership),
-                   lost || engine->now_ms < engine->mute_until_ms);
+                   membership_topology(engine->membership)->epoch > 0 && !engine_votes(engine));
+}
+
+/* Greetings are many, and nothing is decided by them. */
+void
+engine_set_mute(Engine *engine, FrameType type)
+{
+    if (type != FRAME_HELLO && type != FRAME_HELLO_REPLY)
+        set_mute(engine);
 }
 
 void
@@ -418,7 +436,6 @@ engine_session_frame(Engine *engine, uint64_t session, EngineAsker asker, uint64
     engine->turn_had_frames = true;
     if (waited_ms > engine->turn_wait_ms)
         engine->turn_wait_ms = waited_ms;
-    set_mute(engine);
     engine_dispatch(engine, session, waited_ms, frame, true);
     finish_event(engine);
 }
@@ -472,11 +489,13 @@ engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
         return;
     begin_event(engine);
     member = membership_member_of(engine->membership, peer);
-    set_mute(engine);
     if (is_answer_of_member(frame.type))
         take_member_answer(engine, member, &frame);
     else
+    {
+        engine_set_mute(engine, frame.type);
         membership_peer_frame(engine->membership, peer, &frame, engine->now_ms, &engine->actions);
+    }
     if (frame.type == FRAME_HELLO_REPLY)
         gossip_port_vouch(&engine->gossip, member);
     finish_event(engine);

@@ -9,7 +9,7 @@
 
 enum
 {
-    MUTE_MS = 5000 /* after the disk was filled: longer than ballots of the lost life may last */
+    MUTE_MS = 5000 /* after all are there: longer than ballots of the lost life may last */
 };
 
 /* What the lost runs had is here: the data are whole again, and stay so after a restart. */
@@ -25,7 +25,32 @@ settle_lost_runs(Engine *engine)
                                       "next start fills it again");
     witness_filled(witness);
     membership_greet(engine->membership, engine->now_ms, &engine->actions);
-    engine->mute_until_ms = engine->now_ms + MUTE_MS;
+}
+
+/*
+ * What the node may have promised and forgotten is settled when all others are there, none knows a
+ * newer epoch and none has completed one since a while: it votes again.
+ */
+static void
+regain_vote(Engine *engine)
+{
+    if (engine_is_refilling(engine) || !membership_is_abreast(engine->membership) ||
+        !witness_has_forgotten(membership_witness(engine->membership)))
+        engine->mute_until_ms = 0;
+    else if (engine->mute_until_ms == 0)
+        engine->mute_until_ms = engine->now_ms + MUTE_MS;
+    else if (engine->now_ms >= engine->mute_until_ms)
+        membership_regain_vote(engine->membership, &engine->actions);
+}
+
+/*
+ * All buckets are known of which the data may have held something. A node that has not forgotten
+ * what it voted for knows every topology that it ever worked under; others must have heard all.
+ */
+static bool
+knows_its_buckets(const Engine *engine)
+{
+    return engine_votes(engine) || membership_is_abreast(engine->membership);
 }
 
 static void
@@ -55,7 +80,7 @@ step_refill(Engine *engine)
         return;
     }
     refill_step(engine->refill, &view);
-    if (!refill_is_done(engine->refill) || !membership_is_abreast(engine->membership))
+    if (!refill_is_done(engine->refill) || !knows_its_buckets(engine))
         return;
     refill_free(engine->refill);
     engine->refill = NULL;
@@ -117,6 +142,7 @@ engine_step_background(Engine *engine)
 
     step_orphans(engine, &view);
     step_refill(engine);
+    regain_vote(engine);
     note_latency(engine);
     scrub_step(engine->scrub, &view);
     if (!engine_is_member(engine) || view.cannot_write)

@@ -67,10 +67,10 @@ struct Engine
     Purge *purge;
     StorageExtent told[ENGINE_RANGES_TOLD]; /* to people, of what cannot be read */
     uint32_t told_next;
-    EngineDoubt doubt; /* when it was last looked */
-    bool was_lost;     /* likewise: the data are known to be older than they were */
-    uint64_t mute_until_ms;
-    EngineAsker asker; /* of the frame being dispatched */
+    EngineDoubt doubt;      /* when it was last looked */
+    bool was_lost;          /* likewise: the data are known to be older than they were */
+    uint64_t mute_until_ms; /* 0: it has its vote, or the others are not all there */
+    EngineAsker asker;      /* of the frame being dispatched */
     Actions actions;
     Completions completions; /* what storage has answered */
     StorageEvents answers;   /* which are put there */
@@ -93,6 +93,12 @@ bool engine_is_member(const Engine *engine);
 
 /* This node answers no read of its own data. */
 bool engine_is_withheld(const Engine *engine);
+
+/* It takes part in decisions on topologies. */
+bool engine_votes(const Engine *engine);
+
+/* Before membership is given a frame of that type. */
+void engine_set_mute(Engine *engine, FrameType type);
 
 /* Runs what the steps have asked for, and what the storage's answers make them ask for. */
 void engine_run_actions(Engine *engine);

@@ -118,6 +118,7 @@ handle_reaping(Engine *engine, Origin origin, const Frame *frame)
 static void
 handle_membership(Engine *engine, Origin origin, const Frame *frame)
 {
+    engine_set_mute(engine, frame->type);
     membership_session_frame(engine->membership, origin, frame, engine->now_ms, &engine->actions);
 }
 

@@ -393,6 +393,28 @@ typedef struct DataMark
     uint64_t commits;
 } DataMark;
 
+typedef struct Ballot
+{
+    uint64_t round; /* 0: none */
+    MemberId proposer;
+} Ballot;
+
+int ballot_compare(const Ballot *a, const Ballot *b);
+void ballot_encode(Buffer *buffer, const Ballot *ballot);
+Ballot ballot_decode(Reader *reader);
+
+/* How far a node's part in the decisions on topologies has come: later ones are greater. */
+typedef struct VoteMark
+{
+    uint64_t epoch;  /* the topology it knows to be chosen; 0: none */
+    Ballot promised; /* for the next one, as is the other */
+    Ballot accepted;
+} VoteMark;
+
+int vote_mark_compare(const VoteMark *a, const VoteMark *b);
+void vote_mark_encode(Buffer *buffer, const VoteMark *mark);
+VoteMark vote_mark_decode(Reader *reader);
+
 typedef enum DataState
 {
     DATA_UNPROVEN, /* the sender does not know yet what the receiver remembers of its data */
@@ -415,19 +437,11 @@ typedef struct HelloFrame
     DataMark data;
     DataState data_state;
     DataMark remembered; /* the last mark that the sender saw of the receiver's data */
+    VoteMark votes;
+    VoteMark votes_remembered; /* the highest that the sender saw of the receiver's */
     DiskState disk;
     Slice disk_why; /* for people; empty while it is well */
 } HelloFrame;
-
-typedef struct Ballot
-{
-    uint64_t round; /* 0: none */
-    MemberId proposer;
-} Ballot;
-
-int ballot_compare(const Ballot *a, const Ballot *b);
-void ballot_encode(Buffer *buffer, const Ballot *ballot);
-Ballot ballot_decode(Reader *reader);
 
 /* One shape for all frames of Paxos; a field that a type does not use is empty. */
 typedef struct PaxosFrame

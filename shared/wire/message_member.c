@@ -53,6 +53,59 @@ disk_state_name(DiskState state)
     return NAMES[state];
 }
 
+int
+ballot_compare(const Ballot *a, const Ballot *b)
+{
+    if (a->round != b->round)
+        return a->round < b->round ? -1 : 1;
+    return memcmp(&a->proposer, &b->proposer, sizeof(MemberId));
+}
+
+void
+ballot_encode(Buffer *buffer, const Ballot *ballot)
+{
+    buffer_put_varint(buffer, ballot->round);
+    put_id(buffer, &ballot->proposer);
+}
+
+Ballot
+ballot_decode(Reader *reader)
+{
+    Ballot ballot = {.round = reader_varint(reader)};
+
+    ballot.proposer = reader_id(reader);
+    return ballot;
+}
+
+int
+vote_mark_compare(const VoteMark *a, const VoteMark *b)
+{
+    int order;
+
+    if (a->epoch != b->epoch)
+        return a->epoch < b->epoch ? -1 : 1;
+    order = ballot_compare(&a->promised, &b->promised);
+    return order != 0 ? order : ballot_compare(&a->accepted, &b->accepted);
+}
+
+void
+vote_mark_encode(Buffer *buffer, const VoteMark *mark)
+{
+    buffer_put_varint(buffer, mark->epoch);
+    ballot_encode(buffer, &mark->promised);
+    ballot_encode(buffer, &mark->accepted);
+}
+
+VoteMark
+vote_mark_decode(Reader *reader)
+{
+    VoteMark mark = {.epoch = reader_varint(reader)};
+
+    mark.promised = ballot_decode(reader);
+    mark.accepted = ballot_decode(reader);
+    return mark;
+}
+
 void
 hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hello)
 {
@@ -69,6 +122,8 @@ hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hel
     data_mark_encode(buffer, &hello->data);
     buffer_put_u8(buffer, (uint8_t)hello->data_state);
     data_mark_encode(buffer, &hello->remembered);
+    vote_mark_encode(buffer, &hello->votes);
+    vote_mark_encode(buffer, &hello->votes_remembered);
     buffer_put_u8(buffer, (uint8_t)hello->disk);
     buffer_put_slice(buffer, hello->disk_why);
 }
@@ -93,34 +148,12 @@ hello_decode(const Frame *frame, HelloFrame *hello)
     state = reader_u8(&reader);
     hello->data_state = (DataState)state;
     hello->remembered = data_mark_decode(&reader);
+    hello->votes = vote_mark_decode(&reader);
+    hello->votes_remembered = vote_mark_decode(&reader);
     disk = reader_u8(&reader);
     hello->disk = (DiskState)disk;
     hello->disk_why = reader_slice(&reader);
     return reader_finish(&reader) && state <= DATA_REFILLING && disk <= DISK_FAILED;
-}
-
-int
-ballot_compare(const Ballot *a, const Ballot *b)
-{
-    if (a->round != b->round)
-        return a->round < b->round ? -1 : 1;
-    return memcmp(&a->proposer, &b->proposer, sizeof(MemberId));
-}
-
-void
-ballot_encode(Buffer *buffer, const Ballot *ballot)
-{
-    buffer_put_varint(buffer, ballot->round);
-    put_id(buffer, &ballot->proposer);
-}
-
-Ballot
-ballot_decode(Reader *reader)
-{
-    Ballot ballot = {.round = reader_varint(reader)};
-
-    ballot.proposer = reader_id(reader);
-    return ballot;
 }
 
 void

@@ -213,9 +213,9 @@ draw_speeds(Mix *mix, Random *random)
 }
 
 Mix
-mix_draw_quiet(Random *random, uint32_t hosts)
+mix_draw_quiet(Random *random, uint32_t hosts, uint32_t n)
 {
-    Mix mix = {.hosts = hosts, .clients = 1, .keys = 1, .n = 3};
+    Mix mix = {.hosts = hosts, .clients = 1, .keys = 1, .n = n};
 
     draw_speeds(&mix, random);
     draw_clients(&mix, random);

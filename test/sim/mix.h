@@ -87,8 +87,8 @@ typedef struct Mix
 
 Mix mix_draw(Random *random);
 
-/* One key of three owners, one client with nothing to do, and no faults: a stage for scenarios. */
-Mix mix_draw_quiet(Random *random, uint32_t hosts);
+/* One key of n owners, one client with nothing to do, and no faults: a stage for scenarios. */
+Mix mix_draw_quiet(Random *random, uint32_t hosts, uint32_t n);
 
 /* Owners become equal by themselves, without any reads. */
 bool mix_heals(const Mix *mix);

@@ -18,11 +18,12 @@ enum
     script_expect((script), (shown), sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t),   \
                   (const uint32_t[]){__VA_ARGS__})
 
-/* Those of scenarios_heal.c, and behind them those of scenarios_reap.c and scenarios_retry.c,
- * likewise. */
+/* Those of scenarios_heal.c, and behind them those of scenarios_reap.c, scenarios_retry.c and
+ * scenarios_vote.c, likewise. */
 const Scenario *scenario_heal_at(uint32_t index);
 const Scenario *scenario_reap_at(uint32_t index);
 const Scenario *scenario_retry_at(uint32_t index);
+const Scenario *scenario_vote_at(uint32_t index);
 
 /* By name, or NULL. */
 const Scenario *scenario_find(const char *name);

@@ -203,14 +203,14 @@ play_rebuilt_through_crashes(Script *script)
 }
 
 static const Scenario SCENARIOS[] = {
-    {"one-is-older",            play_one_is_older,            3, true },
-    {"one-has-nothing",         play_one_has_nothing,         3, true },
-    {"each-has-its-own",        play_each_has_its_own,        3, true },
-    {"unreadable-mended",       play_unreadable_mended,       3, true },
-    {"replaced-by-an-older",    play_replaced_by_an_older,    3, true },
-    {"in-flight",               play_in_flight,               3, false},
-    {"hints-refused",           play_hints_refused,           3, false},
-    {"rebuilt-through-crashes", play_rebuilt_through_crashes, 3, false},
+    {"one-is-older",            play_one_is_older,            3, true,  3},
+    {"one-has-nothing",         play_one_has_nothing,         3, true,  3},
+    {"each-has-its-own",        play_each_has_its_own,        3, true,  3},
+    {"unreadable-mended",       play_unreadable_mended,       3, true,  3},
+    {"replaced-by-an-older",    play_replaced_by_an_older,    3, true,  3},
+    {"in-flight",               play_in_flight,               3, false, 3},
+    {"hints-refused",           play_hints_refused,           3, false, 3},
+    {"rebuilt-through-crashes", play_rebuilt_through_crashes, 3, false, 3},
 };
 
 const Scenario *

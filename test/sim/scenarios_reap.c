@@ -273,17 +273,17 @@ play_write_beside_a_backup(Script *script)
 }
 
 static const Scenario SCENARIOS[] = {
-    {"away-for-a-year",              play_away_for_a_year,              3, false},
-    {"late-replicate",               play_late_replicate,               3, false},
-    {"late-hint",                    play_late_hint,                    4, false},
-    {"backup-from-before-a-round",   play_backup_from_before_a_round,   3, true },
-    {"damaged-backup",               play_damaged_backup,               3, true },
-    {"writes-beside-a-wiped-owner",  play_writes_beside_a_wiped_owner,  3, true },
-    {"copy-of-a-wiped-owner-counts", play_copy_of_a_wiped_owner_counts, 3, true },
-    {"nothing-is-taken-unasked",     play_nothing_is_taken_unasked,     4, true },
-    {"hint-of-a-wiped-fallback",     play_hint_of_a_wiped_fallback,     4, true },
-    {"written-before-it-was-known",  play_written_before_it_was_known,  3, true },
-    {"write-beside-a-backup",        play_write_beside_a_backup,        3, true },
+    {"away-for-a-year",              play_away_for_a_year,              3, false, 3},
+    {"late-replicate",               play_late_replicate,               3, false, 3},
+    {"late-hint",                    play_late_hint,                    4, false, 3},
+    {"backup-from-before-a-round",   play_backup_from_before_a_round,   3, true,  3},
+    {"damaged-backup",               play_damaged_backup,               3, true,  3},
+    {"writes-beside-a-wiped-owner",  play_writes_beside_a_wiped_owner,  3, true,  3},
+    {"copy-of-a-wiped-owner-counts", play_copy_of_a_wiped_owner_counts, 3, true,  3},
+    {"nothing-is-taken-unasked",     play_nothing_is_taken_unasked,     4, true,  3},
+    {"hint-of-a-wiped-fallback",     play_hint_of_a_wiped_fallback,     4, true,  3},
+    {"written-before-it-was-known",  play_written_before_it_was_known,  3, true,  3},
+    {"write-beside-a-backup",        play_write_beside_a_backup,        3, true,  3},
 };
 
 const Scenario *

@@ -30,6 +30,7 @@ typedef struct Scenario
     void (*play)(Script *script);
     uint32_t hosts;
     bool amnesia; /* disks forget what was acknowledged: see checker_allow_amnesia */
+    uint32_t n;   /* owners of the key */
 } Scenario;
 
 /* Plays it, from inside the world's loop. */
@@ -154,6 +155,16 @@ void script_reap_no_more(Script *script);
 /* Until no owner has anything of the key; or host must still have something. */
 void script_await_reaped(Script *script);
 void script_expect_kept(Script *script, uint32_t host);
+
+/* Host is asked to have a bucket made: how it ends, or it must succeed. */
+StatusCode script_try_bucket(Script *script, uint32_t host, const char *name, uint32_t n);
+void script_make_bucket(Script *script, uint32_t host, const char *name, uint32_t n);
+
+/* The host, which runs, knows that its disk lacks something. */
+bool script_is_filling(const Script *script, uint32_t host);
+
+/* The two do not hear each other any more; or do again. */
+void script_part(Script *script, uint32_t a, uint32_t b, bool parted);
 
 /* The object that host has now; and a frame with it that was late comes from one host to another.
  */

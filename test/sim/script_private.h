@@ -1,6 +1,6 @@
 /*
  * What the script*.c files share. script.c has the client and the nodes, script_disk.c what befalls
- * disks, and what owners compare.
+ * disks, and what owners compare, script_epoch.c what is decided.
  */
 #ifndef SIM_SCRIPT_PRIVATE_H
 #define SIM_SCRIPT_PRIVATE_H

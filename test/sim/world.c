@@ -150,9 +150,10 @@ new_world(uint64_t seed, const WorldOptions *options)
     world->black_box = options->black_box;
     world->true_clocks = options->true_clocks;
     random_seed(&world->random, seed);
-    world->mix = options->scenario != NULL
-                     ? mix_draw_quiet(&world->random, options->scenario->hosts)
-                     : mix_draw(&world->random);
+    world->mix =
+        options->scenario != NULL
+            ? mix_draw_quiet(&world->random, options->scenario->hosts, options->scenario->n)
+            : mix_draw(&world->random);
     random_fill(&world->random, world->cluster_key, sizeof(world->cluster_key));
     world->context_keys = context_keys(&world->cluster_key, 1);
     world->checker = checker_new(seed, &world->context_keys, options->black_box ? NULL : &hooks);

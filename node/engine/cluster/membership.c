@@ -82,7 +82,7 @@ membership_new(const HostConfig *config, const HostQuestions *host, Slice state,
     *membership = (Membership){.config = config, .host = host, .self = TOPOLOGY_NO_MEMBER};
     arena_init(&membership->arena, &MEMORY_HEAP);
     membership->paxos = paxos_new(&config->id);
-    membership->witness = witness_new(config);
+    membership->witness = witness_new(config, membership->paxos);
     read_seeds(membership);
     if (!paxos_load(membership->paxos, state))
     {
@@ -181,6 +181,16 @@ membership_is_abreast(const Membership *membership)
             return false;
     }
     return true;
+}
+
+void
+membership_regain_vote(Membership *membership, Actions *actions)
+{
+    VoteMark remembered = witness_own_votes(membership->witness);
+
+    paxos_pass(membership->paxos, &remembered, actions);
+    witness_may_vote(membership->witness);
+    actions_log(actions, "this node votes on topologies again");
 }
 
 bool
@@ -591,6 +601,23 @@ membership_session_frame(Membership *membership, Origin origin, const Frame *fra
     after_paxos(membership, now_ms, actions);
 }
 
+/* Who is given a vote remembers it. */
+static void
+note_vote(Membership *membership, uint32_t peer, const Frame *frame)
+{
+    uint32_t member = membership_member_of(membership, peer);
+    PaxosFrame vote;
+    VoteMark mark;
+
+    if (member == TOPOLOGY_NO_MEMBER || frame->type == FRAME_CHOSEN ||
+        !paxos_frame_decode(frame, &vote) || !vote.ok || vote.epoch == 0)
+        return;
+    mark = (VoteMark){.epoch = vote.epoch - 1,
+                      .promised = vote.ballot,
+                      .accepted = frame->type == FRAME_ACCEPTED ? vote.ballot : vote.accepted};
+    witness_take_vote(membership->witness, &membership->topology.members[member].id, &mark);
+}
+
 void
 membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame, uint64_t now_ms,
                       Actions *actions)
@@ -602,8 +629,11 @@ membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame,
     else if (frame->type == FRAME_TOPOLOGY)
         take_topology(membership, membership_peer(membership, peer), frame, actions);
     else
+    {
+        note_vote(membership, peer, frame);
         paxos_peer_frame(membership->paxos, peer, frame, now_ms, host->random(host->context),
                          actions);
+    }
     after_paxos(membership, now_ms, actions);
 }
 

@@ -54,6 +54,10 @@ bool membership_epoch_changed(Membership *membership);
  * here: so nothing was written yet to what a newer one may have. */
 bool membership_is_abreast(const Membership *membership);
 
+/* This node may have forgotten what it promised (node/engine/cluster/witness.h); all others have
+ * settled what it had a vote in. */
+void membership_regain_vote(Membership *membership, Actions *actions);
+
 void membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actions *actions);
 void membership_peer_down(Membership *membership, uint32_t peer);
 

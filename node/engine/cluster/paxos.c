@@ -203,6 +203,23 @@ paxos_set_voters(Paxos *paxos, const uint32_t *peers, uint32_t peer_count, bool 
     paxos->phase = PHASE_IDLE;
 }
 
+VoteMark
+paxos_mark(const Paxos *paxos)
+{
+    return (VoteMark){
+        .epoch = paxos->epoch, .promised = paxos->promised, .accepted = paxos->accepted};
+}
+
+void
+paxos_pass(Paxos *paxos, const VoteMark *mark, Actions *actions)
+{
+    if (mark->epoch != paxos->epoch || mark->promised.round < paxos->promised.round)
+        return;
+    paxos->promised = (Ballot){.round = mark->promised.round + 1};
+    paxos->highest_round = paxos->promised.round;
+    keep_state(paxos, actions);
+}
+
 void
 paxos_set_mute(Paxos *paxos, bool mute)
 {

@@ -30,6 +30,13 @@ uint64_t paxos_epoch(const Paxos *paxos);
 void paxos_set_voters(Paxos *paxos, const uint32_t *peers, uint32_t peer_count, bool self_votes,
                       uint32_t quorum);
 
+/* How far this node's part in decisions has come. */
+VoteMark paxos_mark(const Paxos *paxos);
+
+/* Another node remembers that mark of this one, which may have forgotten what it promised: it
+ * promises nothing to ballots up to that one any more. */
+void paxos_pass(Paxos *paxos, const VoteMark *mark, Actions *actions);
+
 /* Grants nothing from now on, or again: a node that may have gone back to an older state may have
  * forgotten what it promised. */
 void paxos_set_mute(Paxos *paxos, bool mute);

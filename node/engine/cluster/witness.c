@@ -13,6 +13,7 @@ typedef struct Entry
 {
     MemberId id;
     DataMark mark;   /* remembered of its data; of this member: what its data must hold */
+    VoteMark votes;  /* the highest that is remembered of its votes */
     DataState state; /* as it last said */
     bool heard;      /* since the start: it has said what it remembers of our data */
 } Entry;
@@ -20,6 +21,7 @@ typedef struct Entry
 struct Witness
 {
     const HostConfig *config;
+    const Paxos *paxos;
     const Storage *storage; /* NULL: not open yet */
     Entry *entries;         /* the first is this member */
     uint32_t entry_count;
@@ -28,8 +30,9 @@ struct Witness
     RunId *lost_runs;
     uint32_t lost_count;
     bool lost;
-    bool filled; /* in this run: what was lost before it, whoever tells of it, is here again */
-    bool news;   /* to be noted at once */
+    bool filled;   /* in this run: what was lost before it, whoever tells of it, is here again */
+    bool set_back; /* what was noted beside the data may be older than it was, as the data are */
+    bool news;     /* to be noted at once */
     bool changed;
     uint64_t noted_ms;
 };
@@ -72,11 +75,11 @@ make_entry(Witness *witness, const MemberId *id)
 }
 
 Witness *
-witness_new(const HostConfig *config)
+witness_new(const HostConfig *config, const Paxos *paxos)
 {
     Witness *witness = memory_resize(&MEMORY_HEAP, NULL, sizeof(Witness));
 
-    *witness = (Witness){.config = config};
+    *witness = (Witness){.config = config, .paxos = paxos};
     (void)make_entry(witness, &config->id);
     return witness;
 }
@@ -115,18 +118,23 @@ read_notes(Witness *witness, Slice notes)
     Reader reader = reader_begin(notes);
 
     read_withheld(witness, &reader);
+    witness->set_back = reader_left(&reader) > 0 && reader_bool(&reader);
     while (reader_left(&reader) > 0 && !reader.failed)
     {
         MemberId id;
+        Entry *entry;
 
         reader_copy(&reader, id.bytes, sizeof(id.bytes));
-        make_entry(witness, &id)->mark = data_mark_decode(&reader);
+        entry = make_entry(witness, &id);
+        entry->mark = data_mark_decode(&reader);
+        entry->votes = vote_mark_decode(&reader);
     }
     if (reader_finish(&reader))
         return true;
     witness->withheld_count = 0;
     witness->entry_count = 1;
     witness->entries[0].mark = (DataMark){0};
+    witness->entries[0].votes = (VoteMark){0};
     return false;
 }
 
@@ -148,20 +156,32 @@ write_notes(const Witness *witness, Actions *actions)
         buffer_put_u64(notes, witness->withheld[i].first);
         buffer_put_u64(notes, witness->withheld[i].last);
     }
+    buffer_put_u8(notes, witness->set_back);
     for (uint32_t i = 0; i < witness->entry_count; i++)
     {
         const Entry *entry = &witness->entries[i];
 
         buffer_put(notes, entry->id.bytes, sizeof(entry->id.bytes));
         data_mark_encode(notes, &entry->mark);
+        vote_mark_encode(notes, &entry->votes);
     }
     actions_note(actions);
+}
+
+static void
+remember_votes(Witness *witness, Entry *entry, const VoteMark *votes)
+{
+    if (vote_mark_compare(votes, &entry->votes) <= 0)
+        return;
+    entry->votes = *votes;
+    witness->changed = true;
 }
 
 void
 witness_note(Witness *witness, uint64_t now_ms, bool now, Actions *actions)
 {
     Entry *own = &witness->entries[0];
+    VoteMark votes = paxos_mark(witness->paxos);
 
     if (witness->storage == NULL)
         return;
@@ -171,6 +191,7 @@ witness_note(Witness *witness, uint64_t now_ms, bool now, Actions *actions)
         witness->changed = true;
     if (!witness->lost)
         own->mark = own_mark(witness);
+    remember_votes(witness, own, &votes);
     if (witness->news || witness->changed)
         write_notes(witness, actions);
     witness->news = witness->changed = false;
@@ -233,7 +254,10 @@ witness_open(Witness *witness, const Storage *storage, Slice notes, bool in_clus
     if (!holds(witness, &own))
         lose(witness, &own, "this node's notes know of later writes", actions);
     else if (data_mark_is_none(&own) && (in_cluster || lineage_has_past(storage->lineage)))
+    {
+        witness->set_back = true;
         lose(witness, &own, "this node has no notes about it", actions);
+    }
     witness_note(witness, 0, true, actions);
 }
 
@@ -277,14 +301,13 @@ witness_filled(Witness *witness)
     witness->news = true;
 }
 
-bool
-witness_withholds(const Witness *witness, const Topology *topology, uint64_t joined_ms)
+/* Somebody who may know more has not been heard, and had not the time to be. */
+static bool
+is_in_doubt(const Witness *witness, const Topology *topology, uint64_t joined_ms)
 {
     uint32_t timeout_ms = witness->config->peer_timeout_ms;
     uint32_t doubt_ms = timeout_ms < WITNESS_DOUBT_MS ? timeout_ms : WITNESS_DOUBT_MS;
 
-    if (witness->lost)
-        return true;
     if (joined_ms >= doubt_ms)
         return false;
     for (uint32_t i = 0; i < topology->member_count; i++)
@@ -297,6 +320,65 @@ witness_withholds(const Witness *witness, const Topology *topology, uint64_t joi
             return true;
     }
     return false;
+}
+
+bool
+witness_withholds(const Witness *witness, const Topology *topology, uint64_t joined_ms)
+{
+    return witness->lost || is_in_doubt(witness, topology, joined_ms);
+}
+
+/* ---- votes ---- */
+
+bool
+witness_has_forgotten(const Witness *witness)
+{
+    VoteMark own = paxos_mark(witness->paxos);
+
+    return witness->set_back || vote_mark_compare(&own, &witness->entries[0].votes) < 0;
+}
+
+static bool
+has_heard_majority(const Witness *witness, const Topology *topology)
+{
+    uint32_t heard = 0;
+
+    for (uint32_t i = 0; i < witness->entry_count; i++)
+    {
+        const Entry *entry = &witness->entries[i];
+
+        heard +=
+            (i == 0 || entry->heard) && topology_member(topology, &entry->id) != TOPOLOGY_NO_MEMBER;
+    }
+    return heard > topology->present / 2;
+}
+
+bool
+witness_votes(const Witness *witness, const Topology *topology, uint64_t joined_ms)
+{
+    return !is_in_doubt(witness, topology, joined_ms) && has_heard_majority(witness, topology) &&
+           !witness_has_forgotten(witness);
+}
+
+VoteMark
+witness_own_votes(const Witness *witness)
+{
+    return witness->entries[0].votes;
+}
+
+void
+witness_may_vote(Witness *witness)
+{
+    witness->set_back = false;
+    witness->entries[0].votes = paxos_mark(witness->paxos);
+    witness->news = true;
+}
+
+void
+witness_take_vote(Witness *witness, const MemberId *id, const VoteMark *mark)
+{
+    remember_votes(witness, make_entry(witness, id), mark);
+    witness->news = true;
 }
 
 /* ---- hellos ---- */
@@ -315,8 +397,11 @@ witness_fill_hello(const Witness *witness, const MemberId *to, HelloFrame *hello
         hello->data_state = DATA_REFILLING;
     else
         hello->data_state = entry != NULL && entry->heard ? DATA_WHOLE : DATA_UNPROVEN;
-    if (entry != NULL)
-        hello->remembered = entry->mark;
+    hello->votes = paxos_mark(witness->paxos);
+    if (entry == NULL)
+        return;
+    hello->remembered = entry->mark;
+    hello->votes_remembered = entry->votes;
 }
 
 /* A member speaks for itself only from the address where the topology has it: a copy of its whole
@@ -342,6 +427,16 @@ remember(Witness *witness, Entry *entry, const DataMark *mark)
     witness->changed = true;
 }
 
+/* Notes of the own data that knew of this mark's run would not be behind it by more than the time
+ * between two of them. */
+static bool
+is_beyond_notes(const Witness *witness, const DataMark *mark)
+{
+    const DataMark *noted = &witness->entries[0].mark;
+
+    return !same_run(&noted->run, &mark->run) && mark->commits > noted->commits;
+}
+
 /* What a peer remembers of this node is in its data, or they are lost. */
 static void
 check_own(Witness *witness, const HelloFrame *hello, Actions *actions)
@@ -355,6 +450,8 @@ check_own(Witness *witness, const HelloFrame *hello, Actions *actions)
         add_lost_run(witness, &hello->remembered.run);
         return;
     }
+    if (!witness->lost || is_beyond_notes(witness, &hello->remembered))
+        witness->set_back = witness->news = true;
     snprintf(who, sizeof(who), "node %.*s knows of later writes", (int)hello->name.length,
              (const char *)hello->name.data);
     lose(witness, &hello->remembered, who, actions);
@@ -375,6 +472,8 @@ witness_take_hello(Witness *witness, const Topology *topology, const HelloFrame 
     entry->heard = true;
     entry->state = hello->data_state;
     check_own(witness, hello, actions);
+    remember_votes(witness, &witness->entries[0], &hello->votes_remembered);
+    remember_votes(witness, entry, &hello->votes);
     if (hello->data_state == DATA_WHOLE && !data_mark_is_none(&hello->data))
         remember(witness, entry, &hello->data);
     return first && !witness->lost;

@@ -130,8 +130,10 @@ own_notes(void)
     DataMark mark = {.run = {{1}}};
 
     buffer_put_varint(notes, 0); /* places that are withheld */
+    buffer_put_u8(notes, false); /* set back */
     buffer_put(notes, fixture.config.host.id.bytes, sizeof(MemberId));
     data_mark_encode(notes, &mark);
+    vote_mark_encode(notes, &(VoteMark){0});
     return slice_copy(&fixture.stage.arena, buffer_slice(notes));
 }
 

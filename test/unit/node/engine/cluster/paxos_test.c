@@ -418,6 +418,26 @@ a_promise_is_kept_across_a_restart(void **state)
 }
 
 static void
+a_node_that_may_have_forgotten_a_promise_keeps_it_all_the_same(void **state)
+{
+    Council council;
+    VoteMark forgotten = {.epoch = 1, .promised = ballot(5, 1)};
+    VoteMark of_another_epoch = {.epoch = 2, .promised = ballot(9, 1)};
+
+    council_init(&council, 3, 2, 1);
+    paxos_pass(council.nodes[0], &forgotten, &council.stage.actions);
+    paxos_pass(council.nodes[0], &of_another_epoch, &council.stage.actions);
+    keep_state(&council, 0);
+    stage_clear(&council.stage);
+    restart(&council, 0);
+    assert_false(
+        ask(&council, 0, FRAME_PREPARE, &(PaxosFrame){.epoch = 2, .ballot = ballot(5, 2)}).ok);
+    assert_true(
+        ask(&council, 0, FRAME_PREPARE, &(PaxosFrame){.epoch = 2, .ballot = ballot(6, 1)}).ok);
+    council_free(&council);
+}
+
+static void
 what_was_accepted_is_told_to_a_higher_ballot_across_a_restart(void **state)
 {
     Council council;
@@ -886,6 +906,7 @@ main(void)
         cmocka_unit_test(an_answer_of_nobody_who_votes_does_not_count),
         cmocka_unit_test(a_promise_keeps_lower_ballots_out),
         cmocka_unit_test(a_promise_is_kept_across_a_restart),
+        cmocka_unit_test(a_node_that_may_have_forgotten_a_promise_keeps_it_all_the_same),
         cmocka_unit_test(what_was_accepted_is_told_to_a_higher_ballot_across_a_restart),
         cmocka_unit_test(a_proposer_that_restarts_never_uses_a_ballot_twice),
         cmocka_unit_test(a_document_of_another_epoch_or_garbage_is_not_accepted),

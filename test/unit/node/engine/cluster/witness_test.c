@@ -23,6 +23,7 @@ typedef struct Fixture
     Buffer notes; /* as last noted */
     uint32_t noted;
     char last_log[256];
+    Paxos *paxos;
     Witness *witness;
 } Fixture;
 
@@ -75,7 +76,7 @@ start(uint8_t number, bool in_cluster)
     buffer_put(&notes, fixture.notes.data, fixture.notes.length);
     if (fixture.witness != NULL)
         witness_free(fixture.witness);
-    fixture.witness = witness_new(&fixture.config);
+    fixture.witness = witness_new(&fixture.config, fixture.paxos);
     lineage_begin(&fixture.lineage, &id, fixture.storage.commits);
     witness_open(fixture.witness, &fixture.storage, buffer_slice(&notes), in_cluster,
                  &fixture.stage.actions);
@@ -92,6 +93,7 @@ set_up(void **state)
         (HostConfig){.id = stage_member_id(0), .peer_timeout_ms = PEER_TIMEOUT_MS, .name = "n0"};
     fixture.storage.lineage = &fixture.lineage;
     buffer_init(&fixture.notes, &MEMORY_HEAP);
+    fixture.paxos = paxos_new(&fixture.config.id);
     start(1, false);
     start(1, true);
     return 0;
@@ -101,6 +103,7 @@ static int
 tear_down(void **state)
 {
     witness_free(fixture.witness);
+    paxos_free(fixture.paxos);
     buffer_free(&fixture.notes);
     stage_free(&fixture.stage);
     return 0;
@@ -416,6 +419,115 @@ a_new_run_is_noted_at_once_and_a_number_within_its_time(void **state)
     assert_int_equal(fixture.noted, before + 2);
 }
 
+/* ---- votes ---- */
+
+static bool
+votes(void)
+{
+    return witness_votes(fixture.witness, &fixture.stage.topology, PEER_TIMEOUT_MS);
+}
+
+static VoteMark
+mark_of(uint64_t epoch, uint64_t promised, uint64_t accepted)
+{
+    return (VoteMark){
+        .epoch = epoch, .promised = {.round = promised}, .accepted = {.round = accepted}};
+}
+
+static void
+take_votes_remembered(uint32_t member, VoteMark mark)
+{
+    HelloFrame hello = hello_of(member, DATA_WHOLE, (DataMark){.run = run(100)}, (DataMark){0});
+
+    hello.votes_remembered = mark;
+    take(hello);
+}
+
+static void
+a_node_votes_when_it_has_heard_a_majority(void **state)
+{
+    assert_false(votes());
+    assert_false(witness_votes(fixture.witness, &fixture.stage.topology, 0));
+    take_nothing_remembered(1);
+    assert_true(votes());
+    assert_false(witness_votes(fixture.witness, &fixture.stage.topology, 0));
+}
+
+static void
+a_wiped_disk_takes_no_vote(void **state)
+{
+    fixture.lineage.count = 0;
+    start(2, true);
+    assert_true(witness_is_lost(fixture.witness));
+    take_remembered(1, 1, 0);
+    assert_true(votes());
+}
+
+static void
+a_folder_that_was_set_back_has_no_vote_and_none_after_a_restart(void **state)
+{
+    take_remembered(1, 9, 3);
+    take_nothing_remembered(2);
+    assert_false(votes());
+    note(1, false);
+    start(2, true);
+    take_nothing_remembered(1);
+    assert_false(votes());
+    assert_true(witness_has_forgotten(fixture.witness));
+    witness_may_vote(fixture.witness);
+    assert_true(votes());
+}
+
+static void
+notes_that_know_nothing_of_the_last_run_were_set_back_too(void **state)
+{
+    fixture.lineage.count = 0;
+    start(2, true);
+    take_remembered(1, 9, 3);
+    assert_false(votes());
+}
+
+static void
+a_node_without_notes_has_no_vote(void **state)
+{
+    buffer_reset(&fixture.notes);
+    start(2, true);
+    take_nothing_remembered(1);
+    assert_false(votes());
+}
+
+static void
+a_node_has_no_vote_while_a_later_mark_of_it_is_remembered(void **state)
+{
+    VoteMark zero = {0};
+
+    take_votes_remembered(1, zero);
+    assert_true(votes());
+    take_votes_remembered(2, mark_of(0, 3, 0));
+    assert_false(votes());
+    assert_int_equal(witness_own_votes(fixture.witness).promised.round, 3);
+    paxos_pass(fixture.paxos, &(VoteMark){.promised = {.round = 3}}, &fixture.stage.actions);
+    stage_clear(&fixture.stage);
+    assert_true(votes());
+}
+
+static void
+votes_are_remembered_at_their_highest_and_after_a_restart(void **state)
+{
+    const MemberId *id = &fixture.stage.topology.members[1].id;
+    VoteMark later = mark_of(4, 3, 3);
+    VoteMark earlier = mark_of(4, 3, 2);
+
+    witness_take_vote(fixture.witness, id, &later);
+    witness_take_vote(fixture.witness, id, &earlier);
+    note(1, false);
+    start(2, true);
+    assert_int_equal(vote_mark_compare(&(VoteMark){0}, &later), -1);
+    later = hello_to(1).votes_remembered;
+    assert_int_equal(later.epoch, 4);
+    assert_int_equal(later.accepted.round, 3);
+}
+
 int
 main(void)
 {
@@ -439,6 +551,13 @@ main(void)
         TEST(what_is_remembered_outlives_a_restart),
         TEST(what_is_withheld_is_noted_at_once_and_known_after_a_restart),
         TEST(a_new_run_is_noted_at_once_and_a_number_within_its_time),
+        TEST(a_node_votes_when_it_has_heard_a_majority),
+        TEST(a_wiped_disk_takes_no_vote),
+        TEST(a_folder_that_was_set_back_has_no_vote_and_none_after_a_restart),
+        TEST(notes_that_know_nothing_of_the_last_run_were_set_back_too),
+        TEST(a_node_without_notes_has_no_vote),
+        TEST(a_node_has_no_vote_while_a_later_mark_of_it_is_remembered),
+        TEST(votes_are_remembered_at_their_highest_and_after_a_restart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
