@@ -5,7 +5,7 @@
  * connecting included) and bounded by a deadline. Several scans may be open at once and share the
  * links: each frame goes to the request that its tag names, and an answer that nobody waits for any
  * more is dropped, so an ERROR in the middle of anything leaves the links usable. A cluster comes
- * from pool_cluster().
+ * from transaction_cluster().
  *
  * Failures are raised through fdw/cluster/report.h: what comes back here is good.
  */

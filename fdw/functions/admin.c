@@ -13,7 +13,7 @@
 #include "fdw/cluster/foreign_text.h"
 #include "fdw/cluster/report.h"
 #include "fdw/run/scan.h"
-#include "fdw/transaction/pool.h"
+#include "fdw/transaction/transaction.h"
 
 enum
 {
@@ -189,7 +189,7 @@ PGDLLEXPORT Datum
 dynamo_nodes(PG_FUNCTION_ARGS)
 {
     ForeignServer *server = admin_server(PG_GETARG_TEXT_PP(0));
-    ClientCluster *cluster = pool_cluster(server->serverid, GetUserId());
+    ClientCluster *cluster = transaction_cluster(server->serverid, GetUserId());
     ClusterTopology *topology = cluster_topology(cluster);
     AdminNodes nodes;
     Ask ask;
@@ -272,7 +272,7 @@ dynamo_connections(PG_FUNCTION_ARGS)
     AdminConnections connections = {.result = (ReturnSetInfo *)fcinfo->resultinfo};
 
     InitMaterializedSRF(fcinfo, 0);
-    pool_each(admin_put_cluster, &connections);
+    pool_each(transaction_pool(), admin_put_cluster, &connections);
     return (Datum)0;
 }
 
@@ -282,12 +282,12 @@ dynamo_disconnect(PG_FUNCTION_ARGS)
 {
     ForeignServer *server = admin_server(PG_GETARG_TEXT_PP(0));
 
-    PG_RETURN_BOOL(pool_disconnect(server->serverid));
+    PG_RETURN_BOOL(pool_disconnect(transaction_pool(), server->serverid));
 }
 
 PG_FUNCTION_INFO_V1(dynamo_disconnect_all);
 PGDLLEXPORT Datum
 dynamo_disconnect_all(PG_FUNCTION_ARGS)
 {
-    PG_RETURN_BOOL(pool_disconnect(InvalidOid));
+    PG_RETURN_BOOL(pool_disconnect(transaction_pool(), InvalidOid));
 }

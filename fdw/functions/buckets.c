@@ -14,7 +14,7 @@
 #include "fdw/cluster/client.h"
 #include "fdw/cluster/foreign_text.h"
 #include "fdw/cluster/report.h"
-#include "fdw/transaction/pool.h"
+#include "fdw/transaction/transaction.h"
 
 /* ---- dynamo_buckets ---- */
 
@@ -34,7 +34,7 @@ buckets_cluster(FunctionCallInfo fcinfo)
 {
     ForeignServer *server = admin_server(PG_GETARG_TEXT_PP(0));
 
-    return pool_cluster(server->serverid, GetUserId());
+    return transaction_cluster(server->serverid, GetUserId());
 }
 
 /* "customer bigint, day date" */

@@ -17,14 +17,14 @@
 #include "fdw/cluster/client.h"
 #include "fdw/cluster/foreign_text.h"
 #include "fdw/cluster/report.h"
-#include "fdw/transaction/pool.h"
+#include "fdw/transaction/transaction.h"
 
 static ClientCluster *
 repair_cluster(FunctionCallInfo fcinfo)
 {
     ForeignServer *server = admin_server(PG_GETARG_TEXT_PP(0));
 
-    return pool_cluster(server->serverid, GetUserId());
+    return transaction_cluster(server->serverid, GetUserId());
 }
 
 /* ---- dynamo_repair ---- */

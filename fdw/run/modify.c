@@ -20,7 +20,7 @@
 #include "fdw/run/scan.h"
 #include "fdw/run/written.h"
 #include "fdw/transaction/pending.h"
-#include "fdw/transaction/pool.h"
+#include "fdw/transaction/transaction.h"
 
 enum
 {
@@ -111,7 +111,7 @@ modify_set_up(EState *estate, ResultRelInfo *result, Index range_table_index)
     modify->info = relation_info(relation);
     modify->codec = row_codec_new(modify->info, RelationGetDescr(relation));
     modify->cluster =
-        pool_cluster(modify->info->serverid, compat_check_user(estate, range_table_index));
+        transaction_cluster(modify->info->serverid, compat_check_user(estate, range_table_index));
     modify->command = modify_command(estate);
     modify->row = AllocSetContextCreate(estate->es_query_cxt, "dynamo_fdw row to write",
                                         ALLOCSET_DEFAULT_SIZES);

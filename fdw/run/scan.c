@@ -9,7 +9,7 @@
 #include "fdw/row/keyset.h"
 #include "fdw/run/readahead.h"
 #include "fdw/run/source.h"
-#include "fdw/run/unmet.h"
+#include "fdw/run/unscanned_keys.h"
 
 /* Some of a lookup's keys, asked for at once. */
 typedef struct ScanBatch
@@ -37,7 +37,7 @@ typedef struct DynamoScan
 
     ClientScan *scan; /* of a full scan */
     const PagerRow *page;
-    Unmet *unmet; /* NULL: the pages are all */
+    UnscannedKeys *unscanned; /* NULL: the pages are all */
 
     uint32 row; /* the next of the batch or page at hand */
     uint32 row_count;
@@ -53,7 +53,7 @@ scan_reset(DynamoScan *state)
                                                          ALLOCSET_SMALL_SIZES)};
     state->started = false;
     state->scan = NULL;
-    state->unmet = NULL;
+    state->unscanned = NULL;
     state->row = state->row_count = 0;
     state->next_key = 0;
 }
@@ -179,7 +179,7 @@ scan_begin_pages(DynamoScan *state)
 
     state->scan =
         client_scan_begin(source->cluster, source->bucket, &source->options, &source->counters);
-    state->unmet = unmet_new(source->cluster, source->bucket, source->before_command);
+    state->unscanned = unscanned_keys_new(source->cluster, source->bucket, source->before_command);
     MemoryContextSwitchTo(before);
 }
 
@@ -240,10 +240,10 @@ scan_advance(DynamoScan *state, PagerRow *found)
 {
     if (scan_advance_stored(state, found))
     {
-        if (state->unmet != NULL)
-            unmet_meet(state->unmet, found->key);
+        if (state->unscanned != NULL)
+            unscanned_keys_strike(state->unscanned, found->key);
     }
-    else if (state->unmet == NULL || !unmet_next(state->unmet, found))
+    else if (state->unscanned == NULL || !unscanned_keys_next(state->unscanned, found))
         return false;
     source_lay_over(state->source, found);
     return true;

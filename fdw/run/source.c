@@ -6,7 +6,7 @@
 #include "fdw/base/compat.h"
 #include "fdw/base/memory.h"
 #include "fdw/transaction/pending.h"
-#include "fdw/transaction/pool.h"
+#include "fdw/transaction/transaction.h"
 
 static void
 source_begin_own_writes(Source *source, CommandId before_command)
@@ -28,7 +28,7 @@ source_new(Relation relation, EState *estate, Index index, const Bitmapset *attr
     if (explain_only)
         return source;
     source->counters.context = CurrentMemoryContext;
-    source->cluster = pool_cluster(source->info->serverid, compat_check_user(estate, index));
+    source->cluster = transaction_cluster(source->info->serverid, compat_check_user(estate, index));
     source_begin_own_writes(source, estate->es_snapshot->curcid);
     source->codec = row_codec_new(source->info, RelationGetDescr(relation));
     row_codec_want(source->codec, attributes);

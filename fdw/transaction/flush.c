@@ -10,7 +10,7 @@
 #include "fdw/base/memory.h"
 #include "fdw/cluster/report.h"
 #include "fdw/cluster/request_operation.h"
-#include "fdw/transaction/leaving.h"
+#include "fdw/transaction/commit_puts.h"
 #include "fdw/transaction/pending.h"
 
 enum
@@ -41,7 +41,7 @@ typedef struct Flush
     bool told;          /* the counts, in an error */
     uint64 deadline_ms; /* 0: none */
     uint64 applied_ms;  /* when something was applied last, or could be for the first time */
-    const LeavingGroup *group;
+    const CommitPutGroup *group;
     const WriteItem *items; /* of the group, in the order they are sent */
     uint32 next;            /* the first that is not sent */
     RequestOperation operation;
@@ -377,7 +377,7 @@ flush_has_more(const Flush *flush)
 
 /* What fits one batch is put in order by its request. */
 static const WriteItem *
-flush_order(const LeavingGroup *group, Arena *arena)
+flush_order(const CommitPutGroup *group, Arena *arena)
 {
     if (group->count <= BATCH_ITEMS)
         return group->items;
@@ -430,7 +430,7 @@ flush_groups(Flush *flush)
 {
     flush->deadline_ms = flush_deadline_ms();
     flush->applied_ms = links_now_ms();
-    flush->group = leaving_groups(flush->cluster);
+    flush->group = commit_puts_groups(flush->cluster);
     while (flush->group != NULL && !flush->failed)
     {
         flush->next = 0;

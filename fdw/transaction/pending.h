@@ -4,7 +4,7 @@
  * An append-only log of puts for each cluster, in memory, each tagged with subtransaction and
  * command, and found by bucket and key: those of one key are a chain (shared/data/overlay.h).
  * ROLLBACK TO cuts the log's end off, ROLLBACK drops it; at PRE_COMMIT what they amount to leaves
- * (fdw/transaction/leaving.h). A cluster's log is bounded by dynamo_fdw.max_pending.
+ * (fdw/transaction/commit_puts.h). A cluster's log is bounded by dynamo_fdw.max_pending.
  *
  * Several servers, and several users' mappings, may lead to one cluster: they share its log, and
  * each put leaves by the ClientCluster that it was put through.

@@ -388,7 +388,7 @@ overlay_read(Arena *arena, const OverlayRead *read, Buffer *object, Buffer *cont
     return true;
 }
 
-/* ---- leaving ---- */
+/* ---- what leaves at COMMIT ---- */
 
 static int
 compare_requests(const void *a, const void *b)
@@ -412,8 +412,8 @@ deal_requests(Arena *arena, PutValue *values, uint32_t count)
 
 /* Those of the puts alive that are by sender, tombstones or values. */
 static void
-append_leaving(const OverlaySeen *seen, const void *sender, bool tombstones,
-               OverlayLeaving *leaving)
+append_outcome(const OverlaySeen *seen, const void *sender, bool tombstones,
+               OverlayOutcome *outcome)
 {
     for (uint32_t i = seen->count; i > 0; i--)
     {
@@ -422,43 +422,43 @@ append_leaving(const OverlaySeen *seen, const void *sender, bool tombstones,
         for (uint32_t v = 0; v < put->value_count && put->sender == sender; v++)
         {
             if (put->values[v].tombstone == tombstones)
-                leaving->values[leaving->value_count++] = put->values[v];
+                outcome->values[outcome->value_count++] = put->values[v];
         }
     }
 }
 
 static void
-collect_values(Arena *arena, const OverlaySeen *seen, const void *sender, OverlayLeaving *leaving)
+collect_values(Arena *arena, const OverlaySeen *seen, const void *sender, OverlayOutcome *outcome)
 {
-    leaving->values = ARENA_ARRAY(arena, PutValue, seen->value_count);
-    append_leaving(seen, sender, false, leaving);
-    if (leaving->value_count > 1)
-        deal_requests(arena, leaving->values, leaving->value_count);
-    if (leaving->value_count > 0 || leaving->context.length == 0)
+    outcome->values = ARENA_ARRAY(arena, PutValue, seen->value_count);
+    append_outcome(seen, sender, false, outcome);
+    if (outcome->value_count > 1)
+        deal_requests(arena, outcome->values, outcome->value_count);
+    if (outcome->value_count > 0 || outcome->context.length == 0)
         return;
-    append_leaving(seen, sender, true, leaving);
-    if (leaving->value_count > 1)
-        leaving->value_count = 1;
+    append_outcome(seen, sender, true, outcome);
+    if (outcome->value_count > 1)
+        outcome->value_count = 1;
 }
 
-OverlayLeaving
+OverlayOutcome
 overlay_leave(Arena *arena, const OverlayKey *key, const OverlayPut *newest, const void *sender)
 {
-    OverlayLeaving leaving = {0};
+    OverlayOutcome outcome = {0};
     Buffer context;
     OverlaySeen seen;
 
     /* One put alone, and a value: that is nearly every key of nearly every transaction. It leaves
      * as it came. */
     if (newest->older == NULL && newest->sender != sender)
-        return leaving;
+        return outcome;
     if (newest->older == NULL && !newest->values[0].tombstone)
-        return (OverlayLeaving){newest->context, newest->values, newest->value_count};
+        return (OverlayOutcome){newest->context, newest->values, newest->value_count};
     seen = see_puts(arena, key, newest, UINT32_MAX);
     buffer_init(&context, arena->memory);
     put_pieces(&context, &seen.pieces, NULL);
-    leaving.context = slice_copy(arena, buffer_slice(&context));
+    outcome.context = slice_copy(arena, buffer_slice(&context));
     buffer_free(&context);
-    collect_values(arena, &seen, sender, &leaving);
-    return leaving;
+    collect_values(arena, &seen, sender, &outcome);
+    return outcome;
 }

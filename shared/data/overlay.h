@@ -79,12 +79,12 @@ bool overlay_is_seen(const OverlayPut *newest, uint32_t before_command);
 bool overlay_read(Arena *arena, const OverlayRead *read, Buffer *object, Buffer *context);
 
 /* What leaves for a key. */
-typedef struct OverlayLeaving
+typedef struct OverlayOutcome
 {
     Slice context;
     PutValue *values;     /* in the order they were put, which their request ids follow */
     uint32_t value_count; /* 0: nothing leaves */
-} OverlayLeaving;
+} OverlayOutcome;
 
 /*
  * The one put by sender that all puts of a key amount to: its values that are alive at the end,
@@ -92,7 +92,7 @@ typedef struct OverlayLeaving
  * nothing sealed was seen: it would overwrite nothing. Borrows from the puts, or allocates in the
  * arena.
  */
-OverlayLeaving overlay_leave(Arena *arena, const OverlayKey *key, const OverlayPut *newest,
+OverlayOutcome overlay_leave(Arena *arena, const OverlayKey *key, const OverlayPut *newest,
                              const void *sender);
 
 #endif

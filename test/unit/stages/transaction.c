@@ -250,14 +250,14 @@ transaction_read(Transaction *transaction, uint32_t before_command)
 void
 transaction_leave(Transaction *transaction)
 {
-    OverlayLeaving leaving =
+    OverlayOutcome outcome =
         overlay_leave(&transaction->arena, &transaction->key, transaction->newest, NULL);
-    Put put = {.values = leaving.values, .value_count = leaving.value_count};
+    Put put = {.values = outcome.values, .value_count = outcome.value_count};
 
-    assert_int_equal(context_open(leaving.context, &transaction->context_keys, BUCKET,
+    assert_int_equal(context_open(outcome.context, &transaction->context_keys, BUCKET,
                                   transaction->key.key, &transaction->arena, &put.past),
                      CONTEXT_OK);
-    if (leaving.value_count > 0)
+    if (outcome.value_count > 0)
         apply(transaction, &put);
 }
 

@@ -253,21 +253,21 @@ seal(const char *actors)
 static void
 what_was_seen_apart_is_seen_together(void **state)
 {
-    OverlayLeaving leaving;
+    OverlayOutcome outcome;
     Object past;
 
     put(1, seal("a"), "one");
     put(2, seal("b"), "two");
-    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
-    assert_int_equal(count_pieces(leaving.context, CONTEXT_PIECE_SEALED), 2);
-    assert_int_equal(context_open(leaving.context, &transaction.context_keys,
+    outcome = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
+    assert_int_equal(count_pieces(outcome.context, CONTEXT_PIECE_SEALED), 2);
+    assert_int_equal(context_open(outcome.context, &transaction.context_keys,
                                   transaction.key.bucket_id, transaction.key.key,
                                   &transaction.arena, &past),
                      CONTEXT_OK);
     assert_int_equal(past.context.count, 2);
     put(3, seal("ab"), "three");
-    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
-    assert_int_equal(count_pieces(leaving.context, CONTEXT_PIECE_SEALED), 1);
+    outcome = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
+    assert_int_equal(count_pieces(outcome.context, CONTEXT_PIECE_SEALED), 1);
 }
 
 static void
@@ -352,15 +352,15 @@ a_pending_piece_is_good_for_its_own_key_and_transaction_only(void **state)
 static void
 blind_puts_leave_as_siblings_in_the_order_of_their_puts(void **state)
 {
-    OverlayLeaving leaving;
+    OverlayOutcome outcome;
 
     transaction_store(&transaction, "stored", false);
     for (uint32_t command = 1; command < 8; command++)
         put(command, NOTHING_SEEN,
             (const char *[]){"a", "b", "c", "d", "e", "f", "g"}[command - 1]);
-    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
-    assert_int_equal(leaving.value_count, 7);
-    assert_int_equal(leaving.context.length, 0);
+    outcome = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
+    assert_int_equal(outcome.value_count, 7);
+    assert_int_equal(outcome.context.length, 0);
     assert_commits("stored a b c d e f g");
 }
 
@@ -375,14 +375,14 @@ an_insert_and_its_update_leave_as_one_value(void **state)
 static void
 a_delete_leaves_a_tombstone_where_something_was_stored(void **state)
 {
-    OverlayLeaving leaving;
+    OverlayOutcome outcome;
 
     transaction_store(&transaction, "stored", false);
     put(1, NOTHING_SEEN, "inserted");
     put(2, context_read(2), NULL);
-    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
-    assert_int_equal(leaving.value_count, 1);
-    assert_true(leaving.values[0].tombstone);
+    outcome = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
+    assert_int_equal(outcome.value_count, 1);
+    assert_true(outcome.values[0].tombstone);
     assert_commits("");
 }
 
@@ -400,22 +400,22 @@ a_delete_of_what_was_only_inserted_leaves_nothing(void **state)
 static void
 a_value_leaves_without_the_tombstone_before_it(void **state)
 {
-    OverlayLeaving leaving;
+    OverlayOutcome outcome;
 
     transaction_store(&transaction, "stored", false);
     put(1, context_read(1), NULL);
     put(2, NOTHING_SEEN, "again");
-    leaving = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
-    assert_int_equal(leaving.value_count, 1);
-    assert_false(leaving.values[0].tombstone);
+    outcome = overlay_leave(&transaction.arena, &transaction.key, transaction.newest, NULL);
+    assert_int_equal(outcome.value_count, 1);
+    assert_false(outcome.values[0].tombstone);
     assert_commits("again");
 }
 
 static void
 values_leave_by_whoever_put_them_under_all_that_was_seen(void **state)
 {
-    OverlayLeaving mine;
-    OverlayLeaving theirs;
+    OverlayOutcome mine;
+    OverlayOutcome theirs;
     int them;
 
     put(1, seal("a"), "mine");

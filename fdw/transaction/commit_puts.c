@@ -1,39 +1,43 @@
-#include "fdw/transaction/leaving.h"
+/*
+ * Makes of each key's chain of puts the one that leaves, and groups those that may share a frame:
+ * of one bucket, to reach one quorum.
+ */
+#include "fdw/transaction/commit_puts.h"
 
 #include "fdw/base/memory.h"
 #include "fdw/transaction/pending.h"
 
 /* What is asked for of all that stands in the groups. */
-typedef struct Leaving
+typedef struct CommitPuts
 {
     const ClientCluster *cluster;
     Memory memory;
     Arena arena;
-    LeavingGroup *groups;
-    LeavingGroup **end; /* where the next group goes */
-} Leaving;
+    CommitPutGroup *groups;
+    CommitPutGroup **end; /* where the next group goes */
+} CommitPuts;
 
 /* Few: one for each quorum that the transaction used with the bucket. Each may have to hold all
  * keys that are left. */
-static LeavingGroup *
-leaving_group(Leaving *leaving, const PendingBucket *bucket, const ClientQuorum *quorum)
+static CommitPutGroup *
+commit_puts_group(CommitPuts *puts, const PendingBucket *bucket, const ClientQuorum *quorum)
 {
-    LeavingGroup *group;
+    CommitPutGroup *group;
 
-    for (group = leaving->groups; group != NULL; group = group->next)
+    for (group = puts->groups; group != NULL; group = group->next)
         if (group->bucket == bucket->bucket &&
             memcmp(&group->quorum, quorum, sizeof(ClientQuorum)) == 0)
             return group;
-    group = palloc0(sizeof(LeavingGroup));
+    group = palloc0(sizeof(CommitPutGroup));
     group->bucket = bucket->bucket;
     group->quorum = *quorum;
-    *leaving->end = group;
-    leaving->end = &group->next;
+    *puts->end = group;
+    puts->end = &group->next;
     return group;
 }
 
 static void
-leaving_append(LeavingGroup *group, const WriteItem *item)
+commit_puts_append(CommitPutGroup *group, const WriteItem *item)
 {
     enum
     {
@@ -51,7 +55,7 @@ leaving_append(LeavingGroup *group, const WriteItem *item)
 }
 
 static ClientQuorum
-leaving_quorum(const PendingKey *key)
+commit_puts_quorum(const PendingKey *key)
 {
     ClientQuorum most = {0};
 
@@ -67,25 +71,24 @@ leaving_quorum(const PendingKey *key)
 }
 
 static void
-leaving_add_key(Leaving *leaving, const PendingKey *key)
+commit_puts_add_key(CommitPuts *puts, const PendingKey *key)
 {
     const PendingBucket *bucket = key->bucket;
-    OverlayKey named = pending_key(leaving->cluster, bucket->bucket, key->key);
-    OverlayLeaving left =
-        overlay_leave(&leaving->arena, &named, &key->newest->put, leaving->cluster);
-    ClientQuorum quorum = leaving_quorum(key);
+    OverlayKey named = pending_key(puts->cluster, bucket->bucket, key->key);
+    OverlayOutcome left = overlay_leave(&puts->arena, &named, &key->newest->put, puts->cluster);
+    ClientQuorum quorum = commit_puts_quorum(key);
     WriteItem item = {.key = key->key,
                       .context = left.context,
                       .values = left.values,
                       .value_count = left.value_count};
 
     if (left.value_count > 0)
-        leaving_append(leaving_group(leaving, bucket, &quorum), &item);
+        commit_puts_append(commit_puts_group(puts, bucket, &quorum), &item);
 }
 
 /* The bucket's list of keys begins at its end. */
 static void
-leaving_add_bucket(Leaving *leaving, const PendingBucket *bucket)
+commit_puts_add_bucket(CommitPuts *puts, const PendingBucket *bucket)
 {
     const PendingKey **keys =
         palloc_extended(sizeof(*keys) * (Size)bucket->key_count, MCXT_ALLOC_HUGE);
@@ -97,21 +100,21 @@ leaving_add_bucket(Leaving *leaving, const PendingBucket *bucket)
         key = key->previous;
     }
     for (uint32 i = 0; i < bucket->key_count; i++)
-        leaving_add_key(leaving, keys[i]);
+        commit_puts_add_key(puts, keys[i]);
     pfree(keys);
 }
 
-LeavingGroup *
-leaving_groups(const ClientCluster *cluster)
+CommitPutGroup *
+commit_puts_groups(const ClientCluster *cluster)
 {
-    Leaving leaving = {.cluster = cluster};
+    CommitPuts puts = {.cluster = cluster};
     const PendingBucket *bucket = pending_buckets(cluster);
 
-    leaving.memory = memory_in_context(CurrentMemoryContext);
-    leaving.end = &leaving.groups;
-    arena_init(&leaving.arena, &leaving.memory);
+    puts.memory = memory_in_context(CurrentMemoryContext);
+    puts.end = &puts.groups;
+    arena_init(&puts.arena, &puts.memory);
     for (; bucket != NULL; bucket = bucket->next)
         if (bucket->key_count > 0)
-            leaving_add_bucket(&leaving, bucket);
-    return leaving.groups;
+            commit_puts_add_bucket(&puts, bucket);
+    return puts.groups;
 }
