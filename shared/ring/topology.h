@@ -44,6 +44,30 @@ typedef struct Member
     uint32_t weight;
 } Member;
 
+typedef enum StagedKind
+{
+    STAGED_JOIN,    /* a member that is joining gets its share */
+    STAGED_LEAVE,   /* hands over what it has, and leaves */
+    STAGED_REPLACE, /* a joining member takes what this one has, which leaves, or is gone if dead */
+    STAGED_REMOVE,  /* a dead member is given up with what it alone has */
+    STAGED_WEIGHT,
+    STAGED_ZONE,
+    STAGED_ADDRESS,
+    STAGED_END /* one past the last kind */
+} StagedKind;
+
+/* A change that waits for COMMIT PLAN. */
+typedef struct StagedChange
+{
+    StagedKind kind;
+    uint16_t slot;
+    uint16_t with;       /* STAGED_REPLACE: who takes over */
+    uint32_t weight;     /* STAGED_WEIGHT; at least 1 */
+    const char *zone;    /* STAGED_ZONE; "" for none */
+    const char *address; /* STAGED_ADDRESS */
+    uint16_t port;
+} StagedChange;
+
 /* How far a partition's move is; no move: TOPOLOGY_STILL for all partitions. */
 typedef enum TopologyStep
 {
@@ -88,7 +112,11 @@ typedef struct Topology
     uint8_t *steps;        /* by partition: TopologyStep; NULL as target is */
     uint64_t *changed;     /* by partition: the epoch in which the list that counts, or who is to
                               get copies, was changed last */
-    uint16_t *preference;  /* by partition, preference_length slots each; made from claim */
+    StagedChange *staged;  /* the plan (plan.h), in the order in which it was made */
+    uint32_t staged_count;
+    uint64_t staged_epoch;    /* the epoch that changed it last: which plan it is; 0: none ever */
+    uint64_t committed_epoch; /* which plan was committed last; 0: none ever */
+    uint16_t *preference;     /* by partition, preference_length slots each; made from claim */
     uint16_t *target_preference; /* likewise, made from target; NULL as target is */
     uint32_t preference_length;  /* the shorter of the two kinds of lists */
     Bucket *buckets;             /* sorted by id */
@@ -104,6 +132,7 @@ enum
     TOPOLOGY_BUCKETS_MAX = 10000,
     TOPOLOGY_BUCKET_IDS_MAX = INT32_MAX, /* higher numbers are storage's own */
     TOPOLOGY_N_MAX = 16,
+    TOPOLOGY_STAGED_MAX = 1024,        /* changes in one plan */
     TOPOLOGY_NAME_MAX = 255,           /* bytes of a bucket's name */
     TOPOLOGY_BUCKET_BYTES = 64 * 1024, /* of one bucket's definition */
     TOPOLOGY_BYTES = 16 * 1024 * 1024  /* of a document to which a bucket may still be added */
@@ -141,6 +170,17 @@ bool topology_is_present(const Topology *topology, uint32_t slot);
 uint32_t topology_bucket_index(const Topology *topology, uint32_t id);
 const Bucket *topology_bucket_by_id(const Topology *topology, uint32_t id);
 const Bucket *topology_bucket_by_name(const Topology *topology, const char *name);
+
+/* A change names no member that cannot be, and its zone, weight and address are such as a member
+ * may have. What it would do, plan.h says. */
+bool topology_staged_is_valid(const Topology *topology, const StagedChange *change);
+
+/* The same change of the same member. */
+bool topology_staged_equals(const StagedChange *a, const StagedChange *b);
+
+/* One change, as it stands in a topology and in the frame that stages it. */
+void topology_encode_staged(Buffer *buffer, const StagedChange *change);
+StagedChange topology_decode_staged(Reader *reader, Arena *arena);
 
 /* Makes names; false when two buckets have one name. Decoding does it. */
 bool topology_index_names(Topology *topology, Arena *arena);

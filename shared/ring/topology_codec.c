@@ -9,7 +9,8 @@
 enum
 {
     TOPOLOGY_FORMAT = 2,
-    WORD_MAX = 63, /* bytes of a member's name and of a zone */
+    STAGED_LEAST = 11, /* bytes of a staged change without any text */
+    WORD_MAX = 63,     /* bytes of a member's name and of a zone */
     ADDRESS_MAX = 255,
     MEMBER_MINIMUM_BYTES = 1 + sizeof(MemberId)
 };
@@ -196,6 +197,91 @@ decode_members(Reader *reader, Arena *arena, Topology *topology)
         reader_fail(reader);
 }
 
+/* ---- the plan ---- */
+
+void
+topology_encode_staged(Buffer *buffer, const StagedChange *change)
+{
+    buffer_put_u8(buffer, (uint8_t)change->kind);
+    buffer_put_u16(buffer, change->slot);
+    buffer_put_u16(buffer, change->with);
+    buffer_put_u32(buffer, change->weight);
+    buffer_put_string(buffer, change->zone != NULL ? change->zone : "");
+    buffer_put_string(buffer, change->address != NULL ? change->address : "");
+    buffer_put_u16(buffer, change->port);
+}
+
+StagedChange
+topology_decode_staged(Reader *reader, Arena *arena)
+{
+    StagedChange change = {.kind = (StagedKind)reader_u8(reader)};
+
+    if (change.kind >= STAGED_END)
+        reader_fail(reader);
+    change.slot = reader_u16(reader);
+    change.with = reader_u16(reader);
+    change.weight = reader_u32(reader);
+    change.zone = reader_string(reader, arena);
+    change.address = reader_string(reader, arena);
+    change.port = reader_u16(reader);
+    return change;
+}
+
+bool
+topology_staged_is_valid(const Topology *topology, const StagedChange *change)
+{
+    bool has_members =
+        topology_is_present(topology, change->slot) &&
+        (change->kind != STAGED_REPLACE || topology_is_present(topology, change->with));
+
+    if (change->kind == STAGED_WEIGHT)
+        return has_members && change->weight > 0;
+    if (change->kind == STAGED_ZONE)
+        return has_members && is_word(change->zone, WORD_MAX, "_-.");
+    if (change->kind == STAGED_ADDRESS)
+        return has_members && change->address[0] != '\0' && change->port != 0 &&
+               is_word(change->address, ADDRESS_MAX, "_-.:%");
+    return has_members;
+}
+
+bool
+topology_staged_equals(const StagedChange *a, const StagedChange *b)
+{
+    return a->kind == b->kind && a->slot == b->slot && a->with == b->with &&
+           a->weight == b->weight && a->port == b->port && strcmp(a->zone, b->zone) == 0 &&
+           strcmp(a->address, b->address) == 0;
+}
+
+static void
+encode_plan(Buffer *buffer, const Topology *topology)
+{
+    buffer_put_varint(buffer, topology->staged_epoch);
+    buffer_put_varint(buffer, topology->committed_epoch);
+    buffer_put_varint(buffer, topology->staged_count);
+    for (uint32_t i = 0; i < topology->staged_count; i++)
+        topology_encode_staged(buffer, &topology->staged[i]);
+}
+
+static void
+decode_plan(Reader *reader, Arena *arena, Topology *topology)
+{
+    topology->staged_epoch = reader_varint(reader);
+    topology->committed_epoch = reader_varint(reader);
+    topology->staged_count = reader_count(reader, STAGED_LEAST);
+    if (topology->staged_count > TOPOLOGY_STAGED_MAX || topology->staged_epoch > topology->epoch ||
+        topology->committed_epoch > topology->epoch)
+        reader_fail(reader);
+    if (reader->failed)
+        return;
+    topology->staged = ARENA_ARRAY(arena, StagedChange, topology->staged_count);
+    for (uint32_t i = 0; i < topology->staged_count && !reader->failed; i++)
+    {
+        topology->staged[i] = topology_decode_staged(reader, arena);
+        if (reader->failed || !topology_staged_is_valid(topology, &topology->staged[i]))
+            reader_fail(reader);
+    }
+}
+
 /* ---- claims ---- */
 
 static void
@@ -312,6 +398,7 @@ encode_head(Buffer *buffer, const Topology *topology, uint64_t epoch)
     buffer_put_varint(buffer, topology->member_count);
     for (uint32_t i = 0; i < topology->member_count; i++)
         encode_member(buffer, &topology->members[i]);
+    encode_plan(buffer, topology);
     buffer_put_varint(buffer, topology->partitions);
     encode_slots(buffer, topology->claim, topology->partitions);
     encode_changed(buffer, topology->changed, topology->partitions);
@@ -376,6 +463,8 @@ topology_decode(Slice bytes, Arena *arena, Topology *topology)
         reader_fail(&reader);
     reader_copy(&reader, topology->cluster, sizeof(topology->cluster));
     decode_members(&reader, arena, topology);
+    if (!reader.failed)
+        decode_plan(&reader, arena, topology);
     if (!reader.failed)
         decode_ring(&reader, arena, topology);
     if (reader.failed)

@@ -1,0 +1,756 @@
+/* What staged changes do, and why some are refused. */
+#include "shared/ring/claim.h"
+#include "shared/ring/plan.h"
+#include "test/lib/random.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum
+{
+    MEMBERS_MAX = 64,
+    PARTITIONS = 64,
+    BUCKETS = 2,
+    HISTORIES = 20,
+    CHANGES = 12
+};
+
+typedef struct Fixture
+{
+    Arena arena;
+    Random random;
+    Topology topology; /* as it was decoded last */
+    Member members[MEMBERS_MAX];
+    StagedChange staged[MEMBERS_MAX];
+    Bucket buckets[BUCKETS];
+    bool up[MEMBERS_MAX];
+    bool ready[MEMBERS_MAX];
+    uint64_t bytes[PARTITIONS];
+    PlanFacts facts;
+    uint32_t made; /* members, for their ids */
+} Fixture;
+
+static const char *
+name_of(Fixture *fixture, uint32_t number)
+{
+    char name[16];
+
+    snprintf(name, sizeof(name), "n%u", number + 1);
+    return arena_copy_string(&fixture->arena, name, strlen(name));
+}
+
+static Member
+make_member(Fixture *fixture, const char *zone)
+{
+    uint32_t number = fixture->made++;
+
+    return (Member){.id = {{(uint8_t)(1 + number / 250), (uint8_t)(1 + number % 250)}},
+                    .name = name_of(fixture, number),
+                    .address = "127.0.0.1",
+                    .port = (uint16_t)(7101 + number),
+                    .zone = zone,
+                    .weight = 1};
+}
+
+static void
+take(Fixture *fixture, const Buffer *document)
+{
+    Topology next;
+
+    assert_true(topology_decode(slice_copy(&fixture->arena, buffer_slice(document)),
+                                &fixture->arena, &next));
+    fixture->topology = next;
+}
+
+/* The document there and back, so that all that is made of it is there. */
+static void
+renew(Fixture *fixture)
+{
+    Buffer document;
+
+    buffer_init(&document, &MEMORY_HEAP);
+    topology_encode(&document, &fixture->topology);
+    take(fixture, &document);
+    buffer_free(&document);
+}
+
+static void
+form(Fixture *fixture, uint32_t count, const char *const *zones)
+{
+    fixture->made = 0;
+    for (uint32_t i = 0; i < count; i++)
+        fixture->members[i] = make_member(fixture, zones != NULL ? zones[i] : "");
+    for (uint32_t i = 0; i < BUCKETS; i++)
+        fixture->buckets[i] = (Bucket){.id = i + 1,
+                                       .name = i == 0 ? "cart" : "seen",
+                                       .n = i == 0 ? 3 : 1,
+                                       .key_types = {KEY_TEXT},
+                                       .key_names = {"k"},
+                                       .key_count = 1,
+                                       .creator = ""};
+    fixture->topology = (Topology){.epoch = 5,
+                                   .cluster = {1},
+                                   .partitions = PARTITIONS,
+                                   .members = fixture->members,
+                                   .member_count = count,
+                                   .buckets = fixture->buckets,
+                                   .bucket_count = BUCKETS,
+                                   .last_bucket_id = BUCKETS};
+    topology_claim(&fixture->topology, &fixture->arena);
+    renew(fixture);
+}
+
+static int
+set_up(void **state)
+{
+    static Fixture fixture;
+
+    fixture = (Fixture){.made = 0};
+    arena_init(&fixture.arena, &MEMORY_HEAP);
+    random_seed(&fixture.random, 3);
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++)
+        fixture.up[i] = fixture.ready[i] = true;
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        fixture.bytes[i] = 1000 + i;
+    fixture.facts = (PlanFacts){fixture.up, fixture.ready, fixture.bytes};
+    form(&fixture, 5, NULL);
+    *state = &fixture;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    arena_free(&((Fixture *)*state)->arena);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+/* A node that waits to be joined; returns its slot. */
+static uint16_t
+arrive(Fixture *fixture, const char *zone)
+{
+    Topology *topology = &fixture->topology;
+    Member *members = ARENA_ARRAY(&fixture->arena, Member, topology->member_count + (size_t)1);
+
+    memcpy(members, topology->members, sizeof(Member) * topology->member_count);
+    members[topology->member_count] = make_member(fixture, zone);
+    members[topology->member_count].state = MEMBER_JOINING;
+    topology->members = members;
+    topology->member_count++;
+    renew(fixture);
+    return (uint16_t)(topology->member_count - 1);
+}
+
+static void
+stage(Fixture *fixture, StagedChange change)
+{
+    Buffer document;
+    const char *hint;
+
+    change.zone = change.zone != NULL ? change.zone : "";
+    change.address = change.address != NULL ? change.address : "";
+    assert_null(
+        plan_staging_fault(&fixture->topology, &change, &fixture->facts, &hint, &fixture->arena));
+    buffer_init(&document, &MEMORY_HEAP);
+    plan_encode_staged(&document, &fixture->topology, &change, &fixture->arena);
+    take(fixture, &document);
+    buffer_free(&document);
+}
+
+static Plan
+plan_of(Fixture *fixture)
+{
+    return plan_make(&fixture->topology, &fixture->facts, &fixture->arena);
+}
+
+static void
+commit(Fixture *fixture)
+{
+    Plan plan = plan_of(fixture);
+    Buffer document;
+
+    assert_null(plan.refusal);
+    buffer_init(&document, &MEMORY_HEAP);
+    plan_encode_commit(&document, &fixture->topology, &plan, &fixture->arena);
+    take(fixture, &document);
+    buffer_free(&document);
+}
+
+/* All partitions have moved, and who left has left. */
+static void
+finish(Fixture *fixture)
+{
+    Topology *topology = &fixture->topology;
+
+    if (topology->target != NULL)
+        topology->claim = topology->target;
+    topology->target = NULL;
+    topology->steps = NULL;
+    for (uint32_t i = 0; i < topology->member_count; i++)
+    {
+        if (topology->members[i].state == MEMBER_LEAVING ||
+            topology->members[i].state == MEMBER_GONE)
+            topology->members[i] = (Member){.id = topology->members[i].id,
+                                            .state = MEMBER_LEFT,
+                                            .name = "",
+                                            .address = "",
+                                            .zone = ""};
+    }
+    renew(fixture);
+}
+
+static void
+assert_refused(const char *refusal, const char *hint, const char *words)
+{
+    assert_non_null(refusal);
+    assert_non_null(hint);
+    if (strstr(refusal, words) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", refusal, words);
+}
+
+static void
+assert_not_staged(Fixture *fixture, StagedChange change, const char *words)
+{
+    const char *hint;
+    const char *fault;
+
+    change.zone = change.address = "";
+    fault =
+        plan_staging_fault(&fixture->topology, &change, &fixture->facts, &hint, &fixture->arena);
+    assert_refused(fault, hint, words);
+}
+
+static void
+assert_plan_refused(Fixture *fixture, const char *words)
+{
+    Plan plan = plan_of(fixture);
+
+    assert_refused(plan.refusal, plan.hint, words);
+}
+
+static uint32_t
+partitions_of(const uint16_t *claim, uint32_t slot)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        count += claim[i] == slot;
+    return count;
+}
+
+/* ---- what plans do ---- */
+
+static void
+a_node_that_joins_gets_its_share(void **state)
+{
+    Fixture *fixture = *state;
+    uint16_t slot = arrive(fixture, "");
+    Plan plan;
+
+    stage(fixture, (StagedChange){.kind = STAGED_JOIN, .slot = slot});
+    plan = plan_of(fixture);
+    assert_null(plan.refusal);
+    assert_true(plan.moves);
+    assert_int_equal(plan.n, 3);
+    assert_int_equal(plan.before[slot], 0);
+    assert_in_range(plan.after[slot], 3 * PARTITIONS / 6 - 3, 3 * PARTITIONS / 6 + 3);
+    assert_int_equal(plan.gained[slot], plan.after[slot]);
+    assert_in_range(plan.bytes[slot], 1000 * plan.gained[slot], 1064 * plan.gained[slot]);
+    assert_int_equal(plan.loss_count, 0);
+    commit(fixture);
+    assert_int_equal(fixture->topology.members[slot].state, MEMBER_ACTIVE);
+    assert_int_equal(fixture->topology.staged_count, 0);
+    assert_int_equal(fixture->topology.fence, 0);
+    assert_memory_equal(fixture->topology.target, plan.target, sizeof(uint16_t) * PARTITIONS);
+}
+
+/* What moves is marked with the epoch of the commit, and nothing else. */
+static void
+a_commit_marks_the_partitions_whose_lists_change(void **state)
+{
+    Fixture *fixture = *state;
+
+    form(fixture, 30, NULL);
+    stage(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = 7, .with = arrive(fixture, "")});
+    commit(fixture);
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+    {
+        uint64_t position = ring_partition_start(i, PARTITIONS);
+        uint16_t old[TOPOLOGY_N_MAX];
+        uint16_t new[TOPOLOGY_N_MAX];
+        uint32_t count = topology_old_preference(&fixture->topology, position, old, 16);
+
+        topology_new_preference(&fixture->topology, position, new, 16);
+        assert_int_equal(topology_step(&fixture->topology, position),
+                         memcmp(old, new, sizeof(uint16_t) * count) != 0 ? TOPOLOGY_FILLING
+                                                                         : TOPOLOGY_STILL);
+        assert_int_equal(fixture->topology.changed[i] == fixture->topology.epoch,
+                         fixture->topology.steps[i] == TOPOLOGY_FILLING);
+    }
+}
+
+static void
+a_replacement_takes_what_the_old_one_had_and_nothing_else_moves(void **state)
+{
+    Fixture *fixture = *state;
+    uint16_t with = arrive(fixture, "");
+    Plan plan;
+
+    stage(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = 2, .with = with});
+    plan = plan_of(fixture);
+    assert_null(plan.refusal);
+    assert_int_equal(plan.gained_in_all, plan.before[2]);
+    assert_int_equal(plan.gained[with], plan.before[2]);
+    commit(fixture);
+    assert_int_equal(fixture->topology.members[2].state, MEMBER_LEAVING);
+    assert_int_equal(fixture->topology.fence, 0);
+}
+
+static void
+a_dead_node_that_is_replaced_is_gone_and_fenced(void **state)
+{
+    Fixture *fixture = *state;
+    uint16_t with = arrive(fixture, "");
+
+    fixture->up[2] = false;
+    stage(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = 2, .with = with});
+    commit(fixture);
+    assert_int_equal(fixture->topology.members[2].state, MEMBER_GONE);
+    assert_int_equal(fixture->topology.fence, fixture->topology.epoch);
+}
+
+static void
+a_removal_names_what_only_the_dead_node_had(void **state)
+{
+    Fixture *fixture = *state;
+    Plan plan;
+
+    fixture->up[1] = false;
+    stage(fixture, (StagedChange){.kind = STAGED_REMOVE, .slot = 1});
+    plan = plan_of(fixture);
+    assert_null(plan.refusal);
+    assert_int_equal(plan.loss_count, 1);
+    assert_string_equal(plan.losses[0].bucket->name, "seen");
+    assert_int_equal(plan.losses[0].partitions, partitions_of(fixture->topology.claim, 1));
+}
+
+static void
+several_changes_are_one_plan(void **state)
+{
+    Fixture *fixture = *state;
+    uint16_t first = arrive(fixture, "");
+    uint16_t second = arrive(fixture, "");
+    Plan plan;
+
+    stage(fixture, (StagedChange){.kind = STAGED_JOIN, .slot = first});
+    stage(fixture, (StagedChange){.kind = STAGED_LEAVE, .slot = 0});
+    stage(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = 3, .with = second});
+    stage(fixture, (StagedChange){.kind = STAGED_WEIGHT, .slot = 4, .weight = 7});
+    stage(fixture, (StagedChange){.kind = STAGED_WEIGHT, .slot = 4, .weight = 2});
+    stage(fixture, (StagedChange){.kind = STAGED_ADDRESS, .slot = 1, .address = "::1", .port = 9});
+    assert_int_equal(fixture->topology.staged_count, 5);
+    plan = plan_of(fixture);
+    assert_null(plan.refusal);
+    assert_int_equal(plan.after[0] + plan.after[3], 0);
+    assert_true(partitions_of(plan.target, 4) >= 20);
+    commit(fixture);
+    assert_string_equal(fixture->topology.members[1].address, "::1");
+    assert_int_equal(fixture->topology.members[1].port, 9);
+    assert_int_equal(fixture->topology.members[4].weight, 2);
+    assert_int_equal(fixture->topology.members[0].state, MEMBER_LEAVING);
+}
+
+static void
+an_address_moves_nothing(void **state)
+{
+    Fixture *fixture = *state;
+    Plan plan;
+
+    stage(fixture, (StagedChange){.kind = STAGED_ADDRESS, .slot = 1, .address = "::1", .port = 9});
+    plan = plan_of(fixture);
+    assert_null(plan.refusal);
+    assert_false(plan.moves);
+    commit(fixture);
+    assert_null(fixture->topology.target);
+    assert_int_equal(fixture->topology.committed_epoch, 6);
+    assert_int_equal(fixture->topology.staged_epoch, fixture->topology.epoch);
+}
+
+static void
+a_plan_for_zones_mends_them(void **state)
+{
+    Fixture *fixture = *state;
+    static const char *const zones[] = {"a", "b", "c"};
+    Plan plan;
+
+    form(fixture, 9, NULL);
+    for (uint16_t i = 0; i < 9; i++)
+        stage(fixture, (StagedChange){.kind = STAGED_ZONE, .slot = i, .zone = zones[i % 3]});
+    plan = plan_of(fixture);
+    assert_null(plan.refusal);
+    assert_int_equal(plan.zone_faults_before, 0);
+    assert_true(plan.zone_faults_after < PARTITIONS / 4);
+    assert_true(plan.moves);
+}
+
+/* ---- taking back ---- */
+
+static const char *
+clear(Fixture *fixture, const char **hint)
+{
+    Buffer document;
+    const char *fault;
+
+    buffer_init(&document, &MEMORY_HEAP);
+    fault = plan_encode_clear(&document, &fixture->topology, hint, &fixture->arena);
+    if (fault == NULL)
+        take(fixture, &document);
+    buffer_free(&document);
+    return fault;
+}
+
+static void
+what_is_staged_can_be_cleared(void **state)
+{
+    Fixture *fixture = *state;
+    const char *hint;
+
+    stage(fixture, (StagedChange){.kind = STAGED_LEAVE, .slot = 1});
+    assert_null(clear(fixture, &hint));
+    assert_int_equal(fixture->topology.staged_count, 0);
+    assert_int_equal(fixture->topology.members[1].state, MEMBER_ACTIVE);
+}
+
+static void
+a_plan_goes_back_as_long_as_no_new_owner_counts(void **state)
+{
+    Fixture *fixture = *state;
+    uint16_t slot = arrive(fixture, "");
+    const char *hint;
+    const char *fault;
+
+    stage(fixture, (StagedChange){.kind = STAGED_JOIN, .slot = slot});
+    stage(fixture, (StagedChange){.kind = STAGED_LEAVE, .slot = 0});
+    commit(fixture);
+    assert_null(clear(fixture, &hint));
+    assert_null(fixture->topology.target);
+    assert_int_equal(fixture->topology.members[slot].state, MEMBER_JOINING);
+    assert_int_equal(fixture->topology.members[0].state, MEMBER_ACTIVE);
+
+    stage(fixture, (StagedChange){.kind = STAGED_JOIN, .slot = slot});
+    commit(fixture);
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+    {
+        if (fixture->topology.steps[i] == TOPOLOGY_FILLING)
+        {
+            fixture->topology.steps[i] = TOPOLOGY_HANDING;
+            break;
+        }
+    }
+    fault = clear(fixture, &hint);
+    assert_refused(fault, hint, "only go forward");
+}
+
+static void
+a_plan_that_declares_a_node_dead_does_not_go_back(void **state)
+{
+    Fixture *fixture = *state;
+    const char *hint;
+    const char *fault;
+
+    fixture->up[1] = false;
+    stage(fixture, (StagedChange){.kind = STAGED_REMOVE, .slot = 1});
+    commit(fixture);
+    fault = clear(fixture, &hint);
+    assert_refused(fault, hint, "declares a node dead");
+}
+
+/* ---- what is refused ---- */
+
+static void
+a_member_does_not_join_twice(void **state)
+{
+    Fixture *fixture = *state;
+    uint16_t slot = arrive(fixture, "");
+
+    assert_not_staged(fixture, (StagedChange){.kind = STAGED_JOIN, .slot = 1},
+                      "\"n2\" is a member already");
+    stage(fixture, (StagedChange){.kind = STAGED_JOIN, .slot = slot});
+    assert_not_staged(fixture, (StagedChange){.kind = STAGED_JOIN, .slot = slot},
+                      "of node \"n6\" is staged already");
+    assert_not_staged(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = 1, .with = slot},
+                      "another change of node \"n6\"");
+}
+
+static void
+a_live_node_is_not_removed(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_not_staged(fixture, (StagedChange){.kind = STAGED_REMOVE, .slot = 1}, "is up");
+    fixture->up[1] = false;
+    stage(fixture, (StagedChange){.kind = STAGED_REMOVE, .slot = 1});
+    /* It came back before the commit. */
+    fixture->up[1] = true;
+    assert_plan_refused(fixture, "is up");
+}
+
+static void
+a_node_replaces_neither_itself_nor_a_member_by_a_member(void **state)
+{
+    Fixture *fixture = *state;
+    uint16_t slot = arrive(fixture, "");
+
+    assert_not_staged(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = 1, .with = 1},
+                      "cannot replace itself");
+    assert_not_staged(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = 1, .with = 2},
+                      "partitions of its own");
+    assert_not_staged(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = slot, .with = 1},
+                      "no partitions to hand over");
+}
+
+static void
+a_bucket_keeps_its_n_nodes(void **state)
+{
+    Fixture *fixture = *state;
+
+    for (uint16_t i = 0; i < 3; i++)
+        stage(fixture, (StagedChange){.kind = STAGED_LEAVE, .slot = i});
+    assert_plan_refused(fixture, "2 nodes would be left, and bucket \"cart\" has n = 3");
+    stage(fixture, (StagedChange){.kind = STAGED_JOIN, .slot = arrive(fixture, "")});
+    assert_null(plan_of(fixture).refusal);
+}
+
+static void
+somebody_must_be_left(void **state)
+{
+    Fixture *fixture = *state;
+
+    for (uint16_t i = 0; i < 5; i++)
+        stage(fixture, (StagedChange){.kind = STAGED_LEAVE, .slot = i});
+    assert_plan_refused(fixture, "no node would be left");
+}
+
+static void
+a_node_that_is_not_ready_gets_nothing(void **state)
+{
+    Fixture *fixture = *state;
+    uint16_t slot = arrive(fixture, "");
+
+    fixture->ready[slot] = false;
+    stage(fixture, (StagedChange){.kind = STAGED_JOIN, .slot = slot});
+    assert_plan_refused(fixture, "\"n6\" is not ready");
+}
+
+static void
+old_and_new_owners_fit_into_one_list(void **state)
+{
+    Fixture *fixture = *state;
+
+    form(fixture, 20, NULL);
+    fixture->topology.buckets[0].n = 12;
+    renew(fixture);
+    for (uint16_t i = 0; i < 8; i++)
+        stage(fixture,
+              (StagedChange){.kind = STAGED_REPLACE, .slot = i, .with = arrive(fixture, "")});
+    assert_plan_refused(fixture, "old and new owners together");
+}
+
+static void
+the_last_node_of_a_zone_is_not_lost_by_the_way(void **state)
+{
+    Fixture *fixture = *state;
+    static const char *const zones[] = {"a", "a", "b", "b", "c"};
+
+    form(fixture, 5, zones);
+    stage(fixture, (StagedChange){.kind = STAGED_LEAVE, .slot = 4});
+    assert_plan_refused(fixture, "no node would be left in zone \"c\"");
+    stage(fixture, (StagedChange){.kind = STAGED_ZONE, .slot = 4, .zone = "b"});
+    assert_null(plan_of(fixture).refusal);
+}
+
+static void
+a_node_of_another_zone_does_not_replace_the_last_of_its_own(void **state)
+{
+    Fixture *fixture = *state;
+    static const char *const zones[] = {"a", "a", "b", "b", "c"};
+
+    form(fixture, 5, zones);
+    stage(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = 4, .with = arrive(fixture, "a")});
+    assert_plan_refused(fixture, "zone \"c\"");
+    form(fixture, 5, zones);
+    stage(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = 4, .with = arrive(fixture, "c")});
+    assert_null(plan_of(fixture).refusal);
+}
+
+static void
+an_empty_plan_is_no_plan(void **state)
+{
+    assert_plan_refused(*state, "nothing is staged");
+}
+
+static void
+nothing_is_staged_while_a_plan_is_under_way(void **state)
+{
+    Fixture *fixture = *state;
+
+    stage(fixture, (StagedChange){.kind = STAGED_LEAVE, .slot = 1});
+    commit(fixture);
+    assert_not_staged(fixture, (StagedChange){.kind = STAGED_LEAVE, .slot = 2}, "under way");
+    assert_plan_refused(fixture, "under way");
+}
+
+static void
+documents_with_changes_that_cannot_be_are_refused(void **state)
+{
+    Fixture *fixture = *state;
+    StagedChange good = {.kind = STAGED_WEIGHT, .slot = 1, .weight = 2, .zone = "", .address = ""};
+    StagedChange bad[] = {good, good, good, good};
+    Buffer document;
+    Topology next;
+
+    stage(fixture, good);
+    assert_true(topology_staged_equals(&fixture->topology.staged[0], &good));
+    bad[0].slot = 5;
+    bad[1].weight = 0;
+    bad[2] = (StagedChange){.kind = STAGED_ZONE, .slot = 1, .zone = "a b", .address = ""};
+    bad[3] =
+        (StagedChange){.kind = STAGED_REPLACE, .slot = 1, .with = 9, .zone = "", .address = ""};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    {
+        fixture->topology.staged[0] = bad[i];
+        buffer_init(&document, &MEMORY_HEAP);
+        topology_encode(&document, &fixture->topology);
+        assert_false(topology_decode(buffer_slice(&document), &fixture->arena, &next));
+        buffer_free(&document);
+    }
+}
+
+/* ---- histories ---- */
+
+static void
+stage_at_random(Fixture *fixture)
+{
+    const Topology *topology = &fixture->topology;
+    uint32_t slot = (uint32_t)random_below(&fixture->random, topology->member_count);
+    StagedChange change = {.kind = (StagedKind)random_below(&fixture->random, STAGED_END),
+                           .slot = (uint16_t)slot,
+                           .weight = 1 + (uint32_t)random_below(&fixture->random, 3),
+                           .zone = random_below(&fixture->random, 2) == 0 ? "a" : "b",
+                           .address = "127.0.0.9",
+                           .port = 7001};
+    const char *hint;
+
+    if (change.kind == STAGED_JOIN || change.kind == STAGED_REPLACE)
+    {
+        uint16_t arrived = arrive(fixture, "");
+
+        change.with = change.kind == STAGED_REPLACE ? arrived : 0;
+        change.slot = change.kind == STAGED_JOIN ? arrived : change.slot;
+    }
+    fixture->up[change.slot] = change.kind != STAGED_REMOVE;
+    if (!topology_is_present(topology, change.slot) ||
+        plan_staging_fault(topology, &change, &fixture->facts, &hint, &fixture->arena) != NULL)
+        return;
+    stage(fixture, change);
+}
+
+static void
+check_plan(Fixture *fixture, const Plan *plan)
+{
+    const Topology *topology = &fixture->topology;
+    uint32_t gained = 0;
+
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+    {
+        uint16_t list[TOPOLOGY_N_MAX];
+
+        assert_int_equal(plan->members[plan->target[i]].state, MEMBER_ACTIVE);
+        assert_int_equal(ring_walk(plan->target, PARTITIONS, i, list, plan->n), plan->n);
+    }
+    for (uint32_t i = 0; i < topology->member_count; i++)
+    {
+        gained += plan->gained[i];
+        if (plan->members[i].state != MEMBER_ACTIVE)
+            assert_int_equal(plan->after[i], 0);
+    }
+    assert_int_equal(gained, plan->gained_in_all);
+    assert_int_equal(gained, claim_moves(topology->claim, plan->target, PARTITIONS, plan->n, NULL));
+    assert_true(plan->n >= 3);
+}
+
+/* A plan is made of any state, is the same twice, and leads to a document that can be read. */
+static void
+plans_lead_from_any_cluster_to_a_sound_one(void **state)
+{
+    Fixture *fixture = *state;
+    uint32_t committed = 0;
+
+    for (uint32_t run = 0; run < HISTORIES; run++)
+    {
+        form(fixture, 3 + (uint32_t)random_below(&fixture->random, 6), NULL);
+        for (uint32_t i = 0; i < CHANGES && fixture->topology.member_count < MEMBERS_MAX - 8; i++)
+        {
+            Plan plan;
+            Plan again;
+            const char *hint;
+
+            for (uint32_t k = 1 + (uint32_t)random_below(&fixture->random, 3); k > 0; k--)
+                stage_at_random(fixture);
+            plan = plan_of(fixture);
+            if (plan.refusal != NULL)
+            {
+                assert_non_null(plan.hint);
+                assert_null(clear(fixture, &hint));
+                continue;
+            }
+            again = plan_of(fixture);
+            assert_memory_equal(plan.target, again.target, sizeof(uint16_t) * PARTITIONS);
+            check_plan(fixture, &plan);
+            commit(fixture);
+            finish(fixture);
+            committed++;
+        }
+        memset(fixture->up, true, sizeof(fixture->up));
+    }
+    assert_true(committed > HISTORIES * 2);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_node_that_joins_gets_its_share),
+        TEST(a_commit_marks_the_partitions_whose_lists_change),
+        TEST(a_replacement_takes_what_the_old_one_had_and_nothing_else_moves),
+        TEST(a_dead_node_that_is_replaced_is_gone_and_fenced),
+        TEST(a_removal_names_what_only_the_dead_node_had),
+        TEST(several_changes_are_one_plan),
+        TEST(an_address_moves_nothing),
+        TEST(a_plan_for_zones_mends_them),
+        TEST(what_is_staged_can_be_cleared),
+        TEST(a_plan_goes_back_as_long_as_no_new_owner_counts),
+        TEST(a_plan_that_declares_a_node_dead_does_not_go_back),
+        TEST(a_member_does_not_join_twice),
+        TEST(a_live_node_is_not_removed),
+        TEST(a_node_replaces_neither_itself_nor_a_member_by_a_member),
+        TEST(a_bucket_keeps_its_n_nodes),
+        TEST(somebody_must_be_left),
+        TEST(a_node_that_is_not_ready_gets_nothing),
+        TEST(old_and_new_owners_fit_into_one_list),
+        TEST(the_last_node_of_a_zone_is_not_lost_by_the_way),
+        TEST(a_node_of_another_zone_does_not_replace_the_last_of_its_own),
+        TEST(an_empty_plan_is_no_plan),
+        TEST(nothing_is_staged_while_a_plan_is_under_way),
+        TEST(documents_with_changes_that_cannot_be_are_refused),
+        TEST(plans_lead_from_any_cluster_to_a_sound_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
