@@ -1,10 +1,10 @@
 /*
  * Scram: the server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677), without I/O.
  *
- * Messages come in as Slices and go out into Buffers; randomness is an argument. Under TLS channel
- * binding is offered (SCRAM-SHA-256-PLUS, tls-server-end-point): who uses it knows that nobody
- * stands between, and who says that the server offers none was told so by somebody who does. Never
- * asserts on input, allocates nothing that depends on it.
+ * Messages come in as Slices and go out into Buffers; randomness is an argument. Under TLS the
+ * server offers channel binding (SCRAM-SHA-256-PLUS, tls-server-end-point). A client that uses it
+ * knows that nobody stands in the middle; a client that says "the server offers none" was told so
+ * by somebody in the middle, and is refused. Nothing here asserts on input or allocates by it.
  */
 #ifndef NODE_CONFIG_SCRAM_H
 #define NODE_CONFIG_SCRAM_H
@@ -25,7 +25,7 @@
 #define SCRAM_CLIENT_NONCE_MAX 256
 #define SCRAM_VERIFIER_TEXT_SIZE 192
 
-/* What is kept instead of the password. */
+/* The server keeps this in place of a password. */
 typedef struct ScramVerifier
 {
     uint8_t salt[SCRAM_SALT_BYTES];
@@ -62,7 +62,7 @@ typedef struct ScramExchange
     const char *error; /* static text after SCRAM_MALFORMED */
 } ScramExchange;
 
-/* binding: what tls_end_point says of the connection; empty: channel binding is not offered. */
+/* binding: tls_end_point() of the connection; without it no channel binding is offered. */
 void scram_begin(ScramExchange *exchange, const ScramVerifier *verifier,
                  const uint8_t server_nonce[SCRAM_NONCE_BYTES], Slice binding);
 

@@ -22,7 +22,7 @@ typedef struct ConsoleHost
     Log *log;
     struct Node *node;           /* NULL: the commands about the cluster say that there is none */
     const ClusterKeys *keys;     /* of the cluster; NULL: there are none to show */
-    void (*shutdown)(void *ctx); /* what SHUTDOWN does; it returns at once */
+    void (*shutdown)(void *ctx); /* carries SHUTDOWN out, and returns at once */
     void *ctx;
 } ConsoleHost;
 
@@ -70,9 +70,9 @@ struct ConsoleCommand
 #define CONSOLE_COLUMNS(array) (array), sizeof(array) / sizeof((array)[0])
 
 /*
- * A command that answers later. drop is called when the session was closed, or has cancelled the
- * command (it is then told so); it must call console_wait_end, as must the command when it answers.
- * The ConsoleWait is the command's memory.
+ * A command that answers later. drop is called when the session was closed, or when its client
+ * cancels the command; the console then answers the client. drop must call console_wait_end, and so
+ * must the command when it answers. The ConsoleWait belongs to the command.
  */
 typedef struct ConsoleWait ConsoleWait;
 

@@ -1,6 +1,6 @@
 /*
- * What the node*.c files share. node.c joins the engine to loop, storage, sockets and links,
- * node_streams.c is the sessions that carry frames, and the node's own questions.
+ * Shared by the node*.c files. node.c joins the engine to loop, storage, sockets and links;
+ * node_streams.c has the sessions that carry frames, and the node's own questions.
  */
 #ifndef NODE_HOST_NODE_PRIVATE_H
 #define NODE_HOST_NODE_PRIVATE_H
@@ -28,7 +28,7 @@ struct Node
     NodeStart start;
     EngineConfig config;
     char address[NODE_ADDRESS_SIZE]; /* numeric */
-    char *seeds;                     /* likewise; sorted, without blanks */
+    char *seeds;                     /* numeric, sorted, without blanks */
     Engine *engine;
     Storage *storage;
     NodeNotes *notes;
@@ -39,7 +39,7 @@ struct Node
     uv_timer_t timer;
     uint64_t timer_due_ms;
     uint64_t started_ms;
-    uint64_t now_ms; /* of the event in work */
+    uint64_t now_ms; /* of the event that is handled */
     bool peers_held; /* frames of other nodes are not read */
     NodeStream *streams;
     uint32_t stream_count;

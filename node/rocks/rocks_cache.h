@@ -31,25 +31,26 @@ typedef struct RocksCache
     size_t used;      /* bytes from tail to head */
 } RocksCache;
 
-/* bytes: of ring and table together, never exceeded; too few for any record: no cache. */
+/* bytes: the memory of ring and table together, which is never exceeded. With too few bytes for any
+ * record there is no cache. */
 void rocks_cache_init(RocksCache *cache, uint64_t bytes);
 void rocks_cache_free(RocksCache *cache);
 
 /* False when it is absent or hidden. */
 bool rocks_cache_find(RocksCache *cache, uint64_t hash, Slice key, RocksRecord *found);
 
-/* Until it enters again the key is not found. */
+/* Hides the record of the key until another one enters. */
 void rocks_cache_hide(RocksCache *cache, uint64_t hash, Slice key);
 
 /*
- * Copies key and record, in the place of what the key had; visible. object lies in record. Left
- * out when it is too large for a cache of this size; the key is then not found. asked_for: it comes
- * in because it was read.
+ * Copies key and record in, visible, in place of the record that the key had. object lies in
+ * record. A record that is too large for a cache of this size is left out, and the key is then not
+ * found. asked_for: the record enters because it was read, and not because it was written.
  */
 void rocks_cache_enter(RocksCache *cache, uint64_t hash, Slice key, const RocksRecord *record,
                        bool asked_for);
 
-/* Of the bytes it was given, those in use. */
+/* The bytes in use, of those that the cache was given. */
 uint64_t rocks_cache_bytes(const RocksCache *cache);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What the rocks*.c files share: the storage itself, and the calls between its parts.
+ * Shared by the rocks*.c files: the storage itself, and the calls between its parts.
  *
  *   rocks.c         opens, closes
  *   rocks_options.c how RocksDB is set
@@ -38,7 +38,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-/* Ends a refusal that a person can do something about. */
+/* Ends a refusal for which a person has a remedy. */
 #define ROCKS_HINT                                                                                 \
     " (HINT: \"dynamo_node salvage -D DIR\" keeps what can be read; the other owners fill in the " \
     "rest)"
@@ -50,7 +50,7 @@ enum
     ROCKS_CHANGE_COUNTS = 4096 /* a power of two */
 };
 
-/* A record that is merged and not yet durable. Lives in its batch's arena. */
+/* A record that is merged and not yet durable; in the arena of its batch. */
 typedef struct RocksItem
 {
     RocksNode node; /* in Rocks.pending unless a newer item replaced it */
@@ -59,8 +59,8 @@ typedef struct RocksItem
     Slice record; /* changes only while the batch is being filled; empty: to be removed */
 } RocksItem;
 
-/* A row of the store's own, written as it was put: of the hints' index, of rounds, of trees. Lives
- * in its batch's arena. */
+/* A row of the store's own (the index of hints, a round, a tree), written as it is; in the arena of
+ * its batch. */
 typedef struct RocksRow
 {
     struct RocksRow *after;
@@ -69,7 +69,7 @@ typedef struct RocksRow
     Slice end;   /* not empty: all from key to it, exclusive, is to be removed */
 } RocksRow;
 
-/* What one turn of the loop merged. */
+/* All that one turn of the loop has merged. */
 struct RocksBatch
 {
     RocksBatch *next;
@@ -122,7 +122,7 @@ typedef enum RocksLaneName
 
 typedef struct RocksLane RocksLane;
 
-/* Something for a thread of the pool. work.data is the maker's. */
+/* A job for a thread of the pool. work.data belongs to whoever begins it. */
 typedef struct RocksJob
 {
     uv_work_t work;        /* first: a uv_work_t * is a RocksJob * */
@@ -147,7 +147,7 @@ enum
     ROCKS_SUSPECTS_MAX = 256
 };
 
-/* Positions of a bucket that cannot be read, or among which some cannot. */
+/* Positions of a bucket of which some or all cannot be read. */
 typedef struct RocksExtent
 {
     uint32_t bucket_id;
@@ -161,11 +161,11 @@ typedef struct RocksReported
     uint64_t until_ms; /* it is not reported again before */
 } RocksReported;
 
-/* Where something could not be read. */
+/* A position that could not be read, and that is still to be looked into. */
 typedef struct RocksSuspect
 {
     RocksExtent extent; /* one position */
-    bool decodes;       /* all that can be read at all: how far it reaches is to be found out */
+    bool decodes;       /* the damage is in a block and not in one record: its extent is unknown */
 } RocksSuspect;
 
 typedef struct RocksDamage
@@ -179,7 +179,7 @@ typedef struct RocksDamage
     uint32_t file_count;
 } RocksDamage;
 
-/* A table file that is read through. */
+/* A table file that is being read through. */
 typedef struct RocksSst
 {
     int fd;
@@ -194,7 +194,7 @@ typedef struct RocksSst
     uint32_t table[256];
 } RocksSst;
 
-/* A pass over all files. The pool's thread has it while busy. */
+/* A pass over all table files; it belongs to a thread of the pool while busy. */
 typedef struct RocksCheck
 {
     char *names; /* of equal lengths */
@@ -215,7 +215,7 @@ typedef struct Rocks
     rocksdb_options_t *options;
     rocksdb_writeoptions_t *write_options;
     rocksdb_readoptions_t
-        *cached_reads; /* memtable and block cache alone; what is in neither is cold */
+        *cached_reads; /* from memtable and block cache alone; a record in neither is cold */
     rocksdb_readoptions_t *full_reads;
 
     RocksTable pending; /* of RocksItem */
@@ -236,7 +236,7 @@ typedef struct Rocks
     uv_timer_t tree_rest; /* between two jobs that build trees */
     bool tree_rests;
     struct RocksTreeJob *tree_job; /* done, and to be written */
-    bool trees_lost; /* what was on the disk of them: each partition is to be doubted */
+    bool trees_lost; /* their rows could not be read: each partition is to be doubted */
     StorageCounters counters;
     RocksDamage damage;
     RocksCheck check;
@@ -255,7 +255,7 @@ typedef struct Rocks
     bool broken;            /* a write has failed */
     void (*restart)(void *context);
     void *restart_context;
-    char failure[512]; /* why the disk is not well */
+    char failure[512]; /* why no writes are taken; "" while they are */
 } Rocks;
 
 typedef enum RocksFound
@@ -293,21 +293,22 @@ rocks_admits(const Rocks *rocks)
     return rocks->closing ? STATUS_SHUTTING_DOWN : STATUS_OK;
 }
 
-/* rocks_read.c. Any thread may get; release what it gave. */
+/* rocks_read.c. Any thread may call rocks_get(); its value is to be released. */
 RocksValue rocks_get(const Rocks *rocks, const rocksdb_readoptions_t *options, Slice key);
 void rocks_value_release(RocksValue *value);
 
-/* Reads a record through once: damage must not travel to other nodes. */
+/* Decodes a record from end to end, since damage must not travel to other nodes. False: it is
+ * damaged. */
 bool rocks_record_check(Arena *arena, Slice record, RocksRecord *checked);
 void rocks_read(Storage *storage, Slice key, uint64_t ref);
 void rocks_scan(Storage *storage, const StorageRange *range, uint64_t ref);
 void rocks_owed(Storage *storage, const StorageOwed *owed, uint64_t ref);
 
-/* rocks_range.c. The storage key of a place, or what comes right behind it. Bounds live in arena.
- */
+/* rocks_range.c. The storage key of a position and key, or, with behind, the lowest storage key
+ * behind that one. Bounds live in arena. */
 Slice rocks_bound(Arena *arena, uint32_t bucket_id, uint64_t position, Slice key, bool behind);
 
-/* Behind last_position; empty when nothing can be behind it. */
+/* The lowest storage key behind last_position; empty when there is none. */
 Slice rocks_bound_behind(Arena *arena, uint32_t bucket_id, uint64_t last_position);
 bool rocks_key_split(Slice storage_key, uint32_t *bucket_id, uint64_t *position, Slice *key);
 Slice rocks_iterator_key(const rocksdb_iterator_t *iterator);
@@ -320,43 +321,46 @@ typedef struct RocksRange
     const rocksdb_snapshot_t *snapshot; /* NULL: what is there now */
 } RocksRange;
 
-/* All that begins with that number, records or not. */
+/* All rows whose storage keys begin with that number, records or not. */
 RocksRange rocks_bucket_range(Arena *arena, uint32_t bucket_id);
 
-/* False ends the walk. */
+/* Called for each row; false ends the walk. */
 typedef bool (*RocksVisit)(void *context, Slice key, Slice value);
 
-/* Where a walk ended early. */
+/* Where and why a walk ended early. */
 typedef struct RocksStop
 {
-    Buffer key;  /* the last one there was; the range's lower end when there was none */
-    char *error; /* of what is behind it, in RocksDB's words; NULL: visit ended the walk */
+    Buffer key;  /* of the last row that was reached; the range's lower end when there was none */
+    char *error; /* RocksDB's, about the row behind; NULL when visit ended the walk */
 } RocksStop;
 
-/* Any thread may. False when visit ended it, or not all could be read. stop is to be freed. */
+/* Walks over the rows of the range; any thread may. False when visit ended the walk, or not all
+ * rows could be read. stop is to be freed. */
 bool rocks_visit(const Rocks *rocks, const RocksRange *range, RocksVisit visit, void *context,
                  RocksStop *stop);
 void rocks_stop_free(RocksStop *stop);
 
-/* Counts the hints that are on the disk. */
+/* Counts the hints on the disk. */
 void rocks_count_hints(Rocks *rocks);
 
-/* Takes in the rounds that are on the disk; false when not all of them can be read. */
+/* Reads the rounds into memory; false when not all of them can be read. */
 bool rocks_load_rounds(Rocks *rocks);
 
-/* Takes in the trees; false when not all of their rows can be read, and all are forgotten. */
+/* Reads the trees into memory. False when not all of their rows can be read; all trees are then
+ * forgotten. */
 bool rocks_load_trees(Rocks *rocks);
 
 /* rocks_damage.c */
 
-/* False: the disk may yet give what it did not give now. */
+/* True when the error means that the data are damaged; false when a later try may succeed. */
 bool rocks_error_is_damage(const char *error);
 
-/* The record of that storage key cannot be read: what RocksDB said, or NULL when it gave a record
- * that cannot be decoded. Reported soon, with all of its extent. */
+/* Reports that the record of that storage key cannot be read. error is RocksDB's, or NULL when it
+ * gave a record that cannot be decoded. The event Storage.unreadable follows later, with the extent
+ * of the damage. */
 void rocks_damage_met(Rocks *rocks, Slice storage_key, const char *error);
 
-/* Notes the file that the error names, for the next opening. */
+/* Writes the file that the error names into DAMAGED, for the next opening. */
 void rocks_damage_note_file(Rocks *rocks, const char *error);
 
 /* rocks_pool.c */
@@ -370,20 +374,20 @@ uint64_t rocks_pool_wait_ms(const Rocks *rocks, RocksLaneName lane);
 void rocks_apply(Storage *storage, Slice key, const Update *update, uint64_t ref);
 bool rocks_is_pending(const Rocks *rocks, uint64_t hash, Slice key);
 
-/* Lets the record that RocksDB has of a key into the cache, unless an apply is about to change it.
+/* Puts the record that RocksDB has of a key into the cache, unless an apply is about to change it.
  */
 void rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record, bool asked_for);
 
 void rocks_set_round(Storage *storage, const Round *round, uint64_t ref);
 
-/* The batch of this turn. */
+/* The batch of this turn, made when there is none yet. */
 RocksBatch *rocks_filling_batch(Rocks *rocks);
 RocksRow *rocks_batch_put_row(RocksBatch *batch, Slice key, Slice value);
 
-/* Hands what this turn merged to the writer. */
+/* Hands this turn's batch, if there is one, to the writer. */
 void rocks_turn_end(Rocks *rocks);
 
-/* The writer's answer to a batch; the batch is released. */
+/* Takes a batch back from the writer: its events are sent, and the batch is released. */
 void rocks_batch_done(Rocks *rocks, RocksBatch *batch);
 void rocks_batch_free(RocksBatch *batch);
 
@@ -391,13 +395,14 @@ void rocks_batch_free(RocksBatch *batch);
 void rocks_trees_open(Rocks *rocks);
 void rocks_set_partitions(Storage *storage, uint32_t partitions);
 
-/* Puts the rows of trees that the batch changes into it. */
+/* Puts the rows of the trees that the batch changes into the batch. */
 void rocks_trees_close(Rocks *rocks, RocksBatch *batch);
 
-/* Puts what a job has built into this turn's batch, if there is one or it is time. */
+/* Puts the tree that a job has built into this turn's batch, if there is a batch or the rest after
+ * the job is over. */
 void rocks_trees_end_job(Rocks *rocks);
 
-/* Begins a job if there is one to do, and it is time. */
+/* Begins the next job, if a tree is to be built and the rest after the last job is over. */
 void rocks_trees_build(Rocks *rocks);
 
 /* rocks_writer.c */
@@ -419,24 +424,24 @@ typedef struct RocksSpace
 
 void rocks_space_open(Rocks *rocks, const RocksOptions *options);
 
-/* Looks again, if that is some time ago. The writer's. */
+/* Measures the disk, at most ten times a second. Called by the writer. */
 void rocks_space_look(Rocks *rocks);
 
-/* Takes no more writes if the writer has found too little room. */
+/* Stops taking writes if the writer has found too little room. */
 void rocks_space_check(Rocks *rocks);
 
-/* Looks for room in a while. */
+/* Has the pool measure the disk in a second. */
 void rocks_space_wait(Rocks *rocks);
 bool rocks_error_is_no_room(const char *error);
 
-/* rocks.c. For people: a line of the log. */
+/* rocks.c. Writes a line to the log. */
 void rocks_tell(Rocks *rocks, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The next step of closing, when nothing is left to wait for. */
+/* A job of the pool, or the writer, has ended: closing goes on when nothing is left to wait for. */
 void rocks_job_done(Rocks *rocks);
 void rocks_writer_ended(Rocks *rocks);
 
-/* It takes no more writes; why is for the log. */
+/* Ends all writing; why is for the log. */
 void rocks_fail(Rocks *rocks, const char *why);
 
 /* rocks_sst.c. CRC-32C as RocksDB stores it; the table is made first. */
@@ -451,8 +456,8 @@ typedef enum RocksSstResult
     ROCKS_SST_UNKNOWN /* of another format than this program writes: nothing is said of it */
 } RocksSstResult;
 
-/* Checks what is not data. Its result is not ROCKS_SST_END, and only if it is ROCKS_SST_SOUND there
- * are blocks to be checked. To be closed in any case. */
+/* Opens a file and checks its footer, metaindex and index. The result is never ROCKS_SST_END; only
+ * after ROCKS_SST_SOUND are there blocks to be checked. The file is to be closed in any case. */
 RocksSstResult rocks_sst_open(RocksSst *sst, const char *path);
 void rocks_sst_close(RocksSst *sst);
 
@@ -469,17 +474,18 @@ rocksdb_options_t *rocks_options_make(const RocksOptions *wanted, bool create, c
 /* rocks_salvage.c. The directory is known to hold damaged files. */
 bool rocks_salvage_is_due(const char *directory);
 
-/* rocks_log.c. RocksDB finds what it opens corrupt, and neither its logs nor its manifest are: so
- * it is a table. */
+/* rocks_log.c. For a database that RocksDB finds corrupt: true when neither its logs nor its
+ * manifest are damaged, so that a table must be. */
 bool rocks_log_blames_tables(const char *database);
 
-/* Is the last write, which was never synced, all that is damaged in the logs? */
+/* True when the damage to the logs is confined to the last write, which was never synced. */
 bool rocks_log_torn_by_crash(const char *database);
 
-/* rocks_folder.c. found: the directory has been laid out before. */
+/* rocks_folder.c. Makes the directory if it is absent; found is set when it was laid out before.
+ * Fails on a directory of another format, or with other files in it. */
 Outcome rocks_folder_check(const char *directory, bool *found) MUST_CHECK;
 
-/* What was laid out is there. */
+/* Fails when a directory that was laid out has lost its database. */
 Outcome rocks_folder_check_data(const char *directory) MUST_CHECK;
 
 /* Writes the VERSION file: the last step of laying out. */
@@ -488,19 +494,20 @@ Outcome rocks_folder_seal(const char *directory) MUST_CHECK;
 /* Writes a small file of the directory anew; durable when true, else errno may say why not. */
 bool rocks_folder_replace(const char *directory, const char *name, Slice bytes);
 
-/* Removes it, if it is there; durable when true. */
+/* Removes a file, if it is there; durable when true. */
 bool rocks_folder_remove(const char *directory, const char *name);
 
-/* Renames it to name.1, or the next number that is free; which is set. False: errno says why. */
+/* Renames a file or folder to name.1, or to the next number that is free, and sets kept to the new
+ * name. False: errno says why. */
 bool rocks_folder_set_aside(const char *directory, const char *name, char kept[64]);
 
 #define ROCKS_DAMAGED_NAME "DAMAGED" /* table files, a name a line */
 #define ROCKS_DATA_NAME "rocksdb"
 
-/* Forgets what the directory has been through: its data count as lost. */
+/* Removes RUNS, so that the data count as lost. */
 Outcome rocks_folder_forget_runs(const char *directory) MUST_CHECK;
 
-/* The database is open: a new run begins. */
+/* Begins a new run; the database must be open. */
 Outcome rocks_folder_begin_run(Rocks *rocks) MUST_CHECK;
 
 /* Storage.settle. */

@@ -25,7 +25,7 @@ typedef struct RocksTable
 
 void rocks_table_init(RocksTable *table);
 
-/* With slots, a power of two, for that many nodes before it grows. */
+/* slot_count: a power of two; as many nodes fit before the table grows. */
 void rocks_table_init_sized(RocksTable *table, size_t slot_count);
 
 /* Frees the slots, not the nodes. */
@@ -39,7 +39,7 @@ void rocks_table_insert(RocksTable *table, RocksNode *node);
 /* Puts node in the place of old, which has the same key and is in the table. */
 void rocks_table_replace(RocksTable *table, RocksNode *old, RocksNode *node);
 
-/* False when that very node is not in the table: another may have replaced it. */
+/* Removes this very node. False when it is not in the table, since another has replaced it. */
 bool rocks_table_remove(RocksTable *table, RocksNode *node);
 
 #endif

@@ -41,6 +41,8 @@ on_internal_closed(uv_handle_t *handle)
         closed(ctx);
 }
 
+static void bound_output(Server *server);
+
 /* ---- the turn ---- */
 
 /* A client that waits for an answer. Other nodes ask again, elsewhere. */
@@ -95,7 +97,7 @@ end_turn(Server *server)
             server->handler.turn_end(server->ctx);
         while ((session = TAILQ_FIRST(&server->dirty)) != NULL)
             session_flush(session);
-        server_bound_output(server);
+        bound_output(server);
     } while (!TAILQ_EMPTY(&server->resumable));
     check_drained(server);
 }
@@ -325,8 +327,9 @@ cut_old_of_all(Server *server)
     }
 }
 
-void
-server_make_room(Server *server, const Session *newcomer)
+/* Closes connections that have not logged in until the newcomer fits within the limits. */
+static void
+make_room(Server *server, const Session *newcomer)
 {
     cut_old_of_address(server, newcomer->crowd);
     cut_old_of_all(server);
@@ -413,8 +416,9 @@ server_count_output(Session *session)
     session->counted_bytes = bytes;
 }
 
-void
-server_bound_output(Server *server)
+/* Closes the sessions with most unread answers as long as all together have too much. */
+static void
+bound_output(Server *server)
 {
     uint64_t most = (uint64_t)server->config->max_output_mb * 1024 * 1024;
     Session *largest;
@@ -440,7 +444,7 @@ on_connection(uv_stream_t *listener, int status)
     }
     session = session_accept(server);
     if (session != NULL)
-        server_make_room(server, session);
+        make_room(server, session);
 }
 
 static int

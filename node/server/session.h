@@ -279,9 +279,6 @@ void server_watch_deadlines(Server *server);
 void server_join_crowd(Session *session);
 void server_leave_crowd(Session *session);
 
-/* Closes connections that have not logged in until the newcomer fits within the limits. */
-void server_make_room(Server *server, const Session *newcomer);
-
 /* True when the user has as many sessions as one may have. */
 bool server_user_is_full(const Server *server, const char *user);
 
@@ -291,9 +288,7 @@ const char *server_full_option(const Server *server, UserRole role);
 /* Closes the session of a client that does not read its answers, and logs why. */
 void server_cut_slow(Session *session, const char *why);
 
-/* server_count_output takes a new number of unsent bytes into the sum of all sessions;
- * server_bound_output closes sessions as long as the sum is too large. */
+/* Takes a new number of unsent bytes of the session into the sum of all sessions. */
 void server_count_output(Session *session);
-void server_bound_output(Server *server);
 
 #endif

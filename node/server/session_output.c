@@ -4,7 +4,7 @@
  *
  * Failure modes: a client that does not read is noticed in three ways, by its own unsent bytes, by
  * output_timeout_ms without a byte read, and by the bytes of all sessions together
- * (server_bound_output); each closes the session.
+ * (bound_output in server.c); each closes the session.
  */
 #include "node/server/session.h"
 

@@ -12,24 +12,24 @@
 typedef struct TlsContext TlsContext; /* certificate and key; outlived by its connections */
 typedef struct Tls Tls;               /* one connection */
 
-/* Reads certificate chain and key. The key file must not be open to group or others. */
+/* Reads certificate chain and key. A key file that others than its owner can read is refused. */
 Outcome tls_context_new(const char *cert_file, const char *key_file,
                         TlsContext **context) MUST_CHECK;
 
-/* Makes a key and a certificate of its own, which exist in memory alone. Who logs in is shown that
- * they are the node's by SCRAM's channel binding, so nobody has to know or to renew them. */
+/* Makes a key and a certificate that exist in memory alone. SCRAM's channel binding shows a client
+ * that they are the node's, so nobody has to know or to renew them. */
 Outcome tls_context_make(TlsContext **context) MUST_CHECK;
 void tls_context_free(TlsContext *context);
 
 Tls *tls_new(TlsContext *context);
 void tls_free(Tls *tls);
 
-/* What a login is bound to: tls-server-end-point of RFC 5929, a hash of the certificate. Empty when
- * the certificate's signature has no hash of its own. */
+/* The bytes that a login is bound to: tls-server-end-point of RFC 5929, a hash of the certificate.
+ * Empty when the certificate's signature has no hash of its own. */
 Slice tls_end_point(const Tls *tls);
 
-/* Takes ciphertext, appends what it holds to plain. false when the connection is broken or the peer
- * has ended it; what came before that is in plain. */
+/* Takes ciphertext and appends the plaintext to plain. False when the connection is broken or the
+ * peer has ended it; plain then has the bytes that came before. */
 bool tls_receive(Tls *tls, Slice cipher, Buffer *plain);
 
 /* Takes plaintext; only after the handshake, that is after something was received. */
