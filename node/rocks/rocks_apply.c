@@ -67,8 +67,8 @@ rocks_is_pending(const Rocks *rocks, uint64_t hash, Slice key)
     return find_pending(rocks, hash, key) != NULL;
 }
 
-/* Nothing may move in the cache while somebody reads a record there (lent), and a pending key must
- * stay hidden (R4). */
+/* A key with a pending record stays hidden (R4), and a store that takes no writes is believed no
+ * more. */
 void
 rocks_keep(Rocks *rocks, uint64_t hash, Slice key, const RocksRecord *record, bool asked_for)
 {
@@ -281,8 +281,7 @@ unpend_item(Rocks *rocks, RocksItem *item, bool synced)
         rocks_keep(rocks, item->node.hash, item->node.key, &record, false);
 }
 
-/* State first, events last: an event may lead to new applies, and none of them may find this batch.
- */
+/* State first, events last: whoever hears of a durable apply finds the store as it is then. */
 void
 rocks_batch_done(Rocks *rocks, RocksBatch *batch)
 {
@@ -498,8 +497,6 @@ fetch_apply(RocksFetch *fetch, const RocksWaiting *waiting)
         apply_to_value(rocks, &call, &fetch->value);
 }
 
-/* An event may apply to this key again. As long as the fetch is in the table that apply queues
- * behind the others, so the table is left last. */
 static void
 fetch_done(uv_work_t *work, int status)
 {
@@ -545,8 +542,6 @@ keep_unchanged(Rocks *rocks, const RocksCall *call, Slice record)
         rocks_keep(rocks, call->hash, call->key, &checked, false);
 }
 
-/* The record is lent while the update reads it: an event during the call could otherwise enter
- * another record over it. */
 static bool
 apply_to_cached(Rocks *rocks, const RocksCall *call)
 {
