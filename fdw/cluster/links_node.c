@@ -388,7 +388,7 @@ receive(LinksNode *node)
         trust(node);
         node->events->frame(node->owner, node, &frame, now_ms);
     }
-    if (node->link != NULL && link_heard_part(node->link))
+    if (node->link != NULL && link_heard_chunk(node->link))
     {
         trust(node);
         node->events->heard(node->owner, node, now_ms);

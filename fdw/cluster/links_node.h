@@ -28,7 +28,7 @@ typedef struct LinksOptions
 typedef struct LinksNodeEvents
 {
     void (*lost)(void *owner, LinksNode *node, bool reached, uint64 now_ms);
-    void (*heard)(void *owner, LinksNode *node, uint64 now_ms); /* a part of a frame has come */
+    void (*heard)(void *owner, LinksNode *node, uint64 now_ms); /* a chunk of a frame has come */
     void (*frame)(void *owner, LinksNode *node, const Frame *frame, uint64 now_ms);
 } LinksNodeEvents;
 

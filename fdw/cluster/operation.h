@@ -29,7 +29,7 @@ typedef struct OperationMethods
     /* False when the frame's tag is none of this operation. */
     bool (*answer)(Operation *operation, LinksNode *node, const Frame *frame, uint64 now_ms);
 
-    /* A part of an answer of node has come: it is not silent. May be NULL. */
+    /* A chunk of an answer of node has come: it is not silent. May be NULL. */
     void (*heard)(Operation *operation, LinksNode *node, uint64 now_ms);
 
     /* What node owes will not come. Not reached: no byte of what it was sent has left. */

@@ -415,7 +415,7 @@ open_peer_link(const Peer *peer)
 
     Link *link = link_open(&MEMORY_HEAP, keywords, values);
 
-    link_send_in_parts(link);
+    link_send_in_chunks(link);
     return link;
 }
 

@@ -13,7 +13,7 @@
  * whose client reads too slowly (SERVER_OUTPUT_PAUSE_BYTES unsent) is not read from until the
  * client has caught up. A session is closed when it reaches SERVER_OUTPUT_MAX_BYTES all the same,
  * when its client reads nothing for output_timeout_ms, or when all sessions together have more than
- * max_output_mb unsent and it has most of it. Frames that leave in parts are counted apart, up to
+ * max_output_mb unsent and it has most of it. Frames that leave in chunks are counted apart, up to
  * CHUNK_FRAME_MAX.
  */
 #ifndef NODE_SERVER_SERVER_H
@@ -160,13 +160,13 @@ void *session_data(const Session *session);
 /* Stops or goes on reading frames from a stream. */
 void session_hold(Session *session, bool held);
 
-/* Bytes that wait to be sent, not counting frames that leave in parts. */
+/* Bytes that wait to be sent, not counting frames that leave in chunks. */
 size_t session_unsent_bytes(const Session *session);
 
 /*
- * Sends a copy of one frame to a stream; a large one in parts (shared/wire/chunk.h), so that others
- * pass it. In place of an answer that is too large, or for which too much waits to be fetched
- * already, the client gets FRAME_ERROR.
+ * Sends a copy of one frame to a stream; a large one in chunks (shared/wire/chunk.h), so that
+ * others pass it. In place of an answer that is too large, or for which too much waits to be
+ * fetched already, the client gets FRAME_ERROR.
  */
 void session_send_frame(Session *session, Slice frame);
 

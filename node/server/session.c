@@ -102,7 +102,7 @@ handle_whole_frame(Session *session, Slice frame)
 /* Parts let small frames of other nodes pass a large one. Clients need them in one direction only,
  * and each stream with parts may keep a large frame in memory. */
 static void
-handle_part(Session *session, Slice part)
+handle_chunk(Session *session, Slice chunk)
 {
     Slice frame;
 
@@ -111,7 +111,7 @@ handle_part(Session *session, Slice part)
         session_fatal(session, "08P01", "a client may not send a frame in parts", NULL, NULL);
         return;
     }
-    switch (chunk_join_add(&session->join, part, &frame))
+    switch (chunk_join_add(&session->join, chunk, &frame))
     {
     case CHUNK_MORE:
         break;
@@ -155,8 +155,8 @@ handle_frame(Session *session, Slice frame)
 {
     if (!open_seal(session, &frame))
         return;
-    if (chunk_is_part(frame))
-        handle_part(session, frame);
+    if (chunk_is_one(frame))
+        handle_chunk(session, frame);
     else
         handle_whole_frame(session, frame);
 }
@@ -499,7 +499,7 @@ session_close(Session *session)
     if (session_is_over(session))
         return;
     leave_login(session);
-    chunk_queue_free(&session->large); /* the end must not come between two parts */
+    chunk_queue_free(&session->large); /* the end must not come between two chunks */
     session->phase = SESSION_ENDING;
     /* A client that never fetches its replies must not keep the session for ever. */
     session->deadline_ms = uv_now(session->server->loop) + USER_TIMEOUT_MS;

@@ -112,8 +112,8 @@ struct Session
     size_t in_flight_sent;
     size_t counted_bytes; /* of unsent output, in server->unsent_bytes */
     size_t stuck_bytes;   /* that libuv had yet to write when the deadline was set */
-    ChunkQueue large;     /* frames that leave in parts, one when all before it has left */
-    ChunkJoin join;       /* of another node: frames that come in parts */
+    ChunkQueue large;     /* frames that leave in chunks, one when all before it has left */
+    ChunkJoin join;       /* of another node: frames that come in chunks */
     bool is_sealed;       /* logged in by SCRAM in clear: frames have tags */
     Seal from_client;
     Seal to_client;

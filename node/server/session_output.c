@@ -159,9 +159,9 @@ end_frame(Session *session, size_t mark)
     pgwire_end(&session->output, mark);
 }
 
-/* The next part of a large frame, when there is one. */
+/* The next chunk of a large frame, when there is one. */
 static void
-put_part(Session *session)
+put_chunk(Session *session)
 {
     size_t mark;
 
@@ -172,17 +172,17 @@ put_part(Session *session)
     end_frame(session, mark);
 }
 
-/* What has gathered, and a part behind it, as it goes over the wire; NULL when TLS has failed. */
+/* What has gathered, and a chunk behind it, as it goes over the wire; NULL when TLS has failed. */
 static Buffer *
 gather_output(Session *session)
 {
-    put_part(session);
+    put_chunk(session);
     if (session->tls == NULL)
         return &session->output;
     return encrypt_output(session) ? &session->wire : NULL;
 }
 
-/* One part is tried at once. Another is left to libuv, which calls back in the loop's next turn:
+/* One chunk is tried at once. Another is left to libuv, which calls back in the loop's next turn:
  * who fetches fast must not keep the others waiting. */
 static void
 write_gathered(Session *session)
@@ -229,7 +229,7 @@ put_frame(Session *session, Slice frame)
     end_frame(session, mark);
 }
 
-/* The most bytes of frames that leave in parts, which are not counted in unsent output: another
+/* The most bytes of frames that leave in chunks, which are not counted in unsent output: another
  * node fetches objects for repair, a client only answers to its own requests. */
 static size_t
 large_bytes_max(const Session *session)

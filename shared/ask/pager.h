@@ -55,7 +55,7 @@ PagerState pager_state(Pager *pager);
 /* The rows of the next page; valid until the next call. Tombstone-only objects are among them. */
 const PagerRow *pager_next_page(Pager *pager, uint32_t *row_count);
 
-/* A part of an answer from member has come, so it is not silent. */
+/* A chunk of an answer from member has come, so it is not silent. */
 void pager_heard(Pager *pager, uint32_t member, uint64_t now_ms);
 
 bool pager_next_send(Pager *pager, uint32_t *member, Slice *frame);

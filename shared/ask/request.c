@@ -31,7 +31,7 @@ request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t n
         return false;
     request->now_ms = now_ms;
     if (request_part_is_under_way(part))
-        request_part_note_wait(request, part);
+        request_part_add_wait(request, part);
     request_heard(request, member, now_ms);
     if (request_part_is_under_way(part))
         request_part_answer(request, part, frame);

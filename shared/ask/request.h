@@ -110,7 +110,7 @@ bool request_next_send(Request *request, uint32_t *member, Slice *frame);
 /* An answer from member; false when its tag is not of this request. Copies what it keeps. */
 bool request_answer(Request *request, uint32_t member, const Frame *frame, uint64_t now_ms);
 
-/* A part of an answer from member has come, so it is not silent. */
+/* A chunk of an answer from member has come, so it is not silent. */
 void request_heard(Request *request, uint32_t member, uint64_t now_ms);
 
 /* The link to member broke: the answers that it owes will not come. */

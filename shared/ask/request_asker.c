@@ -33,7 +33,7 @@ class_of(const RequestAskerFrame *frame)
  * shorter, so that the two balance where one wait in twenty is longer. The step is a part of the
  * estimate, since waits range from under a millisecond to seconds. */
 void
-request_asker_note_wait(RequestAsker *asker, const RequestAskerFrame *frame, uint64_t waited_ms)
+request_asker_add_wait(RequestAsker *asker, const RequestAskerFrame *frame, uint64_t waited_ms)
 {
     RequestAskerMember *known = &asker->members[frame->member];
     uint32_t class = class_of(frame);
@@ -89,7 +89,7 @@ request_asker_now_ms(const RequestAsker *asker, uint64_t request_now_ms)
 }
 
 void
-request_asker_note_clock(RequestAsker *asker, uint32_t member, uint64_t clock_ms, uint64_t now_ms)
+request_asker_set_clock(RequestAsker *asker, uint32_t member, uint64_t clock_ms, uint64_t now_ms)
 {
     RequestAskerMember *known = &asker->members[member];
 

@@ -66,13 +66,13 @@ uint64_t request_asker_now_ms(const RequestAsker *asker, uint64_t request_now_ms
  * clocks may drift apart. So the time that the member reads when a frame comes, less this one, is
  * never less than the frame took. 0: the member has said nothing yet.
  */
-void request_asker_note_clock(RequestAsker *asker, uint32_t member, uint64_t clock_ms,
-                              uint64_t now_ms);
+void request_asker_set_clock(RequestAsker *asker, uint32_t member, uint64_t clock_ms,
+                             uint64_t now_ms);
 uint64_t request_asker_clock_ms(const RequestAsker *asker, uint32_t member, uint64_t now_ms);
 
 /* Takes into the estimate that the frame was answered, or was hedged, after waited_ms. */
-void request_asker_note_wait(RequestAsker *asker, const RequestAskerFrame *frame,
-                             uint64_t waited_ms);
+void request_asker_add_wait(RequestAsker *asker, const RequestAskerFrame *frame,
+                            uint64_t waited_ms);
 
 /*
  * The silence after which the frame is hedged: a read after twice the percentile, but not before

@@ -339,7 +339,7 @@ back_off(Request *request, const RequestPart *part, uint32_t key)
 /* Keeps the reason that tells most: an owner's. That a fallback does not own the key is no news,
  * and nothing that it says counts for more than what an owner did. */
 static void
-note_reason(RequestKey *state, uint32_t member, StatusCode status)
+keep_reason(RequestKey *state, uint32_t member, StatusCode status)
 {
     bool by_owner = request_place_of(state, member) < state->owner_count;
 
@@ -349,7 +349,7 @@ note_reason(RequestKey *state, uint32_t member, StatusCode status)
 
 /* By place, for the DETAIL of an error: it names each member and its refusal. */
 static void
-note_refusal(Request *request, uint32_t key, uint8_t place, StatusCode status)
+keep_refusal(Request *request, uint32_t key, uint8_t place, StatusCode status)
 {
     uint8_t *refusals =
         request->is_write ? request->writes[key].refusals : request->reads[key].refusals;
@@ -381,8 +381,8 @@ request_key_refused(Request *request, const RequestPart *part, uint32_t key, boo
 
     if (state->done)
         return;
-    note_reason(state, part->member, status);
-    note_refusal(request, key, request_place_of(state, part->member), status);
+    keep_reason(state, part->member, status);
+    keep_refusal(request, key, request_place_of(state, part->member), status);
     if (status == STATUS_TOO_LATE && ask_once_more(request, part, key))
         return;
     if (status == STATUS_OVERLOADED && (!was_silent || state->pending == 0))

@@ -51,10 +51,10 @@ request_part_lost(Request *request, RequestPart *part)
 
 /* The member's clock comes with every answer, so that writes can say how old they are on it. */
 static void
-note_clock(Request *request, const RequestPart *part, uint64_t clock_ms)
+keep_clock(Request *request, const RequestPart *part, uint64_t clock_ms)
 {
-    request_asker_note_clock(request->asker, part->member, clock_ms,
-                             request_asker_now_ms(request->asker, request->now_ms));
+    request_asker_set_clock(request->asker, part->member, clock_ms,
+                            request_asker_now_ms(request->asker, request->now_ms));
 }
 
 /* The decoder's arrays are scratch; what is kept is copied key by key. An answer that does not fit
@@ -73,7 +73,7 @@ take_read_reply(Request *request, RequestPart *part, const Frame *frame)
         request_part_fail(request, part, false, STATUS_BAD_FRAME);
     else
     {
-        note_clock(request, part, reply.clock_ms);
+        keep_clock(request, part, reply.clock_ms);
         request_part_release(request, part);
         for (uint32_t i = 0; i < part->key_count; i++)
             request_key_read(request, part, part->keys[i], was_silent, &reply.items[i]);
@@ -95,7 +95,7 @@ take_write_reply(Request *request, RequestPart *part, const Frame *frame)
         request_part_fail(request, part, true, STATUS_BAD_FRAME);
     else
     {
-        note_clock(request, part, reply.clock_ms);
+        keep_clock(request, part, reply.clock_ms);
         request_part_release(request, part);
         for (uint32_t i = 0; i < part->key_count; i++)
             request_key_written(request, part, part->keys[i], was_silent, &reply.items[i]);
@@ -177,7 +177,7 @@ as_frame(const RequestPart *part)
 
 /* A part that was hedged has counted as a long wait then, and does not count twice. */
 void
-request_part_note_wait(Request *request, const RequestPart *part)
+request_part_add_wait(Request *request, const RequestPart *part)
 {
     uint64_t since_ms = part_silent_since_ms(request, part);
     uint64_t waited_ms = request->now_ms > since_ms ? request->now_ms - since_ms : 0;
@@ -185,7 +185,7 @@ request_part_note_wait(Request *request, const RequestPart *part)
     RequestAskerFrame frame = as_frame(part);
 
     if (is_own_answer(part) && !part->overdue)
-        request_asker_note_wait(request->asker, &frame, waited_ms);
+        request_asker_add_wait(request->asker, &frame, waited_ms);
 }
 
 void
@@ -282,7 +282,7 @@ request_part_hedge(Request *request, RequestPart *part)
 
         has_other = !state->done && state->asked != (1u << state->member_count) - 1;
     }
-    request_part_note_wait(request, part);
+    request_part_add_wait(request, part);
     part->overdue = true;
     request->members[part->member].silent = true;
     if (!has_other && (request->is_write || part->kind == PART_DIGEST))

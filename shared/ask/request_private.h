@@ -216,7 +216,7 @@ RequestPart *request_part_next(Request *request);
 void request_part_encode(Request *request, const RequestPart *part);
 
 /* An answer to the part has come: how long its member took is noted, before it counts as heard. */
-void request_part_note_wait(Request *request, const RequestPart *part);
+void request_part_add_wait(Request *request, const RequestPart *part);
 void request_part_answer(Request *request, RequestPart *part, const Frame *frame);
 
 /* True when its member has the frame, or may have it. */

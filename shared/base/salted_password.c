@@ -11,25 +11,25 @@ salted_password(uint8_t salted[SALTED_PASSWORD_BYTES], const char *password, Sli
     static const uint8_t first_block[4] = {0, 0, 0, 1};
     crypto_auth_hmacsha256_state keyed;
     crypto_auth_hmacsha256_state state;
-    uint8_t round[SALTED_PASSWORD_BYTES];
+    uint8_t chained[SALTED_PASSWORD_BYTES];
 
     /* The key is hashed in once and the state copied: half the work of each iteration is saved. */
     crypto_auth_hmacsha256_init(&keyed, (const uint8_t *)password, strlen(password));
     state = keyed;
     crypto_auth_hmacsha256_update(&state, salt.data, salt.length);
     crypto_auth_hmacsha256_update(&state, first_block, sizeof(first_block));
-    crypto_auth_hmacsha256_final(&state, round);
-    memcpy(salted, round, sizeof(round));
+    crypto_auth_hmacsha256_final(&state, chained);
+    memcpy(salted, chained, sizeof(chained));
     for (uint32_t i = 1; i < iterations; i++)
     {
         state = keyed;
-        crypto_auth_hmacsha256_update(&state, round, sizeof(round));
-        crypto_auth_hmacsha256_final(&state, round);
-        for (size_t j = 0; j < sizeof(round); j++)
-            salted[j] ^= round[j];
+        crypto_auth_hmacsha256_update(&state, chained, sizeof(chained));
+        crypto_auth_hmacsha256_final(&state, chained);
+        for (size_t j = 0; j < sizeof(chained); j++)
+            salted[j] ^= chained[j];
     }
     sodium_memzero(&keyed, sizeof(keyed));
-    sodium_memzero(round, sizeof(round));
+    sodium_memzero(chained, sizeof(chained));
 }
 
 void

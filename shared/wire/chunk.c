@@ -1,28 +1,28 @@
 /*
- * Large frames in parts: the queue at the sender, the join at the receiver.
+ * Large frames in chunks: the queue at the sender, the join at the receiver.
  *
- * Happy path: chunk_queue_add(), then a part each time the connection takes one; at the other end
+ * Happy path: chunk_queue_add(), then a chunk each time the connection takes one; at the other end
  * chunk_join_add() until it says that a frame is whole. Failure modes: the connection ends, and
- * both sides forget what was under way; a part that breaks the bounds, or is none, ends it too.
+ * both sides forget what was under way; a chunk that breaks the bounds, or is none, ends it too.
  */
 #include "shared/wire/chunk.h"
 
 /* NULL when there is no memory for it. It asks for the memory: a large frame is what a process runs
  * out of memory with, and its link alone is to break then. */
-static ChunkFrame *
+static ChunkedFrame *
 new_frame(const Memory *memory, uint32_t number)
 {
-    ChunkFrame *frame = memory_try_resize(memory, NULL, sizeof(ChunkFrame));
+    ChunkedFrame *frame = memory_try_resize(memory, NULL, sizeof(ChunkedFrame));
 
     if (frame == NULL)
         return NULL;
-    *frame = (ChunkFrame){.number = number};
+    *frame = (ChunkedFrame){.number = number};
     buffer_init(&frame->bytes, memory);
     return frame;
 }
 
 static void
-free_frame(const Memory *memory, ChunkFrame *frame)
+free_frame(const Memory *memory, ChunkedFrame *frame)
 {
     buffer_free(&frame->bytes);
     memory_resize(memory, frame, 0);
@@ -30,7 +30,7 @@ free_frame(const Memory *memory, ChunkFrame *frame)
 
 /* The lists are short. */
 static void
-push_last(ChunkFrame **list, ChunkFrame *frame)
+push_last(ChunkedFrame **list, ChunkedFrame *frame)
 {
     while (*list != NULL)
         list = &(*list)->next;
@@ -38,10 +38,10 @@ push_last(ChunkFrame **list, ChunkFrame *frame)
     *list = frame;
 }
 
-static ChunkFrame *
-unlink_first(ChunkFrame **list)
+static ChunkedFrame *
+unlink_first(ChunkedFrame **list)
 {
-    ChunkFrame *frame = *list;
+    ChunkedFrame *frame = *list;
 
     if (frame != NULL)
         *list = frame->next;
@@ -49,7 +49,7 @@ unlink_first(ChunkFrame **list)
 }
 
 static void
-free_frames(const Memory *memory, ChunkFrame *list)
+free_frames(const Memory *memory, ChunkedFrame *list)
 {
     while (list != NULL)
         free_frame(memory, unlink_first(&list));
@@ -80,7 +80,7 @@ chunk_is_needed(Slice frame)
 bool
 chunk_queue_add(ChunkQueue *queue, Slice frame)
 {
-    ChunkFrame *added = new_frame(queue->memory, ++queue->last_number);
+    ChunkedFrame *added = new_frame(queue->memory, ++queue->last_number);
 
     if (frame.length == 0 || frame.length > CHUNK_FRAME_MAX)
         memory_fail(queue->memory, "a frame of no bytes, or of too many, is to leave in parts");
@@ -104,7 +104,7 @@ begin_waiting(ChunkQueue *queue)
     while (queue->waiting != NULL && queue->begun_count < CHUNK_FRAMES_MAX &&
            queue->waiting->bytes.length <= CHUNK_FRAME_MAX - queue->begun_bytes)
     {
-        ChunkFrame *frame = unlink_first(&queue->waiting);
+        ChunkedFrame *frame = unlink_first(&queue->waiting);
 
         queue->begun_count++;
         queue->begun_bytes += frame->bytes.length;
@@ -115,21 +115,21 @@ begin_waiting(ChunkQueue *queue)
 /* The frame whose turn it was goes to the end of the row: small ones among the large ones are soon
  * through. */
 bool
-chunk_queue_next(ChunkQueue *queue, Buffer *part)
+chunk_queue_next(ChunkQueue *queue, Buffer *chunk)
 {
     begin_waiting(queue);
 
-    ChunkFrame *frame = unlink_first(&queue->begun);
+    ChunkedFrame *frame = unlink_first(&queue->begun);
 
     if (frame == NULL)
         return false;
 
     size_t left = frame->bytes.length - frame->sent;
     size_t count = left > CHUNK_BYTES ? CHUNK_BYTES : left;
-    PartFrame next = {.last = count == left,
-                      .piece = slice_make(frame->bytes.data + frame->sent, count)};
+    ChunkFrame next = {.last = count == left,
+                       .piece = slice_make(frame->bytes.data + frame->sent, count)};
 
-    part_encode(part, frame->number, &next);
+    chunk_encode(chunk, frame->number, &next);
     frame->sent += count;
     queue->bytes -= count;
     if (!next.last)
@@ -167,16 +167,16 @@ chunk_join_release(ChunkJoin *join)
 }
 
 bool
-chunk_is_part(Slice frame)
+chunk_is_one(Slice frame)
 {
-    return frame.length > 0 && frame.data[0] == FRAME_PART;
+    return frame.length > 0 && frame.data[0] == FRAME_CHUNK;
 }
 
 /* The link of the list that leads to the frame with that number, or the list's last link. */
-static ChunkFrame **
+static ChunkedFrame **
 find_frame(ChunkJoin *join, uint32_t number)
 {
-    ChunkFrame **at = &join->begun;
+    ChunkedFrame **at = &join->begun;
 
     while (*at != NULL && (*at)->number != number)
         at = &(*at)->next;
@@ -185,7 +185,7 @@ find_frame(ChunkJoin *join, uint32_t number)
 
 /* Keeps the piece with those of its frame, which it may begin. False: there is no memory for it. */
 static bool
-keep_piece(ChunkJoin *join, ChunkFrame **at, uint32_t number, Slice piece)
+keep_piece(ChunkJoin *join, ChunkedFrame **at, uint32_t number, Slice piece)
 {
     if (*at == NULL)
     {
@@ -200,9 +200,9 @@ keep_piece(ChunkJoin *join, ChunkFrame **at, uint32_t number, Slice piece)
 
 /* The bytes go to the join as they are, without a copy. */
 static void
-complete_frame(ChunkJoin *join, ChunkFrame **at)
+complete_frame(ChunkJoin *join, ChunkedFrame **at)
 {
-    ChunkFrame *frame = unlink_first(at);
+    ChunkedFrame *frame = unlink_first(at);
 
     join->begun_count--;
     join->begun_bytes -= frame->bytes.length;
@@ -211,26 +211,26 @@ complete_frame(ChunkJoin *join, ChunkFrame **at)
     free_frame(join->memory, frame);
 }
 
-/* A part inside of parts is refused: nobody sends one, and it would go round the bounds. */
+/* A chunk inside of chunks is refused: nobody sends one, and it would go round the bounds. */
 ChunkResult
 chunk_join_add(ChunkJoin *join, Slice bytes, Slice *frame)
 {
-    ChunkFrame **at;
+    ChunkedFrame **at;
     Frame outer;
-    PartFrame part;
+    ChunkFrame chunk;
 
     chunk_join_release(join);
-    if (!frame_decode(bytes, &outer) || outer.type != FRAME_PART || !part_decode(&outer, &part) ||
-        part.piece.length > join->bytes_max - join->begun_bytes)
+    if (!frame_decode(bytes, &outer) || outer.type != FRAME_CHUNK ||
+        !chunk_decode(&outer, &chunk) || chunk.piece.length > join->bytes_max - join->begun_bytes)
         return CHUNK_BAD;
     at = find_frame(join, outer.tag);
     if (*at == NULL && join->begun_count == CHUNK_FRAMES_MAX)
         return CHUNK_BAD;
-    if (!keep_piece(join, at, outer.tag, part.piece))
+    if (!keep_piece(join, at, outer.tag, chunk.piece))
         return CHUNK_NO_MEMORY;
-    if (!part.last)
+    if (!chunk.last)
         return CHUNK_MORE;
     complete_frame(join, at);
     *frame = buffer_slice(&join->whole);
-    return chunk_is_part(*frame) ? CHUNK_BAD : CHUNK_WHOLE;
+    return chunk_is_one(*frame) ? CHUNK_BAD : CHUNK_WHOLE;
 }

@@ -1,16 +1,16 @@
 /*
- * chunk: frames too large to travel at once, as pieces (FRAME_PART), so that small ones pass
+ * chunk: frames too large to travel at once, in chunks (FRAME_CHUNK), so that small ones pass
  * between.
  *
- * A frame of more than CHUNK_BYTES leaves its sender piece by piece, the frames under way taking
- * turns; each is numbered by the tag of its parts. So a large frame may be overtaken, by a later
- * large one too: nobody counts on the order of two frames. Only nodes send parts (to nodes, and to
+ * A frame of more than CHUNK_BYTES leaves its sender chunk by chunk, the frames under way taking
+ * turns; each is numbered by the tag of its chunks. So a large frame may be overtaken, by a later
+ * large one too: nobody counts on the order of two frames. Only nodes send chunks (to nodes, and to
  * clients as answers); a client's frame is small enough to go whole.
  *
  * Both sides keep to the same bounds: CHUNK_FRAMES_MAX frames that were begun and not ended on one
  * connection, and of these CHUNK_FRAME_MAX bytes between nodes, CHUNK_CLIENT_MAX to a client, who
  * has less to spare. What would go beyond waits at the sender, so a receiver may refuse it. Where
- * there is no memory for a part the connection ends.
+ * there is no memory for a chunk the connection ends.
  */
 #ifndef SHARED_WIRE_CHUNK_H
 #define SHARED_WIRE_CHUNK_H
@@ -19,27 +19,27 @@
 
 enum
 {
-    CHUNK_BYTES = 1024 * 1024,            /* of a frame in one part */
+    CHUNK_BYTES = 1024 * 1024,            /* of a frame in one chunk */
     CHUNK_FRAME_MAX = 1024 * 1024 * 1024, /* no frame is larger */
     CHUNK_CLIENT_MAX = 256 * 1024 * 1024, /* none to a client is */
     CHUNK_FRAMES_MAX = 16
 };
 
-typedef struct ChunkFrame
+typedef struct ChunkedFrame
 {
-    struct ChunkFrame *next;
+    struct ChunkedFrame *next;
     uint32_t number;
     Buffer bytes;
     size_t sent; /* of bytes */
-} ChunkFrame;
+} ChunkedFrame;
 
 /* ---- sending ---- */
 
 typedef struct ChunkQueue
 {
     const Memory *memory;
-    ChunkFrame *begun;   /* in the order of their turns */
-    ChunkFrame *waiting; /* the bounds do not let them begin */
+    ChunkedFrame *begun;   /* in the order of their turns */
+    ChunkedFrame *waiting; /* the bounds do not let them begin */
     uint32_t begun_count;
     size_t begun_bytes; /* of the frames begun, whole */
     size_t bytes;       /* that have not been given out, of all */
@@ -55,17 +55,17 @@ bool chunk_is_needed(Slice frame);
 /* Takes a copy of a frame of at most CHUNK_FRAME_MAX bytes. False: there is no memory for it. */
 bool chunk_queue_add(ChunkQueue *queue, Slice frame);
 
-/* Appends the next part, a frame of its own; false when there is none. */
-bool chunk_queue_next(ChunkQueue *queue, Buffer *part);
+/* Appends the next chunk, a frame of its own; false when there is none. */
+bool chunk_queue_next(ChunkQueue *queue, Buffer *chunk);
 
 /* ---- receiving ---- */
 
-/* The frames of one connection of which parts are still to come. */
+/* The frames of one connection of which chunks are still to come. */
 typedef struct ChunkJoin
 {
     const Memory *memory;
     size_t bytes_max; /* of begun_bytes */
-    ChunkFrame *begun;
+    ChunkedFrame *begun;
     uint32_t begun_count;
     size_t begun_bytes; /* that have come of them */
     Buffer whole;       /* the last that was completed */
@@ -73,9 +73,9 @@ typedef struct ChunkJoin
 
 typedef enum ChunkResult
 {
-    CHUNK_MORE,     /* parts are still to come */
+    CHUNK_MORE,     /* chunks are still to come */
     CHUNK_WHOLE,    /* that was the last: *frame is whole */
-    CHUNK_BAD,      /* no part that a node sends: the connection is of no use any more */
+    CHUNK_BAD,      /* no chunk that a node sends: the connection is of no use any more */
     CHUNK_NO_MEMORY /* nor is it after this */
 } ChunkResult;
 
@@ -84,10 +84,10 @@ void chunk_join_init(ChunkJoin *join, const Memory *memory, size_t bytes_max);
 void chunk_join_free(ChunkJoin *join);
 
 /* True for bytes that are to be given to chunk_join_add. */
-bool chunk_is_part(Slice frame);
+bool chunk_is_one(Slice frame);
 
-/* Takes the bytes of a part. The whole frame lies in the join until chunk_join_release or the next
- * part. */
+/* Takes the bytes of a chunk. The whole frame lies in the join until chunk_join_release or the next
+ * chunk. */
 ChunkResult chunk_join_add(ChunkJoin *join, Slice bytes, Slice *frame);
 void chunk_join_release(ChunkJoin *join);
 

@@ -20,7 +20,7 @@
 
 enum
 {
-    PARTS_AT_ONCE = 4,   /* handed to libpq at once: the owner has other work */
+    CHUNKS_AT_ONCE = 4,  /* handed to libpq at once: the owner has other work */
     PARAMETERS_MAX = 64, /* of a connection */
     STEPS_MAX = 32       /* without a frame, before it is looked at how much has come */
 };
@@ -43,17 +43,17 @@ struct Link
     int wants;
     bool unsent;
     bool full; /* the kernel did not take all that libpq has */
-    bool sends_parts;
-    bool heard_part;
+    bool sends_chunks;
+    bool heard_chunk;
     bool sealed; /* in clear: frames have tags */
     Seal to_node;
     Seal from_node;
     Buffer tagged;     /* the frame that is being sent */
-    ChunkQueue large;  /* frames that leave in parts */
-    Buffer part;       /* to be sent next */
+    ChunkQueue large;  /* frames that leave in chunks */
+    Buffer chunk;      /* to be sent next */
     Buffer queue;      /* small frames, each behind its length, that came while full */
     size_t queue_done; /* bytes of it that libpq has */
-    ChunkJoin join;    /* frames that come in parts */
+    ChunkJoin join;    /* frames that come in chunks */
     char *frame;       /* handed out by link_receive, libpq's */
     char *drained;     /* in PHASE_DRAIN: the next frame to hand out */
     int drained_bytes; /* of drained */
@@ -221,7 +221,7 @@ link_open(const Memory *memory, const char *const *keywords, const char *const *
         return NULL;
     *link = (Link){.memory = memory, .phase = PHASE_CONNECT, .wants = LINK_WRITE};
     chunk_queue_init(&link->large, memory);
-    buffer_init(&link->part, memory);
+    buffer_init(&link->chunk, memory);
     buffer_init(&link->queue, memory);
     buffer_init(&link->tagged, memory);
     chunk_join_init(&link->join, memory, CHUNK_CLIENT_MAX);
@@ -242,7 +242,7 @@ link_close(Link *link)
     PQfreemem(link->frame);
     PQfreemem(link->drained);
     chunk_queue_free(&link->large);
-    buffer_free(&link->part);
+    buffer_free(&link->chunk);
     buffer_free(&link->queue);
     buffer_free(&link->tagged);
     sodium_memzero(&link->to_node, sizeof(link->to_node));
@@ -356,14 +356,14 @@ begin_drain(Link *link)
         link->phase = PHASE_BROKEN;
 }
 
-/* A part goes only when all before it has left, so that what is sent meanwhile waits for no more
+/* A chunk goes only when all before it has left, so that what is sent meanwhile waits for no more
  * than one. */
 static bool
-put_next_part(Link *link)
+put_next_chunk(Link *link)
 {
-    buffer_reset(&link->part);
-    return chunk_queue_next(&link->large, &link->part) &&
-           give_frame(link, buffer_slice(&link->part));
+    buffer_reset(&link->chunk);
+    return chunk_queue_next(&link->large, &link->chunk) &&
+           give_frame(link, buffer_slice(&link->chunk));
 }
 
 /* libpq keeps what it is given in a buffer that it never makes smaller and whose filling nobody can
@@ -394,11 +394,11 @@ put_queued(Link *link)
     return true;
 }
 
-/* Small frames that have waited, and a part. */
+/* Small frames that have waited, and a chunk. */
 static bool
 put_more(Link *link)
 {
-    return put_queued(link) && (link->large.bytes == 0 || put_next_part(link));
+    return put_queued(link) && (link->large.bytes == 0 || put_next_chunk(link));
 }
 
 /* Does something wait that libpq was not given yet? */
@@ -408,13 +408,13 @@ has_more(const Link *link)
     return link->large.bytes > 0 || link->queue.length > 0;
 }
 
-/* A few parts in each turn: a frame of a gigabyte must not keep its owner from its other links. */
+/* A few chunks in each turn: a frame of a gigabyte must not keep its owner from its other links. */
 static void
 send_waiting(Link *link)
 {
     int left = PQflush(link->connection);
 
-    for (int i = 0; i < PARTS_AT_ONCE && left == 0 && has_more(link); i++)
+    for (int i = 0; i < CHUNKS_AT_ONCE && left == 0 && has_more(link); i++)
         left = put_more(link) ? PQflush(link->connection) : -1;
     if (left < 0)
     {
@@ -641,15 +641,15 @@ link_wants(const Link *link)
 
 /* Nodes alone take frames of any size from each other; a client's memory is not ours to fill. */
 void
-link_send_in_parts(Link *link)
+link_send_in_chunks(Link *link)
 {
-    link->sends_parts = true;
+    link->sends_chunks = true;
     link->join.bytes_max = CHUNK_FRAME_MAX;
 }
 
 /* All frames that wait together are bounded as one frame is. */
 static bool
-send_in_parts(Link *link, Slice frame)
+send_in_chunks(Link *link, Slice frame)
 {
     if (frame.length > CHUNK_FRAME_MAX)
         return false;
@@ -688,8 +688,8 @@ link_send(Link *link, Slice frame)
 {
     if (link->phase != PHASE_STREAM)
         return false;
-    if (link->sends_parts && chunk_is_needed(frame))
-        return send_in_parts(link, frame);
+    if (link->sends_chunks && chunk_is_needed(frame))
+        return send_in_chunks(link, frame);
     if (frame.length > MESSAGE_FRAME_MAX)
         return false;
     link->unsent = true;
@@ -717,7 +717,7 @@ link_queued_bytes(const Link *link)
     return link->queue.length - link->queue_done + link->large.bytes;
 }
 
-/* What the other end sent next, perhaps a part of a frame. */
+/* What the other end sent next, perhaps a chunk of a frame. */
 static bool
 receive_frame(Link *link, Slice *frame)
 {
@@ -734,7 +734,7 @@ receive_frame(Link *link, Slice *frame)
     return link->frame != NULL;
 }
 
-/* Parts make no frame until the last of them: the loop takes all that has come. */
+/* Chunks make no frame until the last of them: the loop takes all that has come. */
 bool
 link_receive(Link *link, Slice *frame)
 {
@@ -745,9 +745,9 @@ link_receive(Link *link, Slice *frame)
     {
         if (!receive_frame(link, frame))
             return false;
-        if (!chunk_is_part(*frame))
+        if (!chunk_is_one(*frame))
             return true;
-        link->heard_part = true;
+        link->heard_chunk = true;
         result = chunk_join_add(&link->join, *frame, frame);
     }
     if (result == CHUNK_BAD)
@@ -758,11 +758,11 @@ link_receive(Link *link, Slice *frame)
 }
 
 bool
-link_heard_part(Link *link)
+link_heard_chunk(Link *link)
 {
-    bool heard = link->heard_part;
+    bool heard = link->heard_chunk;
 
-    link->heard_part = false;
+    link->heard_chunk = false;
     return heard;
 }
 

@@ -62,13 +62,13 @@ int link_socket(const Link *link);
 /* LINK_READ and LINK_WRITE as bits. */
 int link_wants(const Link *link);
 
-/* The owner is a node, so large frames may leave in parts (shared/wire/chunk.h), and as large ones
+/* The owner is a node, so large frames may leave in chunks (shared/wire/chunk.h), and as large ones
  * come as travel between nodes. To be called before the first step. */
-void link_send_in_parts(Link *link);
+void link_send_in_chunks(Link *link);
 
 /*
  * Queues a frame; only while streaming. It leaves at link_flush. False: it was not queued, since it
- * is too large for the link (MESSAGE_FRAME_MAX; in parts CHUNK_FRAME_MAX), or the link is broken:
+ * is too large for the link (MESSAGE_FRAME_MAX; in chunks CHUNK_FRAME_MAX), or the link is broken:
  * the connection is lost, there is no memory, or LINK_QUEUE_MAX would wait.
  */
 bool link_send(Link *link, Slice frame);
@@ -79,8 +79,8 @@ LinkState link_flush(Link *link);
 /* What waits for the other end to read, but for the little that libpq has already. */
 size_t link_queued_bytes(const Link *link);
 
-/* True when parts of a frame have come since this was last asked: the node is not silent. */
-bool link_heard_part(Link *link);
+/* True when chunks of a frame have come since this was last asked: the node is not silent. */
+bool link_heard_chunk(Link *link);
 
 /*
  * The next whole frame; borrowed until the next call. False: none yet, or broken: frames that came

@@ -34,7 +34,7 @@ static const FrameTypeRow FRAME_TYPES[FRAME_TYPE_END] = {
     [FRAME_ACCEPT] = {"accept", false},
     [FRAME_ACCEPTED] = {"accepted", false},
     [FRAME_CHOSEN] = {"chosen", false},
-    [FRAME_PART] = {"part", false},
+    [FRAME_CHUNK] = {"chunk", false},
     [FRAME_REPAIR] = {"repair", true, true},
     [FRAME_REPAIR_REPLY] = {"repair_reply", false},
     [FRAME_REPAIR_STATUS] = {"repair_status", true},
@@ -123,21 +123,21 @@ error_decode(const Frame *frame, ErrorFrame *error)
 
 /* The piece has no length of its own: it is whatever is left of the frame. */
 void
-part_encode(Buffer *buffer, uint32_t tag, const PartFrame *part)
+chunk_encode(Buffer *buffer, uint32_t tag, const ChunkFrame *chunk)
 {
-    frame_encode_header(buffer, FRAME_PART, tag);
-    buffer_put_u8(buffer, part->last);
-    buffer_put(buffer, part->piece.data, part->piece.length);
+    frame_encode_header(buffer, FRAME_CHUNK, tag);
+    buffer_put_u8(buffer, chunk->last);
+    buffer_put(buffer, chunk->piece.data, chunk->piece.length);
 }
 
 bool
-part_decode(const Frame *frame, PartFrame *part)
+chunk_decode(const Frame *frame, ChunkFrame *chunk)
 {
     Reader reader = reader_begin(frame->body);
 
-    part->last = reader_bool(&reader);
-    part->piece = reader_take(&reader, reader_left(&reader));
-    return reader_finish(&reader) && part->piece.length > 0;
+    chunk->last = reader_bool(&reader);
+    chunk->piece = reader_take(&reader, reader_left(&reader));
+    return reader_finish(&reader) && chunk->piece.length > 0;
 }
 
 void

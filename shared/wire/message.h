@@ -51,7 +51,7 @@ typedef enum FrameType
     FRAME_ACCEPT,
     FRAME_ACCEPTED,
     FRAME_CHOSEN,
-    FRAME_PART,   /* a piece of a frame: see shared/wire/chunk.h */
+    FRAME_CHUNK,  /* of a large frame: see shared/wire/chunk.h */
     FRAME_REPAIR, /* of admins; the one below of any client */
     FRAME_REPAIR_REPLY,
     FRAME_REPAIR_STATUS,
@@ -107,11 +107,11 @@ typedef struct ErrorFrame
 } ErrorFrame;
 
 /* The frame's tag names the frame that the piece is of. */
-typedef struct PartFrame
+typedef struct ChunkFrame
 {
     bool last;
     Slice piece; /* not empty */
-} PartFrame;
+} ChunkFrame;
 
 typedef struct BucketDrop
 {
@@ -692,8 +692,8 @@ void reap_done_encode(Buffer *buffer, uint32_t tag, const ReapDone *done);
 bool reap_done_decode(const Frame *frame, ReapDone *done);
 void error_encode(Buffer *buffer, uint32_t tag, StatusCode status, const char *message);
 bool error_decode(const Frame *frame, ErrorFrame *error);
-void part_encode(Buffer *buffer, uint32_t tag, const PartFrame *part);
-bool part_decode(const Frame *frame, PartFrame *part);
+void chunk_encode(Buffer *buffer, uint32_t tag, const ChunkFrame *chunk);
+bool chunk_decode(const Frame *frame, ChunkFrame *chunk);
 void topology_fetch_encode(Buffer *buffer, uint32_t tag, const TopologyFetch *fetch);
 bool topology_fetch_decode(const Frame *frame, TopologyFetch *fetch);
 void topology_frame_encode(Buffer *buffer, uint32_t tag, const TopologyFrame *topology);

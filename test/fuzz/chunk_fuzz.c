@@ -1,8 +1,8 @@
 /*
- * Any parts in any order into a join, and what it makes whole through a queue and a join of its
+ * Any chunks in any order into a join, and what it makes whole through a queue and a join of its
  * own: it must come out as it was.
  *
- * Input: parts, each as a slice.
+ * Input: chunks, each as a slice.
  */
 #include "shared/wire/chunk.h"
 #include "test/fuzz/fuzz.h"
@@ -12,25 +12,25 @@ send_through(Slice frame)
 {
     ChunkQueue queue;
     ChunkJoin join;
-    Buffer part;
+    Buffer chunk;
     Slice again = SLICE_EMPTY;
     ChunkResult result = CHUNK_MORE;
 
     chunk_queue_init(&queue, &MEMORY_HEAP);
     chunk_join_init(&join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
-    buffer_init(&part, &MEMORY_HEAP);
+    buffer_init(&chunk, &MEMORY_HEAP);
     chunk_queue_add(&queue, frame);
     while (result == CHUNK_MORE)
     {
-        buffer_reset(&part);
-        fuzz_require(chunk_queue_next(&queue, &part));
-        result = chunk_join_add(&join, buffer_slice(&part), &again);
+        buffer_reset(&chunk);
+        fuzz_require(chunk_queue_next(&queue, &chunk));
+        result = chunk_join_add(&join, buffer_slice(&chunk), &again);
     }
     fuzz_require(result == CHUNK_WHOLE && slice_equal(frame, again));
     fuzz_require(queue.bytes == 0 && join.begun_bytes == 0);
     chunk_queue_free(&queue);
     chunk_join_free(&join);
-    buffer_free(&part);
+    buffer_free(&chunk);
 }
 
 int
@@ -43,9 +43,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (reader_left(&reader) > 0)
     {
         Slice frame;
-        Slice part = reader_slice(&reader);
+        Slice chunk = reader_slice(&reader);
 
-        ChunkResult result = chunk_join_add(&join, part, &frame);
+        ChunkResult result = chunk_join_add(&join, chunk, &frame);
 
         fuzz_is_taken = fuzz_is_taken || result != CHUNK_BAD;
         if (result == CHUNK_WHOLE)

@@ -232,13 +232,13 @@ round_trip_paxos(const Frame *frame, Arena *arena, Buffer *again)
 }
 
 static inline bool
-round_trip_part(const Frame *frame, Arena *arena, Buffer *again)
+round_trip_chunk(const Frame *frame, Arena *arena, Buffer *again)
 {
-    PartFrame part;
+    ChunkFrame chunk;
 
-    if (!part_decode(frame, &part))
+    if (!chunk_decode(frame, &chunk))
         return false;
-    part_encode(again, frame->tag, &part);
+    chunk_encode(again, frame->tag, &chunk);
     return true;
 }
 
@@ -376,7 +376,7 @@ round_trip_message(Slice bytes, Arena *arena, Buffer *again)
         [FRAME_ACCEPT] = round_trip_paxos,
         [FRAME_ACCEPTED] = round_trip_paxos,
         [FRAME_CHOSEN] = round_trip_paxos,
-        [FRAME_PART] = round_trip_part,
+        [FRAME_CHUNK] = round_trip_chunk,
         [FRAME_REPAIR] = round_trip_repair,
         [FRAME_REPAIR_REPLY] = round_trip_repair_reply,
         [FRAME_REPAIR_STATUS] = round_trip_repair_status_fetch,

@@ -76,8 +76,8 @@ asker_accustom(Asker *asker, uint64_t answer_ms)
     for (uint32_t member = 0; member < asker->stage.topology.member_count; member++)
     {
         for (int i = 0; i < 17; i++)
-            request_asker_note_wait(&asker->asker, &(RequestAskerFrame){member, 1, false},
-                                    answer_ms);
+            request_asker_add_wait(&asker->asker, &(RequestAskerFrame){member, 1, false},
+                                   answer_ms);
     }
 }
 

@@ -228,7 +228,7 @@ fixture_expect_frame(PGconn *connection, const char *data, size_t length)
 
         assert_true(count > 0);
         frame = slice_make(got, (size_t)count);
-        result = chunk_is_part(frame) ? chunk_join_add(&join, frame, &frame) : CHUNK_WHOLE;
+        result = chunk_is_one(frame) ? chunk_join_add(&join, frame, &frame) : CHUNK_WHOLE;
     }
     assert_int_equal(result, CHUNK_WHOLE);
     assert_true(slice_equal(frame, slice_make(data, length)));

@@ -38,7 +38,7 @@ PGconn *fixture_connect(const Fixture *fixture, const char *user, const char *pa
 /* Connects with the right password, or fails the test. */
 PGconn *fixture_connect_as(const Fixture *fixture, const char *user);
 
-/* The next frame of a stream, put together when it comes in parts, is this one. */
+/* The next frame of a stream, put together when it comes in chunks, is this one. */
 void fixture_expect_frame(PGconn *connection, const char *data, size_t length);
 
 void fixture_assert_sqlstate(const PGresult *result, const char *sqlstate);

@@ -745,15 +745,15 @@ a_stream_in_clear_needs_a_password(void **state)
     fixture_stop(fixture);
 }
 
-/* One part, as a client or a node may send it. */
+/* One chunk, as a client or a node may send it. */
 static void
-send_part(PGconn *connection, bool last, const char *piece)
+send_chunk(PGconn *connection, bool last, const char *piece)
 {
-    PartFrame part = {.last = last, .piece = slice_from_string(piece)};
+    ChunkFrame chunk = {.last = last, .piece = slice_from_string(piece)};
     Buffer bytes;
 
     buffer_init(&bytes, &MEMORY_HEAP);
-    part_encode(&bytes, 7, &part);
+    chunk_encode(&bytes, 7, &chunk);
     send_frame(connection, (const char *)bytes.data, bytes.length);
     assert_int_equal(PQflush(connection), 0);
     buffer_free(&bytes);
@@ -765,12 +765,12 @@ another_node_may_send_a_frame_in_parts(void **state)
     Fixture *fixture = start();
     PGconn *connection = begin_stream(connect_peer(fixture, 0));
 
-    send_part(connection, false, "in ");
+    send_chunk(connection, false, "in ");
     send_frame(connection, "between", 7);
-    send_part(connection, true, "parts");
+    send_chunk(connection, true, "parts");
     fixture_expect_frame(connection, "between", 7);
     fixture_expect_frame(connection, "in parts", 8);
-    send_part(connection, false, "");
+    send_chunk(connection, false, "");
     expect_stream_error(connection, "08P01");
     PQfinish(connection);
     fixture_stop(fixture);
@@ -782,13 +782,13 @@ a_client_may_not_send_a_frame_in_parts(void **state)
     Fixture *fixture = start();
     PGconn *connection = open_stream(fixture);
 
-    send_part(connection, false, "part");
+    send_chunk(connection, false, "part");
     expect_stream_error(connection, "08P01");
     PQfinish(connection);
     fixture_stop(fixture);
 }
 
-/* Its parts wait for the client to fetch them; what is asked meanwhile is answered between two. */
+/* Its chunks wait for the client to fetch them; what is asked meanwhile is answered between two. */
 static void
 a_large_answer_holds_up_no_small_one(void **state)
 {
@@ -809,14 +809,14 @@ a_large_answer_holds_up_no_small_one(void **state)
     send_frame(connection, data, LARGE);
     assert_int_equal(PQflush(connection), 0);
     chunk_join_init(&join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
-    for (int part = 0; result == CHUNK_MORE; part++)
+    for (int chunk = 0; result == CHUNK_MORE; chunk++)
     {
         char *got;
         int count = PQgetCopyData(connection, &got, 0);
 
         assert_true(count > 0);
         frame = slice_make(got, (size_t)count);
-        if (part == 0)
+        if (chunk == 0)
         {
             send_frame(connection, "small", 5);
             assert_int_equal(PQflush(connection), 0);

@@ -44,8 +44,8 @@ static void
 note_uniform_waits(uint32_t member, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){member, 1, false},
-                                i * 37 % 100);
+        request_asker_add_wait(&fixture.asker, &(RequestAskerFrame){member, 1, false},
+                               i * 37 % 100);
 }
 
 static void
@@ -53,18 +53,18 @@ a_member_that_is_not_known_yet_is_given_the_longest_time(void **state)
 {
     assert_int_equal(hedge_ms(0), MOST_MS);
     for (int i = 0; i < 16; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
+        request_asker_add_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), MOST_MS);
-    request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
+    request_asker_add_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), REQUEST_HEDGE_MIN_MS);
 }
 
 static void
 the_first_wait_of_all_which_was_for_the_connection_too_does_not_count(void **state)
 {
-    request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 200);
+    request_asker_add_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 200);
     for (int i = 0; i < 16; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 10);
+        request_asker_add_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 10);
     assert_int_equal(hedge_ms(0), 20);
 }
 
@@ -87,13 +87,13 @@ static void
 the_hedge_follows_a_member_that_becomes_slow_and_fast_again(void **state)
 {
     for (int i = 0; i < 100; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
+        request_asker_add_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), REQUEST_HEDGE_MIN_MS);
     for (int i = 0; i < 100; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 50);
+        request_asker_add_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 50);
     assert_in_range(hedge_ms(0), 90, 130);
     for (int i = 0; i < 2000; i++)
-        request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
+        request_asker_add_wait(&fixture.asker, &(RequestAskerFrame){0, 1, false}, 1);
     assert_int_equal(hedge_ms(0), REQUEST_HEDGE_MIN_MS);
 }
 
@@ -105,8 +105,8 @@ members_and_sizes_of_frames_are_followed_apart(void **state)
     for (uint32_t class = 0; class < 4; class ++)
     {
         for (int i = 0; i < 17; i++)
-            request_asker_note_wait(&fixture.asker, &(RequestAskerFrame){1, SIZES[class], false},
-                                    10 * (class + 1));
+            request_asker_add_wait(&fixture.asker, &(RequestAskerFrame){1, SIZES[class], false},
+                                   10 * (class + 1));
     }
     assert_int_equal(hedge_ms(0), MOST_MS);
     for (uint32_t class = 0; class < 4; class ++)
@@ -342,14 +342,14 @@ writes_are_followed_apart_and_hedged_much_later(void **state)
 
     for (int i = 0; i < 400; i++)
     {
-        request_asker_note_wait(&fixture.asker, &read, 1);
-        request_asker_note_wait(&fixture.asker, &write, 2);
+        request_asker_add_wait(&fixture.asker, &read, 1);
+        request_asker_add_wait(&fixture.asker, &write, 2);
     }
     assert_int_equal(request_asker_hedge_ms(&fixture.asker, &read, 5000), REQUEST_HEDGE_MIN_MS);
     assert_int_equal(request_asker_hedge_ms(&fixture.asker, &write, 5000),
                      REQUEST_WRITE_HEDGE_MIN_MS);
     for (int i = 0; i < 4000; i++)
-        request_asker_note_wait(&fixture.asker, &write, 100);
+        request_asker_add_wait(&fixture.asker, &write, 100);
     assert_in_range(request_asker_hedge_ms(&fixture.asker, &write, 5000), 700, 1000);
     assert_int_equal(request_asker_hedge_ms(&fixture.asker, &write, 300), 300);
 }
@@ -362,8 +362,8 @@ a_members_clock_is_what_it_said_and_what_has_passed_less_a_drift(void **state)
     RequestAsker *asker = &fixture.asker;
 
     assert_int_equal(request_asker_clock_ms(asker, 1, 5000), 0);
-    request_asker_note_clock(asker, 1, 777, 5000);
-    request_asker_note_clock(asker, 1, 0, 9000);
+    request_asker_set_clock(asker, 1, 777, 5000);
+    request_asker_set_clock(asker, 1, 0, 9000);
     assert_int_equal(request_asker_clock_ms(asker, 1, 5000), 777);
     assert_int_equal(request_asker_clock_ms(asker, 1, 5000 + 1024), 777 + 1023);
     assert_int_equal(request_asker_clock_ms(asker, 1, 4000), 777);

@@ -1,4 +1,4 @@
-/* Large frames in parts: they come out as they went in, small ones pass between, and bounds hold
+/* Large frames in chunks: they come out as they went in, small ones pass between, and bounds hold
  * against any sender. */
 #include "shared/wire/chunk.h"
 #include "test/unit/stages/seeds.h"
@@ -16,8 +16,8 @@ typedef struct Fixture
 {
     ChunkQueue queue;
     ChunkJoin join;
-    Buffer part; /* the last that the queue gave */
-    Buffer seed; /* all that a stranger gave, as test/fuzz/chunk_fuzz.c reads it */
+    Buffer chunk; /* the last that the queue gave */
+    Buffer seed;  /* all that a stranger gave, as test/fuzz/chunk_fuzz.c reads it */
     bool is_taken;
     Slice whole; /* the last frame that was joined */
     Arena arena;
@@ -31,7 +31,7 @@ set_up(void **state)
     fixture = (Fixture){0};
     chunk_queue_init(&fixture.queue, &MEMORY_HEAP);
     chunk_join_init(&fixture.join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
-    buffer_init(&fixture.part, &MEMORY_HEAP);
+    buffer_init(&fixture.chunk, &MEMORY_HEAP);
     buffer_init(&fixture.seed, &MEMORY_HEAP);
     arena_init(&fixture.arena, &MEMORY_HEAP);
     *state = &fixture;
@@ -47,7 +47,7 @@ tear_down(void **state)
         seeds_keep("chunk", "parts", buffer_slice(&fixture->seed));
     chunk_queue_free(&fixture->queue);
     chunk_join_free(&fixture->join);
-    buffer_free(&fixture->part);
+    buffer_free(&fixture->chunk);
     buffer_free(&fixture->seed);
     arena_free(&fixture->arena);
     return 0;
@@ -67,33 +67,33 @@ frame_of(Fixture *fixture, size_t length, uint64_t seed)
 }
 
 static bool
-next_part(Fixture *fixture)
+next_chunk(Fixture *fixture)
 {
-    buffer_reset(&fixture->part);
-    return chunk_queue_next(&fixture->queue, &fixture->part);
+    buffer_reset(&fixture->chunk);
+    return chunk_queue_next(&fixture->queue, &fixture->chunk);
 }
 
 static ChunkResult
-pass_part(Fixture *fixture)
+pass_chunk(Fixture *fixture)
 {
-    assert_true(next_part(fixture));
-    assert_true(fixture->part.length <= CHUNK_BYTES + MESSAGE_HEADER_BYTES + 1);
-    assert_true(chunk_is_part(buffer_slice(&fixture->part)));
-    return chunk_join_add(&fixture->join, buffer_slice(&fixture->part), &fixture->whole);
+    assert_true(next_chunk(fixture));
+    assert_true(fixture->chunk.length <= CHUNK_BYTES + MESSAGE_HEADER_BYTES + 1);
+    assert_true(chunk_is_one(buffer_slice(&fixture->chunk)));
+    return chunk_join_add(&fixture->join, buffer_slice(&fixture->chunk), &fixture->whole);
 }
 
-/* A part as a stranger may make it. */
+/* A chunk as a stranger may make it. */
 static ChunkResult
 give(Fixture *fixture, uint32_t number, uint8_t last, const char *piece)
 {
-    buffer_reset(&fixture->part);
-    frame_encode_header(&fixture->part, FRAME_PART, number);
-    buffer_put_u8(&fixture->part, last);
-    buffer_put(&fixture->part, piece, strlen(piece));
-    buffer_put_slice(&fixture->seed, buffer_slice(&fixture->part));
+    buffer_reset(&fixture->chunk);
+    frame_encode_header(&fixture->chunk, FRAME_CHUNK, number);
+    buffer_put_u8(&fixture->chunk, last);
+    buffer_put(&fixture->chunk, piece, strlen(piece));
+    buffer_put_slice(&fixture->seed, buffer_slice(&fixture->chunk));
 
     ChunkResult result =
-        chunk_join_add(&fixture->join, buffer_slice(&fixture->part), &fixture->whole);
+        chunk_join_add(&fixture->join, buffer_slice(&fixture->chunk), &fixture->whole);
 
     fixture->is_taken = fixture->is_taken || result != CHUNK_BAD;
     return result;
@@ -109,16 +109,16 @@ a_frame_comes_out_as_it_went_in(void **state)
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
     {
         Slice frame = frame_of(fixture, lengths[i], i);
-        size_t parts = (lengths[i] + CHUNK_BYTES - 1) / CHUNK_BYTES;
+        size_t chunks = (lengths[i] + CHUNK_BYTES - 1) / CHUNK_BYTES;
 
         assert_true(chunk_queue_add(&fixture->queue, frame));
         assert_int_equal(fixture->queue.bytes, lengths[i]);
-        for (size_t part = 1; part < parts; part++)
-            assert_int_equal(pass_part(fixture), CHUNK_MORE);
-        assert_int_equal(pass_part(fixture), CHUNK_WHOLE);
+        for (size_t chunk = 1; chunk < chunks; chunk++)
+            assert_int_equal(pass_chunk(fixture), CHUNK_MORE);
+        assert_int_equal(pass_chunk(fixture), CHUNK_WHOLE);
         assert_true(slice_equal(fixture->whole, frame));
         assert_int_equal(fixture->queue.bytes, 0);
-        assert_false(next_part(fixture));
+        assert_false(next_chunk(fixture));
     }
 }
 
@@ -129,8 +129,8 @@ a_frame_of_one_chunk_goes_whole(void **state)
 
     assert_false(chunk_is_needed(frame_of(fixture, CHUNK_BYTES, 1)));
     assert_true(chunk_is_needed(frame_of(fixture, CHUNK_BYTES + 1, 1)));
-    assert_false(chunk_is_part(frame_of(fixture, 10, 1)));
-    assert_false(chunk_is_part(SLICE_EMPTY));
+    assert_false(chunk_is_one(frame_of(fixture, 10, 1)));
+    assert_false(chunk_is_one(SLICE_EMPTY));
 }
 
 static void
@@ -143,11 +143,11 @@ frames_take_turns_and_the_shorter_one_overtakes(void **state)
     assert_true(chunk_queue_add(&fixture->queue, longer));
     assert_true(chunk_queue_add(&fixture->queue, shorter));
     for (int i = 0; i < 3; i++)
-        assert_int_equal(pass_part(fixture), CHUNK_MORE);
-    assert_int_equal(pass_part(fixture), CHUNK_WHOLE);
+        assert_int_equal(pass_chunk(fixture), CHUNK_MORE);
+    assert_int_equal(pass_chunk(fixture), CHUNK_WHOLE);
     assert_true(slice_equal(fixture->whole, shorter));
-    assert_int_equal(pass_part(fixture), CHUNK_MORE);
-    assert_int_equal(pass_part(fixture), CHUNK_WHOLE);
+    assert_int_equal(pass_chunk(fixture), CHUNK_MORE);
+    assert_int_equal(pass_chunk(fixture), CHUNK_WHOLE);
     assert_true(slice_equal(fixture->whole, longer));
 }
 
@@ -162,7 +162,7 @@ no_more_frames_are_begun_than_a_receiver_takes(void **state)
             chunk_queue_add(&fixture->queue, frame_of(fixture, CHUNK_BYTES + 1 + i % 5, i)));
     while (fixture->queue.bytes > 0)
     {
-        ChunkResult result = pass_part(fixture);
+        ChunkResult result = pass_chunk(fixture);
 
         assert_int_not_equal(result, CHUNK_BAD);
         assert_true(fixture->join.begun_count <= CHUNK_FRAMES_MAX);
@@ -189,12 +189,12 @@ static void
 parts_that_no_node_makes_are_refused(void **state)
 {
     Fixture *fixture = *state;
-    const char part[] = {FRAME_PART, 0, 0, 0, 0};
+    const char chunk[] = {FRAME_CHUNK, 0, 0, 0, 0};
 
     assert_int_equal(give(fixture, 1, 0, ""), CHUNK_BAD);
     assert_int_equal(give(fixture, 1, 2, "piece"), CHUNK_BAD);
-    for (size_t length = 0; length <= sizeof(part); length++)
-        assert_int_equal(chunk_join_add(&fixture->join, slice_make(part, length), &fixture->whole),
+    for (size_t length = 0; length <= sizeof(chunk); length++)
+        assert_int_equal(chunk_join_add(&fixture->join, slice_make(chunk, length), &fixture->whole),
                          CHUNK_BAD);
     assert_int_equal(fixture->join.begun_count, 0);
 }
@@ -202,7 +202,7 @@ parts_that_no_node_makes_are_refused(void **state)
 static void
 a_part_inside_of_parts_is_refused(void **state)
 {
-    const char nested[] = {FRAME_PART, 0};
+    const char nested[] = {FRAME_CHUNK, 0};
     Fixture *fixture = *state;
 
     assert_int_equal(give(fixture, 1, 1, nested), CHUNK_BAD);
@@ -230,9 +230,9 @@ a_frame_that_would_be_too_much_beside_the_others_waits(void **state)
 
     fixture->queue.begun_bytes = CHUNK_FRAME_MAX - frame.length + 1;
     assert_true(chunk_queue_add(&fixture->queue, frame));
-    assert_false(next_part(fixture));
+    assert_false(next_chunk(fixture));
     fixture->queue.begun_bytes--;
-    assert_int_equal(pass_part(fixture), CHUNK_MORE);
+    assert_int_equal(pass_chunk(fixture), CHUNK_MORE);
 }
 
 int

@@ -155,13 +155,13 @@ what_the_other_end_does_not_read_is_counted_and_leaves_in_order(void **state)
 }
 
 static void
-say_part(FarEnd *server, bool last, const char *piece)
+say_chunk(FarEnd *server, bool last, const char *piece)
 {
-    PartFrame part = {.last = last, .piece = slice_from_string(piece)};
+    ChunkFrame chunk = {.last = last, .piece = slice_from_string(piece)};
     Buffer bytes;
 
     buffer_init(&bytes, &MEMORY_HEAP);
-    part_encode(&bytes, 3, &part);
+    chunk_encode(&bytes, 3, &chunk);
     far_end_say(server, 'd', bytes.data, bytes.length);
     buffer_free(&bytes);
 }
@@ -175,15 +175,15 @@ a_frame_that_comes_in_parts_is_handed_out_whole(void **state)
 
     far_end_start(&server, false);
     far_end_begin_stream(&server);
-    assert_false(link_heard_part(server.link));
-    say_part(&server, false, "in ");
+    assert_false(link_heard_chunk(server.link));
+    say_chunk(&server, false, "in ");
     far_end_say(&server, 'd', "between", 7);
     while (!link_receive(server.link, &frame) && far_end_now_ms() < deadline)
         far_end_turn(&server);
     assert_true(slice_equal(frame, slice_from_string("between")));
-    assert_true(link_heard_part(server.link));
-    assert_false(link_heard_part(server.link));
-    say_part(&server, true, "parts");
+    assert_true(link_heard_chunk(server.link));
+    assert_false(link_heard_chunk(server.link));
+    say_chunk(&server, true, "parts");
     while (!link_receive(server.link, &frame) && far_end_now_ms() < deadline)
         far_end_turn(&server);
     assert_true(slice_equal(frame, slice_from_string("in parts")));
@@ -201,9 +201,9 @@ a_frame_in_parts_that_came_before_the_loss_is_handed_out(void **state)
 
     far_end_start(&server, false);
     far_end_begin_stream(&server);
-    say_part(&server, false, "in ");
-    say_part(&server, true, "parts");
-    say_part(&server, false, "never whole");
+    say_chunk(&server, false, "in ");
+    say_chunk(&server, true, "parts");
+    say_chunk(&server, false, "never whole");
     far_end_hang_up(&server);
     while (link_wants(server.link) != 0 && far_end_now_ms() < deadline)
         far_end_turn(&server);
@@ -223,7 +223,7 @@ a_part_that_no_node_sends_breaks_the_link(void **state)
 
     far_end_start(&server, false);
     far_end_begin_stream(&server);
-    say_part(&server, false, "");
+    say_chunk(&server, false, "");
     while (link_state(server.link) == LINK_STREAMING && far_end_now_ms() < deadline)
     {
         far_end_turn(&server);
@@ -336,7 +336,7 @@ scarce_resize(void *context, void *ptr, size_t size)
     return NULL;
 }
 
-/* A frame is received in parts, and frames are sent until they wait for the socket. */
+/* A frame is received in chunks, and frames are sent until they wait for the socket. */
 static void
 use_link(FarEnd *server)
 {
@@ -345,8 +345,8 @@ use_link(FarEnd *server)
     Slice frame;
     bool came = false;
 
-    say_part(server, false, "in ");
-    say_part(server, true, "parts");
+    say_chunk(server, false, "in ");
+    say_chunk(server, true, "parts");
     while (!came && link_state(server->link) == LINK_STREAMING && far_end_now_ms() < deadline)
     {
         far_end_turn(server);
@@ -427,7 +427,7 @@ static void
 a_client_takes_no_more_in_parts_than_it_has_to_spare(void **state)
 {
     static uint8_t zeros[CHUNK_BYTES - 64];
-    PartFrame part = {.piece = slice_make(zeros, sizeof(zeros))};
+    ChunkFrame chunk = {.piece = slice_make(zeros, sizeof(zeros))};
     FarEnd server;
     Buffer message;
 
@@ -441,7 +441,7 @@ a_client_takes_no_more_in_parts_than_it_has_to_spare(void **state)
         buffer_reset(&message);
         buffer_put_u8(&message, 'd');
         buffer_put_u32(&message, 0);
-        part_encode(&message, 1, &part);
+        chunk_encode(&message, 1, &chunk);
         seal_put(&server.from_node, &message, 5);
         buffer_set_u32(&message, 1, (uint32_t)message.length - 1);
         sent += flood(&server, message.data, message.length, message.length);
@@ -462,7 +462,7 @@ await_frame(FarEnd *server, ChunkJoin *join, Slice *frame, Buffer *body)
     for (;;)
     {
         far_end_await_message(server, 'd', body);
-        if (!chunk_is_part(buffer_slice(body)))
+        if (!chunk_is_one(buffer_slice(body)))
             return false;
         assert_true(body->length <= CHUNK_BYTES + 10);
         if (chunk_join_add(join, buffer_slice(body), frame) == CHUNK_WHOLE)
@@ -487,7 +487,7 @@ a_large_frame_of_a_node_leaves_in_parts_and_a_small_one_between(void **state)
     chunk_join_init(&join, &MEMORY_HEAP, CHUNK_FRAME_MAX);
     far_end_start(&server, false);
     far_end_begin_stream(&server);
-    link_send_in_parts(server.link);
+    link_send_in_chunks(server.link);
     big[BYTES - 1] = 7;
     assert_true(link_send(server.link, slice_make(big, BYTES)));
     assert_int_equal(link_flush(server.link), LINK_STREAMING);
@@ -517,7 +517,7 @@ a_frame_too_large_is_not_queued_and_the_link_goes_on(void **state)
     far_end_start(&server, false);
     far_end_begin_stream(&server);
     assert_false(link_send(server.link, slice_make(big, MESSAGE_FRAME_MAX + 1)));
-    link_send_in_parts(server.link);
+    link_send_in_chunks(server.link);
     assert_false(link_send(server.link, slice_make(big, (size_t)CHUNK_FRAME_MAX + 1)));
     assert_int_equal(link_state(server.link), LINK_STREAMING);
     assert_true(link_send(server.link, slice_from_string("small")));

@@ -235,13 +235,13 @@ static void
 a_part_comes_back(void **state)
 {
     Fixture *fixture = *state;
-    PartFrame part = {.last = true, .piece = text("piece")};
+    ChunkFrame chunk = {.last = true, .piece = text("piece")};
 
-    part_encode(&fixture->buffer, TAG, &part);
-    part = (PartFrame){0};
-    assert_true(part_decode(take(fixture, FRAME_PART), &part));
-    assert_true(part.last);
-    assert_text(part.piece, "piece");
+    chunk_encode(&fixture->buffer, TAG, &chunk);
+    chunk = (ChunkFrame){0};
+    assert_true(chunk_decode(take(fixture, FRAME_CHUNK), &chunk));
+    assert_true(chunk.last);
+    assert_text(chunk.piece, "piece");
 }
 
 static void
