@@ -100,7 +100,7 @@ handle_whole_frame(Session *session, Slice frame)
 }
 
 /* Parts let small frames of other nodes pass a large one. Clients need them in one direction only,
- * and each stream with parts may keep a large frame in memory. */
+ * and each stream with chunks may keep a large frame in memory. */
 static void
 handle_chunk(Session *session, Slice chunk)
 {

@@ -96,6 +96,7 @@ refuse_excess(const Membership *membership, Batch *batch, const BucketWish *wish
              "user \"%.63s\" has had %u buckets made, as many as max_buckets_per_user allows",
              wish->bucket.creator, most);
     refuse(wish, STATUS_BUCKET_LIMIT, why, actions);
+    batch->creator = NULL; /* the name goes with the wish */
     return true;
 }
 
@@ -194,10 +195,16 @@ static bool
 treat_wish(const Membership *membership, const BucketWish *wish, uint64_t now_ms, Batch *batch,
            Actions *actions)
 {
-    bool answered = wish->drop_id != 0 ? treat_drop(membership, wish, batch, actions)
-                                       : treat_creation(membership, wish, batch, actions);
+    bool is_late = now_ms >= wish->deadline_ms;
+    bool answered;
 
-    if (answered || now_ms < wish->deadline_ms)
+    /* What is about to be refused goes into no batch: it would be proposed all the same, and the
+     * wish that the batch borrows from is gone by then. */
+    if (is_late)
+        batch = NULL;
+    answered = wish->drop_id != 0 ? treat_drop(membership, wish, batch, actions)
+                                  : treat_creation(membership, wish, batch, actions);
+    if (answered || !is_late)
         return answered;
     refuse_unanswered(membership, wish, actions);
     return true;

@@ -192,6 +192,34 @@ a_bucket_is_unavailable_when_no_majority_answers_in_time(void **state)
     assert_int_equal(town_epoch_of(&town, 0), 1);
 }
 
+/* The node, whose own proposal was lost, is free to propose again only when the time is up: what it
+ * refuses then is not proposed. */
+static void
+a_bucket_that_is_refused_for_lateness_is_not_created_afterwards(void **state)
+{
+    Bucket cart = town_named(&town, "cart");
+    Bucket orders = town_named(&town, "orders");
+
+    town_form(&town);
+    town.cut[0] = true;
+    town_create(&town, 0, TOWN_CLIENT, &cart);
+    town.nodes[0].asleep = true;
+    town_pass(&town, TOWN_BUCKET_WAIT_MS + 500);
+    town.cut[0] = false;
+    town_create(&town, 1, TOWN_CLIENT + 1, &orders);
+    town_deliver_all(&town);
+    town.nodes[0].asleep = false;
+    town_pass(&town, 3000);
+    assert_int_equal(town.answer_count, 2);
+    for (uint32_t i = 0; i < TOWN_NODES; i++)
+    {
+        const Topology *topology = membership_topology(town.nodes[i].membership);
+
+        assert_int_equal(topology->bucket_count, 1);
+        assert_string_equal(topology->buckets[0].name, "orders");
+    }
+}
+
 static void
 a_bucket_is_created_with_one_member_down(void **state)
 {
@@ -284,6 +312,28 @@ a_user_may_have_so_many_made(void **state)
     assert_int_equal(membership_topology(town.nodes[0].membership)->bucket_count, 3);
 }
 
+/* They wait while the first is proposed; each refusal ends its wish before the next is looked at.
+ */
+static void
+buckets_over_the_bound_of_a_user_are_refused_together(void **state)
+{
+    Bucket *buckets = many(5, "b");
+
+    town.nodes[0].questions.user = user_of;
+    town.nodes[0].config.buckets_per_user_max = 2;
+    town_form(&town);
+    for (uint32_t i = 0; i < 5; i++)
+    {
+        user_name = i == 2 ? "bob" : "ann";
+        town_create(&town, 0, TOWN_CLIENT + i, &buckets[i]);
+        if (i == 1)
+            town_deliver_all(&town);
+    }
+    town_deliver_all(&town);
+    assert_int_equal(town.answer_count, 5);
+    assert_int_equal(membership_topology(town.nodes[0].membership)->bucket_count, 3);
+}
+
 static void
 a_dropped_bucket_goes_from_every_node_and_its_name_may_come_again(void **state)
 {
@@ -327,10 +377,12 @@ main(void)
         TEST(a_bucket_with_more_replicas_than_members_or_without_a_name_is_refused),
         TEST(a_creation_that_cannot_be_read_is_refused),
         TEST(a_bucket_is_unavailable_when_no_majority_answers_in_time),
+        TEST(a_bucket_that_is_refused_for_lateness_is_not_created_afterwards),
         TEST(a_bucket_is_created_with_one_member_down),
         TEST(a_thousand_buckets_asked_for_at_once_are_a_few_epochs),
         TEST(no_more_than_so_many_may_wait),
         TEST(a_user_may_have_so_many_made),
+        TEST(buckets_over_the_bound_of_a_user_are_refused_together),
         TEST(a_dropped_bucket_goes_from_every_node_and_its_name_may_come_again),
         TEST(a_bucket_that_never_was_cannot_be_dropped),
     };
