@@ -1,3 +1,8 @@
+/*
+ * Reads the words of option on_conflict, and finds the function or the aggregates that they name.
+ * Whatever is wrong is told at the statement that uses the table, not only when the option is set:
+ * routines come and go without asking this table.
+ */
 #include "fdw/base/conflict.h"
 
 #include "access/htup_details.h"

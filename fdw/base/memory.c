@@ -1,3 +1,8 @@
+/*
+ * The bridge between the allocator that shared/ expects and PostgreSQL's memory contexts. An
+ * allocation that fails raises an ERROR, so nothing of shared/ may hold what only its own return
+ * would release.
+ */
 #include "fdw/base/memory.h"
 
 #include "utils/memutils.h"

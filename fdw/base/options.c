@@ -1,3 +1,8 @@
+/*
+ * The table of options, and the validator that holds a CREATE or ALTER against it. Each row says
+ * where the option may stand, what values it takes and who may set it; SQL sees the same rows
+ * through dynamo_fdw_options().
+ */
 #include "fdw/base/options.h"
 
 #include "access/reloptions.h"

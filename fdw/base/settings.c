@@ -1,3 +1,6 @@
+/*
+ * Declares the settings to PostgreSQL, with their defaults, bounds and descriptions.
+ */
 #include "fdw/base/pg.h"
 
 #include "fdw/base/settings.h"

@@ -1,3 +1,6 @@
+/*
+ * Instantiates simplehash.h once, for whoever needs a table of byte strings.
+ */
 #include "fdw/base/slicetable.h"
 
 #include "common/hashfn.h"

@@ -1,3 +1,8 @@
+/*
+ * Sends one frame to several nodes and takes their answers, until as many have answered well as are
+ * wanted, or at least enough of them and the others have had their time. A link that breaks once
+ * the frame may have been read gets it a second time.
+ */
 #include "fdw/cluster/ask.h"
 
 #include "fdw/cluster/foreign_text.h"

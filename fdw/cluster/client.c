@@ -1,3 +1,8 @@
+/*
+ * Turns what the extension asks for into requests and pagers of shared/ask, runs them on the
+ * cluster's links, and hands what fails to report.c. A bucket that is not there yet is proposed by
+ * the first write that needs it.
+ */
 #include "fdw/cluster/client.h"
 
 #include "access/xact.h"

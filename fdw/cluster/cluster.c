@@ -1,3 +1,7 @@
+/*
+ * Makes a ClientCluster of a server's and a mapping's options, fetches its first topology from the
+ * hosts that they name, and takes up newer ones as answers bring word of them.
+ */
 #include "fdw/cluster/cluster.h"
 
 #include "access/xact.h"

@@ -1,3 +1,7 @@
+/*
+ * Adds up what requests and scans of one plan node have counted, and the frames that went to each
+ * node.
+ */
 #include "fdw/cluster/counters.h"
 
 void

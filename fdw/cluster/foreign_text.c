@@ -1,3 +1,7 @@
+/*
+ * Replaces what could break a line, a terminal or the server encoding: the words come from another
+ * machine.
+ */
 #include "fdw/cluster/foreign_text.h"
 
 #include "mb/pg_wchar.h"

@@ -1,3 +1,7 @@
+/*
+ * The life of one link, from the first attempt to connect to the answer that shows that it still
+ * works. The states and what leads from one to the next are in links_node.h.
+ */
 #include "fdw/cluster/links_node.h"
 
 #include "storage/fd.h"

@@ -1,3 +1,7 @@
+/*
+ * Words every failure of the cluster for a person: the message says what could not be done, DETAIL
+ * which nodes answered what, HINT what would help. The SQLSTATE tells a program the same in short.
+ */
 #include "fdw/cluster/report.h"
 
 #include "lib/stringinfo.h"

@@ -1,3 +1,7 @@
+/*
+ * Runs requests as one operation on the links: hands frames to nodes and answers to requests, and
+ * tells a request of a node whose link broke.
+ */
 #include "fdw/cluster/request_operation.h"
 
 #include "miscadmin.h"

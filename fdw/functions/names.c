@@ -1,3 +1,7 @@
+/*
+ * The event trigger: looks at what a DDL command has done to columns and tables of ours, and writes
+ * the options that keep what is stored where it is found.
+ */
 #include "fdw/functions/names.h"
 
 #include "access/table.h"

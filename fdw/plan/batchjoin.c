@@ -1,3 +1,7 @@
+/*
+ * Offers a custom path beside those of the planner wherever the inner side of a join is one of our
+ * tables and its key comes from the outer rows, and makes the plan of it. batchrun.c runs it.
+ */
 #include "fdw/plan/batchjoin.h"
 
 #include "access/sysattr.h"

@@ -1,3 +1,7 @@
+/*
+ * Sizes, paths and plans of one table's scans. Estimates come from the options of table and server,
+ * never from a node (F1).
+ */
 #include "fdw/plan/plan.h"
 
 #include <math.h>

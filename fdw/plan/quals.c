@@ -1,3 +1,7 @@
+/*
+ * Recognizes conditions that name a key. It must never take one for an equality that the key bytes
+ * do not decide: then rows would be missing, and no recheck would bring them back.
+ */
 #include "fdw/plan/quals.h"
 
 #include "access/stratnum.h"

@@ -1,3 +1,7 @@
+/*
+ * Finds, for a stored type and a column's type, the receive function and the cast that lead from
+ * one to the other, and remembers them, since most rows of a table have the same.
+ */
 #include "fdw/row/column.h"
 
 #include "access/transam.h"

@@ -1,3 +1,7 @@
+/*
+ * Builds the query that makes one row of many siblings, keeps its plan as long as the scan, and
+ * runs it for each key that has several.
+ */
 #include "fdw/row/combine.h"
 
 #include "catalog/pg_type.h"

@@ -1,3 +1,7 @@
+/*
+ * Sets the client's encoding to UTF-8 around the calls of send and receive functions, and gives it
+ * back whatever happens: the only PG_TRY on the way of a row (F5).
+ */
 #include "fdw/row/encoding.h"
 
 #include "mb/pg_wchar.h"

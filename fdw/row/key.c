@@ -1,3 +1,7 @@
+/*
+ * Converts between Datums of key columns and the parts that keycodec writes. Where two types
+ * compare, equal values become one part: a date and the timestamp that is its midnight.
+ */
 #include "fdw/row/key.h"
 
 #include "catalog/pg_type.h"

@@ -1,3 +1,7 @@
+/*
+ * Encodes the values that a lookup names, combines the lists of several key columns, and leaves out
+ * what was there before: the cluster is asked for each key once.
+ */
 #include "fdw/row/keyset.h"
 
 #include "common/hashfn.h"

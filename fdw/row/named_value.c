@@ -1,3 +1,6 @@
+/*
+ * Writes and reads the forms that the header describes, attribute by attribute.
+ */
 #include "fdw/row/named_value.h"
 
 #include "access/htup_details.h"

@@ -1,3 +1,7 @@
+/*
+ * Reads a table's definition from the catalogs and its options, and refuses one that cannot be a
+ * bucket, with a hint that says what would be one.
+ */
 #include "fdw/row/relation.h"
 
 #include "access/transam.h"

@@ -1,3 +1,7 @@
+/*
+ * The way from a slot to a key and the values of a put, and the codec that both ways share.
+ * row_decode.c has the way back.
+ */
 #include "fdw/row/row.h"
 
 #include "access/sysattr.h"

@@ -1,3 +1,7 @@
+/*
+ * The way from a stored object to a row: values in the order of the siblings, columns that some
+ * sibling lacks, and what the table makes of several siblings.
+ */
 #include "fdw/row/row.h"
 
 #include "access/htup_details.h"

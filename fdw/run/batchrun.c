@@ -1,3 +1,7 @@
+/*
+ * The executor's side of the batched join: gathers outer rows, looks their keys up in one multiget
+ * while the batch before is joined, and gives rows in the order of the outer plan.
+ */
 #include "fdw/run/batchrun.h"
 
 #include "access/htup_details.h"

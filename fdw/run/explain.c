@@ -1,3 +1,7 @@
+/*
+ * Writes the lines of EXPLAIN for a scan and a batched join. What it prints with ANALYZE was
+ * counted by the requests themselves (fdw/cluster/counters.h).
+ */
 #include "fdw/run/explain.h"
 
 #include "nodes/makefuncs.h"

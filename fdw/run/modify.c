@@ -1,3 +1,7 @@
+/*
+ * The callbacks of INSERT, COPY, UPDATE and DELETE: checks a row as PostgreSQL would for a table of
+ * its own, encodes it, and adds one put to the transaction's log.
+ */
 #include "fdw/run/modify.h"
 
 #include "access/htup_details.h"

@@ -1,3 +1,6 @@
+/*
+ * Starts a multiget without waiting for it, and waits only when its rows are asked for.
+ */
 #include "fdw/run/readahead.h"
 
 #include "fdw/base/memory.h"

@@ -1,3 +1,7 @@
+/*
+ * The callbacks of a ForeignScan. A full scan also gives the rows that only this transaction has,
+ * once the cluster's pages are through.
+ */
 #include "fdw/run/scan.h"
 
 #include "executor/executor.h"

@@ -1,3 +1,7 @@
+/*
+ * Opens a table for reading, and lays the transaction's own puts over what the cluster has
+ * (source_lay_over): every row of every path comes through here (F6).
+ */
 #include "fdw/run/source.h"
 
 #include "utils/rel.h"

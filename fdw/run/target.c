@@ -1,3 +1,7 @@
+/*
+ * Keeps key and context of the rows that a scan has given to UPDATE or DELETE, numbered by the ctid
+ * that travels through the plan in their place.
+ */
 #include "fdw/run/target.h"
 
 #include "utils/memutils.h"

@@ -1,3 +1,6 @@
+/*
+ * A set of keys, asked before each UPDATE and DELETE.
+ */
 #include "fdw/run/written.h"
 
 #include "fdw/base/slicetable.h"

@@ -1,3 +1,8 @@
+/*
+ * Sends what commit_puts has made, frame after frame, and keeps the account of each write: applied,
+ * refused, unknown, not sent. The account outlives an ERROR, so that whatever ends the transaction
+ * can tell it.
+ */
 #include "fdw/transaction/flush.h"
 
 #include "access/xact.h"
