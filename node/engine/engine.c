@@ -4,7 +4,6 @@
  */
 #include "node/engine/cluster/witness.h"
 #include "node/engine/engine_private.h"
-#include "shared/wire/chunk.h"
 
 #include <assert.h>
 #include <string.h>
@@ -13,71 +12,6 @@ enum
 {
     PEER_BYTES_MAX = 256 * 1024 * 1024 /* and one frame of each peer */
 };
-
-static uint64_t
-joined_for_ms(const Engine *engine)
-{
-    return engine->joined_ms > 0 ? engine->now_ms - engine->joined_ms : 0;
-}
-
-bool
-engine_is_withheld(const Engine *engine)
-{
-    return witness_withholds(membership_witness(engine->membership),
-                             membership_topology(engine->membership), joined_for_ms(engine));
-}
-
-bool
-engine_votes(const Engine *engine)
-{
-    return witness_votes(membership_witness(engine->membership),
-                         membership_topology(engine->membership), joined_for_ms(engine));
-}
-
-/* NULL as long as they do not know the ring. */
-static const Trees *
-own_trees(const Engine *engine)
-{
-    const Trees *trees = engine->storage != NULL ? engine->storage->trees : NULL;
-
-    return trees != NULL && trees_partitions(trees) > 0 ? trees : NULL;
-}
-
-View
-engine_look(const Engine *engine)
-{
-    return (View){.topology = membership_topology(engine->membership),
-                  .self = membership_self(engine->membership),
-                  .up = membership_up(engine->membership),
-                  .context_keys = &engine->context_keys,
-                  .now_ms = engine->now_ms,
-                  .wall_ms = engine->wall_ms,
-                  .request_timeout_ms = engine->config.request_timeout_ms,
-                  .max_key_bytes = engine->config.max_key_bytes,
-                  .max_value_bytes = engine->config.max_value_bytes,
-                  .siblings_warn = engine->config.siblings_warn,
-                  .siblings_max = engine->config.siblings_max,
-                  .hints = engine->storage != NULL ? &engine->storage->hints : NULL,
-                  .hints_max_bytes = engine->config.hints_max_bytes,
-                  .run = engine->storage != NULL ? engine->storage->run : NULL,
-                  .recall = engine->storage != NULL ? engine->storage->recall : NULL,
-                  .rounds = engine->storage != NULL ? &engine->storage->rounds : NULL,
-                  .trees = own_trees(engine),
-                  .orphans = engine->orphans,
-                  .forget = engine->forget,
-                  .answer_bytes_max = CHUNK_FRAME_MAX,
-                  .cannot_write = engine->storage != NULL && engine->storage->disk != DISK_WELL,
-                  .refilling = engine_is_withheld(engine)};
-}
-
-View
-engine_view(Engine *engine)
-{
-    View view = engine_look(engine);
-
-    view.actions = &engine->actions;
-    return view;
-}
 
 Engine *
 engine_new(const EngineConfig *config, const HostCalls *host, Slice state)
@@ -100,7 +34,7 @@ engine_new(const EngineConfig *config, const HostCalls *host, Slice state)
     engine->forget = forget_new(engine->antientropy);
     engine->orphans = orphans_new();
     engine->reaping =
-        reaping_new(config->reap_interval_ms, &engine->pacer, engine_background_is_busy, engine);
+        reaping_new(config->reap_interval_ms, &engine->pacer, engine_steps_are_busy, engine);
     engine->membership =
         membership_new(&engine->config.host, &engine->host.questions, state, &engine->actions);
     if (engine->membership == NULL)
@@ -149,22 +83,11 @@ engine_free(Engine *engine)
     memory_resize(&MEMORY_HEAP, engine, 0);
 }
 
-/* Before anything is asked of it that the trees must hear of. */
-static void
-tell_partitions(Engine *engine)
-{
-    const Topology *topology = membership_topology(engine->membership);
-    Storage *storage = engine->storage;
-
-    if (topology->epoch > 0 && storage != NULL && storage->trees != NULL)
-        storage->set_partitions(storage, topology->partitions);
-}
-
 void
 engine_set_storage(Engine *engine, Storage *storage, Slice notes)
 {
     engine->storage = storage;
-    tell_partitions(engine);
+    engine_tell_partitions(engine);
     witness_open(membership_witness(engine->membership), storage, notes,
                  membership_topology(engine->membership)->epoch > 0, &engine->actions);
     engine_withhold_as_noted(engine);
@@ -202,113 +125,6 @@ engine_time(Engine *engine, uint64_t now_ms, uint64_t wall_ms)
     engine->wall_ms = wall_ms;
     if (engine->storage != NULL)
         recall_time(engine->storage->recall, now_ms);
-}
-
-/* What Paxos promised or accepted must be on disk before an answer that says so leaves. */
-static void
-persist_if_needed(Engine *engine)
-{
-    Actions *actions = &engine->actions;
-
-    if (!actions->has_state)
-        return;
-    actions->has_state = false;
-    (void)engine->host.persist(engine->host.context, buffer_slice(&actions->state));
-}
-
-static uint32_t
-peer_of(const Engine *engine, uint32_t member)
-{
-    return membership_peer_of(engine->membership, member);
-}
-
-static void
-run_action(Engine *engine, const Action *action)
-{
-    const HostCalls *host = &engine->host;
-    Slice frame =
-        slice_make(engine->actions.frames.data + action->frame_offset, action->frame_length);
-    uint32_t peer;
-
-    switch (action->kind)
-    {
-    case ACTION_REPLY:
-        host->reply(host->context, action->session, frame);
-        break;
-    case ACTION_SEND:
-        peer = peer_of(engine, action->member);
-        if (peer != TOPOLOGY_NO_MEMBER)
-            host->send(host->context, peer, frame);
-        break;
-    case ACTION_SEND_PEER:
-        host->send(host->context, action->member, frame);
-        break;
-    case ACTION_DATAGRAM:
-        if (host->datagram != NULL)
-            host->datagram(host->context, peer_of(engine, action->member), frame);
-        break;
-    case ACTION_NOTE:
-        if (host->note != NULL)
-            host->note(host->context, frame);
-        break;
-    case ACTION_LOG:
-        host->log(host->context, action->text);
-        break;
-    case ACTION_WARN:
-        (host->warn != NULL ? host->warn : host->log)(host->context, action->text);
-        break;
-    case ACTION_END:
-        (host->end != NULL ? host->end : host->log)(host->context, action->text);
-        break;
-    case ACTION_APPLY:
-        engine_apply_storage(engine, action);
-        break;
-    case ACTION_READ:
-        engine_read_storage(engine, action);
-        break;
-    case ACTION_SCAN:
-        engine_scan_storage(engine, action);
-        break;
-    case ACTION_OWED:
-        engine->storage->owed(engine->storage, &action->owed, action->ref);
-        break;
-    case ACTION_SET_ROUND:
-        engine->storage->set_round(engine->storage, &action->round, action->ref);
-        break;
-    case ACTION_CHECK:
-        engine_check_storage(engine, action);
-        break;
-    case ACTION_REBUILD_TREE:
-        (void)trees_rebuild(engine->storage->trees, action->tree);
-        break;
-    }
-}
-
-/* The steps are told what the storage has answered so far, and ask for more. */
-static void
-take_answers(Engine *engine)
-{
-    Completion answer;
-
-    while (completions_take(&engine->completions, &answer))
-        engine_take_answer(engine, &answer);
-}
-
-void
-engine_run_actions(Engine *engine)
-{
-    Actions *actions = &engine->actions;
-
-    tell_partitions(engine);
-    take_answers(engine);
-    persist_if_needed(engine);
-    while (actions->done < actions->count)
-    {
-        run_action(engine, &actions->list[actions->done++]);
-        take_answers(engine);
-        persist_if_needed(engine);
-    }
-    actions_reset(actions);
 }
 
 /* What the storage has answered between the events comes first. */
@@ -358,8 +174,7 @@ note_down(Engine *engine)
             View view = engine_view(engine);
 
             gossip_doubt_member(engine->gossip.gossip, engine->now_ms, i);
-            coordinator_member_down(engine->coordinator, &view, i);
-            engine_background_member_down(engine, &view, i);
+            engine_steps_member_down(engine, &view, i);
             engine_run_actions(engine);
         }
     }
@@ -456,19 +271,6 @@ engine_peer_down(Engine *engine, uint32_t peer)
     finish_event(engine);
 }
 
-static void
-take_member_answer(Engine *engine, uint32_t member, const Frame *frame)
-{
-    View view = engine_view(engine);
-
-    if (member == TOPOLOGY_NO_MEMBER)
-        return;
-    if (engine_background_member_frame(engine, &view, member, frame))
-        return;
-    if (frame->type != FRAME_SCAN_REPLY)
-        coordinator_member_frame(engine->coordinator, &view, member, frame);
-}
-
 static bool
 is_answer_of_member(FrameType type)
 {
@@ -490,7 +292,7 @@ engine_peer_frame(Engine *engine, uint32_t peer, Slice bytes)
     begin_event(engine);
     member = membership_member_of(engine->membership, peer);
     if (is_answer_of_member(frame.type))
-        take_member_answer(engine, member, &frame);
+        engine_steps_member_frame(engine, member, &frame);
     else
     {
         engine_set_mute(engine, frame.type);
@@ -541,21 +343,6 @@ engine_tick(Engine *engine)
         engine_release_held(engine);
 }
 
-uint64_t
-engine_wake_ms(const Engine *engine)
-{
-    uint64_t wake = membership_wake_ms(engine->membership);
-    uint64_t other = coordinator_wake_ms(engine->coordinator);
-
-    if (other < wake)
-        wake = other;
-    other = gossip_wake_ms(engine->gossip.gossip);
-    if (other < wake)
-        wake = other;
-    other = engine_background_wake_ms(engine);
-    return other < wake ? other : wake;
-}
-
 /* Frames that come behind a turn's last one wait as long as that one, or longer. */
 static void
 note_waits(Engine *engine)
@@ -582,7 +369,7 @@ engine_turn_end(Engine *engine)
     begin_event(engine);
     view = engine_view(engine);
     note_waits(engine);
-    engine_step_background(engine);
+    engine_steps_go_on(engine);
     if (doubt_changed(engine))
         engine_release_held(engine);
     coordinator_warn_of_siblings(engine->coordinator, &view);

@@ -1,7 +1,7 @@
 /*
- * What the engine*.c files share. engine.c wires the steps together, engine_session.c takes what
- * sessions send, engine_storage.c what storage answers, engine_repair.c what people ask of repairs,
- * engine_background.c has what goes on behind the clients' backs.
+ * What the engine*.c files share: engine.c takes the events, engine_session.c what sessions send,
+ * engine_turn.c runs what the steps ask for, engine_steps.c is the table of the steps,
+ * engine_damage.c sees to what cannot be read, engine_admin.c to what people ask.
  */
 #ifndef NODE_ENGINE_ENGINE_PRIVATE_H
 #define NODE_ENGINE_ENGINE_PRIVATE_H
@@ -86,10 +86,16 @@ struct Engine
     uint64_t frames_refused;
 };
 
+bool engine_is_member(const Engine *engine);
+
+/* Before membership is given a frame of that type. */
+void engine_set_mute(Engine *engine, FrameType type);
+
+/* ---- engine_turn.c ---- */
+
 /* What a step decides on, with where its actions go; or without, for who only looks. */
 View engine_view(Engine *engine);
 View engine_look(const Engine *engine);
-bool engine_is_member(const Engine *engine);
 
 /* This node answers no read of its own data. */
 bool engine_is_withheld(const Engine *engine);
@@ -97,8 +103,9 @@ bool engine_is_withheld(const Engine *engine);
 /* It takes part in decisions on topologies. */
 bool engine_votes(const Engine *engine);
 
-/* Before membership is given a frame of that type. */
-void engine_set_mute(Engine *engine, FrameType type);
+/* Tells the storage how many partitions the ring has, before anything is asked of it that its trees
+ * must hear of. */
+void engine_tell_partitions(Engine *engine);
 
 /* Runs what the steps have asked for, and what the storage's answers make them ask for. */
 void engine_run_actions(Engine *engine);
@@ -115,34 +122,22 @@ EngineDoubt engine_doubt(const Engine *engine);
 void engine_release_held(Engine *engine);
 void engine_drop_held(Engine *engine);
 
-/* ---- engine_repair.c ---- */
+/* ---- engine_steps.c ---- */
 
-void engine_take_repair(Engine *engine, Origin origin, const Frame *frame);
-void engine_tell_repair(Engine *engine, Origin origin, const Frame *frame);
-
-/* ---- engine_storage.c ---- */
+/* Lets the steps go on, at the end of a turn. */
+void engine_steps_go_on(Engine *engine);
 
 /* Tells the step whose answer it is. */
 void engine_take_answer(Engine *engine, const Completion *answer);
 
-/* Carry out an ACTION_APPLY, .._READ and .._SCAN, or answer them at once. */
-void engine_apply_storage(Engine *engine, const Action *action);
-void engine_read_storage(Engine *engine, const Action *action);
-void engine_scan_storage(Engine *engine, const Action *action);
-
-/* ---- engine_background.c ---- */
-
-/* Lets the background go on, at the end of a turn; when it wants the next one, at the latest. */
-void engine_step_background(Engine *engine);
-uint64_t engine_background_wake_ms(const Engine *engine);
+/* What a member has answered, or that it will not. */
+void engine_steps_member_frame(Engine *engine, uint32_t member, const Frame *frame);
+void engine_steps_member_down(Engine *engine, const View *view, uint32_t member);
 
 /* Is anything of the partition under way at this node, as a round of reaping asks? */
-bool engine_background_is_busy(void *engine, const View *view, TreeId id);
+bool engine_steps_are_busy(void *engine, const View *view, TreeId id);
 
-/* ---- engine_scrub.c ---- */
-
-/* Lets the storage check its files, if it has any. */
-void engine_check_storage(Engine *engine, const Action *action);
+/* ---- engine_damage.c ---- */
 
 /* What is stored there cannot be read: the other owners are asked, and people are told, of each
  * extent once. */
@@ -153,16 +148,9 @@ void engine_withhold_as_noted(Engine *engine);
 void engine_tell_mended(Engine *engine);
 void engine_tell_forgotten(Engine *engine);
 
-/* Events: true when it was for the background alone. */
-void engine_background_member_down(Engine *engine, const View *view, uint32_t member);
-bool engine_background_member_frame(Engine *engine, const View *view, uint32_t member,
-                                    const Frame *frame);
-bool engine_background_fetched(Engine *engine, const View *view, uint64_t ref, StatusCode status,
-                               Slice object);
-bool engine_background_merged(Engine *engine, const View *view, uint64_t ref, StatusCode status,
-                              Slice object);
-bool engine_background_durable(Engine *engine, const View *view, uint64_t ref, StatusCode status);
-bool engine_background_scanned(Engine *engine, const View *view, uint64_t ref, StatusCode status,
-                               const StoragePage *page);
+/* ---- engine_admin.c ---- */
+
+void engine_take_repair(Engine *engine, Origin origin, const Frame *frame);
+void engine_tell_repair(Engine *engine, Origin origin, const Frame *frame);
 
 #endif

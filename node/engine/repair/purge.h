@@ -4,7 +4,7 @@
  * A topology never gives an id twice, so whatever stands under the id of a dropped bucket is to go,
  * whenever it is met: after the topology without it is taken up, after a start of a node that was
  * down meanwhile, or because an old write landed late. Nothing new comes: storage is asked for no
- * change of such a bucket any more (engine_storage.c).
+ * change of such a bucket any more (engine_turn.c).
  *
  * The trees say where rows are. A sweep goes over them, some at a time, after each topology that
  * drops and from time to time; in a partition that has rows page after page is read, and each

@@ -1,41 +1,10 @@
 /*
- * Reading all that the storage keeps (node/engine/repair/scrub.h), and what is done about what
- * cannot be read.
+ * What cannot be read: who is told of it, and what becomes of it (node/engine/repair/forget.h).
  */
 #include "node/engine/cluster/witness.h"
 #include "node/engine/engine_private.h"
 
 #include <inttypes.h>
-
-void
-engine_check_storage(Engine *engine, const Action *action)
-{
-    const StorageCheck nothing = {.done = true};
-
-    if (engine->storage->check != NULL)
-        engine->storage->check(engine->storage, action->anew, action->max_bytes, action->ref);
-    else
-        engine->answers.checked(engine->answers.context, action->ref, STATUS_OK, &nothing);
-}
-
-void
-engine_scrub(Engine *engine, bool begin)
-{
-    View view = engine_view(engine);
-
-    if (begin)
-        scrub_begin(engine->scrub, &view);
-    else
-        scrub_stop(engine->scrub, &view);
-}
-
-ScrubStatus
-engine_scrub_status(const Engine *engine)
-{
-    return scrub_status(engine->scrub);
-}
-
-/* ---- what cannot be read ---- */
 
 static bool
 was_told(const Engine *engine, const StorageExtent *extent)
