@@ -29,7 +29,7 @@
 #define SECRET_SIZE 1024
 #define SALVAGE_BYTES (64 * 1024 * 1024) /* of blocks, and of records in memory */
 
-/* Makes the folder, or takes over an empty one. */
+/* A folder with files in it may be a node's or anything else; init writes into nobody's files. */
 static Outcome
 make_dir(const char *dir)
 {
@@ -55,6 +55,8 @@ make_dir(const char *dir)
     return outcome_ok();
 }
 
+/* identity_write comes last, because its VERSION makes the folder a node's: an init that was
+ * interrupted leaves none that could start. */
 static Outcome
 write_files(const char *dir, const Identity *identity, const Config *config)
 {

@@ -32,6 +32,7 @@ copy_text(const char *text)
     return copy;
 }
 
+/* The copy is made first: value may be the old string itself. */
 static void
 set_string(char **target, const char *value)
 {
@@ -329,6 +330,8 @@ is_any_address(const char *address)
            strcmp(address, "*") == 0;
 }
 
+/* Options that depend on each other are checked here, after all of them are set: their order in the
+ * file and on the command line does not matter. */
 Outcome
 config_finish(Config *config)
 {

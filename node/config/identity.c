@@ -35,9 +35,8 @@ file_error(const char *what, const char *path)
     return outcome_error("could not %s \"%.200s\": %s", what, path, strerror(errno));
 }
 
-/* Reads a file of a few lines and ends its text with a NUL. A secret that others than the owner can
- * read is refused before it is used: it may be known already, and the person who can mend that is
- * at the keyboard. */
+/* Reads a file of a few lines and ends its text with a NUL. A secret file that others than its
+ * owner can read is refused before it is used, since it may be known already. */
 static Outcome
 read_small(const char *path, bool is_secret, char text[SMALL_FILE])
 {

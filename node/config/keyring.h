@@ -24,7 +24,7 @@ enum
     KEYRING_TEXT_SIZE = CLUSTER_KEYS_MAX * (2 * CLUSTER_KEY_BYTES + 1) + 1
 };
 
-/* What tells keys apart and is no secret: hex, the same as in a context's pieces. */
+/* The id of a key, in hex digits, as the pieces of a context have it. It is no secret. */
 void keyring_id(const uint8_t key[CLUSTER_KEY_BYTES], char id[KEYRING_ID_SIZE]);
 
 /* Reads a text of at most CLUSTER_KEYS_MAX distinct keys; blank lines do not count. Errors name

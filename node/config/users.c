@@ -209,7 +209,7 @@ parse_secret(const char *line, uint8_t secret[SCRAM_KEY_BYTES])
     return outcome_ok();
 }
 
-/* What a users file says. */
+/* The contents of a users file. */
 typedef struct UsersListing
 {
     User *list;

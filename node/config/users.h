@@ -25,7 +25,7 @@
 #define USERS_SECRET_TEXT_SIZE (sizeof(USERS_SECRET_PREFIX) + 2 * SCRAM_KEY_BYTES + 1)
 #define USERS_PEER_PREFIX "_peer_" /* names that start with '_' are the node's own */
 
-/* What a role may do is decided in one place each: streams in query.c, commands in console.c. */
+/* Two places decide what a role may do: query.c for streams, console.c for commands. */
 typedef enum UserRole
 {
     USER_ROLE_STATS, /* SHOW only */

@@ -401,7 +401,8 @@ find_setting(const Console *console, const char *name, char *value, size_t size)
     return false;
 }
 
-/* SHOW TRANSACTION ISOLATION LEVEL is the one setting of several words. */
+/* SHOW TRANSACTION ISOLATION LEVEL is the one setting of several words. psql and drivers send it by
+ * themselves. */
 static const char *
 setting_name(const ConsoleWords *words)
 {
@@ -580,6 +581,8 @@ console_describe(Console *console, Session *session, const char *sql, const Colu
 
 /* ---- commands that answer later ---- */
 
+/* The console keeps the waits of all sessions, because it hears of a session that closes or cancels
+ * and must find its command. */
 void
 console_wait_begin(Console *console, Session *session, ConsoleWait *wait,
                    void (*drop)(ConsoleWait *wait))

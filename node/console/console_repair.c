@@ -281,7 +281,7 @@ is_member_alone(const Topology *topology, const char *name)
            topology_member_by_name(topology, name) != TOPOLOGY_NO_MEMBER;
 }
 
-/* What the words ask for; false after an error. */
+/* Sets repair to the bucket and node that the words name. False after an error. */
 static bool
 read_words(const Topology *topology, Session *session, const ConsoleWords *words,
            RepairFrame *repair)

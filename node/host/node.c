@@ -56,6 +56,7 @@ node_enter(Node *node)
 
 /* ---- what the engine asks for ---- */
 
+/* A node that is closing sends nothing: its peers are being taken apart. */
 static void
 output_send(void *context, uint32_t peer, Slice frame)
 {
@@ -105,7 +106,8 @@ answer_peer(void *context, const char *address, uint16_t port)
     return node->closing ? 0 : peers_number(node->peers, address, port);
 }
 
-/* What the engine notes when it is given its storage must be there before anything is written. */
+/* The first notes, which the engine makes when it is given its storage, must be on the disk before
+ * any write is; later ones are left to the pool. */
 static void
 output_note(void *context, Slice notes)
 {
@@ -194,7 +196,8 @@ on_node_timer(uv_timer_t *timer)
     engine_tick(node_enter(node));
 }
 
-/* One timer for whatever comes first; it is set again only when it would ring too late. */
+/* One timer for whatever comes first. It is set again only when it would ring too late, since each
+ * setting costs and most wakes are later than the one that is due. */
 static void
 set_timer(Node *node)
 {

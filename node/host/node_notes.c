@@ -129,7 +129,7 @@ node_notes_write(NodeNotes *notes, Slice bytes)
     write_next(notes);
 }
 
-/* What waits is written first: the last note says that all is whole. */
+/* The version that waits is written first, since the last notes say that the data are whole. */
 void
 node_notes_close(NodeNotes *notes, void (*closed)(void *ctx), void *ctx)
 {

@@ -109,8 +109,8 @@ node_stream_started(Node *node, Session *session)
         session_hold(session, node->peers_held);
 }
 
-/* Whoever has one frame unanswered waits for it; whoever has many at work is bulk, and comes behind
- * (engine/admission.h). */
+/* A client with one unanswered frame waits for it. A client with many is doing bulk work, and its
+ * frames come behind (engine/admission.h). */
 static EngineAsker
 asker_of(const Session *session)
 {

@@ -481,8 +481,8 @@ dial_spare(Peer *peer)
         watch_link(peer->spare);
 }
 
-/* Of a peer that answers: one that was left goes at last, one that is to take over is tried again.
- */
+/* For a peer that answers: closes a spare that has been drained, and dials again one that is to
+ * take over. */
 static void
 look_after_spare(Peer *peer, uint64_t now_ms)
 {
@@ -495,7 +495,8 @@ look_after_spare(Peer *peer, uint64_t now_ms)
         dial_spare(peer);
 }
 
-/* What waits to be read is read first, lest a process that itself stood still cuts everybody. */
+/* Frames that wait in the socket are read before the peer is called silent: this process may itself
+ * have stood still. */
 static void
 look_for_silence(Peer *peer)
 {

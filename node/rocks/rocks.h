@@ -67,7 +67,7 @@ void rocks_close(Storage *storage, void (*closed)(void *context), void *context)
  */
 bool rocks_dropped_torn_write(const Storage *storage);
 
-/* What RocksDB said when the storage failed; "" as long as it has not. */
+/* The error of RocksDB with which the storage failed; "" as long as it has not failed. */
 const char *rocks_failure(const Storage *storage);
 
 #endif

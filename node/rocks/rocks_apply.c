@@ -356,8 +356,9 @@ forget_hints(Rocks *rocks, const RocksCall *call)
     buffer_free(&row);
 }
 
-/* What replaced an unreadable record may be older than the record was. Reads of that place are
- * withheld until the other owners were compared with; a place that was emptied is not. */
+/* The object that replaced an unreadable record may be older than the record was. So reads of that
+ * position are withheld until the other owners were compared with, unless the record was removed.
+ */
 static void
 tell_replaced(const Rocks *rocks, const RocksCall *call)
 {

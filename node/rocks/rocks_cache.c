@@ -81,7 +81,8 @@ take_front(RocksCache *cache, size_t size)
     cache->used += size;
 }
 
-/* For the entry that has just been the oldest: its own room and the free one before it are one. */
+/* Moves the oldest entry to the front. drop_oldest() has just given its room back, so it may
+ * overlap the place that it moves to. */
 static void
 move_to_front(RocksCache *cache, RocksCacheEntry *entry)
 {

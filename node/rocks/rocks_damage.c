@@ -194,8 +194,8 @@ rocks_damage_note_file(Rocks *rocks, const char *error)
 
 /* ---- reports ---- */
 
-/* Whoever repairs the extent needs a while, and each read of it meets the damage again: it is not
- * reported before. */
+/* The repair of an extent takes a while, and each read of it meets the damage again: the extent is
+ * not reported again before REPORT_AGAIN_MS. */
 static bool
 is_recent(const Rocks *rocks, const RocksExtent *extent)
 {

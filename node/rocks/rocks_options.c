@@ -14,7 +14,7 @@ enum
     SYNC_EVERY_BYTES = 1024 * 1024
 };
 
-/* Of the memtable's size: some 50 bits a key of a few hundred bytes. */
+/* The share of a memtable that its filter takes: some 50 bits a key of a few hundred bytes. */
 #define MEMTABLE_BLOOM_SHARE 0.03
 
 /*

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What RocksDB says of a read that would need the disk and may not go there. */
+/* The error of RocksDB for a read that needs the disk and was told not to go there. */
 static const char NEEDS_DISK[] = "Result incomplete";
 
 /* A read that a pool thread finishes. */
@@ -45,7 +45,8 @@ enum
     SCAN_DAMAGES_MAX = 16 /* that one scan reports */
 };
 
-/* What a scan could not read: RocksDB's words, or NULL for a record that cannot be decoded. */
+/* A key that a scan could not read. error is that of RocksDB, or NULL for a record that cannot be
+ * decoded. */
 typedef struct RocksScanDamage
 {
     Slice storage_key;
@@ -335,7 +336,7 @@ take_scan_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decodi
                        decoding);
 }
 
-/* Of a scan for what cannot be decoded. */
+/* The taker of a scan for records that cannot be decoded: those that can are passed over. */
 static size_t
 take_unreadable_row(RocksScan *scan, const rocksdb_iterator_t *iterator, Arena *decoding)
 {

@@ -237,10 +237,10 @@ salvage_database(RocksSalvage *salvage)
 {
     Rocks *rocks = &salvage->rocks;
     uint32_t lost_before = count_lost(salvage);
-    bool mended = repair_database(salvage);
+    bool repaired = repair_database(salvage);
 
     close_repaired(salvage);
-    if (mended)
+    if (repaired)
     {
         rocks_tell(rocks,
                    "kept %llu records of the data directory (%llu of them cannot be decoded) and "

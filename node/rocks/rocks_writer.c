@@ -13,7 +13,7 @@
 
 enum
 {
-    /* Of one write: what has gathered behind it must not wait for megabytes. */
+    /* The most that one write takes: batches that come meanwhile must not wait for more. */
     WRITE_BYTES = 8 * 1024 * 1024
 };
 
@@ -144,7 +144,7 @@ hand_back(RocksWriter *writer, RocksQueue *group, bool synced, uint64_t commits)
     bool unaware = false;
 
     group->first->leads = true;
-    /* What is handed over is the loop's at once. */
+    /* A batch belongs to the loop as soon as it is handed over, so it is filled in before. */
     for (RocksBatch *batch = queue_take(group); batch != NULL; batch = queue_take(group))
     {
         batch->synced = synced;

@@ -264,7 +264,8 @@ offer_sasl(Session *session)
     session_touch(session);
 }
 
-/* Whoever holds the cluster key can prove it, so other nodes are never merely trusted. */
+/* The user, if trust_loopback lets him in without a password. Other nodes are never merely trusted,
+ * because every node can prove that it holds the cluster key. */
 static const User *
 trusted_user(const Session *session)
 {

@@ -24,7 +24,7 @@
 #define PGWIRE_OPTIONS_MAX 64    /* name and value pairs of a startup packet */
 #define PGWIRE_PQ_OPTIONS_MAX 16 /* of them, "_pq_." protocol options */
 
-/* What a session awaits. */
+/* The message that a session awaits. */
 typedef enum PgwireState
 {
     PGWIRE_AWAIT_STARTUP,       /* a startup packet, SSLRequest, GSSENCRequest or CancelRequest */
@@ -37,7 +37,7 @@ typedef enum PgwireState
 
 #define PGWIRE_STATE_COUNT (PGWIRE_STREAM + 1)
 
-/* What is to be done with a message. */
+/* The treatment of a message. */
 typedef enum PgwireAction
 {
     PGWIRE_REFUSE, /* the message has no place in this state */

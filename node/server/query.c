@@ -38,6 +38,8 @@ end_statement(Session *session)
                       NULL);
 }
 
+/* On a stream, and on a session that is ending, a statement's answer would be taken for frames or
+ * come behind the last word. */
 static bool
 may_answer(const Session *session)
 {
@@ -321,6 +323,8 @@ run_statement(Session *session, const char *sql)
     server->handler.query(server->ctx, session, sql);
 }
 
+/* STREAM changes the protocol of the session, so it is taken here; every other text is a statement
+ * for the handler. */
 void
 query_simple(Session *session, Slice payload)
 {
@@ -403,7 +407,8 @@ count_prepared(const SessionPrepared *list)
     return count;
 }
 
-/* Adds an item; the unnamed one replaces its predecessor. NULL after session_error. */
+/* Adds a statement or portal. The unnamed one replaces its predecessor; a name that is in use is an
+ * error, as in PostgreSQL. NULL after session_error. */
 static SessionPrepared *
 add_prepared(Session *session, SessionPrepared **list, const char *name, const char *sql,
              const char *sqlstate)
@@ -589,6 +594,8 @@ query_close(Session *session, Slice payload)
     session_touch(session);
 }
 
+/* Portals live until Sync, which ends the implicit transaction of the extended protocol; prepared
+ * statements live as long as the session. */
 void
 query_sync(Session *session)
 {

@@ -268,7 +268,8 @@ oldest_of(const Server *server, const ServerCrowd *crowd)
     return session;
 }
 
-/* Of several that are equally large the one that has waited longest. */
+/* The crowd with the most connections; of several equally large ones that whose oldest connection
+ * has waited longest. */
 static const ServerCrowd *
 largest_crowd(const Server *server)
 {
@@ -307,8 +308,8 @@ cut_old_of_address(Server *server, const ServerCrowd *crowd)
     }
 }
 
-/* Those that had time to log in go first; beyond the burst somebody goes, however young, and that
- * is one of whoever has most. */
+/* Connections that had time to log in are closed first. Beyond the burst one is closed however
+ * young it is, and then one of the address that has most of them. */
 static void
 cut_old_of_all(Server *server)
 {

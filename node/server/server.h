@@ -183,8 +183,8 @@ void session_notice(Session *session, const char *message);
 void session_error(Session *session, const char *sqlstate, const char *message, const char *detail,
                    const char *hint);
 
-/* What ReadyForQuery reports from now on: 'I' idle, 'T' in a transaction. Nothing else changes: the
- * console has no transactions, but drivers open them around everything. */
+/* Sets the status that ReadyForQuery reports from now on: 'I' idle, 'T' in a transaction. Nothing
+ * else changes: the console has no transactions, but drivers open them around everything. */
 void session_set_transaction_status(Session *session, char transaction_status);
 
 #endif

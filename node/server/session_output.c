@@ -172,7 +172,8 @@ put_chunk(Session *session)
     end_frame(session, mark);
 }
 
-/* What has gathered, and a chunk behind it, as it goes over the wire; NULL when TLS has failed. */
+/* The gathered output, with a chunk of a large frame behind it, as it goes over the wire. NULL when
+ * TLS has failed. */
 static Buffer *
 gather_output(Session *session)
 {

@@ -223,6 +223,7 @@ tls_end_point(const Tls *tls)
     return slice_make(tls->end_point.hash, tls->end_point.length);
 }
 
+/* Reads until OpenSSL wants more ciphertext: what it keeps inside would not wake the loop. */
 bool
 tls_receive(Tls *tls, Slice cipher, Buffer *plain)
 {
