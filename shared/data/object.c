@@ -21,6 +21,12 @@ enum
     SIBLING_MINIMUM_BYTES = sizeof(RequestId) + 4
 };
 
+int
+request_id_compare(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(RequestId));
+}
+
 const Sibling *
 object_find(const Object *object, const RequestId *request)
 {

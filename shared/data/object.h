@@ -32,6 +32,9 @@ typedef struct RequestId
     uint8_t bytes[16]; /* names one value of one write, for ever */
 } RequestId;
 
+/* Orders two RequestIds, as qsort and bsearch ask for it. */
+int request_id_compare(const void *a, const void *b);
+
 typedef struct RequestIds
 {
     const RequestId *ids;

@@ -390,12 +390,6 @@ overlay_read(Arena *arena, const OverlayRead *read, Buffer *object, Buffer *cont
 
 /* ---- what leaves at COMMIT ---- */
 
-static int
-compare_requests(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(RequestId));
-}
-
 /* The store orders values of one put by their request ids. These have not been sent yet, so they
  * can be dealt out anew. */
 static void
@@ -405,7 +399,7 @@ deal_requests(Arena *arena, PutValue *values, uint32_t count)
 
     for (uint32_t i = 0; i < count; i++)
         requests[i] = values[i].request;
-    qsort(requests, count, sizeof(RequestId), compare_requests);
+    qsort(requests, count, sizeof(RequestId), request_id_compare);
     for (uint32_t i = 0; i < count; i++)
         values[i].request = requests[i];
 }

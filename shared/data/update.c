@@ -131,12 +131,6 @@ open_stamp(Run *run, Stamp *stamp, const VClock *seen)
     *stamp = (Stamp){.actor = run->actor, .epoch = ++run->epoch};
 }
 
-static int
-compare_requests(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(RequestId));
-}
-
 typedef struct UpdateKnownIds
 {
     const RequestId *sorted;
@@ -149,7 +143,7 @@ knows_any(const UpdateKnownIds *known, const RequestIds *ids)
     for (uint32_t i = 0; i < ids->count; i++)
     {
         if (bsearch(&ids->ids[i], known->sorted, known->count, sizeof(RequestId),
-                    compare_requests) != NULL)
+                    request_id_compare) != NULL)
             return true;
     }
     return false;
@@ -174,7 +168,7 @@ any_known(const Object *object, const UpdateMemory *memory, const Put *put, Aren
     for (uint32_t i = 0; i < put->value_count; i++)
         requests[i] = put->values[i].request;
     if (put->value_count > 1)
-        qsort(requests, put->value_count, sizeof(RequestId), compare_requests);
+        qsort(requests, put->value_count, sizeof(RequestId), request_id_compare);
 
     UpdateKnownIds known = {.sorted = requests, .count = put->value_count};
 

@@ -205,12 +205,6 @@ write_encode(Buffer *buffer, uint32_t tag, const WriteFrame *write)
     }
 }
 
-static int
-compare_requests(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(RequestId));
-}
-
 /* Sorted, since a client chooses how many values a write has. */
 static bool
 requests_are_distinct(const WriteItem *item, Arena *arena)
@@ -219,10 +213,10 @@ requests_are_distinct(const WriteItem *item, Arena *arena)
 
     for (uint32_t i = 0; i < item->value_count; i++)
         requests[i] = item->values[i].request;
-    qsort(requests, item->value_count, sizeof(RequestId), compare_requests);
+    qsort(requests, item->value_count, sizeof(RequestId), request_id_compare);
     for (uint32_t i = 1; i < item->value_count; i++)
     {
-        if (compare_requests(&requests[i - 1], &requests[i]) == 0)
+        if (request_id_compare(&requests[i - 1], &requests[i]) == 0)
             return false;
     }
     return true;
