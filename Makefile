@@ -27,6 +27,9 @@ OPTIMIZE ?= -O2
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
 	-Wno-unused-parameter -Werror=implicit-function-declaration -Werror=incompatible-pointer-types \
 	-Werror=int-conversion $(if $(WERROR),-Werror)
+# In a table whose rows are named, gcc takes what a row leaves out for meant, as it is; clang does not.
+IS_CLANG := $(findstring clang,$(CC))
+WARNINGS += $(if $(IS_CLANG),-Wno-missing-field-initializers)
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 SANITIZE :=
 ifeq ($(MODE),asan)
@@ -51,7 +54,8 @@ PACKAGES := rocksdb libuv libsodium openssl libpq
 LIBS := -lrocksdb -luv -lsodium -lssl -lcrypto -lpq -lpthread -lm
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 
-CPPFLAGS += -I$(ROOT) $(PKG_CFLAGS)
+# Nothing that a build writes down names where the checkout lies: it may be moved or copied with it.
+CPPFLAGS += -I. $(PKG_CFLAGS)
 CFLAGS += -std=gnu11 -D_GNU_SOURCE $(OPTIMIZE) -g -fno-omit-frame-pointer $(WARNINGS) $(HARDENING) \
 	$(SANITIZE)
 LDFLAGS += $(SANITIZE) -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
@@ -85,14 +89,12 @@ TEST_LIB_SRC := $(wildcard test/lib/*.c)
 SIM_SRC := $(wildcard test/sim/*.c)
 SCALE_SRC := $(wildcard test/scale/*.c)
 FUZZ_SRC := $(wildcard test/fuzz/*_fuzz.c)
-FUZZ_HELP_SRC := $(filter-out $(FUZZ_SRC) test/fuzz/replay_main.c,$(wildcard test/fuzz/*.c))
 BENCH_SRC := $(wildcard test/bench/*.c)
 FDW_SRC := $(call below,fdw)
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 TEST_LIB := $(BUILD)/libtest.a
 UNIT_HELP_LIB := $(BUILD)/libunit.a
-FUZZ_HELP_LIB := $(BUILD)/libfuzz.a
 # What only decides: the simulator, the scale programs and the unit tests of these folders link this
 # and libsodium alone, so that a clock, a socket or the disk in a step module is refused by name.
 DECIDES := $(BUILD)/libengine.a $(BUILD)/libshared.a
@@ -138,6 +140,7 @@ $(BUILD)/obj/%.o: %.c | packages-present
 # Archives are made anew, so that the object of a deleted source does not linger in them.
 define archive
 $(call say,AR,$@)
+@mkdir -p $(@D)
 @rm -f $@
 $(Q)$(AR) crs $@ $^
 endef
@@ -148,7 +151,6 @@ $(BUILD)/libnode.a: $(call object,$(NODE_SRC)); $(archive)
 $(BUILD)/libunit.a: $(call object,$(UNIT_HELP_SRC)); $(archive)
 $(BUILD)/libfixtures.a: $(call object,$(UNIT_DOES_HELP_SRC)); $(archive)
 $(BUILD)/libtest.a: $(call object,$(TEST_LIB_SRC)); $(archive)
-$(BUILD)/libfuzz.a: $(call object,$(FUZZ_HELP_SRC)); $(archive)
 
 $(BUILD)/bin/dynamo_node: $(call object,node/main.c) $(DOES)
 	@mkdir -p $(@D)
@@ -177,12 +179,12 @@ $(SCALE_BIN): $(BUILD)/bin/%: $(BUILD)/obj/test/scale/%.o $(TEST_LIB) $(DECIDES)
 	$(Q)$(LINK) $^ $(DECIDES_LIBS) && mv $@.new $@
 
 $(BUILD)/replay/%: $(BUILD)/obj/test/fuzz/%_fuzz.o $(BUILD)/obj/test/fuzz/replay_main.o \
-		$(FUZZ_HELP_LIB) $(TEST_LIB) $(DOES)
+		$(TEST_LIB) $(DOES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $^ $(LIBS) && mv $@.new $@
 
-$(BUILD)/fuzz/%: $(BUILD)/obj/test/fuzz/%.o $(FUZZ_HELP_LIB) $(TEST_LIB) $(DOES)
+$(BUILD)/fuzz/%: $(BUILD)/obj/test/fuzz/%.o $(TEST_LIB) $(DOES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -fsanitize=fuzzer $^ $(LIBS) && mv $@.new $@
@@ -200,14 +202,25 @@ $(BUILD)/bin/bench_%: $(BUILD)/obj/test/bench/%.o $(DOES)
 FDW_SANITIZE := $(if $(filter asan,$(MODE)),-fsanitize=undefined -fno-sanitize-recover=undefined)
 
 # PGXS runs in a folder of its own so that its objects, made with other flags, stay apart from ours.
-FDW_MAKE = $(MAKE) --no-print-directory $(if $(V),,-s) -C $(BUILD)/fdw -f $(ROOT)/fdw.mk PG_CONFIG=$(PG_CONFIG) \
-	SANITIZE='$(FDW_SANITIZE)' $(if $(WERROR),WERROR=1)
+FDW_MAKE = $(MAKE) --no-print-directory $(if $(V),,-s) -C $(BUILD)/fdw \
+	-f $(shell realpath -m --relative-to=$(BUILD)/fdw fdw.mk) PG_CONFIG=$(PG_CONFIG) \
+	SANITIZE='$(FDW_SANITIZE)' $(if $(WERROR),WERROR=1) $(if $(IS_CLANG),CC='$(CC)')
 extension: | packages-present
 ifneq ($(FDW_SRC),)
 	@mkdir -p $(BUILD)/fdw
 	$(call say,PGXS,$(BUILD)/fdw)
 	+$(Q)$(FDW_MAKE) all
 endif
+
+# What a compiler has to say, without what building costs: make syntax CC=clang WERROR=1.
+SYNTAX := $(addprefix syntax/,$(ALL_SRC))
+.PHONY: syntax $(SYNTAX)
+syntax: $(SYNTAX)
+	@mkdir -p $(BUILD)/fdw
+	+$(Q)$(FDW_MAKE) syntax
+
+$(SYNTAX): syntax/%:
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fsyntax-only $*
 
 .PHONY: install uninstall stage
 install: all
@@ -359,6 +372,7 @@ help:
 	@echo 'make asan, make tsan  unit tests, simulator and a cluster test under the sanitizers'
 	@echo 'make soak             a minute of overload, then the simulator until interrupted'
 	@echo 'make coverage         lines covered by unit tests and simulator'
+	@echo 'make syntax           compiles without writing anything (CC=clang WERROR=1)'
 	@echo 'make lint             the rules of the house that a script can keep'
 	@echo 'make format           clang-format on every source'
 	@echo 'make compile_commands.json   for clangd and friends'

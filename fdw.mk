@@ -5,10 +5,11 @@
 # PGXS takes this file's folder as the source folder (VPATH), hence it stands at the root.
 
 PG_CONFIG ?= pg_config
-# The folder that holds this file, without the slash at its end.
-TOP := $(patsubst %/,%,$(dir $(abspath $(firstword $(MAKEFILE_LIST)))))
+# The folder that holds this file, without the slash at its end. Relative as it was given, so that the
+# dependency files hold wherever the checkout is moved to.
+TOP := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
 
-ifeq ($(CURDIR),$(TOP))
+ifeq ($(CURDIR),$(abspath $(TOP)))
 $(error run plain make: it calls fdw.mk from a build folder, so that no object lands beside the sources)
 endif
 
@@ -40,5 +41,18 @@ $(error $(PG_CONFIG) not found: run test/install-packages, or set PG_CONFIG)
 endif
 include $(PGXS)
 
+# PostgreSQL tells with which flags it was built itself, which for gcc are some that clang does not have.
+ifneq ($(findstring clang,$(CC)),)
+override CFLAGS += -Wno-ignored-attributes -Wno-unknown-warning-option -Wno-ignored-optimization-argument \
+	-Wno-unused-command-line-argument
+endif
+
 $(shell mkdir -p $(sort $(dir $(OBJS))))
+# Other flags make other objects.
+$(OBJS): $(TOP)/fdw.mk
 -include $(OBJS:.o=.d)
+
+.PHONY: syntax $(SOURCES:%=syntax/%)
+syntax: $(SOURCES:%=syntax/%)
+$(SOURCES:%=syntax/%): syntax/%:
+	$(CC) $(CFLAGS) $(CPPFLAGS) -fsyntax-only $(TOP)/$*

@@ -232,8 +232,8 @@ other_statements_are_errors_that_point_to_help(void **state)
 {
     static const char *const statements[] = {
         "SELECT * FROM pg_class",
-        "SELECT c.oid, pg_catalog.pg_get_userbyid(c.relowner) AS \"x\" FROM a b c d e f g h i j k "
-        "l",
+        ("SELECT c.oid, pg_catalog.pg_get_userbyid(c.relowner) AS \"x\" FROM a b c d e f g h i j k "
+         "l"),
         "SHOW",
         "SHOW nothing_of_that_name",
         "SHOW NODES NOW",
