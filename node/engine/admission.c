@@ -1,3 +1,7 @@
+/*
+ * Measures how long frames waited in each queue, and turns that, with what is under way, into a
+ * verdict on the next one.
+ */
 #include "node/engine/admission.h"
 
 enum

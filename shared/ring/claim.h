@@ -5,17 +5,18 @@
  * A claim is an array with a slot for each partition. claim_plan() goes from the claim in force to
  * one for the members as they are to be. The rules, the more important first:
  *
- *   C1  Every member has its weight's share of the partitions, rounded down or up, but one at least
+ *  C1   Every member has its weight's share of the partitions, rounded down or up, but one at least
  *       where there are enough, and at most one in CLAIM_REPLICAS where there are more members than
  *       that: a list has a member only once. A member that leaves, or is not named, has none.
- *   C2  What moves is what members are short of, and a tenth of that at most for C3. Moves are
+ *  C2   What moves is what members are short of, and a tenth of that at most for C3. Moves are
  *       counted in replicas, over preference lists of CLAIM_REPLICAS.
- *   C3  No member comes twice among CLAIM_REPLICAS neighbours: then these are the owners of a
+ *  C3   No member comes twice among CLAIM_REPLICAS neighbours: then these are the owners of a
  *       partition, and a member's load follows from its partitions alone. Where that cannot be had,
  *       the loads are kept even all the same. And as few lists as possible stand in fewer zones
- * than they could. C4  No member and no zone comes twice among CLAIM_SPACING neighbours, as far as
- * that moves nothing and leaves a choice of members for a place: a place that suits one member
- * alone is lost when that one goes.
+ *       than they could.
+ *  C4   No member and no zone comes twice among CLAIM_SPACING neighbours, as far as that moves
+ *       nothing and leaves a choice of members for a place: a place that suits one member alone
+ *       is lost when that one goes.
  *
  * The ring has no end: C3 and C4 hold for the last partition and the first as well. A zone with
  * more than a third of all partitions cannot be kept out of lists that have it already; balance

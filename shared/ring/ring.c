@@ -1,3 +1,6 @@
+/*
+ * Positions to partitions, and the walk from one.
+ */
 #include "shared/ring/ring.h"
 
 bool

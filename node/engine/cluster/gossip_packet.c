@@ -1,3 +1,7 @@
+/*
+ * Encodes packets up to what a datagram holds, and decodes what anybody may have sent: whatever is
+ * not exactly a packet is refused as a whole.
+ */
 #include "node/engine/cluster/gossip_packet.h"
 
 #include <string.h>

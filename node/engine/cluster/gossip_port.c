@@ -1,3 +1,7 @@
+/*
+ * Passes on what gossip wants done: packets to be sealed and sent, verdicts to membership, news to
+ * the log.
+ */
 #include "node/engine/cluster/gossip_port.h"
 
 void

@@ -1,3 +1,6 @@
+/*
+ * Seals and opens datagrams with libsodium. Everything about a packet is secret but its length.
+ */
 #include "node/engine/cluster/gossip_seal.h"
 
 #include <assert.h>

@@ -1,3 +1,6 @@
+/*
+ * A bitmap of the counters behind the highest that has come.
+ */
 #include "node/engine/cluster/gossip_window.h"
 
 #include <string.h>

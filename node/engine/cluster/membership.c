@@ -1,3 +1,8 @@
+/*
+ * Peers and hellos, the topology in force, and what follows from a new one. A peer is whoever a
+ * link goes to, known by its address alone until it answers; a member is who the topology names.
+ * What waits for a majority (formation, buckets) is in the files beside this one.
+ */
 #include "node/engine/cluster/membership_private.h"
 
 #include <stdio.h>

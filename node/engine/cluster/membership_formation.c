@@ -1,3 +1,7 @@
+/*
+ * How a cluster begins: when all seeds agree on who they are, one of them proposes the first
+ * topology. Until then what the node waits for is kept in words, for the log and for whoever asks.
+ */
 #include "node/engine/cluster/membership_private.h"
 
 #include <stdio.h>

@@ -1,3 +1,7 @@
+/*
+ * Acceptor and proposer of the next epoch. The acceptor's state is what must be durable; the
+ * proposer's may be lost at any time, since whoever proposes next completes what was accepted.
+ */
 #include "node/engine/cluster/paxos.h"
 
 #include <string.h>

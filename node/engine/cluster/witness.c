@@ -1,3 +1,7 @@
+/*
+ * A table of what is known of every member's data, what of it is noted beside the own data, and
+ * what that says of the own data.
+ */
 #include "node/engine/cluster/witness.h"
 
 #include <stdio.h>

@@ -1,3 +1,8 @@
+/*
+ * From a report of the storage to the removal: list what cannot be read, compare with every other
+ * owner, remove what is still the same record. Any failure on the way leaves the record where it
+ * is, withheld, and the next report or start begins anew.
+ */
 #include "node/engine/repair/forget.h"
 
 enum

@@ -1,3 +1,7 @@
+/*
+ * One lane a target: read a page of what is owed, replicate it, drop the hints of what was
+ * acknowledged. A page that fails is read again later; the hints are what remembers it.
+ */
 #include "node/engine/repair/handoff.h"
 
 #include <string.h>

@@ -1,3 +1,8 @@
+/*
+ * The phases that a disk which was set back goes through before it is filled: ask for rounds, raise
+ * the own, move rows aside. orphans_ask.c has the questions, orphans_rows.c what is done with rows
+ * and, later, with orphans.
+ */
 #include "node/engine/repair/orphans_private.h"
 
 #include <string.h>

@@ -1,3 +1,6 @@
+/*
+ * Walks the trees of dropped buckets, and removes row by row what they still count.
+ */
 #include "node/engine/repair/purge.h"
 
 enum

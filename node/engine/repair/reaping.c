@@ -1,3 +1,8 @@
+/*
+ * When a round is tried, what is known of each partition between rounds, and which of the files
+ * beside this one an answer is for: reaping_round.c coordinates a round, reaping_member.c answers
+ * for a member in somebody's round.
+ */
 #include "node/engine/repair/reaping_private.h"
 
 #include <string.h>

@@ -6,13 +6,15 @@
  *  look     it scans its own rows for candidates; where there are none, nothing is tried;
  *  prepare  a number higher than any that was heard of goes to itself, then to the other owners,
  *           then to every other member. Each writes it down as the one under which it sends from
- *           now on (`cleared`, node/engine/store/rounds.h) and says whether it is clean: whole, of
- * the same epoch, no hint kept for anybody, nothing of the partition under way, no row of it unless
- * it is an owner; an owner's tree settled, and its root that of the others; raise    all were
- * clean: the owners raise their `round` to the number, durably, and refuse what is labelled less
- * from then on; reap     the coordinator reaps its candidates, as far as they are what they were,
- * and has the other owners reap those. Whatever fails ends the attempt; another one is made later
- * under another number.
+ *           now on (`cleared`, node/engine/store/rounds.h) and says whether it is clean: whole,
+ *           of the same epoch, no hint kept for anybody, nothing of the partition under way, no
+ *           row of it unless it is an owner; an owner's tree settled, and its root that of the
+ *           others;
+ *  raise    all were clean: the owners raise their `round` to the number, durably, and refuse
+ *           what is labelled less from then on;
+ *  reap     the coordinator reaps its candidates, as far as they are what they were, and has the
+ *           other owners reap those.
+ * Whatever fails ends the attempt; another one is made later under another number.
  *
  * Why nothing comes back. Let a be the number of a round that was raised, T a tombstone (or an
  * entry) that it reaps, v a version that T covers.
@@ -28,9 +30,9 @@
  *  P4  A member may send under a number for which it never called itself clean, as long as its
  *      data are whole: nothing is reaped in that round, for its own answer is missing.
  *  P5  Data that were set back carry the older numbers, and their node learns no others before it
- *      is filled, but from an owner's answer and with nothing older left
- * (node/engine/repair/orphans.h); so what it has is refused. Who gives that answer does not raise
- * afterwards what it had prepared before: no round passes by what the lost data had called clean.
+ *      is filled, but from an owner's answer and with nothing older left (orphans.h); so what it
+ *      has is refused. Who gives that answer does not raise afterwards what it had prepared before:
+ *      no round passes by what the lost data had called clean.
  * A crash between two owners' reaping leaves T on some: compares or read repairs bring it back to
  * the others, and a later round reaps it. Nothing is ever decided by a clock: while a member is
  * down no round passes, for however long.

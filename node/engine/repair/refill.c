@@ -1,3 +1,8 @@
+/*
+ * A list of jobs, one for each owner of each partition, of which a few run at a time: compare
+ * digests, split, copy rows. A job that fails goes to the end of the list; the refill is over when
+ * the list is empty and all that was merged is durable.
+ */
 #include "node/engine/repair/refill.h"
 
 #include "node/engine/repair/scan_range.h"

@@ -1,3 +1,6 @@
+/*
+ * Cuts a partition into pages at the leaves of the own tree.
+ */
 #include "node/engine/repair/scan_range.h"
 
 #include "node/engine/repair/forget.h"

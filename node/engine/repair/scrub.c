@@ -1,3 +1,7 @@
+/*
+ * One pass over the files, then one over rows and trees, piece by piece as the pacer allows, and
+ * the account that SHOW SCRUB shows.
+ */
 #include "node/engine/repair/scrub.h"
 
 #include "node/engine/repair/scan_range.h"

@@ -1,3 +1,7 @@
+/*
+ * The table of operations: storage's answers, members' answers and passing time find their
+ * operation here, and it goes on in coordinator_write.c or coordinator_read.c.
+ */
 #include "node/engine/request/coordinator.h"
 
 #include "node/engine/repair/forget.h"

@@ -1,3 +1,7 @@
+/*
+ * A coordinated read, key by key: gather the owners' objects, merge them, give those that lack
+ * something the merge, and answer when no later read can miss what this one saw.
+ */
 #include "node/engine/request/operation.h"
 
 #include <assert.h>

@@ -1,3 +1,7 @@
+/*
+ * Remembers the write that left the most siblings, so that the log warns of it once a minute and
+ * not at each write.
+ */
 #include "node/engine/request/operation.h"
 
 enum

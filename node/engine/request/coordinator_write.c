@@ -1,3 +1,8 @@
+/*
+ * A write, key by key: check it, gather first where it is a retry, stamp and merge in the own
+ * storage, spread the result, and answer by quorum. Before the stamp every failure is a refusal;
+ * after it none is, since some replica may keep what was stamped.
+ */
 #include "node/engine/request/operation.h"
 #include "node/engine/request/spread.h"
 

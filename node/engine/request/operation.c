@@ -1,3 +1,7 @@
+/*
+ * What writes and coordinated reads have in common: slots, items, preference lists, gathering the
+ * owners' objects.
+ */
 #include "node/engine/request/operation.h"
 
 #include <assert.h>

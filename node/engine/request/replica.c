@@ -1,3 +1,7 @@
+/*
+ * Reads, pages and replicates as tasks that wait for the own storage. Nothing here knows of
+ * quorums: what is asked is answered from this disk, or refused with the reason.
+ */
 #include "node/engine/request/replica.h"
 
 #include "node/engine/repair/forget.h"

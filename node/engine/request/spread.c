@@ -1,3 +1,7 @@
+/*
+ * Chooses stand-ins, counts acknowledgements by owner, and sees to it that every owner that did not
+ * acknowledge is owed a hint by somebody.
+ */
 #include "node/engine/request/spread.h"
 
 #include <string.h>

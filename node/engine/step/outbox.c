@@ -1,3 +1,6 @@
+/*
+ * Collects items as they are encoded, and cuts a frame when it is large enough.
+ */
 #include "node/engine/step/outbox.h"
 
 typedef struct OutboxFrame

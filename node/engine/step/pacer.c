@@ -1,3 +1,6 @@
+/*
+ * Tokens by time, and a rate that follows the latency of the foreground.
+ */
 #include "node/engine/step/pacer.h"
 
 enum

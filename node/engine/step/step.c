@@ -1,3 +1,6 @@
+/*
+ * Appends actions; and the few questions about a view that several step modules ask.
+ */
 #include "node/engine/step/step.h"
 
 #include <stdarg.h>

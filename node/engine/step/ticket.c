@@ -1,3 +1,6 @@
+/*
+ * The table of tickets in use, by number.
+ */
 #include "node/engine/step/ticket.h"
 
 #include "shared/base/memory.h"

@@ -1,3 +1,7 @@
+/*
+ * A list of completions whose bytes are copied into an arena, since what a storage hands over is
+ * its own only until its event returns.
+ */
 #include "node/engine/store/completion.h"
 
 void

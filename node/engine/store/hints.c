@@ -1,3 +1,6 @@
+/*
+ * Totals by target, and the rows of the index.
+ */
 #include "node/engine/store/hints.h"
 
 #include <string.h>

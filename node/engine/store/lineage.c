@@ -1,3 +1,6 @@
+/*
+ * The list of runs, its encoding, and whether a mark lies in it.
+ */
 #include "node/engine/store/lineage.h"
 
 #include <assert.h>

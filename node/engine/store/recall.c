@@ -1,3 +1,6 @@
+/*
+ * A ring of entries in the order of their age, with chains through it by key and by request id.
+ */
 #include "node/engine/store/recall.h"
 
 #include <string.h>

@@ -1,3 +1,6 @@
+/*
+ * A sorted table of the two numbers by bucket and partition, and their rows.
+ */
 #include "node/engine/store/rounds.h"
 
 #include <string.h>

@@ -1,3 +1,7 @@
+/*
+ * What both implementations share: keys and cursors, and how a change of a record reaches hints and
+ * trees.
+ */
 #include "node/engine/store/storage.h"
 
 StatusCode

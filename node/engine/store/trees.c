@@ -1,3 +1,8 @@
+/*
+ * The table of trees and their leaves in memory: changes, sums over slices, and when a tree must be
+ * built anew. trees_rows.c has the rows on the disk, trees_build.c the building, trees_close.c the
+ * end of a write batch.
+ */
 #include "node/engine/store/trees_private.h"
 
 #include "shared/ring/ring.h"
