@@ -164,7 +164,7 @@ console_run_ring(Console *console, Session *session, const ConsoleCommand *comma
 static void
 send_hints(const Engine *engine, const HintTotal *total, Session *session)
 {
-    HandoffStatus status = engine_handoff_status(engine, &total->target);
+    HandoffStatus status = handoff_status(engine_handoff(engine), &total->target);
     ConsoleRow row = {.count = 0};
 
     console_row_text(&row, console_member_name(engine_topology(engine), &total->target));

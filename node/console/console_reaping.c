@@ -125,7 +125,7 @@ collect_rows(const Engine *engine, uint32_t *count)
 {
     ReapStatus *rows;
 
-    *count = engine_reaping_count(engine);
+    *count = reaping_status_count(engine_reaping(engine));
     rows = memory_resize(&MEMORY_HEAP, NULL, (*count + 1) * sizeof(ReapStatus));
     for (uint32_t i = 0; i < *count; i++)
         rows[i] = engine_reaping_status(engine, i);
@@ -216,7 +216,7 @@ console_run_reaping_bucket(Console *console, Session *session, const ConsoleComm
         return;
     engine = node_engine(console_host(console)->node);
     session_columns(session, command->columns, command->column_count);
-    for (uint32_t i = 0; i < engine_reaping_count(engine); i++)
+    for (uint32_t i = 0; i < reaping_status_count(engine_reaping(engine)); i++)
     {
         ReapStatus status = engine_reaping_status(engine, i);
 
@@ -260,7 +260,7 @@ console_run_reap(Console *console, Session *session, const ConsoleCommand *comma
     if (console_topology_or_error(console, session) == NULL)
         return;
     log_asked(console, session, command);
-    node_reap(console_host(console)->node);
+    reaping_request(engine_reaping(node_engine(console_host(console)->node)));
     session_complete(session, command->tag);
 }
 
@@ -273,7 +273,7 @@ console_run_adopt_orphans(Console *console, Session *session, const ConsoleComma
     if (!read_bucket(console, session, words, 2, &bucket_id))
         return;
     log_asked(console, session, command);
-    node_adopt_orphans(console_host(console)->node, bucket_id);
+    orphans_adopt(engine_orphans(node_engine(console_host(console)->node)), bucket_id);
     session_complete(session, command->tag);
 }
 
@@ -286,7 +286,7 @@ console_run_drop_orphans(Console *console, Session *session, const ConsoleComman
     if (!read_bucket(console, session, words, 2, &bucket_id))
         return;
     log_asked(console, session, command);
-    node_drop_orphans(console_host(console)->node, bucket_id);
+    orphans_drop(engine_orphans(node_engine(console_host(console)->node)), bucket_id);
     session_complete(session, command->tag);
 }
 
@@ -333,12 +333,12 @@ send_orphan(Session *session, const Topology *topology, const Orphan *orphan)
 static void
 send_orphans(Session *session, const Engine *engine)
 {
-    uint64_t count = engine_orphans_count(engine);
+    uint64_t count = orphans_count(engine_orphans(engine));
     char more[128];
 
     for (uint32_t i = 0; i < count && i < ORPHANS_SHOWN_MAX; i++)
     {
-        Orphan orphan = engine_orphan(engine, i);
+        Orphan orphan = orphans_show(engine_orphans(engine), i);
 
         send_orphan(session, engine_topology(engine), &orphan);
     }

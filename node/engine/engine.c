@@ -488,16 +488,22 @@ engine_hints(const Engine *engine)
     return &engine->storage->hints;
 }
 
-HandoffStatus
-engine_handoff_status(const Engine *engine, const MemberId *target)
+const Handoff *
+engine_handoff(const Engine *engine)
 {
-    return handoff_status(engine->handoff, target);
+    return engine->handoff;
 }
 
-uint32_t
-engine_reaping_count(const Engine *engine)
+Reaping *
+engine_reaping(const Engine *engine)
 {
-    return reaping_status_count(engine->reaping);
+    return engine->reaping;
+}
+
+Orphans *
+engine_orphans(const Engine *engine)
+{
+    return engine->orphans;
 }
 
 ReapStatus

@@ -142,9 +142,9 @@ AdmissionLoad engine_load(const Engine *engine);
  * are never refused for load, so their senders must wait. */
 bool engine_takes_peer_frames(const Engine *engine);
 
-/* What this node owes to whom, and how bringing it goes. */
+/* What this node owes to whom, and who brings it. */
 const HintTotals *engine_hints(const Engine *engine);
-HandoffStatus engine_handoff_status(const Engine *engine, const MemberId *target);
+const Handoff *engine_handoff(const Engine *engine);
 
 /* How far replicas were compared, a row for each partition of a bucket and other owner, in the
  * order of member, bucket and partition. */
@@ -155,18 +155,12 @@ uint32_t engine_repair_status_count(const Engine *engine);
 RepairCursor engine_repair_seek(const Engine *engine, uint32_t index);
 bool engine_repair_next(const Engine *engine, RepairCursor *cursor, RepairStatus *status);
 
-/* The partitions whose reaping this node has coordinated, and how it stands with each. */
-uint32_t engine_reaping_count(const Engine *engine);
+/* The steps that people ask and give orders to; what they do of them begins with the turn's end. */
+Reaping *engine_reaping(const Engine *engine);
+Orphans *engine_orphans(const Engine *engine);
+
+/* As reaping_status(): how it stands with a partition whose reaping this node has coordinated. */
 ReapStatus engine_reaping_status(const Engine *engine, uint32_t index);
-
-/* Looks now for what may be reaped. */
-void engine_reap(Engine *engine);
-
-/* Rows of an older disk that may have been reaped since: as node/engine/repair/orphans.h has it. */
-uint64_t engine_orphans_count(const Engine *engine);
-Orphan engine_orphan(const Engine *engine, uint32_t index);
-void engine_adopt_orphans(Engine *engine, uint32_t bucket_id);
-void engine_drop_orphans(Engine *engine, uint32_t bucket_id);
 
 /* Begins to read all that the storage keeps, from the beginning, or stops it
  * (node/engine/repair/scrub.h). */

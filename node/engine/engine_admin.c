@@ -1,6 +1,6 @@
 /*
- * What people ask of the steps: to have replicas compared, partitions reaped, orphans taken back or
- * dropped, all that is kept read; and how each of it stands.
+ * What people ask of the steps and a step cannot answer without the rest of the engine: to have
+ * replicas compared or all that is kept read, and how it stands.
  */
 #include "node/engine/engine_private.h"
 
@@ -90,38 +90,6 @@ engine_repair_next(const Engine *engine, RepairCursor *cursor, RepairStatus *sta
 
     return engine_is_member(engine) &&
            antientropy_next_status(engine->antientropy, &view, cursor, status);
-}
-
-/* ---- reaping and orphans ---- */
-
-void
-engine_reap(Engine *engine)
-{
-    reaping_request(engine->reaping);
-}
-
-void
-engine_adopt_orphans(Engine *engine, uint32_t bucket_id)
-{
-    orphans_adopt(engine->orphans, bucket_id);
-}
-
-void
-engine_drop_orphans(Engine *engine, uint32_t bucket_id)
-{
-    orphans_drop(engine->orphans, bucket_id);
-}
-
-uint64_t
-engine_orphans_count(const Engine *engine)
-{
-    return orphans_count(engine->orphans);
-}
-
-Orphan
-engine_orphan(const Engine *engine, uint32_t index)
-{
-    return orphans_show(engine->orphans, index);
 }
 
 /* ---- reading all that is kept ---- */

@@ -389,24 +389,6 @@ open_peers(Node *node)
 }
 
 void
-node_reap(Node *node)
-{
-    engine_reap(node_enter(node));
-}
-
-void
-node_adopt_orphans(Node *node, uint32_t bucket_id)
-{
-    engine_adopt_orphans(node_enter(node), bucket_id);
-}
-
-void
-node_drop_orphans(Node *node, uint32_t bucket_id)
-{
-    engine_drop_orphans(node_enter(node), bucket_id);
-}
-
-void
 node_keys_changed(Node *node)
 {
     const ClusterKeys *keys = &node->start.identity->keys;

@@ -82,11 +82,6 @@ void node_scrub(Node *node, bool begin);
 /* The last failure to reach a member, "" when there is none. */
 const char *node_member_error(const Node *node, uint32_t member);
 
-/* As engine_reap, engine_adopt_orphans, engine_drop_orphans. */
-void node_reap(Node *node);
-void node_adopt_orphans(Node *node, uint32_t bucket_id);
-void node_drop_orphans(Node *node, uint32_t bucket_id);
-
 /*
  * Carries out a frame as if a client had sent it (its tag is of no account). answer is called once,
  * during the call or later; the frame given to it is valid during the call. Returns a number that
