@@ -17,7 +17,7 @@ enum
 {
     PAGE_BYTES = 128 * 1024,
     PAGE_WINDOW = 16,
-    BEHIND_PAUSE_MS = 20,    /* between tries while nodes have not heard of a topology */
+    BEHIND_PAUSE_MS = 20,    /* between tries while nodes, or this process, lack a topology */
     CREATE_PATIENT_MS = 1000 /* for one node to create a bucket, before the next one is asked */
 };
 
@@ -147,7 +147,7 @@ client_first_failure(const RequestReadResult *results, uint32 key_count)
 bool
 client_is_behind(StatusCode status)
 {
-    return status == STATUS_BEHIND || status == STATUS_NOT_OWNER;
+    return status == STATUS_BEHIND || status == STATUS_NOT_OWNER || status == STATUS_MOVED;
 }
 
 void
@@ -348,11 +348,10 @@ scan_count(ClientScan *scan)
     scan->counted = now;
 }
 
-const PagerRow *
-client_scan_page(ClientScan *scan, uint32_t *row_count)
+static PagerState
+scan_await_page(ClientScan *scan)
 {
     PagerState state = pager_state(scan->pager);
-    uint32_t partition;
 
     if (state == PAGER_WAITING)
     {
@@ -360,6 +359,40 @@ client_scan_page(ClientScan *scan, uint32_t *row_count)
         state = pager_state(scan->pager);
     }
     scan_count(scan);
+    return state;
+}
+
+/* The scan's partitions have other owners by now: it goes on with them. False: it cannot, since no
+ * node has told of the change, or the bucket is gone. */
+static bool
+scan_catch_up(ClientScan *scan)
+{
+    ClusterTopology *topology;
+    RequestOptions options;
+    const Bucket *bucket;
+
+    client_catch_up(scan->cluster);
+    topology = cluster_topology(scan->cluster);
+    bucket = topology_bucket_by_id(&topology->topology, scan->bucket->id);
+    if (bucket == NULL)
+        return false;
+    options = request_operation_read_options(topology, &scan->options);
+    scan->topology = topology;
+    scan->bucket = bucket;
+    pager_follow(scan->pager, &topology->topology, bucket, options.avoid, links_now_ms());
+    return true;
+}
+
+const PagerRow *
+client_scan_page(ClientScan *scan, uint32_t *row_count)
+{
+    uint64 deadline_ms = links_now_ms() + scan->options.timeout_ms;
+    PagerState state = scan_await_page(scan);
+    uint32_t partition;
+
+    while (state == PAGER_FAILED && pager_failure(scan->pager, &partition) == STATUS_MOVED &&
+           links_now_ms() < deadline_ms && scan_catch_up(scan))
+        state = scan_await_page(scan);
     if (state == PAGER_ROWS)
         return pager_next_page(scan->pager, row_count);
     if (state == PAGER_END)

@@ -236,6 +236,26 @@ new_flags(const Memory *memory, const bool *from, uint32_t count)
     return flags;
 }
 
+static void
+make_flags(Pager *pager, const bool *avoid)
+{
+    uint32_t count = pager->topology->member_count;
+
+    pager->avoid = new_flags(pager->memory, avoid, count);
+    pager->silent = new_flags(pager->memory, NULL, count);
+    pager->refusals = memory_resize(pager->memory, NULL, count + (size_t)1);
+    memset(pager->refusals, STATUS_OK, count + (size_t)1);
+    pager->options.avoid = pager->avoid;
+}
+
+static void
+free_flags(Pager *pager)
+{
+    memory_resize(pager->memory, pager->avoid, 0);
+    memory_resize(pager->memory, pager->silent, 0);
+    memory_resize(pager->memory, pager->refusals, 0);
+}
+
 /* Owners alone are asked for pages: so a pr above r is a larger r. */
 Pager *
 pager_new(const Memory *memory, RequestAsker *asker, const Topology *topology, const Bucket *bucket,
@@ -251,11 +271,7 @@ pager_new(const Memory *memory, RequestAsker *asker, const Topology *topology, c
                      .page_bytes = page_bytes,
                      .window = window,
                      .now_ms = now_ms};
-    pager->avoid = new_flags(memory, options->avoid, topology->member_count);
-    pager->silent = new_flags(memory, NULL, topology->member_count);
-    pager->refusals = memory_resize(memory, NULL, topology->member_count + (size_t)1);
-    memset(pager->refusals, STATUS_OK, topology->member_count + (size_t)1);
-    pager->options.avoid = pager->avoid;
+    make_flags(pager, options->avoid);
     if (options->owners > options->quorum)
         pager->options.quorum = options->owners;
     pager->options.owners = pager->options.quorum;
@@ -263,8 +279,8 @@ pager_new(const Memory *memory, RequestAsker *asker, const Topology *topology, c
     return pager;
 }
 
-void
-pager_free(Pager *pager)
+static void
+free_pages(Pager *pager)
 {
     while (pager->pages != NULL)
     {
@@ -273,11 +289,36 @@ pager_free(Pager *pager)
         pager->pages = page->next;
         pager_page_free(pager, page);
     }
+    pager->page_count = 0;
+}
+
+void
+pager_free(Pager *pager)
+{
+    free_pages(pager);
     if (pager->handed_out != NULL)
         pager_page_free(pager, pager->handed_out);
     buffer_free(&pager->frame);
-    memory_resize(pager->memory, pager->avoid, 0);
-    memory_resize(pager->memory, pager->silent, 0);
-    memory_resize(pager->memory, pager->refusals, 0);
+    free_flags(pager);
     memory_resize(pager->memory, pager, 0);
+}
+
+/* The place at which the next page would begin is copied: the page that names it goes. */
+void
+pager_follow(Pager *pager, const Topology *topology, const Bucket *bucket, const bool *avoid,
+             uint64_t now_ms)
+{
+    PagerPage *next = pager->pages;
+    PagerPage *again;
+
+    pager->now_ms = now_ms;
+    pager->topology = topology;
+    pager->bucket = bucket;
+    free_flags(pager);
+    make_flags(pager, avoid);
+    again = pager_page_new(pager, next->partition, next->after);
+    free_pages(pager);
+    pager->pages = again;
+    pager->next_partition = again->partition + 1;
+    pager->failed = false;
 }

@@ -61,6 +61,14 @@ void pager_heard(Pager *pager, uint32_t member, uint64_t now_ms);
 bool pager_next_send(Pager *pager, uint32_t *member, Slice *frame);
 bool pager_answer(Pager *pager, uint32_t member, const Frame *frame, uint64_t now_ms);
 
+/*
+ * A scan that has failed with STATUS_MOVED goes on by a newer topology, from behind the last page
+ * that was handed out. The topology and its bucket are borrowed in place of those before; avoid is
+ * by its members, and may be NULL.
+ */
+void pager_follow(Pager *pager, const Topology *topology, const Bucket *bucket, const bool *avoid,
+                  uint64_t now_ms);
+
 /* As request_lost and request_unreached. */
 void pager_lost(Pager *pager, uint32_t member, uint64_t now_ms);
 void pager_unreached(Pager *pager, uint32_t member, uint64_t now_ms);

@@ -393,6 +393,11 @@ pager_page_take_answer(Pager *pager, PagerPage *page, uint32_t place, const Fram
 
     if (refusal != STATUS_OK)
         pager->refusals[page->owners[place]] = (uint8_t)refusal;
+    if (refusal == STATUS_MOVED)
+    {
+        pager_page_fail(pager, page, refusal);
+        return;
+    }
     if (refusal == STATUS_OVERLOADED && count_left(page) == pager->options.quorum)
     {
         ask_later(pager, page, place);

@@ -52,6 +52,8 @@ static const StatusRow STATUS_ROWS[STATUS_COUNT] = {
     [STATUS_SHUTTING_DOWN] = {"shutting_down", "57P01", "the node is shutting down"},
     [STATUS_HINTS_FULL] = {"hints_full", "57P03", "the node keeps all the hints it may"},
     [STATUS_OVERLOADED] = {"overloaded", "53000", "the node has more to do than it can"},
+    [STATUS_MOVED] = {"moved", "57P03",
+        "the owners of the key have changed since the topology by which it was asked for", true},
     [STATUS_TOO_LATE] = {"too_late", "57P03",
         "the write came so late that it may have been replaced by now"},
     [STATUS_STALE_ROUND] = {"stale_round", "57P03",

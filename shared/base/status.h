@@ -43,6 +43,8 @@ typedef enum StatusCode
     STATUS_OVERLOADED,        /* the node has more to do than it can; worth another try, later */
     STATUS_STALE_ROUND,       /* the object is older than what was reaped since
                                  (node/engine/store/rounds.h) */
+    STATUS_MOVED,    /* the key's owners were changed since the epoch that the asker knows: nothing
+                        was done, and is to be asked anew by a newer topology */
     STATUS_TOO_LATE, /* the write was sent too long ago to be stamped: nothing was written */
     STATUS_COUNT
 } StatusCode;

@@ -403,6 +403,12 @@ topology_preference(const Topology *topology, uint64_t position, uint16_t *membe
 }
 
 bool
+topology_has_moved(const Topology *topology, uint64_t position, uint64_t epoch)
+{
+    return epoch < topology->changed[ring_partition(position, topology->partitions)];
+}
+
+bool
 topology_owns(const Topology *topology, uint32_t bucket_id, uint64_t position, uint32_t member)
 {
     uint16_t owners[TOPOLOGY_N_MAX];

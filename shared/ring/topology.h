@@ -233,6 +233,12 @@ uint32_t topology_new_preference(const Topology *topology, uint64_t position, ui
                                  uint32_t max);
 TopologyStep topology_step(const Topology *topology, uint64_t position);
 
+/*
+ * Whoever chose the owners of the position under that epoch may have chosen others than count now:
+ * what it asks must be asked anew, by this topology.
+ */
+bool topology_has_moved(const Topology *topology, uint64_t position, uint64_t epoch);
+
 /* True when the member is one of the owners there; false too when the bucket is not known. */
 bool topology_owns(const Topology *topology, uint32_t bucket_id, uint64_t position,
                    uint32_t member);

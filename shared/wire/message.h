@@ -284,7 +284,8 @@ typedef struct NodeStatus
 
 typedef struct ReplicateItem
 {
-    uint64_t ref; /* the sender's; repeated in the answer */
+    uint64_t ref;    /* the sender's; repeated in the answer */
+    uint64_t placed; /* the epoch by which the receiver was chosen to have the object */
     uint32_t bucket_id;
     bool is_hinted; /* to be kept for hint_for, which is down */
     MemberId hint_for;
@@ -295,7 +296,7 @@ typedef struct ReplicateItem
 
 typedef struct ReplicateFrame
 {
-    uint64_t epoch;
+    uint64_t epoch; /* that the sender knows: no less than its items' */
     ReplicateItem *items;
     uint32_t item_count;
 } ReplicateFrame;

@@ -13,7 +13,7 @@ enum
     WRITE_ITEM_MINIMUM_BYTES = 3,
     WRITE_RESULT_MINIMUM_BYTES = 3,
     PUT_VALUE_MINIMUM_BYTES = sizeof(RequestId) + 2,
-    REPLICATE_ITEM_MINIMUM_BYTES = 16,
+    REPLICATE_ITEM_MINIMUM_BYTES = 17,
     REPLICATE_RESULT_BYTES = 9,
     SCAN_ROW_MINIMUM_BYTES = 3
 };
@@ -409,6 +409,7 @@ void
 replicate_item_encode(Buffer *buffer, const ReplicateItem *item)
 {
     buffer_put_u64(buffer, item->ref);
+    buffer_put_varint(buffer, item->placed);
     buffer_put_u32(buffer, item->bucket_id);
     buffer_put_u8(buffer, item->is_hinted);
     if (item->is_hinted)
@@ -445,8 +446,10 @@ replicate_encode(Buffer *buffer, uint32_t tag, const ReplicateFrame *replicate)
 static ReplicateItem
 decode_replicate_item(Reader *reader)
 {
-    ReplicateItem item = {.ref = reader_u64(reader), .bucket_id = reader_u32(reader)};
+    ReplicateItem item = {.ref = reader_u64(reader)};
 
+    item.placed = reader_varint(reader);
+    item.bucket_id = reader_u32(reader);
     item.is_hinted = reader_bool(reader);
     if (item.is_hinted)
         reader_copy(reader, &item.hint_for, sizeof(MemberId));

@@ -512,7 +512,8 @@ void
 script_late_frame(Script *script, Slice object, uint32_t from, uint32_t to)
 {
     World *world = script->world;
-    ReplicateItem item = {.bucket_id = script->client->bucket->id,
+    ReplicateItem item = {.placed = script->client->topology.epoch,
+                          .bucket_id = script->client->bucket->id,
                           .key = checker_key(world->checker, KEY),
                           .object = object};
     ReplicateFrame replicate = {

@@ -107,13 +107,21 @@ refuse_answer(Antientropy *antientropy, Answer *answer, StatusCode status, Actio
 
 /* Where nothing differs it is known here too. */
 static bool
-compare_root(Antientropy *antientropy, const View *view, uint32_t asker, const TreeRoot *root,
-             TreeDifference *difference)
+compare_root(Antientropy *antientropy, const View *view, uint64_t epoch, uint32_t asker,
+             const TreeRoot *root, TreeDifference *difference)
 {
     TreeId id = {.bucket_id = root->bucket_id, .partition = root->partition};
     TreeSum sum;
     Pair *pair;
 
+    if (root->partition < view->topology->partitions &&
+        topology_has_moved(view->topology,
+                           ring_partition_start(root->partition, view->topology->partitions),
+                           epoch))
+    {
+        difference->status = STATUS_MOVED;
+        return false;
+    }
     if (!antientropy_is_pair(antientropy, view, asker, id))
     {
         difference->status = topology_bucket_by_id(view->topology, root->bucket_id) == NULL
@@ -149,7 +157,7 @@ answer_roots(Antientropy *antientropy, const View *view, Origin origin, const Fr
     {
         TreeDifference difference = {.index = i};
 
-        if (!compare_root(antientropy, view, asker, &roots.roots[i], &difference))
+        if (!compare_root(antientropy, view, roots.epoch, asker, &roots.roots[i], &difference))
             answer.items[answer.item_count++] = difference;
     }
     tree_roots_reply_encode(actions_frame(view->actions), origin.tag, &answer);
@@ -157,25 +165,20 @@ answer_roots(Antientropy *antientropy, const View *view, Origin origin, const Fr
 }
 
 static StatusCode
-check_owner(const View *view, uint32_t bucket_id, uint32_t partition)
+check_owner(const View *view, uint64_t epoch, uint32_t bucket_id, uint32_t partition)
 {
     const Bucket *bucket = topology_bucket_by_id(view->topology, bucket_id);
-    uint16_t owners[TOPOLOGY_N_MAX];
-    uint32_t count;
+    uint64_t start;
 
     if (bucket == NULL)
         return STATUS_BEHIND;
     if (partition >= view->topology->partitions)
         return STATUS_BAD_FRAME;
-    count = topology_preference(view->topology,
-                                ring_partition_start(partition, view->topology->partitions), owners,
-                                bucket->n);
-    for (uint32_t i = 0; i < count; i++)
-    {
-        if (owners[i] == view->self)
-            return STATUS_OK;
-    }
-    return STATUS_NOT_OWNER;
+    start = ring_partition_start(partition, view->topology->partitions);
+    if (topology_has_moved(view->topology, start, epoch))
+        return STATUS_MOVED;
+    return topology_owns(view->topology, bucket_id, start, view->self) ? STATUS_OK
+                                                                       : STATUS_NOT_OWNER;
 }
 
 /* None at all, when one of them is deeper than the tree. */
@@ -220,7 +223,7 @@ answer_level(Antientropy *antientropy, const View *view, Origin origin, const Fr
     StatusCode status = STATUS_BAD_FRAME;
 
     if (tree_level_decode(frame, &view->actions->arena, &level) && level_is_of_a_tree(&level))
-        status = check_owner(view, level.bucket_id, level.partition);
+        status = check_owner(view, level.epoch, level.bucket_id, level.partition);
     if (status != STATUS_OK)
     {
         actions_error(view->actions, origin, status, "");
@@ -244,7 +247,7 @@ check_keys(const View *view, const TreeKeysFrame *keys)
     if (keys->first_position > keys->last_position ||
         ring_partition(keys->last_position, partitions) != partition)
         return STATUS_BAD_FRAME;
-    return check_owner(view, keys->bucket_id, partition);
+    return check_owner(view, keys->epoch, keys->bucket_id, partition);
 }
 
 static void
@@ -331,6 +334,20 @@ send_verdicts(Antientropy *antientropy, Answer *answer, Actions *actions)
     end_answer(antientropy, answer);
 }
 
+static bool
+versions_have_moved(const View *view, const Bucket *bucket, const VersionsFrame *versions)
+{
+    uint64_t position;
+
+    for (uint32_t i = 0; i < versions->item_count; i++)
+    {
+        if (topology_position(bucket, versions->items[i].key, &position) &&
+            topology_has_moved(view->topology, position, versions->epoch))
+            return true;
+    }
+    return false;
+}
+
 static void
 answer_versions(Antientropy *antientropy, const View *view, Answer *answer, const Frame *frame)
 {
@@ -342,6 +359,11 @@ answer_versions(Antientropy *antientropy, const View *view, Answer *answer, cons
         (bucket = topology_bucket_by_id(view->topology, versions->bucket_id)) == NULL)
     {
         refuse_answer(antientropy, answer, STATUS_BAD_FRAME, view->actions);
+        return;
+    }
+    if (versions_have_moved(view, bucket, versions))
+    {
+        refuse_answer(antientropy, answer, STATUS_MOVED, view->actions);
         return;
     }
     answer->reply.item_count = versions->item_count;

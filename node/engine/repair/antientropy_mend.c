@@ -212,6 +212,7 @@ take_own_object(const Antientropy *antientropy, Lane *lane, const View *view, ui
                 StatusCode status, Slice object)
 {
     ReplicateItem give = {.ref = antientropy_ref(lane, item),
+                          .placed = antientropy->epoch,
                           .bucket_id = lane->pair->status.bucket_id,
                           .round = key_of(lane, item)->round,
                           .key = key_of(lane, item)->key,

@@ -388,6 +388,7 @@ send_rows(Handoff *handoff, Lane *lane, const View *view, uint32_t member, const
     {
         frame.items[i] = (ReplicateItem){
             .ref = ref_of(lane, i),
+            .placed = frame.epoch,
             .bucket_id = page->rows[i].bucket_id,
             .round = rounds_label(view->rounds, view->topology, page->rows[i].bucket_id,
                                   page->rows[i].position),

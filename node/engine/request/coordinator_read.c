@@ -231,7 +231,7 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
         Item *item = &operation->items[i];
 
         item->key = read->keys[i];
-        item->status = operation_place(view, bucket, item);
+        item->status = operation_place(view, bucket, read->epoch, item);
         if (item->status == STATUS_OK && !choose_holders(view, operation, item))
             item->status = STATUS_UNAVAILABLE;
         item->phase = item->status == STATUS_OK ? ITEM_GATHERING : ITEM_DONE;

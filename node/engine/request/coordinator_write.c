@@ -130,10 +130,10 @@ is_alone(const View *view, const WriteFrame *write)
 
 /* What is refused before anything is written. */
 static StatusCode
-check_item(const View *view, const Bucket *bucket, const Operation *operation, Item *item,
-           const WriteItem *write, Arena *arena)
+check_item(const View *view, const Bucket *bucket, uint64_t epoch, const Operation *operation,
+           Item *item, const WriteItem *write, Arena *arena)
 {
-    StatusCode status = operation_place(view, bucket, item);
+    StatusCode status = operation_place(view, bucket, epoch, item);
 
     if (status != STATUS_OK)
         return status;
@@ -177,8 +177,8 @@ begin_items(Operation *operation, const View *view, const Bucket *bucket, const 
                                 .now_ms = view->wall_ms,
                                 .until_ms = until_ms};
         item->status = until_ms == 0 ? STATUS_TOO_LATE
-                                     : check_item(view, bucket, operation, item, &write->items[i],
-                                                  &operation->arena);
+                                     : check_item(view, bucket, write->epoch, operation, item,
+                                                  &write->items[i], &operation->arena);
         item->phase = item->status == STATUS_OK ? ITEM_GATHERING : ITEM_DONE;
         item->write.settled = item->phase == ITEM_DONE;
         operation->items_open += item->phase != ITEM_DONE;

@@ -147,12 +147,15 @@ operation_of(Coordinator *coordinator, uint64_t ref, Item **item)
 }
 
 StatusCode
-operation_place(const View *view, const Bucket *bucket, Item *item)
+operation_place(const View *view, const Bucket *bucket, uint64_t epoch, Item *item)
 {
     if (item->key.length > view->max_key_bytes)
         return STATUS_TOO_LARGE;
     if (!topology_position(bucket, item->key, &item->position))
         return STATUS_BAD_KEY;
+    if (topology_has_moved(view->topology, item->position, epoch))
+        return STATUS_MOVED;
+    item->placed = view->topology->epoch;
     item->round = rounds_label(view->rounds, view->topology, bucket->id, item->position);
     item->member_count =
         (uint8_t)topology_preference(view->topology, item->position, item->members, TOPOLOGY_N_MAX);
@@ -397,6 +400,7 @@ operation_send(Coordinator *coordinator, const View *view, Operation *operation,
 {
     uint32_t member = item->members[place];
     ReplicateItem replicate = {.ref = operation_ref(operation, item),
+                               .placed = item->placed,
                                .bucket_id = operation->bucket_id,
                                .is_hinted = hint_for != place,
                                .hint_for = view->topology->members[item->members[hint_for]].id,

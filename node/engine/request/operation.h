@@ -51,8 +51,9 @@ typedef struct Item
     ItemPhase phase;
     Slice key;
     uint64_t position;
-    uint64_t round; /* the label of what this item sends: the least of its sources' */
-    uint64_t floor; /* the highest of its sources': what is labelled less may have been reaped */
+    uint64_t placed; /* the epoch by which its members were chosen */
+    uint64_t round;  /* the label of what this item sends: the least of its sources' */
+    uint64_t floor;  /* the highest of its sources': what is labelled less may have been reaped */
     uint16_t members[TOPOLOGY_N_MAX];
     uint8_t member_count;
     uint8_t owner_count;
@@ -153,8 +154,9 @@ uint64_t operation_ref(const Operation *operation, const Item *item);
 Operation *operation_of(Coordinator *coordinator, uint64_t ref, Item **item);
 Operation *operation_of_tag(Coordinator *coordinator, uint32_t tag);
 
-/* Finds the preference list of the item's key; what is wrong with it otherwise. */
-StatusCode operation_place(const View *view, const Bucket *bucket, Item *item);
+/* Finds the preference list of the item's key, which a client that knows that epoch has sent; what
+ * is wrong with it otherwise. */
+StatusCode operation_place(const View *view, const Bucket *bucket, uint64_t epoch, Item *item);
 
 /* The member's place in the item's preference list, or -1. */
 int operation_member_place(const Item *item, uint32_t member);

@@ -226,6 +226,11 @@ read_keys(Replica *replica, const View *view, Task *task, const Bucket *bucket)
             task->reply.items[i].status = STATUS_BAD_KEY;
             continue;
         }
+        if (topology_has_moved(view->topology, position, read->epoch))
+        {
+            task->reply.items[i].status = STATUS_MOVED;
+            continue;
+        }
         if (step_leaves_reads(view, bucket->n, position))
         {
             task->reply.items[i].status = STATUS_STORAGE;
@@ -370,6 +375,11 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
         return;
     }
     range = scan_range(view, &scan);
+    if (topology_has_moved(view->topology, range.first_position, scan.epoch))
+    {
+        actions_error(view->actions, origin, STATUS_MOVED, "");
+        return;
+    }
     replica->counters.scans++;
     if (scan.digest_only && send_tree_digest(replica, view, origin, &range))
         return;
@@ -514,6 +524,8 @@ merge_item(Replica *replica, const View *view, Task *task, uint32_t index)
         return step_no_bucket(view, item->bucket_id);
     if (!topology_position(bucket, item->key, &position))
         return STATUS_BAD_KEY;
+    if (topology_has_moved(view->topology, position, item->placed))
+        return STATUS_MOVED;
     if (!object_decode(item->object, &task->arena, object))
         return STATUS_BAD_FRAME;
     if (!takes(view, bucket->id, position))

@@ -61,6 +61,8 @@ stage_init(Stage *stage, uint32_t members, uint32_t n)
                        .key_count = 1};
     stage->bucket = stage->topology.buckets = bucket;
     topology_claim(&stage->topology, &stage->arena);
+    for (uint32_t i = 0; i < STAGE_PARTITIONS; i++)
+        stage->topology.changed[i] = 0; /* so that frames need not say an epoch */
     (void)topology_index_names(&stage->topology, &stage->arena);
     memset(stage->up, true, sizeof(stage->up));
     stage->view = (View){.actions = &stage->actions,

@@ -728,6 +728,47 @@ answers_that_are_none_of_this_scan_are_not_taken(void **state)
 }
 
 static void
+refuse_after_some_rows(const PagerRow *row)
+{
+    (void)row;
+    for (uint32_t member = 0; member < 3 && fixture.rows_seen == 20; member++)
+        fixture.holders[member].refuses = STATUS_MOVED;
+}
+
+/* Of a partition with many pages, so that it is left in the middle. */
+static void
+a_scan_whose_owners_were_changed_goes_on_from_where_it_was(void **state)
+{
+    Topology next = fixture.stage.topology;
+    Bucket bucket = *fixture.stage.bucket;
+
+    for (uint32_t i = 0; i < 60; i++)
+    {
+        for (uint32_t member = 0; member < 3; member++)
+            hold(member, key_in(3, i), stage_object(&fixture.stage, 1, 1, "value"));
+    }
+    hold_everywhere(0, 19);
+    assert_int_equal(run(refuse_after_some_rows), PAGER_FAILED);
+    assert_int_equal(failure(), STATUS_MOVED);
+    assert_in_range(fixture.rows_seen, 20, 79);
+    for (uint32_t member = 0; member < 3; member++)
+        fixture.holders[member].refuses = STATUS_OK;
+    next.epoch++;
+    fixture.queue_count = 0;
+    pager_follow(fixture.pager, &next, &bucket, NULL, fixture.now_ms);
+    (void)pump();
+    for (uint32_t i = 0; i < fixture.queue_count; i++)
+    {
+        ScanFrame scan;
+
+        assert_true(scan_decode(&fixture.queue[i].frame, &scan));
+        assert_int_equal(scan.epoch, next.epoch);
+    }
+    assert_int_equal(run(check_merged), PAGER_END);
+    assert_int_equal(fixture.rows_seen, 80);
+}
+
+static void
 an_answer_that_comes_twice_counts_once(void **state)
 {
     Question first;
@@ -933,6 +974,7 @@ main(void)
         TEST(a_member_that_answers_another_scan_is_not_silent),
         TEST(avoided_members_are_asked_only_when_they_must_be),
         TEST(answers_that_are_none_of_this_scan_are_not_taken),
+        TEST(a_scan_whose_owners_were_changed_goes_on_from_where_it_was),
         TEST(an_answer_that_comes_twice_counts_once),
         TEST(a_garbled_answer_drops_its_owner_from_the_page),
         TEST(a_page_that_is_not_the_last_and_does_not_go_on_is_an_answer_of_nobody),

@@ -347,6 +347,16 @@ an_answer_that_no_other_owner_would_change_ends_a_read(void **state)
     assert_int_equal(fixture.sent_count, 2);
 }
 
+/* Whoever asks knows the wrong owners: the others are not asked, nor is a write sent to them. */
+static void
+a_key_whose_owners_were_changed_ends_at_the_first_word_of_it(void **state)
+{
+    asker_read_one(&fixture);
+    asker_answer_error(&fixture, 0, STATUS_MOVED);
+    asker_assert_read(&fixture, STATUS_MOVED, SLICE_EMPTY);
+    assert_int_equal(fixture.sent_count, 2);
+}
+
 static void
 a_key_that_one_owner_cannot_read_is_asked_of_the_next(void **state)
 {
@@ -714,6 +724,7 @@ main(void)
         TEST(a_coordinated_read_whose_links_all_broke_is_asked_once_more),
         TEST(an_owner_that_is_behind_is_replaced_and_its_reason_told_when_nobody_is_left),
         TEST(an_answer_that_no_other_owner_would_change_ends_a_read),
+        TEST(a_key_whose_owners_were_changed_ends_at_the_first_word_of_it),
         TEST(a_key_that_one_owner_cannot_read_is_asked_of_the_next),
         TEST(two_digests_without_an_object_are_followed_by_a_coordinated_read),
         TEST(a_silent_owner_is_hedged_by_the_next_and_the_first_answers_win),

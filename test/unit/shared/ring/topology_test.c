@@ -506,6 +506,8 @@ the_step_of_a_partition_says_which_list_counts(void **state)
         assert_int_equal(topology_new_preference(&decoded, position, list, 3), 3);
         assert_memory_equal(list, walked, sizeof(list));
         assert_int_equal(topology_step(&decoded, position), i % 4);
+        assert_true(topology_has_moved(&decoded, position, 2) == (i == 4));
+        assert_false(topology_has_moved(&decoded, position, 3));
         ring_walk(i % 4 < TOPOLOGY_HANDING ? topology->claim : target, PARTITIONS, i, walked, 3);
         assert_int_equal(topology_preference(&decoded, position, list, 3), 3);
         assert_memory_equal(list, walked, sizeof(list));

@@ -528,8 +528,8 @@ replicas_and_their_results_come_back(void **state)
 {
     Fixture *fixture = *state;
     ReplicateItem items[] = {
-        {.ref = 1,        .bucket_id = 2, .key = text("k"), .object = text("o")},
-        { .ref = UINT64_MAX, .bucket_id = 3,   .round = 400, .key = text("l"), .object = text("p")}
+        {.ref = 1,          .placed = 4,    .bucket_id = 2, .key = text("k"), .object = text("o")},
+        {.ref = UINT64_MAX, .bucket_id = 3, .round = 400,   .key = text("l"), .object = text("p")}
     };
     ReplicateFrame replicate = {.epoch = 5, .items = items, .item_count = 2};
     ReplicateResult results[] = {
@@ -542,6 +542,7 @@ replicas_and_their_results_come_back(void **state)
     replicate_encode(&fixture->buffer, TAG, &replicate);
     assert_true(replicate_decode(take(fixture, FRAME_REPLICATE), &fixture->arena, &replicate));
     assert_int_equal(replicate.epoch, 5);
+    assert_int_equal(replicate.items[0].placed, 4);
     assert_true(replicate.items[1].ref == UINT64_MAX);
     assert_text(replicate.items[1].object, "p");
     assert_int_equal(replicate.items[1].round, 400);

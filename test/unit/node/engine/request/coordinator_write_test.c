@@ -377,6 +377,62 @@ a_bucket_that_is_not_known_yet_means_behind(void **state)
     conductor_assert_refused(&fixture, STATUS_BEHIND);
 }
 
+/* Owners that were chosen under one epoch are not said to have been under a later one. */
+static void
+what_is_sent_says_by_which_topology_its_owners_were_chosen(void **state)
+{
+    uint64_t ref;
+    Frame frame;
+    ReplicateFrame replicate;
+
+    conductor_write_one(&fixture, 2, false);
+    ref = conductor_apply_ref(&fixture, 0);
+    stage_clear(&fixture.stage);
+    fixture.stage.topology.epoch = 3;
+    conductor_merged(&fixture, ref, STATUS_OK, stage_object(&fixture.stage, 1, 1, "apple"));
+    frame = stage_sent_to(&fixture.stage, 1);
+    assert_true(replicate_decode(&frame, &fixture.stage.arena, &replicate));
+    assert_int_equal(replicate.epoch, 3);
+    assert_int_equal(replicate.items[0].placed, 2);
+}
+
+static void
+what_is_asked_by_an_older_topology_than_that_of_its_owners_is_refused(void **state)
+{
+    WriteItem item = stage_write(&fixture.stage, fixture.key, stage_request(1, 1), "apple");
+    WriteFrame write = {.epoch = 1,
+                        .bucket_id = STAGE_BUCKET,
+                        .w = 2,
+                        .clock_ms = fixture.stage.view.now_ms,
+                        .alone_ms = 1000,
+                        .items = &item,
+                        .item_count = 1};
+    ReadFrame read = {.epoch = 1,
+                      .bucket_id = STAGE_BUCKET,
+                      .mode = READ_COORDINATED,
+                      .r = 2,
+                      .keys = &fixture.key,
+                      .key_count = 1};
+    WriteReply written;
+    ReadReply shown;
+    Frame frame;
+
+    for (uint32_t i = 0; i < STAGE_PARTITIONS; i++)
+        fixture.stage.topology.changed[i] = 2;
+    conductor_give_write(&fixture, &write);
+    frame = stage_answer(&fixture.stage);
+    assert_true(write_reply_decode(&frame, &fixture.stage.arena, &written));
+    assert_int_equal(written.items[0].status, STATUS_MOVED);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
+    stage_clear(&fixture.stage);
+    read_encode(stage_buffer(&fixture.stage), CONDUCTOR_TAG, &read);
+    frame = stage_frame(&fixture.stage);
+    coordinator_read(fixture.coordinator, &fixture.stage.view, fixture.client, &frame);
+    frame = stage_answer(&fixture.stage);
+    assert_true(read_reply_decode(&frame, &fixture.stage.arena, &shown));
+    assert_int_equal(shown.items[0].status, STATUS_MOVED);
+}
+
 static void
 a_frame_that_cannot_be_read_is_refused(void **state)
 {
@@ -754,6 +810,8 @@ main(void)
         TEST(a_context_of_another_key_is_refused),
         TEST(a_write_of_no_keys_is_answered),
         TEST(a_bucket_that_is_not_known_yet_means_behind),
+        TEST(what_is_sent_says_by_which_topology_its_owners_were_chosen),
+        TEST(what_is_asked_by_an_older_topology_than_that_of_its_owners_is_refused),
         TEST(a_frame_that_cannot_be_read_is_refused),
         TEST(replicates_of_one_turn_leave_in_one_frame_a_member),
         TEST(what_was_gathered_for_a_member_that_went_down_does_not_leave),

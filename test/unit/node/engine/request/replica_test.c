@@ -326,6 +326,37 @@ a_bucket_that_is_not_known_yet_means_behind(void **state)
     assert_int_equal(reply.items[0].status, STATUS_BEHIND);
 }
 
+/* Refuses what was asked by an older topology, and takes what was by the one in which the partition
+ * was changed. */
+static void
+nothing_is_done_for_who_does_not_know_the_owners_of_today(void **state)
+{
+    ReplicateItem items[2] = {replicate_item(1, 0), replicate_item(2, 0)};
+    ReplicateReply reply;
+    uint64_t position;
+    uint32_t partition;
+
+    assert_true(topology_position(fixture.stage.bucket, fixture.keys[0], &position));
+    partition = ring_partition(position, STAGE_PARTITIONS);
+    fixture.stage.topology.changed[partition] = 2;
+    items[0].placed = 1;
+    items[1].placed = 2;
+    replicate(SESSION, items, 2);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 1);
+    reply = acknowledgements();
+    assert_int_equal(reply.item_count, 1);
+    assert_int_equal(reply.items[0].status, STATUS_MOVED);
+    stage_clear(&fixture.stage);
+    read_keys(READ_DIGEST, 1);
+    assert_int_equal(read_answer().items[0].status, STATUS_MOVED);
+    stage_clear(&fixture.stage);
+    scan(&(ScanFrame){.epoch = 1, .bucket_id = STAGE_BUCKET, .partition = partition});
+    assert_refused(STATUS_MOVED);
+    stage_clear(&fixture.stage);
+    scan(&(ScanFrame){.epoch = 2, .bucket_id = STAGE_BUCKET, .partition = partition});
+    assert_int_equal(stage_count(&fixture.stage, ACTION_SCAN), 1);
+}
+
 static void
 frames_that_cannot_be_read_are_refused(void **state)
 {
@@ -614,6 +645,7 @@ main(void)
         TEST(reads_without_any_key_to_fetch_are_answered_at_once),
         TEST(a_late_answer_of_storage_does_not_reach_the_next_read),
         TEST(a_bucket_that_is_not_known_yet_means_behind),
+        TEST(nothing_is_done_for_who_does_not_know_the_owners_of_today),
         TEST(frames_that_cannot_be_read_are_refused),
         TEST(a_scan_asks_storage_for_the_range_of_its_partition),
         TEST(a_scan_of_a_partition_that_is_none_is_refused),
