@@ -5,7 +5,7 @@
  * write, of the versions that its context had been shown together with what those had been shown.
  * Objects are only decoded with the product's codec.
  *
- * A violation names the property that it breaks, S1 to T1: test/sim/README.md lists them.
+ * A violation names the property that it breaks, S1 to T1: test/sim/properties.md lists them.
  * Versions are numbered by key, from 0. The first violation is kept, later ones are ignored.
  */
 #ifndef SIM_CHECKER_H
