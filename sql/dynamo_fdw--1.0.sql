@@ -2,9 +2,13 @@
 
 CREATE FUNCTION dynamo_fdw_handler() RETURNS fdw_handler
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION dynamo_fdw_handler() IS
+    'handler of the foreign-data wrapper dynamo_fdw; PostgreSQL calls it';
 
 CREATE FUNCTION dynamo_fdw_validator(text[], oid) RETURNS void
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION dynamo_fdw_validator(text[], oid) IS
+    'checks the options of servers, user mappings, foreign tables and columns; PostgreSQL calls it';
 
 CREATE FOREIGN DATA WRAPPER dynamo_fdw
     HANDLER dynamo_fdw_handler
@@ -13,6 +17,8 @@ CREATE FOREIGN DATA WRAPPER dynamo_fdw
 -- Stored names outlive those of PostgreSQL: ALWAYS, since a session of logical replication renames too.
 CREATE FUNCTION dynamo_fdw_keep_names() RETURNS event_trigger
     AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION dynamo_fdw_keep_names() IS
+    'writes the stored names of foreign tables and columns into their options; the event trigger of this name calls it';
 CREATE EVENT TRIGGER dynamo_fdw_keep_names ON ddl_command_end
     WHEN TAG IN ('CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'ALTER TABLE')
     EXECUTE FUNCTION dynamo_fdw_keep_names();
@@ -28,7 +34,7 @@ CREATE FUNCTION dynamo_fdw_options(
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION dynamo_fdw_options() IS
-    'the options that servers, user mappings, foreign tables and their columns take';
+    'lists the options of servers, user mappings, foreign tables and their columns';
 
 CREATE FUNCTION dynamo_nodes(
     server text,
@@ -47,7 +53,7 @@ CREATE FUNCTION dynamo_nodes(
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION dynamo_nodes(text) IS
-    'the nodes of a cluster as they answer now; status is up, suspect (silent), down, or full or failed (of its disk: error says why)';
+    'lists the nodes of a cluster, asking each one now; status is up, suspect (no answer yet), down, full (no disk space) or failed (disk error), and error gives the reason';
 REVOKE ALL ON FUNCTION dynamo_nodes(text) FROM PUBLIC;
 
 CREATE FUNCTION dynamo_buckets(
@@ -61,12 +67,12 @@ CREATE FUNCTION dynamo_buckets(
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION dynamo_buckets(text) IS
-    'the buckets of a cluster, as a majority of its nodes has them: columns of the key and of the value, and the nodes'' user who had each made';
+    'lists the buckets of a cluster that a majority of its nodes agrees on, with the columns of key and value and the user of the nodes who created each bucket';
 
 CREATE FUNCTION dynamo_drop_bucket(server text, bucket text) RETURNS void
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION dynamo_drop_bucket(text, text) IS
-    'drops a bucket with all its rows, on every node, at once: no ROLLBACK brings it back';
+    'drops a bucket with all its rows on every node; it takes effect immediately and cannot be rolled back';
 REVOKE ALL ON FUNCTION dynamo_drop_bucket(text, text) FROM PUBLIC;
 
 CREATE FUNCTION dynamo_repair(
@@ -79,7 +85,7 @@ CREATE FUNCTION dynamo_repair(
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION dynamo_repair(text, text, text) IS
-    'has replicas compared and mended now, of one bucket or all, those of one node or all; gives how many compares each node has queued';
+    'starts comparing and repairing replicas now; NULL for bucket or node means all of them; returns how many comparisons each node has queued';
 REVOKE ALL ON FUNCTION dynamo_repair(text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION dynamo_repair_status(
@@ -102,7 +108,7 @@ CREATE FUNCTION dynamo_repair_status(
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION dynamo_repair_status(text) IS
-    'for each node, peer, bucket and partition: when they were last compared and known equal, what differed since the node started, how far it is';
+    'shows, for each node, peer, bucket and partition, when the replicas were last compared and last equal, how many keys differed since the node started, and how far a running comparison is';
 REVOKE ALL ON FUNCTION dynamo_repair_status(text) FROM PUBLIC;
 
 CREATE FUNCTION dynamo_connections(
@@ -118,17 +124,17 @@ CREATE FUNCTION dynamo_connections(
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION dynamo_connections() IS
-    'the connections of this session to nodes; state is up, connecting, suspect or closed';
+    'lists the connections of this session to nodes; state is up, connecting, suspect or closed';
 
 CREATE FUNCTION dynamo_disconnect(server text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION dynamo_disconnect(text) IS
-    'closes the connections of this session to the nodes of a server; true when there were some';
+    'closes the connections of this session to the nodes of a server; returns true if there were any';
 
 CREATE FUNCTION dynamo_disconnect_all() RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION dynamo_disconnect_all() IS
-    'closes the connections of this session to all nodes; true when there were some';
+    'closes the connections of this session to the nodes of all servers; returns true if there were any';
 
 CREATE FUNCTION dynamo_context_info(
     context bytea,
@@ -145,14 +151,14 @@ CREATE FUNCTION dynamo_context_info(
     RETURNS SETOF record
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION dynamo_context_info(bytea) IS
-    'what a context says, unverified: for each piece a row an entry of its version vector, or the place in a transaction';
+    'decodes a context without verifying it; each row is one entry of the version vector of a piece, or one place in a transaction';
 
 CREATE FUNCTION dynamo_descends(a bytea, b bytea) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION dynamo_descends(bytea, bytea) IS
-    'true when context a has seen all that context b of the same key has';
+    'returns true if context a includes every write that context b of the same key includes';
 
 CREATE FUNCTION dynamo_concurrent(a bytea, b bytea) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION dynamo_concurrent(bytea, bytea) IS
-    'true when each of two contexts of one key has seen something that the other has not';
+    'returns true if each of two contexts of the same key includes a write that the other does not';

@@ -366,8 +366,8 @@ options_check(DefElem *given, Oid catalog)
     if (options_is_for_superusers(option) && !superuser())
         ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                         errmsg("permission denied to set option \"%s\"", option->name),
-                        errhint("Only superusers may name files for the server to open, or waive "
-                                "passwords.")));
+                        errhint("Only superusers may set options that name files on the server "
+                                "or waive the password.")));
     options_check_value(option, defGetString(given));
 }
 

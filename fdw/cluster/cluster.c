@@ -68,7 +68,7 @@ cluster_read_seeds(ClientCluster *cluster, List *options)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("server \"%s\" has %d hosts and %d ports", cluster->server_name,
                                count_elements(hosts), port_count),
-                        errhint("Give one port for each host, or one for all.")));
+                        errhint("Give one port for each host, or one port for all hosts.")));
     cluster->seeds = palloc0(sizeof(ClusterSeed) * count_elements(hosts));
     while ((host = next_element(&hosts)) != NULL)
     {
@@ -76,7 +76,7 @@ cluster_read_seeds(ClientCluster *cluster, List *options)
 
         if (host[0] == '/' || host[0] == '\0' || host[0] == '@')
             ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                            errmsg("host \"%s\" of server \"%s\" is no name or address of a node",
+                            errmsg("host \"%s\" of server \"%s\" is not a host name or an address",
                                    host, cluster->server_name)));
         if (ports != NULL)
             port = next_element(&ports);

@@ -246,7 +246,9 @@ report_connect_error(const ClientCluster *cluster, ConnectFailure failure, const
     case CONNECT_NO_NODE:
         errcode(ERRCODE_PROTOCOL_VIOLATION);
         errhint("Options \"host\" and \"port\" of the server name the addresses of dynamo_node.");
-        return errmsg("server \"%s\" is no cluster: what answers is not a node", server);
+        return errmsg("server \"%s\" does not lead to a cluster: the program that "
+                      "answers is not a node",
+                      server);
     case CONNECT_NOT_FORMED:
         errcode(ERRCODE_CANNOT_CONNECT_NOW);
         errhint("A cluster forms when all its seeds are running.");
@@ -366,8 +368,8 @@ static int
 bucket_hint(const ClientCluster *cluster, const Bucket *wanted, const AskReply *reply)
 {
     if (reply->state == ASK_REFUSED && reply->status == STATUS_BUCKET_LIMIT)
-        return errhint("dynamo_buckets() lists the buckets and who had them made; "
-                       "dynamo_drop_bucket() drops one that is needed no more.");
+        return errhint("List the buckets with dynamo_buckets(), and drop those that "
+                       "are no longer needed with dynamo_drop_bucket().");
     if (!bucket_wants_more_nodes(cluster, wanted, reply))
         return 0;
     return errhint("Set option \"n\" of the foreign table or of server \"%s\" to %u or less.",
@@ -400,17 +402,17 @@ static int
 read_hint(StatusCode status, const ClientReadOptions *options, bool is_pr)
 {
     if (status == STATUS_STORAGE)
-        return errhint(
-            "dynamo_nodes() says which node it is, and why. One that is full goes on once "
-            "there is room on its disk, one that failed once it is restarted.");
+        return errhint("Use dynamo_nodes() to see which node failed, and why. A node "
+                       "whose disk is full resumes once there is free space, a node "
+                       "whose disk failed once it is restarted.");
     if (status != STATUS_UNAVAILABLE)
         return 0;
     if (is_pr)
-        return errhint("A lower dynamo_fdw.pr lets nodes that stand in for owners count, at the "
-                       "price of stale answers.");
+        return errhint("Lower dynamo_fdw.pr to accept answers of nodes that stand in "
+                       "for owners. Answers may then be stale.");
     if (options->r > 1)
-        return errhint(
-            "A lower dynamo_fdw.r reads from fewer owners, at the price of stale answers.");
+        return errhint("Lower dynamo_fdw.r to read from fewer owners. Answers may "
+                       "then be stale.");
     return 0;
 }
 
@@ -621,8 +623,8 @@ write_outcome(const ReportWrite *write)
 }
 
 #define RESOLVE_HINT                                                                               \
-    "Read the key and write its row back with the context that was read: that replaces the "       \
-    "siblings seen."
+    "Read the key and write its row back with the context that was "                               \
+    "read. The new row replaces the siblings that were read."
 
 /* What can be done about a refused write; "" where the error says it. */
 static const char *
@@ -650,9 +652,11 @@ write_quorum_remedy(const ReportWrite *write)
     bool is_reached = write->status == STATUS_UNAVAILABLE || write->status == STATUS_UNKNOWN;
 
     if (is_reached && write->owners_acked < write->quorum.pw)
-        return "A lower dynamo_fdw.pw lets nodes that stand in for owners count.";
+        return "Lower dynamo_fdw.pw to accept acknowledgements of nodes that "
+               "stand in for owners.";
     if (is_reached && write->acked >= write->quorum.w && write->quorum.confirms > 0)
-        return "A lower dynamo_fdw.node_confirms lets several nodes of a zone count.";
+        return "Lower dynamo_fdw.node_confirms to accept acknowledgements of "
+               "several nodes of one zone.";
     return "";
 }
 
@@ -689,8 +693,8 @@ report_rolled_back(const ClientCluster *cluster, const ReportWrite *write)
     ereport(level,
             (errcode(write->counts[REPORT_UNKNOWN] > 0 ? ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN
                                                        : ERRCODE_WARNING),
-             errmsg("a transaction is rolled back whose writes had left for the cluster of "
-                    "server \"%s\"",
+             errmsg("transaction was rolled back after writes had been sent to the "
+                    "cluster of server \"%s\"",
                     cluster->server_name),
              errdetail("%s", write_counts(write)), errhint("%s", write_outcome(write))));
 }
@@ -701,19 +705,18 @@ report_context_refused(const Bucket *bucket, Slice key, StatusCode status)
     ereport(ERROR, (errcode(sqlstate_code(status_sqlstate(status))),
                     errmsg("could not write key %s to bucket \"%s\": %s", report_key(bucket, key),
                            bucket->name, status_text(status)),
-                    errdetail("A context that was read over writes which had not left yet names "
-                              "them, so it is good for its own key in its own transaction only."),
+                    errdetail("The context includes unsent writes of a transaction. It is "
+                              "valid only for the same key in that transaction."),
                     errhint("%s", write_remedy(status))));
 }
 
 void
 report_sibling_warning(const ReportSiblingWarning *warning)
 {
-    ereport(
-        WARNING,
-        (errmsg("key %s of bucket \"%s\" has %u siblings", warning->key, warning->bucket_name,
-                warning->siblings),
-         errdetail("Each write without the context of what is there adds one; the nodes warn of "
-                   "more than siblings_warn and refuse more than siblings_max."),
-         errhint(RESOLVE_HINT)));
+    ereport(WARNING, (errmsg("key %s of bucket \"%s\" has %u siblings", warning->key,
+                             warning->bucket_name, warning->siblings),
+                      errdetail("Each write without the context of the present row adds a "
+                                "sibling. Nodes warn above siblings_warn and refuse writes "
+                                "above siblings_max."),
+                      errhint(RESOLVE_HINT)));
 }

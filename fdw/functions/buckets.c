@@ -181,7 +181,7 @@ dynamo_drop_bucket(PG_FUNCTION_ARGS)
                 (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("bucket \"%s\" does not exist", name),
                  errdetail("The cluster of server \"%s\" has no bucket of that name.",
                            cluster->server_name),
-                 errhint("dynamo_buckets() shows them.")));
+                 errhint("List the buckets with dynamo_buckets().")));
     buckets_drop(cluster, bucket);
     PG_RETURN_VOID();
 }

@@ -51,7 +51,7 @@ context_info_read(ContextInfo *info, Slice context)
         if (reader.failed)
             ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                             errmsg("%s", status_text(STATUS_CONTEXT_MALFORMED)),
-                            errhint("Give a context column as it was read.")));
+                            errhint("Pass the value of a context column unchanged.")));
         buffer_put(&pieces, &piece, sizeof(piece));
     }
     info->pieces = (ContextPiece *)pieces.data;
@@ -173,7 +173,8 @@ context_info_check_same_key(const ContextPiece *a, const ContextPiece *b)
                  errdetail("One is of bucket %u and key hash %s, one of bucket %u and key hash %s.",
                            a->bucket_id, context_info_hex(a->key_hash), b->bucket_id,
                            context_info_hex(b->key_hash)),
-                 errhint("Contexts that were read from rows of one key can be compared.")));
+                 errhint("Compare only contexts that were read from rows of the same "
+                         "key.")));
 }
 
 /* Both must be of one key; a context without pieces is one of any key. */

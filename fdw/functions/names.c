@@ -141,7 +141,7 @@ names_give_bucket(Oid relid)
     bucket = names_with_chance(bucket, NAMES_BUCKET_BYTES);
     names_add_table_option(relid, "bucket", bucket);
     ereport(NOTICE, (errmsg("foreign table \"%s\" is stored in bucket \"%s\"", table_name, bucket),
-                     errhint("Option \"bucket\" gives a table a bucket by name.")));
+                     errhint("Set option \"bucket\" of the foreign table to choose the name.")));
 }
 
 /* The table and those that inherit from it: a change of columns goes through all. */
@@ -366,7 +366,8 @@ dynamo_fdw_keep_names(PG_FUNCTION_ARGS)
 {
     if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-                        errmsg("dynamo_fdw_keep_names() is called by its event trigger alone")));
+                        errmsg("dynamo_fdw_keep_names() can only be called by its event "
+                               "trigger")));
     SPI_connect();
     SPI_execute("SELECT command FROM pg_catalog.pg_event_trigger_ddl_commands()", true, 0);
     for (uint64 i = 0; i < SPI_processed; i++)

@@ -47,8 +47,8 @@ repair_bucket(ClientCluster *cluster, const char *name)
                 (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("bucket \"%s\" does not exist", name),
                  errdetail("The cluster of server \"%s\" has no bucket of that name.",
                            cluster->server_name),
-                 errhint("The first write to a bucket creates it; a table's is named by its "
-                         "option \"bucket\".")));
+                 errhint("The first write to a bucket creates it. Option \"bucket\" of "
+                         "a foreign table names the bucket of that table.")));
     return bucket;
 }
 
@@ -75,7 +75,7 @@ repair_member(const ClientCluster *cluster, const ClusterTopology *topology, con
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("node \"%s\" does not exist", name),
                     errdetail("The cluster of server \"%s\" has these nodes: %s.",
                               cluster->server_name, repair_node_names(topology)),
-                    errhint("dynamo_nodes() shows them.")));
+                    errhint("List the nodes with dynamo_nodes().")));
 }
 
 /* The names are looked up first: that may bring a newer topology. */

@@ -104,12 +104,12 @@ combine_plan(Combine *combine)
 static void
 combine_refuse_null(const RelationInfo *info)
 {
-    ereport(ERROR,
-            (errcode(ERRCODE_E_R_I_E_NULL_VALUE_NOT_ALLOWED),
-             errmsg("function %s returned NULL for siblings of foreign table \"%s\"",
-                    info->resolver.name, info->table_name),
-             errdetail("Its result is the row that stands for the siblings."),
-             errhint("A key goes away only by DELETE: return a row for every array of rows.")));
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_NULL_VALUE_NOT_ALLOWED),
+                    errmsg("function %s returned NULL for siblings of foreign table \"%s\"",
+                           info->resolver.name, info->table_name),
+                    errdetail("Its result is the row that stands for the siblings."),
+                    errhint("Return a row for every array of siblings. Only DELETE removes "
+                            "a key.")));
 }
 
 /* Inside of SPI: copies the one result row out of it. */

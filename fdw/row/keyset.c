@@ -159,7 +159,7 @@ keyset_check_product(const RelationInfo *info, const KeysetParts *columns)
                                "%.0f keys",
                                info->table_name, product),
                         errdetail("The limit is %d.", (int)KEYSET_PRODUCT_MAX),
-                        errhint("Join with a list of the keys that are meant.")));
+                        errhint("Join with a list of the wanted keys instead.")));
 }
 
 void

@@ -97,10 +97,11 @@ receive_enum(Oid type, StringInfo in)
     else
         oid = find_enum_oid(type, oid);
     if (!OidIsValid(oid))
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-                 errmsg("stored value \"%s\" is no value of enum %s", label, format_type_be(type)),
-                 errhint("ALTER TYPE ... ADD VALUE adds it, or RENAME VALUE renames one to it.")));
+        ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                        errmsg("stored value \"%s\" is not a label of enum %s", label,
+                               format_type_be(type)),
+                        errhint("Add the label with ALTER TYPE ... ADD VALUE, or rename an "
+                                "existing label to it with ALTER TYPE ... RENAME VALUE.")));
     return ObjectIdGetDatum(oid);
 }
 

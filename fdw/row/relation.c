@@ -66,7 +66,8 @@ relation_add_key(RelationInfo *info, Form_pg_attribute attribute, const char *na
                         errmsg("collation of key column \"%s\" of foreign table \"%s\" is "
                                "nondeterministic",
                                NameStr(attribute->attname), info->table_name),
-                        errhint("Keys are equal only when their bytes are equal.")));
+                        errhint("Use a deterministic collation. Two keys are equal only if "
+                                "their bytes are equal.")));
     info->key_count++;
 }
 
@@ -104,17 +105,16 @@ relation_element_type(const RelationInfo *info, Form_pg_attribute attribute)
 
     /* int2vector and the like have elements, but are no arrays that could be built from them. */
     if (!OidIsValid(element_type) || get_array_type(element_type) != attribute->atttypid)
-        ereport(ERROR,
-                (errcode(ERRCODE_DATATYPE_MISMATCH),
-                 errmsg("data column \"%s\" of foreign table \"%s\" has type %s, which is no "
-                        "array",
-                        NameStr(attribute->attname), info->table_name,
-                        format_type_be(attribute->atttypid)),
-                 errdetail("A data column holds one element for each sibling."),
-                 errhint("Declare it as %s[], or mark it with OPTIONS (key 'true') or "
-                         "OPTIONS (context 'true'), or have siblings made one plain row by the "
-                         "table's option \"on_conflict\".",
-                         format_type_be(attribute->atttypid))));
+        ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                        errmsg("data column \"%s\" of foreign table \"%s\" has type %s, which "
+                               "is not an array type",
+                               NameStr(attribute->attname), info->table_name,
+                               format_type_be(attribute->atttypid)),
+                        errdetail("A data column holds one element for each sibling."),
+                        errhint("Declare the column as %s[], mark it with OPTIONS (key 'true') "
+                                "or OPTIONS (context 'true'), or set option \"on_conflict\" of "
+                                "the table so that siblings become one plain row.",
+                                format_type_be(attribute->atttypid))));
     return element_type;
 }
 
@@ -221,8 +221,8 @@ relation_check_aggregates(const RelationInfo *info, const char *on_conflict)
                         errmsg("option \"on_conflict\" is given for foreign table \"%s\" and for "
                                "columns of it",
                                info->table_name),
-                        errdetail("The table's says how a row is made of siblings, a column's how "
-                                  "that column is."),
+                        errdetail("The option of a table makes the whole row from the siblings, "
+                                  "the option of a column makes only that column."),
                         errhint("Drop the option of the table, or those of all columns.")));
     if (relation_count_aggregates(info) == info->data_count)
         return;
@@ -308,7 +308,7 @@ relation_check_quorum(const RelationInfo *info, const char *name, uint32 quorum,
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("%s %u of foreign table \"%s\" is greater than its n of %u", name,
                                quorum, info->table_name, info->n),
-                        errhint("It comes from %s.", source)));
+                        errhint("The value comes from %s.", source)));
 }
 
 static void
@@ -349,8 +349,8 @@ relation_bucket_name(Relation rel, List *options)
         ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
                         errmsg("foreign table \"%s\" has no option \"bucket\"",
                                RelationGetRelationName(rel)),
-                        errdetail("It was dropped, or event triggers were off when the table was "
-                                  "created."),
+                        errdetail("The option was dropped, or event triggers were disabled when "
+                                  "the table was created."),
                         errhint("Name the bucket with ALTER FOREIGN TABLE ... OPTIONS (ADD bucket "
                                 "'...').")));
     return bucket;

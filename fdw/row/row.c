@@ -137,7 +137,7 @@ row_take_array(const ColumnCodec *codec, Datum value)
     if (ARR_NDIM(array) == 0)
         ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
                         errmsg("array in column \"%s\" is empty", column->name),
-                        errhint("A row has at least one sibling: leave the column out, or give "
+                        errhint("A row has at least one sibling. Leave the column out, or give "
                                 "ARRAY[NULL].")));
     deconstruct_array(array, column->element_type, codec->length, codec->by_value, codec->align,
                       &result.elements, &result.nulls, &result.count);
@@ -178,8 +178,8 @@ row_sibling_count(const RowCodec *codec, const RowArray *arrays)
                      errmsg("arrays of a row have different lengths: \"%s\" has %d, \"%s\" has %d",
                             codec->info->data[known].name, arrays[known].count,
                             codec->info->data[i].name, arrays[i].count),
-                     errhint("Element i of every array belongs to sibling i; a NULL array stands "
-                             "for as many NULLs.")));
+                     errhint("Element i of every array belongs to sibling i. A NULL array "
+                             "gives NULL to every sibling.")));
         known = i;
     }
     return known < 0 ? 1 : arrays[known].count;

@@ -167,13 +167,12 @@ row_check_resolved_key(RowCodec *codec, const Datum *values, const bool *nulls)
         became = key_describe(info, key);
     }
     if (has_null || !slice_equal(key, codec->key))
-        ereport(ERROR,
-                (errcode(ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION),
-                 errmsg("function %s changed the key of a row of foreign table \"%s\"",
-                        info->resolver.name, info->table_name),
-                 errdetail("Key %s became %s.", key_describe(info, codec->key), became),
-                 errhint("All rows that it is given have one key; the row that it returns keeps "
-                         "it.")));
+        ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION),
+                        errmsg("function %s changed the key of a row of foreign table \"%s\"",
+                               info->resolver.name, info->table_name),
+                        errdetail("Key %s became %s.", key_describe(info, codec->key), became),
+                        errhint("The function is given the siblings of one key and must return "
+                                "a row with the same key.")));
 }
 
 /* Makes the row what the table's routines make of all siblings. Their results are held to the

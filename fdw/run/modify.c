@@ -84,8 +84,8 @@ modify_refuse_on_conflict(const ModifyTable *plan)
                 (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                  errmsg("INSERT with an ON CONFLICT clause is not supported on foreign tables of "
                         "dynamo_fdw"),
-                 errhint("An INSERT never fails for a key that exists: it becomes a sibling of "
-                         "what is there.")));
+                 errhint("A plain INSERT of an existing key never fails. The new row "
+                         "becomes a sibling of the present one.")));
 }
 
 List *
@@ -222,8 +222,9 @@ modify_refuse_size(const DynamoModify *modify, Slice key, const char *what, size
 {
     ereport(ERROR,
             (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-             errmsg("%s of a row of foreign table \"%s\" is larger than the nodes take", what,
-                    modify->info->table_name),
+             errmsg("%s of a row of foreign table \"%s\" is larger than the nodes "
+                    "accept",
+                    what, modify->info->table_name),
              errdetail("The %s of key %s takes %zu bytes as it is stored, and %s is %u.", what,
                        key_describe(modify->info, key), size, option, most),
              errhint("Raise %s in the configuration of all nodes, or store less under one key.",
@@ -250,7 +251,7 @@ modify_check_size(const DynamoModify *modify, const WriteItem *item)
                            "travel at once.",
                            key_describe(modify->info, item->key), write_item_bytes(item),
                            (int)MODIFY_ITEM_BYTES_MAX),
-                 errhint("Write it with fewer siblings.")));
+                 errhint("Write the row with fewer siblings.")));
 }
 
 static void

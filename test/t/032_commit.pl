@@ -20,7 +20,7 @@ INSERT INTO wide VALUES (0, '{x}');
 INSERT INTO narrow VALUES (0, '{x}');
 INSERT INTO all_of_it VALUES (0, '{x}');
 });
-my $rolled_back = qr/a transaction is rolled back whose writes had left for the cluster of server "(\w+)"/;
+my $rolled_back = qr/transaction was rolled back after writes had been sent to the cluster of server "(\w+)"/;
 
 # The first key from there on whose writes that node does not coordinate, whatever the bucket: its place on the ring comes
 # from the key alone. A write that waits for a node which stands still would hold up what is to be seen done.
