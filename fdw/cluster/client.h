@@ -7,7 +7,7 @@
  * more is dropped, so an ERROR in the middle of anything leaves the links usable. A cluster comes
  * from transaction_cluster().
  *
- * Failures are raised through fdw/cluster/report.h: what comes back here is good.
+ * Failures are raised through fdw/cluster/report.h, so a function that returns has succeeded.
  */
 #ifndef FDW_CLUSTER_CLIENT_H
 #define FDW_CLUSTER_CLIENT_H

@@ -54,7 +54,7 @@ void links_each(const Links *links, void (*visit)(const LinksNode *node, void *a
 /* The least that any node has said it takes. */
 LinksLimits links_limits(const Links *links);
 
-/* Sends what operation has to send and waits until it is done. Errors: the interrupts'. */
+/* Sends the frames of operation and waits until it is done. Only an interrupt raises an ERROR. */
 void links_run(Links *links, Operation *operation);
 
 /* Waits for nothing but the time, while frames that come are handed out. */

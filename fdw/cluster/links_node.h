@@ -76,7 +76,7 @@ struct LinksNode
     bool flush_wanted;
     bool socket_moved;    /* the set that is waited for does not hold its present sockets */
     uint64 connect_by_ms; /* of the link that is being made */
-    uint64 redial_at_ms;  /* likewise, while nobody answers */
+    uint64 redial_at_ms;  /* when that link is tried anew, while nobody answers */
     LinksNodeFrame *queue;
     int queued;
     int queue_capacity;
@@ -99,8 +99,8 @@ LinksNode *links_node_new(MemoryContext context, const LinksOptions *options,
 void links_node_free(LinksNode *node);
 void links_node_rename(LinksNode *node, const char *name);
 
-/* Begins to connect; what is at once in the way ends in events->lost. */
-/* Takes the frame to the link, opening it first. What cannot be sent ends in events->lost. */
+/* Hands the frame to the link, which is opened first if there is none. A failure, also one that is
+ * seen at once, is reported by events->lost. */
 void links_node_send(LinksNode *node, const Operation *operation, Slice frame);
 void links_node_flush(LinksNode *node);
 

@@ -22,26 +22,30 @@ typedef struct Operation Operation;
 
 typedef struct OperationMethods
 {
-    /* The next frame and whom it is for; false when there is none now. The frame is valid until the
-     * next call. */
+    /* Gives the next frame and its receiver, or returns false if there is no frame to send now.
+     * The frame is valid until the next call. */
     bool (*next_send)(Operation *operation, LinksNode **node, Slice *frame);
 
-    /* False when the frame's tag is none of this operation. */
+    /* Takes a frame that came from node. Returns false if its tag belongs to another operation. */
     bool (*answer)(Operation *operation, LinksNode *node, const Frame *frame, uint64 now_ms);
 
-    /* A chunk of an answer of node has come: it is not silent. May be NULL. */
+    /* A chunk of a longer answer of node has arrived, so node does not count as silent. The method
+     * may be NULL. */
     void (*heard)(Operation *operation, LinksNode *node, uint64 now_ms);
 
-    /* What node owes will not come. Not reached: no byte of what it was sent has left. */
+    /* No answer that node owes to the operation will come any more. reached is false if no byte of
+     * the operation's frames was sent, so that node cannot have acted on them. */
     void (*lost)(Operation *operation, LinksNode *node, bool reached, uint64 now_ms);
+
+    /* Acts on the time that has passed. wake_ms says when the next call is due. */
     void (*tick)(Operation *operation, uint64 now_ms);
     uint64 (*wake_ms)(Operation *operation);
 
-    /* True when node let the operation wait so long that others were asked too, and has not
-     * answered since. */
+    /* Returns true if the operation asked other nodes because node did not answer in time, and
+     * node has not answered since. */
     bool (*was_silent)(Operation *operation, LinksNode *node);
 
-    /* Nothing to wait for now. */
+    /* Returns true if the operation has nothing to wait for now. */
     bool (*done)(Operation *operation);
 } OperationMethods;
 

@@ -1,6 +1,6 @@
 /*
- * relation: what a foreign table says about its bucket: names, key columns, data columns, context
- * column, n, what reads and writes must reach, and what it makes of siblings.
+ * relation: the definition of a foreign table: the names of table and bucket, the key, data and
+ * context columns, n, the quorums of reads and writes, and the treatment of siblings.
  *
  * A RelationInfo is made from the catalogs whenever a statement plans or starts, in the current
  * memory context, and never changes. Making it contacts no node. A table that cannot be a bucket is
@@ -81,7 +81,7 @@ typedef struct RelationInfo
  * their like greater than n; those of conflict_find_routine. */
 RelationInfo *relation_info(Relation rel);
 
-/* 42501 when the current user may not call what resolves the table's siblings. */
+/* 42501 if the current user may not call the routines that resolve the table's siblings. */
 void relation_check_conflict_rights(const RelationInfo *info);
 
 /* The quorum in force: the setting of its name where it is given. 22023 when it is greater than n.

@@ -46,9 +46,9 @@ Source *source_new(Relation relation, EState *estate, Index index, const Bitmaps
 bool source_open(Source *source);
 
 /*
- * Makes a row of the store, which may be absent, what the transaction reads: the puts of its
- * earlier commands that have not left yet are laid over it. Where there are some the row borrows
- * from the source, until the next call.
+ * Lays the unsent puts of the transaction's earlier commands over a row of the store, so that the
+ * row is the one that the transaction reads. The row of the store may be absent. If there are such
+ * puts, the result borrows memory of the source until the next call.
  */
 void source_lay_over(Source *source, PagerRow *row);
 

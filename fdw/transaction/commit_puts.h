@@ -1,8 +1,9 @@
 /*
- * commit_puts: what the puts of a transaction amount to, for fdw/transaction/flush.h: one put for
- * each key, of the values that are alive at the end.
+ * commit_puts: the puts that COMMIT sends, made for fdw/transaction/flush.h out of the log of a
+ * transaction. Each key gets one put, with the values that are alive at the end.
  *
- * It has to reach what each of the key's puts was to reach.
+ * The put of a key must satisfy the quorums of all the puts that it stands for, so each of its
+ * quorums is the greatest among theirs.
  */
 #ifndef FDW_TRANSACTION_COMMIT_PUTS_H
 #define FDW_TRANSACTION_COMMIT_PUTS_H

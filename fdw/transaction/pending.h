@@ -3,8 +3,9 @@
  *
  * An append-only log of puts for each cluster, in memory, each tagged with subtransaction and
  * command, and found by bucket and key: those of one key are a chain (shared/data/overlay.h).
- * ROLLBACK TO cuts the log's end off, ROLLBACK drops it; at PRE_COMMIT what they amount to leaves
- * (fdw/transaction/commit_puts.h). A cluster's log is bounded by dynamo_fdw.max_pending.
+ * ROLLBACK TO cuts off the end of the log, and ROLLBACK drops the log. PRE_COMMIT reduces each
+ * chain to one put and sends it (fdw/transaction/commit_puts.h). dynamo_fdw.max_pending bounds the
+ * log of a cluster.
  *
  * Several servers, and several users' mappings, may lead to one cluster: they share its log, and
  * each put leaves by the ClientCluster that it was put through.
