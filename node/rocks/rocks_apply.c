@@ -318,7 +318,7 @@ refuse_apply(Rocks *rocks, uint64_t ref, StatusCode status)
  * reaped removes it. Where the disk only failed to read, it may yet give the record, so nothing
  * takes its place. */
 static bool
-takes_the_place_of(const RocksCall *call, const RocksValue *value)
+may_replace_unreadable(const RocksCall *call, const RocksValue *value)
 {
     const Update *update = call->update;
 
@@ -441,7 +441,7 @@ apply_to_value(Rocks *rocks, RocksCall *call, const RocksValue *value)
     call->damaged = value->found == ROCKS_UNREADABLE;
     if (call->damaged)
         rocks_damage_met(rocks, call->key, value->error);
-    if (call->damaged && !takes_the_place_of(call, value))
+    if (call->damaged && !may_replace_unreadable(call, value))
         refuse_apply(rocks, call->ref, STATUS_CORRUPT);
     else if (call->damaged && call->update->reap != NULL && value->record.length == 0)
         apply_to(rocks, call, NULL, slice_make(&unreadable, sizeof(unreadable)));

@@ -153,7 +153,7 @@ fit_own_rows(RocksSalvage *salvage)
 /* ---- the database ---- */
 
 static uint32_t
-count_lost(const RocksSalvage *salvage)
+count_lost_files(const RocksSalvage *salvage)
 {
     char path[4096 + 8];
     struct dirent *entry;
@@ -236,7 +236,7 @@ static Outcome
 salvage_database(RocksSalvage *salvage)
 {
     Rocks *rocks = &salvage->rocks;
-    uint32_t lost_before = count_lost(salvage);
+    uint32_t lost_before = count_lost_files(salvage);
     bool repaired = repair_database(salvage);
 
     close_repaired(salvage);
@@ -246,7 +246,7 @@ salvage_database(RocksSalvage *salvage)
                    "kept %llu records of the data directory (%llu of them cannot be decoded) and "
                    "%llu hints; %u table files could not be read and were moved to \"%s/lost\"",
                    (unsigned long long)salvage->records, (unsigned long long)salvage->unreadable,
-                   (unsigned long long)salvage->hints, count_lost(salvage) - lost_before,
+                   (unsigned long long)salvage->hints, count_lost_files(salvage) - lost_before,
                    salvage->database);
         return outcome_ok();
     }

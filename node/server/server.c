@@ -330,7 +330,7 @@ cut_old_of_all(Server *server)
 
 /* Closes connections that have not logged in until the newcomer fits within the limits. */
 static void
-make_room(Server *server, const Session *newcomer)
+make_room_for(Server *server, const Session *newcomer)
 {
     cut_old_of_address(server, newcomer->crowd);
     cut_old_of_all(server);
@@ -445,7 +445,7 @@ on_connection(uv_stream_t *listener, int status)
     }
     session = session_accept(server);
     if (session != NULL)
-        make_room(server, session);
+        make_room_for(server, session);
 }
 
 static int

@@ -108,7 +108,7 @@ handle_chunk(Session *session, Slice chunk)
 
     if (session->role != USER_ROLE_PEER)
     {
-        session_fatal(session, "08P01", "a client may not send a frame in parts", NULL, NULL);
+        session_fatal(session, "08P01", "a client may not send a frame in chunks", NULL, NULL);
         return;
     }
     switch (chunk_join_add(&session->join, chunk, &frame))

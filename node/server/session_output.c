@@ -161,7 +161,7 @@ end_frame(Session *session, size_t mark)
 
 /* The next chunk of a large frame, when there is one. */
 static void
-put_chunk(Session *session)
+put_next_chunk(Session *session)
 {
     size_t mark;
 
@@ -177,7 +177,7 @@ put_chunk(Session *session)
 static Buffer *
 gather_output(Session *session)
 {
-    put_chunk(session);
+    put_next_chunk(session);
     if (session->tls == NULL)
         return &session->output;
     return encrypt_output(session) ? &session->wire : NULL;
