@@ -73,7 +73,7 @@ held_by_others($_, 'alive', "node $_ is alive to all") for 1 .. $nodes;
     $from = time;
     $seconds = seconds_until_told(3, 'back', $from, @before);
     cmp_ok($seconds, '<', 2, sprintf 'started again it is back everywhere within 2 s (%.1f)', $seconds);
-    is(gossip($_, 3), 'alive', "SHOW NODES of node $_ says so") for others(3);
+    held_by_others(3, 'alive', 'SHOW NODES of every other node says so');
     $cluster->await('and it knows that all others are alive', sub { !grep { gossip(3, $_) ne 'alive' } others(3) });
 }
 
@@ -98,7 +98,7 @@ held_by_others($_, 'alive', "node $_ is alive to all") for 1 .. $nodes;
     is(stat_of(1, 'gossip_deaths'), $deaths, 'it has found nobody dead');
     unlike(slurp($server{1}{log}), qr/node (?!\Q$killed\E)\S+ is dead/, 'its log says of nobody that was alive that it is dead');
     like(slurp($server{1}{log}), qr/stood still/, 'but that it stood still');
-    is(scalar(grep { gossip(2, $_) ne 'alive' } 1 .. $nodes), 0, 'all are alive to another');
+    $cluster->await('all are alive to another', sub { !grep { gossip(2, $_) ne 'alive' } 1 .. $nodes });
 }
 
 # ---- noise ----
