@@ -402,6 +402,39 @@ topology_preference(const Topology *topology, uint64_t position, uint16_t *membe
                : topology_old_preference(topology, position, members, max);
 }
 
+static bool
+is_among(const uint16_t *members, uint32_t count, uint32_t member)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (members[i] == member)
+            return true;
+    }
+    return false;
+}
+
+uint32_t
+topology_entering(const Topology *topology, uint64_t position, uint32_t n,
+                  uint16_t entering[TOPOLOGY_N_MAX])
+{
+    uint16_t old[TOPOLOGY_N_MAX];
+    uint16_t new[TOPOLOGY_N_MAX];
+    uint32_t old_count;
+    uint32_t new_count;
+    uint32_t count = 0;
+
+    if (topology_step(topology, position) != TOPOLOGY_FILLING)
+        return 0;
+    old_count = topology_old_preference(topology, position, old, n);
+    new_count = topology_new_preference(topology, position, new, n);
+    for (uint32_t i = 0; i < new_count; i++)
+    {
+        if (!is_among(old, old_count, new[i]))
+            entering[count++] = new[i];
+    }
+    return count;
+}
+
 bool
 topology_has_moved(const Topology *topology, uint64_t position, uint64_t epoch)
 {
@@ -416,10 +449,17 @@ topology_owns(const Topology *topology, uint32_t bucket_id, uint64_t position, u
     uint32_t count =
         bucket != NULL ? topology_preference(topology, position, owners, bucket->n) : 0;
 
-    for (uint32_t i = 0; i < count; i++)
-    {
-        if (owners[i] == member)
-            return true;
-    }
-    return false;
+    return is_among(owners, count, member);
+}
+
+bool
+topology_keeps(const Topology *topology, uint32_t bucket_id, uint64_t position, uint32_t member)
+{
+    uint16_t entering[TOPOLOGY_N_MAX];
+    const Bucket *bucket = topology_bucket_by_id(topology, bucket_id);
+    uint32_t count =
+        bucket != NULL ? topology_entering(topology, position, bucket->n, entering) : 0;
+
+    return topology_owns(topology, bucket_id, position, member) ||
+           is_among(entering, count, member);
 }

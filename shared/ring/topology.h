@@ -234,6 +234,13 @@ uint32_t topology_new_preference(const Topology *topology, uint64_t position, ui
 TopologyStep topology_step(const Topology *topology, uint64_t position);
 
 /*
+ * Who is to be one of the n owners of a position whose partition is being filled, and is not one
+ * yet: what is written goes to it too. Returns how many; 0 at any other step.
+ */
+uint32_t topology_entering(const Topology *topology, uint64_t position, uint32_t n,
+                           uint16_t entering[TOPOLOGY_N_MAX]);
+
+/*
  * Whoever chose the owners of the position under that epoch may have chosen others than count now:
  * what it asks must be asked anew, by this topology.
  */
@@ -242,5 +249,9 @@ bool topology_has_moved(const Topology *topology, uint64_t position, uint64_t ep
 /* True when the member is one of the owners there; false too when the bucket is not known. */
 bool topology_owns(const Topology *topology, uint32_t bucket_id, uint64_t position,
                    uint32_t member);
+
+/* True when it owns the key, or is to and is being filled: it keeps what it has of it. */
+bool topology_keeps(const Topology *topology, uint32_t bucket_id, uint64_t position,
+                    uint32_t member);
 
 #endif

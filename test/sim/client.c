@@ -105,6 +105,21 @@ client_owner(const Client *client, Slice key, uint32_t place)
     return client_host_of(client, owners[place]);
 }
 
+bool
+client_is_entering(const Client *client, Slice key, uint32_t host)
+{
+    uint16_t entering[TOPOLOGY_N_MAX];
+    uint64_t position;
+    uint32_t count;
+    bool found = false;
+
+    (void)topology_position(client->bucket, key, &position);
+    count = topology_entering(&client->topology, position, client->bucket->n, entering);
+    for (uint32_t i = 0; i < count; i++)
+        found = found || client_host_of(client, entering[i]) == host;
+    return found;
+}
+
 uint32_t
 client_bucket_id(const Client *client)
 {
@@ -288,8 +303,8 @@ add_keys(World *world, const Bucket *bucket)
     }
 }
 
-static void
-take_topology(Client *client, const Frame *frame)
+void
+client_learn(Client *client, const Frame *frame)
 {
     TopologyFrame topology;
     Arena arena;
@@ -442,7 +457,7 @@ take_answer(Client *client, const Frame *frame)
     if (frame->tag != client->tag)
         return;
     if (frame->type == FRAME_TOPOLOGY)
-        take_topology(client, frame);
+        client_learn(client, frame);
     else if (creates)
         take_bucket_error(client, frame);
     client->must_succeed = false;

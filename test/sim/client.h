@@ -32,6 +32,7 @@ void client_hang_up(Client *client);
 
 /* By the client's topology; it must be ready. */
 uint32_t client_owner(const Client *client, Slice key, uint32_t place);
+bool client_is_entering(const Client *client, Slice key, uint32_t host);
 uint32_t client_bucket_id(const Client *client);
 
 /* Makes one coordinated read of all r = n owners of each key at each of its owners, and nothing

@@ -112,6 +112,9 @@ void client_rest(Client *client);
 /* Asks for the topology again before the next thing. */
 void client_refetch(Client *client);
 
+/* A FRAME_TOPOLOGY: the client asks by it from now on, if it is newer. */
+void client_learn(Client *client, const Frame *frame);
+
 /* Starts a read or write; goes on with it after something has changed; ends it as told or
  * cancelled. */
 void client_request_begin(Client *client);

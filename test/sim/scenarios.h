@@ -24,6 +24,7 @@ const Scenario *scenario_heal_at(uint32_t index);
 const Scenario *scenario_reap_at(uint32_t index);
 const Scenario *scenario_retry_at(uint32_t index);
 const Scenario *scenario_vote_at(uint32_t index);
+const Scenario *scenario_move_at(uint32_t index);
 
 /* By name, or NULL. */
 const Scenario *scenario_find(const char *name);

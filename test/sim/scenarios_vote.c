@@ -85,5 +85,7 @@ static const Scenario SCENARIOS[] = {
 const Scenario *
 scenario_vote_at(uint32_t index)
 {
-    return index < sizeof(SCENARIOS) / sizeof(SCENARIOS[0]) ? &SCENARIOS[index] : NULL;
+    uint32_t count = sizeof(SCENARIOS) / sizeof(SCENARIOS[0]);
+
+    return index < count ? &SCENARIOS[index] : scenario_move_at(index - count);
 }

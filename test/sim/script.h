@@ -10,6 +10,7 @@
 #ifndef SIM_SCRIPT_H
 #define SIM_SCRIPT_H
 
+#include "shared/ring/topology.h"
 #include "test/sim/checker.h"
 
 typedef struct World World;
@@ -72,6 +73,18 @@ void script_fail(Script *script, const char *what);
 
 /* The first host has one sibling on its disk, and that was stamped once. */
 void script_expect_one_dot(Script *script);
+
+/* ---- partitions that move ---- */
+
+/* Every node uses a next topology, by which all partitions are at that step of a move: the host that
+ * leaves and the one that enters are exchanged. */
+void script_move(Script *script, uint32_t leaves, uint32_t enters, TopologyStep step);
+
+/* The client, and who reads in the end, learn the topology that host uses. */
+void script_learn(Script *script, uint32_t host);
+
+/* The host's disk has something of the key. */
+bool script_holds(const Script *script, uint32_t host);
 
 /* ---- what befalls the cluster ---- */
 

@@ -69,9 +69,20 @@ hook_owner(void *context, uint32_t key, uint32_t place)
                           : client_owner(client, checker_key(world->checker, key), place);
 }
 
+/* Who is to own it, since its partition moves, keeps what it has as an owner does. */
+static bool
+is_entering(const World *world, uint32_t host, uint32_t key)
+{
+    const Client *client = knowing_client(world);
+
+    return client != NULL && client_is_entering(client, checker_key(world->checker, key), host);
+}
+
 bool
 world_owns(World *world, uint32_t host, uint32_t key)
 {
+    if (is_entering(world, host, key))
+        return true;
     for (uint32_t place = 0; place < world->mix.n; place++)
     {
         if (hook_owner(world, key, place) == host)

@@ -301,15 +301,8 @@ owners_of(const View *view, const StorageRow *row, uint16_t owners[TOPOLOGY_N_MA
 static bool
 is_unowned(const View *view, const StorageRow *row)
 {
-    uint16_t owners[TOPOLOGY_N_MAX];
-    uint32_t count = owners_of(view, row, owners);
-
-    for (uint32_t i = 0; i < count; i++)
-    {
-        if (owners[i] == view->self)
-            return false;
-    }
-    return count > 0;
+    return topology_bucket_by_id(view->topology, row->bucket_id) != NULL &&
+           !topology_keeps(view->topology, row->bucket_id, row->position, view->self);
 }
 
 /*

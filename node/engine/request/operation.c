@@ -395,6 +395,21 @@ outbox_of(Coordinator *coordinator, uint32_t member)
 }
 
 void
+operation_send_copy(Coordinator *coordinator, const View *view, const Operation *operation,
+                    const Item *item, uint32_t member, Slice object)
+{
+    ReplicateItem replicate = {.ref = REF_NOBODY,
+                               .placed = item->placed,
+                               .bucket_id = operation->bucket_id,
+                               .round = item->round,
+                               .key = item->key,
+                               .object = object};
+
+    if (member != view->self && view->up[member])
+        outbox_put(outbox_of(coordinator, member), &replicate);
+}
+
+void
 operation_send(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
                uint32_t place, uint32_t hint_for, Slice object)
 {

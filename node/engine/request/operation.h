@@ -195,6 +195,11 @@ void operation_merge(Operation *operation, Item *item);
 void operation_send(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
                     uint32_t place, uint32_t hint_for, Slice object);
 
+/* Puts a copy into the outbox of a member that is to be an owner: it is not waited for, and what it
+ * answers counts for nothing. */
+void operation_send_copy(Coordinator *coordinator, const View *view, const Operation *operation,
+                         const Item *item, uint32_t member, Slice object);
+
 /* A write has made the object of the item: remembers how many siblings it has, when the node warns
  * of so many. */
 void operation_note_siblings(Coordinator *coordinator, const View *view, const Operation *operation,

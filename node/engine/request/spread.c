@@ -117,6 +117,19 @@ spread_plan(Coordinator *coordinator, const View *view, Operation *operation, It
 
 /* ---- sending ---- */
 
+/* Who is to own the key when its partition has moved gets it now; what it misses, it is filled with
+ * before it counts. */
+static void
+send_to_entering(Coordinator *coordinator, const View *view, const Operation *operation,
+                 const Item *item, Slice object)
+{
+    uint16_t entering[TOPOLOGY_N_MAX];
+    uint32_t count = topology_entering(view->topology, item->position, item->owner_count, entering);
+
+    for (uint32_t i = 0; i < count; i++)
+        operation_send_copy(coordinator, view, operation, item, entering[i], object);
+}
+
 void
 spread_send(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
             Slice object)
@@ -133,6 +146,7 @@ spread_send(Coordinator *coordinator, const View *view, Operation *operation, It
         if (stand_in != owner && stand_in != item->self)
             operation_send(coordinator, view, operation, item, stand_in, owner, object);
     }
+    send_to_entering(coordinator, view, operation, item, object);
 }
 
 void
@@ -239,14 +253,17 @@ spread_is_over(const Item *item)
 }
 
 static void
-apply_hints(const Operation *operation, const Item *item, const HintChange *hints, uint32_t count,
-            Actions *actions)
+apply_hints(const View *view, const Operation *operation, const Item *item, const HintChange *hints,
+            uint32_t count)
 {
-    Update update = {.hints = hints, .hint_count = count, .unowned = !is_owner(item, item->self)};
+    Update update = {.hints = hints,
+                     .hint_count = count,
+                     .unowned = !topology_keeps(view->topology, operation->bucket_id,
+                                                item->position, view->self)};
 
     if (count > 0)
-        actions_apply(actions, operation->bucket_id, item->position, item->key,
-                      update_copy(&actions->arena, &update), REF_NOBODY);
+        actions_apply(view->actions, operation->bucket_id, item->position, item->key,
+                      update_copy(&view->actions->arena, &update), REF_NOBODY);
 }
 
 static void
@@ -264,7 +281,7 @@ drop_needless(const View *view, const Operation *operation, const Item *item)
                              .drop = true,
                              .acknowledged = acknowledged};
     }
-    apply_hints(operation, item, hints, count, view->actions);
+    apply_hints(view, operation, item, hints, count);
 }
 
 void
@@ -279,7 +296,7 @@ spread_settle(Coordinator *coordinator, const View *view, Operation *operation, 
         if ((missing & bit_of(owner)) != 0)
             add_hint(coordinator, view, item, owner, hints, &count);
     }
-    apply_hints(operation, item, hints, count, view->actions);
+    apply_hints(view, operation, item, hints, count);
     if (!is_owner(item, item->self))
         drop_needless(view, operation, item);
 }

@@ -7,7 +7,9 @@
  * acknowledgement counts for that owner. Where there is no such member, and for each owner that has
  * not acknowledged in the end, this node keeps the hint: so an unacknowledged replicate is always a
  * hint somewhere; or, when this node keeps all the hints it may, the owner is marked as one that
- * has missed something (coordinator_take_missed). A coordinator that is no owner itself keeps hints
+ * has missed something (coordinator_take_missed). Who is to become an owner, since the key's
+ * partition moves, is sent the object as well: it counts for nothing, and is owed nothing. A
+ * coordinator that is no owner itself keeps hints
  * for all, and drops those that it turns out not to need.
  */
 #ifndef NODE_ENGINE_REQUEST_SPREAD_H

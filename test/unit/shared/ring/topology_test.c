@@ -498,6 +498,7 @@ the_step_of_a_partition_says_which_list_counts(void **state)
         uint64_t position = ring_partition_start(i, PARTITIONS) + 7;
         uint16_t list[3];
         uint16_t walked[3];
+        uint16_t entering[TOPOLOGY_N_MAX];
 
         ring_walk(topology->claim, PARTITIONS, i, walked, 3);
         assert_int_equal(topology_old_preference(&decoded, position, list, 3), 3);
@@ -506,6 +507,16 @@ the_step_of_a_partition_says_which_list_counts(void **state)
         assert_int_equal(topology_new_preference(&decoded, position, list, 3), 3);
         assert_memory_equal(list, walked, sizeof(list));
         assert_int_equal(topology_step(&decoded, position), i % 4);
+        /* The walk goes over three slots that stand side by side, and all claims differ in one. */
+        if (steps[i] == TOPOLOGY_FILLING)
+        {
+            assert_int_equal(topology_entering(&decoded, position, 3, entering), 1);
+            assert_int_equal(entering[0], 3);
+        }
+        else
+            assert_int_equal(topology_entering(&decoded, position, 3, entering), 0);
+        assert_true(topology_keeps(&decoded, 1, position, 3) == (steps[i] != TOPOLOGY_STILL));
+        assert_true(topology_keeps(&decoded, 1, position, 0) == (steps[i] < TOPOLOGY_HANDING));
         assert_true(topology_has_moved(&decoded, position, 2) == (i == 4));
         assert_false(topology_has_moved(&decoded, position, 3));
         ring_walk(i % 4 < TOPOLOGY_HANDING ? topology->claim : target, PARTITIONS, i, walked, 3);

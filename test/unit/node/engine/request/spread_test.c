@@ -128,6 +128,92 @@ a_fallback_stands_in_for_an_owner_that_is_down_and_keeps_a_hint(void **state)
     assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
 }
 
+/* All partitions move: the member at that place of the list goes, and the first fallback comes. */
+static void
+begin_move(uint32_t place, TopologyStep step)
+{
+    Topology *topology = &fixture.stage.topology;
+    Topology moved = *topology;
+    Buffer document;
+
+    moved.target = ARENA_ARRAY(&fixture.stage.arena, uint16_t, STAGE_PARTITIONS);
+    moved.steps = ARENA_ARRAY(&fixture.stage.arena, uint8_t, STAGE_PARTITIONS);
+    for (uint32_t i = 0; i < STAGE_PARTITIONS; i++)
+    {
+        uint16_t claimed = topology->claim[i];
+
+        moved.steps[i] = (uint8_t)step;
+        moved.target[i] = claimed;
+        if (claimed == list[place] || claimed == list[N])
+            moved.target[i] = claimed == list[N] ? list[place] : list[N];
+        moved.changed[i] = 1;
+    }
+    buffer_init(&document, &MEMORY_HEAP);
+    topology_encode(&document, &moved);
+    assert_true(topology_decode(slice_copy(&fixture.stage.arena, buffer_slice(&document)),
+                                &fixture.stage.arena, topology));
+    buffer_free(&document);
+    fixture.stage.bucket = &topology->buckets[0];
+}
+
+/* Its acknowledgement is not one of the three that are asked for, and the one that goes owes one.
+ */
+static void
+who_is_to_own_the_key_is_sent_it_and_counts_for_nothing(void **state)
+{
+    ReplicateFrame replicate;
+    uint64_t ref;
+    Frame frame;
+
+    begin_move(2, TOPOLOGY_FILLING);
+    ref = spread_with(3, 0, 0);
+    frame = stage_sent_to(&fixture.stage, list[3]);
+    assert_true(replicate_decode(&frame, &fixture.stage.arena, &replicate));
+    assert_false(replicate.items[0].is_hinted);
+    assert_false(stage_sent_nothing_to(&fixture.stage, list[2]));
+    conductor_durable(&fixture, ref, STATUS_OK);
+    conductor_acknowledge(&fixture, list[1], ref, STATUS_OK);
+    conductor_acknowledge(&fixture, list[3], replicate.items[0].ref, STATUS_OK);
+    conductor_assert_unanswered(&fixture);
+    conductor_acknowledge(&fixture, list[2], ref, STATUS_OK);
+    conductor_assert_write(&fixture, STATUS_OK);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
+}
+
+/* It is owed nothing: it will be filled. */
+static void
+who_is_to_own_the_key_and_is_down_gets_no_hint(void **state)
+{
+    uint64_t ref;
+
+    begin_move(2, TOPOLOGY_FILLING);
+    fixture.stage.up[list[3]] = false;
+    ref = spread_with(3, 0, 0);
+    assert_true(stage_sent_nothing_to(&fixture.stage, list[3]));
+    conductor_durable(&fixture, ref, STATUS_OK);
+    conductor_acknowledge(&fixture, list[1], ref, STATUS_OK);
+    conductor_acknowledge(&fixture, list[2], ref, STATUS_OK);
+    conductor_assert_write(&fixture, STATUS_OK);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_APPLY), 0);
+    assert_int_equal(coordinator_load(fixture.coordinator), 0);
+}
+
+/* From then on the owners of the claim that is left are sent nothing. */
+static void
+when_the_new_owners_count_the_old_one_is_sent_nothing(void **state)
+{
+    uint64_t ref;
+
+    begin_move(2, TOPOLOGY_HANDING);
+    ref = spread_with(3, 0, 0);
+    assert_true(stage_sent_nothing_to(&fixture.stage, list[2]));
+    conductor_durable(&fixture, ref, STATUS_OK);
+    conductor_acknowledge(&fixture, list[1], ref, STATUS_OK);
+    conductor_assert_unanswered(&fixture);
+    conductor_acknowledge(&fixture, list[3], ref, STATUS_OK);
+    conductor_assert_write(&fixture, STATUS_OK);
+}
+
 static void
 without_a_fallback_the_hint_is_written_with_the_object(void **state)
 {
@@ -416,6 +502,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_fallback_stands_in_for_an_owner_that_is_down_and_keeps_a_hint),
+        TEST(who_is_to_own_the_key_is_sent_it_and_counts_for_nothing),
+        TEST(who_is_to_own_the_key_and_is_down_gets_no_hint),
+        TEST(when_the_new_owners_count_the_old_one_is_sent_nothing),
         TEST(without_a_fallback_the_hint_is_written_with_the_object),
         TEST(an_owner_that_stays_silent_gets_a_hint_here),
         TEST(who_keeps_all_the_hints_it_may_marks_who_has_missed_something),
