@@ -44,24 +44,39 @@ play_entering_counts_for_nothing(Script *script)
     script_move(script, LEAVES, ENTERS, TOPOLOGY_FILLING);
     script_learn(script, 0);
     before = script_read(script, 0, MOST);
-    script_crash(script, 1);
     script_stop_disk(script, LEAVES);
     if (script_try_put(script, 0, ALL, before, &put) == STATUS_OK)
-        script_fail(script, "who is to be an owner counts for one that is not there");
+        script_fail(script, "who is to be an owner counts as one");
     script_settle_others(script, LEAVES);
     if (!script_holds(script, ENTERS))
         script_fail(script, "who is to be an owner is not sent what is written");
     script_crash(script, LEAVES);
-    script_boot_alone(script, LEAVES);
+    script_boot(script, LEAVES);
+}
+
+/* It stands in for an owner as any fallback does, and keeps the object when that one has it. */
+static void
+play_entering_keeps_its_copy(Script *script)
+{
+    uint32_t put;
+
+    (void)script_put(script, 0, ALL, NULL);
+    script_settle(script);
+    script_move(script, LEAVES, ENTERS, TOPOLOGY_FILLING);
+    script_learn(script, 0);
+    script_crash(script, 1);
+    put = script_put(script, 0, ALL, script_read(script, 0, MOST));
     script_boot(script, 1);
     script_await_same(script);
     if (!script_holds(script, ENTERS))
         script_fail(script, "who is to be an owner drops what it was sent");
+    EXPECT(script, script_read(script, ENTERS, ALL), put);
 }
 
 static const Scenario SCENARIOS[] = {
     {"moved-is-told",               play_moved_is_told,               4, false, 3},
     {"entering-counts-for-nothing", play_entering_counts_for_nothing, 4, false, 3},
+    {"entering-keeps-its-copy",     play_entering_keeps_its_copy,     4, false, 3},
 };
 
 const Scenario *

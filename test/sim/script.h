@@ -76,8 +76,8 @@ void script_expect_one_dot(Script *script);
 
 /* ---- partitions that move ---- */
 
-/* Every node uses a next topology, by which all partitions are at that step of a move: the host that
- * leaves and the one that enters are exchanged. */
+/* Every node uses a next topology, by which all partitions are at that step of a move: the host
+ * that leaves and the one that enters are exchanged. */
 void script_move(Script *script, uint32_t leaves, uint32_t enters, TopologyStep step);
 
 /* The client, and who reads in the end, learn the topology that host uses. */
