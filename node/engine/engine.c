@@ -150,7 +150,7 @@ engine_is_member(const Engine *engine)
 /*
  * Tells the coordinator whom it need not wait for any more. What that makes it ask for is run
  * before the next member is looked at: an operation that lets something be stored may end by that
- * one, and the update with it. Member numbers are stable while members are: see topology.h.
+ * one, and the update with it. Members keep their numbers from epoch to epoch: see topology.h.
  */
 static void
 note_down(Engine *engine)
@@ -158,10 +158,11 @@ note_down(Engine *engine)
     const Topology *topology = membership_topology(engine->membership);
     const bool *up = membership_up(engine->membership);
 
-    if (engine->was_up_count != topology->member_count)
+    if (engine->was_up_count < topology->member_count)
     {
-        engine->was_up = memory_resize(&MEMORY_HEAP, engine->was_up, topology->member_count + 1);
-        memset(engine->was_up, 0, topology->member_count + 1);
+        engine->was_up = memory_resize(&MEMORY_HEAP, engine->was_up, topology->member_count);
+        memset(engine->was_up + engine->was_up_count, 0,
+               topology->member_count - engine->was_up_count);
         engine->was_up_count = topology->member_count;
     }
     for (uint32_t i = 0; i < topology->member_count; i++)

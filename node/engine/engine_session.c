@@ -209,13 +209,19 @@ hold_frame(Engine *engine, uint64_t session, uint64_t waited_ms, Slice bytes)
     engine->held_bytes += bytes.length;
 }
 
-static bool
-is_ahead(const Engine *engine, const Frame *frame)
+/* The epoch under which the frame was placed; 0: it says nothing of it. */
+static uint64_t
+epoch_of(const Frame *frame)
 {
     Reader reader = reader_begin(frame->body);
 
-    return SESSION_ROUTES[frame->type].has_epoch &&
-           reader_varint(&reader) > membership_topology(engine->membership)->epoch;
+    return SESSION_ROUTES[frame->type].has_epoch ? reader_varint(&reader) : 0;
+}
+
+static bool
+is_ahead(const Engine *engine, const Frame *frame)
+{
+    return epoch_of(frame) > membership_topology(engine->membership)->epoch;
 }
 
 /* It may turn out in a moment that this node's data are not whole, or that they are. */
@@ -326,8 +332,7 @@ engine_dispatch(Engine *engine, uint64_t session, uint64_t waited_ms, Slice byte
     else if (may_hold && must_wait(engine, &frame) && has_room_to_hold(engine))
     {
         hold_frame(engine, session, waited_ms, bytes);
-        if (is_ahead(engine, &frame))
-            membership_fetch(engine->membership, &engine->actions);
+        membership_fetch(engine->membership, epoch_of(&frame), engine->now_ms, &engine->actions);
     }
     else if (SESSION_ROUTES[frame.type].for_members && !engine_is_member(engine))
         actions_error(&engine->actions, origin, STATUS_NOT_FORMED,

@@ -254,12 +254,36 @@ follow_members(Gossip *gossip, const Topology *topology)
         drop_accusers(gossip, &gossip->members[i]);
 }
 
+static bool
+has_members_of(const Gossip *gossip, const Topology *topology)
+{
+    if (gossip->member_count != topology->member_count ||
+        memcmp(gossip->cluster, topology->cluster, sizeof(gossip->cluster)) != 0)
+        return false;
+    for (uint32_t i = 0; i < topology->member_count; i++)
+    {
+        const Member *member = &topology->members[i];
+
+        if (memcmp(&gossip->members[i].id, &member->id, sizeof(MemberId)) != 0 ||
+            (gossip->members[i].state == GOSSIP_LEFT) != (member->state == MEMBER_LEFT))
+            return false;
+    }
+    return true;
+}
+
+/* Most epochs change no member. Nothing begins anew for them: where partitions move there are more
+ * of them than probes. */
 void
 gossip_set_topology(Gossip *gossip, uint64_t now_ms, const Topology *topology)
 {
     bool was_at_rest = gossip->self == TOPOLOGY_NO_MEMBER;
 
     look_at_clock(gossip, now_ms);
+    if (has_members_of(gossip, topology))
+    {
+        gossip->epoch = topology->epoch;
+        return;
+    }
     follow_members(gossip, topology);
     gossip->self = gossip_find(gossip, &gossip->config.self);
     if (gossip->self != TOPOLOGY_NO_MEMBER)

@@ -97,7 +97,7 @@ tell(const GossipPort *port, const GossipAction *action, Actions *actions)
 }
 
 static void
-run(GossipPort *port, Actions *actions)
+run(GossipPort *port, uint64_t now_ms, Actions *actions)
 {
     for (uint32_t i = 0; i < port->actions.count; i++)
     {
@@ -108,7 +108,7 @@ run(GossipPort *port, Actions *actions)
         else if (action->kind == GOSSIP_CHANGE)
             note_change(port, action, actions);
         else if (action->kind == GOSSIP_BEHIND)
-            membership_fetch(port->membership, actions);
+            membership_fetch(port->membership, port->epoch + 1, now_ms, actions);
         else
             tell(port, action, actions);
     }
@@ -127,7 +127,7 @@ gossip_port_receive(GossipPort *port, uint64_t now_ms, Slice datagram, const cha
                     Actions *actions)
 {
     gossip_receive(port->gossip, now_ms, &port->keys, datagram, from, &port->actions);
-    run(port, actions);
+    run(port, now_ms, actions);
 }
 
 void
@@ -135,5 +135,5 @@ gossip_port_tick(GossipPort *port, uint64_t now_ms, const GossipLoad *load, Acti
 {
     gossip_set_load(port->gossip, load);
     gossip_tick(port->gossip, now_ms, &port->actions);
-    run(port, actions);
+    run(port, now_ms, actions);
 }

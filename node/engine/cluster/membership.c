@@ -223,14 +223,21 @@ membership_link_answers(const Membership *membership, uint32_t member)
 
 /* One that cannot write may lack what the others have, so it counts as down. */
 static void
-refresh_up(Membership *membership)
+refresh_member(Membership *membership, uint32_t member)
 {
     const char *why;
 
+    membership->up[member] =
+        member == membership->self ||
+        (membership_link_answers(membership, member) && !membership->dead[member] &&
+         membership_disk(membership, member, &why) == DISK_WELL);
+}
+
+static void
+refresh_up(Membership *membership)
+{
     for (uint32_t i = 0; i < membership->topology.member_count; i++)
-        membership->up[i] = i == membership->self ||
-                            (membership_link_answers(membership, i) && !membership->dead[i] &&
-                             membership_disk(membership, i, &why) == DISK_WELL);
+        refresh_member(membership, i);
 }
 
 DiskState
@@ -247,7 +254,7 @@ void
 membership_judge(Membership *membership, uint32_t member, bool dead)
 {
     membership->dead[member] = dead;
-    refresh_up(membership);
+    refresh_member(membership, member);
 }
 
 /* The members of the epoch in force vote on the next. */
@@ -303,6 +310,7 @@ static void
 adopt(Membership *membership, Actions *actions)
 {
     Topology *topology = &membership->topology;
+    uint32_t had = topology->member_count;
 
     if (paxos_epoch(membership->paxos) <= topology->epoch)
         return;
@@ -313,7 +321,8 @@ adopt(Membership *membership, Actions *actions)
     membership->self = topology_member(topology, &membership->config->id);
     membership->up = memory_resize(&MEMORY_HEAP, membership->up, topology->member_count);
     membership->dead = memory_resize(&MEMORY_HEAP, membership->dead, topology->member_count);
-    memset(membership->dead, 0, topology->member_count);
+    if (topology->member_count > had)
+        memset(membership->dead + had, 0, topology->member_count - had);
     membership->member_peers = memory_resize(&MEMORY_HEAP, membership->member_peers,
                                              topology->member_count * sizeof(uint32_t));
     for (uint32_t i = 0; i < topology->member_count; i++)
@@ -398,26 +407,6 @@ membership_peer_down(Membership *membership, uint32_t peer)
 }
 
 static void
-fetch_from(Membership *membership, uint32_t peer, Actions *actions)
-{
-    TopologyFetch fetch = {.have_epoch = membership->topology.epoch};
-
-    topology_fetch_encode(actions_frame(actions), 0, &fetch);
-    actions_send_peer(actions, peer);
-    membership_peer(membership, peer)->asked = true;
-}
-
-void
-membership_fetch(Membership *membership, Actions *actions)
-{
-    for (uint32_t i = 0; i < membership->peer_count; i++)
-    {
-        if (membership->peers[i].linked)
-            fetch_from(membership, i, actions);
-    }
-}
-
-static void
 take_disk(Peer *peer, const HelloFrame *hello, Actions *actions)
 {
     if (peer->disk != hello->disk)
@@ -473,8 +462,7 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t
     peer->greeted = true;
     peer->silent = false;
     peer->hello_since_ms = 0;
-    if (hello.epoch > membership->topology.epoch)
-        fetch_from(membership, number, actions);
+    membership_fetch(membership, hello.epoch, now_ms, actions);
     if (witness_take_hello(membership->witness, &membership->topology, &hello, actions))
         send_hello(membership, number, now_ms, actions);
     refresh_up(membership);
@@ -510,42 +498,6 @@ answer_hello(Membership *membership, Origin origin, const Frame *frame, Actions 
     answer = own_hello(membership, &hello.id);
     hello_encode(actions_frame(actions), FRAME_HELLO_REPLY, origin.tag, &answer);
     actions_reply(actions, origin.session);
-}
-
-static void
-meet_foreigner(Peer *peer, Actions *actions)
-{
-    if (!peer->is_foreign)
-        actions_log(actions,
-                    "the node at %s belongs to another cluster that uses the same cluster key: "
-                    "correct seeds, or give each cluster a key of its own",
-                    peer->place);
-    peer->is_foreign = true;
-}
-
-/* The answer to a question of ours, and to no other. A document of another cluster must never
- * replace ours. */
-static void
-take_topology(Membership *membership, Peer *peer, const Frame *frame, Actions *actions)
-{
-    bool asked = peer->asked;
-    TopologyFrame answer;
-    Topology topology;
-    Arena arena;
-
-    peer->asked = false;
-    if (!asked || !topology_frame_decode(frame, &answer) || answer.document.length == 0)
-        return;
-    arena_init(&arena, &MEMORY_HEAP);
-    if (topology_decode(answer.document, &arena, &topology))
-    {
-        if (membership->topology.epoch > 0 &&
-            memcmp(topology.cluster, membership->topology.cluster, sizeof(topology.cluster)) != 0)
-            meet_foreigner(peer, actions);
-        else
-            (void)paxos_take_chosen(membership->paxos, answer.document, actions);
-    }
-    arena_free(&arena);
 }
 
 /* Sends the topology in force, unless the asker has it. */
@@ -632,7 +584,7 @@ membership_peer_frame(Membership *membership, uint32_t peer, const Frame *frame,
     if (frame->type == FRAME_HELLO_REPLY)
         take_hello(membership, peer, frame, now_ms, actions);
     else if (frame->type == FRAME_TOPOLOGY)
-        take_topology(membership, membership_peer(membership, peer), frame, actions);
+        membership_take_topology(membership, peer, frame, now_ms, actions);
     else
     {
         note_vote(membership, peer, frame);
@@ -669,6 +621,7 @@ membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
     membership->last_tick_ms = now_ms;
     for (uint32_t i = 0; i < membership->peer_count; i++)
         tend_peer(membership, i, paused, now_ms, actions);
+    membership_fetch_on(membership, now_ms, actions);
     paxos_tick(membership->paxos, now_ms, host->random(host->context), actions);
     if (membership->topology.epoch == 0)
         membership_try_formation(membership, now_ms, actions);

@@ -40,7 +40,7 @@ bool membership_link_answers(const Membership *membership, uint32_t member);
 /* What the member, another one, says of its disk; why is valid until the next event. */
 DiskState membership_disk(const Membership *membership, uint32_t member, const char **why);
 
-/* Gossip's verdict on a member; forgotten with the epoch. */
+/* Gossip's verdict on a member. */
 void membership_judge(Membership *membership, uint32_t member, bool dead);
 
 /* The peer number of a member, and the reverse; TOPOLOGY_NO_MEMBER when there is none. */
@@ -72,8 +72,9 @@ void membership_peer_frame(Membership *membership, uint32_t peer, const Frame *f
 /* Greets every peer now: what a hello tells has changed. */
 void membership_greet(Membership *membership, uint64_t now_ms, Actions *actions);
 
-/* Somebody has spoken of a newer epoch: asks every peer for it. */
-void membership_fetch(Membership *membership, Actions *actions);
+/* Somebody has spoken of that epoch: if it is a newer one its topology is fetched, unless that is
+ * under way. */
+void membership_fetch(Membership *membership, uint64_t epoch, uint64_t now_ms, Actions *actions);
 void membership_tick(Membership *membership, uint64_t now_ms, Actions *actions);
 uint64_t membership_wake_ms(const Membership *membership);
 const char *membership_waiting_for(const Membership *membership);

@@ -31,8 +31,9 @@ typedef struct Peer
     uint64_t hello_sent_ms;
     uint64_t hello_since_ms; /* the oldest unanswered hello; 0: none */
     bool silent;
-    bool asked;     /* for its topology, without an answer yet */
-    DiskState disk; /* as it said last */
+    bool asked;         /* for its topology, without an answer yet */
+    uint64_t asked_for; /* the last Fetch.question that it was asked */
+    DiskState disk;     /* as it said last */
     char *disk_why;
 } Peer;
 
@@ -47,6 +48,15 @@ typedef struct BucketWish
     uint32_t drop_id; /* to be dropped; 0: it is the other */
     uint64_t deadline_ms;
 } BucketWish;
+
+/* A topology that is being fetched. */
+typedef struct Fetch
+{
+    uint64_t epoch; /* that, or a later one; 0: none */
+    uint64_t question;
+    uint32_t peer;   /* who was asked last */
+    uint64_t due_ms; /* the next is asked then */
+} Fetch;
 
 struct Membership
 {
@@ -63,6 +73,7 @@ struct Membership
     bool epoch_changed;
     Peer *peers;
     uint32_t peer_count;
+    Fetch fetch;
     uint32_t *seed_peers;
     uint32_t seed_count; /* the others among the seeds */
     bool is_seed;
@@ -77,6 +88,15 @@ struct Membership
 
 /* The entry of a peer; made when it is not there. */
 Peer *membership_peer(Membership *membership, uint32_t number);
+
+/* ---- membership_fetch.c ---- */
+
+/* Asks the next peer for what is being fetched, when it is time to. */
+void membership_fetch_on(Membership *membership, uint64_t now_ms, Actions *actions);
+
+/* A FRAME_TOPOLOGY: the answer to a question of ours, and to no other. */
+void membership_take_topology(Membership *membership, uint32_t number, const Frame *frame,
+                              uint64_t now_ms, Actions *actions);
 
 /* ---- membership_formation.c ---- */
 

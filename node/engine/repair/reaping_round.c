@@ -352,11 +352,12 @@ advance(Reaping *reaping, Lane *lane, const View *view)
     }
 }
 
-/* True when the member was awaited in this phase. */
+/* True when the member was awaited in this phase. A round ends with its epoch: the own storage may
+ * answer before the next step sees that. */
 static bool
 take_answer(Lane *lane, const View *view, uint32_t member)
 {
-    if (lane->phase <= LANE_READING || member >= view->topology->member_count ||
+    if (lane->phase <= LANE_READING || lane->epoch != view->topology->epoch ||
         !lane->awaited[member])
         return false;
     lane->awaited[member] = false;

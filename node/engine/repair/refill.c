@@ -100,12 +100,11 @@ plan(Refill *refill, const View *view)
 {
     const Topology *topology = view->topology;
 
-    for (uint32_t b = 0; b < topology->bucket_count; b++)
+    for (uint32_t b = topology_bucket_index(topology, refill->last_bucket + 1);
+         b < topology->bucket_count; b++)
     {
         const Bucket *bucket = &topology->buckets[b];
 
-        if (bucket->id <= refill->last_bucket)
-            continue;
         grow(refill, (size_t)topology->partitions * TOPOLOGY_N_MAX);
         for (uint32_t partition = 0; partition < topology->partitions; partition++)
             add_jobs(refill, view, bucket, partition);

@@ -789,6 +789,29 @@ a_new_topology_keeps_what_is_known_of_who_stays(void **state)
     end_field(field);
 }
 
+/* While partitions move there are more epochs than a probe takes. */
+static void
+epochs_that_change_no_member_keep_nobody_from_being_found_dead(void **state)
+{
+    Record record;
+    GossipField *field = make_field(&record, NODES, 1);
+
+    gossip_field_kill(field, 3);
+    for (uint64_t ms = 0; ms < 5000; ms += 200)
+    {
+        field->topology.epoch++;
+        for (uint32_t i = 0; i < NODES; i++)
+        {
+            if (i != 3)
+                gossip_set_topology(field->nodes[i].gossip, gossip_field_now_ms(field),
+                                    &field->topology);
+        }
+        gossip_field_run(field, 200);
+    }
+    assert_int_equal(gossip_field_count(field, 3, GOSSIP_DEAD), OTHERS);
+    end_field(field);
+}
+
 static void
 load_travels_with_every_packet(void **state)
 {
@@ -851,6 +874,7 @@ main(void)
         cmocka_unit_test(an_incarnation_that_ends_all_refuting_is_not_believed),
         cmocka_unit_test(who_has_a_newer_topology_is_told),
         cmocka_unit_test(a_new_topology_keeps_what_is_known_of_who_stays),
+        cmocka_unit_test(epochs_that_change_no_member_keep_nobody_from_being_found_dead),
         cmocka_unit_test(load_travels_with_every_packet),
         cmocka_unit_test(no_datagram_is_too_long_when_half_the_cluster_dies),
     };

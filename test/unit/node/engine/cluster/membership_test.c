@@ -338,7 +338,7 @@ static void
 a_topology_of_another_cluster_is_refused(void **state)
 {
     town_form(&town);
-    membership_fetch(town.nodes[0].membership, &town.stage.actions);
+    membership_fetch(town.nodes[0].membership, 9, town.now_ms, &town.stage.actions);
     offer(1);
     town_post(&town, 0);
     assert_int_equal(town_epoch_of(&town, 0), 1);
@@ -351,9 +351,83 @@ a_topology_that_was_not_asked_for_is_not_taken(void **state)
     town_form(&town);
     offer(0);
     assert_int_equal(town_epoch_of(&town, 0), 1);
-    membership_fetch(town.nodes[0].membership, &town.stage.actions);
+    membership_fetch(town.nodes[0].membership, 9, town.now_ms, &town.stage.actions);
     offer(0);
     assert_int_equal(town_epoch_of(&town, 0), 9);
+}
+
+/* Whom node 0 has asked for its topology since it was last looked; NODES: nobody. */
+static uint32_t
+asked_peer(void)
+{
+    uint32_t asked = TOWN_NODES;
+
+    for (size_t i = 0; i < town.stage.actions.count; i++)
+    {
+        const Action *action = &town.stage.actions.list[i];
+
+        if (action->kind != ACTION_SEND_PEER ||
+            stage_action_frame(&town.stage, action).type != FRAME_TOPOLOGY_FETCH)
+            continue;
+        assert_int_equal(asked, TOWN_NODES);
+        asked = action->member;
+    }
+    stage_clear(&town.stage);
+    return asked;
+}
+
+static uint32_t
+speak_of(uint64_t epoch)
+{
+    membership_fetch(town.nodes[0].membership, epoch, town.now_ms, &town.stage.actions);
+    return asked_peer();
+}
+
+static uint32_t
+tick_on(uint64_t ms)
+{
+    town.now_ms += ms;
+    membership_tick(town.nodes[0].membership, town.now_ms, &town.stage.actions);
+    return asked_peer();
+}
+
+static void
+a_topology_is_fetched_from_one_peer_after_the_other_with_a_pause(void **state)
+{
+    uint32_t first;
+    uint32_t second;
+
+    town_form(&town);
+    assert_int_equal(speak_of(1), TOWN_NODES);
+    first = speak_of(9);
+    assert_true(first == 1 || first == 2);
+    assert_int_equal(speak_of(9), TOWN_NODES);
+    assert_int_equal(speak_of(10), TOWN_NODES);
+    assert_int_equal(tick_on(TOWN_TICK_MS), TOWN_NODES);
+    second = tick_on(300);
+    assert_true(second == 1 || second == 2);
+    assert_true(second != first);
+}
+
+static void
+who_has_no_newer_topology_is_not_asked_again_for_it(void **state)
+{
+    TopologyFrame none = {.epoch = 1};
+    Frame frame;
+    uint32_t first;
+
+    town_form(&town);
+    first = speak_of(9);
+    for (uint32_t i = 0; i < 2; i++)
+    {
+        topology_frame_encode(stage_buffer(&town.stage), 0, &none);
+        frame = stage_frame(&town.stage);
+        membership_peer_frame(town.nodes[0].membership, i == 0 ? first : 3 - first, &frame,
+                              town.now_ms, &town.stage.actions);
+        assert_int_equal(asked_peer(), i == 0 ? 3 - first : TOWN_NODES);
+    }
+    assert_int_equal(tick_on(1000), TOWN_NODES);
+    assert_int_not_equal(speak_of(9), TOWN_NODES);
 }
 
 static void
@@ -407,6 +481,8 @@ main(void)
         TEST(a_node_in_no_cluster_has_no_topology_to_give),
         TEST(a_topology_of_another_cluster_is_refused),
         TEST(a_topology_that_was_not_asked_for_is_not_taken),
+        TEST(a_topology_is_fetched_from_one_peer_after_the_other_with_a_pause),
+        TEST(who_has_no_newer_topology_is_not_asked_again_for_it),
         TEST(a_member_that_missed_an_epoch_fetches_it_by_the_next_hello),
         TEST(a_node_wakes_up_for_its_next_tick),
     };

@@ -771,11 +771,28 @@ an_own_answer_of_an_earlier_round_is_no_answer(void **state)
     assert_rows(0);
 }
 
+/* Members that come with it are not those that the round has counted. */
+static void
+a_round_ends_with_its_epoch_though_the_own_storage_answers_first(void **state)
+{
+    (void)state;
+    hold = true;
+    bury(owners[0], 0);
+    for (uint32_t i = 0; i < 40 && held_round_count == 0; i++)
+        pass(INTERVAL_MS / 10);
+    assert_int_equal(held_round_count, 1);
+    assert_int_equal(mail_count, 0);
+    stage.topology.epoch++;
+    release_round(0);
+    assert_int_equal(mail_count, 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_own_answer_of_an_earlier_round_is_no_answer),
+        TEST(a_round_ends_with_its_epoch_though_the_own_storage_answers_first),
         TEST(a_tombstone_that_all_owners_hold_is_reaped_on_all),
         TEST(values_are_not_reaped_and_cost_no_round_once_all_runs_are_known),
         TEST(entries_of_finished_runs_are_retired_on_all),
