@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "node/host/node.h"
 
@@ -111,24 +112,39 @@ name_unreached(const Console *console, char *detail, size_t size)
     return length > 0;
 }
 
+/* Ends the line and returns the next one, or NULL. */
+static char *
+next_line(char *text)
+{
+    char *end = strchr(text, '\n');
+
+    if (end == NULL)
+        return NULL;
+    *end = '\0';
+    return end + 1;
+}
+
 void
 console_fail(Console *console, Session *session, StatusCode status, Slice message)
 {
-    char text[600];
-    char detail[512];
+    char text[1100];
+    char unreached[512];
+    char *hint;
+    char *detail = NULL;
     bool is_quorum = status == STATUS_UNAVAILABLE || status == STATUS_UNKNOWN;
 
     if (message.length > 0)
         snprintf(text, sizeof(text), "%.*s", (int)message.length, (const char *)message.data);
     else
         snprintf(text, sizeof(text), "%s", status_text(status));
-    session_error(
-        session, status_sqlstate(status), text,
-        is_quorum && message.length == 0 && name_unreached(console, detail, sizeof(detail)) ? detail
-                                                                                            : NULL,
-        status == STATUS_NOT_OWNER
-            ? "SHOW RING lists the owners of each partition; ask one of them."
-            : NULL);
+    hint = next_line(text);
+    if (hint != NULL)
+        detail = next_line(hint);
+    else if (status == STATUS_NOT_OWNER)
+        hint = "SHOW RING lists the owners of each partition; ask one of them.";
+    if (is_quorum && message.length == 0 && name_unreached(console, unreached, sizeof(unreached)))
+        detail = unreached;
+    session_error(session, status_sqlstate(status), text, detail, hint);
 }
 
 /* Called when the question is answered, or when nobody wants the answer any more. */

@@ -18,7 +18,8 @@ const Bucket *console_bucket_or_error(const Topology *topology, Session *session
 /* The name of the member, or NULL when it is a member no more. */
 const char *console_member_name(const Topology *topology, const MemberId *id);
 
-/* Answers that the command failed. message may be empty; the text of the status then serves. Where
+/* Answers that the command failed. message may be empty; the text of the status
+ * then serves. A second line of it is the HINT, a third the DETAIL. Where
  * a quorum was missing, the DETAIL names the members that this node does not reach. */
 void console_fail(Console *console, Session *session, StatusCode status, Slice message);
 

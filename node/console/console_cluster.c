@@ -65,11 +65,20 @@ claimed_partitions(const Topology *topology, uint32_t member)
     return count;
 }
 
+/* A member that joins or leaves is well when it does that. */
 static const char *
 member_state(const Engine *engine, uint32_t member, DiskState disk, bool is_down)
 {
+    static const char *const changing[] = {
+        [MEMBER_JOINING] = "joining", [MEMBER_LEAVING] = "leaving", [MEMBER_GONE] = "gone"};
+    MemberState state = engine_topology(engine)->members[member].state;
+
+    if (state == MEMBER_GONE)
+        return changing[state];
     if (is_down)
         return "down";
+    if (state != MEMBER_ACTIVE && disk == DISK_WELL)
+        return changing[state];
     if (disk != DISK_WELL)
         return disk_state_name(disk);
     return engine_member_is_refilling(engine, member) ? "refilling" : "up";

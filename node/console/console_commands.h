@@ -35,6 +35,21 @@ void console_run_stats(Console *console, Session *session, const ConsoleCommand 
 void console_run_get(Console *console, Session *session, const ConsoleCommand *command,
                      const ConsoleWords *words);
 
+/* ---- console_plan.c: changes of members ---- */
+
+extern const Column console_plan_columns[7];
+
+/* SHOW PLAN: a row for each node, one for the plan, and one for each bucket that loses data. */
+void console_run_plan(Console *console, Session *session, const ConsoleCommand *command,
+                      const ConsoleWords *words);
+
+void console_run_set_address(Console *console, Session *session, const ConsoleCommand *command,
+                             const ConsoleWords *words);
+void console_run_commit_plan(Console *console, Session *session, const ConsoleCommand *command,
+                             const ConsoleWords *words);
+void console_run_clear_plan(Console *console, Session *session, const ConsoleCommand *command,
+                            const ConsoleWords *words);
+
 /* ---- console_repair.c: replicas that are compared and repaired; reading through all that is kept
  * ---- */
 

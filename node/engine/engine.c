@@ -399,6 +399,12 @@ engine_self(const Engine *engine)
     return membership_self(engine->membership);
 }
 
+PlanFacts
+engine_plan_facts(const Engine *engine, Arena *arena)
+{
+    return membership_plan_facts(engine->membership, arena);
+}
+
 bool
 engine_member_is_up(const Engine *engine, uint32_t member)
 {

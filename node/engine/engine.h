@@ -25,6 +25,7 @@
 #include "node/engine/step/host.h"
 #include "node/engine/step/step.h"
 #include "shared/base/cluster_keys.h"
+#include "shared/ring/plan.h"
 
 typedef struct Engine Engine;
 
@@ -128,6 +129,9 @@ uint32_t engine_self(const Engine *engine);
 /* Who is alive; its members are numbered as those of the topology. */
 const Gossip *engine_gossip(const Engine *engine);
 bool engine_member_is_up(const Engine *engine, uint32_t member);
+
+/* As membership_plan_facts. */
+PlanFacts engine_plan_facts(const Engine *engine, Arena *arena);
 bool engine_member_is_refilling(const Engine *engine, uint32_t member);
 
 /* Whether the member can write; why not is valid until the next event. */

@@ -163,6 +163,7 @@ static const SessionRoute SESSION_ROUTES[FRAME_TYPE_END] = {
     [FRAME_TOPOLOGY_FETCH] = {handle_membership,  false, false},
     [FRAME_BUCKET_CREATE] = {handle_membership,  false, false},
     [FRAME_BUCKET_DROP] = {handle_membership,  false, false},
+    [FRAME_PLAN] = {handle_membership,  false, false},
     [FRAME_NODE_STATUS] = {handle_node_status, false, false},
     [FRAME_READ] = {handle_read,        true,  true },
     [FRAME_WRITE] = {handle_write,       true,  true },

@@ -58,6 +58,8 @@ static const StatusRow STATUS_ROWS[STATUS_COUNT] = {
         "the write came so late that it may have been replaced by now"},
     [STATUS_STALE_ROUND] = {"stale_round", "57P03",
         "the object was read before a round of reaping that has passed since"},
+    [STATUS_PLAN_REFUSED] = {"plan_refused", "55000", "the change of members cannot be made"},
+    [STATUS_NO_MOVES] = {"no_moves", "0A000", "the change would move partitions between nodes"},
 };
 /* clang-format on */
 

@@ -46,6 +46,8 @@ typedef enum StatusCode
     STATUS_MOVED,    /* the key's owners were changed since the epoch that the asker knows: nothing
                         was done, and is to be asked anew by a newer topology */
     STATUS_TOO_LATE, /* the write was sent too long ago to be stamped: nothing was written */
+    STATUS_PLAN_REFUSED, /* a change of members that cannot be, or not as things are */
+    STATUS_NO_MOVES,     /* a change of members that would move partitions */
     STATUS_COUNT
 } StatusCode;
 

@@ -642,7 +642,7 @@ plan_make(const Topology *topology, const PlanFacts *facts, Arena *arena)
                "Wait until its partitions have moved, or take it back with CLEAR PLAN.");
     if (topology->staged_count == 0)
         refuse(&planning, "nothing is staged",
-               "JOIN, LEAVE, REPLACE, REMOVE and SET stage changes for COMMIT PLAN.");
+               "Stage changes first: SET ADDRESS does, and SHOW HELP lists what else.");
     apply_all(&planning);
     list_members(&planning);
     check_owners(&planning);

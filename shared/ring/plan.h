@@ -60,9 +60,12 @@ Plan plan_make(const Topology *topology, const PlanFacts *facts, Arena *arena);
 const char *plan_staging_fault(const Topology *topology, const StagedChange *change,
                                const PlanFacts *facts, const char **hint, Arena *arena);
 
-/* Appends the document of epoch + 1 with the change staged. */
+/*
+ * Appends the document of epoch + 1 with the change staged. newcomer, unless it is NULL, is taken
+ * in with it, as a joining member: it is the one that joins or takes over, and has the next slot.
+ */
 void plan_encode_staged(Buffer *document, const Topology *topology, const StagedChange *change,
-                        Arena *arena);
+                        const Member *newcomer, Arena *arena);
 
 /* Appends the document of epoch + 1 that carries out a plan which is not refused. */
 void plan_encode_commit(Buffer *document, const Topology *topology, const Plan *plan, Arena *arena);

@@ -19,12 +19,27 @@ takes_the_place_of(const StagedChange *change, const StagedChange *earlier)
     return change->slot == earlier->slot && change->kind == earlier->kind;
 }
 
+static void
+take_in(Topology *next, const Topology *topology, const Member *newcomer, Arena *arena)
+{
+    size_t count = topology->member_count;
+
+    next->members = ARENA_ARRAY(arena, Member, count + 1);
+    memcpy(next->members, topology->members, sizeof(Member) * count);
+    next->members[count] = *newcomer;
+    next->members[count].state = MEMBER_JOINING;
+    next->member_count++;
+}
+
 void
 plan_encode_staged(Buffer *document, const Topology *topology, const StagedChange *change,
-                   Arena *arena)
+                   const Member *newcomer, Arena *arena)
 {
     Topology next = next_of(topology);
     uint32_t count = 0;
+
+    if (newcomer != NULL)
+        take_in(&next, topology, newcomer, arena);
 
     next.staged = ARENA_ARRAY(arena, StagedChange, topology->staged_count + (size_t)1);
     for (uint32_t i = 0; i < topology->staged_count; i++)
@@ -70,25 +85,6 @@ begin_moves(Topology *next, const Topology *topology, const Plan *plan, Arena *a
     }
 }
 
-void
-plan_encode_commit(Buffer *document, const Topology *topology, const Plan *plan, Arena *arena)
-{
-    Topology next = next_of(topology);
-
-    next.members = plan->members;
-    next.committed_epoch = topology->staged_epoch;
-    next.staged_epoch = next.epoch;
-    next.staged_count = 0;
-    for (uint32_t i = 0; i < topology->member_count; i++)
-    {
-        if (plan->members[i].state == MEMBER_GONE && topology->members[i].state != MEMBER_GONE)
-            next.fence = next.epoch;
-    }
-    if (plan->moves)
-        begin_moves(&next, topology, plan, arena);
-    topology_encode(document, &next);
-}
-
 static bool
 has_partition(const Topology *topology, uint32_t slot)
 {
@@ -98,6 +94,36 @@ has_partition(const Topology *topology, uint32_t slot)
             return true;
     }
     return false;
+}
+
+/* Who is given up and has no partition has nothing to wait for: a node that was only joining. */
+static void
+fence_out(Topology *next, const Topology *topology, const Plan *plan, Arena *arena)
+{
+    next->members =
+        arena_copy(arena, plan->members, sizeof(Member) * (size_t)topology->member_count);
+    for (uint32_t i = 0; i < topology->member_count; i++)
+    {
+        if (plan->members[i].state != MEMBER_GONE || topology->members[i].state == MEMBER_GONE)
+            continue;
+        next->fence = next->epoch;
+        if (!has_partition(topology, i))
+            next->members[i].state = MEMBER_LEFT;
+    }
+}
+
+void
+plan_encode_commit(Buffer *document, const Topology *topology, const Plan *plan, Arena *arena)
+{
+    Topology next = next_of(topology);
+
+    next.committed_epoch = topology->staged_epoch;
+    next.staged_epoch = next.epoch;
+    next.staged_count = 0;
+    fence_out(&next, topology, plan, arena);
+    if (plan->moves)
+        begin_moves(&next, topology, plan, arena);
+    topology_encode(document, &next);
 }
 
 /* Nothing of the new owners has counted yet, so that they go back to what they were. */

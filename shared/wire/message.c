@@ -23,6 +23,7 @@ static const FrameTypeRow FRAME_TYPES[FRAME_TYPE_END] = {
     [FRAME_SCAN_REPLY] = {"scan_reply", false},
     [FRAME_BUCKET_CREATE] = {"bucket_create", true},
     [FRAME_BUCKET_DROP] = {"bucket_drop", true, true},
+    [FRAME_PLAN] = {"plan", true, true},
     [FRAME_NODE_STATUS] = {"node_status", true},
     [FRAME_NODE_STATUS_REPLY] = {"node_status_reply", false},
     [FRAME_REPLICATE] = {"replicate", false},
@@ -203,6 +204,32 @@ bucket_drop_decode(const Frame *frame, BucketDrop *drop)
     Reader reader = reader_begin(frame->body);
 
     drop->bucket_id = reader_u32(&reader);
+    return reader_finish(&reader);
+}
+
+void
+plan_frame_encode(Buffer *buffer, uint32_t tag, const PlanFrame *plan)
+{
+    frame_encode_header(buffer, FRAME_PLAN, tag);
+    buffer_put_u8(buffer, (uint8_t)plan->deed);
+    buffer_put_varint(buffer, plan->plan);
+    topology_encode_staged(buffer, &plan->change);
+    buffer_put_string(buffer, plan->node);
+    buffer_put_string(buffer, plan->with);
+}
+
+bool
+plan_frame_decode(const Frame *frame, Arena *arena, PlanFrame *plan)
+{
+    Reader reader = reader_begin(frame->body);
+
+    plan->deed = (PlanDeed)reader_u8(&reader);
+    if (plan->deed > PLAN_CLEAR)
+        reader_fail(&reader);
+    plan->plan = reader_varint(&reader);
+    plan->change = topology_decode_staged(&reader, arena);
+    plan->node = reader_string(&reader, arena);
+    plan->with = reader_string(&reader, arena);
     return reader_finish(&reader);
 }
 

@@ -74,6 +74,7 @@ typedef enum FrameType
     FRAME_REAP_ROUNDS_REPLY,
     FRAME_REAP_NOTICE, /* without an answer */
     FRAME_BUCKET_DROP, /* of admins; answered as FRAME_BUCKET_CREATE */
+    FRAME_PLAN,        /* of admins; answered as FRAME_BUCKET_CREATE */
     FRAME_TYPE_END
 } FrameType;
 
@@ -117,6 +118,23 @@ typedef struct BucketDrop
 {
     uint32_t bucket_id;
 } BucketDrop;
+
+typedef enum PlanDeed
+{
+    PLAN_STAGE,
+    PLAN_COMMIT,
+    PLAN_CLEAR
+} PlanDeed;
+
+/* What is to be done with the plan of changes to members (shared/ring/plan.h). */
+typedef struct PlanFrame
+{
+    PlanDeed deed;
+    uint64_t plan;       /* PLAN_COMMIT: which one, or 0: whichever it is */
+    StagedChange change; /* PLAN_STAGE; its slots are of no account */
+    const char *node;    /* PLAN_STAGE: whom it is about */
+    const char *with;    /* of STAGED_REPLACE; else "" */
+} PlanFrame;
 
 typedef struct TopologyFetch
 {
@@ -433,8 +451,9 @@ typedef struct HelloFrame
     Slice zone;
     uint32_t weight;
     uint32_t partitions;
-    uint64_t epoch; /* 0: in no cluster */
-    Slice seeds;    /* sorted host:port list, comma separated */
+    uint64_t epoch;      /* 0: in no cluster */
+    uint8_t cluster[16]; /* which one; zeros: none */
+    Slice seeds;         /* sorted host:port list, comma separated */
     DataMark data;
     DataState data_state;
     DataMark remembered; /* the last mark that the sender saw of the receiver's data */
@@ -715,6 +734,8 @@ void bucket_create_encode(Buffer *buffer, uint32_t tag, const Bucket *bucket);
 bool bucket_create_decode(const Frame *frame, Arena *arena, Bucket *bucket);
 void bucket_drop_encode(Buffer *buffer, uint32_t tag, const BucketDrop *drop);
 bool bucket_drop_decode(const Frame *frame, BucketDrop *drop);
+void plan_frame_encode(Buffer *buffer, uint32_t tag, const PlanFrame *plan);
+bool plan_frame_decode(const Frame *frame, Arena *arena, PlanFrame *plan);
 void node_status_fetch_encode(Buffer *buffer, uint32_t tag);
 void node_status_encode(Buffer *buffer, uint32_t tag, const NodeStatus *status);
 bool node_status_decode(const Frame *frame, Arena *arena, NodeStatus *status);

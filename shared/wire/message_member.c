@@ -118,6 +118,7 @@ hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hel
     buffer_put_varint(buffer, hello->weight);
     buffer_put_varint(buffer, hello->partitions);
     buffer_put_varint(buffer, hello->epoch);
+    buffer_put(buffer, hello->cluster, sizeof(hello->cluster));
     buffer_put_slice(buffer, hello->seeds);
     data_mark_encode(buffer, &hello->data);
     buffer_put_u8(buffer, (uint8_t)hello->data_state);
@@ -143,6 +144,7 @@ hello_decode(const Frame *frame, HelloFrame *hello)
     hello->weight = reader_varint32(&reader);
     hello->partitions = reader_varint32(&reader);
     hello->epoch = reader_varint(&reader);
+    reader_copy(&reader, hello->cluster, sizeof(hello->cluster));
     hello->seeds = reader_slice(&reader);
     hello->data = data_mark_decode(&reader);
     state = reader_u8(&reader);

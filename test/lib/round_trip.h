@@ -190,6 +190,17 @@ round_trip_bucket_drop(const Frame *frame, Arena *arena, Buffer *again)
 }
 
 static inline bool
+round_trip_plan(const Frame *frame, Arena *arena, Buffer *again)
+{
+    PlanFrame plan;
+
+    if (!plan_frame_decode(frame, arena, &plan))
+        return false;
+    plan_frame_encode(again, frame->tag, &plan);
+    return true;
+}
+
+static inline bool
 round_trip_node_status_fetch(const Frame *frame, Arena *arena, Buffer *again)
 {
     if (frame->body.length > 0)
@@ -365,6 +376,7 @@ round_trip_message(Slice bytes, Arena *arena, Buffer *again)
         [FRAME_SCAN_REPLY] = round_trip_scan_reply,
         [FRAME_BUCKET_CREATE] = round_trip_bucket_create,
         [FRAME_BUCKET_DROP] = round_trip_bucket_drop,
+        [FRAME_PLAN] = round_trip_plan,
         [FRAME_NODE_STATUS] = round_trip_node_status_fetch,
         [FRAME_NODE_STATUS_REPLY] = round_trip_node_status,
         [FRAME_REPLICATE] = round_trip_replicate,

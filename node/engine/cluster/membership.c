@@ -115,6 +115,7 @@ membership_free(Membership *membership)
         memory_resize(&MEMORY_HEAP, peer->seeds, 0);
     }
     membership_free_wishes(membership);
+    membership_free_plans(membership);
     memory_resize(&MEMORY_HEAP, membership->peers, 0);
     memory_resize(&MEMORY_HEAP, membership->seed_peers, 0);
     memory_resize(&MEMORY_HEAP, membership->member_peers, 0);
@@ -356,6 +357,7 @@ own_hello(const Membership *membership, const MemberId *to)
                         .epoch = membership->topology.epoch,
                         .seeds = slice_from_string(config->seeds)};
 
+    memcpy(hello.cluster, membership->topology.cluster, sizeof(hello.cluster));
     witness_fill_hello(membership->witness, to, &hello);
     return hello;
 }
@@ -483,7 +485,8 @@ take_news(Membership *membership, const HelloFrame *hello, Actions *actions)
 }
 
 static void
-answer_hello(Membership *membership, Origin origin, const Frame *frame, Actions *actions)
+answer_hello(Membership *membership, Origin origin, const Frame *frame, uint64_t now_ms,
+             Actions *actions)
 {
     HelloFrame hello;
     HelloFrame answer;
@@ -495,6 +498,7 @@ answer_hello(Membership *membership, Origin origin, const Frame *frame, Actions 
     }
     (void)witness_take_hello(membership->witness, &membership->topology, &hello, actions);
     take_news(membership, &hello, actions);
+    membership_meet_newcomer(membership, &hello, now_ms);
     answer = own_hello(membership, &hello.id);
     hello_encode(actions_frame(actions), FRAME_HELLO_REPLY, origin.tag, &answer);
     actions_reply(actions, origin.session);
@@ -527,6 +531,7 @@ after_paxos(Membership *membership, uint64_t now_ms, Actions *actions)
     {
         adopt(membership, actions);
         membership_pump_buckets(membership, now_ms, actions);
+        membership_pump_plans(membership, now_ms, actions);
     }
 }
 
@@ -539,7 +544,7 @@ membership_session_frame(Membership *membership, Origin origin, const Frame *fra
     switch (frame->type)
     {
     case FRAME_HELLO:
-        answer_hello(membership, origin, frame, actions);
+        answer_hello(membership, origin, frame, now_ms, actions);
         break;
     case FRAME_TOPOLOGY_FETCH:
         if (topology_fetch_decode(frame, &fetch))
@@ -550,6 +555,9 @@ membership_session_frame(Membership *membership, Origin origin, const Frame *fra
     case FRAME_BUCKET_CREATE:
     case FRAME_BUCKET_DROP:
         membership_change_buckets(membership, origin, frame, now_ms, actions);
+        break;
+    case FRAME_PLAN:
+        membership_change_plan(membership, origin, frame, now_ms, actions);
         break;
     default:
         paxos_session_frame(membership->paxos, origin, frame, actions);
@@ -627,6 +635,7 @@ membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
         membership_try_formation(membership, now_ms, actions);
     after_paxos(membership, now_ms, actions);
     membership_pump_buckets(membership, now_ms, actions);
+    membership_pump_plans(membership, now_ms, actions);
     after_paxos(membership, now_ms, actions);
     refresh_up(membership);
 }

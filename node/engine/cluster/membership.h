@@ -18,6 +18,7 @@
 #include "node/engine/cluster/witness.h"
 #include "node/engine/step/host.h"
 #include "node/engine/step/step.h"
+#include "shared/ring/plan.h"
 
 typedef struct Membership Membership;
 
@@ -43,6 +44,12 @@ DiskState membership_disk(const Membership *membership, uint32_t member, const c
 /* Gossip's verdict on a member. */
 void membership_judge(Membership *membership, uint32_t member, bool dead);
 
+/* It is not known that the member is dead: its link answers, or gossip has not given it up. */
+bool membership_is_alive(const Membership *membership, uint32_t member);
+
+/* What a plan must know of the members, by what this node sees; without sizes. */
+PlanFacts membership_plan_facts(const Membership *membership, Arena *arena);
+
 /* The peer number of a member, and the reverse; TOPOLOGY_NO_MEMBER when there is none. */
 uint32_t membership_peer_of(const Membership *membership, uint32_t member);
 uint32_t membership_member_of(const Membership *membership, uint32_t peer);
@@ -61,7 +68,7 @@ void membership_regain_vote(Membership *membership, Actions *actions);
 void membership_peer_up(Membership *membership, uint32_t peer, uint64_t now_ms, Actions *actions);
 void membership_peer_down(Membership *membership, uint32_t peer);
 
-/* HELLO, TOPOLOGY_FETCH, BUCKET_CREATE, BUCKET_DROP and the frames of Paxos. */
+/* HELLO, TOPOLOGY_FETCH, BUCKET_CREATE, BUCKET_DROP, PLAN and the frames of Paxos. */
 void membership_session_frame(Membership *membership, Origin origin, const Frame *frame,
                               uint64_t now_ms, Actions *actions);
 

@@ -1,6 +1,6 @@
 /*
- * The inside of Membership, for membership.c, membership_formation.c and membership_buckets.c
- * alone.
+ * The inside of Membership, for membership.c, membership_formation.c, membership_buckets.c
+ * and membership_plan.c alone.
  */
 #ifndef NODE_ENGINE_CLUSTER_MEMBERSHIP_PRIVATE_H
 #define NODE_ENGINE_CLUSTER_MEMBERSHIP_PRIVATE_H
@@ -58,6 +58,21 @@ typedef struct Fetch
     uint64_t due_ms; /* the next is asked then */
 } Fetch;
 
+/* What somebody waits for: that the plan is changed, committed or cleared. */
+typedef struct PlanWish
+{
+    struct PlanWish *next;
+    Origin origin;
+    Arena arena;
+    PlanFrame request;
+    uint64_t plan;     /* which one is to be committed */
+    bool was_proposed; /* so that a document may have what it asks for by this wish */
+    uint64_t deadline_ms;
+} PlanWish;
+
+/* A node that is no member and has said hello. */
+typedef struct Newcomer Newcomer;
+
 struct Membership
 {
     const HostConfig *config;
@@ -82,6 +97,9 @@ struct Membership
     BucketWish **wishes_end;
     uint32_t wish_count;
     size_t wish_bytes;
+    PlanWish *plan_wishes; /* oldest first */
+    Newcomer *newcomers;
+    uint32_t newcomer_count;
     uint64_t last_tick_ms;
     char waiting_for[WAITING_TEXT_MAX];
 };
@@ -112,5 +130,18 @@ void membership_free_wishes(Membership *membership);
 
 /* Settles the wishes that can be settled, and proposes the others. */
 void membership_pump_buckets(Membership *membership, uint64_t now_ms, Actions *actions);
+
+/* ---- membership_plan.c ---- */
+
+/* A FRAME_PLAN. */
+void membership_change_plan(Membership *membership, Origin origin, const Frame *frame,
+                            uint64_t now_ms, Actions *actions);
+void membership_free_plans(Membership *membership);
+
+/* Settles the wishes that can be settled, and proposes the next one. */
+void membership_pump_plans(Membership *membership, uint64_t now_ms, Actions *actions);
+
+/* A hello on a session, perhaps of a node that is no member. */
+void membership_meet_newcomer(Membership *membership, const HelloFrame *hello, uint64_t now_ms);
 
 #endif

@@ -238,6 +238,19 @@ town_drop(Town *town, uint32_t node, uint64_t session, uint32_t bucket_id)
     town_post(town, node);
 }
 
+void
+town_plan(Town *town, uint32_t node, uint64_t session, const PlanFrame *plan)
+{
+    Origin origin = {.session = session, .tag = 9};
+    Frame frame;
+
+    plan_frame_encode(stage_buffer(&town->stage), 9, plan);
+    frame = stage_frame(&town->stage);
+    membership_session_frame(town->nodes[node].membership, origin, &frame, town->now_ms,
+                             &town->stage.actions);
+    town_post(town, node);
+}
+
 Bucket
 town_named(Town *town, const char *name)
 {

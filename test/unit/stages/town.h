@@ -95,6 +95,8 @@ void town_create(Town *town, uint32_t node, uint64_t session, const Bucket *buck
 
 /* The stage's bucket under that name. */
 void town_drop(Town *town, uint32_t node, uint64_t session, uint32_t bucket_id);
+/* A change of the plan, asked of a node by a client. */
+void town_plan(Town *town, uint32_t node, uint64_t session, const PlanFrame *plan);
 Bucket town_named(Town *town, const char *name);
 
 /* The topology a client was answered with. */

@@ -158,7 +158,7 @@ stage(Fixture *fixture, StagedChange change)
     assert_null(
         plan_staging_fault(&fixture->topology, &change, &fixture->facts, &hint, &fixture->arena));
     buffer_init(&document, &MEMORY_HEAP);
-    plan_encode_staged(&document, &fixture->topology, &change, &fixture->arena);
+    plan_encode_staged(&document, &fixture->topology, &change, NULL, &fixture->arena);
     take(fixture, &document);
     buffer_free(&document);
 }
@@ -338,6 +338,21 @@ a_removal_names_what_only_the_dead_node_had(void **state)
     assert_int_equal(plan.loss_count, 1);
     assert_string_equal(plan.losses[0].bucket->name, "seen");
     assert_int_equal(plan.losses[0].partitions, partitions_of(fixture->topology.claim, 1));
+}
+
+/* Its id does not come back. */
+static void
+a_joining_node_that_is_given_up_has_left_at_once(void **state)
+{
+    Fixture *fixture = *state;
+    uint16_t slot = arrive(fixture, "");
+    MemberId id = fixture->topology.members[slot].id;
+
+    stage(fixture, (StagedChange){.kind = STAGED_REMOVE, .slot = slot});
+    commit(fixture);
+    assert_null(fixture->topology.target);
+    assert_true(topology_has_left(&fixture->topology, &id));
+    assert_int_equal(fixture->topology.fence, fixture->topology.epoch);
 }
 
 static void
@@ -731,6 +746,7 @@ main(void)
         TEST(a_replacement_takes_what_the_old_one_had_and_nothing_else_moves),
         TEST(a_dead_node_that_is_replaced_is_gone_and_fenced),
         TEST(a_removal_names_what_only_the_dead_node_had),
+        TEST(a_joining_node_that_is_given_up_has_left_at_once),
         TEST(several_changes_are_one_plan),
         TEST(an_address_moves_nothing),
         TEST(a_plan_for_zones_mends_them),

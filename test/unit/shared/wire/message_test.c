@@ -99,9 +99,9 @@ static void
 clients_may_ask_but_neither_answer_nor_speak_for_nodes(void **state)
 {
     static const FrameType for_clients[] = {
-        FRAME_TOPOLOGY_FETCH, FRAME_READ,          FRAME_WRITE,
-        FRAME_SCAN,           FRAME_BUCKET_CREATE, FRAME_NODE_STATUS,
-        FRAME_REPAIR,         FRAME_REPAIR_STATUS, FRAME_BUCKET_DROP};
+        FRAME_TOPOLOGY_FETCH, FRAME_READ,        FRAME_WRITE,  FRAME_SCAN,
+        FRAME_BUCKET_CREATE,  FRAME_NODE_STATUS, FRAME_REPAIR, FRAME_REPAIR_STATUS,
+        FRAME_BUCKET_DROP,    FRAME_PLAN};
 
     for (int type = 1; type < FRAME_TYPE_END; type++)
     {
@@ -111,8 +111,27 @@ clients_may_ask_but_neither_answer_nor_speak_for_nodes(void **state)
             expected |= for_clients[i] == (FrameType)type;
         assert_int_equal(frame_is_for_clients((FrameType)type), expected);
         assert_int_equal(frame_is_for_admins((FrameType)type),
-                         type == FRAME_REPAIR || type == FRAME_BUCKET_DROP);
+                         type == FRAME_REPAIR || type == FRAME_BUCKET_DROP || type == FRAME_PLAN);
     }
+}
+
+static void
+a_change_of_the_plan_comes_back(void **state)
+{
+    Fixture *fixture = *state;
+    PlanFrame plan = {
+        .deed = PLAN_STAGE,
+        .change = {.kind = STAGED_ADDRESS, .zone = "", .address = "::1", .port = 7101},
+        .node = "n1",
+        .with = ""
+    };
+    PlanFrame decoded;
+
+    plan_frame_encode(&fixture->buffer, TAG, &plan);
+    assert_true(plan_frame_decode(take(fixture, FRAME_PLAN), &fixture->arena, &decoded));
+    assert_int_equal(decoded.deed, PLAN_STAGE);
+    assert_string_equal(decoded.node, "n1");
+    assert_true(topology_staged_equals(&decoded.change, &plan.change));
 }
 
 static void
@@ -616,6 +635,7 @@ hellos_come_back(void **state)
         .weight = 2,
         .partitions = 256,
         .epoch = 3,
+        .cluster = {5,        6         },
         .seeds = text("127.0.0.1:7101"),
         .data = {{{1, 2}}, 77        },
         .data_state = DATA_REFILLING,
@@ -638,6 +658,7 @@ hellos_come_back(void **state)
         assert_int_equal(decoded.weight, 2);
         assert_int_equal(decoded.partitions, 256);
         assert_int_equal(decoded.epoch, 3);
+        assert_memory_equal(decoded.cluster, hello.cluster, sizeof(hello.cluster));
         assert_text(decoded.seeds, "127.0.0.1:7101");
         assert_memory_equal(&decoded.data.run, &hello.data.run, sizeof(RunId));
         assert_int_equal(decoded.data.commits, 77);
@@ -943,6 +964,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_frame_of_unknown_type_or_without_a_tag_is_refused),
         TEST(clients_may_ask_but_neither_answer_nor_speak_for_nodes),
+        TEST(a_change_of_the_plan_comes_back),
         TEST(an_error_comes_back),
         TEST(an_unknown_status_reads_as_a_bad_frame),
         TEST(a_topology_fetch_and_its_answer_come_back),
