@@ -4,7 +4,8 @@
  *
  * A frame of an epoch that this node has not reached yet is held back, while the topology is
  * fetched, for at most HOLD_MS; one that there is no room for is carried out with what is known. So
- * are reads, as long as a node that has just started is in doubt whether its data are whole.
+ * are reads, as long as a node that has just started is in doubt whether its data are whole. Data
+ * frames of nodes that know of no removal are refused: see Topology.fence.
  */
 #include "node/engine/engine_private.h"
 
@@ -300,6 +301,15 @@ admit(Engine *engine, uint64_t waited_ms, bool was_held, const Frame *frame)
     return admission_ask(&engine->admission, engine->now_ms, &asked, &load);
 }
 
+/* The sender does not know of a removal yet, and may be who was removed: what it has may have been
+ * reaped since. It is told nothing else, lest it sends the same under a label that it learns. */
+static bool
+is_fenced(const Engine *engine, const Frame *frame)
+{
+    return engine->asker == ENGINE_PEER && SESSION_ROUTES[frame->type].has_epoch &&
+           epoch_of(frame) < membership_topology(engine->membership)->fence;
+}
+
 static bool
 may_send(EngineAsker asker, FrameType type)
 {
@@ -325,6 +335,11 @@ engine_dispatch(Engine *engine, uint64_t session, uint64_t waited_ms, Slice byte
     {
         engine->frames_refused++;
         actions_error(&engine->actions, origin, STATUS_FORBIDDEN, "");
+    }
+    else if (is_fenced(engine, &frame))
+    {
+        engine->frames_refused++;
+        actions_error(&engine->actions, origin, STATUS_BEHIND, "");
     }
     else if ((verdict = admit(engine, waited_ms, !may_hold, &frame)) != ADMISSION_TAKEN)
     {

@@ -187,6 +187,16 @@ set_up(void **state)
     return 0;
 }
 
+/* The same, from which somebody was removed by the epoch in force. */
+static int
+set_up_fenced(void **state)
+{
+    set_up_members(3, "127.0.0.1:7100,127.0.0.1:7101,127.0.0.1:7102");
+    fixture.stage.topology.fence = fixture.stage.topology.epoch;
+    start(formed_state());
+    return 0;
+}
+
 /* A cluster of its own. */
 static int
 set_up_alone(void **state)
@@ -216,6 +226,7 @@ tear_down(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define TEST_ALONE(name) cmocka_unit_test_setup_teardown(name, set_up_alone, tear_down)
+#define TEST_FENCED(name) cmocka_unit_test_setup_teardown(name, set_up_fenced, tear_down)
 #define TEST_NEW(name) cmocka_unit_test_setup_teardown(name, set_up_new, tear_down)
 
 /* ---- what goes in ---- */
@@ -1274,12 +1285,39 @@ a_node_whose_data_are_older_has_no_vote_until_some_time_after(void **state)
     assert_true(grants_promise());
 }
 
+/* It may be the member that was removed, with what was reaped since. */
+static void
+data_of_a_node_that_knows_of_no_removal_are_refused(void **state)
+{
+    Slice key = stage_key(&fixture.stage, "key");
+    ReplicateItem item = {.bucket_id = STAGE_BUCKET,
+                          .key = key,
+                          .object = stage_object(&fixture.stage, 1, 1, "apple")};
+    ReplicateFrame replicate = {
+        .epoch = fixture.stage.topology.epoch - 1, .items = &item, .item_count = 1};
+    ReadItem read;
+
+    peers_up();
+    replicate_encode(stage_buffer(&fixture.stage), TAG, &replicate);
+    give(MEMBER);
+    assert_refused(MEMBER, STATUS_BEHIND);
+    give_read(key, READ_FULL, replicate.epoch, STAGE_BUCKET);
+    read = read_item();
+    assert_int_equal(read.status, STATUS_OK);
+    assert_int_equal(read.object.length, 0);
+    replicate.epoch++;
+    replicate_encode(stage_buffer(&fixture.stage), TAG, &replicate);
+    give(MEMBER);
+    assert_int_equal(reply_to(MEMBER).type, FRAME_REPLICATE_REPLY);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_client_may_send_what_is_for_clients_and_nothing_else),
         TEST(a_node_may_send_what_clients_may_not),
+        TEST_FENCED(data_of_a_node_that_knows_of_no_removal_are_refused),
         TEST(a_frame_too_short_for_its_header_is_refused),
         TEST(an_answer_of_a_peer_that_is_garbage_is_ignored),
         TEST_NEW(a_node_in_no_cluster_says_so),
