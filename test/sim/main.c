@@ -20,7 +20,7 @@
 
 enum
 {
-    SCENARIO_SEEDS = 20,
+    SCENARIO_SEEDS = 60,
     REPEAT_EVERY = 50 /* seeds that are run twice, to be sure that a seed gives one run */
 };
 

@@ -64,6 +64,26 @@ play_set_back_does_not_vote(Script *script)
     script_boot(script, 2);
 }
 
+/* A node ends when it has accepted a topology and may not have heard that it was chosen. Who has
+ * proposed it is gone when the node and the third, who knows of nothing, decide again. */
+static void
+play_vote_outlives_a_crash(Script *script)
+{
+    (void)script_put(script, 0, ALL, NULL);
+    script_settle(script);
+    script_part(script, 0, 2, true);
+    script_part(script, 1, 2, true);
+    script_make_bucket(script, 0, "decided by 0 and 1", 3);
+    script_crash(script, 1);
+    script_crash(script, 0);
+    script_part(script, 0, 2, false);
+    script_part(script, 1, 2, false);
+    script_boot_alone(script, 1);
+    script_wait_ms(script, VOTED_MS);
+    (void)script_try_bucket(script, 2, "decided by 1 and 2", 2);
+    script_boot(script, 0);
+}
+
 /* A node is filled from who owns what it owns; one that owns nothing of it may be gone. */
 static void
 play_filled_by_owners_alone(Script *script)
@@ -77,9 +97,10 @@ play_filled_by_owners_alone(Script *script)
 }
 
 static const Scenario SCENARIOS[] = {
-    {"wiped-one-votes",        play_wiped_one_votes,        3, true, 3},
-    {"set-back-does-not-vote", play_set_back_does_not_vote, 3, true, 3},
-    {"filled-by-owners-alone", play_filled_by_owners_alone, 4, true, 1},
+    {"wiped-one-votes",        play_wiped_one_votes,        3, true,  3},
+    {"set-back-does-not-vote", play_set_back_does_not_vote, 3, true,  3},
+    {"vote-outlives-a-crash",  play_vote_outlives_a_crash,  3, false, 3},
+    {"filled-by-owners-alone", play_filled_by_owners_alone, 4, true,  1},
 };
 
 const Scenario *
