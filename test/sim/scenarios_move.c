@@ -73,10 +73,28 @@ play_entering_keeps_its_copy(Script *script)
     EXPECT(script, script_read(script, ENTERS, ALL), put);
 }
 
+/* Its owner's disk is wiped: who is to own the key is the only other that has it. */
+static void
+play_wiped_while_it_moves(Script *script)
+{
+    uint32_t put;
+
+    script_move(script, 0, 1, TOPOLOGY_FILLING);
+    script_learn(script, 0);
+    put = script_put(script, 0, 1, NULL);
+    script_settle(script);
+    script_crash(script, 0);
+    script_wipe(script, 0);
+    script_boot(script, 0);
+    script_await_filled(script, 0);
+    EXPECT(script, script_read(script, 0, 1), put);
+}
+
 static const Scenario SCENARIOS[] = {
     {"moved-is-told",               play_moved_is_told,               4, false, 3},
     {"entering-counts-for-nothing", play_entering_counts_for_nothing, 4, false, 3},
     {"entering-keeps-its-copy",     play_entering_keeps_its_copy,     4, false, 3},
+    {"wiped-while-it-moves",        play_wiped_while_it_moves,        3, true,  1},
 };
 
 const Scenario *

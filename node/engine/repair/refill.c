@@ -50,6 +50,7 @@ struct Refill
     uint32_t job_count;
     uint32_t first_open;  /* all before it are done */
     uint32_t last_bucket; /* planned: buckets are numbered in the order they are made */
+    uint64_t epoch;       /* by which all that is planned was */
     uint32_t finished;
     bool troubled; /* something failed since the last step */
     uint64_t rest_until_ms;
@@ -57,12 +58,34 @@ struct Refill
     Lane lanes[LANES];
 };
 
+/* Owners by the claim, and by the target: what was acknowledged may be with either. */
+static uint32_t
+owners_of_both(const View *view, const Bucket *bucket, uint64_t position,
+               uint16_t owners[2 * TOPOLOGY_N_MAX])
+{
+    uint16_t entering[TOPOLOGY_N_MAX];
+    uint32_t count = topology_old_preference(view->topology, position, owners, bucket->n);
+    uint32_t others = topology_new_preference(view->topology, position, entering, bucket->n);
+    uint32_t old_count = count;
+
+    for (uint32_t i = 0; i < others; i++)
+    {
+        bool is_old = false;
+
+        for (uint32_t j = 0; j < old_count; j++)
+            is_old = is_old || owners[j] == entering[i];
+        if (!is_old)
+            owners[count++] = entering[i];
+    }
+    return count;
+}
+
 static void
 add_jobs(Refill *refill, const View *view, const Bucket *bucket, uint32_t partition)
 {
-    uint16_t owners[TOPOLOGY_N_MAX];
+    uint16_t owners[2 * TOPOLOGY_N_MAX];
     uint64_t start = ring_partition_start(partition, view->topology->partitions);
-    uint32_t count = topology_preference(view->topology, start, owners, bucket->n);
+    uint32_t count = owners_of_both(view, bucket, start, owners);
     bool mine = false;
 
     for (uint32_t i = 0; i < count; i++)
@@ -93,23 +116,51 @@ grow(Refill *refill, size_t more)
     }
 }
 
-/* Plans the buckets that are new: a node that was set back far may not know all of them at first.
- */
+/* Of a bucket that was planned before, the partitions whose owners were changed since: they are
+ * compared with once more, all of them, since those of before may have had less. */
+static void
+plan_bucket(Refill *refill, const View *view, const Bucket *bucket)
+{
+    const Topology *topology = view->topology;
+    bool is_new = bucket->id > refill->last_bucket;
+
+    grow(refill, (size_t)topology->partitions * 2 * bucket->n);
+    for (uint32_t partition = 0; partition < topology->partitions; partition++)
+    {
+        if (is_new || topology->changed[partition] > refill->epoch)
+            add_jobs(refill, view, bucket, partition);
+    }
+}
+
+static bool
+owners_were_changed(const Refill *refill, const Topology *topology)
+{
+    for (uint32_t i = 0; i < topology->partitions; i++)
+    {
+        if (topology->changed[i] > refill->epoch)
+            return true;
+    }
+    return false;
+}
+
+/* A node that was set back far may not know all buckets at first. */
 static void
 plan(Refill *refill, const View *view)
 {
     const Topology *topology = view->topology;
+    uint32_t first = 0;
 
-    for (uint32_t b = topology_bucket_index(topology, refill->last_bucket + 1);
-         b < topology->bucket_count; b++)
+    if (topology->epoch == refill->epoch)
+        return;
+    if (!owners_were_changed(refill, topology))
+        first = topology_bucket_index(topology, refill->last_bucket + 1);
+    for (uint32_t b = first; b < topology->bucket_count; b++)
     {
-        const Bucket *bucket = &topology->buckets[b];
-
-        grow(refill, (size_t)topology->partitions * TOPOLOGY_N_MAX);
-        for (uint32_t partition = 0; partition < topology->partitions; partition++)
-            add_jobs(refill, view, bucket, partition);
-        refill->last_bucket = bucket->id;
+        plan_bucket(refill, view, &topology->buckets[b]);
+        if (topology->buckets[b].id > refill->last_bucket)
+            refill->last_bucket = topology->buckets[b].id;
     }
+    refill->epoch = topology->epoch;
 }
 
 Refill *
@@ -174,6 +225,16 @@ is_under_way(const Refill *refill, const Job *job)
     return found;
 }
 
+/* Nothing can come of it: the bucket was dropped, or a plan has given the member up. */
+static bool
+is_in_vain(const View *view, const Job *job)
+{
+    MemberState state = view->topology->members[job->member].state;
+
+    return topology_was_dropped(view->topology, job->bucket_id) || state == MEMBER_GONE ||
+           state == MEMBER_LEFT;
+}
+
 /* One owner of a partition after the other: what the first sends need not be sent by the next. */
 static Job *
 next_job(Refill *refill, const View *view)
@@ -184,7 +245,7 @@ next_job(Refill *refill, const View *view)
     {
         Job *job = &refill->jobs[i];
 
-        if (!job->done && topology_was_dropped(view->topology, job->bucket_id))
+        if (!job->done && is_in_vain(view, job))
         {
             job->done = true;
             refill->finished++;

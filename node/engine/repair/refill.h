@@ -5,8 +5,9 @@
  * Until it is over the node takes and acknowledges writes but answers no read: an acknowledged
  * write may have been on the lost disk and on one other owner alone. So every other owner of every
  * partition that the node owns is compared with, and each row that it may have beyond the own ones
- * merged and durable, before it is over; an owner that is down is waited for. Scans of peers are
- * answered meanwhile, lest two nodes that refill wait for each other.
+ * merged and durable, before it is over; an owner that is down is waited for, unless a plan has
+ * given it up. Where a partition moves these are the owners of the claim and of the target. Scans
+ * of peers are answered meanwhile, lest two nodes that refill wait for each other.
  *
  * The owners of a partition come one after the other. The digest of one's rows is compared with
  * that of the own tree: for all of the partition, then, where they are not equal and both have
@@ -21,7 +22,8 @@
 
 typedef struct Refill Refill;
 
-/* Plans the compares for the topology in force; refill_step() plans buckets that come later. */
+/* Plans the compares for the topology in force; refill_step() plans buckets that come later, and
+ * partitions whose owners change. */
 Refill *refill_new(const View *view);
 void refill_free(Refill *refill);
 

@@ -191,6 +191,67 @@ an_owner_that_is_down_is_waited_for(void **state)
 }
 
 static void
+answer_all(void)
+{
+    Question questions[SCANS];
+
+    for (uint32_t count = step(questions); count > 0; count = step(questions))
+    {
+        for (uint32_t i = 0; i < count; i++)
+            answer_empty(&questions[i]);
+    }
+}
+
+static void
+an_owner_that_a_plan_has_given_up_is_not_waited_for(void **state)
+{
+    fixture.stage.up[2] = false;
+    answer_all();
+    assert_false(refill_is_done(fixture.refill));
+    fixture.stage.topology.members[2].state = MEMBER_GONE;
+    answer_all();
+    assert_true(refill_is_done(fixture.refill));
+}
+
+/* Member 3 is to take the place of member 2 in the first partition that this node owns: both may
+ * have what it lacks, and it is planned although that bucket was before. */
+static void
+owners_of_claim_and_target_are_asked_where_a_partition_moves(void **state)
+{
+    Topology *topology = &fixture.stage.topology;
+    uint8_t steps[STAGE_PARTITIONS] = {0};
+    uint16_t target[4] = {0};
+    uint32_t planned;
+
+    tear_down(state);
+    stage_init(&fixture.stage, 4, 3);
+    fixture.refill = refill_new(&fixture.stage.view);
+    answer_all();
+    assert_true(refill_is_done(fixture.refill));
+    planned = refill_planned(fixture.refill);
+    memcpy(target, topology->preference, sizeof(target));
+    topology->target_preference =
+        arena_copy(&fixture.stage.arena, topology->preference,
+                   sizeof(uint16_t) * STAGE_PARTITIONS * topology->preference_length);
+    topology->target_preference[2] = target[3];
+    topology->target_preference[3] = target[2];
+    topology->target = topology->claim;
+    topology->steps = steps;
+    for (TopologyStep now = TOPOLOGY_FILLING; now <= TOPOLOGY_HANDING; now++)
+    {
+        steps[0] = (uint8_t)now;
+        topology->changed[0] = ++topology->epoch;
+        answer_all();
+        assert_true(refill_is_done(fixture.refill));
+        assert_int_equal(refill_planned(fixture.refill), planned + 3);
+        planned += 3;
+    }
+    topology->epoch++;
+    answer_all();
+    assert_int_equal(refill_planned(fixture.refill), planned);
+}
+
+static void
 an_owner_that_goes_down_owes_its_scans_again(void **state)
 {
     Question questions[SCANS];
@@ -332,6 +393,8 @@ main(void)
         TEST(the_next_page_begins_where_the_last_one_ended),
         TEST(a_row_that_could_not_be_stored_is_asked_for_again_after_a_while),
         TEST(an_owner_that_is_down_is_waited_for),
+        TEST(an_owner_that_a_plan_has_given_up_is_not_waited_for),
+        TEST(owners_of_claim_and_target_are_asked_where_a_partition_moves),
         TEST(an_owner_that_goes_down_owes_its_scans_again),
         TEST(an_owner_that_goes_down_between_two_pages_is_not_asked),
         TEST(a_refusal_is_tried_again),
