@@ -97,6 +97,8 @@ take_acknowledgement(Coordinator *coordinator, const View *view, uint32_t member
         return;
     if (result->status == STATUS_OK)
         item->acked |= 1u << place;
+    else if (result->status == STATUS_MOVED)
+        item->moved |= 1u << place;
     else
         item->failed |= 1u << place;
     if (result->status == STATUS_STALE_ROUND)
@@ -195,6 +197,7 @@ take_back(const Operation *operation, Item *item, uint32_t place)
         item->asking_failed |= item->asked & bit & ~item->answered;
     else
         item->failed |= bit & ~item->acked;
+    item->moved &= ~bit;
 }
 
 /* Runs visit on every open item of every live operation, whatever ends meanwhile. */

@@ -151,6 +151,13 @@ has_quorum(const Operation *operation, const Item *item)
            operation_count(item->answered & operation_owners(item)) >= operation->owner_quorum;
 }
 
+/* By other owners it may succeed: who asked is to learn of them. */
+static StatusCode
+why_not(const Item *item)
+{
+    return item->moved != 0 ? STATUS_MOVED : STATUS_UNAVAILABLE;
+}
+
 static bool
 gather_is_over(const View *view, const Operation *operation, const Item *item)
 {
@@ -171,11 +178,11 @@ settle_item(Coordinator *coordinator, const View *view, Operation *operation, It
     uint32_t waiting = item->sent & ~item->acked & ~item->failed;
 
     if (!has_quorum(operation, item))
-        end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE);
+        end_item(coordinator, view, operation, item, why_not(item));
     else if (operation->repair_later || operation_count(item->acked) >= enough)
         end_item(coordinator, view, operation, item, STATUS_OK);
     else if (waiting == 0 || view->now_ms >= operation->deadline_ms)
-        end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE);
+        end_item(coordinator, view, operation, item, why_not(item));
 }
 
 void
@@ -189,13 +196,16 @@ coordinator_read_progress(Coordinator *coordinator, const View *view, Operation 
         operation_merge(operation, item);
         if (!has_quorum(operation, item) || operation_is_stale(view, operation, item))
         {
-            end_item(coordinator, view, operation, item, STATUS_UNAVAILABLE);
+            end_item(coordinator, view, operation, item, why_not(item));
             return;
         }
         repair_item(coordinator, view, operation, item);
     }
     if (item->phase == ITEM_SPREADING)
+    {
+        item->failed |= item->moved;
         settle_item(coordinator, view, operation, item);
+    }
 }
 
 static bool

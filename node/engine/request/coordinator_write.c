@@ -264,6 +264,7 @@ coordinator_write(Coordinator *coordinator, const View *view, Origin origin, con
 static void
 take_stock(Coordinator *coordinator, const View *view, Operation *operation, Item *item)
 {
+    spread_place_again(coordinator, view, operation, item);
     spread_mend(coordinator, view, operation, item);
     if (spread_is_met(view, operation, item))
         end_item(coordinator, view, operation, item, STATUS_OK);
@@ -277,6 +278,7 @@ linger(Coordinator *coordinator, const View *view, Operation *operation, Item *i
 {
     bool late = view->now_ms >= operation->linger_ms || coordinator->live_count > LINGERING_MAX;
 
+    spread_place_again(coordinator, view, operation, item);
     spread_mend(coordinator, view, operation, item);
     if (!late && !spread_is_over(item))
         return;

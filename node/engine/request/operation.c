@@ -5,6 +5,7 @@
 #include "node/engine/request/operation.h"
 
 #include <assert.h>
+#include <string.h>
 
 static Operation *
 add_slot(Coordinator *coordinator)
@@ -169,6 +170,19 @@ operation_place(const View *view, const Bucket *bucket, uint64_t epoch, Item *it
     return STATUS_OK;
 }
 
+bool
+operation_place_again(const View *view, Item *item)
+{
+    uint16_t members[TOPOLOGY_N_MAX];
+    uint32_t count = topology_preference(view->topology, item->position, members, TOPOLOGY_N_MAX);
+
+    if (count != item->member_count ||
+        memcmp(members, item->members, sizeof(uint16_t) * count) != 0)
+        return false;
+    item->placed = view->topology->epoch;
+    return true;
+}
+
 int
 operation_member_place(const Item *item, uint32_t member)
 {
@@ -302,6 +316,7 @@ operation_take_object(Operation *operation, Item *item, uint32_t place, const Re
     if (answer->status != STATUS_OK)
     {
         item->asking_failed |= bit;
+        item->moved |= answer->status == STATUS_MOVED ? bit : 0;
         item->unreadable |= answer->status == STATUS_CORRUPT ? bit : 0;
         return;
     }

@@ -67,6 +67,7 @@ typedef struct Item
     uint32_t sent;
     uint32_t acked;
     uint32_t failed; /* will not acknowledge */
+    uint32_t moved;  /* have said that the owners were changed since it was placed */
     StatusCode status;
     Object merge; /* what was gathered */
     union
@@ -194,6 +195,9 @@ void operation_merge(Operation *operation, Item *item);
  * place that it is to keep it for, or its own. */
 void operation_send(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
                     uint32_t place, uint32_t hint_for, Slice object);
+
+/* The item's members are those of today, if under another epoch: it is placed anew under that. */
+bool operation_place_again(const View *view, Item *item);
 
 /* Puts a copy into the outbox of a member that is to be an owner: it is not waited for, and what it
  * answers counts for nothing. */

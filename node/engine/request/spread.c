@@ -135,7 +135,7 @@ spread_send(Coordinator *coordinator, const View *view, Operation *operation, It
             Slice object)
 {
     item->write.stamped = true;
-    if (item->member_count > item->owner_count)
+    if (view->topology->present > item->owner_count)
         item->write.object = slice_copy(&operation->arena, object);
     for (uint32_t owner = 0; owner < item->owner_count; owner++)
     {
@@ -147,6 +147,18 @@ spread_send(Coordinator *coordinator, const View *view, Operation *operation, It
             operation_send(coordinator, view, operation, item, stand_in, owner, object);
     }
     send_to_entering(coordinator, view, operation, item, object);
+}
+
+/* The owner that a place is sent the object for. */
+static uint32_t
+sent_for(const Item *item, uint32_t place)
+{
+    for (uint32_t owner = 0; owner < item->owner_count; owner++)
+    {
+        if (owner != place && item->write.stand_ins[owner] == place)
+            return owner;
+    }
+    return place;
 }
 
 void
@@ -216,6 +228,30 @@ static uint32_t
 awaited(const Item *item)
 {
     return (item->sent | bit_of(item->self)) & ~item->acked & ~item->failed;
+}
+
+/* Also to members that have not answered yet: what they were sent they may refuse. */
+void
+spread_place_again(Coordinator *coordinator, const View *view, Operation *operation, Item *item)
+{
+    uint32_t again = awaited(item) & ~bit_of(item->self);
+
+    if (item->moved == 0 || !topology_has_moved(view->topology, item->position, item->placed))
+        return;
+    if (item->write.object.length == 0 || !operation_place_again(view, item))
+    {
+        item->failed |= item->moved & ~item->acked;
+        item->moved = 0;
+        return;
+    }
+    item->moved = 0;
+    for (uint32_t place = 0; place < item->member_count; place++)
+    {
+        if ((again & bit_of(place)) != 0)
+            operation_send(coordinator, view, operation, item, place, sent_for(item, place),
+                           item->write.object);
+    }
+    send_to_entering(coordinator, view, operation, item, item->write.object);
 }
 
 bool

@@ -28,6 +28,12 @@ void spread_plan(Coordinator *coordinator, const View *view, Operation *operatio
 void spread_send(Coordinator *coordinator, const View *view, Operation *operation, Item *item,
                  Slice object);
 
+/* Sends it again when a member has refused it because the owners were changed, once this node knows
+ * of that: if they are the same as before, as where a partition begins to be filled. If they are
+ * not, or the object is not kept, that member has failed. */
+void spread_place_again(Coordinator *coordinator, const View *view, Operation *operation,
+                        Item *item);
+
 /* Sends it to further stand-ins, for owners that have failed since. */
 void spread_mend(Coordinator *coordinator, const View *view, Operation *operation, Item *item);
 

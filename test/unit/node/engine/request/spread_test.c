@@ -214,6 +214,54 @@ when_the_new_owners_count_the_old_one_is_sent_nothing(void **state)
     conductor_assert_write(&fixture, STATUS_OK);
 }
 
+/* The move begins with epoch 3, after the write was placed. */
+static void
+learn_of_move(TopologyStep step)
+{
+    begin_move(2, step);
+    fixture.stage.topology.epoch = 3;
+    for (uint32_t i = 0; i < STAGE_PARTITIONS; i++)
+        fixture.stage.topology.changed[i] = 3;
+    stage_clear(&fixture.stage);
+    conductor_tick(&fixture, 30);
+}
+
+static void
+a_write_under_way_when_the_filling_begins_is_placed_anew(void **state)
+{
+    uint64_t ref = spread_with(3, 0, 0);
+
+    conductor_durable(&fixture, ref, STATUS_OK);
+    conductor_acknowledge(&fixture, list[1], ref, STATUS_MOVED);
+    conductor_tick(&fixture, 10);
+    conductor_assert_unanswered(&fixture);
+    assert_int_equal(stage_count(&fixture.stage, ACTION_SEND), 0);
+    learn_of_move(TOPOLOGY_FILLING);
+    for (uint32_t place = 1; place <= N; place++)
+        assert_int_equal(conductor_replicated_to(&fixture, list[place]).items[0].placed, 3);
+    conductor_acknowledge(&fixture, list[2], ref, STATUS_MOVED);
+    conductor_acknowledge(&fixture, list[2], ref, STATUS_OK);
+    conductor_assert_unanswered(&fixture);
+    conductor_acknowledge(&fixture, list[1], ref, STATUS_OK);
+    conductor_assert_write(&fixture, STATUS_OK);
+    assert_int_equal(coordinator_load(fixture.coordinator), 0);
+}
+
+/* What the owners of before acknowledged is not made up for by those of today. */
+static void
+a_write_whose_owners_are_others_now_is_not_placed_anew(void **state)
+{
+    uint64_t ref = spread_with(3, 0, 0);
+
+    conductor_durable(&fixture, ref, STATUS_OK);
+    conductor_acknowledge(&fixture, list[1], ref, STATUS_OK);
+    conductor_acknowledge(&fixture, list[2], ref, STATUS_MOVED);
+    conductor_assert_unanswered(&fixture);
+    learn_of_move(TOPOLOGY_HANDING);
+    assert_true(stage_sent_nothing_to(&fixture.stage, list[1]));
+    assert_true(stage_sent_nothing_to(&fixture.stage, list[2]));
+}
+
 static void
 without_a_fallback_the_hint_is_written_with_the_object(void **state)
 {
@@ -505,6 +553,8 @@ main(void)
         TEST(who_is_to_own_the_key_is_sent_it_and_counts_for_nothing),
         TEST(who_is_to_own_the_key_and_is_down_gets_no_hint),
         TEST(when_the_new_owners_count_the_old_one_is_sent_nothing),
+        TEST(a_write_under_way_when_the_filling_begins_is_placed_anew),
+        TEST(a_write_whose_owners_are_others_now_is_not_placed_anew),
         TEST(without_a_fallback_the_hint_is_written_with_the_object),
         TEST(an_owner_that_stays_silent_gets_a_hint_here),
         TEST(who_keeps_all_the_hints_it_may_marks_who_has_missed_something),
