@@ -82,7 +82,7 @@ play_wiped_while_it_moves(Script *script)
     script_move(script, 0, 1, TOPOLOGY_FILLING);
     script_learn(script, 0);
     put = script_put(script, 0, 1, NULL);
-    script_settle(script);
+    script_await_held(script, 1);
     script_crash(script, 0);
     script_wipe(script, 0);
     script_boot(script, 0);

@@ -83,8 +83,9 @@ void script_move(Script *script, uint32_t leaves, uint32_t enters, TopologyStep 
 /* The client, and who reads in the end, learn the topology that host uses. */
 void script_learn(Script *script, uint32_t host);
 
-/* The host's disk has something of the key. */
+/* The host's disk has something of the key; until it has. */
 bool script_holds(const Script *script, uint32_t host);
+void script_await_held(Script *script, uint32_t host);
 
 /* ---- what befalls the cluster ---- */
 

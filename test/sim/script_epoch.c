@@ -161,3 +161,9 @@ script_holds(const Script *script, uint32_t host)
 {
     return script_durable(script, host).length > 0;
 }
+
+void
+script_await_held(Script *script, uint32_t host)
+{
+    script_await(script, script_holds, host, "an object does not come to a disk");
+}
