@@ -600,6 +600,7 @@ typedef enum ReapVerdict
     REAP_CLEAN = 1,
     REAP_OLD_NUMBER,  /* the member has heard of this number, or of a higher one */
     REAP_OTHER_EPOCH, /* it knows another topology */
+    REAP_MOVES,       /* by its topology the partition moves */
     REAP_REFILLING,
     REAP_STORAGE,
     REAP_HINTS,      /* it owes objects to other members */
@@ -634,6 +635,7 @@ typedef struct ReapPrepareReply
 
 typedef struct ReapRaiseFrame
 {
+    uint64_t epoch; /* of the round */
     uint32_t bucket_id;
     uint32_t partition;
     uint64_t round;
@@ -648,6 +650,7 @@ typedef struct ReapRow
 
 typedef struct ReapRowsFrame
 {
+    uint64_t epoch; /* likewise */
     uint32_t bucket_id;
     uint32_t partition;
     uint64_t round;

@@ -12,6 +12,7 @@ static const char *const VERDICT_TEXTS[REAP_VERDICTS] = {
     [REAP_CLEAN] = "is ready",
     [REAP_OLD_NUMBER] = "has heard of a later round",
     [REAP_OTHER_EPOCH] = "knows another topology",
+    [REAP_MOVES] = "knows that the partition moves",
     [REAP_REFILLING] = "is having its disk filled",
     [REAP_STORAGE] = "has a storage that failed",
     [REAP_HINTS] = "owes objects to other members",
@@ -89,6 +90,7 @@ void
 reap_raise_encode(Buffer *buffer, uint32_t tag, const ReapRaiseFrame *raise)
 {
     frame_encode_header(buffer, FRAME_REAP_RAISE, tag);
+    buffer_put_varint(buffer, raise->epoch);
     put_round(buffer, raise->bucket_id, raise->partition, raise->round);
 }
 
@@ -97,6 +99,7 @@ reap_raise_decode(const Frame *frame, ReapRaiseFrame *raise)
 {
     Reader reader = reader_begin(frame->body);
 
+    raise->epoch = reader_varint(&reader);
     raise->bucket_id = reader_varint32(&reader);
     raise->partition = reader_varint32(&reader);
     raise->round = reader_varint(&reader);
@@ -107,6 +110,7 @@ void
 reap_rows_encode(Buffer *buffer, uint32_t tag, const ReapRowsFrame *rows)
 {
     frame_encode_header(buffer, FRAME_REAP_ROWS, tag);
+    buffer_put_varint(buffer, rows->epoch);
     put_round(buffer, rows->bucket_id, rows->partition, rows->round);
     buffer_put_varint(buffer, rows->live_count);
     buffer_put(buffer, rows->live, sizeof(Actor) * rows->live_count);
@@ -124,6 +128,7 @@ reap_rows_decode(const Frame *frame, Arena *arena, ReapRowsFrame *rows)
 {
     Reader reader = reader_begin(frame->body);
 
+    rows->epoch = reader_varint(&reader);
     rows->bucket_id = reader_varint32(&reader);
     rows->partition = reader_varint32(&reader);
     rows->round = reader_varint(&reader);

@@ -53,11 +53,27 @@ end_task(Reaping *reaping, Task *task)
 
 /* ---- prepare ---- */
 
+static uint64_t
+start_of(const View *view, TreeId id)
+{
+    return ring_partition_start(id.partition, view->topology->partitions);
+}
+
+/* The round is of before: others than its members may own the partition by now. */
+static bool
+has_moved(const View *view, TreeId id, uint64_t epoch)
+{
+    return id.partition >= view->topology->partitions ||
+           topology_has_moved(view->topology, start_of(view, id), epoch);
+}
+
 static ReapVerdict
 judge(const Reaping *reaping, const View *view, TreeId id, Digest *root)
 {
     TreeSum sum;
 
+    if (topology_step(view->topology, start_of(view, id)) != TOPOLOGY_STILL)
+        return REAP_MOVES;
     if (view->refilling)
         return REAP_REFILLING;
     if (view->cannot_write)
@@ -172,7 +188,7 @@ reaping_task_raise(Reaping *reaping, const View *view, uint32_t asked_by, Origin
 {
     TreeId id = {.bucket_id = frame->bucket_id, .partition = frame->partition};
     bool ready = rounds_of(view->rounds, id).prepared == frame->round && frame->round > 0 &&
-                 !view->refilling && !view->cannot_write;
+                 !view->refilling && !view->cannot_write && !has_moved(view, id, frame->epoch);
     Task *task = ready ? begin_task(reaping, TASK_RAISE, asked_by, origin) : NULL;
 
     if (task == NULL)
@@ -240,7 +256,8 @@ reaping_task_rows(Reaping *reaping, const View *view, uint32_t asked_by, Origin 
 {
     TreeId id = {.bucket_id = frame->bucket_id, .partition = frame->partition};
     bool ready = rounds_of(view->rounds, id).round == frame->round && frame->round > 0 &&
-                 !view->refilling && reaping_owns(view, id, view->self);
+                 !view->refilling && reaping_owns(view, id, view->self) &&
+                 !has_moved(view, id, frame->epoch);
     Task *task = ready ? begin_task(reaping, TASK_ROWS, asked_by, origin) : NULL;
 
     if (task == NULL)

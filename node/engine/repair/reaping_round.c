@@ -216,8 +216,10 @@ ask_prepare(Reaping *reaping, Lane *lane, const View *view, bool owners)
 static void
 ask_raise(Reaping *reaping, Lane *lane, const View *view)
 {
-    ReapRaiseFrame frame = {
-        .bucket_id = lane->id.bucket_id, .partition = lane->id.partition, .round = lane->round};
+    ReapRaiseFrame frame = {.epoch = lane->epoch,
+                            .bucket_id = lane->id.bucket_id,
+                            .partition = lane->id.partition,
+                            .round = lane->round};
 
     begin_phase(reaping, lane, view, LANE_RAISE);
     for (uint32_t member = 0; member < view->topology->member_count; member++)
@@ -237,7 +239,8 @@ static ReapRowsFrame
 rows_frame(Lane *lane, const View *view, uint32_t count)
 {
     const Topology *topology = view->topology;
-    ReapRowsFrame frame = {.bucket_id = lane->id.bucket_id,
+    ReapRowsFrame frame = {.epoch = lane->epoch,
+                           .bucket_id = lane->id.bucket_id,
                            .partition = lane->id.partition,
                            .round = lane->round,
                            .live = ARENA_ARRAY(&lane->arena, Actor, topology->member_count),

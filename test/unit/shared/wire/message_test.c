@@ -875,10 +875,11 @@ frames_of_reaping_come_back(void **state)
     ReapPrepareFrame prepare = {.epoch = 4, .bucket_id = 2, .partition = 200, .round = 300};
     ReapPrepareReply reply = {
         .verdict = REAP_HINTS, .cleared = 9, .root = {{1, 2}}, .actor = {{3, 4}}};
-    ReapRaiseFrame raise = {.bucket_id = 2, .partition = 7, .round = 300};
+    ReapRaiseFrame raise = {.epoch = 5, .bucket_id = 2, .partition = 7, .round = 300};
     Actor live[] = {{{5}}, {{6}}};
     ReapRow row = {.key = text("k"), .digest = {{7}}, .dead = true};
-    ReapRowsFrame rows = {.bucket_id = 2,
+    ReapRowsFrame rows = {.epoch = 6,
+                          .bucket_id = 2,
                           .partition = 7,
                           .round = 8,
                           .live = live,
@@ -901,10 +902,12 @@ frames_of_reaping_come_back(void **state)
     reap_raise_encode(&fixture->buffer, TAG, &raise);
     assert_true(reap_raise_decode(take(fixture, FRAME_REAP_RAISE), &raise));
     assert_int_equal(raise.round, 300);
+    assert_int_equal(raise.epoch, 5);
     buffer_reset(&fixture->buffer);
     reap_rows_encode(&fixture->buffer, TAG, &rows);
     assert_true(reap_rows_decode(take(fixture, FRAME_REAP_ROWS), &fixture->arena, &rows));
     assert_int_equal(rows.live_count, 2);
+    assert_int_equal(rows.epoch, 6);
     assert_int_equal(rows.live[1].id[0], 6);
     assert_text(rows.rows[0].key, "k");
     assert_int_equal(rows.rows[0].digest.bytes[0], 7);

@@ -588,6 +588,46 @@ an_owner_that_was_started_anew_since_it_prepared_ends_the_round(void **state)
     assert_rows(0);
 }
 
+/* Who is to own it may be filled from one that has reaped, and by one that has not. */
+static void
+while_the_partition_moves_nothing_is_reaped(void **state)
+{
+    uint8_t steps[STAGE_PARTITIONS] = {0};
+
+    (void)state;
+    steps[id.partition] = TOPOLOGY_FILLING;
+    stage.topology.target = stage.topology.claim;
+    stage.topology.target_preference = stage.topology.preference;
+    stage.topology.steps = steps;
+    merge_at_owners(tombstone(), 3);
+    pass_interval();
+    assert_waits_for(owners[0], REAP_MOVES);
+    stage.topology.target = NULL;
+    stage.topology.steps = NULL;
+    for (uint32_t i = 0; i < 20; i++)
+        pass_interval();
+    assert_rows(0);
+}
+
+/* What was proved of the owners of before is not carried out at those of today. */
+static void
+an_owner_that_knows_of_other_owners_ends_the_round(void **state)
+{
+    uint64_t changed[STAGE_PARTITIONS] = {0};
+    Topology later = stage.topology;
+
+    (void)state;
+    later.epoch++;
+    later.changed = changed;
+    changed[id.partition] = later.epoch;
+    begin_round(FRAME_REAP_RAISE);
+    houses[owners[1]].view.topology = &later;
+    deliver_until(FRAME_TYPE_END);
+    assert_waits_for(owners[1], REAP_REFUSED);
+    assert_int_equal(rounds_of(houses[owners[1]].view.rounds, id).round, 0);
+    houses[owners[1]].view.topology = &stage.topology;
+}
+
 /* Who asks an owner how far it is has lost what it had called clean itself. */
 static void
 an_owner_that_was_asked_how_far_it_is_ends_the_round(void **state)
@@ -806,6 +846,8 @@ main(void)
         TEST(a_tombstone_that_is_not_durable_when_it_is_looked_for_is_reaped_later),
         TEST(partitions_at_rest_cost_a_turn_nothing),
         TEST(an_owner_that_was_started_anew_since_it_prepared_ends_the_round),
+        TEST(while_the_partition_moves_nothing_is_reaped),
+        TEST(an_owner_that_knows_of_other_owners_ends_the_round),
         TEST(an_owner_that_was_asked_how_far_it_is_ends_the_round),
         TEST(a_coordinator_that_ends_after_the_raise_leaves_a_later_round_to_pass),
         TEST(rows_that_reach_one_owner_only_are_reaped_by_a_later_round),
