@@ -109,6 +109,13 @@ send_repair_stats(const Node *node, Session *session)
               "every other owner was compared with.");
     send_stat(session, "records_forgotten", all.records_forgotten,
               "Unreadable records that were removed because no other owner had them.");
+    send_stat(session, "records_purged", all.records_purged,
+              "Records of dropped buckets that were removed.");
+    send_stat(session, "refill_planned", all.refill_planned,
+              "Partitions, once for each of their other owners, to be compared with while the disk "
+              "is filled; 0 when it is not.");
+    send_stat(session, "refill_finished", all.refill_finished,
+              "How many of refill_planned are done.");
 }
 
 static void

@@ -485,7 +485,10 @@ engine_counters(const Engine *engine)
         .hints_refused = replica.hints_refused + coordinator.hints_refused,
         .antientropy = antientropy_counters(engine->antientropy),
         .ranges_withheld = forget_count(engine->forget),
-        .records_forgotten = forget_total(engine->forget)
+        .records_forgotten = forget_total(engine->forget),
+        .records_purged = purge_total(engine->purge),
+        .refill_planned = engine->refill != NULL ? refill_planned(engine->refill) : 0,
+        .refill_finished = engine->refill != NULL ? refill_finished(engine->refill) : 0
     };
 }
 

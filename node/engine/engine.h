@@ -78,6 +78,9 @@ typedef struct EngineCounters
     uint32_t
         ranges_withheld; /* where something could not be read: see node/engine/repair/forget.h */
     uint64_t records_forgotten; /* that could not be read, and that no other owner had */
+    uint64_t records_purged;    /* of buckets that were dropped */
+    uint32_t refill_planned;    /* owners of partitions to be compared with; 0: none is under way */
+    uint32_t refill_finished;   /* of them */
 } EngineCounters;
 
 /* state: what persist() was last given, or empty. storage reports to engine_storage_events(). All
@@ -155,7 +158,6 @@ const Handoff *engine_handoff(const Engine *engine);
 /* Over what the node keeps; NULL: it keeps none. */
 const Trees *engine_trees(const Engine *engine);
 
-uint32_t engine_repair_status_count(const Engine *engine);
 RepairCursor engine_repair_seek(const Engine *engine, uint32_t index);
 bool engine_repair_next(const Engine *engine, RepairCursor *cursor, RepairStatus *status);
 

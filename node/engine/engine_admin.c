@@ -42,10 +42,18 @@ engine_take_repair(Engine *engine, Origin origin, const Frame *frame)
     }
 }
 
+static uint32_t
+repair_status_count(const Engine *engine)
+{
+    View view = engine_look(engine);
+
+    return engine_is_member(engine) ? antientropy_status_count(engine->antientropy, &view) : 0;
+}
+
 void
 engine_tell_repair(Engine *engine, Origin origin, const Frame *frame)
 {
-    uint32_t total = engine_repair_status_count(engine);
+    uint32_t total = repair_status_count(engine);
     RepairStatusReply reply = {.total = total};
     RepairStatusFetch fetch;
     RepairCursor cursor;
@@ -65,14 +73,6 @@ engine_tell_repair(Engine *engine, Origin origin, const Frame *frame)
         (void)engine_repair_next(engine, &cursor, &reply.rows[i]);
     repair_status_encode(actions_frame(&engine->actions), origin.tag, &reply);
     actions_reply(&engine->actions, origin.session);
-}
-
-uint32_t
-engine_repair_status_count(const Engine *engine)
-{
-    View view = engine_look(engine);
-
-    return engine_is_member(engine) ? antientropy_status_count(engine->antientropy, &view) : 0;
 }
 
 RepairCursor

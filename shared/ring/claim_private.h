@@ -51,8 +51,6 @@ void claim_stand_cost(Draft *draft);
 /* What the member of a partition costs there: faults with its neighbours. */
 uint32_t claim_stand_cost_of(const Draft *draft, uint32_t partition);
 
-/* What an exchange of the members of two partitions adds to the partitions that move. */
-int claim_stand_moves(const Draft *draft, uint32_t a, uint32_t b);
 void claim_stand_swap(Draft *draft, uint32_t a, uint32_t b);
 
 /* A number that looks like chance and is the same everywhere. */

@@ -244,8 +244,9 @@ claim_stand_fill(Draft *draft, Arena *arena)
 
 /* ---- exchanging ------------------------------------------------------------------------------ */
 
-int
-claim_stand_moves(const Draft *draft, uint32_t a, uint32_t b)
+/* What an exchange of the members of two partitions adds to the partitions that move. */
+static int
+count_moves(const Draft *draft, uint32_t a, uint32_t b)
 {
     const uint16_t *was = draft->was;
     const uint16_t *now = draft->now;
@@ -318,7 +319,7 @@ best_exchange(Draft *draft, uint32_t partition, bool pays, uint32_t *trials)
     for (uint32_t i = 1; i < draft->partitions && i <= CANDIDATES && *trials > 0; i++)
     {
         uint32_t other = (partition + i) & (draft->partitions - 1);
-        int moves = claim_stand_moves(draft, partition, other);
+        int moves = count_moves(draft, partition, other);
 
         if (draft->now[other] == draft->now[partition] || (moves > 0 && moves > moves_most))
             continue;

@@ -16,20 +16,6 @@ enum
     NAME_SLOTS_LEAST = 8 /* a power of two */
 };
 
-/* ---- epochs ---- */
-
-uint64_t
-topology_epoch(uint16_t generation, uint16_t forced_by, uint32_t number)
-{
-    return (uint64_t)generation << 48 | (uint64_t)forced_by << 32 | number;
-}
-
-uint16_t
-topology_generation(uint64_t epoch)
-{
-    return (uint16_t)(epoch >> 48);
-}
-
 /* ---- members ---- */
 
 static int
@@ -215,26 +201,6 @@ topology_bucket_fault(const Topology *topology, const Bucket *bucket)
     if (fault == NULL && definition_bytes(bucket) > TOPOLOGY_BUCKET_BYTES)
         fault = "the names and types of its columns take more than 64 KB";
     return fault;
-}
-
-bool
-topology_add_bucket(const Topology *topology, const Bucket *bucket, Arena *arena, Topology *next,
-                    const char **why)
-{
-    TopologyChange change = {.added = bucket, .added_count = 1};
-    Buffer document;
-    bool valid;
-
-    *why = topology_bucket_fault(topology, bucket);
-    if (*why != NULL)
-        return false;
-    buffer_init(&document, arena->memory);
-    topology_encode_change(&document, topology, &change);
-    valid = topology_decode(slice_copy(arena, buffer_slice(&document)), arena, next);
-    buffer_free(&document);
-    if (!valid)
-        *why = "the bucket's definition cannot be written down";
-    return valid;
 }
 
 bool

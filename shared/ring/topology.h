@@ -98,7 +98,7 @@ typedef struct Bucket
 
 typedef struct Topology
 {
-    uint64_t epoch;      /* see topology_epoch(); 0 means none */
+    uint64_t epoch;      /* from 1; 0 means none */
     uint64_t fence;      /* the epoch of the last removal: data frames of members that know only an
                             older one are refused; 0: nobody was removed */
     uint8_t cluster[16]; /* drawn when epoch 1 was proposed */
@@ -140,15 +140,6 @@ enum
 
 #define TOPOLOGY_NO_MEMBER UINT32_MAX
 
-/*
- * An epoch is one number, so that the newer of two documents is the greater one: the generation,
- * which only FORCE EPOCH raises, in the highest 16 bits, the slot of the node that forced it in the
- * next 16, so that two minorities that are both forced differ, and below them the count of
- * documents. An ordinary next document has epoch + 1.
- */
-uint64_t topology_epoch(uint16_t generation, uint16_t forced_by, uint32_t number);
-uint16_t topology_generation(uint64_t epoch);
-
 void topology_encode(Buffer *buffer, const Topology *topology);
 
 /* One bucket, as it stands in a topology and in the frame that asks for it. */
@@ -170,10 +161,6 @@ bool topology_is_present(const Topology *topology, uint32_t slot);
 uint32_t topology_bucket_index(const Topology *topology, uint32_t id);
 const Bucket *topology_bucket_by_id(const Topology *topology, uint32_t id);
 const Bucket *topology_bucket_by_name(const Topology *topology, const char *name);
-
-/* A change names no member that cannot be, and its zone, weight and address are such as a member
- * may have. What it would do, plan.h says. */
-bool topology_staged_is_valid(const Topology *topology, const StagedChange *change);
 
 /* The same change of the same member. */
 bool topology_staged_equals(const StagedChange *a, const StagedChange *b);
@@ -202,12 +189,6 @@ typedef struct TopologyChange
 
 /* Appends the document of epoch + 1, with the change made. */
 void topology_encode_change(Buffer *buffer, const Topology *topology, const TopologyChange *change);
-
-/*
- * Epoch + 1 with one bucket added, which borrows from neither; or the reason why not in *why.
- */
-bool topology_add_bucket(const Topology *topology, const Bucket *bucket, Arena *arena,
-                         Topology *next, const char **why);
 
 /* A bucket of that id was there once, and is no more. */
 bool topology_was_dropped(const Topology *topology, uint32_t bucket_id);

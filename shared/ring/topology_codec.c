@@ -227,8 +227,10 @@ topology_decode_staged(Reader *reader, Arena *arena)
     return change;
 }
 
-bool
-topology_staged_is_valid(const Topology *topology, const StagedChange *change)
+/* A change names no member that cannot be, and its zone, weight and address are such as a member
+ * may have. What it would do, plan.h says. */
+static bool
+staged_is_valid(const Topology *topology, const StagedChange *change)
 {
     bool has_members =
         topology_is_present(topology, change->slot) &&
@@ -277,7 +279,7 @@ decode_plan(Reader *reader, Arena *arena, Topology *topology)
     for (uint32_t i = 0; i < topology->staged_count && !reader->failed; i++)
     {
         topology->staged[i] = topology_decode_staged(reader, arena);
-        if (reader->failed || !topology_staged_is_valid(topology, &topology->staged[i]))
+        if (reader->failed || !staged_is_valid(topology, &topology->staged[i]))
             reader_fail(reader);
     }
 }

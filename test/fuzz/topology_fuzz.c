@@ -1,5 +1,6 @@
 /* Any bytes as a topology: what is taken can be walked, searched and added to. */
 #include "test/fuzz/fuzz.h"
+#include "test/lib/next_topology.h"
 
 static void
 require_distinct_lists(const Topology *topology, Arena *arena)
@@ -59,7 +60,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_require(topology_decode(bytes, &arena, &topology));
     require_distinct_lists(&topology, &arena);
     require_everything_found(&topology);
-    if (topology_add_bucket(&topology, &added, &arena, &next, &why))
+    if (next_topology_with_bucket(&topology, &added, &arena, &next, &why))
         fuzz_require(next.epoch == topology.epoch + 1 && topology_bucket_by_name(&next, "fuzz"));
     arena_free(&arena);
     return 0;

@@ -594,12 +594,6 @@ gossip_incarnation(const Gossip *gossip, uint32_t member)
     return gossip->members[member].incarnation;
 }
 
-GossipLoad
-gossip_load(const Gossip *gossip, uint32_t member)
-{
-    return member == gossip->self ? gossip->load : gossip->members[member].load;
-}
-
 uint32_t
 gossip_doubt(const Gossip *gossip)
 {

@@ -142,7 +142,6 @@ void gossip_vouch(Gossip *gossip, uint32_t member);
 GossipState gossip_state(const Gossip *gossip, uint32_t member);
 const char *gossip_state_name(GossipState state);
 uint64_t gossip_incarnation(const Gossip *gossip, uint32_t member);
-GossipLoad gossip_load(const Gossip *gossip, uint32_t member);
 
 /* How far the node doubts itself: 0 to 8 (Lifeguard's local health multiplier). */
 uint32_t gossip_doubt(const Gossip *gossip);

@@ -44,9 +44,6 @@ DiskState membership_disk(const Membership *membership, uint32_t member, const c
 /* Gossip's verdict on a member. */
 void membership_judge(Membership *membership, uint32_t member, bool dead);
 
-/* It is not known that the member is dead: its link answers, or gossip has not given it up. */
-bool membership_is_alive(const Membership *membership, uint32_t member);
-
 /* What a plan must know of the members, by what this node sees; without sizes. */
 PlanFacts membership_plan_facts(const Membership *membership, Arena *arena);
 

@@ -138,8 +138,8 @@ membership_free_plans(Membership *membership)
 }
 
 /* A node that others still hear is not dead, even when this one cannot reach it. */
-bool
-membership_is_alive(const Membership *membership, uint32_t member)
+static bool
+is_alive(const Membership *membership, uint32_t member)
 {
     return member == membership->self || membership_link_answers(membership, member) ||
            !membership->dead[member];
@@ -154,7 +154,7 @@ membership_plan_facts(const Membership *membership, Arena *arena)
 
     for (uint32_t i = 0; i < count; i++)
     {
-        up[i] = topology_is_present(&membership->topology, i) && membership_is_alive(membership, i);
+        up[i] = topology_is_present(&membership->topology, i) && is_alive(membership, i);
         ready[i] = topology_is_present(&membership->topology, i) && membership->up[i];
     }
     return (PlanFacts){.up = up, .ready = ready};

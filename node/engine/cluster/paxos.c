@@ -528,11 +528,3 @@ paxos_tick(Paxos *paxos, uint64_t now_ms, uint64_t random, Actions *actions)
     else if (paxos->phase != PHASE_IDLE && now_ms >= paxos->retry_ms)
         begin_ballot(paxos, now_ms, random, actions);
 }
-
-uint64_t
-paxos_wake_ms(const Paxos *paxos)
-{
-    if (paxos->phase != PHASE_IDLE)
-        return paxos->retry_ms;
-    return paxos->orphan_ms != 0 ? paxos->orphan_ms : UINT64_MAX;
-}

@@ -60,6 +60,5 @@ bool paxos_take_chosen(Paxos *paxos, Slice document, Actions *actions);
 
 /* Starts an unanswered ballot again, with a higher number. */
 void paxos_tick(Paxos *paxos, uint64_t now_ms, uint64_t random, Actions *actions);
-uint64_t paxos_wake_ms(const Paxos *paxos);
 
 #endif

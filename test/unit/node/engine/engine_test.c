@@ -1,4 +1,5 @@
 #include "node/engine/cluster/paxos.h"
+#include "test/lib/next_topology.h"
 #include "node/engine/engine.h"
 #include "test/lib/memory_store.h"
 #include "test/unit/stages/seeds.h"
@@ -342,8 +343,8 @@ answer_next_topology(uint32_t peer)
     TopologyFrame frame;
 
     bucket.name = "orders";
-    assert_true(
-        topology_add_bucket(&fixture.stage.topology, &bucket, &fixture.stage.arena, &next, &why));
+    assert_true(next_topology_with_bucket(&fixture.stage.topology, &bucket, &fixture.stage.arena,
+                                          &next, &why));
     buffer_init(&document, &MEMORY_HEAP);
     topology_encode(&document, &next);
     frame = (TopologyFrame){.epoch = next.epoch, .document = buffer_slice(&document)};

@@ -821,9 +821,9 @@ load_travels_with_every_packet(void **state)
     gossip_set_load(field->nodes[2].gossip,
                     &(GossipLoad){.operations = 40, .hints = 5, .refuses_writes = true});
     gossip_field_run(field, 5000);
-    assert_int_equal(gossip_load(field->nodes[0].gossip, 2).operations, 40);
-    assert_int_equal(gossip_load(field->nodes[0].gossip, 2).hints, 5);
-    assert_true(gossip_load(field->nodes[0].gossip, 2).refuses_writes);
+    assert_int_equal(field->nodes[0].gossip->members[2].load.operations, 40);
+    assert_int_equal(field->nodes[0].gossip->members[2].load.hints, 5);
+    assert_true(field->nodes[0].gossip->members[2].load.refuses_writes);
     end_field(field);
 }
 

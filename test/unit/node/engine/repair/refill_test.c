@@ -1,4 +1,5 @@
 #include "node/engine/repair/refill.h"
+#include "test/lib/next_topology.h"
 #include "test/unit/stages/stage.h"
 
 #include <setjmp.h>
@@ -336,8 +337,8 @@ a_bucket_that_is_learnt_of_meanwhile_is_scanned_too(void **state)
     (void)step(questions);
     answer_empty(&questions[0]);
     bucket.name = "orders";
-    assert_true(
-        topology_add_bucket(&fixture.stage.topology, &bucket, &fixture.stage.arena, &next, &why));
+    assert_true(next_topology_with_bucket(&fixture.stage.topology, &bucket, &fixture.stage.arena,
+                                          &next, &why));
     fixture.stage.view.topology = &next;
     for (uint32_t i = 1; i < 4; i++)
         answer_empty(&questions[i]);
