@@ -31,7 +31,7 @@ engine_new(const EngineConfig *config, const HostCalls *host, Slice state)
     engine->purge = purge_new(&engine->pacer);
     engine->scrub = scrub_new(&engine->pacer);
     engine->antientropy = antientropy_new(&engine->pacer, config->repair_interval_ms);
-    engine->forget = forget_new(engine->antientropy);
+    engine->unreadable = unreadable_new(engine->antientropy);
     engine->orphans = orphans_new();
     engine->reaping =
         reaping_new(config->reap_interval_ms, &engine->pacer, engine_steps_are_busy, engine);
@@ -70,7 +70,7 @@ engine_free(Engine *engine)
     coordinator_free(engine->coordinator);
     replica_free(engine->replica);
     handoff_free(engine->handoff);
-    forget_free(engine->forget);
+    unreadable_free(engine->unreadable);
     antientropy_free(engine->antientropy);
     reaping_free(engine->reaping);
     orphans_free(engine->orphans);
@@ -484,8 +484,8 @@ engine_counters(const Engine *engine)
         .hints_handed = handoff_total(engine->handoff),
         .hints_refused = replica.hints_refused + coordinator.hints_refused,
         .antientropy = antientropy_counters(engine->antientropy),
-        .ranges_withheld = forget_count(engine->forget),
-        .records_forgotten = forget_total(engine->forget),
+        .ranges_withheld = unreadable_count(engine->unreadable),
+        .records_forgotten = unreadable_total(engine->unreadable),
         .records_purged = purge_total(engine->purge),
         .refill_planned = engine->refill != NULL ? refill_planned(engine->refill) : 0,
         .refill_finished = engine->refill != NULL ? refill_finished(engine->refill) : 0

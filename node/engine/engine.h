@@ -75,8 +75,7 @@ typedef struct EngineCounters
     uint64_t hints_handed;                    /* off */
     uint64_t hints_refused;                   /* keys not kept, since too much is owed already */
     AntientropyCounters antientropy;
-    uint32_t
-        ranges_withheld; /* where something could not be read: see node/engine/repair/forget.h */
+    uint32_t ranges_withheld;   /* see node/engine/repair/unreadable.h */
     uint64_t records_forgotten; /* that could not be read, and that no other owner had */
     uint64_t records_purged;    /* of buckets that were dropped */
     uint32_t refill_planned;    /* owners of partitions to be compared with; 0: none is under way */

@@ -1,5 +1,5 @@
 /*
- * What cannot be read: who is told of it, and what becomes of it (node/engine/repair/forget.h).
+ * What cannot be read: who is told of it, and what becomes of it (node/engine/repair/unreadable.h).
  */
 #include "node/engine/cluster/witness.h"
 #include "node/engine/engine_private.h"
@@ -35,7 +35,7 @@ engine_unreadable(Engine *engine, const View *view, const StorageExtent *extent)
     uint32_t owners =
         antientropy_mend(engine->antientropy, view, bucket_id, extent->first, extent->last);
 
-    forget_report(engine->forget, view, bucket_id, extent->first, extent->last);
+    unreadable_report(engine->unreadable, view, bucket_id, extent->first, extent->last);
     if (was_told(engine, extent))
         return;
     engine->told[engine->told_next++ % ENGINE_RANGES_TOLD] = *extent;
@@ -59,8 +59,8 @@ engine_withhold_as_noted(Engine *engine)
     const StorageExtent *extents = witness_withheld(membership_witness(engine->membership), &count);
 
     for (uint32_t i = 0; i < count; i++)
-        forget_replaced(engine->forget, &view, extents[i].bucket_id, extents[i].first,
-                        extents[i].last);
+        unreadable_replaced(engine->unreadable, &view, extents[i].bucket_id, extents[i].first,
+                            extents[i].last);
 }
 
 /* An owner that had nothing which this node lacked is no news. */
@@ -89,9 +89,9 @@ void
 engine_tell_forgotten(Engine *engine)
 {
     View view = engine_view(engine);
-    ForgetResult result;
+    UnreadableResult result;
 
-    while (forget_take_result(engine->forget, &result))
+    while (unreadable_take_result(engine->unreadable, &result))
         actions_warn(&engine->actions,
                      "%" PRIu64
                      " records of bucket \"%s\" that cannot be read have been removed: none of "

@@ -9,7 +9,7 @@
 #include "node/engine/cluster/gossip_port.h"
 #include "node/engine/cluster/membership.h"
 #include "node/engine/engine.h"
-#include "node/engine/repair/forget.h"
+#include "node/engine/repair/unreadable.h"
 #include "node/engine/repair/orphans.h"
 #include "node/engine/repair/purge.h"
 #include "node/engine/repair/refill.h"
@@ -59,7 +59,7 @@ struct Engine
     uint64_t noted_ms;
     Handoff *handoff;
     Antientropy *antientropy;
-    Forget *forget;
+    Unreadable *unreadable;
     uint64_t noted_withheld; /* changes of it, as far as they were noted */
     Reaping *reaping;
     Orphans *orphans;

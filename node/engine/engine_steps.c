@@ -142,10 +142,10 @@ note_withheld(Engine *engine)
     StorageExtent *extents;
     uint32_t count;
 
-    if (forget_changes(engine->forget) == engine->noted_withheld)
+    if (unreadable_changes(engine->unreadable) == engine->noted_withheld)
         return;
-    engine->noted_withheld = forget_changes(engine->forget);
-    count = forget_ranges(engine->forget, &engine->actions.arena, &extents);
+    engine->noted_withheld = unreadable_changes(engine->unreadable);
+    count = unreadable_ranges(engine->unreadable, &engine->actions.arena, &extents);
     witness_withhold(membership_witness(engine->membership), extents, count);
 }
 
@@ -165,7 +165,7 @@ step_antientropy(Engine *engine, const View *view)
 static void
 step_forget(Engine *engine, const View *view)
 {
-    forget_step(engine->forget, view);
+    unreadable_step(engine->unreadable, view);
     engine_tell_forgotten(engine);
     note_withheld(engine);
 }
@@ -231,7 +231,7 @@ WAKE(coordinator_wake_ms, engine->coordinator)
 WAKE(scrub_wake_ms, engine->scrub, view)
 WAKE(handoff_wake_ms, engine->handoff, view)
 WAKE(antientropy_wake_ms, engine->antientropy, view)
-WAKE(forget_wake_ms, engine->forget, view)
+WAKE(unreadable_wake_ms, engine->unreadable, view)
 WAKE(reaping_wake_ms, engine->reaping, view)
 WAKE(purge_wake_ms, engine->purge, view)
 
@@ -244,7 +244,7 @@ ANSWER(coordinator_merged, engine->coordinator, view, answer->ref, answer->statu
 ANSWER(replica_merged, engine->replica, answer->ref, answer->status)
 ANSWER(orphans_merged, engine->orphans, view, answer->ref, answer->status, answer->object)
 ANSWER(antientropy_merged, engine->antientropy, answer->ref, answer->status)
-ANSWER(forget_merged, engine->forget, answer->ref, answer->status, answer->object)
+ANSWER(unreadable_merged, engine->unreadable, answer->ref, answer->status, answer->object)
 ANSWER(reaping_merged, engine->reaping, view, answer->ref, answer->status, answer->object)
 ANSWER(purge_merged, engine->purge, answer->ref, answer->status)
 
@@ -252,7 +252,7 @@ ANSWER(coordinator_durable, engine->coordinator, view, answer->ref, answer->stat
 ANSWER(replica_durable, engine->replica, answer->ref, answer->status)
 ANSWER(orphans_durable, engine->orphans, view, answer->ref, answer->status)
 ANSWER(antientropy_durable, engine->antientropy, answer->ref, answer->status)
-ANSWER(forget_durable, engine->forget, answer->ref, answer->status)
+ANSWER(unreadable_durable, engine->unreadable, answer->ref, answer->status)
 ANSWER(reaping_durable, engine->reaping, view, answer->ref, answer->status)
 ANSWER(purge_durable, engine->purge, answer->ref, answer->status)
 
@@ -261,7 +261,7 @@ ANSWER(orphans_scanned, engine->orphans, view, answer->ref, answer->status, &ans
 ANSWER(scrub_scanned, engine->scrub, view, answer->ref, answer->status, &answer->page)
 ANSWER(handoff_scanned, engine->handoff, view, answer->ref, answer->status, &answer->page)
 ANSWER(antientropy_scanned, engine->antientropy, view, answer->ref, answer->status, &answer->page)
-ANSWER(forget_scanned, engine->forget, view, answer->ref, answer->status, &answer->page)
+ANSWER(unreadable_scanned, engine->unreadable, view, answer->ref, answer->status, &answer->page)
 ANSWER(reaping_scanned, engine->reaping, view, answer->ref, answer->status, &answer->page)
 ANSWER(purge_scanned, engine->purge, view, answer->ref, answer->status, &answer->page)
 
@@ -278,7 +278,7 @@ DOWN(antientropy_member_down, engine->antientropy, view, member)
 
 BUSY(coordinator_is_busy, engine->coordinator, view, id)
 BUSY(replica_is_busy, engine->replica, view, id)
-BUSY(forget_is_busy, engine->forget, view, id)
+BUSY(unreadable_is_busy, engine->unreadable, view, id)
 
 /* There is a refill only while there is something to fill. */
 static void
@@ -401,14 +401,14 @@ static const EngineStep ANTIENTROPY = {
 };
 
 static const EngineStep FORGET = {
-    .owner = REF_FORGET,
+    .owner = REF_UNREADABLE,
     .needs = NEEDS_DISK,
     .step = step_forget,
-    .wake_ms = forget_wake_ms_of,
-    .merged = forget_merged_of,
-    .durable = forget_durable_of,
-    .scanned = forget_scanned_of,
-    .is_busy = forget_is_busy_of,
+    .wake_ms = unreadable_wake_ms_of,
+    .merged = unreadable_merged_of,
+    .durable = unreadable_durable_of,
+    .scanned = unreadable_scanned_of,
+    .is_busy = unreadable_is_busy_of,
 };
 
 static const EngineStep REAPING = {
@@ -589,7 +589,8 @@ engine_take_answer(Engine *engine, const Completion *answer)
     else if (answer->kind == COMPLETION_UNREADABLE)
         engine_unreadable(engine, &view, extent);
     else if (answer->kind == COMPLETION_REPLACED)
-        forget_replaced(engine->forget, &view, extent->bucket_id, extent->first, extent->last);
+        unreadable_replaced(engine->unreadable, &view, extent->bucket_id, extent->first,
+                            extent->last);
     else if (answer->kind == COMPLETION_DISK_CHANGED)
         take_disk_changed(engine);
 }

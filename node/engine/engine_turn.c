@@ -58,7 +58,7 @@ engine_look(const Engine *engine)
                   .rounds = engine->storage != NULL ? &engine->storage->rounds : NULL,
                   .trees = own_trees(engine),
                   .orphans = engine->orphans,
-                  .forget = engine->forget,
+                  .unreadable = engine->unreadable,
                   .answer_bytes_max = CHUNK_FRAME_MAX,
                   .cannot_write = engine->storage != NULL && engine->storage->disk != DISK_WELL,
                   .refilling = engine_is_withheld(engine)};
@@ -126,7 +126,7 @@ withholds_key(const Engine *engine, Slice storage_key)
     uint32_t bucket_id = reader_u32(&reader);
     uint64_t position = reader_u64(&reader);
 
-    return forget_withholds(engine->forget, bucket_id, position, position);
+    return unreadable_withholds(engine->unreadable, bucket_id, position, position);
 }
 
 static void
@@ -134,7 +134,7 @@ read_storage(Engine *engine, const Action *action)
 {
     const StorageEvents *answers = &engine->answers;
 
-    if (!forget_is_idle(engine->forget) && is_for_clients(action->ref) &&
+    if (!unreadable_is_idle(engine->unreadable) && is_for_clients(action->ref) &&
         withholds_key(engine, action->storage_key))
         answers->read_done(answers->context, action->ref, STATUS_CORRUPT, SLICE_EMPTY);
     else
@@ -148,7 +148,7 @@ scan_storage(Engine *engine, const Action *action)
     const StorageRange *range = &action->range;
     StoragePage none = {.rows = NULL};
 
-    if (is_for_clients(action->ref) && forget_withholds_range(engine->forget, range))
+    if (is_for_clients(action->ref) && unreadable_withholds_range(engine->unreadable, range))
         answers->scan_done(answers->context, action->ref, STATUS_CORRUPT, &none);
     else
         engine->storage->scan(engine->storage, range, action->ref);

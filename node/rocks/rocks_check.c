@@ -35,7 +35,7 @@ typedef struct RocksCheckPiece
 /* ---- the pass ---- */
 
 static void
-forget_pass(RocksCheck *check)
+unreadable_pass(RocksCheck *check)
 {
     if (check->open)
         rocks_sst_close(&check->sst);
@@ -46,7 +46,7 @@ forget_pass(RocksCheck *check)
 void
 rocks_check_free(Rocks *rocks)
 {
-    forget_pass(&rocks->check);
+    unreadable_pass(&rocks->check);
 }
 
 static void
@@ -56,7 +56,7 @@ begin_check_pass(Rocks *rocks)
     RocksCheck *check = &rocks->check;
     int count = rocksdb_livefiles_count(files);
 
-    forget_pass(check);
+    unreadable_pass(check);
     check->count = (uint32_t)count;
     check->names = memory_resize(&MEMORY_HEAP, NULL, (size_t)count * NAME_BYTES + 1);
     for (int i = 0; i < count; i++)

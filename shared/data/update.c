@@ -336,11 +336,11 @@ reap_object(const UpdateRecord *record, const Reap *reap, Arena *arena, Object *
 /* Of records that cannot be read, or have no object, the one with that digest: it may have been
  * mended since it was looked at. */
 static bool
-is_to_be_forgotten(Slice bytes, const UpdateRecord *record, const Digest *forget)
+is_to_be_forgotten(Slice bytes, const UpdateRecord *record, const Digest *unreadable)
 {
     Digest digest = digest_of(bytes);
 
-    return bytes.length > 0 && record->object.length == 0 && digest_equal(&digest, forget);
+    return bytes.length > 0 && record->object.length == 0 && digest_equal(&digest, unreadable);
 }
 
 /* What the object says was replaced, from the index on, is to be remembered elsewhere. */
@@ -409,7 +409,7 @@ update_apply(Run *run, Slice record, const Update *update, UpdateMemory *memory,
 
     *object = SLICE_EMPTY;
     if ((!readable && update->reap != NULL && update->reap->dead) ||
-        (update->forget != NULL && is_to_be_forgotten(record, &next, update->forget)))
+        (update->unreadable != NULL && is_to_be_forgotten(record, &next, update->unreadable)))
         return UPDATE_REPLACED;
     if (!readable && update->merge == NULL)
         return UPDATE_CORRUPT;
@@ -514,8 +514,8 @@ update_copy(Arena *arena, const Update *update)
     copy->hints = arena_copy(arena, update->hints, sizeof(HintChange) * update->hint_count);
     copy->hint_count = update->hint_count;
     copy->reap = update->reap != NULL ? copy_reap(arena, update->reap) : NULL;
-    copy->forget =
-        update->forget != NULL ? arena_copy(arena, update->forget, sizeof(Digest)) : NULL;
+    copy->unreadable =
+        update->unreadable != NULL ? arena_copy(arena, update->unreadable, sizeof(Digest)) : NULL;
     copy->unowned = update->unowned;
     return copy;
 }

@@ -11,7 +11,7 @@
  * A record that cannot be decoded is never taken for an absent one: a put on it is refused. A merge
  * takes its place, which is how another owner's object mends it: nothing that is refused could be
  * read by anybody, and what is stamped on the new record is of a new epoch. One that no other owner
- * has an object for is forgotten (node/engine/repair/forget.h).
+ * has an object for is forgotten (node/engine/repair/unreadable.h).
  *
  * Also beside it stand the Hints: to which members this node owes the object, because they had not
  * acknowledged it (Dynamo 4.6). They are written with the object, in one durable write.
@@ -94,7 +94,7 @@ typedef struct Update
 
     /* Stands alone too. The digest of a record that cannot be read: the record is removed if it
      * still has that digest. NULL: none is removed. */
-    const Digest *forget;
+    const Digest *unreadable;
     bool unowned; /* this node does not own the key: the record goes with its last hint */
 } Update;
 

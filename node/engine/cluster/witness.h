@@ -92,8 +92,8 @@ const RunId *witness_lost_runs(const Witness *witness, uint32_t *count);
 /* The disk was filled, and storage has settled the lost runs. */
 void witness_filled(Witness *witness);
 
-/* What is withheld (node/engine/repair/forget.h), to be noted at once; and what was when the notes
- * were written that witness_open() has read, valid until then. */
+/* What is withheld (node/engine/repair/unreadable.h), to be noted at once; and what was withheld
+ * when the notes were written that witness_open() has read, valid until then. */
 void witness_withhold(Witness *witness, const StorageExtent *extents, uint32_t count);
 const StorageExtent *witness_withheld(const Witness *witness, uint32_t *count);
 

@@ -166,7 +166,7 @@ forget_row(Orphans *orphans, uint32_t index, Actions *actions)
 
     row->stored = true;
     *digest = digest_of(row->object);
-    *update = (Update){.forget = digest};
+    *update = (Update){.unreadable = digest};
     actions_apply(actions, row->bucket_id, row->position, row->key, update,
                   orphans_ref_of(orphans, index));
 }

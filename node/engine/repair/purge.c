@@ -150,9 +150,9 @@ remove_record(Purge *purge, const StorageRow *row, uint32_t item, Actions *actio
     Digest digest = digest_of(row->object);
     Update *update = ARENA_NEW(&purge->arena, Update);
 
-    *update = (Update){.forget = NULL};
+    *update = (Update){.unreadable = NULL};
     if (purge->unreadable)
-        update->forget = arena_copy(&purge->arena, &digest, sizeof(digest));
+        update->unreadable = arena_copy(&purge->arena, &digest, sizeof(digest));
     else
     {
         Reap reap = {.digest = digest, .whole = true};

@@ -3,7 +3,7 @@
  */
 #include "node/engine/repair/scan_range.h"
 
-#include "node/engine/repair/forget.h"
+#include "node/engine/repair/unreadable.h"
 
 enum
 {
@@ -71,7 +71,8 @@ whole_positions(const StorageRange *range, uint64_t *first, uint64_t *last)
 static bool
 is_withheld(const View *view, uint32_t bucket_id, uint64_t first, uint64_t last)
 {
-    return view->forget != NULL && forget_withholds(view->forget, bucket_id, first, last);
+    return view->unreadable != NULL &&
+           unreadable_withholds(view->unreadable, bucket_id, first, last);
 }
 
 bool

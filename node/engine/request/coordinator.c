@@ -4,7 +4,7 @@
  */
 #include "node/engine/request/coordinator.h"
 
-#include "node/engine/repair/forget.h"
+#include "node/engine/repair/unreadable.h"
 #include "node/engine/request/operation.h"
 
 enum
@@ -73,7 +73,7 @@ coordinator_fetched(Coordinator *coordinator, const View *view, uint64_t ref, St
 
     if (operation == NULL || item->phase != ITEM_GATHERING)
         return;
-    if (forget_withholds_key(view->forget, view, operation->bucket_id, item->key))
+    if (unreadable_withholds_key(view->unreadable, view, operation->bucket_id, item->key))
     {
         status = STATUS_CORRUPT;
         object = SLICE_EMPTY;

@@ -4,7 +4,7 @@
  */
 #include "node/engine/request/replica.h"
 
-#include "node/engine/repair/forget.h"
+#include "node/engine/repair/unreadable.h"
 #include "node/engine/repair/orphans.h"
 #include "node/engine/repair/scan_range.h"
 
@@ -306,7 +306,8 @@ replica_fetched(Replica *replica, const View *view, uint64_t ref, StatusCode sta
 
     ReadItem *item = &task->reply.items[index];
 
-    if (forget_withholds_key(view->forget, view, task->read.bucket_id, task->read.keys[index]))
+    if (unreadable_withholds_key(view->unreadable, view, task->read.bucket_id,
+                                 task->read.keys[index]))
     {
         status = STATUS_CORRUPT;
         object = SLICE_EMPTY;
@@ -391,7 +392,7 @@ replica_scan(Replica *replica, const View *view, Origin origin, const Frame *fra
                              .seal = scan.seal,
                              .whole = scan.whole};
     task->round = scan_round(view, &range);
-    task->extent = forget_extent(&range);
+    task->extent = unreadable_extent(&range);
     actions_scan(view->actions, &range, task_ref(task, 0));
 }
 
@@ -433,8 +434,8 @@ replica_scanned(Replica *replica, const View *view, uint64_t ref, StatusCode sta
 
     if (task == NULL || task->kind != TASK_SCAN)
         return;
-    if (view->forget != NULL && forget_withholds(view->forget, task->extent.bucket_id,
-                                                 task->extent.first, task->extent.last))
+    if (view->unreadable != NULL && unreadable_withholds(view->unreadable, task->extent.bucket_id,
+                                                         task->extent.first, task->extent.last))
         reply.status = STATUS_CORRUPT;
     if (reply.status == STATUS_OK)
         fill_scan_reply(view, task, page, &reply);

@@ -47,8 +47,8 @@ typedef struct View
     bool cannot_write;        /* the own disk is full or failed */
     bool refilling; /* the own storage may lack what was acknowledged: it answers no read, and
                        coordinates no write */
-    const struct Forget *forget;   /* what it withholds; NULL: nothing */
-    const struct Orphans *orphans; /* what it takes from others then; NULL: all */
+    const struct Unreadable *unreadable; /* what it withholds; NULL: nothing */
+    const struct Orphans *orphans;       /* what it takes from others then; NULL: all */
 } View;
 
 typedef enum ActionKind

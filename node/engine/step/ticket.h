@@ -29,7 +29,7 @@ typedef enum RefOwner
     REF_REAPING,
     REF_ORPHANS,
     REF_SCRUB,
-    REF_FORGET,
+    REF_UNREADABLE,
     REF_PURGE,
     REF_OWNERS_END
 } RefOwner;

@@ -108,7 +108,7 @@ typedef struct StorageRange
     uint64_t leaf_width;     /* but before that, at a multiple of it, if it can; 0: it need not */
 
     /* Instead of the rows those that cannot be decoded, object being the whole record, as
-     * Update.forget wants its digest. Not done: there may be more; through is not set. */
+     * Update.unreadable wants its digest. Not done: there may be more; through is not set. */
     bool unreadable;
 } StorageRange;
 

@@ -29,8 +29,8 @@ on_merged(void *context, uint64_t ref, StatusCode status, Slice object)
 
     if (ref >> 56 == REF_REPLICA)
         replica_merged(node->replica, ref, status);
-    else if (ref >> 56 == REF_FORGET)
-        forget_merged(node->forget, ref, status, object);
+    else if (ref >> 56 == REF_UNREADABLE)
+        unreadable_merged(node->unreadable, ref, status, object);
     else
         antientropy_merged(node->antientropy, ref, status);
 }
@@ -42,8 +42,8 @@ on_durable(void *context, uint64_t ref, StatusCode status)
 
     if (ref >> 56 == REF_REPLICA)
         replica_durable(node->replica, ref, status);
-    else if (ref >> 56 == REF_FORGET)
-        forget_durable(node->forget, ref, status);
+    else if (ref >> 56 == REF_UNREADABLE)
+        unreadable_durable(node->unreadable, ref, status);
     else
         antientropy_durable(node->antientropy, ref, status);
 }
@@ -64,16 +64,16 @@ on_scanned(void *context, uint64_t ref, StatusCode status, const StoragePage *pa
 {
     OrchardNode *node = context;
 
-    if (ref >> 56 == REF_FORGET)
+    if (ref >> 56 == REF_UNREADABLE)
     {
-        forget_scanned(node->forget, &node->view, ref, status, page);
+        unreadable_scanned(node->unreadable, &node->view, ref, status, page);
         return;
     }
     if (ref != REF_TEST)
     {
-        for (uint32_t i = 0; i < page->row_count && node->unreadable.length > 0; i++)
+        for (uint32_t i = 0; i < page->row_count && node->damaged.length > 0; i++)
         {
-            if (slice_equal(page->rows[i].key, node->unreadable))
+            if (slice_equal(page->rows[i].key, node->damaged))
                 status = STATUS_CORRUPT;
         }
         antientropy_scanned(node->antientropy, &node->view, ref, status, page);
@@ -94,7 +94,7 @@ on_unreadable(void *context, uint32_t bucket_id, uint64_t first, uint64_t last)
     OrchardNode *node = context;
 
     antientropy_mend(node->antientropy, &node->view, bucket_id, first, last);
-    forget_report(node->forget, &node->view, bucket_id, first, last);
+    unreadable_report(node->unreadable, &node->view, bucket_id, first, last);
 }
 
 static void
@@ -111,7 +111,7 @@ init_node(Orchard *orchard, uint32_t index, uint64_t interval_ms)
     *node = (OrchardNode){.orchard = orchard, .index = index};
     pacer_init(&node->pacer, ORCHARD_BYTES_A_SECOND, orchard->now_ms);
     node->antientropy = antientropy_new(&node->pacer, interval_ms);
-    node->forget = forget_new(node->antientropy);
+    node->unreadable = unreadable_new(node->antientropy);
     node->replica = replica_new();
     node->store = memory_store_new();
     node->storage = memory_store_open(node->store, &events);
@@ -141,7 +141,7 @@ orchard_free(Orchard *orchard)
 {
     for (uint32_t i = 0; i < orchard->count; i++)
     {
-        forget_free(orchard->nodes[i].forget);
+        unreadable_free(orchard->nodes[i].unreadable);
         antientropy_free(orchard->nodes[i].antientropy);
         replica_free(orchard->nodes[i].replica);
         memory_store_free(orchard->nodes[i].store);
@@ -187,14 +187,14 @@ run_action(OrchardNode *node, const Action *action)
         post(node, action);
     else if (action->kind == ACTION_SCAN)
         storage->scan(storage, &action->range, action->ref);
-    else if (action->kind == ACTION_READ && slice_equal(key, node->unreadable))
+    else if (action->kind == ACTION_READ && slice_equal(key, node->damaged))
         on_read(node, action->ref, STATUS_CORRUPT, SLICE_EMPTY);
     else if (action->kind == ACTION_READ)
         storage->read(storage, action->storage_key, action->ref);
     else if (action->kind == ACTION_APPLY)
     {
-        if (slice_equal(key, node->unreadable))
-            node->unreadable = SLICE_EMPTY;
+        if (slice_equal(key, node->damaged))
+            node->damaged = SLICE_EMPTY;
         storage->apply(storage, action->storage_key, action->update, action->ref);
     }
 }
@@ -245,7 +245,7 @@ turn(OrchardNode *node)
     node->view.wall_ms = 1700000000000 + node->view.now_ms;
     node->view.cannot_write = node->storage->disk != DISK_WELL;
     antientropy_step(node->antientropy, &node->view);
-    forget_step(node->forget, &node->view);
+    unreadable_step(node->unreadable, &node->view);
     run_actions(node);
     replica_flush(node->replica, &node->actions);
     run_actions(node);
@@ -262,7 +262,7 @@ wake_ms(const Orchard *orchard)
         uint64_t other = antientropy_wake_ms(node->antientropy, &node->view);
 
         wake = other < wake ? other : wake;
-        other = forget_wake_ms(node->forget, &node->view);
+        other = unreadable_wake_ms(node->unreadable, &node->view);
         wake = other < wake ? other : wake;
     }
     return wake;

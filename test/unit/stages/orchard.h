@@ -1,6 +1,6 @@
 /*
- * Orchard: a few owners of the same partitions, each with an Antientropy, a Forget and a Replica on
- * a store in memory, and the mail between them; node i is member i of the stage.
+ * Orchard: a few owners of the same partitions, each with an Antientropy, an Unreadable and a
+ * Replica on a store in memory, and the mail between them; node i is member i of the stage.
  *
  * Time passes as the nodes ask for it; mail arrives at once, in order, unless its sender or
  * receiver is cut off. Bytes are counted by type of frame. The assertions fail the test.
@@ -8,7 +8,7 @@
 #ifndef TEST_UNIT_STAGES_ORCHARD_H
 #define TEST_UNIT_STAGES_ORCHARD_H
 
-#include "node/engine/repair/forget.h"
+#include "node/engine/repair/unreadable.h"
 #include "node/engine/request/replica.h"
 #include "test/lib/memory_store.h"
 #include "test/unit/stages/stage.h"
@@ -26,7 +26,7 @@ typedef struct OrchardNode
     Orchard *orchard;
     uint32_t index;
     Antientropy *antientropy;
-    Forget *forget;
+    Unreadable *unreadable;
     Replica *replica;
     Pacer pacer;
     MemoryStore *store;
@@ -35,9 +35,9 @@ typedef struct OrchardNode
     bool up[STAGE_MEMBERS_MAX];
     View view;
     HintTotals hints;
-    Slice unreadable; /* a key that its store cannot read until something is written to it */
-    Slice read;       /* what the test has read last */
-    Digest sum;       /* of what the test has scanned last */
+    Slice damaged; /* a key that its store cannot read until something is written to it */
+    Slice read;    /* what the test has read last */
+    Digest sum;    /* of what the test has scanned last */
 } OrchardNode;
 
 typedef struct OrchardMail

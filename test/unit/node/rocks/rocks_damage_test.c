@@ -190,7 +190,7 @@ what_does_not_decode_is_listed_and_forgotten(void **state)
     Slice mended;
     const Answer *answer;
     Digest digest;
-    Update update = {.forget = &digest};
+    Update update = {.unreadable = &digest};
     uint64_t ref;
 
     store_close(store);

@@ -302,13 +302,13 @@ an_unreadable_record_is_forgotten_if_it_is_that_one(void **state)
 
     put(fixture, (VClock){0}, value_of(1, "one"), 1);
     digest = digest_of(buffer_slice(&fixture->record));
-    assert_int_equal(apply(fixture, &(Update){.forget = &digest}), UPDATE_UNCHANGED);
+    assert_int_equal(apply(fixture, &(Update){.unreadable = &digest}), UPDATE_UNCHANGED);
     fixture->record.data[0] = 99;
     digest = digest_of(buffer_slice(&fixture->record));
-    assert_int_equal(apply(fixture, &(Update){.forget = &other}), UPDATE_CORRUPT);
-    assert_int_equal(apply(fixture, &(Update){.forget = &digest}), UPDATE_REPLACED);
+    assert_int_equal(apply(fixture, &(Update){.unreadable = &other}), UPDATE_CORRUPT);
+    assert_int_equal(apply(fixture, &(Update){.unreadable = &digest}), UPDATE_REPLACED);
     assert_int_equal(fixture->record.length, 0);
-    assert_int_equal(apply(fixture, &(Update){.forget = &digest}), UPDATE_UNCHANGED);
+    assert_int_equal(apply(fixture, &(Update){.unreadable = &digest}), UPDATE_UNCHANGED);
 }
 
 static void

@@ -465,11 +465,11 @@ what_cannot_be_read_is_taken_from_the_peer(void **state)
 
     assert_true(topology_position(orchard.stage.bucket, key, &position));
     orchard_pass(&orchard, 1);
-    node->unreadable = key;
+    node->damaged = key;
     antientropy_mend(node->antientropy, &node->view, STAGE_BUCKET, position - 1000,
                      position + 1000);
     orchard_settle(&orchard);
-    assert_int_equal(node->unreadable.length, 0);
+    assert_int_equal(node->damaged.length, 0);
     assert_int_equal(orchard_status(&orchard, 0).mended_here, 1);
     assert_int_equal(orchard.frames[FRAME_TREE_ROOTS], 0);
 }
@@ -483,9 +483,9 @@ what_the_peer_cannot_read_is_given(void **state)
     orchard.before = NULL;
     orchard_request(&orchard, 0);
     await_frame(FRAME_TREE_KEYS_REPLY);
-    orchard.nodes[1].unreadable = key;
+    orchard.nodes[1].damaged = key;
     orchard_settle(&orchard);
-    assert_int_equal(orchard.nodes[1].unreadable.length, 0);
+    assert_int_equal(orchard.nodes[1].damaged.length, 0);
     assert_mended(0, 1);
 }
 

@@ -85,11 +85,11 @@ numbers_begin_again_around_those_in_use(void **state)
 static void
 refs_and_tags_hold_all_that_went_in(void **state)
 {
-    uint64_t ref = ticket_ref(REF_FORGET, TICKET_NUMBERS - 1, TICKET_ITEMS - 1);
+    uint64_t ref = ticket_ref(REF_UNREADABLE, TICKET_NUMBERS - 1, TICKET_ITEMS - 1);
     uint32_t tag = ticket_tag(REF_ORPHANS, TICKET_NUMBERS - 1);
 
     (void)state;
-    assert_int_equal(ticket_ref_owner(ref), REF_FORGET);
+    assert_int_equal(ticket_ref_owner(ref), REF_UNREADABLE);
     assert_int_equal(ticket_ref_number(ref), TICKET_NUMBERS - 1);
     assert_int_equal(ticket_ref_item(ref), TICKET_ITEMS - 1);
     assert_int_equal(ticket_tag_owner(tag), REF_ORPHANS);

@@ -53,7 +53,7 @@ damage(uint32_t number)
 static uint64_t
 forgotten(void)
 {
-    return forget_total(orchard.nodes[0].forget);
+    return unreadable_total(orchard.nodes[0].unreadable);
 }
 
 static TreeId
@@ -75,7 +75,7 @@ static void
 what_no_other_owner_has_is_forgotten(void **state)
 {
     TreeId id = tree_of(orchard_key(&orchard, LOST));
-    ForgetResult result;
+    UnreadableResult result;
     TreeSum sum;
 
     (void)state;
@@ -87,11 +87,11 @@ what_no_other_owner_has_is_forgotten(void **state)
     orchard_assert_equal(&orchard);
     assert_true(trees_sum(orchard.nodes[0].view.trees, id, (TreePart){0}, &sum));
     assert_true(sum.settled);
-    assert_true(forget_take_result(orchard.nodes[0].forget, &result));
+    assert_true(unreadable_take_result(orchard.nodes[0].unreadable, &result));
     assert_int_equal(result.bucket_id, STAGE_BUCKET);
     assert_int_equal(result.records, 1);
-    assert_false(forget_take_result(orchard.nodes[0].forget, &result));
-    assert_false(forget_is_busy(orchard.nodes[0].forget, &orchard.nodes[0].view, id));
+    assert_false(unreadable_take_result(orchard.nodes[0].unreadable, &result));
+    assert_false(unreadable_is_busy(orchard.nodes[0].unreadable, &orchard.nodes[0].view, id));
 }
 
 static void
@@ -117,7 +117,7 @@ every_owner_is_waited_for(void **state)
     orchard_pass(&orchard, MINUTE_MS);
     assert_int_equal(forgotten(), 0);
     assert_true(has_unreadable());
-    assert_true(forget_is_busy(orchard.nodes[0].forget, &orchard.nodes[0].view, id));
+    assert_true(unreadable_is_busy(orchard.nodes[0].unreadable, &orchard.nodes[0].view, id));
     orchard_join(&orchard, 2);
     orchard_pass(&orchard, MINUTE_MS);
     assert_int_equal(forgotten(), 1);
@@ -144,59 +144,65 @@ a_place_is_withheld_until_every_owner_was_compared_with(void **state)
     assert_true(topology_position(orchard.stage.bucket, key, &position));
     orchard_cut(&orchard, 2);
     damage(LOST);
-    assert_true(forget_withholds(orchard.nodes[0].forget, STAGE_BUCKET, position, position));
+    assert_true(
+        unreadable_withholds(orchard.nodes[0].unreadable, STAGE_BUCKET, position, position));
     orchard_put(&orchard, 0, key, stage_object(&orchard.stage, 1, 1, "old"));
     orchard_pass(&orchard, MINUTE_MS);
     assert_false(has_unreadable());
-    assert_true(forget_withholds(orchard.nodes[0].forget, STAGE_BUCKET, position, position));
-    assert_false(forget_withholds(orchard.nodes[0].forget, STAGE_BUCKET, position + 1, UINT64_MAX));
+    assert_true(
+        unreadable_withholds(orchard.nodes[0].unreadable, STAGE_BUCKET, position, position));
+    assert_false(
+        unreadable_withholds(orchard.nodes[0].unreadable, STAGE_BUCKET, position + 1, UINT64_MAX));
     orchard_join(&orchard, 2);
     orchard_pass(&orchard, MINUTE_MS);
-    assert_false(forget_withholds(orchard.nodes[0].forget, STAGE_BUCKET, position, position));
+    assert_false(
+        unreadable_withholds(orchard.nodes[0].unreadable, STAGE_BUCKET, position, position));
 }
 
 /* A damaged block has rows of many partitions. */
 static void
 a_range_of_many_partitions_is_withheld_in_all_of_them(void **state)
 {
-    const Forget *forget = orchard.nodes[0].forget;
+    const Unreadable *unreadable = orchard.nodes[0].unreadable;
 
     (void)state;
     orchard_cut(&orchard, 1);
     orchard_cut(&orchard, 2);
-    forget_report(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, 5, UINT64_MAX);
+    unreadable_report(orchard.nodes[0].unreadable, &orchard.nodes[0].view, STAGE_BUCKET, 5,
+                      UINT64_MAX);
     orchard_pass(&orchard, MINUTE_MS);
     for (uint32_t partition = 0; partition < STAGE_PARTITIONS; partition++)
     {
         uint64_t start = ring_partition_start(partition, STAGE_PARTITIONS);
 
-        assert_true(forget_withholds(forget, STAGE_BUCKET, start + 5, start + 5));
+        assert_true(unreadable_withholds(unreadable, STAGE_BUCKET, start + 5, start + 5));
     }
-    assert_false(forget_withholds(forget, STAGE_BUCKET, 0, 4));
-    assert_false(forget_withholds(forget, STAGE_BUCKET + 1, 0, UINT64_MAX));
+    assert_false(unreadable_withholds(unreadable, STAGE_BUCKET, 0, 4));
+    assert_false(unreadable_withholds(unreadable, STAGE_BUCKET + 1, 0, UINT64_MAX));
     orchard_join(&orchard, 1);
     orchard_join(&orchard, 2);
     orchard_pass(&orchard, MINUTE_MS);
-    assert_true(forget_is_idle(forget));
+    assert_true(unreadable_is_idle(unreadable));
 }
 
 static void
 there_are_never_too_many_places(void **state)
 {
-    const Forget *forget = orchard.nodes[0].forget;
+    const Unreadable *unreadable = orchard.nodes[0].unreadable;
     StorageExtent *extents;
 
     (void)state;
     orchard_cut(&orchard, 2);
     for (uint64_t i = 0; i < 1000; i++)
-        forget_report(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, 3 * i, 3 * i);
+        unreadable_report(orchard.nodes[0].unreadable, &orchard.nodes[0].view, STAGE_BUCKET, 3 * i,
+                          3 * i);
     orchard_pass(&orchard, MINUTE_MS);
     for (uint64_t i = 0; i < 1000; i++)
-        assert_true(forget_withholds(forget, STAGE_BUCKET, 3 * i, 3 * i));
-    assert_true(forget_ranges(forget, &orchard.stage.arena, &extents) <= 64);
+        assert_true(unreadable_withholds(unreadable, STAGE_BUCKET, 3 * i, 3 * i));
+    assert_true(unreadable_ranges(unreadable, &orchard.stage.arena, &extents) <= 64);
     orchard_join(&orchard, 2);
     orchard_pass(&orchard, MINUTE_MS);
-    assert_true(forget_is_idle(forget));
+    assert_true(unreadable_is_idle(unreadable));
 }
 
 /* The block was met before, and what was in it was compared then; not so what is replaced now. */
@@ -204,27 +210,27 @@ static void
 what_is_replaced_is_compared_anew(void **state)
 {
     Slice key = orchard_key(&orchard, 3);
-    const Forget *forget = orchard.nodes[0].forget;
+    const Unreadable *unreadable = orchard.nodes[0].unreadable;
     uint64_t position;
 
     (void)state;
     assert_true(topology_position(orchard.stage.bucket, key, &position));
-    forget_report(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, position,
-                  position);
+    unreadable_report(orchard.nodes[0].unreadable, &orchard.nodes[0].view, STAGE_BUCKET, position,
+                      position);
     orchard_pass(&orchard, MINUTE_MS);
-    assert_true(forget_is_idle(forget));
+    assert_true(unreadable_is_idle(unreadable));
     orchard_cut(&orchard, 2);
-    forget_report(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, position,
-                  position);
+    unreadable_report(orchard.nodes[0].unreadable, &orchard.nodes[0].view, STAGE_BUCKET, position,
+                      position);
     orchard_pass(&orchard, MINUTE_MS);
-    assert_true(forget_is_idle(forget));
-    forget_replaced(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, position,
-                    position);
+    assert_true(unreadable_is_idle(unreadable));
+    unreadable_replaced(orchard.nodes[0].unreadable, &orchard.nodes[0].view, STAGE_BUCKET, position,
+                        position);
     orchard_pass(&orchard, MINUTE_MS);
-    assert_true(forget_withholds(forget, STAGE_BUCKET, position, position));
+    assert_true(unreadable_withholds(unreadable, STAGE_BUCKET, position, position));
     orchard_join(&orchard, 2);
     orchard_pass(&orchard, MINUTE_MS);
-    assert_true(forget_is_idle(forget));
+    assert_true(unreadable_is_idle(unreadable));
 }
 
 static void
@@ -253,8 +259,8 @@ what_becomes_unreadable_meanwhile_is_not_forgotten(void **state)
         other++;
     orchard_damage(&orchard, 0, orchard_key(&orchard, LOST));
     orchard_cut(&orchard, 2);
-    forget_report(orchard.nodes[0].forget, &orchard.nodes[0].view, STAGE_BUCKET, first,
-                  first + UINT64_MAX / STAGE_PARTITIONS);
+    unreadable_report(orchard.nodes[0].unreadable, &orchard.nodes[0].view, STAGE_BUCKET, first,
+                      first + UINT64_MAX / STAGE_PARTITIONS);
     orchard_pass(&orchard, MINUTE_MS);
     orchard_damage(&orchard, 0, orchard_key(&orchard, other));
     orchard_join(&orchard, 2);

@@ -3,7 +3,7 @@
  * owner, remove what is still the same record. Any failure on the way leaves the record where it
  * is, withheld, and the next report or start begins anew.
  */
-#include "node/engine/repair/forget.h"
+#include "node/engine/repair/unreadable.h"
 
 enum
 {
@@ -51,7 +51,7 @@ typedef struct Place
     uint64_t removed;
 } Place;
 
-struct Forget
+struct Unreadable
 {
     Antientropy *antientropy;
     Tickets tickets;
@@ -62,75 +62,75 @@ struct Forget
     uint64_t total;
 };
 
-Forget *
-forget_new(Antientropy *antientropy)
+Unreadable *
+unreadable_new(Antientropy *antientropy)
 {
-    Forget *forget = memory_resize(&MEMORY_HEAP, NULL, sizeof(Forget));
+    Unreadable *unreadable = memory_resize(&MEMORY_HEAP, NULL, sizeof(Unreadable));
 
-    *forget = (Forget){.antientropy = antientropy};
-    return forget;
+    *unreadable = (Unreadable){.antientropy = antientropy};
+    return unreadable;
 }
 
 void
-forget_free(Forget *forget)
+unreadable_free(Unreadable *unreadable)
 {
-    for (uint32_t i = 0; i < forget->place_count; i++)
+    for (uint32_t i = 0; i < unreadable->place_count; i++)
     {
-        arena_free(&forget->places[i]->arena);
-        memory_resize(&MEMORY_HEAP, forget->places[i], 0);
+        arena_free(&unreadable->places[i]->arena);
+        memory_resize(&MEMORY_HEAP, unreadable->places[i], 0);
     }
-    memory_resize(&MEMORY_HEAP, forget->places, 0);
-    tickets_free(&forget->tickets);
-    memory_resize(&MEMORY_HEAP, forget, 0);
+    memory_resize(&MEMORY_HEAP, unreadable->places, 0);
+    tickets_free(&unreadable->tickets);
+    memory_resize(&MEMORY_HEAP, unreadable, 0);
 }
 
 /* From the beginning: the other owners are compared with anew. */
 static void
-begin(Forget *forget, Place *place)
+begin(Unreadable *unreadable, Place *place)
 {
-    tickets_end(&forget->tickets, place->ticket);
+    tickets_end(&unreadable->tickets, place->ticket);
     arena_reset(&place->arena);
     place->record_count = 0;
-    place->since = antientropy_pairs_taken(forget->antientropy);
+    place->since = antientropy_pairs_taken(unreadable->antientropy);
     place->again = false;
     place->state = PLACE_REPORTED;
-    forget->changes++;
+    unreadable->changes++;
 }
 
 static void
-release(Forget *forget, Place *place)
+release(Unreadable *unreadable, Place *place)
 {
     if (place->again)
     {
-        begin(forget, place);
+        begin(unreadable, place);
         return;
     }
-    forget->in_use--;
-    forget->changes++;
+    unreadable->in_use--;
+    unreadable->changes++;
     place->state = PLACE_FREE;
-    tickets_end(&forget->tickets, place->ticket);
+    tickets_end(&unreadable->tickets, place->ticket);
     arena_reset(&place->arena);
 }
 
 static void
-ask(Forget *forget, Place *place)
+ask(Unreadable *unreadable, Place *place)
 {
-    tickets_end(&forget->tickets, place->ticket);
-    place->ticket = tickets_draw(&forget->tickets, place->number);
+    tickets_end(&unreadable->tickets, place->ticket);
+    place->ticket = tickets_draw(&unreadable->tickets, place->number);
 }
 
 static uint64_t
 ref_of(const Place *place, uint32_t record)
 {
-    return ticket_ref(REF_FORGET, place->ticket, record);
+    return ticket_ref(REF_UNREADABLE, place->ticket, record);
 }
 
 /* NULL when the answer is one that nobody waits for any more. */
 static Place *
-place_of(Forget *forget, uint64_t ref, PlaceState state)
+place_of(Unreadable *unreadable, uint64_t ref, PlaceState state)
 {
-    uint32_t number = tickets_find(&forget->tickets, ticket_ref_number(ref));
-    Place *place = number != TICKET_NO_SLOT ? forget->places[number] : NULL;
+    uint32_t number = tickets_find(&unreadable->tickets, ticket_ref_number(ref));
+    Place *place = number != TICKET_NO_SLOT ? unreadable->places[number] : NULL;
 
     return place != NULL && place->state == state ? place : NULL;
 }
@@ -138,41 +138,41 @@ place_of(Forget *forget, uint64_t ref, PlaceState state)
 /* ---- reports ---- */
 
 static Place *
-free_place(Forget *forget)
+free_place(Unreadable *unreadable)
 {
     Place *place;
 
-    for (uint32_t i = 0; i < forget->place_count; i++)
+    for (uint32_t i = 0; i < unreadable->place_count; i++)
     {
-        if (forget->places[i]->state == PLACE_FREE)
-            return forget->places[i];
+        if (unreadable->places[i]->state == PLACE_FREE)
+            return unreadable->places[i];
     }
     place = memory_resize(&MEMORY_HEAP, NULL, sizeof(Place));
-    *place = (Place){.number = forget->place_count};
+    *place = (Place){.number = unreadable->place_count};
     arena_init(&place->arena, &MEMORY_HEAP);
-    forget->places =
-        memory_resize(&MEMORY_HEAP, forget->places, (forget->place_count + 1) * sizeof(Place *));
-    forget->places[forget->place_count++] = place;
+    unreadable->places = memory_resize(&MEMORY_HEAP, unreadable->places,
+                                       (unreadable->place_count + 1) * sizeof(Place *));
+    unreadable->places[unreadable->place_count++] = place;
     return place;
 }
 
 /* One that has all of it; or, when there are many, that is of the same partition. */
 static Place *
-find_place(const Forget *forget, const View *view, uint32_t bucket_id, uint64_t first,
+find_place(const Unreadable *unreadable, const View *view, uint32_t bucket_id, uint64_t first,
            uint64_t last)
 {
     uint32_t partitions = view->topology->partitions;
     Place *near = NULL;
 
-    for (uint32_t i = 0; i < forget->place_count; i++)
+    for (uint32_t i = 0; i < unreadable->place_count; i++)
     {
-        Place *place = forget->places[i];
+        Place *place = unreadable->places[i];
 
         if (place->state == PLACE_FREE || place->bucket_id != bucket_id)
             continue;
         if (place->first <= first && last <= place->last)
             return place;
-        if (forget->in_use >= PLACES && place->state != PLACE_REMOVED &&
+        if (unreadable->in_use >= PLACES && place->state != PLACE_REMOVED &&
             ring_partition(place->first, partitions) == ring_partition(first, partitions))
             near = place;
     }
@@ -181,20 +181,20 @@ find_place(const Forget *forget, const View *view, uint32_t bucket_id, uint64_t 
 
 /* Within one partition. */
 static void
-report(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first, uint64_t last,
+report(Unreadable *unreadable, const View *view, uint32_t bucket_id, uint64_t first, uint64_t last,
        bool replaced)
 {
-    Place *place = find_place(forget, view, bucket_id, first, last);
+    Place *place = find_place(unreadable, view, bucket_id, first, last);
 
     if (place == NULL)
     {
-        place = free_place(forget);
+        place = free_place(unreadable);
         place->bucket_id = bucket_id;
         place->first = first;
         place->last = last;
         place->replaced = replaced;
-        forget->in_use++;
-        begin(forget, place);
+        unreadable->in_use++;
+        begin(unreadable, place);
         return;
     }
     if (!replaced && place->first <= first && last <= place->last)
@@ -207,12 +207,12 @@ report(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first, uin
     if (place->state == PLACE_REMOVING || place->state == PLACE_REMOVED)
         place->again = true;
     else
-        begin(forget, place);
+        begin(unreadable, place);
 }
 
 static void
-report_parts(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first, uint64_t last,
-             bool replaced)
+report_parts(Unreadable *unreadable, const View *view, uint32_t bucket_id, uint64_t first,
+             uint64_t last, bool replaced)
 {
     uint32_t partitions = view->topology->partitions;
 
@@ -221,7 +221,7 @@ report_parts(Forget *forget, const View *view, uint32_t bucket_id, uint64_t firs
         uint32_t partition = ring_partition(first, partitions);
         uint64_t end = ring_partition_start(partition, partitions) + UINT64_MAX / partitions;
 
-        report(forget, view, bucket_id, first, last < end ? last : end, replaced);
+        report(unreadable, view, bucket_id, first, last < end ? last : end, replaced);
         if (last <= end)
             return;
         first = end + 1;
@@ -229,34 +229,34 @@ report_parts(Forget *forget, const View *view, uint32_t bucket_id, uint64_t firs
 }
 
 void
-forget_report(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first_position,
-              uint64_t last_position)
+unreadable_report(Unreadable *unreadable, const View *view, uint32_t bucket_id,
+                  uint64_t first_position, uint64_t last_position)
 {
-    report_parts(forget, view, bucket_id, first_position, last_position, false);
+    report_parts(unreadable, view, bucket_id, first_position, last_position, false);
 }
 
 void
-forget_replaced(Forget *forget, const View *view, uint32_t bucket_id, uint64_t first_position,
-                uint64_t last_position)
+unreadable_replaced(Unreadable *unreadable, const View *view, uint32_t bucket_id,
+                    uint64_t first_position, uint64_t last_position)
 {
-    report_parts(forget, view, bucket_id, first_position, last_position, true);
+    report_parts(unreadable, view, bucket_id, first_position, last_position, true);
 }
 
 uint64_t
-forget_changes(const Forget *forget)
+unreadable_changes(const Unreadable *unreadable)
 {
-    return forget->changes;
+    return unreadable->changes;
 }
 
 uint32_t
-forget_ranges(const Forget *forget, Arena *arena, StorageExtent **ranges)
+unreadable_ranges(const Unreadable *unreadable, Arena *arena, StorageExtent **ranges)
 {
     uint32_t count = 0;
 
-    *ranges = ARENA_ARRAY(arena, StorageExtent, forget->in_use);
-    for (uint32_t i = 0; i < forget->place_count; i++)
+    *ranges = ARENA_ARRAY(arena, StorageExtent, unreadable->in_use);
+    for (uint32_t i = 0; i < unreadable->place_count; i++)
     {
-        const Place *place = forget->places[i];
+        const Place *place = unreadable->places[i];
 
         if (place->state != PLACE_FREE)
             (*ranges)[count++] = (StorageExtent){place->bucket_id, place->first, place->last};
@@ -293,7 +293,7 @@ find_owners(Place *place, const View *view)
 }
 
 static void
-list(Forget *forget, Place *place, const View *view)
+list(Unreadable *unreadable, Place *place, const View *view)
 {
     StorageRange range = {.bucket_id = place->bucket_id,
                           .first_position = place->first,
@@ -303,11 +303,11 @@ list(Forget *forget, Place *place, const View *view)
 
     if (!find_owners(place, view))
     {
-        release(forget, place);
+        release(unreadable, place);
         return;
     }
     place->state = PLACE_LISTING;
-    ask(forget, place);
+    ask(unreadable, place);
     actions_scan(view->actions, &range, ref_of(place, 0));
 }
 
@@ -323,40 +323,41 @@ keep_records(Place *place, const StoragePage *page)
         *record = (LostRecord){.key = slice_copy(&place->arena, page->rows[i].key),
                                .position = page->rows[i].position,
                                .digest = digest_of(page->rows[i].object)};
-        record->update.forget = &record->digest;
+        record->update.unreadable = &record->digest;
     }
 }
 
 /* Records that are to go have it done anew, on purpose; where none could be listed, because others
  * have taken their place or their block is damaged, what the report has led to will do. */
 static bool
-is_compared(const Forget *forget, const Place *place, const View *view, uint32_t member, TreeId id)
+is_compared(const Unreadable *unreadable, const Place *place, const View *view, uint32_t member,
+            TreeId id)
 {
-    return antientropy_has_mended(forget->antientropy, member, id, place->first, place->last,
+    return antientropy_has_mended(unreadable->antientropy, member, id, place->first, place->last,
                                   place->since) ||
            (place->record_count == 0 && !place->replaced &&
-            antientropy_was_mended(forget->antientropy, view, member, id, place->first,
+            antientropy_was_mended(unreadable->antientropy, view, member, id, place->first,
                                    place->last));
 }
 
 /* The owners that are left are yet to be compared with. */
 static void
-drop_compared(const Forget *forget, Place *place, const View *view)
+drop_compared(const Unreadable *unreadable, Place *place, const View *view)
 {
     TreeId id = {place->bucket_id, ring_partition(place->first, view->topology->partitions)};
 
     for (uint32_t i = place->owner_count; i-- > 0;)
     {
-        if (is_compared(forget, place, view, place->owners[i], id))
+        if (is_compared(unreadable, place, view, place->owners[i], id))
             place->owners[i] = place->owners[--place->owner_count];
     }
 }
 
 void
-forget_scanned(Forget *forget, const View *view, uint64_t ref, StatusCode status,
-               const StoragePage *page)
+unreadable_scanned(Unreadable *unreadable, const View *view, uint64_t ref, StatusCode status,
+                   const StoragePage *page)
 {
-    Place *place = place_of(forget, ref, PLACE_LISTING);
+    Place *place = place_of(unreadable, ref, PLACE_LISTING);
 
     if (place == NULL)
         return;
@@ -365,24 +366,24 @@ forget_scanned(Forget *forget, const View *view, uint64_t ref, StatusCode status
     if ((status != STATUS_OK || page->row_count == 0) && !place->replaced)
     {
         /* Another place may have been compared since, and only the last one is remembered. */
-        drop_compared(forget, place, view);
-        (void)antientropy_mend(forget->antientropy, view, place->bucket_id, place->first,
+        drop_compared(unreadable, place, view);
+        (void)antientropy_mend(unreadable->antientropy, view, place->bucket_id, place->first,
                                place->last);
         return;
     }
     if (status == STATUS_OK)
         keep_records(place, page);
-    place->since = antientropy_mend_anew(forget->antientropy, view, place->bucket_id, place->first,
-                                         place->last);
+    place->since = antientropy_mend_anew(unreadable->antientropy, view, place->bucket_id,
+                                         place->first, place->last);
 }
 
 /* ---- removing ---- */
 
 static void
-remove_records(Forget *forget, Place *place, Actions *actions)
+remove_records(Unreadable *unreadable, Place *place, Actions *actions)
 {
     place->state = PLACE_REMOVING;
-    ask(forget, place);
+    ask(unreadable, place);
     place->open = place->record_count;
     place->removed = 0;
     for (uint32_t i = 0; i < place->record_count; i++)
@@ -395,7 +396,7 @@ remove_records(Forget *forget, Place *place, Actions *actions)
 }
 
 static void
-await_owners(Forget *forget, Place *place, const View *view)
+await_owners(Unreadable *unreadable, Place *place, const View *view)
 {
     if (place->epoch != view->topology->epoch)
     {
@@ -404,74 +405,75 @@ await_owners(Forget *forget, Place *place, const View *view)
         place->state = PLACE_REPORTED;
         return;
     }
-    drop_compared(forget, place, view);
+    drop_compared(unreadable, place, view);
     if (place->owner_count == 0 && place->record_count > 0)
-        remove_records(forget, place, view->actions);
+        remove_records(unreadable, place, view->actions);
     else if (place->owner_count == 0)
-        release(forget, place);
+        release(unreadable, place);
 }
 
 static void
-end_record(Forget *forget, Place *place)
+end_record(Unreadable *unreadable, Place *place)
 {
     if (--place->open > 0)
         return;
-    forget->total += place->removed;
+    unreadable->total += place->removed;
     if (place->removed > 0)
         place->state = PLACE_REMOVED;
     else
-        release(forget, place);
+        release(unreadable, place);
 }
 
 void
-forget_merged(Forget *forget, uint64_t ref, StatusCode status, Slice object)
+unreadable_merged(Unreadable *unreadable, uint64_t ref, StatusCode status, Slice object)
 {
-    Place *place = place_of(forget, ref, PLACE_REMOVING);
+    Place *place = place_of(unreadable, ref, PLACE_REMOVING);
 
     if (place == NULL)
         return;
     if (status != STATUS_OK)
-        end_record(forget, place);
+        end_record(unreadable, place);
     else
         place->removed += object.length == 0;
 }
 
 void
-forget_durable(Forget *forget, uint64_t ref, StatusCode status)
+unreadable_durable(Unreadable *unreadable, uint64_t ref, StatusCode status)
 {
-    Place *place = place_of(forget, ref, PLACE_REMOVING);
+    Place *place = place_of(unreadable, ref, PLACE_REMOVING);
 
     if (place == NULL)
         return;
     if (status != STATUS_OK)
         place->removed = 0;
-    end_record(forget, place);
+    end_record(unreadable, place);
 }
 
 /* ---- steps ---- */
 
 void
-forget_step(Forget *forget, const View *view)
+unreadable_step(Unreadable *unreadable, const View *view)
 {
-    if (forget_is_idle(forget) || view->cannot_write)
+    if (unreadable_is_idle(unreadable) || view->cannot_write)
         return;
-    for (uint32_t i = 0; i < forget->place_count; i++)
+    for (uint32_t i = 0; i < unreadable->place_count; i++)
     {
-        Place *place = forget->places[i];
+        Place *place = unreadable->places[i];
 
         if (place->state == PLACE_AWAITING)
-            await_owners(forget, place, view);
+            await_owners(unreadable, place, view);
         if (place->state == PLACE_REPORTED)
-            list(forget, place, view);
+            list(unreadable, place, view);
     }
 }
 
 uint64_t
-forget_wake_ms(const Forget *forget, const View *view)
+unreadable_wake_ms(const Unreadable *unreadable, const View *view)
 {
-    for (uint32_t i = 0; i < forget->place_count && forget->in_use > 0 && !view->cannot_write; i++)
+    for (uint32_t i = 0;
+         i < unreadable->place_count && unreadable->in_use > 0 && !view->cannot_write; i++)
     {
-        const Place *place = forget->places[i];
+        const Place *place = unreadable->places[i];
 
         if (place->state == PLACE_REPORTED ||
             (place->state == PLACE_AWAITING && place->owner_count == 0))
@@ -481,17 +483,18 @@ forget_wake_ms(const Forget *forget, const View *view)
 }
 
 bool
-forget_is_idle(const Forget *forget)
+unreadable_is_idle(const Unreadable *unreadable)
 {
-    return forget->in_use == 0;
+    return unreadable->in_use == 0;
 }
 
 bool
-forget_withholds(const Forget *forget, uint32_t bucket_id, uint64_t first, uint64_t last)
+unreadable_withholds(const Unreadable *unreadable, uint32_t bucket_id, uint64_t first,
+                     uint64_t last)
 {
-    for (uint32_t i = 0; i < forget->place_count && forget->in_use > 0; i++)
+    for (uint32_t i = 0; i < unreadable->place_count && unreadable->in_use > 0; i++)
     {
-        const Place *place = forget->places[i];
+        const Place *place = unreadable->places[i];
 
         if (place->state != PLACE_FREE && place->bucket_id == bucket_id && place->first <= last &&
             place->last >= first)
@@ -501,20 +504,21 @@ forget_withholds(const Forget *forget, uint32_t bucket_id, uint64_t first, uint6
 }
 
 bool
-forget_withholds_key(const Forget *forget, const View *view, uint32_t bucket_id, Slice key)
+unreadable_withholds_key(const Unreadable *unreadable, const View *view, uint32_t bucket_id,
+                         Slice key)
 {
     const Bucket *bucket;
     uint64_t position;
 
-    if (forget == NULL || forget_is_idle(forget))
+    if (unreadable == NULL || unreadable_is_idle(unreadable))
         return false;
     bucket = topology_bucket_by_id(view->topology, bucket_id);
     return bucket != NULL && topology_position(bucket, key, &position) &&
-           forget_withholds(forget, bucket_id, position, position);
+           unreadable_withholds(unreadable, bucket_id, position, position);
 }
 
 StorageExtent
-forget_extent(const StorageRange *range)
+unreadable_extent(const StorageRange *range)
 {
     StorageExtent extent = {range->bucket_id, range->first_position, range->last_position};
     uint64_t position;
@@ -530,19 +534,19 @@ forget_extent(const StorageRange *range)
 }
 
 bool
-forget_withholds_range(const Forget *forget, const StorageRange *range)
+unreadable_withholds_range(const Unreadable *unreadable, const StorageRange *range)
 {
-    StorageExtent extent = forget_extent(range);
+    StorageExtent extent = unreadable_extent(range);
 
-    return forget_withholds(forget, extent.bucket_id, extent.first, extent.last);
+    return unreadable_withholds(unreadable, extent.bucket_id, extent.first, extent.last);
 }
 
 bool
-forget_is_busy(const Forget *forget, const View *view, TreeId id)
+unreadable_is_busy(const Unreadable *unreadable, const View *view, TreeId id)
 {
-    for (uint32_t i = 0; i < forget->place_count; i++)
+    for (uint32_t i = 0; i < unreadable->place_count; i++)
     {
-        const Place *place = forget->places[i];
+        const Place *place = unreadable->places[i];
 
         if (place->state != PLACE_FREE && place->bucket_id == id.bucket_id &&
             ring_partition(place->first, view->topology->partitions) <= id.partition &&
@@ -553,29 +557,29 @@ forget_is_busy(const Forget *forget, const View *view, TreeId id)
 }
 
 bool
-forget_take_result(Forget *forget, ForgetResult *result)
+unreadable_take_result(Unreadable *unreadable, UnreadableResult *result)
 {
-    for (uint32_t i = 0; i < forget->place_count && forget->in_use > 0; i++)
+    for (uint32_t i = 0; i < unreadable->place_count && unreadable->in_use > 0; i++)
     {
-        Place *place = forget->places[i];
+        Place *place = unreadable->places[i];
 
         if (place->state != PLACE_REMOVED)
             continue;
-        *result = (ForgetResult){place->bucket_id, place->removed};
-        release(forget, place);
+        *result = (UnreadableResult){place->bucket_id, place->removed};
+        release(unreadable, place);
         return true;
     }
     return false;
 }
 
 uint32_t
-forget_count(const Forget *forget)
+unreadable_count(const Unreadable *unreadable)
 {
-    return forget->in_use;
+    return unreadable->in_use;
 }
 
 uint64_t
-forget_total(const Forget *forget)
+unreadable_total(const Unreadable *unreadable)
 {
-    return forget->total;
+    return unreadable->total;
 }
