@@ -49,6 +49,7 @@ is($there, 1, 'a node that is down is one row');
 isnt($why, '', 'which says why');
 $cluster->start(3);
 $cluster->await_all_up;
+$cluster->await('it has heard of the bucket', sub { defined held(3) });
 is(held(3), 0, 'it has nothing of what it missed');
 is(shown(1, 3, 'differences'), 0, 'and nobody has looked');
 
