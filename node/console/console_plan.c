@@ -268,6 +268,7 @@ estimate_bytes(const Node *node, const Topology *topology, PlanFacts *facts, Are
     uint64_t *bytes = ARENA_ARRAY(arena, uint64_t, topology->partitions);
     uint32_t n = topology->preference_length < 3 ? topology->preference_length : 3;
     uint32_t owned = 0;
+    uint64_t replica;
 
     for (uint32_t i = 0; i < topology->partitions; i++)
     {
@@ -278,8 +279,9 @@ estimate_bytes(const Node *node, const Topology *topology, PlanFacts *facts, Are
         for (uint32_t j = 0; j < count; j++)
             owned += owners[j] == engine_self(engine);
     }
+    replica = owned > 0 ? node_storage_counters(node).disk_bytes / owned : 0;
     for (uint32_t i = 0; i < topology->partitions; i++)
-        bytes[i] = owned > 0 ? node_storage_counters(node).disk_bytes / owned : 0;
+        bytes[i] = replica;
     facts->partition_bytes = bytes;
 }
 

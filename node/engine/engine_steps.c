@@ -163,7 +163,7 @@ step_antientropy(Engine *engine, const View *view)
 }
 
 static void
-step_forget(Engine *engine, const View *view)
+step_unreadable(Engine *engine, const View *view)
 {
     unreadable_step(engine->unreadable, view);
     engine_tell_forgotten(engine);
@@ -400,10 +400,10 @@ static const EngineStep ANTIENTROPY = {
     .member_down = antientropy_member_down_of,
 };
 
-static const EngineStep FORGET = {
+static const EngineStep UNREADABLE = {
     .owner = REF_UNREADABLE,
     .needs = NEEDS_DISK,
-    .step = step_forget,
+    .step = step_unreadable,
     .wake_ms = unreadable_wake_ms_of,
     .merged = unreadable_merged_of,
     .durable = unreadable_durable_of,
@@ -434,8 +434,8 @@ static const EngineStep PURGE = {
 
 /* In the order in which they go on. Those of clients come first, since they are looked for most. */
 static const EngineStep *const STEPS[] = {
-    &COORDINATOR, &REPLICA, &MEMBERSHIP,  &GOSSIP, &ORPHANS, &REFILL, &VOTE,
-    &SCRUB,       &HANDOFF, &ANTIENTROPY, &FORGET, &REAPING, &PURGE};
+    &COORDINATOR, &REPLICA, &MEMBERSHIP,  &GOSSIP,     &ORPHANS, &REFILL, &VOTE,
+    &SCRUB,       &HANDOFF, &ANTIENTROPY, &UNREADABLE, &REAPING, &PURGE};
 
 #define STEPS_COUNT (sizeof(STEPS) / sizeof(STEPS[0]))
 
