@@ -127,6 +127,7 @@ topology_index_names(Topology *topology, Arena *arena)
     topology->name_slots = NAME_SLOTS_LEAST;
     while (topology->name_slots < 2 * topology->bucket_count)
         topology->name_slots *= 2;
+    topology->ns = 0;
     topology->names = arena_alloc_zero(arena, sizeof(uint32_t) * topology->name_slots);
     for (uint32_t i = 0; i < topology->bucket_count; i++)
     {
@@ -135,6 +136,7 @@ topology_index_names(Topology *topology, Arena *arena)
         if (topology->names[slot] != 0)
             return false;
         topology->names[slot] = i + 1;
+        topology->ns |= UINT32_C(1) << topology->buckets[i].n;
     }
     return true;
 }
@@ -418,14 +420,63 @@ topology_owns(const Topology *topology, uint32_t bucket_id, uint64_t position, u
     return is_among(owners, count, member);
 }
 
+/* The place of the slot in the list of a claim; TOPOLOGY_N_MAX: it is not in it. */
+static uint32_t
+rank_of(const Topology *topology, const uint16_t *lists, uint32_t partition, uint32_t slot)
+{
+    const uint16_t *list = lists + (size_t)partition * topology->preference_length;
+
+    for (uint32_t rank = 0; rank < topology->preference_length; rank++)
+    {
+        if (list[rank] == slot)
+            return rank;
+    }
+    return TOPOLOGY_N_MAX;
+}
+
+/* For that n, or for one of those in use, the slot is an owner by the lists and not by the others.
+ */
+static bool
+owns_by_one(const Topology *topology, const uint16_t *lists, const uint16_t *others,
+            uint32_t partition, uint32_t n, uint32_t slot)
+{
+    uint32_t ns = n > 0 ? UINT32_C(1) << n : topology->ns;
+    uint32_t rank;
+    uint32_t other;
+
+    if (topology->target == NULL || topology->steps[partition] == TOPOLOGY_STILL)
+        return false;
+    rank = rank_of(topology, lists, partition, slot);
+    other = rank_of(topology, others, partition, slot);
+    return rank < other && (ns >> (rank + 1) & ((UINT32_C(1) << (other - rank)) - 1)) != 0;
+}
+
+bool
+topology_enters(const Topology *topology, uint32_t partition, uint32_t n, uint32_t slot)
+{
+    return owns_by_one(topology, topology->target_preference, topology->preference, partition, n,
+                       slot);
+}
+
+bool
+topology_leaves(const Topology *topology, uint32_t partition, uint32_t n, uint32_t slot)
+{
+    return owns_by_one(topology, topology->preference, topology->target_preference, partition, n,
+                       slot);
+}
+
 bool
 topology_keeps(const Topology *topology, uint32_t bucket_id, uint64_t position, uint32_t member)
 {
-    uint16_t entering[TOPOLOGY_N_MAX];
     const Bucket *bucket = topology_bucket_by_id(topology, bucket_id);
-    uint32_t count =
-        bucket != NULL ? topology_entering(topology, position, bucket->n, entering) : 0;
+    uint32_t partition = ring_partition(position, topology->partitions);
 
-    return topology_owns(topology, bucket_id, position, member) ||
-           is_among(entering, count, member);
+    if (bucket == NULL)
+        return false;
+    if (topology_owns(topology, bucket_id, position, member))
+        return true;
+    return topology_step(topology, position) == TOPOLOGY_FILLING
+               ? topology_enters(topology, partition, bucket->n, member)
+               : topology_step(topology, position) == TOPOLOGY_HANDING &&
+                     topology_leaves(topology, partition, bucket->n, member);
 }

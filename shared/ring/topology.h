@@ -124,6 +124,7 @@ typedef struct Topology
     uint32_t last_bucket_id; /* the highest that was ever given */
     uint32_t *names;         /* a hash table of indexes + 1 of buckets; made from them */
     uint32_t name_slots;
+    uint32_t ns; /* bit n: there is a bucket of n replicas; made from them */
 } Topology;
 
 enum
@@ -169,7 +170,7 @@ bool topology_staged_equals(const StagedChange *a, const StagedChange *b);
 void topology_encode_staged(Buffer *buffer, const StagedChange *change);
 StagedChange topology_decode_staged(Reader *reader, Arena *arena);
 
-/* Makes names; false when two buckets have one name. Decoding does it. */
+/* Makes names and ns; false when two buckets have one name. Decoding does it. */
 bool topology_index_names(Topology *topology, Arena *arena);
 
 /* Makes a first epoch of the members: gives out slots in the order of ids, and claims the ring. */
@@ -215,6 +216,13 @@ uint32_t topology_new_preference(const Topology *topology, uint64_t position, ui
 TopologyStep topology_step(const Topology *topology, uint64_t position);
 
 /*
+ * Of a partition that moves: the slot is one of the n owners in the target's list alone, or in the
+ * claim's. n 0: that is so for the n of some bucket.
+ */
+bool topology_enters(const Topology *topology, uint32_t partition, uint32_t n, uint32_t slot);
+bool topology_leaves(const Topology *topology, uint32_t partition, uint32_t n, uint32_t slot);
+
+/*
  * Who is to be one of the n owners of a position whose partition is being filled, and is not one
  * yet: what is written goes to it too. Returns how many; 0 at any other step.
  */
@@ -231,7 +239,8 @@ bool topology_has_moved(const Topology *topology, uint64_t position, uint64_t ep
 bool topology_owns(const Topology *topology, uint32_t bucket_id, uint64_t position,
                    uint32_t member);
 
-/* True when it owns the key, or is to and is being filled: it keeps what it has of it. */
+/* True when it keeps what it has of the key: it owns it, or is to and is being filled, or did and
+ * others take it from there. */
 bool topology_keeps(const Topology *topology, uint32_t bucket_id, uint64_t position,
                     uint32_t member);
 

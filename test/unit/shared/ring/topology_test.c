@@ -520,13 +520,50 @@ the_step_of_a_partition_says_which_list_counts(void **state)
         else
             assert_int_equal(topology_entering(&decoded, position, 3, entering), 0);
         assert_true(topology_keeps(&decoded, 1, position, 3) == (steps[i] != TOPOLOGY_STILL));
-        assert_true(topology_keeps(&decoded, 1, position, 0) == (steps[i] < TOPOLOGY_HANDING));
+        assert_true(topology_keeps(&decoded, 1, position, 0) == (steps[i] != TOPOLOGY_MOVED));
+        assert_true(topology_enters(&decoded, i, 3, 3) == (steps[i] != TOPOLOGY_STILL));
+        assert_true(topology_enters(&decoded, i, 0, 3) == (steps[i] != TOPOLOGY_STILL));
+        assert_true(topology_leaves(&decoded, i, 0, 0) == (steps[i] != TOPOLOGY_STILL));
+        assert_false(topology_enters(&decoded, i, 0, 1) || topology_leaves(&decoded, i, 0, 2));
         assert_true(topology_has_moved(&decoded, position, 2) == (i == 4));
         assert_false(topology_has_moved(&decoded, position, 3));
         ring_walk(i % 4 < TOPOLOGY_HANDING ? topology->claim : target, PARTITIONS, i, walked, 3);
         assert_int_equal(topology_preference(&decoded, position, list, 3), 3);
         assert_memory_equal(list, walked, sizeof(list));
     }
+}
+
+/* One who goes from the third place to the first enters for one replica, and for three it stays. */
+static void
+who_enters_depends_on_the_number_of_replicas(void **state)
+{
+    Fixture *fixture = *state;
+    Topology *topology = &fixture->topology;
+    uint16_t target[PARTITIONS];
+    uint8_t steps[PARTITIONS];
+    Topology decoded;
+
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+    {
+        topology->claim[i] = (uint16_t)(i % MEMBERS);
+        target[i] = (uint16_t)((i + 2) % MEMBERS);
+        steps[i] = TOPOLOGY_FILLING;
+    }
+    topology->target = target;
+    topology->steps = steps;
+    topology->buckets[0].n = topology->buckets[1].n = 2;
+    assert_true(topology_decode(encoded(fixture), &fixture->arena, &decoded));
+    for (uint32_t n = 1; n <= 3; n++)
+    {
+        assert_true(topology_enters(&decoded, 0, n, 2) == (n < 3));
+        assert_true(topology_enters(&decoded, 0, n, 3) == (n > 1));
+        assert_true(topology_leaves(&decoded, 0, n, 0) == (n < 3));
+        assert_true(topology_leaves(&decoded, 0, n, 1) == (n > 1));
+    }
+    assert_true(topology_enters(&decoded, 0, 0, 3));
+    decoded.ns = 1 << 1;
+    assert_false(topology_enters(&decoded, 0, 0, 3));
+    assert_true(topology_enters(&decoded, 0, 0, 2));
 }
 
 static void
@@ -624,6 +661,7 @@ main(void)
         TEST(claims_that_cannot_be_are_refused),
         TEST(a_member_that_left_keeps_its_slot),
         TEST(the_step_of_a_partition_says_which_list_counts),
+        TEST(who_enters_depends_on_the_number_of_replicas),
         TEST(buckets_that_cannot_be_are_refused),
         TEST(hostile_bytes_are_refused),
         TEST(buckets_agree_by_n_and_key_types_alone),
