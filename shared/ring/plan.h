@@ -78,4 +78,25 @@ void plan_encode_commit(Buffer *document, const Topology *topology, const Plan *
 const char *plan_encode_clear(Buffer *document, const Topology *topology, const char **hint,
                               Arena *arena);
 
+/* How far the members are with a plan under way, in the epoch in force; by slot. */
+typedef struct PlanProgress
+{
+    /* A bit a partition, p & 7 of byte p >> 3: the member has done what the partition's step asks
+     * of it. Who enters is filled (TOPOLOGY_FILLING), or ready to answer (TOPOLOGY_HANDING); who
+     * leaves has dropped what it had (TOPOLOGY_MOVED). NULL: nothing that is known of. */
+    const uint8_t *const *done;
+    const bool *ready; /* of one that leaves: it keeps nothing for others */
+} PlanProgress;
+
+/* Something can be put into the next document. Nobody waits for a member that was given up. */
+bool plan_goes_on(const Topology *topology, const PlanProgress *progress);
+
+/*
+ * Appends the document of epoch + 1 of a plan that goes on. Each partition that can takes its next
+ * step. When all are there the target becomes the claim, and who goes out has left; so it does when
+ * it had no partition to begin with, and nothing moved.
+ */
+void plan_encode_next(Buffer *document, const Topology *topology, const PlanProgress *progress,
+                      Arena *arena);
+
 #endif

@@ -182,27 +182,82 @@ commit(Fixture *fixture)
     buffer_free(&document);
 }
 
-/* All partitions have moved, and who left has left. */
+/* ---- how a plan goes on ---- */
+
+/* What members say, by slot; one that says nothing has nothing known of it. */
+typedef struct Told
+{
+    uint8_t bits[MEMBERS_MAX][PARTITIONS / 8];
+    const uint8_t *done[MEMBERS_MAX];
+    bool ready[MEMBERS_MAX];
+} Told;
+
+static void
+tell(Told *told, uint32_t slot, uint32_t partition)
+{
+    told->bits[slot][partition / 8] |= (uint8_t)(1 << partition % 8);
+    told->done[slot] = told->bits[slot];
+}
+
+static void
+tell_all(Told *told)
+{
+    for (uint32_t i = 0; i < MEMBERS_MAX * PARTITIONS; i++)
+        tell(told, i / PARTITIONS, i % PARTITIONS);
+    memset(told->ready, true, sizeof(told->ready));
+}
+
+static bool
+goes_on(const Fixture *fixture, const Told *told)
+{
+    return plan_goes_on(&fixture->topology, &(PlanProgress){told->done, told->ready});
+}
+
+/* A list that counts is another one only in the epoch that says so, and no step is left out. */
+static void
+check_next(const Topology *before, const Topology *after)
+{
+    assert_int_equal(after->epoch, before->epoch + 1);
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+    {
+        uint64_t position = ring_partition_start(i, PARTITIONS);
+        uint16_t lists[2][TOPOLOGY_N_MAX];
+        uint32_t was = topology_preference(before, position, lists[0], TOPOLOGY_N_MAX);
+        uint32_t is = topology_preference(after, position, lists[1], TOPOLOGY_N_MAX);
+
+        if (memcmp(lists[0], lists[1], sizeof(uint16_t) * (was < is ? was : is)) != 0)
+            assert_int_equal(after->changed[i], after->epoch);
+        if (after->changed[i] != before->changed[i])
+            assert_int_equal(topology_step(after, position), TOPOLOGY_HANDING);
+        if (after->target != NULL)
+            assert_in_range(after->steps[i], before->steps[i], before->steps[i] + 1);
+    }
+}
+
+static void
+go_on(Fixture *fixture, const Told *told)
+{
+    Topology before = fixture->topology;
+    Buffer document;
+
+    assert_true(goes_on(fixture, told));
+    buffer_init(&document, &MEMORY_HEAP);
+    plan_encode_next(&document, &before, &(PlanProgress){told->done, told->ready}, &fixture->arena);
+    take(fixture, &document);
+    check_next(&before, &fixture->topology);
+    buffer_free(&document);
+}
+
+/* All partitions move, and who leaves has left. */
 static void
 finish(Fixture *fixture)
 {
-    Topology *topology = &fixture->topology;
+    Told told = {.done = {NULL}};
 
-    if (topology->target != NULL)
-        topology->claim = topology->target;
-    topology->target = NULL;
-    topology->steps = NULL;
-    for (uint32_t i = 0; i < topology->member_count; i++)
-    {
-        if (topology->members[i].state == MEMBER_LEAVING ||
-            topology->members[i].state == MEMBER_GONE)
-            topology->members[i] = (Member){.id = topology->members[i].id,
-                                            .state = MEMBER_LEFT,
-                                            .name = "",
-                                            .address = "",
-                                            .zone = ""};
-    }
-    renew(fixture);
+    tell_all(&told);
+    while (goes_on(fixture, &told))
+        go_on(fixture, &told);
+    assert_null(fixture->topology.target);
 }
 
 static void
@@ -647,6 +702,122 @@ documents_with_changes_that_cannot_be_are_refused(void **state)
     }
 }
 
+/* ---- plans under way ---- */
+
+static uint32_t
+partitions_at(const Topology *topology, TopologyStep step)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        count += topology->target != NULL && topology->steps[i] == step;
+    return count;
+}
+
+/* Of a partition that is being filled: the first that enters it. */
+static uint32_t
+find_entering(const Topology *topology, uint32_t partition)
+{
+    for (uint32_t slot = 0; slot < topology->member_count; slot++)
+    {
+        if (topology_enters(topology, partition, 0, slot))
+            return slot;
+    }
+    return TOPOLOGY_NO_MEMBER;
+}
+
+/* Those in which nobody enters, since their lists change behind all owners alone, go on at once. */
+static void
+a_partition_goes_on_when_all_who_enter_have_said_so(void **state)
+{
+    Fixture *fixture = *state;
+    Told told = {.done = {NULL}};
+    uint32_t moving = TOPOLOGY_NO_MEMBER;
+
+    stage(fixture, (StagedChange){.kind = STAGED_JOIN, .slot = arrive(fixture, "")});
+    commit(fixture);
+    while (goes_on(fixture, &told))
+        go_on(fixture, &told);
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+    {
+        bool waits = fixture->topology.steps[i] == TOPOLOGY_FILLING;
+
+        assert_true(waits == (find_entering(&fixture->topology, i) != TOPOLOGY_NO_MEMBER));
+        moving = waits ? i : moving;
+    }
+    assert_int_not_equal(moving, TOPOLOGY_NO_MEMBER);
+    for (uint32_t i = 0; i < fixture->topology.member_count; i++)
+    {
+        assert_false(goes_on(fixture, &told));
+        if (topology_enters(&fixture->topology, moving, 0, i))
+            tell(&told, i, moving);
+        if (goes_on(fixture, &told))
+            break;
+    }
+    go_on(fixture, &told);
+    assert_int_equal(fixture->topology.steps[moving], TOPOLOGY_HANDING);
+    assert_int_equal(fixture->topology.changed[moving], fixture->topology.epoch);
+    go_on(fixture, &told);
+    assert_int_equal(fixture->topology.steps[moving], TOPOLOGY_MOVED);
+    assert_int_equal(fixture->topology.changed[moving], fixture->topology.epoch - 1);
+    assert_false(goes_on(fixture, &told));
+}
+
+/* Nobody who goes is waited for when it was given up; when not, for all that it has to do. */
+static void
+a_plan_ends_when_those_who_go_are_empty(void **state)
+{
+    Fixture *fixture = *state;
+    uint64_t fence;
+
+    for (uint32_t gone = 0; gone < 2; gone++)
+    {
+        Told told = {.done = {NULL}};
+
+        tell_all(&told);
+        form(fixture, 5, NULL);
+        fixture->up[2] = gone == 0;
+        stage(fixture,
+              (StagedChange){.kind = STAGED_REPLACE, .slot = 2, .with = arrive(fixture, "")});
+        commit(fixture);
+        fence = fixture->topology.fence;
+        told.done[2] = NULL;
+        told.ready[2] = false;
+        while (partitions_at(&fixture->topology, TOPOLOGY_FILLING) +
+                   partitions_at(&fixture->topology, TOPOLOGY_HANDING) >
+               0)
+            go_on(fixture, &told);
+        assert_true(goes_on(fixture, &told) == (gone == 1));
+        told.done[2] = told.bits[2];
+        assert_true(goes_on(fixture, &told) == (gone == 1));
+        told.ready[2] = gone == 0;
+        assert_int_equal(fixture->topology.fence, fence);
+        go_on(fixture, &told);
+        assert_null(fixture->topology.target);
+        assert_int_equal(fixture->topology.members[2].state, MEMBER_LEFT);
+        assert_int_equal(fixture->topology.fence, fixture->topology.epoch);
+        assert_int_equal(fixture->topology.members[5].state, MEMBER_ACTIVE);
+        assert_false(goes_on(fixture, &told));
+    }
+}
+
+/* Its weight never gave it a partition, or the ring has fewer than members. */
+static void
+a_member_without_partitions_leaves_when_it_is_ready(void **state)
+{
+    Fixture *fixture = *state;
+    Told told = {.done = {NULL}};
+    uint16_t slot = arrive(fixture, "");
+
+    fixture->topology.members[slot].state = MEMBER_LEAVING;
+    renew(fixture);
+    assert_false(goes_on(fixture, &told));
+    told.ready[slot] = true;
+    go_on(fixture, &told);
+    assert_int_equal(fixture->topology.members[slot].state, MEMBER_LEFT);
+    assert_false(goes_on(fixture, &told));
+}
+
 /* ---- histories ---- */
 
 static void
@@ -674,6 +845,35 @@ stage_at_random(Fixture *fixture)
         plan_staging_fault(topology, &change, &fixture->facts, &hint, &fixture->arena) != NULL)
         return;
     stage(fixture, change);
+}
+
+/* Members say now and then what they have done, some of them nothing at all for long. */
+static void
+finish_at_random(Fixture *fixture)
+{
+    uint16_t *target = fixture->topology.target;
+
+    for (uint32_t round = 1; fixture->topology.target != NULL; round++)
+    {
+        Told told = {.done = {NULL}};
+
+        for (uint32_t i = 0; i < MEMBERS_MAX * PARTITIONS; i++)
+        {
+            if (random_below(&fixture->random, 10) < round)
+                tell(&told, i / PARTITIONS, i % PARTITIONS);
+        }
+        for (uint32_t i = 0; i < MEMBERS_MAX; i++)
+            told.ready[i] = random_below(&fixture->random, 10) < round;
+        if (goes_on(fixture, &told))
+            go_on(fixture, &told);
+        assert_in_range(round, 1, 20);
+    }
+    if (target != NULL)
+        assert_memory_equal(fixture->topology.claim, target, sizeof(uint16_t) * PARTITIONS);
+    finish(fixture);
+    for (uint32_t i = 0; i < fixture->topology.member_count; i++)
+        assert_true(fixture->topology.members[i].state != MEMBER_LEAVING &&
+                    fixture->topology.members[i].state != MEMBER_GONE);
 }
 
 static void
@@ -729,7 +929,7 @@ plans_lead_from_any_cluster_to_a_sound_one(void **state)
             assert_memory_equal(plan.target, again.target, sizeof(uint16_t) * PARTITIONS);
             check_plan(fixture, &plan);
             commit(fixture);
-            finish(fixture);
+            finish_at_random(fixture);
             committed++;
         }
         memset(fixture->up, true, sizeof(fixture->up));
@@ -765,6 +965,9 @@ main(void)
         TEST(an_empty_plan_is_no_plan),
         TEST(nothing_is_staged_while_a_plan_is_under_way),
         TEST(documents_with_changes_that_cannot_be_are_refused),
+        TEST(a_partition_goes_on_when_all_who_enter_have_said_so),
+        TEST(a_plan_ends_when_those_who_go_are_empty),
+        TEST(a_member_without_partitions_leaves_when_it_is_ready),
         TEST(plans_lead_from_any_cluster_to_a_sound_one),
     };
 
