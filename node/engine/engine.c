@@ -29,6 +29,7 @@ engine_new(const EngineConfig *config, const HostCalls *host, Slice state)
     pacer_init(&engine->pacer, config->background_bytes, 0);
     engine->handoff = handoff_new(&engine->pacer);
     engine->purge = purge_new(&engine->pacer);
+    engine->joining = joining_new();
     engine->scrub = scrub_new(&engine->pacer);
     engine->antientropy = antientropy_new(&engine->pacer, config->repair_interval_ms);
     engine->unreadable = unreadable_new(engine->antientropy);
@@ -76,6 +77,7 @@ engine_free(Engine *engine)
     orphans_free(engine->orphans);
     scrub_free(engine->scrub);
     purge_free(engine->purge);
+    joining_free(engine->joining);
     if (engine->refill != NULL)
         refill_free(engine->refill);
     actions_free(&engine->actions);

@@ -11,6 +11,7 @@
 #include "node/engine/engine.h"
 #include "node/engine/repair/unreadable.h"
 #include "node/engine/repair/orphans.h"
+#include "node/engine/repair/joining.h"
 #include "node/engine/repair/purge.h"
 #include "node/engine/repair/refill.h"
 #include "node/engine/request/coordinator.h"
@@ -65,6 +66,7 @@ struct Engine
     Orphans *orphans;
     Scrub *scrub;
     Purge *purge;
+    Joining *joining;
     StorageExtent told[ENGINE_RANGES_TOLD]; /* to people, of what cannot be read */
     uint32_t told_next;
     EngineDoubt doubt;      /* when it was last looked */

@@ -84,6 +84,28 @@ knows_its_buckets(const Engine *engine)
     return engine_votes(engine) || membership_is_abreast(engine->membership);
 }
 
+/* One that joins knows what an owner must know; one that leaves owes nothing to anybody. */
+static bool
+is_ready(const Engine *engine, const View *view)
+{
+    switch (view->self != TOPOLOGY_NO_MEMBER ? view->topology->members[view->self].state
+                                             : MEMBER_LEFT)
+    {
+    case MEMBER_JOINING:
+        return joining_is_done(engine->joining);
+    case MEMBER_LEAVING:
+        return view->hints != NULL && hints_count(view->hints) == 0 && !view->refilling;
+    default:
+        return false;
+    }
+}
+
+static void
+tell_progress(Engine *engine, const View *view)
+{
+    membership_set_ready(engine->membership, is_ready(engine, view));
+}
+
 static void
 step_orphans(Engine *engine, const View *view)
 {
@@ -224,6 +246,7 @@ STEP(scrub_step, engine->scrub, view)
 STEP(handoff_step, engine->handoff, view)
 STEP(reaping_step, engine->reaping, view)
 STEP(purge_step, engine->purge, view)
+STEP(joining_step, engine->joining, view)
 
 WAKE(membership_wake_ms, engine->membership)
 WAKE(gossip_wake_ms, engine->gossip.gossip)
@@ -234,6 +257,7 @@ WAKE(antientropy_wake_ms, engine->antientropy, view)
 WAKE(unreadable_wake_ms, engine->unreadable, view)
 WAKE(reaping_wake_ms, engine->reaping, view)
 WAKE(purge_wake_ms, engine->purge, view)
+WAKE(joining_wake_ms, engine->joining)
 
 ANSWER(coordinator_fetched, engine->coordinator, view, answer->ref, answer->status, answer->object)
 ANSWER(replica_fetched, engine->replica, view, answer->ref, answer->status, answer->object)
@@ -255,6 +279,7 @@ ANSWER(antientropy_durable, engine->antientropy, answer->ref, answer->status)
 ANSWER(unreadable_durable, engine->unreadable, answer->ref, answer->status)
 ANSWER(reaping_durable, engine->reaping, view, answer->ref, answer->status)
 ANSWER(purge_durable, engine->purge, answer->ref, answer->status)
+ANSWER(joining_durable, engine->joining, answer->ref, answer->status)
 
 ANSWER(replica_scanned, engine->replica, view, answer->ref, answer->status, &answer->page)
 ANSWER(orphans_scanned, engine->orphans, view, answer->ref, answer->status, &answer->page)
@@ -271,6 +296,7 @@ FRAME(handoff_member_frame, engine->handoff, view, member, frame)
 FRAME(antientropy_acknowledged, engine->antientropy, view, member, frame)
 FRAME(antientropy_member_frame, engine->antientropy, view, member, frame)
 FRAME(reaping_member_frame, engine->reaping, view, member, frame)
+FRAME(joining_member_frame, engine->joining, view, member, frame)
 
 DOWN(coordinator_member_down, engine->coordinator, view, member)
 DOWN(handoff_member_down, engine->handoff, view, member)
@@ -337,6 +363,7 @@ static const EngineStep REPLICA = {
 };
 
 static const EngineStep MEMBERSHIP = {
+    .step = tell_progress,
     .wake_ms = membership_wake_ms_of,
 };
 
@@ -432,10 +459,18 @@ static const EngineStep PURGE = {
     .scanned = purge_scanned_of,
 };
 
+static const EngineStep JOINING = {
+    .owner = REF_JOINING,
+    .step = joining_step_of,
+    .wake_ms = joining_wake_ms_of,
+    .durable = joining_durable_of,
+    .member_frame = joining_member_frame_of,
+};
+
 /* In the order in which they go on. Those of clients come first, since they are looked for most. */
 static const EngineStep *const STEPS[] = {
     &COORDINATOR, &REPLICA, &MEMBERSHIP,  &GOSSIP,     &ORPHANS, &REFILL, &VOTE,
-    &SCRUB,       &HANDOFF, &ANTIENTROPY, &UNREADABLE, &REAPING, &PURGE};
+    &SCRUB,       &HANDOFF, &ANTIENTROPY, &UNREADABLE, &REAPING, &PURGE,  &JOINING};
 
 #define STEPS_COUNT (sizeof(STEPS) / sizeof(STEPS[0]))
 

@@ -461,6 +461,9 @@ typedef struct HelloFrame
     VoteMark votes_remembered; /* the highest that the sender saw of the receiver's */
     DiskState disk;
     Slice disk_why; /* for people; empty while it is well */
+    bool ready;     /* joining: it may become an owner; leaving: it keeps nothing for others */
+    Slice done; /* a bit a partition, as PlanProgress (shared/ring/plan.h) has it, of that epoch;
+                       empty: nothing moves, or nothing is done */
 } HelloFrame;
 
 /* One shape for all frames of Paxos; a field that a type does not use is empty. */
@@ -676,13 +679,15 @@ typedef struct ReapRoundsFrame
 typedef struct ReapRound
 {
     uint32_t partition;
-    uint64_t round;
+    uint64_t round; /* as node/engine/store/rounds.h has it, as is the other */
+    uint64_t cleared;
 } ReapRound;
 
 /* A partition that is not listed never had a round. */
 typedef struct ReapRoundsReply
 {
-    bool whole; /* the answerer's data are not older than they once were */
+    bool whole; /* the answerer's data are not older than they once were, nor is its topology older
+                   than the asker's, and it does not join itself */
     ReapRound *items;
     uint32_t item_count;
 } ReapRoundsReply;

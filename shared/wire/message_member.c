@@ -127,6 +127,8 @@ hello_encode(Buffer *buffer, FrameType type, uint32_t tag, const HelloFrame *hel
     vote_mark_encode(buffer, &hello->votes_remembered);
     buffer_put_u8(buffer, (uint8_t)hello->disk);
     buffer_put_slice(buffer, hello->disk_why);
+    buffer_put_u8(buffer, hello->ready);
+    buffer_put_slice(buffer, hello->done);
 }
 
 bool
@@ -155,7 +157,10 @@ hello_decode(const Frame *frame, HelloFrame *hello)
     disk = reader_u8(&reader);
     hello->disk = (DiskState)disk;
     hello->disk_why = reader_slice(&reader);
-    return reader_finish(&reader) && state <= DATA_REFILLING && disk <= DISK_FAILED;
+    hello->ready = reader_bool(&reader);
+    hello->done = reader_slice(&reader);
+    return reader_finish(&reader) && state <= DATA_REFILLING && disk <= DISK_FAILED &&
+           hello->done.length <= RING_PARTITIONS_MAX / 8;
 }
 
 void

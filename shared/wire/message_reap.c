@@ -5,7 +5,7 @@
 enum
 {
     ROW_MINIMUM_BYTES = 2 + sizeof(Digest),
-    ROUND_MINIMUM_BYTES = 2
+    ROUND_MINIMUM_BYTES = 3
 };
 
 static const char *const VERDICT_TEXTS[REAP_VERDICTS] = {
@@ -193,6 +193,7 @@ reap_rounds_reply_encode(Buffer *buffer, uint32_t tag, const ReapRoundsReply *re
     {
         buffer_put_varint(buffer, reply->items[i].partition);
         buffer_put_varint(buffer, reply->items[i].round);
+        buffer_put_varint(buffer, reply->items[i].cleared);
     }
 }
 
@@ -208,6 +209,7 @@ reap_rounds_reply_decode(const Frame *frame, Arena *arena, ReapRoundsReply *repl
     {
         reply->items[i].partition = reader_varint32(&reader);
         reply->items[i].round = reader_varint(&reader);
+        reply->items[i].cleared = reader_varint(&reader);
     }
     return reader_finish(&reader);
 }

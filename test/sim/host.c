@@ -131,6 +131,7 @@ host_init(World *world, uint32_t index)
     host->config.host.weight = 1;
     host->config.host.seeds = world->seeds;
     host->config.host.partitions = world->mix.partitions;
+    host->config.host.leaves_plans = world->scenario != NULL; /* a script says when */
     host->config.request_timeout_ms = world->mix.node_timeout_ms;
     host->config.host.peer_timeout_ms = world->mix.peer_timeout_ms;
     host->config.max_key_bytes = 64;

@@ -113,6 +113,7 @@ membership_free(Membership *membership)
         memory_resize(&MEMORY_HEAP, peer->zone, 0);
         memory_resize(&MEMORY_HEAP, peer->disk_why, 0);
         memory_resize(&MEMORY_HEAP, peer->seeds, 0);
+        memory_resize(&MEMORY_HEAP, peer->done, 0);
     }
     membership_free_wishes(membership);
     membership_free_plans(membership);
@@ -227,11 +228,13 @@ static void
 refresh_member(Membership *membership, uint32_t member)
 {
     const char *why;
+    bool was_up = membership->up[member];
 
     membership->up[member] =
         member == membership->self ||
         (membership_link_answers(membership, member) && !membership->dead[member] &&
          membership_disk(membership, member, &why) == DISK_WELL);
+    membership->moves.is_stale = membership->moves.is_stale || membership->up[member] != was_up;
 }
 
 static void
@@ -323,7 +326,10 @@ adopt(Membership *membership, Actions *actions)
     membership->up = memory_resize(&MEMORY_HEAP, membership->up, topology->member_count);
     membership->dead = memory_resize(&MEMORY_HEAP, membership->dead, topology->member_count);
     if (topology->member_count > had)
+    {
+        memset(membership->up + had, 0, topology->member_count - had);
         memset(membership->dead + had, 0, topology->member_count - had);
+    }
     membership->member_peers = memory_resize(&MEMORY_HEAP, membership->member_peers,
                                              topology->member_count * sizeof(uint32_t));
     for (uint32_t i = 0; i < topology->member_count; i++)
@@ -339,6 +345,7 @@ adopt(Membership *membership, Actions *actions)
     actions_log(actions, "the topology of epoch %llu is in force: %u members, %u buckets",
                 (unsigned long long)topology->epoch, topology->present, topology->bucket_count);
     set_voters(membership);
+    membership_follow_moves(membership);
     refresh_up(membership);
 }
 
@@ -358,6 +365,7 @@ own_hello(const Membership *membership, const MemberId *to)
                         .seeds = slice_from_string(config->seeds)};
 
     memcpy(hello.cluster, membership->topology.cluster, sizeof(hello.cluster));
+    membership_fill_progress(membership, &hello);
     witness_fill_hello(membership->witness, to, &hello);
     return hello;
 }
@@ -461,6 +469,7 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t
     set_text(&peer->zone, hello.zone);
     set_text(&peer->seeds, hello.seeds);
     take_disk(peer, &hello, actions);
+    membership_take_progress(membership, peer, &hello);
     peer->greeted = true;
     peer->silent = false;
     peer->hello_since_ms = 0;
@@ -472,14 +481,17 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t
 
 /* A hello that comes on a session: of a member that this node has greeted itself, too. */
 static void
-take_news(Membership *membership, const HelloFrame *hello, Actions *actions)
+take_news(Membership *membership, const HelloFrame *hello, uint64_t now_ms, Actions *actions)
 {
     for (uint32_t i = 0; i < membership->peer_count; i++)
     {
         Peer *peer = &membership->peers[i];
 
-        if (peer->greeted && memcmp(&peer->id, &hello->id, sizeof(MemberId)) == 0)
-            take_disk(peer, hello, actions);
+        if (!peer->greeted || memcmp(&peer->id, &hello->id, sizeof(MemberId)) != 0)
+            continue;
+        take_disk(peer, hello, actions);
+        if (membership_is_news(peer, hello))
+            send_hello(membership, i, now_ms, actions);
     }
     refresh_up(membership);
 }
@@ -497,7 +509,7 @@ answer_hello(Membership *membership, Origin origin, const Frame *frame, uint64_t
         return;
     }
     (void)witness_take_hello(membership->witness, &membership->topology, &hello, actions);
-    take_news(membership, &hello, actions);
+    take_news(membership, &hello, now_ms, actions);
     membership_meet_newcomer(membership, &hello, now_ms);
     answer = own_hello(membership, &hello.id);
     hello_encode(actions_frame(actions), FRAME_HELLO_REPLY, origin.tag, &answer);
@@ -530,6 +542,7 @@ after_paxos(Membership *membership, uint64_t now_ms, Actions *actions)
     while (paxos_epoch(membership->paxos) > membership->topology.epoch)
     {
         adopt(membership, actions);
+        membership_pump_moves(membership, now_ms, actions);
         membership_pump_buckets(membership, now_ms, actions);
         membership_pump_plans(membership, now_ms, actions);
     }
@@ -624,6 +637,7 @@ membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
     const HostQuestions *host = membership->host;
     bool paused = membership->last_tick_ms != 0 && now_ms >= membership->last_tick_ms + PAUSE_MS;
 
+    membership_tell_moves(membership, now_ms, actions);
     if (now_ms < membership->last_tick_ms + TICK_MS)
         return;
     membership->last_tick_ms = now_ms;
@@ -634,6 +648,7 @@ membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
     if (membership->topology.epoch == 0)
         membership_try_formation(membership, now_ms, actions);
     after_paxos(membership, now_ms, actions);
+    membership_pump_moves(membership, now_ms, actions);
     membership_pump_buckets(membership, now_ms, actions);
     membership_pump_plans(membership, now_ms, actions);
     after_paxos(membership, now_ms, actions);
@@ -643,7 +658,10 @@ membership_tick(Membership *membership, uint64_t now_ms, Actions *actions)
 uint64_t
 membership_wake_ms(const Membership *membership)
 {
-    return membership->last_tick_ms + TICK_MS;
+    uint64_t tick_ms = membership->last_tick_ms + TICK_MS;
+    uint64_t news_ms = membership_news_ms(membership);
+
+    return news_ms < tick_ms ? news_ms : tick_ms;
 }
 
 const char *

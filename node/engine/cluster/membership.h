@@ -9,7 +9,9 @@
  * intervals tells whether its link answers; a member is up while it does, it is who the topology
  * says, its disk takes writes and gossip (node/engine/cluster/gossip.h) does not hold it for dead.
  * A node that was paused itself holds no silence against others. Buckets: wishes that some are made
- * or dropped wait in a queue; all that wait are one proposal on top of the newest topology.
+ * or dropped wait in a queue; all that wait are one proposal on top of the newest topology. Plans:
+ * hellos tell how far each member is with what its partitions' steps ask of it; whoever sees that
+ * the plan can go on proposes the next document of it, the member with the lowest slot first.
  */
 #ifndef NODE_ENGINE_CLUSTER_MEMBERSHIP_H
 #define NODE_ENGINE_CLUSTER_MEMBERSHIP_H
@@ -50,6 +52,9 @@ PlanFacts membership_plan_facts(const Membership *membership, Arena *arena);
 /* The peer number of a member, and the reverse; TOPOLOGY_NO_MEMBER when there is none. */
 uint32_t membership_peer_of(const Membership *membership, uint32_t member);
 uint32_t membership_member_of(const Membership *membership, uint32_t peer);
+
+/* This node joins and may become an owner, or leaves and keeps nothing for others. */
+void membership_set_ready(Membership *membership, bool ready);
 
 /* True once after each change of epoch. */
 bool membership_epoch_changed(Membership *membership);

@@ -155,7 +155,7 @@ membership_plan_facts(const Membership *membership, Arena *arena)
     for (uint32_t i = 0; i < count; i++)
     {
         up[i] = topology_is_present(&membership->topology, i) && is_alive(membership, i);
-        ready[i] = topology_is_present(&membership->topology, i) && membership->up[i];
+        ready[i] = membership_is_ready(membership, i);
     }
     return (PlanFacts){.up = up, .ready = ready};
 }

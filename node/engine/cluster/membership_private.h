@@ -1,6 +1,5 @@
 /*
- * The inside of Membership, for membership.c, membership_formation.c, membership_buckets.c
- * and membership_plan.c alone.
+ * The inside of Membership, for the membership*.c files alone.
  */
 #ifndef NODE_ENGINE_CLUSTER_MEMBERSHIP_PRIVATE_H
 #define NODE_ENGINE_CLUSTER_MEMBERSHIP_PRIVATE_H
@@ -35,6 +34,9 @@ typedef struct Peer
     uint64_t asked_for; /* the last Fetch.question that it was asked */
     DiskState disk;     /* as it said last */
     char *disk_why;
+    bool ready; /* likewise, in its epoch */
+    uint8_t *done;
+    size_t done_length;
 } Peer;
 
 /* What somebody waits for: that a bucket is made, or that one is dropped. */
@@ -70,6 +72,18 @@ typedef struct PlanWish
     uint64_t deadline_ms;
 } PlanWish;
 
+/* How far the plan under way is, in the epoch in force. */
+typedef struct Moves
+{
+    uint8_t *done;        /* by this node; in the topology's arena; NULL: nothing moves */
+    bool ready;           /* this node is */
+    bool has_news;        /* which the others were not told yet */
+    uint64_t told_ms;     /* when they were told last that there are some */
+    bool is_stale;        /* whether the plan can go on is to be looked at anew */
+    uint64_t since_ms;    /* when it was first seen that it can; 0: it cannot */
+    uint64_t proposed_ms; /* the last document that took it on */
+} Moves;
+
 /* A node that is no member and has said hello. */
 typedef struct Newcomer Newcomer;
 
@@ -98,6 +112,7 @@ struct Membership
     uint32_t wish_count;
     size_t wish_bytes;
     PlanWish *plan_wishes; /* oldest first */
+    Moves moves;
     Newcomer *newcomers;
     uint32_t newcomer_count;
     uint64_t last_tick_ms;
@@ -143,5 +158,28 @@ void membership_pump_plans(Membership *membership, uint64_t now_ms, Actions *act
 
 /* A hello on a session, perhaps of a node that is no member. */
 void membership_meet_newcomer(Membership *membership, const HelloFrame *hello, uint64_t now_ms);
+
+/* ---- membership_moves.c ---- */
+
+/* Another epoch is in force. */
+void membership_follow_moves(Membership *membership);
+
+/* What this node tells of itself, and what a peer does on the link to it; a restart of the peer
+ * ends the link, and what it said is void until it says it again. */
+void membership_fill_progress(const Membership *membership, HelloFrame *hello);
+void membership_take_progress(Membership *membership, Peer *peer, const HelloFrame *hello);
+
+/* The hello came elsewhere, and has other progress than the peer told on the link. */
+bool membership_is_news(const Peer *peer, const HelloFrame *hello);
+
+/* It is this node, or is up, and says that it is ready. */
+bool membership_is_ready(const Membership *membership, uint32_t member);
+
+/* Greets the others if they were not told yet what has been done, and when that is due. */
+uint64_t membership_news_ms(const Membership *membership);
+void membership_tell_moves(Membership *membership, uint64_t now_ms, Actions *actions);
+
+/* Proposes the next document of the plan under way, if it can go on and it is this node's turn. */
+void membership_pump_moves(Membership *membership, uint64_t now_ms, Actions *actions);
 
 #endif

@@ -70,7 +70,8 @@ void orphans_drop(Orphans *orphans, uint32_t bucket_id);
 void orphans_step(Orphans *orphans, const View *view);
 uint64_t orphans_wake_ms(const Orphans *orphans, const View *view);
 
-/* A FRAME_REAP_ROUNDS of another member, and the answer to an own one. */
+/* A FRAME_REAP_ROUNDS of another member, which may join (joining.h) as well as have been set back;
+ * and the answer to an own one. */
 void orphans_session_frame(const View *view, Origin origin, const Frame *frame);
 void orphans_member_frame(Orphans *orphans, const View *view, uint32_t member, const Frame *frame);
 

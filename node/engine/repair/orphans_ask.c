@@ -176,7 +176,7 @@ orphans_session_frame(const View *view, Origin origin, const Frame *frame)
 {
     const Rounds *rounds = view->rounds;
     ReapRoundsFrame asked;
-    ReapRoundsReply reply = {.whole = !view->refilling};
+    ReapRoundsReply reply = {.item_count = 0};
 
     if (rounds == NULL || !reap_rounds_decode(frame, &asked))
     {
@@ -184,14 +184,16 @@ orphans_session_frame(const View *view, Origin origin, const Frame *frame)
         return;
     }
     rounds_take_back(view->rounds, asked.bucket_id);
+    reply.whole = !view->refilling && asked.epoch <= view->topology->epoch &&
+                  view->topology->members[view->self].state != MEMBER_JOINING;
     reply.items = ARENA_ARRAY(&view->actions->arena, ReapRound, rounds->count);
     for (uint32_t i = 0; i < rounds->count; i++)
     {
         const Round *round = &rounds->entries[i];
 
-        if (round->id.bucket_id == asked.bucket_id && round->round > 0)
-            reply.items[reply.item_count++] =
-                (ReapRound){.partition = round->id.partition, .round = round->round};
+        if (round->id.bucket_id == asked.bucket_id && round->cleared > 0)
+            reply.items[reply.item_count++] = (ReapRound){
+                .partition = round->id.partition, .round = round->round, .cleared = round->cleared};
     }
     reap_rounds_reply_encode(actions_frame(view->actions), origin.tag, &reply);
     actions_reply(view->actions, origin.session);

@@ -33,6 +33,10 @@
  *      is filled, but from an owner's answer and with nothing older left (orphans.h); so what it
  *      has is refused. Who gives that answer does not raise afterwards what it had prepared before:
  *      no round passes by what the lost data had called clean.
+ *  P6  Every member is asked to prepare, whether it ever owned the partition or not, and writes the
+ *      number down; one that joins has asked for what was prepared before (joining.h). So whoever
+ *      comes to own a partition has cleared no less than any a that was raised, and raises its
+ *      round to that before it takes anything. While the partition moves no round passes.
  * A crash between two owners' reaping leaves T on some: compares or read repairs bring it back to
  * the others, and a later round reaps it. Nothing is ever decided by a clock: while a member is
  * down no round passes, for however long.

@@ -30,6 +30,7 @@ typedef struct HostConfig
     uint32_t partitions;
     uint32_t peer_timeout_ms;      /* silence after which a peer counts as down */
     uint32_t buckets_per_user_max; /* that one user of this node may have made; 0: any number */
+    bool leaves_plans; /* proposes no step of a plan under way: somebody else says when */
 } HostConfig;
 
 /* What is answered at once. */

@@ -31,6 +31,7 @@ typedef enum RefOwner
     REF_SCRUB,
     REF_UNREADABLE,
     REF_PURGE,
+    REF_JOINING,
     REF_OWNERS_END
 } RefOwner;
 

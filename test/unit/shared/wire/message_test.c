@@ -641,7 +641,9 @@ hellos_come_back(void **state)
         .data_state = DATA_REFILLING,
         .remembered = {{{3}},    UINT64_MAX},
         .disk = DISK_FAILED,
-        .disk_why = text("it is gone")
+        .disk_why = text("it is gone"),
+        .ready = true,
+        .done = text("\x81\x02")
     };
 
     for (int i = 0; i < 2; i++)
@@ -667,6 +669,28 @@ hellos_come_back(void **state)
         assert_true(decoded.remembered.commits == UINT64_MAX);
         assert_int_equal(decoded.disk, DISK_FAILED);
         assert_text(decoded.disk_why, "it is gone");
+        assert_true(decoded.ready);
+        assert_text(decoded.done, "\x81\x02");
+    }
+}
+
+/* A bit for each partition that there can be, and no more. */
+static void
+a_hello_speaks_of_no_more_partitions_than_there_can_be(void **state)
+{
+    static const uint8_t bits[RING_PARTITIONS_MAX / 8 + 1];
+    Fixture *fixture = *state;
+
+    for (size_t over = 0; over < 2; over++)
+    {
+        HelloFrame hello = {.id = MEMBER, .done = slice_make(bits, sizeof(bits) - 1 + over)};
+        HelloFrame decoded;
+        Frame frame;
+
+        buffer_reset(&fixture->buffer);
+        hello_encode(&fixture->buffer, FRAME_HELLO, TAG, &hello);
+        assert_true(frame_decode(buffer_slice(&fixture->buffer), &frame));
+        assert_true(hello_decode(&frame, &decoded) == (over == 0));
     }
 }
 
@@ -925,8 +949,8 @@ how_far_reaping_has_come_comes_back(void **state)
     Fixture *fixture = *state;
     ReapRoundsFrame asked = {.epoch = 4, .bucket_id = 2};
     ReapRound items[] = {
-        {1,   2  },
-        {300, 400}
+        {1,   2,   3  },
+        {300, 400, 500}
     };
     ReapRoundsReply reply = {.whole = true, .items = items, .item_count = 2};
     ReapNotice notice = {.bucket_id = 2, .position = UINT64_MAX, .round = 300};
@@ -947,6 +971,7 @@ how_far_reaping_has_come_comes_back(void **state)
     assert_int_equal(reply.item_count, 2);
     assert_int_equal(reply.items[1].partition, 300);
     assert_int_equal(reply.items[1].round, 400);
+    assert_int_equal(reply.items[1].cleared, 500);
 }
 
 static void
@@ -992,6 +1017,7 @@ main(void)
         TEST(gathered_items_make_the_same_replicate_frame),
         TEST(gathered_results_make_the_same_reply_frame),
         TEST(hellos_come_back),
+        TEST(a_hello_speaks_of_no_more_partitions_than_there_can_be),
         TEST(paxos_frames_come_back),
         TEST(ballots_order_by_round_then_proposer),
         TEST(tree_roots_and_which_of_them_differ_come_back),
