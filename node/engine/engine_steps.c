@@ -495,6 +495,13 @@ may_go_on(const EngineStep *step, const View *view)
            (view->self != TOPOLOGY_NO_MEMBER && !view->cannot_write);
 }
 
+/* It asked as a member, and is none any more: what is answered is nothing to it. */
+static bool
+has_left(const EngineStep *step, const View *view)
+{
+    return step->needs == NEEDS_DISK && view->self == TOPOLOGY_NO_MEMBER;
+}
+
 void
 engine_steps_go_on(Engine *engine)
 {
@@ -535,7 +542,7 @@ engine_steps_member_down(Engine *engine, const View *view, uint32_t member)
     {
         const EngineStep *step = STEPS[i];
 
-        if (step->member_down != NULL)
+        if (step->member_down != NULL && !has_left(step, view))
             step->member_down(engine, view, member);
     }
 }
@@ -550,7 +557,7 @@ engine_steps_member_frame(Engine *engine, uint32_t member, const Frame *frame)
         return;
     if (frame->type != FRAME_REPLICATE_REPLY)
     {
-        if (asker != NULL && asker->member_frame != NULL)
+        if (asker != NULL && asker->member_frame != NULL && !has_left(asker, &view))
             asker->member_frame(engine, &view, member, frame);
         return;
     }
@@ -558,7 +565,7 @@ engine_steps_member_frame(Engine *engine, uint32_t member, const Frame *frame)
     {
         const EngineStep *step = STEPS[i];
 
-        if (step->acknowledged != NULL)
+        if (step->acknowledged != NULL && !has_left(step, &view))
             step->acknowledged(engine, &view, member, frame);
     }
 }
@@ -617,6 +624,8 @@ engine_take_answer(Engine *engine, const Completion *answer)
     const StorageExtent *extent = &answer->extent;
     StepAnswer take = step != NULL ? taker_of(step, answer->kind) : NULL;
 
+    if (take != NULL && has_left(step, &view))
+        return;
     if (take != NULL)
         take(engine, &view, answer);
     else if (answer->kind == COMPLETION_CHECKED)

@@ -309,12 +309,22 @@ check_place(const Membership *membership, Actions *actions)
     }
 }
 
+/* Told once: what comes after it, a node that has left hears of only to refuse its clients. */
+static void
+say_if_left(const Membership *membership, Actions *actions)
+{
+    if (topology_has_left(&membership->topology, &membership->config->id))
+        actions_warn(actions, "this node has left the cluster: it answers nobody any more and can "
+                              "be stopped; to join again it needs a new folder (dynamo_node init)");
+}
+
 /* Takes up the topology that Paxos has chosen, if it is newer than the one in force. */
 static void
 adopt(Membership *membership, Actions *actions)
 {
     Topology *topology = &membership->topology;
     uint32_t had = topology->member_count;
+    bool was_member = membership->self != TOPOLOGY_NO_MEMBER || topology->epoch == 0;
 
     if (paxos_epoch(membership->paxos) <= topology->epoch)
         return;
@@ -341,6 +351,8 @@ adopt(Membership *membership, Actions *actions)
                                           : number_peer(membership, member->address, member->port);
     }
     check_place(membership, actions);
+    if (was_member)
+        say_if_left(membership, actions);
     membership->epoch_changed = true;
     actions_log(actions, "the topology of epoch %llu is in force: %u members, %u buckets",
                 (unsigned long long)topology->epoch, topology->present, topology->bucket_count);
@@ -670,6 +682,8 @@ membership_waiting_for(const Membership *membership)
     if (membership->topology.epoch == 0)
         return membership->waiting_for[0] != '\0' ? membership->waiting_for
                                                   : "this node has just started";
+    if (topology_has_left(&membership->topology, &membership->config->id))
+        return "this node has left the cluster";
     return membership->self == TOPOLOGY_NO_MEMBER
                ? "this node is not a member: it waits to be joined"
                : "";

@@ -230,6 +230,8 @@ tear_down(void **state)
 #define TEST_FENCED(name) cmocka_unit_test_setup_teardown(name, set_up_fenced, tear_down)
 #define TEST_NEW(name) cmocka_unit_test_setup_teardown(name, set_up_new, tear_down)
 
+#define TEST_JOINING(name) cmocka_unit_test_setup_teardown(name, set_up_joining, tear_down)
+
 /* ---- what goes in ---- */
 
 static void
@@ -1155,6 +1157,110 @@ reads_of_a_dropped_bucket_are_refused_as_such(void **state)
     assert_refused(CLIENT, STATUS_BEHIND);
 }
 
+/* The stage's topology, in which this node is a member of that state, and the others own all. */
+static void
+let_others_own(MemberState state)
+{
+    Topology *topology = &fixture.stage.topology;
+
+    topology->epoch++;
+    topology->members[0].state = state;
+    topology->buckets[0].n = 2;
+    for (uint32_t i = 0; i < topology->partitions; i++)
+        topology->claim[i] = (uint16_t)(1 + i % 2);
+    topology->fence = state == MEMBER_LEFT ? topology->epoch : topology->fence;
+}
+
+static void
+a_node_that_has_left_answers_no_client_and_goes_on_hearing(void **state)
+{
+    TopologyFrame frame = {.document = SLICE_EMPTY};
+    Buffer document;
+
+    peers_up();
+    pass(1000);
+    let_others_own(MEMBER_LEFT);
+    buffer_init(&document, &MEMORY_HEAP);
+    topology_encode(&document, &fixture.stage.topology);
+    frame.epoch = fixture.stage.topology.epoch;
+    frame.document = buffer_slice(&document);
+    answer_hello(1, frame.epoch);
+    topology_frame_encode(stage_buffer(&fixture.stage), 0, &frame);
+    answer(1);
+    buffer_free(&document);
+    assert_int_equal(engine_topology(fixture.engine)->epoch, frame.epoch);
+    assert_string_equal(engine_waiting_for(fixture.engine), "this node has left the cluster");
+    fixture.out_count = 0;
+    give_any_read();
+    assert_refused(CLIENT, STATUS_NOT_FORMED);
+    for (uint32_t i = 0; i < 100; i++)
+        pass(100);
+    assert_int_equal(engine_self(fixture.engine), TOPOLOGY_NO_MEMBER);
+}
+
+/* Whether the last greeting says that this node is ready. */
+static bool
+says_that_it_is_ready(void)
+{
+    HelloFrame hello = {.ready = false};
+
+    for (uint32_t i = 0; i < fixture.out_count; i++)
+    {
+        if (fixture.outs[i].kind == OUT_SEND && fixture.outs[i].frame.type == FRAME_HELLO)
+            assert_true(hello_decode(&fixture.outs[i].frame, &hello));
+    }
+    return hello.ready;
+}
+
+static int
+set_up_joining(void **state)
+{
+    set_up_members(3, "127.0.0.1:7100,127.0.0.1:7101,127.0.0.1:7102");
+    let_others_own(MEMBER_JOINING);
+    start(formed_state());
+    return 0;
+}
+
+static void
+a_node_that_joins_is_ready_when_it_knows_how_far_reaping_has_come(void **state)
+{
+    ReapRound item = {.partition = 2, .round = 5, .cleared = 6};
+    ReapRoundsReply reply = {.whole = true, .items = &item, .item_count = 1};
+    ReapRoundsFrame asked = {.epoch = fixture.stage.topology.epoch, .bucket_id = STAGE_BUCKET};
+    static Out outs[OUT_MAX];
+    uint32_t count;
+    Frame told;
+
+    for (uint32_t peer = 1; peer < 3; peer++)
+    {
+        engine_peer_up(fixture.engine, peer);
+        answer_hello(peer, asked.epoch);
+    }
+    assert_false(says_that_it_is_ready());
+    count = fixture.out_count;
+    memcpy(outs, fixture.outs, count * sizeof(Out));
+    for (uint32_t i = 0; i < count; i++)
+    {
+        if (outs[i].kind != OUT_SEND || outs[i].frame.type != FRAME_REAP_ROUNDS)
+            continue;
+        reap_rounds_reply_encode(stage_buffer(&fixture.stage), outs[i].frame.tag, &reply);
+        answer((uint32_t)outs[i].to);
+    }
+    fixture.out_count = 0;
+    memory_store_sync(fixture.store);
+    for (uint32_t i = 0; i < 3; i++)
+        pass(100);
+    assert_true(says_that_it_is_ready());
+    reap_rounds_encode(stage_buffer(&fixture.stage), TAG, &asked);
+    give(MEMBER);
+    told = reply_to(MEMBER);
+    assert_true(reap_rounds_reply_decode(&told, &fixture.stage.arena, &reply));
+    assert_false(reply.whole);
+    assert_int_equal(reply.item_count, 1);
+    assert_int_equal(reply.items[0].round, 0);
+    assert_int_equal(reply.items[0].cleared, 6);
+}
+
 /* Whatever it was asked to scan is empty, and was never reaped. */
 static bool
 answer_scans(void)
@@ -1352,6 +1458,8 @@ main(void)
         TEST(a_read_waits_for_no_silent_member_for_long),
         TEST(a_read_that_waits_is_refused_when_the_data_turn_out_to_be_older),
         TEST_NEW(a_node_that_finds_itself_a_member_waits_for_what_others_remember_of_it),
+        TEST(a_node_that_has_left_answers_no_client_and_goes_on_hearing),
+        TEST_JOINING(a_node_that_joins_is_ready_when_it_knows_how_far_reaping_has_come),
         TEST(older_data_that_are_found_out_late_are_filled_before_the_next_read),
         TEST(reads_of_a_dropped_bucket_are_refused_as_such),
         TEST(a_node_that_was_filled_tells_the_others_at_once),
