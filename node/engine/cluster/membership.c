@@ -351,11 +351,11 @@ adopt(Membership *membership, Actions *actions)
                                           : number_peer(membership, member->address, member->port);
     }
     check_place(membership, actions);
-    if (was_member)
-        say_if_left(membership, actions);
     membership->epoch_changed = true;
     actions_log(actions, "the topology of epoch %llu is in force: %u members, %u buckets",
                 (unsigned long long)topology->epoch, topology->present, topology->bucket_count);
+    if (was_member)
+        say_if_left(membership, actions);
     set_voters(membership);
     membership_follow_moves(membership);
     refresh_up(membership);
@@ -471,6 +471,7 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t
         meet_twin(membership, peer, actions);
         return;
     }
+    membership_take_progress(membership, peer, &hello);
     peer->id = hello.id;
     peer->epoch = hello.epoch;
     peer->port = hello.port;
@@ -481,7 +482,6 @@ take_hello(Membership *membership, uint32_t number, const Frame *frame, uint64_t
     set_text(&peer->zone, hello.zone);
     set_text(&peer->seeds, hello.seeds);
     take_disk(peer, &hello, actions);
-    membership_take_progress(membership, peer, &hello);
     peer->greeted = true;
     peer->silent = false;
     peer->hello_since_ms = 0;

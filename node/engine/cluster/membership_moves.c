@@ -92,6 +92,8 @@ membership_is_news(const Peer *peer, const HelloFrame *hello)
 void
 membership_take_progress(Membership *membership, Peer *peer, const HelloFrame *hello)
 {
+    if (peer->epoch == hello->epoch && !membership_is_news(peer, hello))
+        return;
     membership->moves.is_stale = true;
     peer->ready = hello->ready;
     peer->done = memory_resize(&MEMORY_HEAP, peer->done, hello->done.length);

@@ -164,8 +164,8 @@ void membership_meet_newcomer(Membership *membership, const HelloFrame *hello, u
 /* Another epoch is in force. */
 void membership_follow_moves(Membership *membership);
 
-/* What this node tells of itself, and what a peer does on the link to it; a restart of the peer
- * ends the link, and what it said is void until it says it again. */
+/* What this node tells of itself, and what a peer does on the link to it, before its epoch is
+ * taken; a restart of the peer ends the link, and what it said is void until it says it again. */
 void membership_fill_progress(const Membership *membership, HelloFrame *hello);
 void membership_take_progress(Membership *membership, Peer *peer, const HelloFrame *hello);
 

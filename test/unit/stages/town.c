@@ -81,7 +81,7 @@ town_post(Town *town, uint32_t node)
         bool is_answer = action->kind == ACTION_REPLY;
         uint32_t to = is_answer ? (uint32_t)action->session : action->member;
 
-        if (action->kind == ACTION_LOG || action->kind == ACTION_END)
+        if (action->kind == ACTION_LOG || action->kind == ACTION_WARN || action->kind == ACTION_END)
         {
             snprintf(town->nodes[node].last_log, sizeof(town->nodes[node].last_log), "%s",
                      action->text);
