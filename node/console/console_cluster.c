@@ -77,6 +77,8 @@ member_state(const Engine *engine, uint32_t member, DiskState disk, bool is_down
         return changing[state];
     if (is_down)
         return "down";
+    if (state == MEMBER_JOINING && disk == DISK_WELL && engine_member_is_ready(engine, member))
+        return "ready";
     if (state != MEMBER_ACTIVE && disk == DISK_WELL)
         return changing[state];
     if (disk != DISK_WELL)

@@ -424,6 +424,12 @@ engine_member_is_refilling(const Engine *engine, uint32_t member)
                                       &topology->members[member].id);
 }
 
+bool
+engine_member_is_ready(const Engine *engine, uint32_t member)
+{
+    return membership_is_ready(engine->membership, member);
+}
+
 DiskState
 engine_member_disk(const Engine *engine, uint32_t member, const char **why)
 {

@@ -136,6 +136,9 @@ bool engine_member_is_up(const Engine *engine, uint32_t member);
 PlanFacts engine_plan_facts(const Engine *engine, Arena *arena);
 bool engine_member_is_refilling(const Engine *engine, uint32_t member);
 
+/* It joins and may own partitions, or leaves and keeps nothing for others. */
+bool engine_member_is_ready(const Engine *engine, uint32_t member);
+
 /* Whether the member can write; why not is valid until the next event. */
 DiskState engine_member_disk(const Engine *engine, uint32_t member, const char **why);
 EngineCounters engine_counters(const Engine *engine);

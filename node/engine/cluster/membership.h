@@ -56,6 +56,9 @@ uint32_t membership_member_of(const Membership *membership, uint32_t peer);
 /* This node joins and may become an owner, or leaves and keeps nothing for others. */
 void membership_set_ready(Membership *membership, bool ready);
 
+/* The member, this node or one that is up, says so of itself. */
+bool membership_is_ready(const Membership *membership, uint32_t member);
+
 /* True once after each change of epoch. */
 bool membership_epoch_changed(Membership *membership);
 

@@ -172,9 +172,6 @@ void membership_take_progress(Membership *membership, Peer *peer, const HelloFra
 /* The hello came elsewhere, and has other progress than the peer told on the link. */
 bool membership_is_news(const Peer *peer, const HelloFrame *hello);
 
-/* It is this node, or is up, and says that it is ready. */
-bool membership_is_ready(const Membership *membership, uint32_t member);
-
 /* Greets the others if they were not told yet what has been done, and when that is due. */
 uint64_t membership_news_ms(const Membership *membership);
 void membership_tell_moves(Membership *membership, uint64_t now_ms, Actions *actions);

@@ -1251,6 +1251,8 @@ a_node_that_joins_is_ready_when_it_knows_how_far_reaping_has_come(void **state)
     for (uint32_t i = 0; i < 3; i++)
         pass(100);
     assert_true(says_that_it_is_ready());
+    assert_true(engine_member_is_ready(fixture.engine, 0));
+    assert_false(engine_member_is_ready(fixture.engine, 1));
     reap_rounds_encode(stage_buffer(&fixture.stage), TAG, &asked);
     give(MEMBER);
     told = reply_to(MEMBER);
