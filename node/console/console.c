@@ -182,6 +182,21 @@ static const ConsoleCommand commands[] = {
      "bucket", "Drop a bucket with all its rows, on every node."},
     {{"SHOW", "PLAN"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_plan_columns),
      console_run_plan, "SHOW", "", "The changes of nodes that are staged, and what they would do."},
+    {{"SHOW", "TRANSFERS"}, 0, 0, CONSOLE_ANYONE, CONSOLE_COLUMNS(console_transfers_columns),
+     console_run_transfers, "SHOW", "",
+     "Each partition that moves, and the nodes that enter and leave it."},
+    {{"JOIN"}, 1, 1, CONSOLE_ADMIN, NULL, 0, console_run_join, "JOIN", "node",
+     "Stage that a new node, as SHOW NODES lists it, gets its share of the partitions."},
+    {{"LEAVE"}, 1, 1, CONSOLE_ADMIN, NULL, 0, console_run_leave, "LEAVE", "node",
+     "Stage that a node hands over what it has, and leaves."},
+    {{"REPLACE"}, 3, 3, CONSOLE_ADMIN, NULL, 0, console_run_replace, "REPLACE", "node WITH new",
+     "Stage that a new node takes all that another one has, which may be dead."},
+    {{"REMOVE"}, 1, 1, CONSOLE_ADMIN, NULL, 0, console_run_remove, "REMOVE", "node",
+     "Stage that a dead node is given up, with what it alone has."},
+    {{"SET", "WEIGHT"}, 2, 2, CONSOLE_ADMIN, NULL, 0, console_run_set_weight, "SET WEIGHT",
+     "node weight", "Stage another weight: the share of partitions, relative to other nodes."},
+    {{"SET", "ZONE"}, 2, 2, CONSOLE_ADMIN, NULL, 0, console_run_set_zone, "SET ZONE",
+     "node zone", "Stage another zone for a node; '' for none."},
     {{"SET", "ADDRESS"}, 2, 2, CONSOLE_ADMIN, NULL, 0, console_run_set_address, "SET ADDRESS",
      "node address:port", "Stage another address for a node."},
     {{"COMMIT", "PLAN"}, 0, 1, CONSOLE_ADMIN, NULL, 0, console_run_commit_plan, "COMMIT PLAN",
@@ -464,20 +479,25 @@ command_fits(const ConsoleCommand *command, const ConsoleWords *words, size_t *w
     return true;
 }
 
+/* Once a command has its words but not its arguments, none of fewer words is meant: SET WEIGHT node
+ * is no SET of a driver. */
 static const ConsoleCommand *
 find_command(const ConsoleWords *words, bool *has_wrong_arguments)
 {
+    size_t least = 0;
+
     *has_wrong_arguments = false;
     for (size_t i = 0; i < COMMAND_COUNT; i++)
     {
         size_t count;
 
-        if (!command_fits(&commands[i], words, &count))
+        if (!command_fits(&commands[i], words, &count) || count < least)
             continue;
         if (words->count - count >= commands[i].arguments_min &&
             words->count - count <= commands[i].arguments_max)
             return &commands[i];
         *has_wrong_arguments = true;
+        least = count;
     }
     return NULL;
 }

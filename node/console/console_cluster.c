@@ -113,6 +113,36 @@ send_member(const Node *node, const Topology *topology, uint32_t index, Session 
     console_row_send(&row, session);
 }
 
+/* One that JOIN or REPLACE can take in; the address is where it would be. */
+static void
+send_newcomer(const Newcomer *newcomer, Session *session)
+{
+    ConsoleRow row = {.count = 0};
+
+    console_row_text(&row, newcomer->name);
+    console_row_text(&row, newcomer->address);
+    console_row_int(&row, newcomer->port);
+    console_row_text(&row, newcomer->zone);
+    console_row_text(&row, "new");
+    console_row_text(&row, NULL);
+    console_row_bool(&row, false);
+    console_row_int(&row, 0);
+    console_row_text(&row, NULL);
+    console_row_hex(&row, newcomer->id.bytes, sizeof(MemberId));
+    console_row_text(&row, "");
+    console_row_send(&row, session);
+}
+
+static void
+send_newcomers(const Engine *engine, Session *session)
+{
+    const Newcomer *newcomer;
+    uint32_t index = 0;
+
+    while ((newcomer = engine_next_newcomer(engine, &index)) != NULL)
+        send_newcomer(newcomer, session);
+}
+
 void
 console_run_nodes(Console *console, Session *session, const ConsoleCommand *command,
                   const ConsoleWords *words)
@@ -126,6 +156,8 @@ console_run_nodes(Console *console, Session *session, const ConsoleCommand *comm
         if (topology_is_present(topology, i))
             send_member(console_host(console)->node, topology, i, session);
     }
+    if (topology != NULL)
+        send_newcomers(node_engine(console_host(console)->node), session);
     session_complete(session, command->tag);
 }
 

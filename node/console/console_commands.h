@@ -43,6 +43,25 @@ extern const Column console_plan_columns[7];
 void console_run_plan(Console *console, Session *session, const ConsoleCommand *command,
                       const ConsoleWords *words);
 
+/* SHOW TRANSFERS: a row for each partition that moves and each node that enters or leaves it. */
+extern const Column console_transfers_columns[5];
+
+void console_run_transfers(Console *console, Session *session, const ConsoleCommand *command,
+                           const ConsoleWords *words);
+
+/* Each stages one change. */
+void console_run_join(Console *console, Session *session, const ConsoleCommand *command,
+                      const ConsoleWords *words);
+void console_run_leave(Console *console, Session *session, const ConsoleCommand *command,
+                       const ConsoleWords *words);
+void console_run_replace(Console *console, Session *session, const ConsoleCommand *command,
+                         const ConsoleWords *words);
+void console_run_remove(Console *console, Session *session, const ConsoleCommand *command,
+                        const ConsoleWords *words);
+void console_run_set_weight(Console *console, Session *session, const ConsoleCommand *command,
+                            const ConsoleWords *words);
+void console_run_set_zone(Console *console, Session *session, const ConsoleCommand *command,
+                          const ConsoleWords *words);
 void console_run_set_address(Console *console, Session *session, const ConsoleCommand *command,
                              const ConsoleWords *words);
 void console_run_commit_plan(Console *console, Session *session, const ConsoleCommand *command,

@@ -1,7 +1,8 @@
 /*
- * Changes of members: SET ADDRESS stages one, SHOW PLAN tells what is staged and what it would do,
- * COMMIT PLAN and CLEAR PLAN end it. Each change is a frame that the node sends itself;
- * SHOW PLAN answers at once, from the topology and what this node knows of the others.
+ * Changes of members: JOIN, LEAVE, REPLACE, REMOVE and SET stage one, SHOW PLAN tells what is
+ * staged and what it would do, COMMIT PLAN and CLEAR PLAN end it, SHOW TRANSFERS tells how far it
+ * is. Each change is a frame that the node sends itself; SHOW answers at once, from the topology
+ * and what this node knows of the others.
  */
 #include "node/console/console_commands.h"
 
@@ -25,6 +26,14 @@ const Column console_plan_columns[] = {
     {"to_copy",        COLUMN_INT8},
     {"bytes_to_copy",  COLUMN_INT8},
     {"note",           COLUMN_TEXT}
+};
+
+const Column console_transfers_columns[] = {
+    {"partition", COLUMN_INT8},
+    {"step",      COLUMN_TEXT},
+    {"node",      COLUMN_TEXT},
+    {"role",      COLUMN_TEXT},
+    {"is_done",   COLUMN_BOOL}
 };
 
 /* ---- changing the plan ---- */
@@ -54,6 +63,85 @@ send_change(Console *console, Session *session, const ConsoleCommand *command, P
     plan_frame_encode(&frame, 0, plan);
     console_ask(console, session, command, buffer_slice(&frame), answer_change);
     buffer_free(&frame);
+}
+
+static void
+stage(Console *console, Session *session, const ConsoleCommand *command, StagedKind kind,
+      const char *node)
+{
+    PlanFrame plan = {.deed = PLAN_STAGE, .change = {.kind = kind}, .node = node};
+
+    send_change(console, session, command, &plan);
+}
+
+void
+console_run_join(Console *console, Session *session, const ConsoleCommand *command,
+                 const ConsoleWords *words)
+{
+    stage(console, session, command, STAGED_JOIN, words->text[1]);
+}
+
+void
+console_run_leave(Console *console, Session *session, const ConsoleCommand *command,
+                  const ConsoleWords *words)
+{
+    stage(console, session, command, STAGED_LEAVE, words->text[1]);
+}
+
+void
+console_run_remove(Console *console, Session *session, const ConsoleCommand *command,
+                   const ConsoleWords *words)
+{
+    stage(console, session, command, STAGED_REMOVE, words->text[1]);
+}
+
+void
+console_run_replace(Console *console, Session *session, const ConsoleCommand *command,
+                    const ConsoleWords *words)
+{
+    PlanFrame plan = {.deed = PLAN_STAGE,
+                      .change = {.kind = STAGED_REPLACE},
+                      .node = words->text[1],
+                      .with = words->text[3]};
+
+    if (console_is_keyword(words, 2, "WITH"))
+        send_change(console, session, command, &plan);
+    else
+        session_error(session, "42601", "the new node of REPLACE stands behind WITH", NULL,
+                      "Write REPLACE old WITH new.");
+}
+
+void
+console_run_set_weight(Console *console, Session *session, const ConsoleCommand *command,
+                       const ConsoleWords *words)
+{
+    PlanFrame plan = {
+        .deed = PLAN_STAGE, .change = {.kind = STAGED_WEIGHT}, .node = words->text[2]};
+    const char *text = words->text[3];
+    bool is_number = *text != '\0' && text[strspn(text, "0123456789")] == '\0';
+    unsigned long long weight = is_number ? strtoull(text, NULL, 10) : 0;
+
+    if (weight == 0 || weight > UINT32_MAX)
+    {
+        session_error(session, "22023", "the weight is not a number from 1 to 4294967295", NULL,
+                      "A node of weight 2 gets twice the partitions of one of weight 1.");
+        return;
+    }
+    plan.change.weight = (uint32_t)weight;
+    send_change(console, session, command, &plan);
+}
+
+void
+console_run_set_zone(Console *console, Session *session, const ConsoleCommand *command,
+                     const ConsoleWords *words)
+{
+    PlanFrame plan = {
+        .deed = PLAN_STAGE,
+        .change = {.kind = STAGED_ZONE, .zone = words->text[3]},
+        .node = words->text[2]
+    };
+
+    send_change(console, session, command, &plan);
 }
 
 void
@@ -245,18 +333,17 @@ send_plan(Session *session, const Topology *topology, const Plan *plan)
 static void
 send_progress(Session *session, const Topology *topology)
 {
-    uint32_t moving = 0;
-    uint32_t moved = 0;
+    uint32_t counts[TOPOLOGY_MOVED + 1] = {0};
     char change[64];
     char note[NOTE_SIZE];
 
     for (uint32_t i = 0; i < topology->partitions; i++)
-    {
-        moving += topology->steps[i] != TOPOLOGY_STILL;
-        moved += topology->steps[i] == TOPOLOGY_MOVED;
-    }
+        counts[topology->steps[i]]++;
     snprintf(change, sizeof(change), "plan %" PRIu64, topology->committed_epoch);
-    snprintf(note, sizeof(note), "under way: %u of %u partitions have moved", moved, moving);
+    snprintf(note, sizeof(note),
+             "under way: %u partitions are filled, %u handed over, %u have moved, of %u",
+             counts[TOPOLOGY_FILLING], counts[TOPOLOGY_HANDING], counts[TOPOLOGY_MOVED],
+             topology->partitions - counts[TOPOLOGY_STILL]);
     send_whole(session, change, NULL, note);
 }
 
@@ -308,5 +395,36 @@ console_run_plan(Console *console, Session *session, const ConsoleCommand *comma
         send_plan(session, topology, &plan);
     }
     arena_free(&arena);
+    session_complete(session, command->tag);
+}
+
+/* ---- SHOW TRANSFERS ---- */
+
+static const char *const step_names[] = {[TOPOLOGY_STILL] = "still",
+                                         [TOPOLOGY_FILLING] = "filling",
+                                         [TOPOLOGY_HANDING] = "handing over",
+                                         [TOPOLOGY_MOVED] = "moved"};
+
+void
+console_run_transfers(Console *console, Session *session, const ConsoleCommand *command,
+                      const ConsoleWords *words)
+{
+    PlanTransfer transfer = {.next = 0};
+    const Topology *topology;
+
+    session_columns(session, command->columns, command->column_count);
+    topology = console_topology_or_notice(console, session);
+    while (topology != NULL && plan_next_transfer(topology, &transfer))
+    {
+        const Engine *engine = node_engine(console_host(console)->node);
+        ConsoleRow row = {.count = 0};
+
+        console_row_int(&row, transfer.partition);
+        console_row_text(&row, step_names[topology->steps[transfer.partition]]);
+        console_row_text(&row, topology->members[transfer.slot].name);
+        console_row_text(&row, transfer.enters ? "enters" : "leaves");
+        console_row_bool(&row, engine_member_has_done(engine, transfer.slot, transfer.partition));
+        console_row_send(&row, session);
+    }
     session_complete(session, command->tag);
 }

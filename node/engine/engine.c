@@ -430,6 +430,18 @@ engine_member_is_ready(const Engine *engine, uint32_t member)
     return membership_is_ready(engine->membership, member);
 }
 
+const Newcomer *
+engine_next_newcomer(const Engine *engine, uint32_t *index)
+{
+    return membership_next_newcomer(engine->membership, index, engine->now_ms);
+}
+
+bool
+engine_member_has_done(const Engine *engine, uint32_t member, uint32_t partition)
+{
+    return membership_has_done(engine->membership, member, partition);
+}
+
 DiskState
 engine_member_disk(const Engine *engine, uint32_t member, const char **why)
 {

@@ -17,6 +17,7 @@
 
 #include "node/engine/admission.h"
 #include "node/engine/cluster/gossip.h"
+#include "node/engine/cluster/membership.h"
 #include "node/engine/repair/antientropy.h"
 #include "node/engine/repair/handoff.h"
 #include "node/engine/repair/orphans.h"
@@ -138,6 +139,10 @@ bool engine_member_is_refilling(const Engine *engine, uint32_t member);
 
 /* It joins and may own partitions, or leaves and keeps nothing for others. */
 bool engine_member_is_ready(const Engine *engine, uint32_t member);
+
+/* As membership_next_newcomer, and membership_has_done. */
+const Newcomer *engine_next_newcomer(const Engine *engine, uint32_t *index);
+bool engine_member_has_done(const Engine *engine, uint32_t member, uint32_t partition);
 
 /* Whether the member can write; why not is valid until the next event. */
 DiskState engine_member_disk(const Engine *engine, uint32_t member, const char **why);

@@ -88,6 +88,19 @@ typedef struct PlanProgress
     const bool *ready; /* of one that leaves: it keeps nothing for others */
 } PlanProgress;
 
+/* Of a plan under way: a member that enters or leaves a partition. */
+typedef struct PlanTransfer
+{
+    uint32_t partition;
+    uint32_t slot;
+    bool enters;
+    uint64_t next; /* where the search goes on; 0 at first */
+} PlanTransfer;
+
+/* Finds the next one, by partition, those that leave before those that enter; false: there is none.
+ */
+bool plan_next_transfer(const Topology *topology, PlanTransfer *transfer);
+
 /* Something can be put into the next document. Nobody waits for a member that was given up. */
 bool plan_goes_on(const Topology *topology, const PlanProgress *progress);
 

@@ -14,6 +14,30 @@ is_waited_for(const Topology *topology, const PlanProgress *progress, uint32_t p
            (done == NULL || (done[partition / 8] >> partition % 8 & 1) == 0);
 }
 
+bool
+plan_next_transfer(const Topology *topology, PlanTransfer *transfer)
+{
+    uint64_t length = topology->preference_length;
+    uint64_t end = topology->target != NULL ? 2 * length * topology->partitions : 0;
+
+    while (transfer->next < end)
+    {
+        uint64_t place = transfer->next++;
+        uint32_t partition = (uint32_t)(place / (2 * length));
+        bool enters = place / length % 2 == 1;
+        const uint16_t *lists = enters ? topology->target_preference : topology->preference;
+        uint32_t slot = lists[partition * length + place % length];
+
+        if (!(enters ? topology_enters : topology_leaves)(topology, partition, 0, slot))
+            continue;
+        transfer->partition = partition;
+        transfer->slot = slot;
+        transfer->enters = enters;
+        return true;
+    }
+    return false;
+}
+
 /* All who enter, or all who leave, have done what the partition's step asks of them. */
 static bool
 is_step_done(const Topology *topology, const PlanProgress *progress, uint32_t partition)

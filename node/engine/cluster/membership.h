@@ -24,6 +24,25 @@
 
 typedef struct Membership Membership;
 
+enum
+{
+    NEWCOMER_TEXT_MAX = 256
+};
+
+/* A node that is no member and offers itself to this one; what it says of itself. */
+typedef struct Newcomer
+{
+    MemberId id;
+    char name[NEWCOMER_TEXT_MAX];
+    char address[NEWCOMER_TEXT_MAX];
+    char zone[NEWCOMER_TEXT_MAX];
+    uint16_t port;
+    uint32_t weight;
+    uint32_t partitions;
+    uint8_t cluster[16]; /* that it has data of; zeros: none */
+    uint64_t heard_ms;
+} Newcomer;
+
 /* config and host are borrowed. */
 Membership *membership_new(const HostConfig *config, const HostQuestions *host, Slice state,
                            Actions *actions);
@@ -58,6 +77,15 @@ void membership_set_ready(Membership *membership, bool ready);
 
 /* The member, this node or one that is up, says so of itself. */
 bool membership_is_ready(const Membership *membership, uint32_t member);
+
+/* Those that were heard lately, one a call, from *index 0 on; NULL: there are no more. Valid until
+ * the next event. */
+const Newcomer *membership_next_newcomer(const Membership *membership, uint32_t *index,
+                                         uint64_t now_ms);
+
+/* The member, this node or one that is up, has said that it has done what the step of the partition
+ * asks of it, in the epoch in force. */
+bool membership_has_done(const Membership *membership, uint32_t member, uint32_t partition);
 
 /* True once after each change of epoch. */
 bool membership_epoch_changed(Membership *membership);

@@ -120,6 +120,29 @@ membership_is_ready(const Membership *membership, uint32_t member)
     return member == membership->self ? membership->moves.ready : peer != NULL && peer->ready;
 }
 
+/* By partition, a bit each; NULL: nothing of it is known here and now. */
+static const uint8_t *
+find_done(const Membership *membership, uint32_t member)
+{
+    const Topology *topology = &membership->topology;
+    const Peer *peer = find_up(membership, member);
+
+    if (member == membership->self)
+        return membership->moves.done;
+    return peer != NULL && peer->epoch == topology->epoch &&
+                   peer->done_length == done_bytes(topology)
+               ? peer->done
+               : NULL;
+}
+
+bool
+membership_has_done(const Membership *membership, uint32_t member, uint32_t partition)
+{
+    const uint8_t *done = find_done(membership, member);
+
+    return done != NULL && (done[partition / 8] >> partition % 8 & 1) != 0;
+}
+
 static PlanProgress
 gather_progress(const Membership *membership, Arena *arena)
 {
@@ -132,9 +155,7 @@ gather_progress(const Membership *membership, Arena *arena)
         const Peer *peer = find_up(membership, i);
         bool counts = peer != NULL && peer->epoch == topology->epoch;
 
-        done[i] = counts && peer->done_length == done_bytes(topology) ? peer->done : NULL;
-        if (i == membership->self)
-            done[i] = membership->moves.done;
+        done[i] = find_done(membership, i);
         ready[i] = (counts || i == membership->self) && membership_is_ready(membership, i);
     }
     return (PlanProgress){.done = done, .ready = ready};

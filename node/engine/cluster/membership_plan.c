@@ -16,21 +16,7 @@ enum
     PLAN_WAIT_MS = 4000,
     PLAN_WISHES_MAX = 64, /* that wait at a time */
     NEWCOMERS_MAX = 64,
-    NEWCOMER_TEXT_MAX = 256,
     NEWCOMER_SILENCE_MS = 5000 /* after which a newcomer is there no more */
-};
-
-struct Newcomer
-{
-    MemberId id;
-    char name[NEWCOMER_TEXT_MAX];
-    char address[NEWCOMER_TEXT_MAX];
-    char zone[NEWCOMER_TEXT_MAX];
-    uint16_t port;
-    uint32_t weight;
-    uint32_t partitions;
-    uint8_t cluster[16]; /* that it has data of; zeros: none */
-    uint64_t heard_ms;
 };
 
 /* ---- newcomers ---- */
@@ -84,19 +70,30 @@ membership_meet_newcomer(Membership *membership, const HelloFrame *hello, uint64
     copy_text(newcomer->zone, hello->zone);
 }
 
-static const Newcomer *
-find_newcomer(const Membership *membership, const char *name, uint64_t now_ms)
+const Newcomer *
+membership_next_newcomer(const Membership *membership, uint32_t *index, uint64_t now_ms)
 {
-    for (uint32_t i = 0; i < membership->newcomer_count; i++)
+    while (*index < membership->newcomer_count)
     {
-        const Newcomer *newcomer = &membership->newcomers[i];
+        const Newcomer *newcomer = &membership->newcomers[(*index)++];
 
-        if (strcmp(newcomer->name, name) == 0 &&
-            now_ms <= newcomer->heard_ms + NEWCOMER_SILENCE_MS &&
+        if (now_ms <= newcomer->heard_ms + NEWCOMER_SILENCE_MS &&
             topology_member(&membership->topology, &newcomer->id) == TOPOLOGY_NO_MEMBER)
             return newcomer;
     }
     return NULL;
+}
+
+static const Newcomer *
+find_newcomer(const Membership *membership, const char *name, uint64_t now_ms)
+{
+    const Newcomer *newcomer;
+    uint32_t index = 0;
+
+    do
+        newcomer = membership_next_newcomer(membership, &index, now_ms);
+    while (newcomer != NULL && strcmp(newcomer->name, name) != 0);
+    return newcomer;
 }
 
 /* ---- wishes ---- */

@@ -85,7 +85,6 @@ typedef struct Moves
 } Moves;
 
 /* A node that is no member and has said hello. */
-typedef struct Newcomer Newcomer;
 
 struct Membership
 {

@@ -726,6 +726,40 @@ find_entering(const Topology *topology, uint32_t partition)
     return TOPOLOGY_NO_MEMBER;
 }
 
+static void
+whoever_enters_or_leaves_is_a_transfer(void **state)
+{
+    Fixture *fixture = *state;
+    uint16_t slot = arrive(fixture, "");
+    PlanTransfer transfer = {.next = 0};
+    uint32_t count = 0;
+    uint32_t expected = 0;
+    uint32_t last = 0;
+
+    assert_false(plan_next_transfer(&fixture->topology, &transfer));
+    stage(fixture, (StagedChange){.kind = STAGED_REPLACE, .slot = 1, .with = slot});
+    commit(fixture);
+    for (uint32_t i = 0; i < PARTITIONS * fixture->topology.member_count; i++)
+    {
+        uint32_t partition = i / fixture->topology.member_count;
+        uint32_t member = i % fixture->topology.member_count;
+
+        expected += topology_enters(&fixture->topology, partition, 0, member) ||
+                    topology_leaves(&fixture->topology, partition, 0, member);
+    }
+    while (plan_next_transfer(&fixture->topology, &transfer))
+    {
+        count++;
+        assert_true(2 * transfer.partition + transfer.enters >= last);
+        last = 2 * transfer.partition + transfer.enters;
+        assert_int_equal(transfer.slot, transfer.enters ? slot : 1);
+        assert_true((transfer.enters ? topology_enters : topology_leaves)(
+            &fixture->topology, transfer.partition, 0, transfer.slot));
+    }
+    assert_true(count > 0);
+    assert_int_equal(count, expected);
+}
+
 /* Those in which nobody enters, since their lists change behind all owners alone, go on at once. */
 static void
 a_partition_goes_on_when_all_who_enter_have_said_so(void **state)
@@ -965,6 +999,7 @@ main(void)
         TEST(an_empty_plan_is_no_plan),
         TEST(nothing_is_staged_while_a_plan_is_under_way),
         TEST(documents_with_changes_that_cannot_be_are_refused),
+        TEST(whoever_enters_or_leaves_is_a_transfer),
         TEST(a_partition_goes_on_when_all_who_enter_have_said_so),
         TEST(a_plan_ends_when_those_who_go_are_empty),
         TEST(a_member_without_partitions_leaves_when_it_is_ready),

@@ -88,6 +88,26 @@ assert_refused(uint32_t answer, const char *words)
     assert_non_null(strchr(text, '\n'));
 }
 
+static const Newcomer *
+first_newcomer(uint32_t node)
+{
+    uint32_t index = 0;
+
+    return membership_next_newcomer(town.nodes[node].membership, &index, town.now_ms);
+}
+
+static void
+a_newcomer_is_seen_as_long_as_it_is_heard(void **state)
+{
+    form_two_and_a_newcomer();
+    assert_non_null(first_newcomer(0));
+    assert_string_equal(first_newcomer(0)->name, name_of(2));
+    town_stop(&town, 2);
+    town.cut[2] = true;
+    town_pass(&town, 6000);
+    assert_null(first_newcomer(0));
+}
+
 static void
 a_newcomer_that_nobody_hears_does_not_join(void **state)
 {
@@ -261,6 +281,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_newcomer_is_seen_as_long_as_it_is_heard),
         TEST(a_newcomer_that_nobody_hears_does_not_join),
         TEST(what_would_move_partitions_is_not_begun),
         TEST(a_dead_node_is_not_given_up_and_a_live_one_not_even_staged),
